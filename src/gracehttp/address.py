@@ -1,0 +1,112 @@
+"""Where a server listens: the forms that a person may write, and the one form that the program uses.
+
+Pure: nothing is resolved or bound here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from gracehttp.errors import ConfigurationError
+
+_FORMS = "HOST:PORT, :PORT, [::1]:PORT, http://HOST:PORT, https://HOST:PORT, unix:/PATH or fd://N"
+
+
+@dataclass(frozen=True, slots=True)
+class TcpAddress:
+    """`host` is a name or a literal address; empty means all addresses of this machine. Port 0: the kernel chooses."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """A Unix socket in the file system (unix(7))."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class DescriptorAddress:
+    """A listening socket that was opened by whoever started the supervisor."""
+
+    fd: int
+
+    def __str__(self) -> str:
+        return f"fd://{self.fd}"
+
+
+Address = TcpAddress | UnixAddress | DescriptorAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """One `--bind`: an address, whether TLS was asked for by `https://`, and its own settings from the query."""
+
+    address: Address
+    tls: bool
+    settings: tuple[tuple[str, str], ...] = ()
+
+
+def parse_bind(text: str) -> Bind:
+    """Read one of the forms of `--bind`, with per-bind settings as a query (`https://:9443?certfile=a.pem`).
+
+    Raises `ConfigurationError` that quotes what was written and lists the forms.
+    """
+    bare, _, query = text.partition("?")
+    settings = tuple(parse_qsl(query, keep_blank_values=True))
+    scheme, separator, rest = bare.partition("://")
+    if not separator:
+        if bare.startswith("unix:"):
+            return Bind(_unix(bare.removeprefix("unix:"), text), False, settings)
+        return Bind(_tcp(bare, text), False, settings)
+    match scheme.lower():
+        case "http":
+            return Bind(_tcp(rest.rstrip("/"), text, default_port=80), False, settings)
+        case "https":
+            return Bind(_tcp(rest.rstrip("/"), text, default_port=443), True, settings)
+        case "unix":
+            return Bind(_unix(rest, text), False, settings)
+        case "fd" if rest.isdecimal():
+            return Bind(DescriptorAddress(int(rest)), False, settings)
+    raise _unreadable(text)
+
+
+def parse_address(text: str) -> Address:
+    """Read what `str(address)` wrote."""
+    return parse_bind(text).address
+
+
+def _tcp(text: str, whole: str, default_port: int | None = None) -> TcpAddress:
+    match = re.fullmatch(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:/\[\]]*))(?::(?P<port>\d+))?", text)
+    if match is None:
+        raise _unreadable(whole)
+    port = int(match["port"]) if match["port"] else default_port
+    if port is None:
+        if text.isdecimal():
+            return _tcp(f":{text}", whole)
+        raise _unreadable(whole)
+    if port > 65535:
+        raise ConfigurationError(f"the port of {whole!r} is above 65535.", hint="ports are 0 to 65535")
+    return TcpAddress(match["v6"] or match["host"] or "", port)
+
+
+def _unix(path: str, whole: str) -> UnixAddress:
+    if not path:
+        raise _unreadable(whole)
+    if len(path.encode()) > 107:  # sun_path of unix(7) holds 108 bytes, one of them the final null byte
+        raise ConfigurationError(f"the socket path {path!r} is too long.", hint="Linux takes at most 107 bytes")
+    return UnixAddress(path)
+
+
+def _unreadable(text: str) -> ConfigurationError:
+    return ConfigurationError(f"{text!r} is no address to listen on.", hint=f"write it as {_FORMS}")

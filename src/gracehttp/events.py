@@ -1,0 +1,313 @@
+"""The facts of the lifecycle, in the past tense, and the bus that tells them.
+
+Nothing here logs. Logs, the callbacks of the user and the control socket subscribe; a subscriber that raises is
+reported once and never disturbs the service (promise 7).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class Severity(enum.Enum):
+    """How much a fact matters to the person who runs the service."""
+
+    INFO = "info"
+    NOTICE = "notice"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One fact. `str(event)` is its sentence; the fields are its data."""
+
+    severity: ClassVar[Severity] = Severity.INFO
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorStarted(Event):
+    severity = Severity.NOTICE
+    pid: int
+    version: str
+
+    def __str__(self) -> str:
+        return f"gracehttp {self.version} started, pid {self.pid} (kill -HUP {self.pid} restarts, kill -TERM {self.pid} stops)"
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerOpened(Event):
+    severity = Severity.NOTICE
+    address: str
+    max_connections: int
+
+    def __str__(self) -> str:
+        return f"listening on {self.address}, at most {self.max_connections} connections"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitLowered(Event):
+    severity = Severity.NOTICE
+    address: str
+    wanted: int
+    effective: int
+    descriptors: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.address}: the limit of {self.wanted} connections is lowered to {self.effective}, because a process "
+            f"may open {self.descriptors} files (raise RLIMIT_NOFILE, with ulimit -Hn or LimitNOFILE=)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LimitChanged(Event):
+    severity = Severity.NOTICE
+    address: str
+    before: int
+    after: int
+
+    def __str__(self) -> str:
+        return f"{self.address}: the limit changed from {self.before} to {self.after} connections"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSplit(Event):
+    severity = Severity.NOTICE
+    address: str
+    share: int
+
+    def __str__(self) -> str:
+        return f"{self.address}: this system has no eventfd, so each worker has a fixed share of {self.share} connections"
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerClosed(Event):
+    severity = Severity.NOTICE
+    address: str
+
+    def __str__(self) -> str:
+        return f"closed {self.address}"
+
+
+@dataclass(frozen=True, slots=True)
+class ControlUnavailable(Event):
+    severity = Severity.ERROR
+    where: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"no control socket at {self.where} ({self.reason}); signals work all the same"
+
+
+@dataclass(frozen=True, slots=True)
+class RestartRequested(Event):
+    severity = Severity.NOTICE
+    generation: int
+    source: str
+
+    def __str__(self) -> str:
+        return f"restart requested by {self.source}: starting generation {self.generation}"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStarted(Event):
+    generation: int
+    worker: int
+    pid: int
+
+    def __str__(self) -> str:
+        return f"worker {self.worker} of generation {self.generation} started, pid {self.pid}"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerBecameReady(Event):
+    generation: int
+    worker: int
+    pid: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"worker {self.worker} of generation {self.generation} is ready after {self.seconds:.2f} s, pid {self.pid}"
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationPromoted(Event):
+    severity = Severity.NOTICE
+    generation: int
+    pids: tuple[int, ...]
+
+    def __str__(self) -> str:
+        pids = ", ".join(map(str, self.pids))
+        return f"generation {self.generation} serves, pids {pids}"
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationGivenUp(Event):
+    severity = Severity.ERROR
+    generation: int
+    reason: str
+    serving: int | None
+
+    def __str__(self) -> str:
+        rest = f"generation {self.serving} serves on" if self.serving is not None else "nothing serves"
+        return f"generation {self.generation} was given up: {self.reason}; {rest}"
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRetired(Event):
+    severity = Severity.NOTICE
+    generation: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"generation {self.generation} is gone, {self.seconds:.2f} s after it was retired"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDied(Event):
+    severity = Severity.ERROR
+    generation: int
+    worker: int
+    pid: int
+    how: str
+    again_in_seconds: float | None
+
+    def __str__(self) -> str:
+        rest = "" if self.again_in_seconds is None else f"; another one starts in {self.again_in_seconds:.1f} s"
+        return f"worker {self.worker} of generation {self.generation} (pid {self.pid}) {self.how}{rest}"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerCut(Event):
+    severity = Severity.ERROR
+    generation: int
+    worker: int
+    pid: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"worker {self.worker} of generation {self.generation} (pid {self.pid}) is ended by force: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class PermitsReclaimed(Event):
+    severity = Severity.NOTICE
+    address: str
+    permits: int
+
+    def __str__(self) -> str:
+        return f"{self.address}: {self.permits} places of a dead worker are free again"
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested(Event):
+    severity = Severity.NOTICE
+    source: str
+    forced: bool
+
+    def __str__(self) -> str:
+        return f"{'forced stop' if self.forced else 'stop'} requested by {self.source}"
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorStopped(Event):
+    severity = Severity.NOTICE
+    pid: int
+
+    def __str__(self) -> str:
+        return f"gracehttp stopped, pid {self.pid}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReapplyFailed(Event):
+    severity = Severity.NOTICE
+    option: str
+
+    def __str__(self) -> str:
+        return f"{self.option} has changed, and takes effect only when the supervisor is started anew"
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorLost(Event):
+    severity = Severity.ERROR
+    pid: int
+
+    def __str__(self) -> str:
+        return f"the supervisor is gone; worker {self.pid} finishes what is in flight and ends"
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptPaused(Event):
+    severity = Severity.ERROR
+    address: str
+    reason: str
+    pause_seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.address}: accept() failed ({self.reason}); newcomers wait in the kernel, next try in {self.pause_seconds:g} s"
+
+
+@dataclass(frozen=True, slots=True)
+class DrainStarted(Event):
+    connections: int
+    timeout_seconds: float
+
+    def __str__(self) -> str:
+        return f"draining {self.connections} connections, for at most {self.timeout_seconds:g} s"
+
+
+@dataclass(frozen=True, slots=True)
+class DrainFinished(Event):
+    seconds: float
+    cut: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if not self.cut:
+            return f"drained in {self.seconds:.2f} s, no request was cut"
+        return f"drain ended after {self.seconds:.2f} s, {len(self.cut)} requests were cut: {'; '.join(self.cut[:10])}"
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriberFailed(Event):
+    severity = Severity.ERROR
+    subscriber: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.subscriber} raised {self.reason}; it is called again, and not reported again"
+
+
+Subscriber = Callable[[Event], None]
+
+
+class EventBus:
+    """Tells each fact to each subscriber, in the order in which they subscribed."""
+
+    def __init__(self) -> None:
+        self._subscribers: list[Subscriber] = []
+        self._reported: set[int] = set()
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        self._subscribers.append(subscriber)
+
+    def publish(self, event: Event) -> None:
+        """Tell `event` to all subscribers. Never raises: a fact that can't be told is no reason to stop serving."""
+        for subscriber in list(self._subscribers):
+            try:
+                subscriber(event)
+            except Exception as exc:  # noqa: BLE001  a subscriber is foreign code, and serving must go on
+                self._report(subscriber, exc)
+
+    def _report(self, failed: Subscriber, exc: Exception) -> None:
+        if id(failed) in self._reported:
+            return
+        self._reported.add(id(failed))
+        fact = SubscriberFailed(subscriber=getattr(failed, "__qualname__", repr(failed)), reason=repr(exc))
+        for subscriber in self._subscribers:
+            if subscriber is not failed:
+                with contextlib.suppress(Exception):
+                    subscriber(fact)
