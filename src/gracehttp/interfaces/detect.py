@@ -1,0 +1,126 @@
+"""Tells from the shape of a callable which interface it speaks: ASGI (3.0), WSGI (PEP 3333), or none.
+
+Pure: the callable is looked at and never called. What counts is with how many positional arguments it can be
+called, which holds for functions, for objects such as `FastAPI()` or `Flask()`, and for classes alike.
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+from dataclasses import dataclass
+
+
+class Shape(enum.Enum):
+    """What a callable looks like."""
+
+    ASGI = "asgi"
+    WSGI = "wsgi"
+    ASGI2 = "an ASGI 2 application, which is called twice"
+    FACTORY = "a factory, which makes the application when it is called"
+    ASYNC_FACTORY = "an async factory"
+    AMBIGUOUS = "callable in both ways"
+    OTHER = "neither"
+
+
+@dataclass(frozen=True, slots=True)
+class _Arguments:
+    """How many positional arguments a callable needs and takes, and the name of the first one."""
+
+    required: int
+    most: float
+    first: str
+    keyword_required: bool
+
+    def fit(self, count: int) -> bool:
+        return self.required <= count <= self.most and not self.keyword_required
+
+
+def shape_of(candidate: object) -> Shape:
+    """The interface of `candidate`. OTHER for what is not callable or takes other arguments."""
+    if not callable(candidate):
+        return Shape.OTHER
+    arguments = _arguments(candidate)
+    if arguments is None:
+        # Callables of C code may have no signature; only a coroutine function tells something then.
+        return Shape.ASGI if _is_async(candidate) else Shape.AMBIGUOUS
+    if isinstance(candidate, type):
+        return _shape_of_class(candidate, arguments)
+    if arguments.required == 0 and arguments.most != float("inf") and not arguments.keyword_required:
+        return Shape.ASYNC_FACTORY if _is_async(candidate) else Shape.FACTORY
+    if _is_async(candidate):
+        return Shape.ASGI if arguments.fit(3) else Shape.OTHER
+    return _shape_of_arguments(arguments)
+
+
+def required_arguments(candidate: object) -> list[str]:
+    """The parameters without which `candidate` can't be called, by name; empty when that can't be told."""
+    signature = _signature(candidate)
+    if signature is None:
+        return []
+    return [
+        name
+        for name, parameter in signature.parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+
+
+def _shape_of_arguments(arguments: _Arguments) -> Shape:
+    asgi, wsgi = arguments.fit(3), arguments.fit(2)
+    if asgi and wsgi:
+        # An optional third parameter, or *args: the name that PEP 3333 or ASGI gives to the first decides.
+        return {"environ": Shape.WSGI, "scope": Shape.ASGI}.get(arguments.first, Shape.AMBIGUOUS)
+    if asgi:
+        return Shape.ASGI
+    if wsgi:
+        return Shape.WSGI
+    if arguments.fit(1):
+        return Shape.ASGI2
+    return Shape.OTHER
+
+
+def _shape_of_class(candidate: type, arguments: _Arguments) -> Shape:
+    # To call a class makes an instance; that is an application if the instance is the answer: an iterable for
+    # WSGI (the AppClass of PEP 3333), an awaitable for ASGI 3, a second callable for ASGI 2.
+    if arguments.fit(2) and hasattr(candidate, "__iter__"):
+        return Shape.WSGI
+    if arguments.fit(3) and hasattr(candidate, "__await__"):
+        return Shape.ASGI
+    if arguments.fit(0):
+        return Shape.FACTORY
+    if arguments.fit(1) and inspect.iscoroutinefunction(getattr(candidate, "__call__", None)):  # noqa: B004  the method itself is asked for
+        return Shape.ASGI2
+    return Shape.OTHER
+
+
+def _is_async(candidate: object) -> bool:
+    return inspect.iscoroutinefunction(candidate) or inspect.iscoroutinefunction(
+        getattr(candidate, "__call__", None)  # noqa: B004  the method itself is asked for
+    )
+
+
+def _signature(candidate: object) -> inspect.Signature | None:
+    if not callable(candidate):
+        return None
+    try:
+        return inspect.signature(candidate)
+    except (TypeError, ValueError):
+        return None
+
+
+def _arguments(candidate: object) -> _Arguments | None:
+    signature = _signature(candidate)
+    if signature is None:
+        return None
+    required, most, first, keyword_required = 0, 0.0, "", False
+    for name, parameter in signature.parameters.items():
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            first = first or name
+            most += 1
+            required += parameter.default is parameter.empty
+        elif parameter.kind is parameter.VAR_POSITIONAL:
+            most = float("inf")
+        elif parameter.kind is parameter.KEYWORD_ONLY:
+            keyword_required = keyword_required or parameter.default is parameter.empty
+    return _Arguments(required, most, first, keyword_required)

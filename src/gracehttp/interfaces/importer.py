@@ -1,0 +1,199 @@
+"""Finds the application that a person named, and says clearly what is wrong when it can't be had."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gracehttp.errors import ApplicationNotFound, ConfigurationError
+from gracehttp.interfaces import import_failures as failures
+from gracehttp.interfaces.detect import Shape, required_arguments, shape_of
+from gracehttp.observe.tracebacks import application_traceback
+
+DEFAULT_ATTRIBUTES = ("app", "application")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedApplication:
+    """An application and what is known of it. `interface` is "asgi" or "wsgi"; `name` is for people."""
+
+    application: Callable[..., Any]
+    interface: str
+    name: str
+
+
+def add_app_dir(path: str) -> None:
+    """Put the directory `path` at the head of `sys.path`, so that modules in it are found first.
+
+    Raises `ConfigurationError` when it is no directory.
+    """
+    absolute = os.path.abspath(path)
+    if not os.path.isdir(absolute):
+        raise ConfigurationError(
+            f"the application directory {absolute} does not exist.", hint="see --app-dir"
+        )
+    if absolute in sys.path:
+        sys.path.remove(absolute)
+    sys.path.insert(0, absolute)
+    importlib.invalidate_caches()
+
+
+def load_application(target: object, *, factory: bool = False, interface: str = "auto") -> LoadedApplication:
+    """The application that `target` names or is.
+
+    `target` is an import string (`module:attribute`, with dots in either part; `module` alone means its `app`
+    or `application`), or the application itself. With `factory` it is called without arguments to make the
+    application. `interface` "asgi" or "wsgi" is believed; "auto" looks at the application's signature.
+
+    Raises `ApplicationNotFound`, and `ConfigurationError` when it takes an explicit interface to go on.
+    """
+    if isinstance(target, str):
+        name, application = _find(target)
+    else:
+        name, application = _name_of(target), target
+    if factory:
+        application = _make(name, application)
+    _check_usable(name, application, factory=factory)
+    assert callable(application)
+    return LoadedApplication(application, _interface(name, application, interface), name)
+
+
+def _find(target: str) -> tuple[str, object]:
+    module_name, separator, attribute = target.partition(":")
+    failures.check_spelling(target, module_name, attribute if separator else None)
+    module = _import(module_name, attribute)
+    if attribute:
+        return target, _attribute(module, module_name, attribute)
+    for default in DEFAULT_ATTRIBUTES:
+        if hasattr(module, default):
+            return f"{module_name}:{default}", getattr(module, default)
+    raise failures.attribute_missing(module, module_name, "")
+
+
+def _import(module_name: str, attribute: str) -> object:
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as exc:
+        if failures.is_missing_itself(module_name, exc):
+            raise failures.module_missing(module_name, attribute) from exc
+        raise failures.dependency_missing(module_name, exc) from exc
+    except SyntaxError as exc:
+        raise failures.syntax_error(module_name, exc) from exc
+    except SystemExit as exc:
+        raise ApplicationNotFound(
+            f"the module {module_name} called sys.exit({exc.code!r}) while it was imported.",
+            hint='put what only a script does under if __name__ == "__main__":',
+            details=application_traceback(exc),
+        ) from exc
+    except Exception as exc:
+        raise ApplicationNotFound(
+            f"the module {module_name} raised {type(exc).__name__} while it was imported.",
+            details=application_traceback(exc),
+        ) from exc
+
+
+def _attribute(module: object, module_name: str, attribute: str) -> object:
+    value = module
+    for part in attribute.split("."):
+        try:
+            value = getattr(value, part)
+        except AttributeError as exc:
+            raise failures.attribute_missing(module, module_name, attribute) from exc
+        except Exception as exc:
+            raise ApplicationNotFound(
+                f"{module_name}:{attribute} can't be read: it raised {type(exc).__name__}.",
+                details=application_traceback(exc),
+            ) from exc
+    return value
+
+
+def _make(name: str, maker: object) -> object:
+    """Call the factory `maker`, after a look at whether it can be one."""
+    if not callable(maker):
+        raise ApplicationNotFound(f"{name} is {_kind(maker)}, and can't be called to make an application.")
+    if shape_of(maker) in (Shape.ASGI, Shape.WSGI):
+        raise ApplicationNotFound(
+            f"{name} looks like an application itself, not like a factory.", hint="leave out --factory"
+        )
+    required = required_arguments(maker)
+    if required:
+        raise ApplicationNotFound(
+            f"the factory {name} needs arguments ({', '.join(required)}); a factory is called without any.",
+            hint="name a function that takes none and makes the application",
+        )
+    try:
+        made = maker()
+    except SystemExit as exc:
+        raise ApplicationNotFound(
+            f"the factory {name} called sys.exit({exc.code!r}).", details=application_traceback(exc)
+        ) from exc
+    except Exception as exc:
+        raise ApplicationNotFound(
+            f"the factory {name} raised {type(exc).__name__}.", details=application_traceback(exc)
+        ) from exc
+    if inspect.iscoroutine(made):
+        made.close()  # or Python warns that nobody awaited it
+        raise ApplicationNotFound(
+            f"the factory {name} is async.", hint="write it with def; start-up work belongs into the lifespan"
+        )
+    return made
+
+
+def _check_usable(name: str, application: object, *, factory: bool) -> None:
+    what = f"what the factory {name} returned" if factory else name
+    if not callable(application):
+        raise ApplicationNotFound(
+            f"{what} is {_kind(application)}, and can't be called as an application can.",
+            hint="" if factory else failures.candidates_hint(name),
+        )
+    match shape_of(application):
+        case Shape.FACTORY if not factory:
+            raise ApplicationNotFound(
+                f"{name} takes no arguments: it looks like a factory that makes the application.",
+                hint=f"gracehttp serve --factory {name}",
+            )
+        case Shape.ASYNC_FACTORY if not factory:
+            raise ApplicationNotFound(
+                f"{name} is an async function without arguments, neither an application nor a factory.",
+                hint="an ASGI application takes scope, receive and send; a factory is written with def",
+            )
+
+
+def _interface(name: str, application: object, wanted: str) -> str:
+    if wanted in ("asgi", "wsgi"):
+        return wanted
+    if wanted != "auto":
+        raise ConfigurationError(
+            f"{wanted!r} is no interface.", hint="the interfaces are auto, asgi and wsgi"
+        )
+    match shape_of(application):
+        case (Shape.ASGI | Shape.WSGI) as shape:
+            return str(shape.value)
+        case Shape.ASGI2:
+            raise ApplicationNotFound(
+                f"{name} takes one argument: it looks like an application of ASGI 2, which is not supported.",
+                hint="wrap it: asgiref.compatibility.guarantee_single_callable(app) makes it ASGI 3",
+            )
+        case Shape.AMBIGUOUS:
+            raise ConfigurationError(
+                f"{name} can be called as ASGI and as WSGI.", hint="give --interface asgi or --interface wsgi"
+            )
+    names = ", ".join(required_arguments(application)) or "none"
+    raise ApplicationNotFound(
+        f"{name} is neither an ASGI nor a WSGI application: its parameters are {names}.",
+        hint="ASGI takes scope, receive and send; WSGI takes environ and start_response",
+    )
+
+
+def _name_of(target: object) -> str:
+    named = target if hasattr(target, "__qualname__") else type(target)
+    return f"{getattr(named, '__module__', '?')}:{getattr(named, '__qualname__', repr(named))}"
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"of type {type(value).__name__}"

@@ -1,0 +1,38 @@
+"""The part of a traceback that the author of the application can act on."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from types import TracebackType
+
+_OWN_DIRECTORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_IMPORT_MACHINERY = os.sep + "importlib" + os.sep
+
+
+def application_frames(tb: TracebackType | None) -> TracebackType | None:
+    """`tb` without the frames of gracehttp and of importlib. The original is left as it is.
+
+    None when nothing of the application is in it: then the fault was found before or after its code ran.
+    """
+    kept = []
+    while tb is not None:
+        if not _belongs_to_the_server(tb.tb_frame.f_code.co_filename):
+            kept.append(tb)
+        tb = tb.tb_next
+    cut: TracebackType | None = None
+    for frame in reversed(kept):
+        cut = TracebackType(cut, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+    return cut
+
+
+def application_traceback(error: BaseException) -> str:
+    """`error` as Python prints it, with the application's own frames only; just its last line without any."""
+    cut = application_frames(error.__traceback__)
+    if cut is None:
+        return "".join(traceback.format_exception_only(error))
+    return "".join(traceback.format_exception(type(error), error, cut))
+
+
+def _belongs_to_the_server(filename: str) -> bool:
+    return filename.startswith((_OWN_DIRECTORY, "<frozen importlib")) or _IMPORT_MACHINERY in filename

@@ -1,0 +1,279 @@
+"""Each mistake in naming an application is told apart, with the fact that helps."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+
+import pytest
+
+from gracehttp.errors import ApplicationNotFound, ConfigurationError
+from gracehttp.interfaces.importer import add_app_dir, load_application
+
+ASGI = "async def app(scope, receive, send): ...\n"
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A directory that is the working directory and the head of sys.path; `write(path, source)` fills it."""
+    before = set(sys.modules)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    add_app_dir(".")
+
+    def write(path: str, source: str) -> None:
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(textwrap.dedent(source))
+        add_app_dir(".")
+
+    yield write
+    for name in set(sys.modules) - before:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")) or name.startswith("gtest"):
+            del sys.modules[name]
+
+
+def failure(target: object, **options) -> ApplicationNotFound:
+    with pytest.raises(ApplicationNotFound) as caught:
+        load_application(target, **options)
+    return caught.value
+
+
+def test_module_and_attribute(project):
+    project("gtest_a.py", ASGI)
+    loaded = load_application("gtest_a:app")
+    assert loaded.application is sys.modules["gtest_a"].app
+    assert (loaded.interface, loaded.name) == ("asgi", "gtest_a:app")
+
+
+def test_dotted_module_and_dotted_attribute(project):
+    project(
+        "gtest_p/sub/web.py",
+        "class Box:\n    @staticmethod\n    def wsgi(environ, start_response): ...\nbox = Box()\n",
+    )
+    loaded = load_application("gtest_p.sub.web:box.wsgi")
+    assert (loaded.interface, loaded.name) == ("wsgi", "gtest_p.sub.web:box.wsgi")
+
+
+@pytest.mark.parametrize("attribute", ["app", "application"])
+def test_module_alone_means_app_or_application(project, attribute):
+    project("gtest_alone.py", ASGI.replace("app", attribute))
+    assert load_application("gtest_alone").name == f"gtest_alone:{attribute}"
+
+
+def test_app_comes_before_application(project):
+    project("gtest_both.py", ASGI + "def application(environ, start_response): ...\n")
+    assert load_application("gtest_both").interface == "asgi"
+
+
+def test_an_application_object_is_taken_as_it_is():
+    async def app(scope, receive, send): ...
+
+    loaded = load_application(app)
+    assert loaded.application is app
+    assert loaded.name.endswith("app")
+
+
+def test_an_object_without_a_name_is_called_by_its_class():
+    import flask
+
+    assert load_application(flask.Flask("x")).name == "flask.app:Flask"
+
+
+def test_explicit_interface_is_believed():
+    assert load_application(lambda *args: None, interface="wsgi").interface == "wsgi"
+    assert load_application(lambda *args: None, interface="asgi").interface == "asgi"
+
+
+def test_ambiguous_application_needs_an_explicit_interface():
+    with pytest.raises(ConfigurationError) as caught:
+        load_application(lambda *args: None)
+    assert "--interface" in caught.value.hint
+
+
+def test_unknown_interface_is_a_configuration_error():
+    with pytest.raises(ConfigurationError, match="'rack' is no interface"):
+        load_application(lambda *args: None, interface="rack")
+
+
+def test_missing_module_says_where_it_was_looked_for(project, tmp_path):
+    error = failure("gtest_nowhere:app")
+    assert error.message == "there is no module 'gtest_nowhere'."
+    assert str(tmp_path) in error.details
+    assert "working directory" in error.details
+
+
+@pytest.mark.parametrize("path", ["src/gtest_m.py", "src/gtest_m/__init__.py"])
+def test_missing_module_in_a_folder_below_is_the_near_miss(project, path):
+    project(path, ASGI)
+    assert failure("gtest_m:web").hint == "did you mean src.gtest_m:web?"
+
+
+def test_misspelt_module_names_the_nearest_one(project):
+    project("gtest_main.py", ASGI)
+    assert failure("gtest_mian:app").hint == "did you mean gtest_main:app?"
+
+
+def test_missing_part_of_a_package_is_a_missing_module(project):
+    project("gtest_pkg/__init__.py", "")
+    assert failure("gtest_pkg.web:app").message == "there is no module 'gtest_pkg.web'."
+
+
+def test_missing_dependency_is_not_a_missing_module(project):
+    project("gtest_dep.py", "import gtest_not_installed\n")
+    error = failure("gtest_dep:app")
+    assert error.message == "the module gtest_dep was found, but gtest_not_installed that it imports was not."
+    assert "gtest_dep.py" in error.details
+    assert sys.executable in error.hint
+
+
+def test_module_that_fails_with_its_own_name_was_found(project):
+    project("gtest_self.py", "raise ModuleNotFoundError('odd', name='gtest_self')\n")
+    assert "was found" in failure("gtest_self:app").message
+
+
+def test_traceback_of_an_import_has_only_the_users_frames(project):
+    project("gtest_inner.py", "1 / 0\n")
+    project("gtest_outer.py", "import gtest_inner\n")
+    error = failure("gtest_outer:app")
+    assert error.message == "the module gtest_outer raised ZeroDivisionError while it was imported."
+    assert error.details.count("File ") == 2
+    assert "importlib" not in error.details
+    assert "importer.py" not in error.details
+    assert error.details.rstrip().endswith("ZeroDivisionError: division by zero")
+
+
+def test_syntax_error_shows_file_line_and_caret(project):
+    project("gtest_syntax.py", "a = 1\nb = (\n")
+    error = failure("gtest_syntax:app")
+    assert "gtest_syntax.py, line 2" in error.message
+    assert "^" in error.details
+
+
+def test_exit_at_import_is_an_error(project):
+    project("gtest_exit.py", "import sys\nsys.exit(0)\n")
+    error = failure("gtest_exit:app")
+    assert error.message == "the module gtest_exit called sys.exit(0) while it was imported."
+    assert "sys.exit(0)" in error.details
+
+
+def test_missing_attribute_names_the_nearest_one(project):
+    project("gtest_near.py", ASGI)
+    error = failure("gtest_near:ap")
+    assert "has no 'ap'" in error.message
+    assert error.hint == "did you mean gtest_near:app?"
+
+
+def test_missing_attribute_names_what_looks_like_an_application(project):
+    project(
+        "gtest_names.py",
+        """
+        from json import dumps
+        from functools import reduce
+        async def web(scope, receive, send): ...
+        def create_app(): ...
+        def helper(one): ...
+        """,
+    )
+    error = failure("gtest_names")
+    assert "has neither app nor application" in error.message
+    assert error.hint == "these look like applications: gtest_names:web, --factory gtest_names:create_app"
+
+
+def test_attribute_that_raises_is_told_with_its_traceback(project):
+    project("gtest_prop.py", "class A:\n    @property\n    def app(self): raise KeyError('k')\na = A()\n")
+    error = failure("gtest_prop:a.app")
+    assert "raised KeyError" in error.message
+    assert "gtest_prop.py" in error.details
+
+
+def test_attribute_that_is_not_callable(project):
+    project("gtest_dict.py", ASGI.replace("app", "web") + "app = {}\n")
+    error = failure("gtest_dict:app")
+    assert error.message == "gtest_dict:app is of type dict, and can't be called as an application can."
+    assert "gtest_dict:web" in error.hint
+
+
+def test_factory_is_called(project):
+    project("gtest_f.py", "def create_app():\n    async def app(scope, receive, send): ...\n    return app\n")
+    loaded = load_application("gtest_f:create_app", factory=True)
+    assert loaded.interface == "asgi"
+    assert loaded.application.__name__ == "app"
+
+
+def test_factory_without_the_option_gets_the_hint(project):
+    project("gtest_g.py", "def create_app(config=None): ...\n")
+    assert failure("gtest_g:create_app").hint == "gracehttp serve --factory gtest_g:create_app"
+
+
+def test_application_given_as_factory_gets_the_hint(project):
+    project("gtest_h.py", ASGI)
+    assert failure("gtest_h:app", factory=True).hint == "leave out --factory"
+
+
+def test_factory_that_needs_arguments(project):
+    project("gtest_i.py", "def create_app(config, *, debug): ...\n")
+    assert "needs arguments (config, debug)" in failure("gtest_i:create_app", factory=True).message
+
+
+def test_factory_that_raises_shows_its_traceback(project):
+    project("gtest_j.py", "def create_app():\n    raise ValueError('no database')\n")
+    error = failure("gtest_j:create_app", factory=True)
+    assert error.message == "the factory gtest_j:create_app raised ValueError."
+    assert error.details.rstrip().endswith("ValueError: no database")
+    assert "importer.py" not in error.details
+
+
+def test_factory_that_exits_is_an_error():
+    assert "called sys.exit(3)" in failure(lambda: sys.exit(3), factory=True).message
+
+
+def test_factory_that_returns_nothing():
+    assert "returned is None" in failure(lambda: None, factory=True).message
+
+
+def test_factory_of_what_cannot_be_called():
+    assert "can't be called to make an application" in failure({}, factory=True).message
+
+
+def test_async_factory_is_an_error():
+    async def create_app(): ...
+
+    assert "is async" in failure(create_app, factory=True).message
+    assert "neither an application nor a factory" in failure(create_app).message
+
+
+def test_asgi_2_is_an_error_that_names_the_wrapper():
+    assert "guarantee_single_callable" in failure(lambda scope: None).hint
+
+
+def test_other_callables_are_named_with_their_parameters():
+    assert "its parameters are a, b, c, d" in failure(lambda a, b, c, d: None).message
+
+
+@pytest.mark.parametrize(
+    ("target", "hint"),
+    [
+        ("src/main.py:web", "did you mean src.main:web?"),
+        ("main.py", "did you mean main:app?"),
+        ("main:create_app()", "did you mean --factory main:create_app?"),
+        ("", "write it as module:attribute, for example main:app"),
+        ("main:", "write it as module:attribute, for example main:app"),
+        ("ma-in:app", "write it as module:attribute, for example main:app"),
+        ("main:a:b", "write it as module:attribute, for example main:app"),
+    ],
+)
+def test_what_is_no_import_string_gets_the_right_spelling(target, hint):
+    assert failure(target).hint == hint
+
+
+def test_add_app_dir_moves_the_directory_to_the_head(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", ["/a", str(tmp_path)])
+    add_app_dir(str(tmp_path))
+    assert sys.path == [str(tmp_path), "/a"]
+
+
+def test_add_app_dir_of_nothing_is_a_configuration_error(tmp_path):
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        add_app_dir(str(tmp_path / "nowhere"))
