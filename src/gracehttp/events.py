@@ -35,7 +35,8 @@ class SupervisorStarted(Event):
     version: str
 
     def __str__(self) -> str:
-        return f"gracehttp {self.version} started, pid {self.pid} (kill -HUP {self.pid} restarts, kill -TERM {self.pid} stops)"
+        signals = f"kill -HUP {self.pid} restarts, kill -TERM {self.pid} stops"
+        return f"gracehttp {self.version} started, pid {self.pid} ({signals})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,8 @@ class LimitLowered(Event):
 
     def __str__(self) -> str:
         return (
-            f"{self.address}: the limit of {self.wanted} connections is lowered to {self.effective}, because a process "
-            f"may open {self.descriptors} files (raise RLIMIT_NOFILE, with ulimit -Hn or LimitNOFILE=)"
+            f"{self.address}: the limit of {self.wanted} connections is lowered to {self.effective}, "
+            f"because a process may open {self.descriptors} files (raise RLIMIT_NOFILE, with ulimit -Hn or LimitNOFILE=)"
         )
 
 
@@ -81,7 +82,7 @@ class LimitSplit(Event):
     share: int
 
     def __str__(self) -> str:
-        return f"{self.address}: this system has no eventfd, so each worker has a fixed share of {self.share} connections"
+        return f"{self.address}: this system has no eventfd: the workers share {self.share} connections evenly"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,8 @@ class WorkerBecameReady(Event):
     seconds: float
 
     def __str__(self) -> str:
-        return f"worker {self.worker} of generation {self.generation} is ready after {self.seconds:.2f} s, pid {self.pid}"
+        who = f"worker {self.worker} of generation {self.generation}"
+        return f"{who} is ready after {self.seconds:.2f} s, pid {self.pid}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,18 +174,32 @@ class WorkerDied(Event):
     severity = Severity.ERROR
     generation: int
     worker: int
-    pid: int
     how: str
     again_in_seconds: float | None
 
     def __str__(self) -> str:
         rest = "" if self.again_in_seconds is None else f"; another one starts in {self.again_in_seconds:.1f} s"
-        return f"worker {self.worker} of generation {self.generation} (pid {self.pid}) {self.how}{rest}"
+        return f"worker {self.worker} of generation {self.generation} {self.how}{rest}"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFailedToStart(Event):
+    """What the worker itself said of its failure; `details` is the traceback of the application."""
+
+    severity = Severity.ERROR
+    generation: int
+    worker: int
+    message: str
+    details: str
+
+    def __str__(self) -> str:
+        said = f"worker {self.worker} of generation {self.generation} failed: {self.message}"
+        return f"{said}\n{self.details}" if self.details else said
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerCut(Event):
-    severity = Severity.ERROR
+    severity = Severity.NOTICE
     generation: int
     worker: int
     pid: int
@@ -223,15 +239,6 @@ class SupervisorStopped(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class ReapplyFailed(Event):
-    severity = Severity.NOTICE
-    option: str
-
-    def __str__(self) -> str:
-        return f"{self.option} has changed, and takes effect only when the supervisor is started anew"
-
-
-@dataclass(frozen=True, slots=True)
 class SupervisorLost(Event):
     severity = Severity.ERROR
     pid: int
@@ -248,7 +255,8 @@ class AcceptPaused(Event):
     pause_seconds: float
 
     def __str__(self) -> str:
-        return f"{self.address}: accept() failed ({self.reason}); newcomers wait in the kernel, next try in {self.pause_seconds:g} s"
+        then = f"newcomers wait in the kernel, next try in {self.pause_seconds:g} s"
+        return f"{self.address}: accept() failed ({self.reason}); {then}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +301,9 @@ class EventBus:
 
     def subscribe(self, subscriber: Subscriber) -> None:
         self._subscribers.append(subscriber)
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        self._subscribers.remove(subscriber)
 
     def publish(self, event: Event) -> None:
         """Tell `event` to all subscribers. Never raises: a fact that can't be told is no reason to stop serving."""

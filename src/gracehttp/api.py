@@ -1,0 +1,211 @@
+"""The programming interface: several servers in one program, run under a supervisor, or within a loop that runs.
+
+`GraceHTTP.run()` in the first process becomes the supervisor; in a process that the supervisor started, which is the
+same command line once more, it becomes a worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from gracehttp.config import Configuration, ProcessOptions, ServerOptions, process_options, server_options
+from gracehttp.errors import ConfigurationError, GraceHTTPError
+from gracehttp.events import EventBus
+from gracehttp.listeners.bind import bound_address, file_identity, open_listener, remove_socket_file
+from gracehttp.listeners.limit import effective_limits, raise_descriptor_limit
+from gracehttp.listeners.permits import LocalPermits
+from gracehttp.observe.logs import configure_logging, log_event
+from gracehttp.release import RELEASE
+from gracehttp.supervisor.command_line import this_command_line
+from gracehttp.worker.manifest import GivenListener, claim_channel
+
+_COMMAND_LINE = this_command_line()  # before the program changes its working directory
+
+
+class GraceHTTP:
+    """One program with one or more servers.
+
+    Keyword arguments are the options of the whole program (`workers`, `drain_timeout`, `pidfile` and so on, see
+    docs/options.md), by the same names as in a file of options; durations are seconds, or strings such as "1m30s".
+    Raises `ConfigurationError` for one that doesn't exist or can't be read.
+    """
+
+    def __init__(self, **options: object) -> None:
+        self._process = process_options(**options)
+        self._servers: list[ServerOptions] = []
+
+    @classmethod
+    def from_configuration(cls, configuration: Configuration) -> GraceHTTP:
+        """What a command line, the environment and a file of options amount to."""
+        program = cls()
+        program._process = configuration.process
+        program._servers = list(configuration.servers)
+        return program
+
+    def add_server(self, app: object, *, bind: str | Sequence[str] = "127.0.0.1:8000", **options: object) -> None:
+        """Serve `app` on `bind`, one address or several.
+
+        `app` is the application or an import string such as `main:app`; with a string, the supervisor doesn't import
+        it. Keyword arguments are the options of a server (`certfile`, `max_connections` and so on).
+        Raises `ConfigurationError`.
+        """
+        added = server_options(app, bind=bind, **options)
+        taken = {server.bind.address for server in self._servers}
+        for server in added:
+            if server.bind.address in taken:
+                raise ConfigurationError(
+                    f"two servers are to listen on {server.bind.address}.", hint="give each its own address"
+                )
+        self._servers += added
+
+    def run(self) -> None:
+        """Serve until told to stop. Returns after a graceful stop.
+
+        When it can't start, the reason is printed and the process exits, with status 2 for a mistake in the options
+        and 3 otherwise; after a forced stop it exits with status 1.
+        """
+        try:
+            status = self._run()
+        except GraceHTTPError as exc:
+            sys.stderr.write(f"gracehttp: error: {exc}\n")
+            status = exc.exit_status
+        if status:
+            sys.exit(status)
+
+    def _run(self) -> int:
+        if not self._servers:
+            raise ConfigurationError("there is no server to run.", hint="call add_server() before run()")
+        bus = EventBus()
+        bus.subscribe(log_event)
+        channel = claim_channel(os.environ)
+        if channel is None:
+            self._configure_logging(_stderr_is_a_terminal())
+            return self._supervise(bus)
+        from gracehttp.worker.worker import run_worker
+
+        return run_worker(
+            channel, self._servers, self._process, release=RELEASE, bus=bus, configure_logging=self._configure_logging
+        )
+
+    def _supervise(self, bus: EventBus) -> int:
+        from gracehttp.supervisor.generation import FleetSettings
+        from gracehttp.supervisor.supervisor import Supervisor, SupervisorOptions
+
+        process = self._process
+        options = SupervisorOptions(
+            release=RELEASE,
+            command_line=_COMMAND_LINE,
+            fleet=FleetSettings(
+                workers=process.workers,
+                ready_timeout_seconds=process.ready_timeout,
+                drain_timeout_seconds=process.drain_timeout,
+            ),
+            pidfile=process.pidfile,
+            control=False if process.no_control else process.control,
+        )
+        with asyncio.Runner() as runner:
+            return runner.run(Supervisor(options, bus).run())
+
+    def _configure_logging(self, tty: bool) -> None:
+        configure_logging(self._process.log_level, self._process.log_format, color=tty)
+
+
+def run(app: object, *, bind: str | Sequence[str] = "127.0.0.1:8000", **options: object) -> None:
+    """Serve one application: `GraceHTTP`, `add_server` and `run` in one call. Takes the options of both."""
+    process, server = _split(options)
+    try:
+        program = GraceHTTP(**process)
+        program.add_server(app, bind=bind, **server)
+    except ConfigurationError as exc:
+        sys.stderr.write(f"gracehttp: error: {exc}\n")
+        sys.exit(exc.exit_status)
+    program.run()
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A server within a running event loop. `port` is None for a Unix socket."""
+
+    url: str
+    host: str
+    port: int | None
+
+
+@contextlib.asynccontextmanager
+async def serving(app: object, *, bind: str = "127.0.0.1:0", **options: object) -> AsyncIterator[RunningServer]:
+    """Serve `app` in the event loop that runs, for as long as the context lasts; for tests and notebooks.
+
+    There is no supervisor, so no restart, and the limit on connections is this process's own. Port 0 lets the kernel
+    choose; the result tells which. Takes the options of a server and those of the program that make sense here.
+    Raises `GraceHTTPError` when it can't start. Leaving the context drains, for at most `drain_timeout`.
+    """
+    from gracehttp.worker.applications import ApplicationSettings
+    from gracehttp.worker.drain import DrainReason
+    from gracehttp.worker.service import Service, ServiceSettings
+
+    for_process, for_server = _split(options)
+    process = process_options(**for_process)
+    (server,) = server_options(app, bind=bind, **for_server)
+    bus = EventBus()
+    bus.subscribe(log_event)
+    settings = ServiceSettings(
+        applications=ApplicationSettings(
+            app_dir=None, lifespan=process.lifespan, threads=process.threads, multiprocess=False
+        ),
+        warmup=process.warmup,
+        request_finished=_access_log(process),
+        closes_doors=True,
+    )
+    service = Service(settings, bus.publish)
+    (limit,) = effective_limits([server.max_connections], raise_descriptor_limit())
+    sock = open_listener(server.bind.address, backlog=server.backlog, unix_mode=server.unix_mode)
+    file = file_identity(server.bind.address)
+    where = bound_address(sock)
+    try:
+        await service.start([server], [GivenListener(where, sock, LocalPermits(limit))])
+        service.accept()
+    except BaseException:
+        sock.close()
+        raise
+    try:
+        yield _running(server, where)
+    finally:
+        service.order_drain(DrainReason.STOP, process.drain_timeout)
+        await service.drain()
+        remove_socket_file(server.bind.address, file)
+
+
+def _running(server: ServerOptions, where: str) -> RunningServer:
+    if where.startswith("unix:"):
+        return RunningServer(where, where.removeprefix("unix:"), None)
+    host, _, port = where.rpartition(":")
+    host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104  to connect to, not to bind
+    scheme = "https" if server.tls else "http"
+    return RunningServer(f"{scheme}://{host}:{port}", host.strip("[]"), int(port))
+
+
+def _access_log(process: ProcessOptions) -> Any:
+    from gracehttp.observe.access_log import AccessLog
+
+    return AccessLog(worker=0, generation=0) if process.access_log else None
+
+
+def _split(options: dict[str, object]) -> tuple[dict[str, object], dict[str, object]]:
+    """The options of the program, and the rest, which must be those of a server."""
+    names = _names(ProcessOptions)
+    process = {name: value for name, value in options.items() if name in names}
+    return process, {name: value for name, value in options.items() if name not in names}
+
+
+def _names(model: type) -> Iterable[str]:
+    return {field.name for field in fields(model)}
+
+
+def _stderr_is_a_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()

@@ -1,0 +1,152 @@
+"""The control channel between the supervisor and one worker: JSON lines over a stream socket, with descriptors.
+
+A channel is a connected `AF_UNIX` `SOCK_STREAM` pair, made by the supervisor and inherited by the worker under the
+number in the environment variable `GRACEHTTP_WORKER_CHANNEL`. End of file on it means that the other side is dead:
+the kernel tells, no heartbeat has to.
+
+Old and new may be different releases, so the first message of the worker, `hello`, lists the versions that it
+speaks, and the supervisor answers with one of them or with `refused`. Messages of version 1:
+
+    worker      hello       versions, release, pid, settings, listeners
+    supervisor  listener    address, bound, limit, permits (shared or split)   + socket [, eventfd, ledger]
+    supervisor  welcome     version, generation, worker, slot, workers, tty    + the terminal or log file (stderr)
+    supervisor  refused     message, hint
+    worker      ready       (warm, standing by, nothing accepted yet)
+    worker      failed      message, hint, details
+    supervisor  serve       (start accepting)
+    supervisor  drain       reason (restart or stop), timeout_seconds
+    worker      deaf        (accepts no more)
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import json
+import os
+import signal
+import socket
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+TRACEBACK_SIGNAL = signal.SIGRTMIN + 3 if hasattr(signal, "SIGRTMIN") else signal.SIGABRT
+"""Asks a worker that hangs to write the stacks of its threads to stderr; without a handler, it ends the process."""
+
+CHANNEL_VARIABLE = "GRACEHTTP_WORKER_CHANNEL"
+VERSIONS = (1,)
+
+_READ_BYTES = 65536
+_DESCRIPTORS_PER_MESSAGE = 16
+
+Message = dict[str, Any]
+
+
+class ChannelClosed(Exception):
+    """The other side closed the channel or died."""
+
+
+class Channel:
+    """One end of a control channel. It owns its socket, and the received descriptors until `take_descriptors`.
+
+    `send` never blocks on a non-blocking socket: what the kernel doesn't take is kept, `pending` tells so, and
+    `flush` (to be called when the socket is writable) goes on.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._incoming = bytearray()
+        self._received_fds: deque[int] = deque()
+        self._outgoing: deque[tuple[bytes, tuple[int, ...]]] = deque()
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def set_blocking(self, blocking: bool) -> None:
+        self._socket.setblocking(blocking)
+
+    @property
+    def pending(self) -> bool:
+        """True while something waits to be sent."""
+        return bool(self._outgoing)
+
+    def send(self, message: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
+        """Send `message` with `fds`, which stay the caller's and must stay open until `pending` is false.
+
+        Raises `ChannelClosed` when the other side is gone.
+        """
+        line = json.dumps({**message, "descriptors": len(fds)}, separators=(",", ":")).encode() + b"\n"
+        self._outgoing.append((line, tuple(fds)))
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what is pending, as far as the kernel takes it. Raises `ChannelClosed`."""
+        while self._outgoing:
+            data, fds = self._outgoing[0]
+            try:
+                sent = socket.send_fds(self._socket, [data], fds) if fds else self._socket.send(data)
+            except BlockingIOError:
+                return
+            except OSError as exc:
+                self._outgoing.clear()
+                raise ChannelClosed(str(exc)) from exc
+            if sent == len(data):
+                self._outgoing.popleft()
+            else:
+                self._outgoing[0] = (data[sent:], ())  # the descriptors went with the first byte (unix(7))
+
+    def receive(self) -> list[Message]:
+        """All whole messages that are there; on a blocking socket, waits for the first bytes.
+
+        A message that came with descriptors has them under `"fds"`: they are the caller's from then on.
+        Raises `ChannelClosed` at the end of file.
+        """
+        try:
+            data = self._read()
+        except BlockingIOError:
+            return []
+        except ConnectionError as exc:
+            raise ChannelClosed(str(exc)) from exc
+        if not data:
+            raise ChannelClosed("end of file")
+        self._incoming += data
+        *lines, rest = bytes(self._incoming).split(b"\n")
+        self._incoming = bytearray(rest)
+        return [self._decode(line) for line in lines]
+
+    def close(self) -> None:
+        """Close the socket and whatever descriptors nobody took."""
+        self._socket.close()
+        while self._received_fds:
+            with contextlib.suppress(OSError):
+                os.close(self._received_fds.popleft())
+
+    def _read(self) -> bytes:
+        item = array.array("i")
+        room = socket.CMSG_LEN(_DESCRIPTORS_PER_MESSAGE * item.itemsize)
+        data, ancillary, flags, _ = self._socket.recvmsg(_READ_BYTES, room)
+        for level, kind, content in ancillary:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                fds = array.array("i")
+                fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
+                for fd in fds:
+                    os.set_inheritable(fd, False)
+                self._received_fds.extend(fds)
+        if flags & socket.MSG_CTRUNC:
+            # Descriptors are lost, so messages and descriptors no longer fit: nothing on this channel can be trusted.
+            raise ChannelClosed("descriptors were lost: this process has too many open files")
+        return data
+
+    def _decode(self, line: bytes) -> Message:
+        message: Message = json.loads(line)
+        count = message.pop("descriptors", 0)
+        if count:
+            message["fds"] = [self._received_fds.popleft() for _ in range(count)]
+        return message
+
+
+def channel_pair() -> tuple[Channel, socket.socket]:
+    """Our end, non-blocking, and the socket for the worker to inherit."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    ours.setblocking(False)
+    return Channel(ours), theirs

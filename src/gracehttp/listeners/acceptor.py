@@ -1,0 +1,158 @@
+"""Accepting connections of one listener, never more than its permits (promise 5).
+
+The listening socket is watched by the loop like any other descriptor, and each wake-up accepts a few connections, so
+that several workers share the queue: whoever is idle gets there first. (An own epoll with EPOLLEXCLUSIVE between
+the two brings nothing: docs/decisions/0003-accept-loop.md.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable
+
+from gracehttp.events import AcceptPaused, Event
+from gracehttp.listeners.permits import Permits
+
+ACCEPTS_PER_WAKE_UP = 16
+SHORTEST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 1.0
+
+# The connection died in the queue, or the network failed before it was established: on to the next (accept(2)).
+_NEXT = frozenset({
+    errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ENETDOWN, errno.ENOPROTOOPT, errno.EHOSTDOWN,
+    getattr(errno, "ENONET", errno.EHOSTDOWN), errno.EHOSTUNREACH, errno.EOPNOTSUPP, errno.ENETUNREACH, errno.EINTR,
+})  # fmt: skip
+# Everything else, EMFILE and ENFILE first of all, is a fact about this process or machine, not about the listener:
+# closing it would drop the queue, and trying at once would spin. Wait, and try again.
+
+Accepted = Callable[[socket.socket], None]
+
+
+class Acceptor:
+    """Accepts from `listener` while there are permits. Owns `listener`; `permits` stays the caller's.
+
+    `on_connection` gets each accepted socket, non-blocking, together with one permit: whoever takes the socket gives
+    the permit back with `release`, after the socket was closed.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        permits: Permits,
+        on_connection: Accepted,
+        *,
+        address: str,
+        loop: asyncio.AbstractEventLoop,
+        publish: Callable[[Event], None],
+    ) -> None:
+        self._listener = listener
+        self._permits = permits
+        self._on_connection = on_connection
+        self._address = address
+        self._loop = loop
+        self._publish = publish
+        self._watched: int | None = None
+        self._starving = False
+        self._pause: asyncio.TimerHandle | None = None
+        self._pause_seconds = SHORTEST_PAUSE_SECONDS
+        self._on_deaf: Callable[[], None] | None = None
+        self._closed = False
+
+    def start(self) -> None:
+        """Accept from now on."""
+        if not self._closed:
+            self._watch_listener()
+
+    def stop(self) -> None:
+        """Accept no more. What waits in the queue is left to whoever shares it."""
+        self._watch(None)
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+        if not self._closed:
+            self._closed = True
+            self._listener.close()
+        if self._on_deaf is not None:
+            self._loop.call_soon(self._on_deaf)
+            self._on_deaf = None
+
+    def stop_when_queue_is_empty(self, on_deaf: Callable[[], None]) -> None:
+        """Accept what waits in the queue, as permits allow; then stop and call `on_deaf`.
+
+        For a listener whose door is closed (`listeners.closing`): otherwise the queue might never be empty.
+        """
+        self._on_deaf = on_deaf
+        if self._closed:
+            self.stop()
+        elif self._pause is None and not self._starving:
+            self._on_acceptable()
+
+    def release(self) -> None:
+        """A connection is closed: its permit is free."""
+        self._permits.give_back()
+        if self._starving and self._permits.fileno() is None:
+            self._starving = False
+            self._loop.call_soon(self._resume)
+
+    def _on_acceptable(self) -> None:
+        for _ in range(ACCEPTS_PER_WAKE_UP):
+            if not self._permits.take():
+                self._wait_for_permit()
+                return
+            try:
+                connection, _peer = self._listener.accept()
+            except OSError as exc:
+                self._permits.give_back()
+                if not self._go_on_after(exc):
+                    return
+            else:
+                connection.setblocking(False)
+                self._pause_seconds = SHORTEST_PAUSE_SECONDS
+                self._on_connection(connection)
+        if self._on_deaf is not None:
+            self._loop.call_soon(self._resume)
+
+    def _go_on_after(self, exc: OSError) -> bool:
+        if isinstance(exc, BlockingIOError):
+            if self._on_deaf is not None:
+                self.stop()
+            return False
+        if exc.errno in _NEXT:
+            return True
+        self._pause_for(exc)
+        return False
+
+    def _wait_for_permit(self) -> None:
+        self._starving = True
+        fd = self._permits.fileno()
+        self._watch(None)
+        if fd is not None:
+            self._watch(fd)
+
+    def _pause_for(self, exc: OSError) -> None:
+        if self._pause_seconds == SHORTEST_PAUSE_SECONDS:
+            self._publish(AcceptPaused(self._address, exc.strerror or str(exc), self._pause_seconds))
+        self._watch(None)
+        self._pause = self._loop.call_later(self._pause_seconds, self._resume)
+        self._pause_seconds = min(self._pause_seconds * 2, LONGEST_PAUSE_SECONDS)
+
+    def _resume(self) -> None:
+        self._pause = None
+        self._starving = False
+        if self._closed:
+            return
+        self._watch_listener()
+        self._on_acceptable()
+
+    def _watch_listener(self) -> None:
+        self._watch(self._listener.fileno())
+
+    def _watch(self, fd: int | None) -> None:
+        if self._watched is not None:
+            self._loop.remove_reader(self._watched)
+        self._watched = fd
+        if fd is None:
+            return
+        self._loop.add_reader(fd, self._resume if self._starving else self._on_acceptable)

@@ -1,0 +1,175 @@
+"""Making listening sockets, and telling a person clearly why one can't be had."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+from pathlib import Path
+
+from gracehttp.address import Address, DescriptorAddress, TcpAddress, UnixAddress
+from gracehttp.errors import ListenError
+from gracehttp.listeners.port_owner import owner_of_port
+
+DEFAULT_BACKLOG = 2048
+
+
+def open_listener(address: Address, *, backlog: int = DEFAULT_BACKLOG, unix_mode: int | None = None) -> socket.socket:
+    """Bind and listen; returns a non-blocking, non-inheritable socket that the caller owns.
+
+    `backlog` is the length of the accept queue, which the kernel cuts at net.core.somaxconn (listen(2)).
+    Raises `ListenError` with the cause in a sentence.
+    """
+    match address:
+        case TcpAddress():
+            sock = _bind_tcp(address)
+        case UnixAddress():
+            sock = _bind_unix(address, unix_mode)
+        case DescriptorAddress():
+            return _adopt(address)
+    with contextlib.ExitStack() as on_error:
+        on_error.callback(sock.close)
+        try:
+            sock.listen(backlog)
+        except OSError as exc:  # another socket listens on the port, though binding with SO_REUSEADDR went well
+            raise _cannot_bind(address, exc) from exc
+        sock.setblocking(False)
+        on_error.pop_all()
+    return sock
+
+
+def resolve(address: TcpAddress) -> tuple[int, tuple[str, int]]:
+    """Address family and socket address of `address`; an empty host is all IPv4 addresses. Raises `ListenError`."""
+    try:
+        found = socket.getaddrinfo(
+            address.host or "0.0.0.0",  # noqa: S104  all interfaces is what ":PORT" says
+            address.port,
+            type=socket.SOCK_STREAM,
+            flags=socket.AI_PASSIVE,
+        )
+    except (socket.gaierror, UnicodeError) as exc:
+        raise ListenError(
+            f"cannot listen on {address}: the host name {address.host!r} can't be resolved ({exc}).",
+            hint="give an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all",
+        ) from exc
+    family, _, _, _, where = min(found, key=lambda one: one[0] != socket.AF_INET)  # "localhost" is 127.0.0.1 first
+    return family, (str(where[0]), address.port)
+
+
+def bound_address(sock: socket.socket) -> str:
+    """Where the socket really listens, with the port that the kernel chose."""
+    name = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        path = name if isinstance(name, str) else os.fsdecode(name)
+        return f"unix:{path}"
+    return str(TcpAddress(name[0], name[1]))
+
+
+FileIdentity = tuple[int, int]
+
+
+def file_identity(address: Address) -> FileIdentity | None:
+    """Device and inode of the file of a Unix socket, to be asked for right after it was bound."""
+    if not isinstance(address, UnixAddress):
+        return None
+    found = Path(address.path).stat()
+    return found.st_dev, found.st_ino
+
+
+def remove_socket_file(address: Address, identity: FileIdentity | None) -> None:
+    """Remove the file of a Unix socket, unless another program has put its own in its place."""
+    with contextlib.suppress(OSError):
+        if isinstance(address, UnixAddress) and identity is not None and file_identity(address) == identity:
+            Path(address.path).unlink()
+
+
+def _bind_tcp(address: TcpAddress) -> socket.socket:
+    family, where = resolve(address)
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Accepted sockets inherit both options (tcp(7)), which saves two system calls for each connection.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.bind(where)
+    except OSError as exc:
+        sock.close()
+        raise _cannot_bind(address, exc) from exc
+    return sock
+
+
+def _bind_unix(address: UnixAddress, mode: int | None) -> socket.socket:
+    _remove_stale(address)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # The mode must hold from the first moment: a chmod() after bind() would leave a gap (unix(7)).
+    before = os.umask(0o777 & ~mode) if mode is not None else None
+    try:
+        sock.bind(address.path)
+    except OSError as exc:
+        sock.close()
+        raise _cannot_bind(address, exc) from exc
+    finally:
+        if before is not None:
+            os.umask(before)
+    return sock
+
+
+def _remove_stale(address: UnixAddress) -> None:
+    """Remove a socket file on which nobody listens any more."""
+    path = Path(address.path)
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise ListenError(f"cannot listen on {address}: the file exists and is no socket.", hint="choose another path")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(address.path)
+        except ConnectionRefusedError:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        except OSError:
+            return  # bind() will tell
+
+
+def _adopt(address: DescriptorAddress) -> socket.socket:
+    try:
+        sock = socket.socket(fileno=os.dup(address.fd))
+        listening = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError as exc:
+        raise ListenError(
+            f"cannot listen on {address}: descriptor {address.fd} is no open socket ({exc.strerror}).",
+            hint="whoever starts gracehttp must open it and let it be inherited",
+        ) from exc
+    if not listening:
+        sock.close()
+        raise ListenError(f"cannot listen on {address}: the socket doesn't listen.", hint="call listen() on it first")
+    os.set_inheritable(address.fd, False)
+    sock.setblocking(False)
+    return sock
+
+
+def _cannot_bind(address: Address, exc: OSError) -> ListenError:
+    hint = ""
+    match exc.errno:
+        case errno.EADDRINUSE:
+            owner = owner_of_port(address.port) if isinstance(address, TcpAddress) else None
+            reason = f"it is in use by {owner}" if owner else "it is in use by another process"
+            hint = "stop that process, or choose another address with --bind"
+        case errno.EACCES if isinstance(address, TcpAddress) and address.port < 1024:
+            reason = "ports below 1024 need privileges"
+            hint = "choose a port above 1023, or grant CAP_NET_BIND_SERVICE"
+        case errno.EACCES | errno.EPERM:
+            reason = "this user has no permission"
+        case errno.EADDRNOTAVAIL:
+            reason = "this machine has no such address"
+            hint = "0.0.0.0 listens on all addresses of the machine"
+        case errno.ENOENT:
+            reason = "the folder does not exist"
+        case _:
+            reason = exc.strerror or str(exc)
+    return ListenError(f"cannot listen on {address}: {reason}.", hint=hint)

@@ -1,0 +1,204 @@
+"""Permits: the limit on the open connections of one port, over all workers and generations (promise 5).
+
+A worker takes a permit *before* `accept()` and gives it back when the connection is closed. While there is none,
+newcomers wait in the kernel's accept queue and cost no descriptor.
+
+The permits of a port are the count of one eventfd in semaphore mode (eventfd(2)), inherited by every worker.
+What each worker holds is written down in the port's *ledger*, a page of shared memory with one 64-bit word for each
+worker. A worker that is killed can't give back, so the supervisor audits the ledger:
+
+    permits in circulation = count of the eventfd + what the living workers hold + what the dead have lost
+
+Only the last term is unknown. A word changes to an odd sequence number before the eventfd is touched, and to an
+even one afterwards with the new number held (a seqlock), so an audit that saw all words even and unchanged around
+its look at the eventfd saw one consistent moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+from collections.abc import Iterable
+from typing import Protocol
+
+MAX_WORKERS = 512
+LEDGER_BYTES = MAX_WORKERS * 8
+
+_HELD_BITS = 32
+_HELD_MASK = (1 << _HELD_BITS) - 1
+_SEQUENCE_MASK = (1 << 32) - 1
+
+HAS_SHARED_PERMITS = hasattr(os, "eventfd") and hasattr(os, "memfd_create")
+
+
+class Permits(Protocol):
+    """What an acceptor needs of a limit."""
+
+    def take(self) -> bool:
+        """Take one permit if there is one. Never blocks."""
+
+    def give_back(self) -> None:
+        """Return one permit that was taken."""
+
+    @property
+    def held(self) -> int:
+        """How many permits this process holds."""
+
+    def fileno(self) -> int | None:
+        """A descriptor that is readable while there are permits; None if only `give_back` here can free one."""
+
+    def close(self) -> None:
+        """Release the descriptors. Permits that are held stay taken."""
+
+
+class LocalPermits:
+    """A limit that one process keeps for itself: for `serving()`, and for systems without eventfd."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held = 0
+
+    @property
+    def held(self) -> int:
+        return self._held
+
+    def take(self) -> bool:
+        if self._held >= self._limit:
+            return False
+        self._held += 1
+        return True
+
+    def give_back(self) -> None:
+        self._held -= 1
+
+    def fileno(self) -> int | None:
+        return None
+
+    def close(self) -> None:
+        return
+
+
+class SharedPermits:
+    """A worker's side of a limit that all workers share. Owns the two descriptors it is given."""
+
+    def __init__(self, eventfd: int, ledger: int, slot: int) -> None:
+        self._eventfd = eventfd
+        self._page = mmap.mmap(ledger, LEDGER_BYTES)
+        os.close(ledger)
+        self._words = memoryview(self._page).cast("Q")
+        self._slot = slot
+        self._held = 0
+        self._sequence = self._words[slot] >> _HELD_BITS
+
+    @property
+    def held(self) -> int:
+        return self._held
+
+    def take(self) -> bool:
+        self._open_entry()
+        try:
+            os.eventfd_read(self._eventfd)
+        except BlockingIOError:
+            self._close_entry()
+            return False
+        self._held += 1
+        self._close_entry()
+        return True
+
+    def give_back(self) -> None:
+        self._open_entry()
+        os.eventfd_write(self._eventfd, 1)
+        self._held -= 1
+        self._close_entry()
+
+    def fileno(self) -> int | None:
+        return self._eventfd
+
+    def close(self) -> None:
+        self._words.release()
+        self._page.close()
+        os.close(self._eventfd)
+
+    def _open_entry(self) -> None:
+        self._sequence = (self._sequence + 1) & _SEQUENCE_MASK
+        self._words[self._slot] = self._sequence << _HELD_BITS | self._held
+
+    _close_entry = _open_entry  # the sequence number becomes even again
+
+
+class PermitPool:
+    """The supervisor's side: makes the permits of one port, changes their number, and recovers lost ones."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._debt = 0
+        with contextlib.ExitStack() as opened:
+            self.eventfd = os.eventfd(limit, os.EFD_SEMAPHORE | os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            opened.callback(os.close, self.eventfd)
+            self.ledger = os.memfd_create("gracehttp-ledger", os.MFD_CLOEXEC)
+            opened.callback(os.close, self.ledger)
+            os.ftruncate(self.ledger, LEDGER_BYTES)
+            self._page = opened.enter_context(mmap.mmap(self.ledger, LEDGER_BYTES))
+            self._words = opened.enter_context(memoryview(self._page).cast("Q"))
+            self._owned = opened.pop_all()
+
+    def close(self) -> None:
+        self._owned.close()
+
+    @property
+    def debt(self) -> int:
+        """Permits that a lowered limit wants back and that connections still hold."""
+        return self._debt
+
+    def open_connections(self, slots: Iterable[int]) -> int:
+        """How many permits the workers in `slots` hold."""
+        return sum(self._words[slot] & _HELD_MASK for slot in slots)
+
+    def resize(self, limit: int) -> None:
+        """Change the limit. A lower one is reached as connections close: call `collect` now and then."""
+        difference = limit - self.limit - self._debt
+        self.limit = limit
+        if difference > 0:
+            self._debt = 0
+            os.eventfd_write(self.eventfd, difference)
+        else:
+            self._debt = -difference
+        self.collect()
+
+    def collect(self) -> None:
+        """Take free permits out of circulation until the debt is paid or none is free."""
+        with contextlib.suppress(BlockingIOError):
+            while self._debt:
+                os.eventfd_read(self.eventfd)
+                self._debt -= 1
+
+    def forget(self, slot: int) -> None:
+        """The worker in `slot` is dead: what it held is lost until the next audit finds it."""
+        self._words[slot] = 0
+
+    def audit(self, living: Iterable[int]) -> int | None:
+        """Put back the permits that dead workers have lost, given the slots of all living workers.
+
+        Returns how many were put back, or None when a worker was busy with a permit at that moment: try again soon.
+        """
+        slots = tuple(living)
+        before = [self._words[slot] for slot in slots]
+        free = eventfd_count(self.eventfd)
+        after = [self._words[slot] for slot in slots]
+        if before != after or any(word >> _HELD_BITS & 1 for word in before):
+            return None
+        lost = self.limit + self._debt - free - sum(word & _HELD_MASK for word in before)
+        if lost > 0:
+            os.eventfd_write(self.eventfd, lost)
+            self.collect()
+        return max(lost, 0)
+
+
+def eventfd_count(fd: int) -> int:
+    """The count of an eventfd, without taking from it (proc_pid_fdinfo(5))."""
+    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as lines:
+        for line in lines:
+            if line.startswith("eventfd-count:"):
+                return int(line.split()[1], 16)
+    raise OSError(f"descriptor {fd} is no eventfd")

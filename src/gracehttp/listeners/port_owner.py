@@ -1,0 +1,34 @@
+"""Which process listens on a TCP port, as far as /proc tells (proc(5)). Only for messages to people."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+_LISTEN = "0A"  # the state TCP_LISTEN in /proc/net/tcp
+
+
+def owner_of_port(port: int) -> str | None:
+    """A description such as `pid 12 (nginx)`, or None if it can't be known."""
+    inodes = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
+    if not inodes:
+        return None
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # processes of others can't be read, and processes end while we look
+            for descriptor in (process / "fd").iterdir():
+                with contextlib.suppress(OSError):
+                    if str(descriptor.readlink()) in inodes:
+                        name = (process / "comm").read_text().strip()
+                        return f"pid {process.name} ({name})"
+    return None
+
+
+def _listening_inodes(port: int) -> set[str]:
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError):
+            for line in Path(table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
+                    inodes.add(fields[9])
+    return inodes

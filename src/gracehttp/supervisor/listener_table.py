@@ -1,0 +1,159 @@
+"""The listening sockets, and which generation uses them.
+
+The supervisor holds every socket from the first time a worker asks for it until the last generation that uses it is
+gone, so the kernel queue of a port survives all workers (promise 1). Sockets are found by address, never by position.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from gracehttp.address import Address, DescriptorAddress, TcpAddress, parse_address
+from gracehttp.errors import ListenError
+from gracehttp.events import Event, LimitChanged, LimitLowered, LimitSplit, ListenerClosed, ListenerOpened
+from gracehttp.listeners.bind import (
+    FileIdentity,
+    bound_address,
+    file_identity,
+    open_listener,
+    remove_socket_file,
+    resolve,
+)
+from gracehttp.listeners.closing import close_door
+from gracehttp.listeners.limit import effective_limits
+from gracehttp.listeners.permits import HAS_SHARED_PERMITS, PermitPool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenRequest:
+    """What a worker asks for; `max_connections` as configured, before it meets the limits of the system."""
+
+    address: str
+    backlog: int
+    max_connections: int
+    unix_mode: int | None = None
+
+
+@dataclass(slots=True)
+class HeldListener:
+    """One listening socket with its permits. `pool` is None where the system has no shared permits."""
+
+    address: Address
+    socket: socket.socket
+    pool: PermitPool | None
+    limit: int
+    file: FileIdentity | None
+    wishes: dict[int, ListenRequest] = field(default_factory=dict)  # by generation
+    open: bool = True
+
+    @property
+    def bound(self) -> str:
+        return bound_address(self.socket)
+
+    def close(self) -> None:
+        if self.open:
+            self.open = False
+            self.socket.close()
+            if self.pool is not None:
+                self.pool.close()
+
+
+class ListenerTable:
+    """All listeners of the supervisor. `descriptors` is how many files a process may open."""
+
+    def __init__(self, *, descriptors: int, publish: Callable[[Event], None]) -> None:
+        self._descriptors = descriptors
+        self._publish = publish
+        self._held: list[HeldListener] = []
+
+    def __iter__(self) -> Iterator[HeldListener]:
+        return iter(self._held)
+
+    def provide(self, requests: Sequence[ListenRequest], generation: int) -> list[HeldListener]:
+        """The listeners for `requests`, in their order; those that aren't held yet are opened.
+
+        All or nothing: if one can't be had, those that were opened for this call are closed again and `ListenError`
+        tells why.
+        """
+        limits = effective_limits([one.max_connections for one in requests], self._descriptors)
+        found: list[HeldListener] = []
+        with contextlib.ExitStack() as on_error:
+            for request, limit in zip(requests, limits, strict=True):
+                listener = self._find(parse_address(request.address))
+                if listener is None:
+                    listener = self._open(request, limit)
+                    on_error.callback(self._close, listener)
+                found.append(listener)
+            on_error.pop_all()
+        for listener, request in zip(found, requests, strict=True):
+            listener.wishes[generation] = request
+        return found
+
+    def promote(self, generation: int) -> None:
+        """The generation serves: its limits and backlogs hold from now on."""
+        used = [one for one in self._held if generation in one.wishes]
+        limits = effective_limits([one.wishes[generation].max_connections for one in used], self._descriptors)
+        for listener, limit in zip(used, limits, strict=True):
+            with contextlib.suppress(OSError):
+                listener.socket.listen(listener.wishes[generation].backlog)
+            if limit != listener.limit and listener.pool is not None:
+                self._publish(LimitChanged(str(listener.address), listener.limit, limit))
+                listener.pool.resize(limit)
+                listener.limit = limit
+
+    def forget(self, generation: int) -> None:
+        """The generation is gone: close what only it used."""
+        for listener in list(self._held):
+            listener.wishes.pop(generation, None)
+            if not listener.wishes:
+                self._close(listener)
+
+    def close_doors(self) -> None:
+        """Let no new connection into the queues; what waits in them is still to be served."""
+        for listener in self._held:
+            if not isinstance(listener.address, DescriptorAddress):  # that queue belongs to whoever opened it
+                close_door(listener.socket)
+                remove_socket_file(listener.address, listener.file)
+
+    def close_all(self) -> None:
+        for listener in list(self._held):
+            self._close(listener)
+
+    def _find(self, address: Address) -> HeldListener | None:
+        for listener in self._held:
+            if listener.address == address:
+                return listener
+        if isinstance(address, TcpAddress) and address.port:
+            # The same place may be written in two ways, as localhost and as 127.0.0.1.
+            family, where = resolve(address)
+            for listener in self._held:
+                if listener.socket.family == family and listener.socket.getsockname()[:2] == where:
+                    return listener
+        return None
+
+    def _open(self, request: ListenRequest, limit: int) -> HeldListener:
+        address = parse_address(request.address)
+        sock = open_listener(address, backlog=request.backlog, unix_mode=request.unix_mode)
+        try:
+            pool = PermitPool(limit) if HAS_SHARED_PERMITS else None
+        except OSError as exc:
+            sock.close()
+            raise ListenError(f"cannot make the limit for {address}: {exc.strerror}.") from exc
+        listener = HeldListener(address, sock, pool, limit, file_identity(address))
+        self._held.append(listener)
+        self._publish(ListenerOpened(listener.bound, limit))
+        if limit < request.max_connections:
+            self._publish(LimitLowered(listener.bound, request.max_connections, limit, self._descriptors))
+        if pool is None:
+            self._publish(LimitSplit(listener.bound, limit))
+        return listener
+
+    def _close(self, listener: HeldListener) -> None:
+        self._held.remove(listener)
+        name = listener.bound
+        remove_socket_file(listener.address, listener.file)
+        listener.close()
+        self._publish(ListenerClosed(name))

@@ -1,0 +1,74 @@
+"""Receiving a worker that says hello: which version of the channel to speak, and the listeners that it asks for."""
+
+from __future__ import annotations
+
+import os
+
+from gracehttp.channel import VERSIONS, Message
+from gracehttp.errors import ListenError
+from gracehttp.supervisor.crew import Crew
+from gracehttp.supervisor.generation import Generation
+from gracehttp.supervisor.listener_table import HeldListener, ListenerTable, ListenRequest
+from gracehttp.supervisor.processes import WorkerProcess
+
+
+def receive_worker(
+    process: WorkerProcess,
+    hello: Message,
+    generation: Generation,
+    listeners: ListenerTable,
+    crew: Crew,
+    stderr: int,
+) -> None:
+    """Answer `hello` with the listeners and `welcome`, or with `refused`.
+
+    `stderr` is the supervisor's own: the worker writes there once it is ready.
+    """
+    version = max(set(hello["versions"]) & set(VERSIONS), default=None)
+    if version is None:
+        spoken = ", ".join(map(str, VERSIONS))
+        _refuse(
+            crew,
+            process,
+            f"this supervisor speaks only version {spoken} of the control channel",
+            "stop and start it",
+        )
+        return
+    try:
+        found = listeners.provide([ListenRequest(**one) for one in hello["listeners"]], generation.number)
+    except ListenError as exc:
+        _refuse(crew, process, exc.message, exc.hint)
+        return
+    for listener, request in zip(found, hello["listeners"], strict=True):
+        crew.tell(process.number, _manifest(listener, request["address"], generation.wanted), _descriptors(listener))
+    welcome = {
+        "type": "welcome",
+        "version": version,
+        "generation": generation.number,
+        "worker": process.number,
+        "slot": process.slot,
+        "workers": generation.wanted,
+        "tty": os.isatty(stderr),
+    }
+    crew.tell(process.number, welcome, [stderr])
+
+
+def _manifest(listener: HeldListener, asked_for: str, workers: int) -> dict[str, object]:
+    shared = listener.pool is not None
+    limit = listener.limit if shared else max(1, listener.limit // workers)
+    return {
+        "type": "listener",
+        "address": asked_for,
+        "bound": listener.bound,
+        "limit": limit,
+        "permits": "shared" if shared else "split",
+    }
+
+
+def _descriptors(listener: HeldListener) -> list[int]:
+    pool = listener.pool
+    return [listener.socket.fileno(), *([pool.eventfd, pool.ledger] if pool else [])]
+
+
+def _refuse(crew: Crew, process: WorkerProcess, message: str, hint: str) -> None:
+    crew.tell(process.number, {"type": "refused", "message": message, "hint": hint})

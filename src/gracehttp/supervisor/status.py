@@ -1,0 +1,51 @@
+"""What `gracehttp status` shows."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from gracehttp.supervisor.control import Outcome
+from gracehttp.supervisor.crew import Crew
+from gracehttp.supervisor.generation import Fleet, Generation
+from gracehttp.supervisor.listener_table import HeldListener, ListenerTable
+
+
+def status_of(
+    fleet: Fleet,
+    crew: Crew,
+    listeners: ListenerTable,
+    *,
+    last: Outcome | None,
+    release: str,
+    uptime_seconds: float,
+) -> dict[str, Any]:
+    """The supervisor, its generations, workers and listeners, as JSON can carry it. `last` is the latest restart."""
+    return {
+        "pid": os.getpid(),
+        "version": release,
+        "uptime_seconds": round(uptime_seconds, 3),
+        "generations": [_generation(one, crew, coming=one is fleet.coming) for one in fleet.generations.values()],
+        "listeners": [_listener(one, crew) for one in listeners],
+        "last_restart": None if last is None else {"ok": last.ok, "message": last.message},
+    }
+
+
+def _generation(generation: Generation, crew: Crew, *, coming: bool) -> dict[str, Any]:
+    return {
+        "generation": generation.number,
+        "state": "starting" if coming else generation.state.value,
+        "workers": [
+            {"worker": one.number, "pid": crew.pid(one.number), "state": one.state.value}
+            for one in generation.workers.values()
+        ],
+    }
+
+
+def _listener(listener: HeldListener, crew: Crew) -> dict[str, Any]:
+    return {
+        "address": str(listener.address),
+        "bound": listener.bound,
+        "max_connections": listener.limit,
+        "open_connections": listener.pool.open_connections(crew.slots()) if listener.pool else None,
+    }

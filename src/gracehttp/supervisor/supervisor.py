@@ -1,0 +1,268 @@
+"""The supervisor: one process for the life of the service. It holds the sockets, asks `Fleet` what to do, and does it.
+
+It imports neither the application nor any protocol code, so nothing that a deploy brings can break it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from gracehttp import events
+from gracehttp.channel import TRACEBACK_SIGNAL, Message
+from gracehttp.errors import StartError
+from gracehttp.listeners.limit import raise_descriptor_limit
+from gracehttp.supervisor import generation as table
+from gracehttp.supervisor.auditor import Auditor
+from gracehttp.supervisor.command_line import CommandLine
+from gracehttp.supervisor.control import ControlSocket, Outcome, abstract_name
+from gracehttp.supervisor.crew import Crew
+from gracehttp.supervisor.generation import Fleet, FleetSettings
+from gracehttp.supervisor.listener_table import ListenerTable
+from gracehttp.supervisor.pidfile import PidFile
+from gracehttp.supervisor.processes import WorkerProcess
+from gracehttp.supervisor.reception import receive_worker
+from gracehttp.supervisor.requesters import Requesters
+from gracehttp.supervisor.signals import MEANING
+from gracehttp.supervisor.status import status_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupervisorOptions:
+    """What holds for the life of the supervisor. `control` is a path; None is the abstract name, False no socket."""
+
+    release: str
+    command_line: CommandLine
+    fleet: FleetSettings
+    pidfile: str | None = None
+    control: str | bool | None = None
+
+
+class Supervisor:
+    """`run()` is its life; everything else is called by the loop when something happens."""
+
+    def __init__(self, options: SupervisorOptions, bus: events.EventBus) -> None:
+        self._options = options
+        self._bus = bus
+        self._fleet = Fleet(options.fleet)
+        self._inputs: deque[table.Input] = deque()
+        self._acting = False
+        self._requesters = Requesters()
+        self._first_failure: StartError | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._stderr = sys.stderr.fileno() if sys.stderr is not None else os.open(os.devnull, os.O_WRONLY)
+
+    async def run(self) -> int:
+        """Supervise until told to stop. Returns the exit status; raises `StartError` if it never could serve."""
+        self._loop = asyncio.get_running_loop()
+        self._born_at = self._loop.time()
+        self._finished: asyncio.Future[table.Finish] = self._loop.create_future()
+        pidfile = PidFile(self._options.pidfile) if self._options.pidfile else None
+        self._listeners = ListenerTable(descriptors=raise_descriptor_limit(), publish=self._bus.publish)
+        self._crew = Crew(
+            self._options.command_line,
+            self._stderr,
+            on_message=self._on_message,
+            on_exit=self._on_worker_exit,
+        )
+        self._auditor = Auditor(self._listeners, self._crew.slots, self._bus.publish)
+        try:
+            for number, meaning in MEANING.items():
+                self._loop.add_signal_handler(number, self._on_signal, number, meaning)
+            self._bus.publish(events.SupervisorStarted(os.getpid(), self._options.release))
+            control = await self._open_control()
+            self._apply(table.RestartRequested())
+            finish = await self._finished
+            return await self._shut_down(finish, control)
+        finally:
+            self._auditor.close()
+            self._listeners.close_all()
+            if pidfile is not None:
+                pidfile.remove()
+
+    async def _open_control(self) -> ControlSocket | None:
+        where = self._options.control
+        if where is False:
+            return None
+        path = where if isinstance(where, str) else None
+        try:
+            control = ControlSocket(path, self, self._bus)
+        except OSError as exc:
+            name = path or abstract_name(os.getpid()).replace("\0", "@")
+            self._bus.publish(events.ControlUnavailable(name, exc.strerror or str(exc)))
+            return None
+        await control.start()
+        return control
+
+    async def _shut_down(self, finish: table.Finish, control: ControlSocket | None) -> int:
+        self._listeners.close_all()
+        self._bus.publish(events.SupervisorStopped(os.getpid()))
+        self._requesters.stopped(Outcome(ok=True, message="stopped by force" if finish.forced else "stopped"))
+        if control is not None:
+            await control.close()
+        if not finish.could_start:
+            raise self._first_failure or StartError("the service could not start.")
+        return 1 if finish.forced else 0
+
+    # --- what is asked of it ---
+
+    def _on_signal(self, number: signal.Signals, meaning: table.Input) -> None:
+        match meaning:
+            case table.RestartRequested():
+                self._restart(number.name)
+            case table.StopRequested():
+                self._stop(number.name, force=self._fleet.stopping)
+            case _:
+                self._apply(meaning)
+
+    def restart(self, source: str) -> asyncio.Future[Outcome]:
+        """Start a new generation. The future tells in the end whether it serves, and if not, why."""
+        outcome = self._requesters.of_restart(self._fleet.next_generation)
+        self._restart(source)
+        return outcome
+
+    def stop(self, source: str, *, force: bool) -> asyncio.Future[Outcome]:
+        """Stop the service. The future is done when all workers are gone."""
+        outcome = self._requesters.of_stop()
+        if force or not self._fleet.stopping:
+            self._stop(source, force=force)
+        return outcome
+
+    def status(self) -> dict[str, Any]:
+        """All that is known, as the control protocol has it."""
+        return status_of(
+            self._fleet,
+            self._crew,
+            self._listeners,
+            last=self._requesters.last,
+            release=self._options.release,
+            uptime_seconds=self._loop.time() - self._born_at,
+        )
+
+    def _restart(self, source: str) -> None:
+        if self._fleet.stopping:
+            self._requesters.concluded(
+                Outcome(ok=False, message="the service is stopping", generation=self._fleet.next_generation)
+            )
+            return
+        self._bus.publish(events.RestartRequested(self._fleet.next_generation, source))
+        self._apply(table.RestartRequested())
+
+    def _stop(self, source: str, *, force: bool) -> None:
+        self._bus.publish(events.StopRequested(source, force))
+        self._apply(table.StopRequested(force))
+
+    # --- deciding and doing ---
+
+    def _apply(self, happened: table.Input) -> None:
+        """Ask the table, and do what it says. What happens meanwhile waits its turn."""
+        self._inputs.append(happened)
+        if self._acting:
+            return
+        self._acting = True
+        try:
+            while self._inputs:
+                for command in self._fleet.apply(self._inputs.popleft(), self._loop.time()):
+                    self._carry_out(command)
+        finally:
+            self._acting = False
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self._fleet.next_deadline()
+        if deadline is not None and not self._finished.done():
+            self._timer = self._loop.call_at(deadline, self._apply, table.TimePassed())
+
+    def _carry_out(self, command: table.Command) -> None:
+        match command:
+            case table.StartWorker(generation, worker):
+                self._start_worker(generation, worker)
+            case table.LetServe(worker):
+                self._crew.tell(worker, {"type": "serve"})
+            case table.Retire(worker, reason, timeout_seconds):
+                self._crew.tell(worker, {"type": "drain", "reason": reason, "timeout_seconds": timeout_seconds})
+            case table.DumpTraceback(worker):
+                self._crew.signal(worker, TRACEBACK_SIGNAL)
+            case table.Kill(generation, worker, reason):
+                self._bus.publish(events.WorkerCut(generation, worker, self._crew.pid(worker), reason))
+                self._crew.signal(worker, signal.SIGKILL)
+            case table.CloseDoors():
+                self._listeners.close_doors()
+            case table.Promoted(generation):
+                self._promoted(generation)
+            case table.GivenUp(generation, reason, details):
+                self._given_up(generation, reason, details)
+            case table.Superseded(generation, by):
+                self._requesters.supersede(generation, by)
+            case table.Died(generation, worker, reason, again_in_seconds):
+                self._bus.publish(events.WorkerDied(generation, worker, reason, again_in_seconds))
+            case table.Gone(generation, served, seconds):
+                self._listeners.forget(generation)
+                if served:
+                    self._bus.publish(events.GenerationRetired(generation, seconds))
+            case table.Finish():
+                self._finished.set_result(command)
+
+    def _start_worker(self, generation: int, worker: int) -> None:
+        try:
+            process = self._crew.start(worker, generation)
+        except OSError as exc:
+            self._inputs.append(table.WorkerExited(worker, f"could not be started ({exc})"))
+        else:
+            self._bus.publish(events.WorkerStarted(generation, worker, process.pid))
+
+    def _promoted(self, number: int) -> None:
+        self._listeners.promote(number)
+        self._auditor.audit()
+        pids = [self._crew.pid(worker) for worker in self._fleet.generations[number].workers]
+        self._bus.publish(events.GenerationPromoted(number, tuple(pids)))
+        outcome = Outcome(ok=True, message=f"generation {number} serves", generation=number, pids=pids)
+        self._requesters.concluded(outcome)
+
+    def _given_up(self, number: int, reason: str, details: str) -> None:
+        serving = self._fleet.serving
+        event = events.GenerationGivenUp(number, reason, serving.number if serving else None)
+        self._bus.publish(event)
+        if serving is None and self._first_failure is None:
+            self._first_failure = StartError(f"could not start: {reason}.", details=details)
+        self._requesters.concluded(Outcome(ok=False, message=str(event), details=details, generation=number))
+
+    # --- what workers say and do ---
+
+    def _on_message(self, process: WorkerProcess, message: Message) -> None:
+        match message["type"]:
+            case "hello":
+                settings = FleetSettings(**message["settings"])
+                self._apply(table.WorkerIntroduced(process.number, settings))
+                generation = self._fleet.generation_of(process.number)
+                if generation is not None and not self._fleet.stopping:
+                    receive_worker(process, message, generation, self._listeners, self._crew, self._stderr)
+            case "ready":
+                seconds = self._loop.time() - process.started_at
+                self._bus.publish(events.WorkerBecameReady(process.generation, process.number, process.pid, seconds))
+                self._apply(table.WorkerReady(process.number))
+            case "failed":
+                process.failure = {key: str(message[key]) for key in ("message", "hint", "details")}
+                if self._fleet.serving is not None:
+                    failed = (process.failure["message"], process.failure["details"])
+                    self._bus.publish(events.WorkerFailedToStart(process.generation, process.number, *failed))
+            case "deaf":
+                process.deaf = True
+                self._close_listeners_if_all_are_deaf()
+
+    def _on_worker_exit(self, process: WorkerProcess, reason: str, details: str) -> None:
+        self._auditor.worker_died(process.slot)
+        self._apply(table.WorkerExited(process.number, reason, details))
+        self._close_listeners_if_all_are_deaf()
+
+    def _close_listeners_if_all_are_deaf(self) -> None:
+        if self._fleet.stopping and self._crew.all_deaf():
+            self._listeners.close_all()  # the queues are empty: newcomers are refused at once, not at the end

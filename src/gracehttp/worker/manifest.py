@@ -1,0 +1,103 @@
+"""What a worker is given by its supervisor: who it is, and its listeners. The other side is `supervisor.reception`."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gracehttp.channel import CHANNEL_VARIABLE, VERSIONS, Channel, Message
+from gracehttp.errors import StartError
+from gracehttp.listeners.permits import LocalPermits, Permits, SharedPermits
+
+
+@dataclass(frozen=True, slots=True)
+class GivenListener:
+    """A listening socket and the limit on its connections. Whoever takes it closes both."""
+
+    bound: str
+    socket: socket.socket
+    permits: Permits
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """`listeners` are in the order in which they were asked for. `stderr` is a descriptor of the supervisor's own
+    stderr, `tty` tells whether that is a terminal."""
+
+    generation: int
+    worker: int
+    workers: int
+    tty: bool
+    stderr: int
+    listeners: Sequence[GivenListener]
+
+
+def claim_channel(environ: MutableMapping[str, str]) -> Channel | None:
+    """The channel to the supervisor that started this process; None if nobody did, so this is the first process.
+
+    The variable is removed, so that a program that the application starts doesn't take itself for a worker.
+    """
+    number = environ.pop(CHANNEL_VARIABLE, None)
+    if number is None:
+        return None
+    try:
+        sock = socket.socket(fileno=int(number))
+    except (ValueError, OSError):
+        return None
+    sock.set_inheritable(False)
+    sock.setblocking(True)
+    return Channel(sock)
+
+
+def introduce(
+    channel: Channel, *, release: str, settings: Mapping[str, Any], listeners: Sequence[Mapping[str, Any]]
+) -> Manifest:
+    """Say hello, and wait for what the supervisor gives. `settings` are the fields of `FleetSettings`, `listeners`
+    those of `ListenRequest`.
+
+    Raises `StartError` if the supervisor refuses, `ChannelClosed` if it is gone.
+    """
+    channel.send(
+        {
+            "type": "hello",
+            "versions": list(VERSIONS),
+            "release": release,
+            "pid": os.getpid(),
+            "settings": dict(settings),
+            "listeners": [dict(one) for one in listeners],
+        }
+    )
+    given: list[Message] = []
+    while True:
+        for message in channel.receive():
+            match message["type"]:
+                case "listener":
+                    given.append(message)
+                case "refused":
+                    raise StartError(message["message"], hint=message["hint"])
+                case "welcome":
+                    return _manifest(message, given)
+
+
+def _manifest(welcome: Message, listeners: Sequence[Message]) -> Manifest:
+    slot = welcome["slot"]
+    return Manifest(
+        generation=welcome["generation"],
+        worker=welcome["worker"],
+        workers=welcome["workers"],
+        tty=welcome["tty"],
+        stderr=welcome["fds"][0],
+        listeners=[_given(one, slot) for one in listeners],
+    )
+
+
+def _given(message: Message, slot: int) -> GivenListener:
+    fds = message["fds"]
+    sock = socket.socket(fileno=fds[0])
+    sock.setblocking(False)
+    shared = message["permits"] == "shared"
+    permits: Permits = SharedPermits(fds[1], fds[2], slot) if shared else LocalPermits(message["limit"])
+    return GivenListener(message["bound"], sock, permits)

@@ -1,0 +1,178 @@
+"""One port of one worker: accepted sockets become connections, connections return their permits."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+import ssl
+from collections.abc import Callable
+
+from gracehttp.events import Event
+from gracehttp.http.connection import Connection, HttpSettings, RequestFinished
+from gracehttp.http.exchange import Application, RequestHead
+from gracehttp.http.http1 import Http1Connection
+from gracehttp.listeners.acceptor import Acceptor
+from gracehttp.listeners.closing import close_door
+from gracehttp.observe.request_failures import log_application_failure, log_broken_response
+from gracehttp.worker.drain import IDLE_GRACE_SECONDS
+from gracehttp.worker.manifest import GivenListener
+
+TLS_SHUTDOWN_SECONDS = 5.0
+
+
+class Port:
+    """Owns the listener it is given, and every connection accepted from it; it is their `Owner`.
+
+    `on_change` is called whenever the port may have become quiet.
+    """
+
+    def __init__(
+        self,
+        listener: GivenListener,
+        application: Application,
+        settings: HttpSettings,
+        *,
+        tls: ssl.SSLContext | None,
+        request_finished: RequestFinished | None,
+        publish: Callable[[Event], None],
+        on_change: Callable[[], None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.bound = listener.bound
+        self.connections: set[Connection] = set()
+        self.request_finished = request_finished
+        self._listener = listener
+        self._application = application
+        self._settings = settings
+        self._tls = tls
+        self._on_change = on_change
+        self._draining = False
+        self._attaching: dict[Connection, asyncio.Task[None]] = {}
+        self._acceptor = Acceptor(
+            listener.socket,
+            listener.permits,
+            self._on_accepted,
+            address=listener.bound,
+            loop=self._loop,
+            publish=publish,
+        )
+
+    @property
+    def quiet(self) -> bool:
+        """No connection is open, and none is being opened."""
+        return not self.connections and not self._attaching
+
+    # --- its life ---
+
+    def accept(self) -> None:
+        """Accept connections from now on."""
+        self._acceptor.start()
+
+    def stop_accepting(self) -> None:
+        """Leave the queue to the other workers that share it."""
+        self._acceptor.stop()
+
+    def accept_the_rest(self, on_deaf: Callable[[], None], *, close_the_door: bool) -> None:
+        """The service ends: accept who waits in the queue, then stop and call `on_deaf`.
+
+        `close_the_door` if nobody else sees to it that no newcomers join the queue.
+        """
+        if close_the_door:
+            close_door(self._listener.socket)
+        self._acceptor.stop_when_queue_is_empty(on_deaf)
+
+    def drain(self) -> None:
+        """Every connection, also those still to come, ends after its next response."""
+        self._draining = True
+        for connection in list(self.connections):
+            connection.drain()
+
+    def close_idle(self) -> None:
+        """Close the connections on which nothing happens, politely."""
+        for connection in list(self.connections):
+            self._close_if_idle(connection)
+
+    def cut(self) -> list[str]:
+        """Close what is left, in the middle of whatever it does. Returns descriptions of the requests that were cut."""
+        self._acceptor.stop()
+        cut = [described for connection in self.connections if (described := connection.describe())]
+        for connection in list(self.connections):
+            connection.abort()
+        return cut
+
+    def close(self) -> None:
+        """To be called when the port is quiet and deaf."""
+        self._acceptor.stop()
+        self._listener.permits.close()
+
+    # --- from socket to connection and back ---
+
+    def _on_accepted(self, sock: socket.socket) -> None:
+        connection = Http1Connection(
+            application=self._application,
+            settings=self._settings,
+            owner=self,
+            loop=self._loop,
+            scheme="https" if self._tls is not None else "http",
+        )
+        self._attaching[connection] = self._loop.create_task(self._attach(connection, sock))
+
+    async def _attach(self, connection: Http1Connection, sock: socket.socket) -> None:
+        try:
+            if self._tls is None:
+                await self._loop.connect_accepted_socket(lambda: connection, sock)
+            else:
+                await self._loop.connect_accepted_socket(
+                    lambda: connection,
+                    sock,
+                    ssl=self._tls,
+                    ssl_handshake_timeout=self._settings.header_timeout_seconds,
+                    ssl_shutdown_timeout=TLS_SHUTDOWN_SECONDS,
+                )
+        except (OSError, TimeoutError, ssl.SSLError):
+            pass  # the client left, or speaks no TLS: that is its own affair, and as frequent as port scans
+        finally:
+            if self._attaching.pop(connection, None) is not None:  # it was never opened, so nobody else will close it
+                sock.close()
+                self._release_soon()
+
+    def connection_opened(self, connection: Connection) -> None:
+        self._attaching.pop(connection, None)
+        self.connections.add(connection)
+        if self._draining:
+            connection.drain()
+            # It came out of the queue after the drain began, and has the same right to be heard as the others had.
+            self._loop.call_later(IDLE_GRACE_SECONDS, self._close_if_idle, connection)
+
+    def connection_closed(self, connection: Connection) -> None:
+        self.connections.discard(connection)
+        self._release_soon()
+
+    def _release_soon(self) -> None:
+        # The loop closes the descriptor only after it has told us; a permit that were given back before that would
+        # let one connection too many be open for a moment.
+        self._loop.call_soon(self._release)
+
+    def _release(self) -> None:
+        self._acceptor.release()
+        self._on_change()
+
+    def _close_if_idle(self, connection: Connection) -> None:
+        if connection in self.connections and not connection.has_unread_input():
+            connection.close_idle()
+
+    # --- what connections report ---
+
+    def application_failed(self, head: RequestHead, error: BaseException) -> None:
+        log_application_failure(head, error)
+
+    def response_broken(self, head: RequestHead, reason: str) -> None:
+        log_broken_response(head, reason)
+
+
+def readable(fd: int) -> bool:
+    """Whether the kernel holds bytes, or the end of file, that nobody has read yet (poll(2))."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))

@@ -1,0 +1,182 @@
+"""What one process serves: its applications and ports, from start to drain. With or without a supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gracehttp.config import ServerOptions
+from gracehttp.events import DrainFinished, DrainStarted, Event
+from gracehttp.http.connection import HttpSettings, RequestFinished
+from gracehttp.tls import server_context
+from gracehttp.worker.applications import Applications, ApplicationSettings, Named
+from gracehttp.worker.drain import Action, Drain, DrainReason
+from gracehttp.worker.manifest import GivenListener
+from gracehttp.worker.port import Port
+from gracehttp.worker.warmup import warm_up
+
+LIFESPAN_SHUTDOWN_SECONDS = 9.0
+"""Less than the supervisor waits after the drain (`supervisor.generation.LIFESPAN_SECONDS`)."""
+CANCEL_SECONDS = 0.5
+"""How long applications that were cancelled at the end of a drain have to clean up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSettings:
+    applications: ApplicationSettings
+    warmup: Sequence[str] = ()
+    request_finished: RequestFinished | None = None
+    closes_doors: bool = False
+    """True if nobody else keeps newcomers out of the queues when the service ends."""
+
+
+class Service:
+    """`start`, `accept`, and at last `drain`, each once; `order_drain` at any time, any number of times."""
+
+    def __init__(self, settings: ServiceSettings, publish: Callable[[Event], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._settings = settings
+        self._publish = publish
+        self._closes_doors = settings.closes_doors
+        self._changed = asyncio.Event()
+        self._applications = Applications(settings.applications, self._changed.set)
+        self._ports: list[Port] = []
+        self._drain: Drain | None = None
+        self._hearing = 0
+        self.drain_ordered = asyncio.Event()
+        self.on_deaf: Callable[[], None] = lambda: None
+        """Called once, when the service accepts no more."""
+
+    async def start(self, servers: Sequence[ServerOptions], listeners: Sequence[GivenListener]) -> None:
+        """Load, start and warm the applications, and prepare the ports. Nothing is accepted yet.
+
+        Raises `StartError` of some kind. `listeners[i]` is that of `servers[i]`.
+        """
+        named = [Named(server.app, server.factory, server.interface) for server in servers]
+        contexts = [_tls_context(server) for server in servers]
+        applications = [self._applications.load(one) for one in named]
+        for application in self._applications:
+            await application.startup()
+        for application in self._applications:
+            for path in self._settings.warmup:
+                await warm_up(application, path)
+        for server, listener, context, application in zip(servers, listeners, contexts, applications, strict=True):
+            port = Port(
+                listener,
+                application,
+                _http_settings(server),
+                tls=context,
+                request_finished=self._settings.request_finished,
+                publish=self._publish,
+                on_change=self._changed.set,
+            )
+            self._ports.append(port)
+
+    def accept(self) -> None:
+        """Serve from now on, unless the drain was ordered already."""
+        if self._drain is None:
+            for port in self._ports:
+                port.accept()
+
+    def supervisor_lost(self, timeout_seconds: float) -> None:
+        """There is no supervisor any more: finish what is in flight, and let nobody new in."""
+        self._closes_doors = True
+        self.order_drain(DrainReason.STOP, timeout_seconds)
+
+    def order_drain(self, reason: DrainReason, timeout_seconds: float) -> None:
+        """Begin to drain, or, if that was ordered before, hurry up: of two deadlines the earlier one holds."""
+        now = self._loop.time()
+        if self._drain is None:
+            self._drain = Drain.begin(reason, timeout_seconds, now)
+        else:
+            self._drain.ordered_again(reason, timeout_seconds, now)
+        self.drain_ordered.set()
+        self._changed.set()
+
+    async def drain(self) -> None:
+        """Wait for the order to drain, and end in good order: what happens is what stands here, from top to bottom."""
+        await self.drain_ordered.wait()
+        drain = self._drain
+        assert drain is not None
+        open_connections = sum(len(port.connections) for port in self._ports)
+        self._publish(DrainStarted(open_connections, drain.ends_at - drain.began_at))
+        self._stop_accepting(drain.reason)
+        for port in self._ports:
+            port.drain()
+        await self._wait_until_quiet(drain)
+        cut = [described for port in self._ports for described in port.cut()]
+        await self._cancel_the_rest()
+        self._publish(DrainFinished(self._loop.time() - drain.began_at, tuple(cut)))
+        for application in self._applications:
+            complaint = await application.shutdown(LIFESPAN_SHUTDOWN_SECONDS)
+            if complaint:
+                logging.getLogger("gracehttp").error("%s", complaint)
+        for port in self._ports:
+            port.close()
+
+    def _stop_accepting(self, reason: DrainReason) -> None:
+        if reason is DrainReason.RESTART:
+            for port in self._ports:
+                port.stop_accepting()  # the queue belongs to the next generation
+            self.on_deaf()
+            return
+        self._hearing = len(self._ports)
+        for port in self._ports:
+            port.accept_the_rest(self._port_is_deaf, close_the_door=self._closes_doors)
+
+    def _port_is_deaf(self) -> None:
+        self._hearing -= 1
+        self._changed.set()
+        if self._hearing == 0:
+            self.on_deaf()
+
+    @property
+    def _quiet(self) -> bool:
+        return not self._hearing and not self._applications.in_flight and all(port.quiet for port in self._ports)
+
+    async def _wait_until_quiet(self, drain: Drain) -> None:
+        while not self._quiet:
+            self._changed.clear()
+            now = self._loop.time()
+            match drain.due(now):
+                case Action.CUT:
+                    return
+                case Action.CLOSE_IDLE:
+                    drain.idle_closed = True
+                    for port in self._ports:
+                        port.close_idle()
+                case Action.WAIT:
+                    try:
+                        await asyncio.wait_for(self._changed.wait(), drain.seconds_to_next(now))
+                    except TimeoutError:
+                        continue
+
+    async def _cancel_the_rest(self) -> None:
+        for application in self._applications:
+            application.cancel_all()
+        deadline = self._loop.time() + CANCEL_SECONDS
+        while not self._quiet and (left := deadline - self._loop.time()) > 0:
+            self._changed.clear()
+            try:
+                await asyncio.wait_for(self._changed.wait(), left)
+            except TimeoutError:
+                return
+
+
+def _tls_context(server: ServerOptions) -> ssl.SSLContext | None:
+    if server.certfile is None:
+        return None
+    return server_context(server.certfile, server.keyfile, server.keyfile_password)
+
+
+def _http_settings(server: ServerOptions) -> HttpSettings:
+    return HttpSettings(
+        keep_alive_timeout_seconds=server.keep_alive_timeout,
+        header_timeout_seconds=server.header_timeout,
+        body_timeout_seconds=server.body_timeout,
+        max_header_size_bytes=server.max_header_size,
+        max_body_size_bytes=server.max_body_size,
+    )

@@ -1,0 +1,186 @@
+"""A worker process: from the hello to its supervisor to the end of its drain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+from gracehttp.channel import TRACEBACK_SIGNAL, Channel, ChannelClosed, Message
+from gracehttp.config import ProcessOptions, ServerOptions
+from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError
+from gracehttp.events import EventBus, SupervisorLost
+from gracehttp.observe.access_log import AccessLog
+from gracehttp.worker.applications import ApplicationSettings
+from gracehttp.worker.drain import DrainReason
+from gracehttp.worker.loops import loop_factory
+from gracehttp.worker.manifest import Manifest, introduce
+from gracehttp.worker.service import Service, ServiceSettings
+
+_IGNORED = ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGQUIT", "SIGINT", "SIGTTIN", "SIGTTOU")
+
+
+def run_worker(
+    channel: Channel,
+    servers: Sequence[ServerOptions],
+    process: ProcessOptions,
+    *,
+    release: str,
+    bus: EventBus,
+    configure_logging: Callable[[bool], None],
+) -> int:
+    """Serve until the supervisor says drain, or is gone. Returns the exit status.
+
+    `configure_logging(tty)` is called as soon as it is known whether the logs end on a terminal.
+    """
+    _leave_signals_to_the_supervisor()
+    _be_ready_to_tell_where_it_hangs()
+    try:
+        manifest = introduce(channel, release=release, settings=_settings(process), listeners=_listeners(servers))
+        configure_logging(manifest.tty)
+        with asyncio.Runner(loop_factory=loop_factory(process.loop)) as runner:
+            runner.run(_work(channel, manifest, servers, process, bus))
+    except ChannelClosed:
+        return EXIT_COULD_NOT_START
+    except GraceHTTPError as exc:
+        return _report(channel, exc.message, exc.hint, exc.details)
+    except Exception as exc:  # noqa: BLE001  a defect of ours, or of a loop: whoever asked for the restart shall see it
+        return _report(channel, f"unexpected {type(exc).__name__}: {exc}", "", traceback.format_exc())
+    return EXIT_DONE
+
+
+async def _work(
+    channel: Channel,
+    manifest: Manifest,
+    servers: Sequence[ServerOptions],
+    process: ProcessOptions,
+    bus: EventBus,
+) -> None:
+    settings = ServiceSettings(
+        applications=ApplicationSettings(
+            app_dir=process.app_dir,
+            lifespan=process.lifespan,
+            threads=process.threads,
+            multiprocess=manifest.workers > 1,
+        ),
+        warmup=process.warmup,
+        request_finished=AccessLog(manifest.worker, manifest.generation) if process.access_log else None,
+    )
+    service = Service(settings, bus.publish)
+    with _Obedience(channel, service, process.drain_timeout, bus) as obedience:
+        service.on_deaf = lambda: obedience.tell({"type": "deaf"})
+        await service.start(servers, manifest.listeners)
+        _write_to_stderr_directly(manifest.stderr)
+        obedience.tell({"type": "ready"})
+        await service.drain()
+
+
+class _Obedience:
+    """Does what the supervisor says. If the supervisor is gone, what is in flight is finished, and nothing more."""
+
+    def __init__(self, channel: Channel, service: Service, drain_timeout_seconds: float, bus: EventBus) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._channel = channel
+        self._service = service
+        self._drain_timeout_seconds = drain_timeout_seconds
+        self._bus = bus
+
+    def __enter__(self) -> _Obedience:
+        self._channel.set_blocking(False)
+        self._loop.add_reader(self._channel.fileno(), self._listen)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._loop.remove_reader(self._channel.fileno())
+        self._loop.remove_writer(self._channel.fileno())
+        self._channel.set_blocking(True)
+
+    def tell(self, message: Message) -> None:
+        try:
+            self._channel.send(message)
+        except ChannelClosed:
+            return  # reading tells it too, and acts on it
+        if self._channel.pending:
+            self._loop.add_writer(self._channel.fileno(), self._flush)
+
+    def _flush(self) -> None:
+        with contextlib.suppress(ChannelClosed):  # reading tells it too
+            self._channel.flush()
+        if not self._channel.pending:
+            self._loop.remove_writer(self._channel.fileno())
+
+    def _listen(self) -> None:
+        try:
+            messages = self._channel.receive()
+        except ChannelClosed:
+            self._loop.remove_reader(self._channel.fileno())
+            self._bus.publish(SupervisorLost(os.getpid()))
+            self._service.supervisor_lost(self._drain_timeout_seconds)
+            return
+        for message in messages:
+            match message["type"]:
+                case "serve":
+                    self._service.accept()
+                case "drain":
+                    self._service.order_drain(DrainReason(message["reason"]), message["timeout_seconds"])
+
+
+def _settings(process: ProcessOptions) -> dict[str, float]:
+    return {
+        "workers": process.workers,
+        "ready_timeout_seconds": process.ready_timeout,
+        "drain_timeout_seconds": process.drain_timeout,
+    }
+
+
+def _listeners(servers: Sequence[ServerOptions]) -> list[dict[str, object]]:
+    return [
+        {
+            "address": str(server.bind.address),
+            "backlog": server.backlog,
+            "max_connections": server.max_connections,
+            "unix_mode": server.unix_mode,
+        }
+        for server in servers
+    ]
+
+
+def _report(channel: Channel, message: str, hint: str, details: str) -> int:
+    try:
+        channel.set_blocking(True)
+        channel.send({"type": "failed", "message": message, "hint": hint, "details": details})
+    except ChannelClosed:
+        sys.stderr.write(f"gracehttp: error: {message}\n{details}\n")
+    return EXIT_COULD_NOT_START
+
+
+def _leave_signals_to_the_supervisor() -> None:
+    """Signals are for the supervisor, also those that a terminal sends to the whole process group.
+
+    A handler that does nothing, rather than SIG_IGN: the programs that the application starts get the defaults back.
+    """
+    for name in _IGNORED:
+        signal.signal(getattr(signal, name), _do_nothing)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {getattr(signal, name) for name in _IGNORED})
+
+
+def _do_nothing(_number: int, _frame: FrameType | None) -> None:
+    return
+
+
+def _be_ready_to_tell_where_it_hangs() -> None:
+    faulthandler.enable()
+    faulthandler.register(TRACEBACK_SIGNAL, all_threads=True)
+
+
+def _write_to_stderr_directly(stderr: int) -> None:
+    """Until now the supervisor listened to stderr, to tell why a start failed. From now on it isn't in the way."""
+    sys.stderr.flush()
+    os.dup2(stderr, 2)
+    os.close(stderr)

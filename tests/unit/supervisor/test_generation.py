@@ -1,0 +1,269 @@
+"""The table of generations: what is promised of a restart, tried on the pure table."""
+
+from __future__ import annotations
+
+import pytest
+
+from gracehttp.supervisor import generation as table
+from gracehttp.supervisor.generation import (
+    Died,
+    DumpTraceback,
+    Finish,
+    Fleet,
+    FleetSettings,
+    GenerationState,
+    GivenUp,
+    Gone,
+    Kill,
+    LetServe,
+    Promoted,
+    RestartRequested,
+    Retire,
+    ScaleRequested,
+    StartWorker,
+    StopRequested,
+    Superseded,
+    TimePassed,
+    WorkerExited,
+    WorkerIntroduced,
+    WorkerReady,
+    WorkerState,
+)
+
+TWO = FleetSettings(workers=2, ready_timeout_seconds=60, drain_timeout_seconds=30)
+
+
+def only(commands, kind):
+    return [command for command in commands if isinstance(command, kind)]
+
+
+def started(commands):
+    return [command.worker for command in only(commands, StartWorker)]
+
+
+def serving_fleet(settings=TWO, now=0.0):
+    """A fleet whose first generation serves."""
+    fleet = Fleet(settings)
+    restart(fleet, settings, now)
+    return fleet
+
+
+def restart(fleet, settings=TWO, now=0.0):
+    """Request a restart and let every worker become ready; returns the commands of the promotion."""
+    (canary,) = started(fleet.apply(RestartRequested(), now))
+    fleet.apply(WorkerIntroduced(canary, settings), now)
+    commands = fleet.apply(WorkerReady(canary), now)
+    for sibling in started(commands):
+        commands = fleet.apply(WorkerReady(sibling), now)
+    return commands
+
+
+def workers(fleet, number):
+    return list(fleet.generations[number].workers)
+
+
+def test_a_generation_starts_with_one_canary():
+    fleet = Fleet(TWO)
+    assert fleet.apply(RestartRequested(), 0.0) == [StartWorker(1, 1)]
+
+
+def test_siblings_start_only_when_the_canary_is_ready():
+    fleet = Fleet(TWO)
+    fleet.apply(RestartRequested(), 0.0)
+    assert fleet.apply(WorkerIntroduced(1, TWO), 0.1) == []
+    assert fleet.apply(WorkerReady(1), 0.2) == [StartWorker(1, 2)]
+
+
+def test_nobody_serves_before_all_are_ready_and_then_all_do():
+    fleet = Fleet(TWO)
+    fleet.apply(RestartRequested(), 0.0)
+    fleet.apply(WorkerReady(1), 0.2)
+    assert fleet.apply(WorkerReady(2), 0.3) == [LetServe(1), LetServe(2), Promoted(1)]
+
+
+def test_the_old_generation_is_retired_after_the_new_one_was_let_serve():
+    fleet = serving_fleet()
+    commands = restart(fleet)
+    kinds = [type(command) for command in commands]
+    assert kinds == [LetServe, LetServe, Promoted, Retire, Retire]
+    assert [one.worker for one in only(commands, Retire)] == [1, 2]
+
+
+def test_a_new_generation_has_as_many_workers_as_its_own_code_says():
+    fleet = serving_fleet()
+    restart(fleet, FleetSettings(workers=5))
+    assert len(fleet.serving.workers) == 5
+
+
+@pytest.mark.parametrize("ready_first", [0, 1], ids=["canary", "sibling"])
+def test_a_death_while_starting_gives_the_whole_generation_up_and_leaves_the_old_one_alone(ready_first):
+    fleet = serving_fleet()
+    (canary,) = started(fleet.apply(RestartRequested(), 1.0))
+    victim = canary
+    if ready_first:
+        (victim,) = started(fleet.apply(WorkerReady(canary), 1.1))
+    commands = fleet.apply(WorkerExited(victim, "failed: boom", "traceback"), 1.2)
+    (given_up,) = only(commands, GivenUp)
+    assert given_up.generation == 2
+    assert "boom" in given_up.reason
+    assert given_up.details == "traceback"
+    assert not only(commands, Retire)
+    assert {one.worker for one in only(commands, Kill)} == ({canary} if ready_first else set())
+    assert [one.state for one in fleet.serving.workers.values()] == [WorkerState.SERVING] * 2
+
+
+def test_a_worker_that_hangs_is_asked_where_and_then_killed():
+    fleet = serving_fleet()
+    (canary,) = started(fleet.apply(RestartRequested(), 100.0))
+    assert fleet.next_deadline() == 160.0
+    assert fleet.apply(TimePassed(), 160.0) == [DumpTraceback(canary)]
+    assert fleet.next_deadline() == 161.0
+    (kill,) = fleet.apply(TimePassed(), 161.0)
+    assert isinstance(kill, Kill)
+    (given_up, *_) = fleet.apply(WorkerExited(canary, "was killed by SIGKILL", "stack"), 161.1)
+    assert isinstance(given_up, GivenUp)
+    assert "was not ready within 60 s" in given_up.reason
+
+
+def test_the_ready_timeout_is_the_one_that_the_new_code_asks_for():
+    fleet = serving_fleet()
+    (canary,) = started(fleet.apply(RestartRequested(), 100.0))
+    fleet.apply(WorkerIntroduced(canary, FleetSettings(ready_timeout_seconds=5)), 100.5)
+    assert fleet.next_deadline() == 105.0
+
+
+def test_a_first_generation_that_fails_ends_the_service_as_one_that_could_not_start():
+    fleet = Fleet(TWO)
+    fleet.apply(RestartRequested(), 0.0)
+    commands = fleet.apply(WorkerExited(1, "failed"), 0.1)
+    assert only(commands, Finish) == [Finish(could_start=False, forced=False)]
+
+
+def test_a_restart_during_a_restart_supersedes_it():
+    fleet = serving_fleet()
+    (first,) = started(fleet.apply(RestartRequested(), 1.0))
+    commands = fleet.apply(RestartRequested(), 2.0)
+    assert commands[0] == Superseded(2, by=3)
+    assert [one.worker for one in only(commands, Kill)] == [first]
+    assert fleet.coming.number == 3
+    assert only(fleet.apply(WorkerExited(first, "was killed by SIGKILL"), 2.1), GivenUp) == []
+    assert fleet.serving.number == 1
+
+
+def test_a_restart_during_a_drain_works_and_four_generations_may_drain():
+    fleet = serving_fleet()
+    for _ in range(4):
+        assert not [one for one in only(restart(fleet), Retire) if one.timeout_seconds == 0]
+    commands = restart(fleet)
+    hurried = [one.worker for one in only(commands, Retire) if one.timeout_seconds == 0]
+    assert hurried == [1, 2], "the oldest generation is cut"
+
+
+def test_a_drain_that_takes_too_long_is_ended_by_force():
+    fleet = serving_fleet()
+    restart(fleet, now=10.0)
+    deadline = fleet.next_deadline()
+    assert deadline == 10.0 + 30.0 + table.LIFESPAN_SECONDS
+    assert {one.worker for one in fleet.apply(TimePassed(), deadline)} == {1, 2}
+
+
+def test_a_generation_is_gone_with_its_last_worker():
+    fleet = serving_fleet()
+    restart(fleet, now=10.0)
+    assert fleet.apply(WorkerExited(1, "ended"), 11.0) == []
+    assert fleet.apply(WorkerExited(2, "ended"), 12.0) == [Gone(1, served=True, seconds=2.0)]
+
+
+def test_a_worker_that_dies_while_serving_is_replaced_after_a_wait_that_grows():
+    fleet = serving_fleet()
+    now, waits = 1.0, []
+    victim = 2
+    for _ in range(3):
+        (died,) = only(fleet.apply(WorkerExited(victim, "was killed by SIGSEGV"), now), Died)
+        waits.append(died.again_in_seconds)
+        now = fleet.next_deadline()
+        (victim,) = started(fleet.apply(TimePassed(), now))
+        assert fleet.apply(WorkerReady(victim), now) == [LetServe(victim)]
+    assert waits == [0.1, 0.2, 0.4]
+
+
+def test_a_worker_that_lived_long_is_replaced_quickly_whatever_happened_before():
+    fleet = serving_fleet()
+    fleet.generations[1].deaths_in_a_row = 9
+    (died,) = only(fleet.apply(WorkerExited(1, "was killed"), 3600.0), Died)
+    assert died.again_in_seconds == 0.1
+
+
+def test_a_replacement_that_can_not_start_takes_nothing_down():
+    fleet = serving_fleet()
+    fleet.apply(WorkerExited(1, "was killed"), 1.0)
+    (replacement,) = started(fleet.apply(TimePassed(), 2.0))
+    commands = fleet.apply(WorkerExited(replacement, "failed: SyntaxError"), 2.1)
+    assert [type(one) for one in commands] == [Died]
+    assert fleet.serving.number == 1
+    assert fleet.next_deadline() is not None
+
+
+def test_stop_closes_the_doors_and_then_drains_everything():
+    fleet = serving_fleet()
+    commands = fleet.apply(StopRequested(), 5.0)
+    assert isinstance(commands[0], table.CloseDoors)
+    assert commands[1:] == [Retire(1, "stop", 30.0), Retire(2, "stop", 30.0)]
+    fleet.apply(WorkerExited(1, "ended"), 6.0)
+    commands = fleet.apply(WorkerExited(2, "ended"), 7.0)
+    assert commands[-1] == Finish(could_start=True, forced=False)
+
+
+def test_stop_gives_up_what_is_starting_and_hurries_what_is_draining():
+    fleet = serving_fleet()
+    restart(fleet)
+    (canary,) = started(fleet.apply(RestartRequested(), 1.0))
+    commands = fleet.apply(StopRequested(), 2.0)
+    assert [one.worker for one in only(commands, Kill)] == [canary]
+    assert {one.worker: one.reason for one in only(commands, Retire)} == {1: "stop", 2: "stop", 3: "stop", 4: "stop"}
+
+
+def test_a_second_stop_forces():
+    fleet = serving_fleet()
+    fleet.apply(StopRequested(), 1.0)
+    commands = fleet.apply(StopRequested(), 2.0)
+    assert {one.worker for one in only(commands, Kill)} == {1, 2}
+    fleet.apply(WorkerExited(1, "was killed"), 2.1)
+    assert fleet.apply(WorkerExited(2, "was killed"), 2.1)[-1] == Finish(could_start=True, forced=True)
+
+
+def test_a_restart_while_stopping_does_nothing():
+    fleet = serving_fleet()
+    fleet.apply(StopRequested(), 1.0)
+    assert fleet.apply(RestartRequested(), 2.0) == []
+
+
+def test_stop_when_every_worker_is_dead_ends_at_once():
+    fleet = serving_fleet()
+    fleet.apply(WorkerExited(1, "was killed"), 1.0)
+    fleet.apply(WorkerExited(2, "was killed"), 1.0)
+    assert fleet.apply(StopRequested(), 1.05)[-1] == Finish(could_start=True, forced=False)
+    assert fleet.next_deadline() is None
+
+
+def test_one_worker_more_and_one_less():
+    fleet = serving_fleet()
+    assert fleet.apply(ScaleRequested(+1), 1.0) == [StartWorker(1, 3)]
+    assert fleet.apply(WorkerReady(3), 1.1) == [LetServe(3)]
+    assert fleet.apply(ScaleRequested(-1), 2.0) == [Retire(3, "restart", 30.0)]
+    assert fleet.apply(WorkerExited(3, "ended"), 3.0) == [], "it isn't replaced"
+
+
+def test_the_last_worker_is_never_taken():
+    fleet = serving_fleet(FleetSettings(workers=1))
+    assert fleet.apply(ScaleRequested(-1), 1.0) == []
+
+
+def test_what_is_not_known_changes_nothing():
+    fleet = serving_fleet()
+    for unknown in (WorkerReady(99), WorkerExited(99, "ended"), WorkerIntroduced(99, TWO)):
+        assert fleet.apply(unknown, 1.0) == []
+
+
+def test_states_are_listed_in_the_order_of_a_life():
+    assert [one.value for one in GenerationState] == ["starting", "completing", "serving", "draining", "abandoned"]

@@ -1,0 +1,164 @@
+"""Random histories of the fleet, against the promises that must hold in all of them."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from gracehttp.supervisor import generation as table
+from gracehttp.supervisor.generation import Fleet, FleetSettings, WorkerState
+
+
+class Histories(RuleBasedStateMachine):
+    """Plays the supervisor, its workers and the clock; carries commands out as far as a model needs."""
+
+    def __init__(self):
+        super().__init__()
+        self.now = 0.0
+        self.fleet = Fleet(FleetSettings(workers=2, ready_timeout_seconds=10, drain_timeout_seconds=5))
+        self.alive: set[int] = set()
+        self.accepting: set[int] = set()
+        self.doomed: set[int] = set()
+        self.waiting: set[int] = set()
+        self.told: dict[int, bool] = {}
+        self.finished = None
+        self.served_once = False
+        self.asked(table.RestartRequested())
+
+    def asked(self, happened):
+        requested = self.fleet.next_generation if isinstance(happened, table.RestartRequested) else None
+        if requested and not self.fleet.stopping:
+            self.waiting.add(requested)
+        for command in self.fleet.apply(happened, self.now):
+            assert self.finished is None, "nothing happens after the end"
+            self.carry_out(command)
+
+    def carry_out(self, command):
+        match command:
+            case table.StartWorker(_, worker):
+                assert worker not in self.alive
+                self.alive.add(worker)
+            case table.LetServe(worker):
+                assert worker in self.alive
+                self.accepting.add(worker)
+                self.served_once = True
+            case table.Retire(worker, _, _):
+                assert worker in self.alive
+                self.accepting.discard(worker)
+            case table.Kill(_, worker, _):
+                self.doomed.add(worker)
+            case table.Promoted(generation):
+                self.tell(generation, True)
+            case table.GivenUp(generation, _, _):
+                self.tell(generation, False)
+            case table.Superseded(generation, by):
+                self.waiting.discard(generation)
+                self.waiting.add(by)
+            case table.Finish():
+                self.finished = command
+
+    def tell(self, generation, ok):
+        assert generation not in self.told, "an outcome is told once"
+        self.told[generation] = ok
+        self.waiting.discard(generation)
+
+    def is_running(self):
+        return self.finished is None
+
+    @precondition(is_running)
+    @rule()
+    def restart(self):
+        self.asked(table.RestartRequested())
+
+    @precondition(is_running)
+    @rule(by=st.sampled_from([-1, 1]))
+    def scale(self, by):
+        self.asked(table.ScaleRequested(by))
+
+    @precondition(is_running)
+    @rule(force=st.booleans())
+    def stop(self, force):
+        self.asked(table.StopRequested(force))
+
+    @precondition(lambda self: self.finished is None and self.alive)
+    @rule(data=st.data(), workers=st.integers(1, 3))
+    def introduce(self, data, workers):
+        worker = data.draw(st.sampled_from(sorted(self.alive)))
+        self.asked(table.WorkerIntroduced(worker, FleetSettings(workers=workers, ready_timeout_seconds=10)))
+
+    @precondition(lambda self: self.finished is None and self.alive - self.doomed)
+    @rule(data=st.data())
+    def ready(self, data):
+        self.asked(table.WorkerReady(data.draw(st.sampled_from(sorted(self.alive - self.doomed)))))
+
+    @precondition(lambda self: self.finished is None and self.alive)
+    @rule(data=st.data())
+    def exit(self, data):
+        worker = data.draw(st.sampled_from(sorted(self.alive)))
+        self.bury(worker)
+
+    def bury(self, worker):
+        self.alive.discard(worker)
+        self.accepting.discard(worker)
+        self.doomed.discard(worker)
+        self.asked(table.WorkerExited(worker, "ended"))
+
+    @precondition(is_running)
+    @rule(seconds=st.floats(0.01, 40))
+    def time_passes(self, seconds):
+        self.now += seconds
+        self.asked(table.TimePassed())
+
+    @precondition(lambda self: self.finished is not None)
+    @rule()
+    def rest(self):
+        """After the end nothing can happen any more."""
+
+    @invariant()
+    def the_table_knows_exactly_the_living(self):
+        known = {number for one in self.fleet.generations.values() for number in one.workers}
+        assert known == self.alive
+
+    @invariant()
+    def at_most_one_generation_serves_and_at_most_one_comes(self):
+        states = [one.state for one in self.fleet.generations.values()]
+        assert states.count(table.GenerationState.SERVING) <= 1
+        coming = [one for one in states if one in {table.GenerationState.STARTING, table.GenerationState.COMPLETING}]
+        assert len(coming) <= 1
+
+    @invariant()
+    def a_service_that_began_goes_on_until_it_is_told_to_stop(self):
+        if self.served_once and not self.fleet.stopping:
+            assert self.fleet.serving is not None
+            assert self.finished is None
+
+    @invariant()
+    def only_the_generation_that_serves_accepts(self):
+        serving = self.fleet.serving
+        for worker in self.accepting - self.doomed:
+            assert serving is not None
+            assert serving.workers[worker].state is WorkerState.SERVING
+
+    @invariant()
+    def never_stuck(self):
+        """Whoever is neither serving nor killed has a deadline, or waits for one that has or that was killed."""
+        if self.finished is None and self.alive - self.accepting and not self.doomed:
+            assert self.fleet.next_deadline() is not None
+
+    @invariant()
+    def the_end_comes_when_nobody_is_left(self):
+        assert (self.finished is not None) == (not self.fleet.generations)
+
+    def teardown(self):
+        """However it went: stop by force, bury the dead, and it ends, with every requester told."""
+        if self.finished is None:
+            self.asked(table.StopRequested(force=True))
+        while self.finished is None:
+            assert self.alive
+            self.bury(min(self.alive))
+        assert not self.waiting, "somebody was never told how the restart ended"
+
+
+TestHistories = Histories.TestCase
+TestHistories.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
