@@ -1,0 +1,124 @@
+"""Configuration: what was written, in several places, turned into options that are checked and complete.
+
+The command line goes before the environment, that before the file, that before the defaults. Nothing here opens a
+socket, imports an application or logs. The options themselves stand in config_model.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from gracehttp.config_model import (
+    DEFAULT_BIND,
+    OPTIONS,
+    PROCESS_OPTIONS,
+    SERVER_OPTIONS,
+    Configuration,
+    Option,
+    ProcessOptions,
+    ServerOptions,
+)
+from gracehttp.config_resolve import resolve, resolve_servers, values_of
+from gracehttp.config_sources import (
+    Source,
+    from_command_line,
+    from_environment,
+    from_keywords,
+    mistyped_variables,
+    read_file,
+)
+from gracehttp.errors import ConfigurationError
+
+__all__ = [
+    "OPTIONS",
+    "PROCESS_OPTIONS",
+    "SERVER_OPTIONS",
+    "Configuration",
+    "Option",
+    "ProcessOptions",
+    "ServerOptions",
+    "load",
+    "mistyped_variables",
+    "process_options",
+    "reject_duplicates",
+    "server_options",
+]
+
+
+def process_options(**values: object) -> ProcessOptions:
+    """The options of the program from keyword arguments, in any form that a file would allow (`"30s"`).
+
+    None stands for the default. Raises `ConfigurationError`.
+    """
+    resolved = resolve(PROCESS_OPTIONS, [from_keywords(values, PROCESS_OPTIONS)])
+    return ProcessOptions(**values_of(resolved))
+
+
+def server_options(
+    app: object, *, bind: str | Sequence[str] = DEFAULT_BIND, **values: object
+) -> tuple[ServerOptions, ...]:
+    """The options of one server per address in `bind`, with the settings in the query of each address applied.
+
+    `values` may have any form that a file would allow; None stands for the default. Raises `ConfigurationError`.
+    """
+    source = from_keywords({"app": app, "bind": bind, **values}, SERVER_OPTIONS)
+    servers = tuple(server for server, _ in resolve_servers([source]))
+    reject_duplicates(servers)
+    return servers
+
+
+def load(*, cli: Mapping[str, object], environ: Mapping[str, str], file: Path | None) -> Configuration:
+    """The configuration from the options of the command line, the environment and a TOML file.
+
+    `cli` maps names of options to their text; None stands for one that was not given. Raises `ConfigurationError`.
+    """
+    above = [from_command_line(cli), from_environment(environ)]
+    below: list[Source] = []
+    tables: tuple[Source, ...] = ()
+    if file is not None:
+        read = read_file(file)
+        below, tables = [read.top], read.servers
+    _reject_ambiguous(above, tables)
+    process = resolve(PROCESS_OPTIONS, [*above, *below])
+    stacks = [[*above, table, *below] for table in tables] or [[*above, *below]]
+    servers = [server for stack in stacks for server in resolve_servers(stack)]
+    reject_duplicates(server for server, _ in servers)
+    origins = {name: origin for name, (_, origin) in process.items()}
+    for index, (_, resolved) in enumerate(servers):
+        origins.update({f"servers.{index}.{name}": origin for name, (_, origin) in resolved.items()})
+    return Configuration(
+        process=ProcessOptions(**values_of(process)),
+        servers=tuple(server for server, _ in servers),
+        origins=origins,
+    )
+
+
+def reject_duplicates(servers: Iterable[ServerOptions]) -> None:
+    """Raise `ConfigurationError` when two of `servers` have the same address.
+
+    That holds for port 0 too: an address is the name of its listener through all restarts.
+    """
+    seen = set()
+    for server in servers:
+        address = server.bind.address
+        if address in seen:
+            raise ConfigurationError(
+                f"two servers have the same address, {address}.", hint="give each server a bind of its own"
+            )
+        seen.add(address)
+
+
+def _reject_ambiguous(above: Iterable[Source], tables: Sequence[Source]) -> None:
+    """What stands outside the file can't replace the address, or an application, of one of several servers."""
+    if len(tables) < 2:
+        return
+    own = [name for name in ("app", "bind") if name == "bind" or any(name in table.values for table in tables)]
+    for source in above:
+        for name in own:
+            if name in source.values:
+                place = source.place(SERVER_OPTIONS[name])
+                raise ConfigurationError(
+                    f"{place} can't be given: the file has {len(tables)} servers, each with its own {name}.",
+                    hint=f"leave {place} away, or change {name} in the file",
+                )

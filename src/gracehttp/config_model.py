@@ -1,0 +1,337 @@
+"""Every option of gracehttp, once: its type, default, help, kind and scope.
+
+The command line, the environment variables, the keys of the TOML file, the keyword arguments and the page
+docs/options.md derive from the two dataclasses below. Pure.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from gracehttp.address import Bind, parse_bind
+from gracehttp.config_kinds import (
+    ApplicationReference,
+    Binds,
+    Count,
+    Duration,
+    Flag,
+    Kind,
+    Mode,
+    PathName,
+    RequestTargets,
+    Size,
+    Text,
+    choice,
+)
+from gracehttp.errors import ConfigurationError
+
+DEFAULT_BIND: Final = "127.0.0.1:8000"
+
+APPLICATION: Final = "Application"
+LISTENING: Final = "Listening"
+TLS: Final = "TLS"
+LIMITS: Final = "Limits and timeouts"
+PROCESSES: Final = "Processes"
+LOGGING: Final = "Logging"
+CONTROL: Final = "Control"
+GROUPS: Final = (APPLICATION, LISTENING, TLS, LIMITS, PROCESSES, LOGGING, CONTROL)
+"""The headings under which options are shown, in this order."""
+
+
+class Scope(enum.Enum):
+    """What an option belongs to."""
+
+    PROCESS = "process"
+    SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option. `default` is what `kind.read` returns; an option with `required` has none."""
+
+    help: str
+    kind: Kind
+    group: str
+    short: str = ""
+    required: bool = False
+    name: str = ""
+    default: object = None
+    scope: Scope = Scope.PROCESS
+
+    @property
+    def flag(self) -> str:
+        """The option of the command line; for the application its positional argument."""
+        return "APP" if self.name == "app" else "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return f"GRACEHTTP_{self.name.upper()}"
+
+    def show_default(self) -> str:
+        """The default as a person would write it."""
+        if self.required:
+            return "required"
+        return DEFAULT_BIND if isinstance(self.default, Bind) else self.kind.show(self.default)
+
+
+def option(default: object, *, kind: Kind, group: str, short: str = "", help: str) -> Any:  # noqa: A002  as in argparse
+    """A dataclass field that is an option. `dataclasses.MISSING` as default makes it a required one."""
+    required = default is dataclasses.MISSING
+    declared = Option(help=help, kind=kind, group=group, short=short, required=required)
+    if required:
+        return dataclasses.field(metadata={"option": declared})
+    return dataclasses.field(default=default, metadata={"option": declared})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessOptions:
+    """The options of the whole program."""
+
+    workers: int = option(
+        1,
+        kind=Count(minimum=1, maximum=1024),
+        group=PROCESSES,
+        short="-w",
+        help="Worker processes. Each runs the application; all accept from the same ports.",
+    )
+    threads: int = option(
+        8,
+        kind=Count(minimum=1, maximum=1024),
+        group=PROCESSES,
+        help="Threads per worker that run a WSGI application. ASGI applications don't use them.",
+    )
+    loop: str = option(
+        "auto",
+        kind=choice("auto", "uvloop", "asyncio"),
+        group=PROCESSES,
+        help="The event loop. auto: uvloop where it is installed, else asyncio.",
+    )
+    lifespan: str = option(
+        "auto",
+        kind=choice("auto", "on", "off"),
+        group=APPLICATION,
+        help="The ASGI lifespan protocol. auto: if the application supports it; on: it must; off: not used.",
+    )
+    warmup: tuple[str, ...] = option(
+        (),
+        kind=RequestTargets(),
+        group=APPLICATION,
+        help="A request that a worker answers to itself before it counts as ready; a 5xx means not ready.",
+    )
+    ready_timeout: float = option(
+        60.0,
+        kind=Duration(),
+        group=PROCESSES,
+        help="The longest that a new worker may take until it is ready. After that the restart is given up, "
+        "and what serves already serves on.",
+    )
+    drain_timeout: float = option(
+        30.0,
+        kind=Duration(may_be_zero=True),
+        group=PROCESSES,
+        help="The longest that requests in flight may take to end, at a restart or stop. Then they are cut.",
+    )
+    app_dir: str = option(
+        ".",
+        kind=PathName(metavar="FOLDER"),
+        group=APPLICATION,
+        help="The folder from which the application is imported.",
+    )
+    access_log: bool = option(
+        False,
+        kind=Flag(),
+        group=LOGGING,
+        help="Log each request, at the level info.",
+    )
+    log_level: str = option(
+        "info",
+        kind=choice("debug", "info", "notice", "warning", "error", "critical"),
+        group=LOGGING,
+        help="The least severe level that is logged.",
+    )
+    log_format: str = option(
+        "text",
+        kind=choice("text", "json"),
+        group=LOGGING,
+        help="text: a line to read; json: one object per line.",
+    )
+    pidfile: str | None = option(
+        None,
+        kind=PathName(),
+        group=CONTROL,
+        short="-p",
+        help="Write the PID of the supervisor to this file. It stays the same through all restarts.",
+    )
+    control: str | None = option(
+        None,
+        kind=PathName(),
+        group=CONTROL,
+        help="The path of the control socket, for gracehttp restart, stop and status. "
+        "none: an abstract name that holds the PID.",
+    )
+    no_control: bool = option(
+        False,
+        kind=Flag(negatable=False),
+        group=CONTROL,
+        help="Open no control socket; signals work all the same.",
+    )
+
+    def __post_init__(self) -> None:
+        if self.no_control and self.control:
+            raise ConfigurationError(
+                "control names a control socket and no_control forbids one.", hint="give only one of them"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """The options of one listener.
+
+    Whether it speaks TLS is settled: `tls`. Where it does, `certfile` is set; elsewhere it is None.
+    """
+
+    app: object = option(
+        dataclasses.MISSING,
+        kind=ApplicationReference(),
+        group=APPLICATION,
+        help="The application: an import string such as main:app or, with --factory, main:create_app.",
+    )
+    interface: str = option(
+        "auto",
+        kind=choice("auto", "asgi", "wsgi"),
+        group=APPLICATION,
+        help="What the application is written for. auto: found out from the application.",
+    )
+    factory: bool = option(
+        False,
+        kind=Flag(),
+        group=APPLICATION,
+        help="APP names a function without parameters that returns the application.",
+    )
+    bind: Bind = option(  # noqa: RUF009  it makes a field(), as a dataclass wants it
+        parse_bind(DEFAULT_BIND),
+        kind=Binds(),
+        group=LISTENING,
+        short="-b",
+        help="Where to listen: HOST:PORT, :PORT (all addresses), [::1]:PORT, http://HOST:PORT, "
+        "https://HOST:PORT, unix:PATH or fd://N. Can be given again. Options for one address follow as "
+        "a query: 'https://:9443?certfile=a.pem&max_connections=500'.",
+    )
+    unix_mode: int | None = option(
+        None,
+        kind=Mode(),
+        group=LISTENING,
+        help="The permissions of Unix sockets, such as 660. none: as the umask says.",
+    )
+    backlog: int = option(
+        2048,
+        kind=Count(minimum=1, maximum=65535),
+        group=LISTENING,
+        help="How many connections may wait in the kernel's queue to be accepted.",
+    )
+    certfile: str | None = option(
+        None,
+        kind=PathName(),
+        group=TLS,
+        help="The certificate chain, in PEM. Makes each address speak TLS, except those with http://.",
+    )
+    keyfile: str | None = option(
+        None,
+        kind=PathName(),
+        group=TLS,
+        help="The private key, in PEM. none: it is in the file of the certificate.",
+    )
+    keyfile_password: str | None = option(
+        None,
+        kind=Text(secret=True),
+        group=TLS,
+        help="The password of the private key. Others can see the command line: better use the variable.",
+    )
+    max_connections: int = option(
+        100_000,
+        kind=Count(minimum=1, maximum=10_000_000),
+        group=LIMITS,
+        help="The most connections that are open on the address, over all workers and through restarts. "
+        "The excess waits in the kernel's queue.",
+    )
+    keep_alive_timeout: float = option(
+        75.0,
+        kind=Duration(),
+        group=LIMITS,
+        help="How long a connection may be idle between two requests.",
+    )
+    header_timeout: float = option(
+        10.0,
+        kind=Duration(),
+        group=LIMITS,
+        help="The longest that the head of a request may take to arrive.",
+    )
+    body_timeout: float = option(
+        30.0,
+        kind=Duration(),
+        group=LIMITS,
+        help="The longest wait for the next piece of a request body, or for a client to read on.",
+    )
+    max_header_size: int = option(
+        65536,
+        kind=Size(minimum=256),
+        group=LIMITS,
+        help="The largest head of a request: request line and header fields.",
+    )
+    max_body_size: int = option(
+        0,
+        kind=Size(zero_means="no limit"),
+        group=LIMITS,
+        help="The largest body of a request. 0: no limit.",
+    )
+
+    def __post_init__(self) -> None:
+        if self.bind.tls and self.certfile is None:
+            raise ConfigurationError(
+                f"{self.bind.address} is to speak TLS, and has no certificate.",
+                hint="give certfile (--certfile PATH, or ?certfile=PATH after the address), or write http://",
+            )
+        if not self.bind.tls and self.certfile is not None:
+            raise ConfigurationError(f"{self.bind.address} is to speak plain HTTP, and has a certificate.")
+
+    @property
+    def tls(self) -> bool:
+        """Whether this listener speaks TLS."""
+        return self.bind.tls
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """All of it.
+
+    `origins` tells where each value comes from: under `workers`, and for a server under `servers.0.bind`.
+    """
+
+    process: ProcessOptions
+    servers: tuple[ServerOptions, ...]
+    origins: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def _options_of(model: type[ProcessOptions | ServerOptions], scope: Scope) -> Mapping[str, Option]:
+    return MappingProxyType(
+        {
+            field.name: dataclasses.replace(
+                field.metadata["option"],
+                name=field.name,
+                default=None if field.default is dataclasses.MISSING else field.default,
+                scope=scope,
+            )
+            for field in dataclasses.fields(model)
+        }
+    )
+
+
+PROCESS_OPTIONS: Final = _options_of(ProcessOptions, Scope.PROCESS)
+SERVER_OPTIONS: Final = _options_of(ServerOptions, Scope.SERVER)
+OPTIONS: Final[Mapping[str, Option]] = MappingProxyType({**PROCESS_OPTIONS, **SERVER_OPTIONS})

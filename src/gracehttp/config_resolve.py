@@ -1,0 +1,106 @@
+"""From sources to values: which source wins, what each value reads as, and one server per address. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gracehttp.address import Address, Bind, UnixAddress, parse_bind
+from gracehttp.config_kinds import UnreadableError
+from gracehttp.config_model import DEFAULT_BIND, SERVER_OPTIONS, Option, ServerOptions
+from gracehttp.config_sources import Source, from_query
+from gracehttp.errors import ConfigurationError
+
+DEFAULT = "default"
+_TLS_OPTIONS = ("certfile", "keyfile", "keyfile_password")
+_ALL_BUT_BIND = {name: option for name, option in SERVER_OPTIONS.items() if name != "bind"}
+
+Resolved = dict[str, tuple[object, str]]
+"""Values by name, each with the words for where it comes from."""
+
+
+def resolve(options: Mapping[str, Option], sources: Sequence[Source]) -> Resolved:
+    """Each of `options` from the first of `sources` that has it, else its default."""
+    resolved: Resolved = {}
+    for name, option in options.items():
+        source = next((source for source in sources if name in source.values), None)
+        if source is not None:
+            resolved[name] = (read_value(option, source), source.place(option))
+        elif not option.required:
+            resolved[name] = (option.default, DEFAULT)
+        else:
+            raise ConfigurationError(
+                "no application was named.",
+                hint="gracehttp serve main:app serves app from main.py; a file can set app",
+            )
+    return resolved
+
+
+def read_value(option: Option, source: Source) -> object:
+    """The value that `source` has for `option`. Raises `ConfigurationError` that names the place."""
+    raw = source.values[option.name]
+    try:
+        value = option.kind.read(raw)
+    except UnreadableError as exc:
+        shown = "the secret that was given" if option.kind.secret else repr(raw)
+        raise ConfigurationError(f"{option.name} must be {exc}, not {shown} (from {source.place(option)}).") from exc
+    return value if source.folder is None else option.kind.anchor(value, source.folder)
+
+
+def resolve_servers(sources: Sequence[Source]) -> list[tuple[ServerOptions, Resolved]]:
+    """One server per address that `sources` name, in their order."""
+    option = SERVER_OPTIONS["bind"]
+    source = next((source for source in sources if "bind" in source.values), None)
+    texts = (DEFAULT_BIND,) if source is None else read_value(option, source)
+    origin = DEFAULT if source is None else source.place(option)
+    folder = None if source is None else source.folder
+    assert isinstance(texts, tuple)
+    if not texts:
+        raise ConfigurationError(
+            f"bind is empty (from {origin}).", hint="leave it away to listen on the default address"
+        )
+    return [_resolve_server(text, folder, sources, origin) for text in texts]
+
+
+def values_of(resolved: Resolved) -> dict[str, Any]:
+    """The values without their origins."""
+    return {name: value for name, (value, _) in resolved.items()}
+
+
+def _resolve_server(
+    text: str, folder: Path | None, sources: Sequence[Source], origin: str
+) -> tuple[ServerOptions, Resolved]:
+    """The server on the address `text`, which stands in a file of `folder` and comes from `origin`."""
+    bind = parse_bind(text)
+    query = from_query(bind, folder)
+    resolved = resolve(_ALL_BUT_BIND, [query, *sources])
+    if text.lower().startswith("http://"):
+        if query.values.get("certfile"):
+            raise ConfigurationError(f"http://{bind.address} is plain, and has a certificate.", hint="write https://")
+        resolved.update(dict.fromkeys(_TLS_OPTIONS, (None, "not used, http:// is plain")))
+    _settle_key(resolved)
+    tls = bind.tls or resolved["certfile"][0] is not None
+    resolved["bind"] = (Bind(_anchored(bind.address, folder), tls), origin)
+    return ServerOptions(**values_of(resolved)), resolved
+
+
+def _settle_key(resolved: Resolved) -> None:
+    """A key needs a certificate; without a file of its own it is in the certificate's file."""
+    certfile, origin = resolved["certfile"]
+    if certfile is not None:
+        if resolved["keyfile"][0] is None:
+            resolved["keyfile"] = (certfile, "as certfile")
+    elif origin != DEFAULT:
+        # An empty certfile, as in "unix:/run/app.sock?certfile=", turns TLS off for one address.
+        resolved.update(dict.fromkeys(_TLS_OPTIONS, (None, origin)))
+    elif resolved["keyfile"][0] is not None:
+        raise ConfigurationError(
+            f"keyfile without certfile (from {resolved['keyfile'][1]}).", hint="give certfile too: it makes TLS"
+        )
+
+
+def _anchored(address: Address, folder: Path | None) -> Address:
+    if folder is not None and isinstance(address, UnixAddress):
+        return UnixAddress(str(folder / address.path))
+    return address

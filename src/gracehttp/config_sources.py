@@ -1,0 +1,150 @@
+"""Where values come from: command line, environment, TOML file, keyword arguments, the query of an address.
+
+Each is a `Source`: names with raw values, and words for the place. Keys are checked here, values when they are
+resolved. Pure, except `read_file`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gracehttp.address import Bind
+from gracehttp.config_model import OPTIONS, PROCESS_OPTIONS, SERVER_OPTIONS, Option
+from gracehttp.errors import ConfigurationError
+
+SERVER_TABLE = "server"
+_PREFIX = "GRACEHTTP_"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Raw values by the name of their option. `place` says for people where one comes from.
+
+    Relative paths are taken from `folder`; None leaves them relative to the working directory.
+    """
+
+    values: Mapping[str, object]
+    place: Callable[[Option], str]
+    folder: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileSources:
+    """A TOML file: its top level, and one source per `[[server]]` table."""
+
+    top: Source
+    servers: tuple[Source, ...]
+
+
+def from_command_line(values: Mapping[str, object]) -> Source:
+    """The options that were given; None and an empty tuple stand for one that was not (as click has it)."""
+    _check_keys(values, OPTIONS, "an option of the command line")
+    return Source(
+        {name: value for name, value in values.items() if value not in (None, ())}, lambda option: option.flag
+    )
+
+
+def from_environment(environ: Mapping[str, str]) -> Source:
+    """The variables that are set and not empty. Other variables with our prefix are left alone.
+
+    They may not be meant for us: Kubernetes sets GRACEHTTP_PORT for a service of the name gracehttp.
+    """
+    values = {option.name: environ[option.variable] for option in OPTIONS.values() if environ.get(option.variable)}
+    return Source(values, lambda option: option.variable)
+
+
+def mistyped_variables(environ: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Variables that look like a slip of the pen, each with the one that was probably meant."""
+    known = [option.variable for option in OPTIONS.values()]
+    ours = [name for name in environ if name.startswith(_PREFIX) and name not in known]
+    matches = [(name, difflib.get_close_matches(name, known, n=1, cutoff=0.9)) for name in sorted(ours)]
+    return [(name, match[0]) for name, match in matches if match]
+
+
+def from_keywords(values: Mapping[str, object], options: Mapping[str, Option]) -> Source:
+    """Keyword arguments from Python; None stands for one that was not given."""
+    _check_keys(values, options, "a keyword argument")
+    given = {name: value for name, value in values.items() if value is not None}
+    return Source(given, lambda option: f"the argument {option.name}")
+
+
+def from_query(bind: Bind, folder: Path | None) -> Source:
+    """The settings that stand in the query of an address."""
+    place = f"the query of {bind.address}"
+    settable = {name: option for name, option in SERVER_OPTIONS.items() if name != "bind"}
+    values = dict(bind.settings)
+    _check_keys(values, settable, place)
+    if len(values) != len(bind.settings):
+        raise ConfigurationError(f"{place} gives a setting twice.", hint="give each only once")
+    return Source(values, _always(place), folder)
+
+
+def read_file(path: Path) -> FileSources:
+    """Read the TOML file `path`. Raises `ConfigurationError` if it can't be read or has a key that is not known."""
+    try:
+        with path.open("rb") as file:
+            content = tomllib.load(file)
+    except OSError as exc:
+        raise ConfigurationError(f"cannot read the configuration file {path}: {exc.strerror}.") from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise ConfigurationError(f"{path} is not valid TOML: {exc}.", hint="see https://toml.io") from exc
+    return from_toml(content, str(path), path.absolute().parent)
+
+
+def from_toml(content: Mapping[str, object], name: str, folder: Path) -> FileSources:
+    """The sources in the `content` of a TOML file, which lies in `folder` and is called `name` for people."""
+    tables = content.get(SERVER_TABLE, [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise ConfigurationError(
+            f"server in {name} is not an array of tables.",
+            hint="write [[server]], with two brackets on each side",
+        )
+    top = {key: value for key, value in content.items() if key != SERVER_TABLE}
+    _check_keys(top, OPTIONS, name)
+    servers = []
+    for number, table in enumerate(tables, 1):
+        place = f"{name}, server {number}"
+        _check_keys(table, SERVER_OPTIONS, place)
+        servers.append(Source(table, _always(place), folder))
+    return FileSources(Source(top, _always(name), folder), tuple(servers))
+
+
+def _always(place: str) -> Callable[[Option], str]:
+    return lambda option: place
+
+
+def _check_keys(keys: Collection[str], known: Mapping[str, Option], place: str) -> None:
+    for key in keys:
+        if key not in known:
+            raise unknown_key(key, known, place)
+
+
+def unknown_key(key: str, known: Mapping[str, Option], place: str) -> ConfigurationError:
+    """The error for a `key` that is none of `known`; it names the nearest one, or says where `key` belongs."""
+    if key == "bind" and "bind" not in known and "app" in known:
+        return ConfigurationError(f"bind can't stand in {place}.", hint="it is the address itself")
+    if key in PROCESS_OPTIONS:
+        return ConfigurationError(
+            f"{key} is an option of the whole program, and can't be set for one server ({place}).",
+            hint="set it at the top level of the file, on the command line, or with GraceHTTP(...)",
+        )
+    if key in SERVER_OPTIONS:
+        return ConfigurationError(
+            f"{key} is an option of a server, and can't be set for the whole program ({place}).",
+            hint="set it with add_server(...)",
+        )
+    near = _nearest(key.lower().replace("-", "_"), known)
+    hint = f"did you mean {near}?" if near else f"there are: {', '.join(sorted(known))}"
+    return ConfigurationError(f"{key!r} is no option ({place}).", hint=hint)
+
+
+def _nearest(key: str, known: Collection[str]) -> str | None:
+    """The name of `known` that has the words of `key` in another order, else the one that is written most alike."""
+    words = sorted(key.split("_"))
+    same = [name for name in known if sorted(name.split("_")) == words]
+    alike = same or difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    return alike[0] if alike else None
