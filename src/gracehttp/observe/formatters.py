@@ -1,0 +1,99 @@
+"""Log records as text for people and as JSON for machines. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import logging
+import os
+import time
+from typing import Any
+
+from gracehttp.events import Event
+from gracehttp.observe.escape import escaped_lines
+
+_INDENT = "    "
+_RESET = "\x1b[0m"
+_COLORS = {
+    "DEBUG": "\x1b[2m",
+    "INFO": "\x1b[32m",
+    "NOTICE": "\x1b[36m",
+    "WARNING": "\x1b[33m",
+    "ERROR": "\x1b[31m",
+    "CRITICAL": "\x1b[1;31m",
+}
+_FORMATTER = logging.Formatter()
+
+
+def lines_of(record: logging.LogRecord) -> list[str]:
+    """The message of `record`, and the traceback if it has one, as lines without control characters."""
+    lines = escaped_lines(record.getMessage())
+    exception = exception_text(record)
+    return lines + escaped_lines(exception) if exception else lines
+
+
+def exception_text(record: logging.LogRecord) -> str:
+    """The traceback that belongs to `record`; empty if there is none."""
+    if not record.exc_info or record.exc_info[0] is None:
+        return ""
+    return _FORMATTER.formatException(record.exc_info)
+
+
+class TextFormatter(logging.Formatter):
+    """`2026-01-31 12:00:00.123 NOTICE  [4711] message` in local time.
+
+    Further lines are indented, so that no text of a client or an application can pass for a record of its own.
+    """
+
+    def __init__(self, *, color: bool) -> None:
+        super().__init__()
+        self._color = color
+
+    def format(self, record: logging.LogRecord) -> str:
+        seconds = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
+        milliseconds = int(record.created % 1 * 1000)
+        level = f"{record.levelname:<7}"
+        if self._color:
+            level = f"{_COLORS.get(record.levelname, '')}{level}{_RESET}"
+        first, *rest = lines_of(record)
+        head = f"{seconds}.{milliseconds:03d} {level} [{_pid(record)}] {first}"
+        return "\n".join([head, *(_INDENT + line for line in rest)])
+
+
+class JsonFormatter(logging.Formatter):
+    """One object per line (RFC 8259), in ASCII.
+
+    `time` (RFC 3339, UTC, milliseconds), `level`, `logger`, `message`, `pid` of the process that logs, then the fields
+    of the event or of the request, then `exception` with the traceback. A field of an event whose name is taken, such
+    as the pid of the worker that it is about, has `event_` in front.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
+        entry: dict[str, Any] = {
+            "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            "pid": _pid(record),
+        }
+        for name, value in _fields_of(record).items():
+            entry[f"event_{name}" if name in entry else name] = value
+        exception = exception_text(record)
+        if exception:
+            entry["exception"] = exception
+        return json.dumps(entry, default=str)
+
+
+def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
+    event = getattr(record, "event", None)
+    if isinstance(event, Event):
+        values = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
+        return {"event": type(event).__name__, **values}
+    fields = getattr(record, "fields", None)
+    return fields if isinstance(fields, dict) else {}
+
+
+def _pid(record: logging.LogRecord) -> int:
+    return record.process or os.getpid()  # None when the program switched logging.logProcesses off

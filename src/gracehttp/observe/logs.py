@@ -1,0 +1,59 @@
+"""Logging: the standard `logging`, on the logger `gracehttp`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from gracehttp.errors import ConfigurationError
+from gracehttp.events import Event, Severity
+from gracehttp.observe.formatters import JsonFormatter, TextFormatter
+from gracehttp.observe.loggers import ACCESS_LOGGER, LEVELS, LOGGER, NOTICE, THRESHOLD, OwnHandler
+
+_LEVEL_OF = {Severity.INFO: logging.INFO, Severity.NOTICE: NOTICE, Severity.ERROR: logging.ERROR}
+
+
+class _PrintingHandler(logging.StreamHandler, OwnHandler):  # type: ignore[type-arg]  # generic only for mypy
+    """Prints on standard error."""
+
+
+def configure_logging(level: str, log_format: str, *, color: bool) -> None:
+    """Print what gracehttp logs from `level` on, as "text" (with `color` or not) or "json", on standard error.
+
+    If the user put handlers on the logger `gracehttp`, they stay as they are and none is added; otherwise records
+    are printed here and don't go on to the root logger, which would print them a second time. May be called again,
+    also to undo what `logging.config.dictConfig` of an application does to loggers that it doesn't know.
+
+    Raises `ConfigurationError` for an unknown level or format.
+    """
+    threshold = LEVELS.get(level.lower())
+    if threshold is None:
+        raise ConfigurationError(f"{level!r} is no log level.", hint=f"the levels are {', '.join(LEVELS)}")
+    formatter = _formatter(log_format, color=color)
+    LOGGER.disabled = ACCESS_LOGGER.disabled = False
+    for handler in list(LOGGER.handlers):
+        if isinstance(handler, _PrintingHandler):
+            LOGGER.removeHandler(handler)
+    if all(isinstance(handler, OwnHandler) for handler in LOGGER.handlers):
+        printing = _PrintingHandler(sys.stderr)
+        printing.setLevel(threshold)
+        printing.setFormatter(formatter)
+        LOGGER.addHandler(printing)
+        LOGGER.propagate = False
+    THRESHOLD.print_from(threshold)
+
+
+def log_event(event: Event) -> None:
+    """Log one fact. A subscriber of `EventBus`; the record carries the event as `record.event`."""
+    level = _LEVEL_OF[event.severity]
+    if LOGGER.isEnabledFor(level):
+        LOGGER.log(level, "%s", event, extra={"event": event})
+
+
+def _formatter(log_format: str, *, color: bool) -> logging.Formatter:
+    match log_format:
+        case "text":
+            return TextFormatter(color=color)
+        case "json":
+            return JsonFormatter()
+    raise ConfigurationError(f"{log_format!r} is no log format.", hint="the formats are text and json")

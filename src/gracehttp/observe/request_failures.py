@@ -1,0 +1,49 @@
+"""What an application did wrong with one request."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from gracehttp.observe.escape import escaped
+from gracehttp.observe.loggers import LOGGER
+from gracehttp.observe.requests import LoggedRequest, client_text, target_text
+from gracehttp.observe.tracebacks import application_frames
+
+_ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+
+def log_application_failure(head: LoggedRequest, error: BaseException) -> None:
+    """Log that the application raised `error` for this request, with its own frames of the traceback."""
+    LOGGER.error(
+        "%s %s: the application raised %s: %s",
+        head.method,
+        target_text(head),
+        type(error).__name__,
+        escaped(str(error)),
+        exc_info=_exc_info(error),
+        extra={"fields": {**_fields(head), "error": type(error).__name__}},
+    )
+
+
+def log_broken_response(head: LoggedRequest, reason: str) -> None:
+    """Log that the response was not what its head had announced, and that the client could tell."""
+    LOGGER.error(
+        "%s %s: the response is broken: %s",
+        head.method,
+        target_text(head),
+        escaped(reason),
+        extra={"fields": {**_fields(head), "reason": reason}},
+    )
+
+
+def _exc_info(error: BaseException) -> _ExcInfo | None:
+    cut = application_frames(error.__traceback__)
+    if cut is not None:
+        return type(error), error, cut
+    if type(error).__module__.startswith("gracehttp."):
+        return None  # found by the server in what the application did before: the sentence says all
+    return type(error), error, error.__traceback__  # a fault of the server itself
+
+
+def _fields(head: LoggedRequest) -> dict[str, object]:
+    return {"method": head.method, "target": target_text(head), "client": client_text(head)}
