@@ -1,0 +1,126 @@
+"""The environ of a request (PEP 3333, "environ Variables"; RFC 3875 section 4.1). Pure."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+from urllib.parse import unquote_to_bytes
+
+from gracehttp.http.exchange import RequestHead
+
+Environ = dict[str, Any]
+
+
+class SupportsRead(Protocol):
+    """What an application may give to `wsgi.file_wrapper`. Its `close` method is optional."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; none at the end."""
+
+
+class FileWrapper:
+    """An iterable over a file in blocks: the `wsgi.file_wrapper` of PEP 3333."""
+
+    __slots__ = ("_file", "_size", "close")
+
+    close: Callable[[], object]
+
+    def __init__(self, file: SupportsRead, block_size: int = 65536) -> None:
+        self._file = file
+        self._size = block_size
+        # PEP 3333: it has a close method exactly if the file has one.
+        close = getattr(file, "close", None)
+        if close is not None:
+            self.close = close
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(lambda: self._file.read(self._size), b"")
+
+
+def environ_template(*, multithread: bool, multiprocess: bool) -> Environ:
+    """The part of the environ that is the same for all requests of a worker."""
+    return {
+        "SCRIPT_NAME": "",
+        "SERVER_SOFTWARE": "gracehttp",
+        "wsgi.version": (1, 0),
+        "wsgi.multithread": multithread,
+        "wsgi.multiprocess": multiprocess,
+        "wsgi.run_once": False,
+        "wsgi.file_wrapper": FileWrapper,
+        # An extension that Werkzeug and others know: reading to the end is safe without a CONTENT_LENGTH.
+        "wsgi.input_terminated": True,
+    }
+
+
+def build_environ(head: RequestHead, template: Environ, body: io.BufferedIOBase) -> Environ:
+    """A new environ for one request. What the client sent stands in it as latin-1 text (PEP 3333)."""
+    environ = template.copy()
+    raw_path = head.raw_path
+    environ["REQUEST_METHOD"] = head.method
+    environ["PATH_INFO"] = (unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path).decode("latin-1")
+    environ["QUERY_STRING"] = head.query_string.decode("latin-1")
+    environ["REQUEST_URI"] = head.target.decode("latin-1")
+    environ["SERVER_PROTOCOL"] = f"HTTP/{head.http_version}"
+    environ["wsgi.url_scheme"] = head.scheme
+    environ["wsgi.input"] = body
+    environ["wsgi.errors"] = sys.stderr  # looked up each time: an application may have replaced it
+    _add_addresses(environ, head)
+    _add_headers(environ, head)
+    return environ
+
+
+def _add_addresses(environ: Environ, head: RequestHead) -> None:
+    if head.scheme == "https":
+        environ["HTTPS"] = "on"
+    # SERVER_NAME and SERVER_PORT can never be empty (PEP 3333); a Unix socket has neither.
+    name, port = head.server or ("localhost", None)
+    environ["SERVER_NAME"] = "localhost" if port is None else name
+    environ["SERVER_PORT"] = str((443 if head.scheme == "https" else 80) if port is None else port)
+    # RFC 3875 4.1.8 requires REMOTE_ADDR; the peer of a Unix socket has no address.
+    environ["REMOTE_ADDR"] = ""
+    if head.client is not None:
+        environ["REMOTE_ADDR"] = head.client[0]
+        environ["REMOTE_PORT"] = str(head.client[1])
+
+
+def _add_headers(environ: Environ, head: RequestHead) -> None:
+    for name, value in head.headers:
+        key = _KEYS.get(name) or _key(name)
+        if key is None:
+            continue
+        text = value.decode("latin-1")
+        if key in environ:
+            # RFC 9110 5.3: fields of one name are one list; cookies are put together by RFC 9113 8.2.3.
+            separator = "; " if key == "HTTP_COOKIE" else ","
+            text = f"{environ[key]}{separator}{text}"
+        environ[key] = text
+
+
+def _key(name: bytes) -> str | None:
+    """The environ key of a header field; None for a field that must not get in.
+
+    `X_Forwarded_For` would become the same key as `X-Forwarded-For`, so that a client could slip its own
+    value past a proxy that sets the real one.
+    """
+    if b"_" in name:
+        return None
+    return "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
+
+
+# The keys of the common fields, made once. A cache would do too, but clients could fill it with names of
+# their own.
+_COMMON_FIELDS = """
+accept accept-charset accept-encoding accept-language authorization cache-control connection cookie dnt expect
+forwarded from host if-match if-modified-since if-none-match if-range if-unmodified-since max-forwards origin
+pragma priority proxy-authorization range referer sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest
+sec-fetch-mode sec-fetch-site sec-fetch-user te traceparent tracestate trailer transfer-encoding upgrade
+upgrade-insecure-requests user-agent via x-csrf-token x-csrftoken x-forwarded-for x-forwarded-host
+x-forwarded-port x-forwarded-proto x-real-ip x-request-id x-requested-with
+"""
+_KEYS = {
+    **{name.encode(): _key(name.encode()) for name in _COMMON_FIELDS.split()},
+    b"content-type": "CONTENT_TYPE",
+    b"content-length": "CONTENT_LENGTH",
+}

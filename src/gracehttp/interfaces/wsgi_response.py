@@ -1,0 +1,197 @@
+"""The response of a WSGI application: a thread produces it, the loop sends it.
+
+The thread leaves what it has and asks the loop once to come for it; the loop takes all that is there by then.
+So a response that is complete by the time the loop comes is one write, and a long one flows at the pace of
+the client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable
+from threading import Condition, Lock
+from types import TracebackType
+from typing import Any
+
+from gracehttp.http.exchange import Exchange, Header, ResponseError
+from gracehttp.interfaces.loop_calls import LoopCalls
+from gracehttp.interfaces.wsgi_headers import status_code, wire_headers
+from gracehttp.interfaces.wsgi_input import ClientDisconnectedError
+
+# How much of a response may wait for the loop or for a slow client before the thread has to wait too.
+_HIGH_WATER_BYTES = 65536
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+_BODILESS = frozenset({204, 304})
+
+
+class WsgiResponse:
+    """One response. The methods of the first part are for the thread, those of the second for the loop.
+
+    What both touch is guarded by `_changed`: the pieces that the loop has not taken, how much is not written
+    yet, whether the loop was asked to come, the end, and what the loop found wrong.
+    """
+
+    __slots__ = (
+        "_asked",
+        "_bodiless",
+        "_calls",
+        "_changed",
+        "_done",
+        "_error",
+        "_exchange",
+        "_failure",
+        "_headers",
+        "_on_end",
+        "_pieces",
+        "_sent",
+        "_status",
+        "_unwritten",
+        "_waiter",
+    )
+
+    def __init__(self, exchange: Exchange, calls: LoopCalls, on_end: Callable[[], None]) -> None:
+        self._exchange = exchange
+        self._calls = calls
+        self._on_end = on_end
+        self._status = 0
+        self._headers: list[Header] = []
+        self._sent = False  # the head is on its way and can't be changed any more
+        self._bodiless = False
+        self._changed = Condition(Lock())
+        self._pieces: list[bytes] = []
+        self._unwritten = 0
+        self._asked = False
+        self._done = False
+        self._error: BaseException | None = None
+        self._failure: BaseException | None = None
+        self._waiter: asyncio.Task[None] | None = None
+
+    # --- on the thread of the application ---
+
+    def start_response(
+        self, status: str, headers: Iterable[tuple[str, str]], exc_info: ExcInfo | None = None
+    ) -> Callable[[bytes], None]:
+        """The `start_response` of PEP 3333; returns its `write`."""
+        if exc_info is not None:
+            try:
+                if self._sent:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # breaks the cycle of frame and traceback, as PEP 3333 asks
+        elif self._status:
+            raise ResponseError("start_response was called a second time without exc_info")
+        code, fields = status_code(status), wire_headers(headers)
+        self._status, self._headers = code, fields
+        self._bodiless = code in _BODILESS or self._exchange.head.method == "HEAD"
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """The `write` of PEP 3333. Raises `ClientDisconnectedError` when nobody is there to read it."""
+        if _checked(data) and not self._send(data):
+            raise ClientDisconnectedError("the client disconnected before the whole response was sent")
+
+    def send_all(self, body: Iterable[bytes]) -> None:
+        """Send what the application returned. Ends early when the client is gone."""
+        if type(body) in (list, tuple):
+            # All of it is there, so that the loop needs to come only once, for the whole response.
+            whole = b"".join([piece for piece in body if _checked(piece)])
+            if whole:
+                self._require_start()
+                self._sent = True
+                with self._changed:
+                    self._pieces.append(whole)
+                    self._unwritten += len(whole)
+            return
+        for piece in body:
+            if _checked(piece) and (not self._send(piece) or self._bodiless):
+                return  # a HEAD request of an endless stream would never end otherwise
+
+    def finish(self, error: BaseException | None) -> None:
+        """The application is done, `error` is what it raised. Called exactly once, last."""
+        if error is None and not self._status:
+            error = ResponseError("the application returned without having called start_response")
+        if isinstance(error, ClientDisconnectedError):
+            error = None  # not the application's fault, and the exchange knows it
+        with self._changed:
+            self._done = True
+            self._error = error
+            ask, self._asked = not self._asked, True
+        if ask:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+                self._calls.post(self._flush)
+
+    def _send(self, piece: bytes) -> bool:
+        """Send `piece`, and wait until there is room for more. False when the client is gone."""
+        self._require_start()
+        self._sent = True
+        with self._changed:
+            if self._failure is not None:
+                raise self._failure
+            self._pieces.append(piece)
+            self._unwritten += len(piece)
+            ask, self._asked = not self._asked, True
+        if ask:
+            self._calls.post(self._flush)
+        if self._unwritten > _HIGH_WATER_BYTES:
+            with self._changed:
+                self._changed.wait_for(lambda: self._unwritten <= _HIGH_WATER_BYTES)
+        # A complete response is one that the exchange ended itself, such as 413 for a body that is too long.
+        return not (self._exchange.disconnected or self._exchange.response_complete)
+
+    def _require_start(self) -> None:
+        if not self._status:
+            raise ResponseError("the application sent body bytes before it called start_response")
+
+    # --- on the loop ---
+
+    def _flush(self) -> None:
+        """Send what is there; come again when the transport has room, if it has none now."""
+        exchange = self._exchange
+        with self._changed:
+            data = b"".join(self._pieces)
+            self._pieces.clear()
+            done, error = self._done, self._error
+            self._asked = done
+        failure = self._write(data, last=done and error is None)
+        if done:
+            exchange.end(error or failure)
+            self._on_end()
+        elif failure is not None or exchange.writable or exchange.disconnected:
+            self._written(len(data), failure)
+        else:
+            with self._changed:
+                self._asked = True  # until the client has read, nobody needs to ask
+            self._waiter = asyncio.get_running_loop().create_task(self._flush_later(len(data)))
+
+    def _write(self, data: bytes, *, last: bool) -> BaseException | None:
+        """Give `data` to the exchange; what is wrong with it is returned."""
+        exchange = self._exchange
+        if exchange.response_complete or not (data or last):
+            return None
+        try:
+            if not exchange.response_started:
+                exchange.start_response(self._status, self._headers)
+            exchange.write(data, not last)
+        except Exception as exc:  # noqa: BLE001  told to the application, or to end()
+            return exc
+        return None
+
+    def _written(self, size: int, failure: BaseException | None = None) -> None:
+        with self._changed:
+            self._unwritten -= size
+            self._failure = self._failure or failure
+            self._changed.notify()
+
+    async def _flush_later(self, size: int) -> None:
+        await self._exchange.wait_until_writable()
+        self._written(size)
+        self._flush()
+
+
+def _checked(piece: Any) -> bool:
+    """Whether there is anything in `piece`. Raises `ResponseError` when it isn't bytes."""
+    if not isinstance(piece, bytes):
+        raise ResponseError(f"a piece of the body must be bytes, not {type(piece).__name__}")
+    return bool(piece)
