@@ -22,7 +22,16 @@ class RequestHead:
     """
 
     __slots__ = (
-        "client", "headers", "http_version", "method", "path", "query_string", "raw_path", "scheme", "server", "target",
+        "client",
+        "headers",
+        "http_version",
+        "method",
+        "path",
+        "query_string",
+        "raw_path",
+        "scheme",
+        "server",
+        "target",
     )
 
     method: str
@@ -91,7 +100,7 @@ class Exchange(ABC):
 
     @abstractmethod
     async def wait_until_writable(self) -> None:
-        """Until the transport's buffer has room again, or the client is gone."""
+        """Until the transport's buffer has room again, or the client is gone, or the response is complete."""
 
     # --- the end ---
 
@@ -113,4 +122,4 @@ class Application(Protocol):
     """An interface (ASGI, WSGI) wrapped around a user's application."""
 
     def handle(self, exchange: Exchange) -> None:
-        """Begin to answer. Returns at once; the work goes on in a task or a thread, and ends with `exchange.end()`."""
+        """Begin to answer and return; the work goes on in a task or a thread, and ends with `exchange.end()`."""

@@ -1,0 +1,68 @@
+"""The last part of a connection's life, when its server has decided to close it.
+
+A socket that is closed while the client still sends makes the kernel answer with RST, and RST can destroy the
+response in the client's buffer before it was read. Hence the lingering close (RFC 9112 section 9.6): shut down our
+side, read and discard until the client closes its own, but not forever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from gracehttp.http.deadline import Deadline
+from gracehttp.http.sending import unsent_bytes
+
+_LINGER_SECONDS = 2.0
+_LINGER_LIMIT_BYTES = 1024 * 1024
+
+
+class ConnectionEnd:
+    """Made when nothing more will be written. The connection passes on what it is told, and its deadline."""
+
+    __slots__ = ("_deadline", "_loop", "_received", "_stall_seconds", "_transport", "_unsent")
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        loop: asyncio.AbstractEventLoop,
+        deadline: Deadline,
+        stall_seconds: float,
+    ) -> None:
+        """`deadline` has to call `timed_out` from now on; `stall_seconds`: see `StallWatch`."""
+        self._transport = transport
+        self._loop = loop
+        self._deadline = deadline
+        self._stall_seconds = stall_seconds
+        self._received = 0
+        self._unsent = 0
+        self._wait_for_client()
+
+    def linger(self) -> None:
+        """Close as soon as the client has, but at most 2 s after all was sent and 1 MiB that it sent after that."""
+        if self._transport.is_closing():
+            return
+        # Over TLS our side can't be shut down alone; the client knows from Connection: close that nothing more comes.
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def close(self) -> None:
+        """Close as soon as all was sent. For clients that send nothing more."""
+        self._transport.close()
+
+    def received(self, size: int) -> None:
+        """The client has sent `size` bytes more, which nobody wants."""
+        self._received += size
+        if self._received > _LINGER_LIMIT_BYTES:
+            self._transport.abort()
+
+    def timed_out(self) -> None:
+        """The deadline was reached: go on only if the client has taken something of what it waits for."""
+        if self._unsent and unsent_bytes(self._transport) < self._unsent:
+            self._wait_for_client()
+        else:
+            self._transport.abort()
+
+    def _wait_for_client(self) -> None:
+        # 0: all is with the kernel, which needs nothing of us any more.
+        self._unsent = unsent_bytes(self._transport) if self._transport.get_write_buffer_size() else 0
+        self._deadline.move(self._loop.time() + (self._stall_seconds if self._unsent else _LINGER_SECONDS))

@@ -1,0 +1,53 @@
+"""The body of a request between the parser and the application."""
+
+from __future__ import annotations
+
+HIGH_WATER_BYTES = 65536
+"""When more than this waits for the application, the connection reads no further."""
+
+_NOTHING_LEFT = (b"", False)
+
+
+class RequestBody:
+    """Pieces that arrived and were not taken yet."""
+
+    __slots__ = ("_pieces", "buffered", "complete", "received_any")
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self.buffered = 0
+        self.received_any = False
+        self.complete = False
+
+    @property
+    def full(self) -> bool:
+        """Whether more waits than memory should be spent on."""
+        return self.buffered > HIGH_WATER_BYTES
+
+    def put(self, pieces: list[bytes], complete: bool) -> None:
+        """Add what arrived; `complete`: that was the end."""
+        for piece in pieces:
+            self._pieces.append(piece)
+            self.buffered += len(piece)
+        self.received_any = self.received_any or self.buffered > 0
+        self.complete = complete
+
+    def take(self) -> tuple[bytes, bool] | None:
+        """All that waits, and whether more will come; None if nothing waits but more is expected."""
+        pieces = self._pieces
+        if not pieces:
+            return _NOTHING_LEFT if self.complete else None
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self._pieces = []
+        self.buffered = 0
+        return data, not self.complete
+
+    def drop(self) -> None:
+        """Forget what waits: nobody will take it."""
+        self._pieces = []
+        self.buffered = 0
+
+
+NO_REQUEST_BODY = RequestBody()
+"""Shared by all requests without a body: complete from the start, so nothing is ever put into it."""
+NO_REQUEST_BODY.complete = True
