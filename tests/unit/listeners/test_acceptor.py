@@ -1,0 +1,259 @@
+"""The accept loop against real sockets on both event loops, with permits that the test hands out."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+
+import pytest
+import uvloop
+
+from gracehttp.events import AcceptPaused
+from gracehttp.listeners import acceptor as module
+from gracehttp.listeners.acceptor import Acceptor
+from gracehttp.listeners.closing import close_door
+from gracehttp.listeners.permits import LocalPermits, PermitPool, SharedPermits
+
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+class Harness:
+    """One acceptor with what it needs; `accepted` grows, and `until` waits for it."""
+
+    def __init__(self, permits, listener=None):
+        self.listener = listener or socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.listener.setblocking(False)
+        self.where = self.listener.getsockname()
+        self.accepted: list[socket.socket] = []
+        self.published: list[object] = []
+        self.clients: list[socket.socket] = []
+        self._changed = asyncio.Event()
+        self.acceptor = Acceptor(
+            self.listener,
+            permits,
+            self._on_connection,
+            address="test",
+            loop=asyncio.get_running_loop(),
+            publish=self._publish,
+        )
+
+    def _on_connection(self, sock):
+        self.accepted.append(sock)
+        self._changed.set()
+
+    def _publish(self, event):
+        self.published.append(event)
+        self._changed.set()
+
+    def connect(self, count=1):
+        for _ in range(count):
+            self.clients.append(socket.create_connection(self.where, timeout=5))
+
+    async def until(self, condition):
+        async with asyncio.timeout(10):
+            while not condition():
+                self._changed.clear()
+                await self._changed.wait()
+
+    def close_one(self):
+        self.accepted.pop().close()
+        self.acceptor.release()
+
+    def close(self):
+        self.acceptor.stop()
+        for one in (*self.accepted, *self.clients):
+            one.close()
+
+
+async def settle():
+    """Let the loop look at its descriptors a few times."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture(params=LOOPS)
+def runner(request):
+    with asyncio.Runner(loop_factory=LOOPS[request.param]) as made:
+        yield made
+
+
+def test_connections_are_accepted(runner):
+    async def scenario():
+        harness = Harness(LocalPermits(10))
+        harness.acceptor.start()
+        harness.connect(3)
+        await harness.until(lambda: len(harness.accepted) == 3)
+        harness.close()
+
+    runner.run(scenario())
+
+
+def test_nothing_is_accepted_before_the_start(runner):
+    async def scenario():
+        harness = Harness(LocalPermits(10))
+        harness.connect()
+        await settle()
+        assert harness.accepted == []
+        harness.close()
+
+    runner.run(scenario())
+
+
+@pytest.mark.parametrize("kind", ["local", "shared"])
+def test_a_full_port_leaves_newcomers_in_the_kernel_queue_until_a_place_is_free(runner, kind):
+    async def scenario():
+        pool = PermitPool(2)
+        permits = LocalPermits(2) if kind == "local" else SharedPermits(*duplicates(pool), 0)
+        harness = Harness(permits)
+        harness.acceptor.start()
+        harness.connect(5)
+        await harness.until(lambda: len(harness.accepted) == 2)
+        await settle()
+        assert len(harness.accepted) == 2
+        for served in (1, 2, 3):
+            harness.close_one()
+            await harness.until(lambda: len(harness.accepted) == 2)
+            assert permits.held == 2, f"after {served} had left"
+        harness.close()
+        permits.close()
+        pool.close()
+
+    runner.run(scenario())
+
+
+def test_a_place_that_another_worker_frees_is_seen(runner):
+    async def scenario():
+        pool = PermitPool(1)
+        other = SharedPermits(*duplicates(pool), 1)
+        assert other.take()
+        permits = SharedPermits(*duplicates(pool), 0)
+        harness = Harness(permits)
+        harness.acceptor.start()
+        harness.connect()
+        await settle()
+        assert harness.accepted == []
+        other.give_back()
+        await harness.until(lambda: len(harness.accepted) == 1)
+        harness.close()
+        for one in (permits, other, pool):
+            one.close()
+
+    runner.run(scenario())
+
+
+def duplicates(pool):
+    import os
+
+    return os.dup(pool.eventfd), os.dup(pool.ledger)
+
+
+class FailingListener:
+    """A listener whose accept fails with the given errors first."""
+
+    def __init__(self, *numbers):
+        self._socket = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._numbers = list(numbers)
+        self.calls = 0
+
+    def accept(self):
+        self.calls += 1
+        if self._numbers:
+            number = self._numbers.pop(0)
+            raise OSError(number, "made up by the test")
+        return self._socket.accept()
+
+    def __getattr__(self, name):
+        return getattr(self._socket, name)
+
+
+def test_too_many_open_files_pauses_tells_once_and_goes_on(runner, monkeypatch):
+    monkeypatch.setattr(module, "SHORTEST_PAUSE_SECONDS", 0.001)
+
+    async def scenario():
+        listener = FailingListener(errno.EMFILE, errno.ENFILE, errno.EMFILE)
+        permits = LocalPermits(5)
+        harness = Harness(permits, listener)
+        harness.acceptor._pause_seconds = 0.001
+        harness.connect()
+        harness.acceptor.start()
+        await harness.until(lambda: harness.accepted)
+        assert [type(event) for event in harness.published] == [AcceptPaused]
+        assert listener.calls <= 5, "it does not spin"
+        assert permits.held == 1, "failed attempts give their permits back"
+        harness.close()
+
+    runner.run(scenario())
+
+
+def test_a_connection_that_died_in_the_queue_is_passed_over_without_a_pause(runner):
+    async def scenario():
+        listener = FailingListener(errno.ECONNABORTED)
+        harness = Harness(LocalPermits(5), listener)
+        harness.connect()
+        harness.acceptor.start()
+        await harness.until(lambda: harness.accepted)
+        assert harness.published == []
+        harness.close()
+
+    runner.run(scenario())
+
+
+def test_stopping_accepts_nothing_more_and_closes_only_our_copy(runner):
+    async def scenario():
+        shared = socket.create_server(("127.0.0.1", 0), backlog=64)
+        harness = Harness(LocalPermits(5), shared.dup())
+        harness.acceptor.start()
+        harness.acceptor.stop()
+        harness.connect()
+        await settle()
+        assert harness.accepted == []
+        shared.settimeout(5)
+        connection, _ = shared.accept()
+        connection.close()
+        shared.close()
+        harness.close()
+
+    runner.run(scenario())
+
+
+def test_the_rest_of_the_queue_is_accepted_before_it_is_deaf(runner):
+    async def scenario():
+        harness = Harness(LocalPermits(100))
+        harness.connect(40)
+        assert close_door(harness.listener)
+        deaf = asyncio.Event()
+        harness.acceptor.stop_when_queue_is_empty(deaf.set)
+        async with asyncio.timeout(10):
+            await deaf.wait()
+        assert len(harness.accepted) == 40
+        harness.close()
+
+    runner.run(scenario())
+
+
+def test_the_rest_of_the_queue_waits_for_permits_too(runner):
+    async def scenario():
+        harness = Harness(LocalPermits(1))
+        harness.connect(3)
+        close_door(harness.listener)
+        deaf = asyncio.Event()
+        harness.acceptor.stop_when_queue_is_empty(deaf.set)
+        for _ in range(3):
+            await harness.until(lambda: harness.accepted)
+            assert not deaf.is_set()
+            harness.close_one()
+        async with asyncio.timeout(10):
+            await deaf.wait()
+        harness.close()
+
+    runner.run(scenario())
+
+
+def test_a_closed_door_lets_nobody_new_into_the_queue():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert close_door(listener)
+        with socket.socket() as client:
+            client.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                client.connect(listener.getsockname())

@@ -1,0 +1,188 @@
+"""Permits over several workers: never one too many, and none lost with a worker that dies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from gracehttp.listeners.permits import LocalPermits, PermitPool, SharedPermits, eventfd_count
+
+
+def worker(pool, slot):
+    return SharedPermits(os.dup(pool.eventfd), os.dup(pool.ledger), slot)
+
+
+@pytest.fixture
+def pool():
+    with contextlib.closing(PermitPool(3)) as made:
+        yield made
+
+
+def test_workers_share_one_limit(pool):
+    with contextlib.closing(worker(pool, 0)) as one, contextlib.closing(worker(pool, 1)) as other:
+        assert [one.take(), other.take(), one.take(), other.take()] == [True, True, True, False]
+        one.give_back()
+        assert other.take()
+        assert (one.held, other.held) == (1, 2)
+
+
+def test_the_supervisor_sees_what_each_worker_holds(pool):
+    with contextlib.closing(worker(pool, 0)) as one, contextlib.closing(worker(pool, 1)) as other:
+        one.take()
+        other.take()
+        assert pool.open_connections([0]) == 1
+        assert pool.open_connections([0, 1]) == 2
+
+
+def test_an_audit_puts_back_what_a_dead_worker_held(pool):
+    with contextlib.closing(worker(pool, 0)) as living:
+        living.take()
+        with contextlib.closing(worker(pool, 1)) as dying:
+            dying.take()
+            dying.take()
+        assert not living.take()
+        pool.forget(1)
+        assert pool.audit([0]) == 2
+        assert [living.take(), living.take(), living.take()] == [True, True, False]
+
+
+@pytest.mark.parametrize("taken_before_death", [False, True])
+def test_a_worker_that_dies_between_taking_and_writing_it_down_loses_nothing(pool, taken_before_death):
+    dying = worker(pool, 1)
+    dying._open_entry()
+    if taken_before_death:
+        os.eventfd_read(pool.eventfd)
+    pool.forget(1)
+    assert pool.audit([]) == int(taken_before_death)
+    assert eventfd_count(pool.eventfd) == 3
+    dying.close()
+
+
+def test_an_audit_does_not_guess_while_a_worker_is_busy_with_a_permit(pool):
+    with contextlib.closing(worker(pool, 0)) as busy:
+        busy._open_entry()
+        assert pool.audit([0]) is None
+        busy._close_entry()
+        assert pool.audit([0]) == 0
+
+
+def test_a_worker_in_the_place_of_a_dead_one_begins_with_nothing(pool):
+    dead = worker(pool, 0)
+    dead.take()
+    dead.close()
+    pool.forget(0)
+    with contextlib.closing(worker(pool, 0)) as successor:
+        assert pool.audit([0]) == 1
+        assert successor.take()
+        assert pool.open_connections([0]) == 1
+
+
+def test_a_higher_limit_holds_at_once(pool):
+    pool.resize(5)
+    assert eventfd_count(pool.eventfd) == 5
+
+
+def test_a_lower_limit_is_reached_as_connections_close(pool):
+    with contextlib.closing(worker(pool, 0)) as one:
+        assert [one.take() for _ in range(3)] == [True] * 3
+        pool.resize(1)
+        assert pool.debt == 2
+        for left in (1, 0, 0):
+            one.give_back()
+            pool.collect()
+            assert pool.debt == left
+        assert eventfd_count(pool.eventfd) == 1
+
+
+def test_an_audit_counts_a_debt_as_permits_that_exist(pool):
+    with contextlib.closing(worker(pool, 0)) as one:
+        one.take()
+        one.take()
+        pool.resize(1)
+        assert pool.audit([0]) == 0
+
+
+def test_a_limit_that_goes_down_and_up_again_ends_where_it_should(pool):
+    with contextlib.closing(worker(pool, 0)) as one:
+        for _ in range(3):
+            one.take()
+        pool.resize(1)
+        pool.resize(4)
+        assert (pool.debt, eventfd_count(pool.eventfd)) == (0, 1)
+
+
+def test_a_pool_leaves_no_descriptor_behind():
+    before = set(os.listdir("/proc/self/fd"))
+    PermitPool(1).close()
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_local_permits_count():
+    permits = LocalPermits(2)
+    assert [permits.take(), permits.take(), permits.take()] == [True, True, False]
+    permits.give_back()
+    assert permits.take()
+    assert permits.fileno() is None
+
+
+class Permits(RuleBasedStateMachine):
+    """Any order of taking, giving back, dying and changing the limit: the sum is always right."""
+
+    def __init__(self):
+        super().__init__()
+        self.pool = PermitPool(4)
+        self.workers = {slot: worker(self.pool, slot) for slot in range(3)}
+        self.limits = [4]
+
+    @rule(slot=st.integers(0, 2))
+    def take(self, slot):
+        self.workers[slot].take()
+
+    @precondition(lambda self: any(one.held for one in self.workers.values()))
+    @rule(data=st.data())
+    def give_back(self, data):
+        holders = [slot for slot, one in self.workers.items() if one.held]
+        self.workers[data.draw(st.sampled_from(holders))].give_back()
+
+    @rule(slot=st.integers(0, 2), within=st.booleans())
+    def die(self, slot, within):
+        if within:
+            self.workers[slot]._open_entry()
+        self.workers[slot].close()
+        self.pool.forget(slot)
+        self.workers[slot] = worker(self.pool, slot)
+        assert self.pool.audit(self.workers) is not None
+
+    @rule(limit=st.integers(1, 8))
+    def change_the_limit(self, limit):
+        self.pool.resize(limit)
+        self.limits.append(limit)
+
+    @rule()
+    def collect(self):
+        self.pool.collect()
+
+    @invariant()
+    def no_permit_is_lost_or_invented(self):
+        held = sum(one.held for one in self.workers.values())
+        assert eventfd_count(self.pool.eventfd) + held == self.pool.limit + self.pool.debt
+
+    @invariant()
+    def nothing_is_free_while_there_is_a_debt(self):
+        self.pool.collect()
+        if self.pool.debt:
+            assert eventfd_count(self.pool.eventfd) == 0
+
+    def teardown(self):
+        for one in self.workers.values():
+            one.close()
+        self.pool.close()
+
+
+TestPermits = Permits.TestCase
+TestPermits.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

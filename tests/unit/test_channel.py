@@ -1,0 +1,97 @@
+"""The control channel: whole messages with their descriptors, whatever the kernel makes of the stream."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+from gracehttp.channel import Channel, ChannelClosed, channel_pair
+
+
+@pytest.fixture
+def pair():
+    ours, theirs = channel_pair()
+    other = Channel(theirs)
+    yield ours, other
+    ours.close()
+    other.close()
+
+
+def test_messages_arrive_in_order(pair):
+    ours, theirs = pair
+    for number in range(3):
+        ours.send({"type": "test", "number": number})
+    assert [message["number"] for message in theirs.receive()] == [0, 1, 2]
+
+
+def test_descriptors_arrive_with_their_messages(pair):
+    ours, theirs = pair
+    read_end, write_end = os.pipe()
+    ours.send({"type": "plain"})
+    ours.send({"type": "with"}, [read_end, write_end])
+    ours.send({"type": "plain"})
+    received = []
+    while len(received) < 3:
+        received += theirs.receive()
+    fds = received[1].pop("fds")
+    assert [message["type"] for message in received] == ["plain", "with", "plain"]
+    os.write(fds[1], b"x")
+    assert os.read(read_end, 1) == b"x"
+    assert not any(os.get_inheritable(fd) for fd in fds)
+    for fd in (*fds, read_end, write_end):
+        os.close(fd)
+
+
+def test_a_message_in_pieces_is_put_together():
+    raw, end = socket.socketpair()
+    channel = Channel(end)
+    for piece in (b'{"type":', b'"hel', b'lo"}\n{"type":"x'):
+        raw.send(piece)
+        last = channel.receive()
+    assert last == [{"type": "hello"}]
+    raw.close()
+    channel.close()
+
+
+def test_the_end_of_file_is_told(pair):
+    ours, theirs = pair
+    ours.close()
+    with pytest.raises(ChannelClosed):
+        theirs.receive()
+
+
+def test_sending_to_the_dead_is_told(pair):
+    ours, theirs = pair
+    theirs.close()
+    with pytest.raises(ChannelClosed):
+        ours.send({"type": "test"})
+
+
+def test_what_the_kernel_does_not_take_is_kept_and_sent_later(pair):
+    ours, theirs = pair
+    count = 0
+    while not ours.pending:
+        ours.send({"type": "filler", "text": "x" * 5000, "number": count})
+        count += 1
+    received = []
+    theirs.set_blocking(False)
+    while len(received) < count:
+        received += theirs.receive()
+        ours.flush()
+    assert [message["number"] for message in received] == list(range(count))
+
+
+def test_descriptors_that_nobody_took_are_closed_with_the_channel():
+    before = set(os.listdir("/proc/self/fd"))
+    ours, sock = channel_pair()
+    theirs = Channel(sock)
+    read_end, write_end = os.pipe()
+    ours.send({"type": "with"}, [read_end, write_end])
+    theirs._read()
+    os.close(read_end)
+    os.close(write_end)
+    ours.close()
+    theirs.close()
+    assert set(os.listdir("/proc/self/fd")) == before
