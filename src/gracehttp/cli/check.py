@@ -1,0 +1,126 @@
+"""`gracehttp check`: everything that can be found wrong without serving."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from gracehttp.cli.failure import describe
+from gracehttp.cli.import_trial import try_import
+from gracehttp.cli.option_parameters import ConfiguredCommand, configured
+from gracehttp.config import PROCESS_OPTIONS, SERVER_OPTIONS, Configuration, ServerOptions, load, mistyped_variables
+from gracehttp.errors import GraceHTTPError
+
+
+@click.command(cls=ConfiguredCommand)
+@configured
+def check(config_file: Path | None, **values: object) -> None:
+    """Show each option with its origin, and try certificates and applications, without serving.
+
+    Takes what serve takes. Each application is imported in a process of its own, so that its import can't disturb
+    anything. Exits with the status with which serve would fail.
+
+    \b
+    gracehttp check main:app
+    gracehttp check -c gracehttp.toml
+    """
+    configuration = load(cli=values, environ=os.environ, file=config_file)
+    click.echo("\n".join(report(configuration)))
+    for name, meant in mistyped_variables(os.environ):
+        click.echo(f"note: {name} is set, and is no option; {meant} is one")
+    failures = [failure for failure in map(_try, _trials(configuration)) if failure is not None]
+    if failures:
+        raise click.exceptions.Exit(failures[0].exit_status)
+
+
+def report(configuration: Configuration) -> list[str]:
+    """The lines that show each option, its value and its origin."""
+    lines = ["program"]
+    rows = [
+        (name, option.kind.show(getattr(configuration.process, name)), configuration.origins.get(name, ""))
+        for name, option in PROCESS_OPTIONS.items()
+    ]
+    lines += _table(rows)
+    for index, server in enumerate(configuration.servers):
+        lines.append(f"server {index + 1}, {_scheme(server)} on {server.bind.address}")
+        rows = [
+            (name, _shown(server, name), configuration.origins.get(f"servers.{index}.{name}", ""))
+            for name in SERVER_OPTIONS
+        ]
+        lines += _table(rows)
+    return lines
+
+
+def _scheme(server: ServerOptions) -> str:
+    return "HTTPS" if server.tls else "HTTP"
+
+
+def _shown(server: ServerOptions, name: str) -> str:
+    return str(server.bind.address) if name == "bind" else SERVER_OPTIONS[name].kind.show(getattr(server, name))
+
+
+def _table(rows: list[tuple[str, str, str]]) -> Iterable[str]:
+    names = max(len(name) for name, _, _ in rows)
+    values = max(len(value) for _, value, _ in rows)
+    return [f"  {name:{names}}  {value:{values}}  {origin}".rstrip() for name, value, origin in rows]
+
+
+class _CertificateTrial:
+    """Whether a certificate and its key can be used."""
+
+    def __init__(self, server: ServerOptions) -> None:
+        self._server = server
+
+    def run(self) -> str:
+        from gracehttp.tls import server_context  # help must not wait for the server's modules
+
+        server = self._server
+        assert server.certfile is not None
+        server_context(server.certfile, server.keyfile, server.keyfile_password)
+        return f"certificate {server.certfile}"
+
+
+class _ApplicationTrial:
+    """Whether an application can be imported."""
+
+    def __init__(self, configuration: Configuration, server: ServerOptions) -> None:
+        self._process = configuration.process
+        self._server = server
+
+    def run(self) -> str:
+        server = self._server
+        found = try_import(
+            str(server.app),
+            factory=server.factory,
+            interface=server.interface,
+            app_dir=self._process.app_dir,
+            timeout_seconds=self._process.ready_timeout,
+        )
+        return f"application {server.app} ({found.upper()})"
+
+
+_Trial = _CertificateTrial | _ApplicationTrial
+
+
+def _trials(configuration: Configuration) -> list[_Trial]:
+    """What is to be tried: each certificate and each application once."""
+    trials: dict[object, _Trial] = {}
+    for server in configuration.servers:
+        if server.certfile is not None:
+            key = (server.certfile, server.keyfile, server.keyfile_password)
+            trials.setdefault(key, _CertificateTrial(server))
+        trials.setdefault((server.app, server.factory, server.interface), _ApplicationTrial(configuration, server))
+    return list(trials.values())
+
+
+def _try(trial: _Trial) -> GraceHTTPError | None:
+    """Run `trial`, and print how it ended."""
+    try:
+        click.echo(f"ok: {trial.run()}")
+    except GraceHTTPError as error:
+        click.echo(describe(error), err=True)
+        return error
+    return None

@@ -1,0 +1,66 @@
+"""`gracehttp demo`: a small service to try restarts with, and the proof that they lose nothing."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from gracehttp.address import TcpAddress
+from gracehttp.channel import CHANNEL_VARIABLE
+from gracehttp.cli.demo_restarts import prove
+from gracehttp.config import Configuration, ServerOptions, process_options, server_options
+
+APPLICATION = "gracehttp.demo_app:application"
+_DEFAULT_BIND = "127.0.0.1:9090"
+
+
+@click.command()
+@click.option("--bind", "-b", metavar="ADDRESS", help=f"Where to listen.  [default: {_DEFAULT_BIND}]")
+@click.option(
+    "--restarts",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Restart N times under load, count what was lost, and stop.",
+)
+def demo(bind: str | None, restarts: int | None) -> None:
+    """Serve an application that tells its PID, to try restarts with.
+
+    With --restarts N the demo proves itself: it starts the service, sends requests over 32 connections, restarts it
+    N times meanwhile, and prints how many requests were lost. The exit status is 1 if any was.
+
+    \b
+    gracehttp demo
+    gracehttp demo --restarts 5
+    """
+    if restarts is not None:
+        prove(bind or "127.0.0.1:0", restarts)
+        return
+    (server,) = demo_servers(bind or _DEFAULT_BIND)
+    if CHANNEL_VARIABLE not in os.environ:  # a worker runs the same command line, and has nobody to tell
+        click.echo("\n".join(introduction(server, os.getpid())))
+    from gracehttp.api import GraceHTTP  # help must not wait for the server's modules
+
+    GraceHTTP.from_configuration(Configuration(process_options(), (server,))).run()
+
+
+def demo_servers(bind: str) -> tuple[ServerOptions, ...]:
+    """The server of the demo on `bind`, with limits so low that one can watch them."""
+    return server_options(APPLICATION, bind=bind, max_connections=1000, header_timeout="1s", body_timeout="1s")
+
+
+def introduction(server: ServerOptions, pid: int) -> list[str]:
+    """What to try with `server`, whose supervisor has the PID `pid`."""
+    address = server.bind.address
+    if isinstance(address, TcpAddress) and address.port:
+        url = f"{'https' if server.tls else 'http'}://{address if address.host else f'127.0.0.1:{address.port}'}"
+        attempt = f"  curl {url}/ping"
+    else:
+        url, attempt = str(address), f"  gracehttp status --pid {pid}     (tells the address)"
+    return [
+        f"The demo serves {url}, supervisor PID {pid}. Try:",
+        attempt,
+        f"  gracehttp restart --pid {pid}    (or kill -HUP {pid}; then the PID of the answers is another one)",
+        f"  gracehttp status --pid {pid}",
+        f"  gracehttp stop --pid {pid}       (or Ctrl+C)",
+    ]

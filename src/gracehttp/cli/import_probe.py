@@ -1,0 +1,35 @@
+"""The child of import_trial.py: imports one application and answers with one JSON object.
+
+`python -m gracehttp.cli.import_probe DESCRIPTOR REQUEST` writes to the file DESCRIPTOR, not to stdout, because an
+application may print while it is imported.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+from gracehttp.errors import GraceHTTPError
+from gracehttp.interfaces.importer import add_app_dir, load_application
+
+
+def probe(request: dict[str, Any]) -> dict[str, Any]:
+    """The answer to `request`: the interface of the application, or the error that its import ended with."""
+    try:
+        add_app_dir(request["app_dir"])
+        found = load_application(request["target"], factory=request["factory"], interface=request["interface"])
+    except GraceHTTPError as exc:
+        return {"kind": type(exc).__name__, "message": exc.message, "hint": exc.hint, "details": exc.details}
+    return {"interface": found.interface}
+
+
+if __name__ == "__main__":
+    descriptor, text = sys.argv[1:]
+    answer = json.dumps(probe(json.loads(text))).encode()
+    with open(int(descriptor), "wb") as out:
+        out.write(answer)
+    sys.stdout.flush()
+    # Threads of the application don't keep the trial alive.
+    os._exit(0)

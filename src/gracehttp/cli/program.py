@@ -1,0 +1,82 @@
+"""The command `gracehttp`: its help, its commands, and how each error ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from gracehttp.cli.check import check
+from gracehttp.cli.demo import demo
+from gracehttp.cli.failure import describe
+from gracehttp.cli.restart import restart
+from gracehttp.cli.serve import serve
+from gracehttp.cli.status import status
+from gracehttp.cli.stop import stop
+from gracehttp.errors import GraceHTTPError
+from gracehttp.release import RELEASE
+
+INTERRUPTED = 130
+"""What a shell reports for a program that SIGINT ended: 128 and the signal's number."""
+
+
+class Program(click.Group):
+    """The group of commands, in the order in which one needs them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except GraceHTTPError as error:
+            click.echo(describe(error), err=True)
+            ctx.exit(error.exit_status)
+        except KeyboardInterrupt:
+            # Whoever pressed Ctrl+C knows it.
+            ctx.exit(INTERRUPTED)
+
+
+@click.group(
+    cls=Program,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="gracehttp COMMAND --help tells all options of a command.",
+)
+@click.version_option(RELEASE, "--version", "-V", prog_name="gracehttp", message="%(prog)s %(version)s")
+def program() -> None:
+    """Serve ASGI and WSGI applications over HTTP and HTTPS, and replace the running code without a client noticing.
+
+    \b
+    Start:      gracehttp serve main:app --bind :8000 --workers 4 --pidfile app.pid
+    New code:   gracehttp restart --pidfile app.pid     (or kill -HUP PID)
+    Stop:       gracehttp stop --pidfile app.pid        (or kill -TERM PID)
+    See it:     gracehttp demo --restarts 5
+
+    A restart starts new workers next to the old ones. When all of them are ready, they take over the ports and the
+    idle connections, and the old ones finish what is in flight. If the new ones don't become ready they vanish, the
+    old ones serve on, and the command tells why.
+
+    \b
+    Signals to the supervisor, whose PID stays the same:
+      HUP, USR1        restart
+      USR2             restart, and the supervisor itself as well
+      TERM, QUIT, INT  finish what is in flight, then stop; a second one forces
+      TTIN, TTOU       one worker more, one worker less
+
+    \b
+    Options come from the command line, else the environment (GRACEHTTP_WORKERS for --workers), else a TOML
+    file (--config), else the defaults. gracehttp check shows what they amount to, and where each comes from.
+
+    \b
+    Exit status: 0 done; 1 the command failed; 2 a mistake in the options; 3 the service could not start.
+    """
+
+
+for _command in (serve, check, restart, stop, status, demo):
+    program.add_command(_command)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command that `args` (default: those of this process) name, and exit with its status."""
+    program.main(args, prog_name="gracehttp")

@@ -1,0 +1,40 @@
+"""`gracehttp restart`: new code, and whether it serves."""
+
+from __future__ import annotations
+
+import click
+
+from gracehttp.cli.control_client import ControlClient
+from gracehttp.cli.target import find, read_duration, targeted
+from gracehttp.errors import CommandFailed
+
+
+@click.command()
+@targeted
+@click.option(
+    "--timeout",
+    metavar="DURATION",
+    callback=read_duration,
+    help="Wait no longer than this; the restart goes on.  [default: as long as it takes]",
+)
+@click.option("--quiet", "-q", is_flag=True, help="Don't tell the progress.")
+def restart(pidfile: str | None, pid: int | None, control: str | None, timeout: float | None, quiet: bool) -> None:
+    """Replace the running code, and tell whether the new one serves.
+
+    Waits until the new workers have taken over, then prints their PIDs. If they don't become ready, the old ones
+    serve on untouched; the reason is printed, with the traceback of the application, and the exit status is 1.
+
+    \b
+    gracehttp restart --pidfile app.pid
+    """
+    with ControlClient(find(pidfile=pidfile, pid=pid, control=control)) as client:
+        reply = client.ask(
+            "restart",
+            doing="restarting",
+            timeout_seconds=timeout,
+            on_progress=None if quiet else lambda sentence: click.echo(sentence, err=True),
+        )
+    if not reply.ok:
+        raise CommandFailed(reply.message, details=reply.details)
+    pids = " ".join(map(str, reply.pids))
+    click.echo(f"generation {reply.generation} serves, worker PIDs: {pids}")

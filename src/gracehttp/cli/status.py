@@ -1,0 +1,76 @@
+"""`gracehttp status`: what runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import click
+
+from gracehttp.cli.control_client import ControlClient
+from gracehttp.cli.target import find, read_duration, targeted
+from gracehttp.errors import CommandFailed
+from gracehttp.units import format_duration
+
+
+@click.command()
+@targeted
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON, on one line.")
+@click.option(
+    "--timeout",
+    metavar="DURATION",
+    callback=read_duration,
+    default="10s",
+    show_default=True,
+    help="Wait no longer than this.",
+)
+def status(pidfile: str | None, pid: int | None, control: str | None, as_json: bool, timeout: float) -> None:
+    """Show the supervisor, its generations and workers, and the connections on each address.
+
+    \b
+    gracehttp status --pidfile app.pid
+    gracehttp status --pid 4711 --json
+    """
+    with ControlClient(find(pidfile=pidfile, pid=pid, control=control)) as client:
+        reply = client.ask("status", doing="telling its status", timeout_seconds=timeout)
+    if not reply.ok or reply.status is None:
+        raise CommandFailed(reply.message or "the supervisor told no status.", details=reply.details)
+    click.echo(json.dumps(reply.status) if as_json else "\n".join(report(reply.status)))
+
+
+def report(status: Mapping[str, Any]) -> list[str]:
+    """The lines that tell `status`, which is as the control protocol has it."""
+    uptime = format_duration(int(status["uptime_seconds"]))
+    lines = [f"gracehttp {status['version']}, pid {status['pid']}, up {uptime}", ""]
+    lines += table(
+        ("LISTENER", "BOUND", "OPEN", "LIMIT"),
+        [
+            (one["address"], one["bound"], _number(one["open_connections"]), _number(one["max_connections"]))
+            for one in status["listeners"]
+        ],
+    )
+    lines.append("")
+    lines += table(
+        ("GENERATION", "STATE", "WORKER", "PID", "WORKER STATE"),
+        [
+            (str(one["generation"]), one["state"], str(worker["worker"]), _number(worker["pid"]), worker["state"])
+            for one in status["generations"]
+            for worker in one["workers"]
+        ],
+    )
+    last = status["last_restart"]
+    if last is not None:
+        lines += ["", f"last restart: {'done' if last['ok'] else 'failed'}, {last['message']}"]
+    return lines
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines with aligned columns."""
+    every = [head, *rows]
+    widths = [max(len(row[column]) for row in every) for column in range(len(head))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in every]
+
+
+def _number(value: object) -> str:
+    return "-" if value is None else str(value)
