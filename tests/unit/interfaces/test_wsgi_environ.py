@@ -1,0 +1,131 @@
+"""The environ of PEP 3333."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+from wsgi_fakes import request_head
+
+from gracehttp.interfaces.wsgi_environ import FileWrapper, build_environ, environ_template
+
+TEMPLATE = environ_template(multithread=True, multiprocess=False)
+
+
+def environ(*args, **kwargs):
+    return build_environ(request_head(*args, **kwargs), TEMPLATE, io.BytesIO())
+
+
+def test_request_line():
+    env = environ("POST", b"/a/b?x=1&y=2")
+    assert (env["REQUEST_METHOD"], env["SCRIPT_NAME"], env["PATH_INFO"]) == ("POST", "", "/a/b")
+    assert (env["QUERY_STRING"], env["REQUEST_URI"]) == ("x=1&y=2", "/a/b?x=1&y=2")
+    assert env["SERVER_PROTOCOL"] == "HTTP/1.1"
+
+
+@pytest.mark.parametrize(
+    ("raw", "path"),
+    [
+        (b"/caf%C3%A9", "/cafÃ©"),  # the bytes of UTF-8, each as the latin-1 character
+        (b"/%ff", "/ÿ"),
+        (b"/%2F%25", "//%"),
+        (b"/%zz", "/%zz"),
+        (b"/\xc3\xa9", "/Ã©"),
+        (b"*", "*"),
+    ],
+)
+def test_path_is_percent_decoded_and_tunnelled_as_latin_1(raw, path):
+    assert environ(target=raw)["PATH_INFO"] == path
+
+
+def test_query_stays_encoded():
+    assert environ(target=b"/?q=%C3%A9?")["QUERY_STRING"] == "q=%C3%A9?"
+
+
+def test_headers_become_http_keys():
+    env = environ(headers=[(b"user-agent", b"x"), (b"x-my-own", b"caf\xe9")])
+    assert (env["HTTP_USER_AGENT"], env["HTTP_X_MY_OWN"]) == ("x", "café")
+
+
+def test_content_headers_have_no_prefix():
+    env = environ(headers=[(b"content-type", b"text/plain"), (b"content-length", b"3")])
+    assert (env["CONTENT_TYPE"], env["CONTENT_LENGTH"]) == ("text/plain", "3")
+    assert not any(key.startswith("HTTP_") for key in env)
+
+
+def test_absent_content_headers_are_absent():
+    assert "CONTENT_LENGTH" not in environ()
+    assert "CONTENT_TYPE" not in environ()
+
+
+def test_fields_of_one_name_are_joined_and_cookies_by_semicolon():
+    env = environ(
+        headers=[
+            (b"accept", b"a"),
+            (b"cookie", b"x=1"),
+            (b"accept", b"b"),
+            (b"cookie", b"y=2"),
+            (b"x-o", b"1"),
+            (b"x-o", b""),
+        ]
+    )
+    assert (env["HTTP_ACCEPT"], env["HTTP_COOKIE"], env["HTTP_X_O"]) == ("a,b", "x=1; y=2", "1,")
+
+
+@pytest.mark.parametrize("name", [b"x_forwarded_for", b"x-forwarded_for", b"content_length"])
+def test_names_with_underscores_cannot_stand_in_for_others(name):
+    env = environ(headers=[(b"x-forwarded-for", b"1.2.3.4"), (name, b"6.6.6.6")])
+    assert env["HTTP_X_FORWARDED_FOR"] == "1.2.3.4"
+    assert "6.6.6.6" not in map(str, env.values())
+
+
+def test_addresses():
+    env = environ()
+    assert (env["SERVER_NAME"], env["SERVER_PORT"]) == ("127.0.0.1", "8000")
+    assert (env["REMOTE_ADDR"], env["REMOTE_PORT"]) == ("127.0.0.1", "5000")
+
+
+@pytest.mark.parametrize(("scheme", "port"), [("http", "80"), ("https", "443")])
+def test_unix_socket_has_a_name_and_port_all_the_same(scheme, port):
+    env = environ(client=None, server=("/run/app.sock", None), scheme=scheme)
+    assert (env["SERVER_NAME"], env["SERVER_PORT"], env["REMOTE_ADDR"]) == ("localhost", port, "")
+    assert "REMOTE_PORT" not in env
+
+
+def test_scheme():
+    assert environ()["wsgi.url_scheme"] == "http"
+    assert "HTTPS" not in environ()
+    assert environ(scheme="https")["wsgi.url_scheme"] == "https"
+    assert environ(scheme="https")["HTTPS"] == "on"
+
+
+def test_wsgi_keys():
+    body = io.BytesIO()
+    env = build_environ(request_head(), environ_template(multithread=False, multiprocess=True), body)
+    assert env["wsgi.version"] == (1, 0)
+    assert env["wsgi.input"] is body
+    assert env["wsgi.errors"] is sys.stderr
+    assert (env["wsgi.multithread"], env["wsgi.multiprocess"], env["wsgi.run_once"]) == (False, True, False)
+    assert env["wsgi.input_terminated"] is True
+
+
+def test_each_request_has_an_environ_of_its_own():
+    environ()["HTTP_X"] = "1"
+    assert "HTTP_X" not in environ()
+    assert "HTTP_X" not in TEMPLATE
+
+
+def test_file_wrapper_reads_in_blocks():
+    assert list(FileWrapper(io.BytesIO(b"abcde"), 2)) == [b"ab", b"cd", b"e"]
+
+
+def test_file_wrapper_has_a_close_method_exactly_if_the_file_has_one():
+    class Plain:
+        def read(self, size: int) -> bytes:
+            return b""
+
+    file = io.BytesIO()
+    FileWrapper(file).close()
+    assert file.closed
+    assert not hasattr(FileWrapper(Plain()), "close")

@@ -1,0 +1,63 @@
+"""What start_response takes, and what it refuses."""
+
+from __future__ import annotations
+
+import pytest
+
+from gracehttp.http.exchange import ResponseError
+from gracehttp.interfaces.wsgi_headers import status_code, wire_headers
+
+
+@pytest.mark.parametrize(("status", "code"), [("200 OK", 200), ("404 ", 404), ("503", 503), ("299 Été", 299)])
+def test_status(status, code):
+    assert status_code(status) == code
+
+
+@pytest.mark.parametrize(
+    "status", [200, b"200 OK", "OK", "20 OK", "200OK", "2000 OK", "200 OK\r\nA: b", "", "101 S", "099 A"]
+)
+def test_bad_status_is_refused(status):
+    with pytest.raises(ResponseError):
+        status_code(status)
+
+
+def test_headers_are_bytes_with_names_in_lower_case_and_keep_their_order():
+    assert wire_headers([("Set-Cookie", "a=1"), ("Set-Cookie", "b=é"), ("X", "tab\there")]) == [
+        (b"set-cookie", b"a=1"),
+        (b"set-cookie", b"b=\xe9"),
+        (b"x", b"tab\there"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ("X", "a\r\nSet-Cookie: b"),
+        ("X", "a\nb"),
+        ("X", "\x00"),
+        ("X", "\x7f"),
+        ("X", "中"),
+        ("X", b"bytes"),
+        ("X", 3),
+        (b"X", "a"),
+        ("X Y", "a"),
+        ("X:", "a"),
+        ("X\n", "a"),
+        ("", "a"),
+        ("É", "a"),
+        ("X",),
+        "X",
+        None,
+    ],
+)
+def test_what_cannot_be_sent_is_refused(header):
+    with pytest.raises(ResponseError):
+        wire_headers([header])
+
+
+@pytest.mark.parametrize(
+    "name", ["Connection", "keep-alive", "TE", "Trailer", "Transfer-Encoding", "UPGRADE"]
+)
+def test_hop_by_hop_headers_are_refused(name):
+    with pytest.raises(ResponseError, match="belongs to the connection"):
+        wire_headers([(name, "x")])

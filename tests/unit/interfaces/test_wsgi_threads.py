@@ -1,0 +1,99 @@
+"""The pool of threads and their way to the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from gracehttp.interfaces.loop_calls import LoopCalls
+from gracehttp.interfaces.thread_pool import ThreadPool
+
+
+def test_jobs_run_at_most_so_many_at_a_time():
+    pool, gate = ThreadPool(2), threading.Semaphore(0)
+    running, finished = threading.Semaphore(0), threading.Semaphore(0)
+    names = set()
+
+    def job() -> None:
+        names.add(threading.current_thread().name)
+        running.release()
+        gate.acquire()
+        finished.release()
+
+    for _ in range(3):
+        pool.submit(job)
+    assert running.acquire(timeout=5)
+    assert running.acquire(timeout=5)
+    assert not running.acquire(blocking=False)
+    gate.release(3)
+    for _ in range(3):
+        assert finished.acquire(timeout=5)
+    pool.close()
+    assert names == {"wsgi-0", "wsgi-1"}
+
+
+def test_close_lets_the_threads_end_after_what_was_submitted():
+    pool, threads = ThreadPool(1), []
+    pool.submit(lambda: threads.append(threading.current_thread()))
+    pool.close()
+    next(thread for thread in [*threads, *threading.enumerate()] if thread.name == "wsgi-0").join(5)
+    assert not threads[0].is_alive()
+    assert threads[0].daemon
+
+
+def test_a_pool_without_threads_is_an_error():
+    with pytest.raises(ValueError, match="at least one"):
+        ThreadPool(0)
+
+
+class HandLoop:
+    """A loop that runs when it is told to."""
+
+    def __init__(self) -> None:
+        self.scheduled = []
+
+    def call_soon_threadsafe(self, call) -> None:
+        self.scheduled.append(call)
+
+    def turn(self) -> None:
+        scheduled, self.scheduled = self.scheduled, []
+        for call in scheduled:
+            call()
+
+
+def test_calls_before_the_loop_woke_share_one_wake_up_and_keep_their_order():
+    loop, made = HandLoop(), []
+    calls = LoopCalls(loop)
+    for i in range(3):
+        calls.post(lambda i=i: made.append(i))
+    assert len(loop.scheduled) == 1
+    loop.turn()
+    assert made == [0, 1, 2]
+    calls.post(lambda: made.append(3))
+    loop.turn()
+    assert made == [0, 1, 2, 3]
+
+
+def test_a_call_that_asks_for_another_does_not_keep_the_loop():
+    loop, made = HandLoop(), []
+    calls = LoopCalls(loop)
+
+    def again() -> None:
+        made.append(1)
+        calls.post(again)
+
+    calls.post(again)
+    loop.turn()
+    assert made == [1]
+    assert len(loop.scheduled) == 1
+
+
+def test_a_closed_loop_is_told_each_time():
+    loop = asyncio.new_event_loop()
+    loop.close()
+    calls = LoopCalls(loop)
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            calls.post(lambda: None)

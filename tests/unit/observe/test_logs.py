@@ -1,0 +1,201 @@
+"""Where the records of gracehttp go, and how they look."""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.config
+import os
+import re
+import threading
+
+import pytest
+
+from gracehttp.errors import ConfigurationError
+from gracehttp.events import DrainFinished, ListenerClosed, SupervisorLost, WorkerStarted
+from gracehttp.observe.loggers import ACCESS_LOGGER, LOGGER, NOTICE
+from gracehttp.observe.logs import configure_logging, log_event
+
+LINE = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} "
+
+
+class Collector(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+def failing() -> ValueError:
+    try:
+        raise ValueError("bad \x1b[31m value\n2026-01-01 forged")
+    except ValueError as exc:
+        return exc
+
+
+def test_text_has_time_level_pid_and_message(stderr):
+    configure_logging("info", "text", color=False)
+    LOGGER.info("hello %s", "you")
+    assert re.fullmatch(LINE + rf"INFO    \[{os.getpid()}\] hello you\n", stderr.getvalue())
+
+
+def test_color_is_on_the_level_only(stderr):
+    configure_logging("info", "text", color=True)
+    LOGGER.error("hello")
+    assert re.fullmatch(LINE + rf"\x1b\[31mERROR  \x1b\[0m \[{os.getpid()}\] hello\n", stderr.getvalue())
+
+
+def test_control_characters_and_further_lines_cannot_pass_for_a_record(stderr):
+    configure_logging("info", "text", color=False)
+    LOGGER.error("one\n2026-01-01 two\x1b[2J", exc_info=failing())
+    first, *rest = stderr.getvalue().splitlines()
+    assert first.endswith("one")
+    assert rest[0] == r"    2026-01-01 two\x1b[2J"
+    assert rest[-2:] == [r"    ValueError: bad \x1b[31m value", "    2026-01-01 forged"]
+    assert all(line.startswith("    ") for line in rest)
+
+
+def test_json_is_one_object_per_line(stderr):
+    configure_logging("info", "json", color=True)
+    LOGGER.error("one\ntwo\x1b é", exc_info=failing())
+    assert stderr.getvalue().isascii()
+    entry = json.loads(stderr.getvalue())
+    assert stderr.getvalue().count("\n") == 1
+    assert list(entry) == ["time", "level", "logger", "message", "pid", "exception"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", entry["time"])
+    assert (entry["level"], entry["logger"], entry["message"]) == ("error", "gracehttp", "one\ntwo\x1b é")
+    assert entry["pid"] == os.getpid()
+    assert entry["exception"].startswith("Traceback")
+
+
+def test_json_has_the_fields_of_an_event_and_keeps_the_pid_of_the_logging_process(stderr):
+    configure_logging("info", "json", color=False)
+    log_event(WorkerStarted(generation=2, worker=1, pid=99))
+    entry = json.loads(stderr.getvalue())
+    assert (entry["event"], entry["generation"], entry["worker"]) == ("WorkerStarted", 2, 1)
+    assert (entry["event_pid"], entry["pid"]) == (99, os.getpid())
+    assert entry["message"] == "worker 1 of generation 2 started, pid 99"
+
+
+def test_json_time_keeps_its_milliseconds_when_they_are_zero(stderr):
+    configure_logging("info", "json", color=False)
+    record = LOGGER.makeRecord("gracehttp", logging.INFO, "", 0, "x", (), None)
+    record.created = 1.0
+    LOGGER.handle(record)
+    assert json.loads(stderr.getvalue())["time"] == "1970-01-01T00:00:01.000Z"
+
+
+@pytest.mark.parametrize(
+    ("event", "level"),
+    [
+        (DrainFinished(seconds=1.0, cut=()), logging.INFO),
+        (ListenerClosed(address="a:1"), NOTICE),
+        (SupervisorLost(pid=1), logging.ERROR),
+    ],
+)
+def test_events_are_logged_at_the_level_of_their_severity(event, level):
+    collector = Collector()
+    LOGGER.addHandler(collector)
+    configure_logging("debug", "text", color=False)
+    log_event(event)
+    [record] = collector.records
+    assert (record.levelno, record.getMessage(), record.event) == (level, str(event), event)
+
+
+@pytest.mark.parametrize(
+    ("level", "printed"),
+    [
+        ("debug", ["DEBUG", "INFO", "NOTICE", "WARNING", "ERROR"]),
+        ("INFO", ["INFO", "NOTICE", "WARNING", "ERROR"]),
+        ("notice", ["NOTICE", "WARNING", "ERROR"]),
+        ("warning", ["WARNING", "ERROR"]),
+        ("error", ["ERROR"]),
+        ("critical", []),
+    ],
+)
+def test_level_is_the_least_that_is_printed(stderr, level, printed):
+    configure_logging(level, "text", color=False)
+    for number in (logging.DEBUG, logging.INFO, NOTICE, logging.WARNING, logging.ERROR):
+        LOGGER.log(number, "x")
+    assert [line.split()[2] for line in stderr.getvalue().splitlines()] == printed
+
+
+def test_access_records_follow_the_level(stderr):
+    configure_logging("notice", "text", color=False)
+    assert not ACCESS_LOGGER.isEnabledFor(logging.INFO)
+    configure_logging("info", "text", color=False)
+    ACCESS_LOGGER.info("x")
+    assert stderr.getvalue().count("\n") == 1
+
+
+def test_an_access_logger_with_handlers_of_the_user_keeps_its_level():
+    ACCESS_LOGGER.addHandler(Collector())
+    ACCESS_LOGGER.setLevel(logging.INFO)
+    configure_logging("error", "text", color=False)
+    assert ACCESS_LOGGER.isEnabledFor(logging.INFO)
+
+
+def test_handlers_of_the_user_stay_and_none_is_added(stderr):
+    collector = Collector()
+    LOGGER.addHandler(collector)
+    configure_logging("info", "text", color=False)
+    LOGGER.info("x")
+    assert LOGGER.handlers == [collector]
+    assert LOGGER.propagate
+    assert len(collector.records) == 1
+    assert stderr.getvalue() == ""
+
+
+def test_own_handler_keeps_records_from_the_root_logger_which_would_print_them_again(stderr):
+    root = Collector()
+    logging.getLogger().addHandler(root)
+    try:
+        configure_logging("info", "text", color=False)
+        LOGGER.info("x")
+    finally:
+        logging.getLogger().removeHandler(root)
+    assert root.records == []
+    assert stderr.getvalue().count("\n") == 1
+
+
+def test_to_configure_again_replaces_the_handler(stderr):
+    configure_logging("info", "text", color=False)
+    configure_logging("error", "json", color=False)
+    LOGGER.info("not printed")
+    LOGGER.error("printed")
+    assert json.loads(stderr.getvalue())["message"] == "printed"
+
+
+def test_to_configure_again_undoes_what_dictconfig_does_to_loggers_it_does_not_know(stderr):
+    configure_logging("info", "text", color=False)
+    logging.config.dictConfig({"version": 1})
+    assert LOGGER.disabled
+    configure_logging("info", "text", color=False)
+    LOGGER.info("x")
+    ACCESS_LOGGER.info("x")
+    assert stderr.getvalue().count("\n") == 2
+
+
+@pytest.mark.parametrize(("level", "log_format"), [("loud", "text"), ("info", "xml")])
+def test_unknown_level_or_format_is_a_configuration_error(level, log_format):
+    with pytest.raises(ConfigurationError, match="is no log"):
+        configure_logging(level, log_format, color=False)
+
+
+def test_a_failing_configuration_changes_nothing():
+    with pytest.raises(ConfigurationError):
+        configure_logging("info", "xml", color=False)
+    assert LOGGER.handlers == []
+    assert LOGGER.level == logging.NOTSET
+
+
+def test_threads_log_through_the_same_handler(stderr):
+    configure_logging("info", "text", color=False)
+    threads = [threading.Thread(target=LOGGER.info, args=("x",)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert stderr.getvalue().count("\n") == 4
