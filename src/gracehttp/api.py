@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 from gracehttp.config import Configuration, ProcessOptions, ServerOptions, process_options, server_options
 from gracehttp.errors import ConfigurationError, GraceHTTPError
@@ -20,6 +19,7 @@ from gracehttp.events import EventBus
 from gracehttp.listeners.bind import bound_address, file_identity, open_listener, remove_socket_file
 from gracehttp.listeners.limit import effective_limits, raise_descriptor_limit
 from gracehttp.listeners.permits import LocalPermits
+from gracehttp.observe.access_log import AccessLog
 from gracehttp.observe.logs import configure_logging, log_event
 from gracehttp.release import RELEASE
 from gracehttp.supervisor.command_line import this_command_line
@@ -190,9 +190,7 @@ def _running(server: ServerOptions, where: str) -> RunningServer:
     return RunningServer(f"{scheme}://{host}:{port}", host.strip("[]"), int(port))
 
 
-def _access_log(process: ProcessOptions) -> Any:
-    from gracehttp.observe.access_log import AccessLog
-
+def _access_log(process: ProcessOptions) -> AccessLog | None:
     return AccessLog(worker=0, generation=0) if process.access_log else None
 
 

@@ -23,7 +23,7 @@ from gracehttp.http.request_checks import RequestError
 from gracehttp.http.request_head import build_head
 from gracehttp.http.request_parser import RequestParser
 from gracehttp.http.response_head import error_response
-from gracehttp.http.sending import StallWatch, reset
+from gracehttp.http.sending import StallWatch, has_unread_input, reset
 
 _UNPARSED_HIGH_WATER_BYTES = 65536  # of pipelined requests; above, nothing more is read
 _DISCARD_LIMIT_BYTES = 256 * 1024  # of a body that nobody wants; more would cost more than a new connection
@@ -114,7 +114,7 @@ class Http1Connection(asyncio.Protocol, Connection):
         self._draining = True
 
     def close_idle(self) -> bool:
-        if self._phase is not _IDLE or self._unparsed:
+        if self._phase is not _IDLE or self._unparsed or has_unread_input(self._transport):
             return False
         # Over TLS the client learns only by the close itself (RFC 8446 section 6.1).
         self._finish(linger=self._transport.can_write_eof())

@@ -1,10 +1,11 @@
-"""How far a response has got on its way, and what to do when it gets no further."""
+"""What the kernel holds of a connection: what has not left yet, and what was not read yet."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import fcntl
+import select
 import socket
 import struct
 import termios
@@ -28,6 +29,16 @@ def unsent_bytes(transport: asyncio.Transport) -> int:
     except (OSError, ValueError):
         return ours
     return ours + int.from_bytes(raw, "little" if struct.pack("=H", 1)[0] else "big")
+
+
+def has_unread_input(transport: asyncio.Transport) -> bool:
+    """Whether the kernel holds bytes of the client, or its end of file, that the loop has not read yet (poll(2))."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.fileno() < 0:
+        return False
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def reset(transport: asyncio.Transport) -> None:

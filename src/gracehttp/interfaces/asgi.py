@@ -31,16 +31,24 @@ class AsgiApplication:
     """Runs an ASGI application, one task per request."""
 
     def __init__(
-        self, app: AsgiCallable, *, loop: asyncio.AbstractEventLoop, state: dict[str, Any], root_path: str = ""
+        self,
+        app: AsgiCallable,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        state: dict[str, Any],
+        root_path: str = "",
+        on_done: Callable[[], None] | None = None,
     ) -> None:
         """`state` is the namespace of the lifespan: each request gets a shallow copy, made when it begins.
 
         `root_path` is where the application is mounted; `path` begins with it also if a proxy has cut it off.
+        `on_done` is called each time a call of the application has ended.
         """
         self._app = app
         self._loop = loop
         self._state = state
         self._root_path = root_path.rstrip("/")
+        self._on_done = on_done
         # Each task gets a copy of this context, not of the one in which the request happened to be parsed: that can be
         # another request's.
         self._context = contextvars.copy_context()
@@ -67,6 +75,8 @@ class AsgiApplication:
     def finished(self, run: _Run) -> None:
         """A call of the application has ended."""
         self._running.pop(run, None)
+        if self._on_done is not None:
+            self._on_done()
 
     def _scope(self, head: RequestHead) -> Scope:
         path = head.path

@@ -26,13 +26,21 @@ class WsgiApplication:
     included, whether or not their clients are still there. All methods are for the thread of the loop.
     """
 
-    __slots__ = ("_app", "_calls", "_loop", "_pool", "_template", "_waiters", "in_flight")
+    __slots__ = ("_app", "_calls", "_loop", "_on_done", "_pool", "_template", "_waiters", "in_flight")
 
     def __init__(
-        self, app: Callable[..., Any], *, loop: asyncio.AbstractEventLoop, threads: int, multiprocess: bool
+        self,
+        app: Callable[..., Any],
+        *,
+        loop: asyncio.AbstractEventLoop,
+        threads: int,
+        multiprocess: bool,
+        on_done: Callable[[], None] | None = None,
     ) -> None:
+        """`on_done` is called, on the thread of the loop, each time `in_flight` went down."""
         self._app = app
         self._loop = loop
+        self._on_done = on_done
         self._calls = LoopCalls(loop)
         self._pool = ThreadPool(threads)
         self._template = environ_template(multithread=threads > 1, multiprocess=multiprocess)
@@ -102,6 +110,8 @@ class WsgiApplication:
 
     def _ended(self) -> None:
         self.in_flight -= 1
+        if self._on_done is not None:
+            self._on_done()
 
 
 def _announced(head: RequestHead) -> tuple[int, bool]:

@@ -21,6 +21,8 @@ from gracehttp.supervisor.backoff import FORGIVEN_AFTER_SECONDS, wait_before_res
 MOST_DRAINING_GENERATIONS = 4
 HURRY_SECONDS = 2.0
 """How long a worker may take to end after its drain timeout has passed, or was taken away."""
+DEAF_SECONDS = 2.0
+"""How long the workers of the old generation may take to stop accepting before the new one is announced anyway."""
 LIFESPAN_SECONDS = 10.0
 """How long the lifespan shutdown of an application may take after the drain."""
 TRACEBACK_SECONDS = 1.0
@@ -71,6 +73,9 @@ class Generation:
     retired_at: float = 0.0
     deaths_in_a_row: int = 0
     start_again_at: list[float] = field(default_factory=list)
+    predecessors: set[int] = field(default_factory=set)
+    """Workers of older code that may still accept; the generation is announced when there are none."""
+    announce_at: float | None = None
 
     def in_state(self, *states: WorkerState) -> list[Worker]:
         return [worker for worker in self.workers.values() if worker.state in states]
@@ -110,6 +115,13 @@ class WorkerReady:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerDeaf:
+    """A worker that was told to drain accepts no more."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerExited:
     """A process is gone. `reason` completes the sentence "the worker ...", `details` is its last words."""
 
@@ -123,7 +135,16 @@ class TimePassed:
     pass
 
 
-Input = RestartRequested | StopRequested | ScaleRequested | WorkerIntroduced | WorkerReady | WorkerExited | TimePassed
+Input = (
+    RestartRequested
+    | StopRequested
+    | ScaleRequested
+    | WorkerIntroduced
+    | WorkerReady
+    | WorkerDeaf
+    | WorkerExited
+    | TimePassed
+)
 
 
 # --- commands ---
@@ -168,7 +189,7 @@ class CloseDoors:
 
 @dataclass(frozen=True, slots=True)
 class Promoted:
-    """The generation serves; whoever asked for it is to be told."""
+    """The generation serves, and no older one accepts any more; whoever asked for it is to be told."""
 
     generation: int
 
@@ -272,7 +293,10 @@ class Fleet:
             for worker in generation.workers.values()
             if worker.deadline is not None
         ]
-        times += [at for generation in self.generations.values() for at in generation.start_again_at]
+        for generation in self.generations.values():
+            times += generation.start_again_at
+            if generation.announce_at is not None:
+                times.append(generation.announce_at)
         return min(times, default=None)
 
     # --- changing ---
@@ -290,8 +314,10 @@ class Fleet:
                 commands = self._introduced(worker, settings, now)
             case WorkerReady(worker):
                 commands = self._ready(worker, now)
+            case WorkerDeaf(worker):
+                commands = self._heard_last(worker)
             case WorkerExited(worker, reason, details):
-                commands = self._exited(worker, reason, details, now)
+                commands = self._heard_last(worker) + self._exited(worker, reason, details, now)
             case TimePassed():
                 commands = self._time_passed(now)
         return commands + self._sweep(now)
@@ -336,6 +362,7 @@ class Fleet:
             commands += self._give_up(coming, "the service was told to stop", "", now)
         for generation in self.generations.values():
             if generation.state is GenerationState.SERVING:
+                commands += self._announce(generation)
                 generation.state = GenerationState.DRAINING
                 generation.retired_at = now
             generation.start_again_at.clear()
@@ -408,17 +435,38 @@ class Fleet:
         self._settings = generation.settings
         # The successors accept before the predecessors stop; in between, newcomers wait in the kernel's queue.
         commands: list[Command] = [self._let_serve(worker) for worker in standing_by]
-        commands.append(Promoted(generation.number))
+        generation.announce_at = now + DEAF_SECONDS
         if before is not None:
+            generation.predecessors = {worker.number for worker in before.in_state(WorkerState.SERVING)}
             commands += self._retire(before, "restart", now)
+        if not generation.predecessors:
+            commands += self._announce(generation)
         return commands + self._cut_excess(now)
 
+    def _heard_last(self, worker: int) -> list[Command]:
+        """`worker` accepts no more: the generation that waited for it is the only one that does."""
+        commands: list[Command] = []
+        for generation in self.generations.values():
+            if worker in generation.predecessors:
+                generation.predecessors.discard(worker)
+                if not generation.predecessors:
+                    commands += self._announce(generation)
+        return commands
+
+    @staticmethod
+    def _announce(generation: Generation) -> list[Command]:
+        if generation.announce_at is None:
+            return []
+        generation.announce_at = None
+        generation.predecessors.clear()
+        return [Promoted(generation.number)]
+
     def _retire(self, generation: Generation, reason: str, now: float) -> list[Command]:
+        commands: list[Command] = [*self._announce(generation)]
         generation.state = GenerationState.DRAINING
         generation.retired_at = now
         generation.start_again_at.clear()
         timeout = generation.settings.drain_timeout_seconds
-        commands: list[Command] = []
         for worker in generation.workers.values():
             if worker.state is WorkerState.SERVING:
                 commands.append(self._drain(worker, reason, timeout, now))
@@ -459,6 +507,8 @@ class Fleet:
             due = [at for at in generation.start_again_at if at <= now]
             generation.start_again_at = [at for at in generation.start_again_at if at > now]
             commands += [self._start_worker(generation, now) for _ in due]
+            if generation.announce_at is not None and generation.announce_at <= now:
+                commands += self._announce(generation)
             for worker in list(generation.workers.values()):
                 if worker.deadline is not None and worker.deadline <= now:
                     commands.append(self._overdue(generation, worker, now))

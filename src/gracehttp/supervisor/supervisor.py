@@ -231,8 +231,6 @@ class Supervisor:
         serving = self._fleet.serving
         event = events.GenerationGivenUp(number, reason, serving.number if serving else None)
         self._bus.publish(event)
-        if serving is None and self._first_failure is None:
-            self._first_failure = StartError(f"could not start: {reason}.", details=details)
         self._requesters.concluded(Outcome(ok=False, message=str(event), details=details, generation=number))
 
     # --- what workers say and do ---
@@ -256,13 +254,25 @@ class Supervisor:
                     self._bus.publish(events.WorkerFailedToStart(process.generation, process.number, *failed))
             case "deaf":
                 process.deaf = True
+                self._apply(table.WorkerDeaf(process.number))
                 self._close_listeners_if_all_are_deaf()
 
     def _on_worker_exit(self, process: WorkerProcess, reason: str, details: str) -> None:
         self._auditor.worker_died(process.slot)
+        if self._fleet.serving is None and self._first_failure is None:
+            self._first_failure = _start_error(process, reason)
         self._apply(table.WorkerExited(process.number, reason, details))
         self._close_listeners_if_all_are_deaf()
 
     def _close_listeners_if_all_are_deaf(self) -> None:
         if self._fleet.stopping and self._crew.all_deaf():
             self._listeners.close_all()  # the queues are empty: newcomers are refused at once, not at the end
+
+
+def _start_error(process: WorkerProcess, reason: str) -> StartError:
+    """Why the service could not start. What the worker wrote to stderr itself has been passed on already."""
+    if process.failure is None:
+        return StartError(f"the service could not start: its first worker {reason}.")
+    return StartError(
+        process.failure["message"], hint=process.failure.get("hint", ""), details=process.failure.get("details", "")
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import select
 import socket
 import ssl
 from collections.abc import Callable
@@ -159,7 +158,7 @@ class Port:
         self._on_change()
 
     def _close_if_idle(self, connection: Connection) -> None:
-        if connection in self.connections and not connection.has_unread_input():
+        if connection in self.connections:
             connection.close_idle()
 
     # --- what connections report ---
@@ -169,10 +168,3 @@ class Port:
 
     def response_broken(self, head: RequestHead, reason: str) -> None:
         log_broken_response(head, reason)
-
-
-def readable(fd: int) -> bool:
-    """Whether the kernel holds bytes, or the end of file, that nobody has read yet (poll(2))."""
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(0))

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from gracehttp.config import ServerOptions
 from gracehttp.events import DrainFinished, DrainStarted, Event
 from gracehttp.http.connection import HttpSettings, RequestFinished
-from gracehttp.tls import server_context
 from gracehttp.worker.applications import Applications, ApplicationSettings, Named
 from gracehttp.worker.drain import Action, Drain, DrainReason
 from gracehttp.worker.manifest import GivenListener
@@ -169,6 +168,8 @@ class Service:
 def _tls_context(server: ServerOptions) -> ssl.SSLContext | None:
     if server.certfile is None:
         return None
+    from gracehttp.tls import server_context  # OpenSSL costs memory that plain HTTP needs not pay
+
     return server_context(server.certfile, server.keyfile, server.keyfile_password)
 
 

@@ -37,7 +37,7 @@ def run_worker(
 ) -> int:
     """Serve until the supervisor says drain, or is gone. Returns the exit status.
 
-    `configure_logging(tty)` is called as soon as it is known whether the logs end on a terminal.
+    `configure_logging(manifest.tty)` is called as soon as it is known whether the logs end on a terminal.
     """
     _leave_signals_to_the_supervisor()
     _be_ready_to_tell_where_it_hangs()
@@ -45,7 +45,7 @@ def run_worker(
         manifest = introduce(channel, release=release, settings=_settings(process), listeners=_listeners(servers))
         configure_logging(manifest.tty)
         with asyncio.Runner(loop_factory=loop_factory(process.loop)) as runner:
-            runner.run(_work(channel, manifest, servers, process, bus))
+            runner.run(_work(channel, manifest, servers, process, bus, configure_logging))
     except ChannelClosed:
         return EXIT_COULD_NOT_START
     except GraceHTTPError as exc:
@@ -61,6 +61,7 @@ async def _work(
     servers: Sequence[ServerOptions],
     process: ProcessOptions,
     bus: EventBus,
+    configure_logging: Callable[[bool], None],
 ) -> None:
     settings = ServiceSettings(
         applications=ApplicationSettings(
@@ -76,6 +77,7 @@ async def _work(
     with _Obedience(channel, service, process.drain_timeout, bus) as obedience:
         service.on_deaf = lambda: obedience.tell({"type": "deaf"})
         await service.start(servers, manifest.listeners)
+        configure_logging(manifest.tty)  # the application may have configured logging for itself, and disabled us
         _write_to_stderr_directly(manifest.stderr)
         obedience.tell({"type": "ready"})
         await service.drain()

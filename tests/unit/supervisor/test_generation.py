@@ -24,6 +24,7 @@ from gracehttp.supervisor.generation import (
     StopRequested,
     Superseded,
     TimePassed,
+    WorkerDeaf,
     WorkerExited,
     WorkerIntroduced,
     WorkerReady,
@@ -58,8 +59,10 @@ def restart(fleet, settings=TWO, now=0.0):
     return commands
 
 
-def workers(fleet, number):
-    return list(fleet.generations[number].workers)
+def deafen(fleet, number, now):
+    """The workers of a draining generation say that they accept no more."""
+    for worker in list(fleet.generations[number].workers):
+        fleet.apply(WorkerDeaf(worker), now)
 
 
 def test_a_generation_starts_with_one_canary():
@@ -84,9 +87,32 @@ def test_nobody_serves_before_all_are_ready_and_then_all_do():
 def test_the_old_generation_is_retired_after_the_new_one_was_let_serve():
     fleet = serving_fleet()
     commands = restart(fleet)
-    kinds = [type(command) for command in commands]
-    assert kinds == [LetServe, LetServe, Promoted, Retire, Retire]
+    assert [type(command) for command in commands] == [LetServe, LetServe, Retire, Retire]
     assert [one.worker for one in only(commands, Retire)] == [1, 2]
+
+
+def test_a_restart_is_announced_when_no_older_code_accepts_any_more():
+    fleet = serving_fleet()
+    restart(fleet)
+    assert fleet.apply(WorkerDeaf(1), 0.1) == []
+    assert fleet.apply(WorkerDeaf(2), 0.2) == [Promoted(2)]
+
+
+def test_an_old_worker_that_dies_or_does_not_answer_holds_up_no_announcement():
+    fleet = serving_fleet()
+    restart(fleet)
+    fleet.apply(WorkerExited(1, "was killed"), 0.1)
+    assert only(fleet.apply(WorkerExited(2, "was killed"), 0.2), Promoted) == [Promoted(2)]
+    restart(fleet, now=10.0)
+    assert fleet.next_deadline() == 10.0 + table.DEAF_SECONDS
+    assert fleet.apply(TimePassed(), 12.0) == [Promoted(3)]
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_stop_before_the_announcement_announces_first(force):
+    fleet = serving_fleet()
+    restart(fleet)
+    assert Promoted(2) in fleet.apply(StopRequested(force), 0.1)
 
 
 def test_a_new_generation_has_as_many_workers_as_its_own_code_says():
@@ -162,6 +188,7 @@ def test_a_restart_during_a_drain_works_and_four_generations_may_drain():
 def test_a_drain_that_takes_too_long_is_ended_by_force():
     fleet = serving_fleet()
     restart(fleet, now=10.0)
+    deafen(fleet, 1, now=10.0)
     deadline = fleet.next_deadline()
     assert deadline == 10.0 + 30.0 + table.LIFESPAN_SECONDS
     assert {one.worker for one in fleet.apply(TimePassed(), deadline)} == {1, 2}
@@ -170,6 +197,7 @@ def test_a_drain_that_takes_too_long_is_ended_by_force():
 def test_a_generation_is_gone_with_its_last_worker():
     fleet = serving_fleet()
     restart(fleet, now=10.0)
+    deafen(fleet, 1, now=10.0)
     assert fleet.apply(WorkerExited(1, "ended"), 11.0) == []
     assert fleet.apply(WorkerExited(2, "ended"), 12.0) == [Gone(1, served=True, seconds=2.0)]
 

@@ -94,6 +94,11 @@ class Histories(RuleBasedStateMachine):
 
     @precondition(lambda self: self.finished is None and self.alive)
     @rule(data=st.data())
+    def deaf(self, data):
+        self.asked(table.WorkerDeaf(data.draw(st.sampled_from(sorted(self.alive)))))
+
+    @precondition(lambda self: self.finished is None and self.alive)
+    @rule(data=st.data())
     def exit(self, data):
         worker = data.draw(st.sampled_from(sorted(self.alive)))
         self.bury(worker)

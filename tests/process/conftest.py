@@ -1,0 +1,21 @@
+"""Fixtures of the tests with real processes."""
+
+from __future__ import annotations
+
+import pytest
+from server_harness import Server
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start servers; they and their workers are ended when the test is over, however it ended."""
+    running: list[Server] = []
+
+    def begin(*arguments, files=None, **options):
+        server = Server(tmp_path, *arguments, files=files, **options)
+        running.append(server)
+        return server
+
+    yield begin
+    for server in running:
+        server.end()

@@ -1,0 +1,233 @@
+"""Real gracehttp processes for tests: started, watched through their log, and ended without a trace."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+DEADLINE_SECONDS = 30.0
+
+PID_APPLICATION = """
+    import os
+
+    async def app(scope, receive, send):
+        assert scope["type"] == "http"
+        body = str(os.getpid()).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+        await send({"type": "http.response.body", "body": body})
+"""
+
+
+class Server:
+    """One supervisor in a folder of its own; `files` are written there first.
+
+    `arguments` are those of the interpreter (`-m gracehttp serve ...` or a script). The log is read by a thread, so
+    that waiting for an event is waiting for its line.
+    """
+
+    def __init__(self, folder, *arguments, files=None, environment=None, preexec=None):
+        self.folder = Path(folder)
+        for name, text in (files or {}).items():
+            self.write(name, text)
+        self.lines: list[str] = []
+        self._changed = threading.Condition()
+        self._ended = False
+        self.process = subprocess.Popen(
+            [sys.executable, *map(str, arguments)],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PWD": str(self.folder), **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            process_group=0,
+            preexec_fn=preexec,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    # --- files ---
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+        return path
+
+    # --- the log ---
+
+    def _read(self):
+        for raw in self.process.stderr:
+            with self._changed:
+                self.lines.append(raw.decode("utf-8", "replace").rstrip("\n"))
+                self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    @property
+    def log(self):
+        with self._changed:
+            return "\n".join(self.lines)
+
+    def wait_for(self, pattern, *, count=1, seconds=DEADLINE_SECONDS):
+        """Wait until `count` lines of the log match; returns the last of those matches."""
+        expression = re.compile(pattern)
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            while True:
+                found = [match for line in self.lines if (match := expression.search(line))]
+                if len(found) >= count:
+                    return found[count - 1]
+                left = deadline - time.monotonic()
+                if left <= 0 or self._ended:
+                    log = "\n".join(self.lines)
+                    raise AssertionError(f"no {count} lines with {pattern!r} in:\n{log}")
+                self._changed.wait(left)
+
+    def wait_until_serving(self, generation=1):
+        """Wait until the generation serves; returns the PIDs of its workers."""
+        match = self.wait_for(rf"generation {generation} serves, pids ([\d, ]+)")
+        return [int(pid) for pid in match[1].split(",")]
+
+    def wait_until_gone(self, generation):
+        self.wait_for(rf"generation {generation} is gone")
+
+    # --- where it listens ---
+
+    @property
+    def port(self):
+        return self.ports[0]
+
+    @property
+    def ports(self):
+        self.wait_for("listening on")
+        return [int(port) for port in re.findall(r"listening on \S*:(\d+)", self.log)]
+
+    # --- commands ---
+
+    def send_signal(self, number):
+        os.kill(self.pid, number)
+
+    def command(self, *arguments, seconds=DEADLINE_SECONDS):
+        """Run `gracehttp ...` against this supervisor; returns the finished process."""
+        return subprocess.run(
+            [sys.executable, "-m", "gracehttp", *arguments, "--pid", str(self.pid)],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+
+    def status(self):
+        return json.loads(self.command("status", "--json").stdout)
+
+    def restart(self, generation):
+        """Restart by HUP and wait until `generation` serves; returns its PIDs."""
+        self.send_signal(signal.SIGHUP)
+        return self.wait_until_serving(generation)
+
+    def stop(self, number=signal.SIGTERM):
+        """Stop gracefully; returns the exit status."""
+        self.send_signal(number)
+        return self.wait()
+
+    def wait(self, seconds=DEADLINE_SECONDS):
+        status = self.process.wait(seconds)
+        self._reader.join(seconds)
+        return status
+
+    # --- the end ---
+
+    def workers(self):
+        """The PIDs of all living children of the supervisor."""
+        return children_of(self.pid)
+
+    def end(self):
+        """End everything by force, if it did not end itself."""
+        workers = self.workers() if self.process.poll() is None else []
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self.process.wait(DEADLINE_SECONDS)
+        for pid in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._reader.join(DEADLINE_SECONDS)
+        self.process.stderr.close()
+
+
+def children_of(pid):
+    """The PIDs of the living children of `pid` (proc(5))."""
+    with contextlib.suppress(OSError):
+        text = "".join(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children"))
+        return [int(child) for child in text.split()]
+    return []
+
+
+def wait_until(condition, *, seconds=DEADLINE_SECONDS, what="the condition"):
+    """Wait for something that only the kernel knows, and that nothing announces: look at it often."""
+    deadline = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"{what} did not come about within {seconds} s"
+        threading.Event().wait(0.01)
+    return result
+
+
+def is_alive(pid):
+    """Whether the process exists and is no zombie."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def get(port, path="/", *, host="127.0.0.1", timeout=10):
+    """One GET on a connection of its own; returns status and body."""
+    with socket.create_connection((host, port), timeout=timeout) as sock:
+        return get_on(sock, path, close=True)
+
+
+def get_on(sock, path="/", *, close=False):
+    """One GET on a connection that is open; returns status and body."""
+    last = "Connection: close\r\n" if close else ""
+    sock.sendall(f"GET {path} HTTP/1.1\r\nHost: test\r\n{last}\r\n".encode())
+    status, _headers, body = read_response(sock)
+    return status, body.decode()
+
+
+def read_response(sock):
+    """Read one response with a Content-Length; returns status, headers and body."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        piece = sock.recv(65536)
+        if not piece:
+            raise ConnectionError(f"closed after {received!r}")
+        received += piece
+    head, _, body = received.partition(b"\r\n\r\n")
+    status_line, *lines = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    while len(body) < int(headers["content-length"]):
+        piece = sock.recv(65536)
+        if not piece:
+            raise ConnectionError("closed in the middle of a body")
+        body += piece
+    return int(status_line.split()[1]), headers, body
+
+
+def free_port():
+    """A port that was free a moment ago; for the tests that have to know it beforehand."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]

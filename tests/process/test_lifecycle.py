@@ -1,0 +1,210 @@
+"""One program with real processes: start, restart, stop, and what signals do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+from server_harness import PID_APPLICATION, get, get_on, is_alive, read_response, wait_until
+
+SCRIPT = """
+    import gracehttp
+    from application import app
+
+    grace = gracehttp.GraceHTTP(workers=2)
+    grace.add_server(app, bind="127.0.0.1:0", max_connections=1000)
+    grace.run()
+"""
+
+
+def begin(start, script=SCRIPT, **options):
+    server = start("script.py", files={"application.py": PID_APPLICATION, "script.py": script}, **options)
+    server.first = server.wait_until_serving()
+    return server
+
+
+def test_a_script_serves_with_the_workers_that_it_asks_for(start):
+    server = begin(start)
+    status, body = get(server.port)
+    assert status == 200
+    assert int(body) in server.first
+    assert sorted(server.workers()) == sorted(server.first)
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1], ids=lambda number: number.name)
+def test_a_restart_by_signal_brings_other_processes_and_keeps_the_supervisor(start, number):
+    server = begin(start)
+    server.send_signal(number)
+    second = server.wait_until_serving(2)
+    assert not set(second) & set(server.first)
+    assert int(get(server.port)[1]) in second
+    server.wait_until_gone(1)
+    assert server.process.poll() is None
+    assert sorted(server.workers()) == sorted(second)
+
+
+def test_signals_work_again_and_again(start):
+    server = begin(start)
+    for generation in range(2, 6):
+        server.restart(generation)
+    assert get(server.port)[0] == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT, signal.SIGINT], ids=lambda number: number.name)
+def test_a_stop_by_signal_ends_everything_with_status_0(start, number):
+    server = begin(start)
+    assert server.stop(number) == 0
+    assert not any(map(is_alive, server.first))
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", server.port))
+
+
+SLOW = """
+    import asyncio
+    import os
+
+    async def app(scope, receive, send):
+        assert scope["type"] == "http"
+        if scope["path"] == "/slow":
+            print("began", file=__import__("sys").stderr, flush=True)
+            await asyncio.sleep(1.0 if scope["query_string"] == b"" else float(scope["query_string"]))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": str(os.getpid()).encode()})
+"""
+
+
+def begin_slow(start, script=SCRIPT):
+    server = start("script.py", files={"application.py": SLOW, "script.py": script})
+    server.first = server.wait_until_serving()
+    return server
+
+
+def send_slow(server, seconds=""):
+    sock = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    query = f"?{seconds}" if seconds else ""
+    sock.sendall(f"GET /slow{query} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+    server.wait_for("^began")
+    return sock
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_request_in_flight_is_answered_by_the_worker_that_has_it(start, number):
+    server = begin_slow(start)
+    with send_slow(server) as sock:
+        server.send_signal(number)
+        status, headers, body = read_response(sock)
+    assert status == 200
+    assert int(body) in server.first
+    assert headers["connection"] == "close"
+
+
+def test_a_second_stop_signal_forces(start):
+    server = begin_slow(start)
+    with send_slow(server, "60"):
+        server.send_signal(signal.SIGTERM)
+        server.wait_for("stop requested by SIGTERM")
+        assert server.stop(signal.SIGTERM) == 1
+    assert not any(map(is_alive, server.first))
+
+
+def test_a_request_that_outlives_the_drain_timeout_is_cut_and_named(start):
+    script = SCRIPT.replace("workers=2", "workers=2, drain_timeout='500ms'")
+    server = begin_slow(start, script)
+    with send_slow(server, "60") as sock:
+        assert server.stop() == 0
+        assert sock.recv(1000) == b""
+    assert "1 requests were cut: GET /slow?60" in server.log
+
+
+def test_ttin_and_ttou_add_and_take_a_worker(start):
+    server = begin(start)
+    server.send_signal(signal.SIGTTIN)
+    server.wait_for("is ready", count=3)
+    wait_until(lambda: len(server.workers()) == 3)
+    for left in (2, 1):
+        server.send_signal(signal.SIGTTOU)
+        wait_until(lambda left=left: len(server.workers()) == left)
+    assert get(server.port)[0] == 200
+
+
+def test_a_signal_to_the_whole_process_group_is_one_to_the_supervisor(start):
+    server = begin(start)
+    os.killpg(server.pid, signal.SIGHUP)
+    second = server.wait_until_serving(2)
+    server.wait_until_gone(1)
+    os.killpg(server.pid, signal.SIGINT)
+    assert server.wait() == 0
+    assert not any(map(is_alive, second))
+    assert "was killed" not in server.log
+
+
+def test_a_group_signal_while_workers_start_kills_none_of_them(start):
+    server = begin(start)
+    for generation in range(2, 5):
+        os.killpg(server.pid, signal.SIGHUP)
+        server.wait_for(rf"worker \d+ of generation {generation} started")
+        os.killpg(server.pid, signal.SIGTTIN)
+        server.wait_until_serving(generation)
+    assert "was given up" not in server.log
+
+
+def test_a_worker_that_is_killed_is_replaced(start):
+    server = begin(start)
+    os.kill(server.first[0], signal.SIGKILL)
+    server.wait_for("was killed by SIGKILL; another one starts")
+    server.wait_for("is ready", count=3)
+    wait_until(lambda: len(server.workers()) == 2)
+    assert get(server.port)[0] == 200
+
+
+def test_workers_end_when_the_supervisor_is_killed_and_leave_the_port_free(start):
+    server = begin_slow(start)
+    with send_slow(server) as sock:
+        server.send_signal(signal.SIGKILL)
+        assert b" 200 " in sock.recv(1000), "what was in flight is finished"
+    wait_until(lambda: not any(map(is_alive, server.first)), what="the end of the workers")
+    with socket.create_server(("127.0.0.1", server.port)):
+        pass
+
+
+def test_restarts_leave_no_descriptor_behind(start):
+    server = begin(start)
+
+    def descriptors():
+        return len(os.listdir(f"/proc/{server.pid}/fd"))
+
+    server.restart(2)
+    server.wait_until_gone(1)
+    before = wait_until(descriptors)
+    for generation in range(3, 7):
+        server.restart(generation)
+        server.wait_until_gone(generation - 1)
+    wait_until(lambda: descriptors() <= before, what="as many descriptors as before")
+
+
+def test_the_supervisor_loads_neither_protocol_nor_application_code(start):
+    script = SCRIPT.replace("from application import app", "app = 'application:app'")
+    server = begin(start, script)
+    supervisor, worker = (Path(f"/proc/{pid}/maps").read_text() for pid in (server.pid, server.first[0]))
+    assert "httptools" not in supervisor
+    assert "uvloop" not in supervisor
+    assert "httptools" in worker
+
+
+def test_a_connection_that_was_idle_before_the_restart_is_answered_after_it(start):
+    server = begin(start)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
+        assert get_on(sock)[0] == 200
+        server.restart(2)
+        assert get_on(sock)[0] == 200
+
+
+def test_a_connection_that_never_spoke_before_the_restart_is_answered_after_it(start):
+    server = begin(start)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
+        wait_until(lambda: server.status()["listeners"][0]["open_connections"] == 1)
+        server.restart(2)
+        assert get_on(sock)[0] == 200
