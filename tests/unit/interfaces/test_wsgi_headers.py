@@ -55,9 +55,7 @@ def test_what_cannot_be_sent_is_refused(header):
         wire_headers([header])
 
 
-@pytest.mark.parametrize(
-    "name", ["Connection", "keep-alive", "TE", "Trailer", "Transfer-Encoding", "UPGRADE"]
-)
+@pytest.mark.parametrize("name", ["Connection", "keep-alive", "TE", "Trailer", "Transfer-Encoding", "UPGRADE"])
 def test_hop_by_hop_headers_are_refused(name):
     with pytest.raises(ResponseError, match="belongs to the connection"):
         wire_headers([(name, "x")])

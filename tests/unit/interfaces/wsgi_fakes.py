@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 import uvloop
 
@@ -11,6 +12,7 @@ from gracehttp.http.exchange import Exchange, Header, RequestHead, ResponseError
 from gracehttp.interfaces.wsgi import WsgiApplication
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
+_PATIENCE_SECONDS = 10
 
 
 def request_head(
@@ -32,24 +34,39 @@ def request_head(
     return head
 
 
+class Moments:
+    """Moments of one kind, for a test to wait for one after the other."""
+
+    def __init__(self) -> None:
+        self._semaphore = asyncio.Semaphore(0)
+
+    def happened(self) -> None:
+        self._semaphore.release()
+
+    async def next(self) -> None:
+        await asyncio.wait_for(self._semaphore.acquire(), _PATIENCE_SECONDS)
+
+
 class FakeExchange(Exchange):
-    """Records what is done to it. `feed`, `pause`, `resume` and `disconnect` play the client."""
+    """Records what is done to it. The methods of the first part play the client."""
 
     def __init__(self, head: RequestHead | None = None, body: bytes | None = b"") -> None:
         """With `body` None nothing of the body has arrived, else all of it."""
         self.head = head or request_head()
         self.response_started = self.response_complete = self.disconnected = False
         self.writable = True
+        self.slow = False
+        self.refuses: Exception | None = None
+        # what the application did
         self.status = 0
         self.headers: list[Header] = []
         self.writes: list[tuple[bytes, bool]] = []
         self.error: BaseException | None = None
-        self.ends = 0
-        self.taken = 0
-        self.refuses: Exception | None = None
-        self.ended = asyncio.Event()
-        self.written = asyncio.Event()
+        self.ends = self.takes = self.taken_bytes = 0
+        # when it did so
+        self.input_waits, self.written, self.room_waits, self.ended = Moments(), Moments(), Moments(), Moments()
         self._arrived = body or b""
+        self._arriving: list[bytes] = []
         self._body_complete = body is not None
         self._input = asyncio.Event()
         self._room = asyncio.Event()
@@ -65,11 +82,12 @@ class FakeExchange(Exchange):
         self._body_complete = not more
         self._input.set()
 
-    def pause(self) -> None:
-        self.writable = False
-        self._room.clear()
+    def arrives(self, pieces: list[bytes]) -> None:
+        """Have the body arrive in `pieces`, one each time that it is waited for."""
+        self._arriving = list(pieces)
 
-    def resume(self) -> None:
+    def make_room(self) -> None:
+        """Read what was written. A slow client is one for whom this has to be called after each write."""
         self.writable = True
         self._room.set()
 
@@ -81,17 +99,21 @@ class FakeExchange(Exchange):
     # --- the exchange ---
 
     def take_body(self) -> tuple[bytes, bool] | None:
-        self.taken += 1
+        self.takes += 1
         data, self._arrived = self._arrived, b""
+        self.taken_bytes += len(data)
         if not data and not self._body_complete:
-            self._input.clear()
             return None
         return data, not self._body_complete
 
     async def wait_for_input(self) -> None:
-        if not self._arrived and not self._body_complete and not self.disconnected:
-            self._input.clear()
-            await self._input.wait()
+        if self._arriving:
+            self.feed(self._arriving.pop(0), more=bool(self._arriving))
+        if self._arrived or self._body_complete or self.disconnected:
+            return
+        self._input.clear()
+        self.input_waits.happened()
+        await self._input.wait()
 
     async def wait_for_disconnect(self) -> None:
         raise NotImplementedError  # WSGI has no use for it
@@ -108,64 +130,73 @@ class FakeExchange(Exchange):
             raise self.refuses
         self.writes.append((data, more))
         self.response_complete = not more
-        self.written.set()
+        self.writable = not self.slow
+        self._room.clear()
+        self.written.happened()
 
     async def wait_until_writable(self) -> None:
-        await self._room.wait()
+        self.room_waits.happened()
+        if not self.disconnected:
+            await self._room.wait()
 
     def end(self, error: BaseException | None = None) -> None:
         self.ends += 1
         self.error = error
-        self.ended.set()
+        self.ended.happened()
 
 
-class Served:
-    """A WSGI application on the running loop. `wake_ups` counts how often a thread woke the loop."""
+class _CountingLoop:
+    """The running loop, with what wakes it from outside counted."""
 
-    def __init__(self, app: Callable[..., object], *, threads: int = 2) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.application = WsgiApplication(
-            app, loop=CountingLoop(self.loop, self), threads=threads, multiprocess=False
-        )  # type: ignore[arg-type]
+    def __init__(self) -> None:
         self.wake_ups = 0
-
-    async def answer(self, exchange: FakeExchange) -> FakeExchange:
-        self.application.handle(exchange)
-        await asyncio.wait_for(exchange.ended.wait(), 10)
-        return exchange
-
-
-class CountingLoop:
-    """The loop, with its wake-ups counted."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, served: Served) -> None:
-        self._loop, self._served = loop, served
+        self._loop = asyncio.get_running_loop()
 
     def call_soon_threadsafe(self, call: Callable[[], object]) -> None:
-        self._served.wake_ups += 1
+        self.wake_ups += 1
         self._loop.call_soon_threadsafe(call)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._loop, name)
 
 
-def run(
-    main: Callable[[], object], loop_factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
-):
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
+class Served:
+    """A WSGI application on the running loop."""
+
+    def __init__(self, app: Callable[..., object], threads: int) -> None:
+        self._loop = _CountingLoop()
+        self.application = WsgiApplication(app, loop=self._loop, threads=threads, multiprocess=False)
+
+    @property
+    def wake_ups(self) -> int:
+        """How often a thread woke the loop."""
+        return self._loop.wake_ups
+
+    async def answer(self, exchange: FakeExchange) -> FakeExchange:
+        self.application.handle(exchange)
+        await exchange.ended.next()
+        return exchange
+
+
+@contextlib.asynccontextmanager
+async def serving(app: Callable[..., object], *, threads: int = 2) -> AsyncIterator[Served]:
+    served = Served(app, threads)
+    try:
+        yield served
+    finally:
+        served.application.close()
+
+
+def run(main: Callable[[], Awaitable[object]], loop: Callable[[], object] = asyncio.new_event_loop) -> object:
+    with asyncio.Runner(loop_factory=loop) as runner:
         return runner.run(main())
 
 
-def answered(
-    app: Callable[..., object], exchange_of: Callable[[], FakeExchange] = FakeExchange
-) -> FakeExchange:
-    """The exchange after `app` answered it on a loop of its own."""
+def answered(app: Callable[..., object], make: Callable[[], FakeExchange] = FakeExchange) -> FakeExchange:
+    """The exchange of `make` after `app` answered it, on a loop of its own."""
 
     async def main() -> FakeExchange:
-        served = Served(app)
-        try:
-            return await served.answer(exchange_of())
-        finally:
-            served.application.close()
+        async with serving(app) as served:
+            return await served.answer(make())
 
     return run(main)
