@@ -288,7 +288,7 @@ class ServerOptions:
         0,
         kind=Size(zero_means="no limit"),
         group=LIMITS,
-        help="The largest body of a request. 0: no limit.",
+        help="The largest body of a request.",
     )
 
     def __post_init__(self) -> None:

@@ -17,6 +17,7 @@ from gracehttp.errors import CommandFailed
 
 CONTROL_VERSION = 1
 CONNECT_TIMEOUT_SECONDS = 5.0
+EXIT_TIMEOUT_SECONDS = 5.0
 _READ_BYTES = 65536
 
 
@@ -113,8 +114,8 @@ class ControlClient:
                     on_progress(sentence)
         return conversation.reply
 
-    def wait_for_exit(self, timeout_seconds: float) -> bool:
-        """Wait until the supervisor's process is gone. Tells whether it is; where that can't be known, yes."""
+    def wait_for_exit(self) -> bool:
+        """Wait a little until the supervisor's process is gone. Tells whether it is; where that can't be known, yes."""
         if self.peer_pid is None or not hasattr(os, "pidfd_open"):
             return True
         try:
@@ -122,7 +123,7 @@ class ControlClient:
         except ProcessLookupError:
             return True
         try:
-            return bool(select.select([descriptor], [], [], timeout_seconds)[0])
+            return bool(select.select([descriptor], [], [], EXIT_TIMEOUT_SECONDS)[0])
         finally:
             os.close(descriptor)
 

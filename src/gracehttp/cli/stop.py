@@ -8,8 +8,6 @@ from gracehttp.cli.control_client import ControlClient, SupervisorEnded
 from gracehttp.cli.target import find, read_duration, targeted
 from gracehttp.errors import CommandFailed
 
-_EXIT_TIMEOUT_SECONDS = 5.0
-
 
 @click.command()
 @targeted
@@ -42,7 +40,7 @@ def stop(
             )
         except SupervisorEnded as ended:
             # The end of the connection is what was asked for, unless the supervisor lives on.
-            if not ended.accepted and not client.wait_for_exit(_EXIT_TIMEOUT_SECONDS):
+            if not ended.accepted and not client.wait_for_exit():
                 raise CommandFailed(
                     f"the supervisor ({address}) closed the connection and runs on.", hint="its log tells why"
                 ) from ended

@@ -1,0 +1,110 @@
+"""The client's decisions: what an answer means, and what a failed connection means."""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from control_fakes import RESTARTED
+
+from gracehttp.cli.control_client import ControlAddress, Conversation, Reply, unreachable
+from gracehttp.cli.target import find, read_pidfile
+from gracehttp.errors import CommandFailed, ConfigurationError
+
+
+def gone_pid() -> int:
+    """The PID of a process that has just ended."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    return process.pid
+
+
+def test_answers_cut_anywhere_mean_the_same() -> None:
+    stream = b'{"progress": "one"}\n{"progress": "zwei \xc3\xbc"}\n' + json.dumps(RESTARTED).encode() + b"\n"
+    for cut in range(len(stream) + 1):
+        conversation = Conversation()
+        sentences = conversation.feed(stream[:cut]) + conversation.feed(stream[cut:])
+        assert sentences == ["one", "zwei ü"]
+        assert conversation.reply == Reply(True, "generation 2 serves", "", (11, 12), 2)
+
+
+def test_unknown_answers_are_passed_over() -> None:
+    conversation = Conversation()
+    assert conversation.feed(b'{"weather": "fine"}\n') == []
+    assert conversation.accepted
+
+
+@pytest.mark.parametrize("line", [b"hello\n", b"[]\n", b'{"done": true}\n', b'{"done": true, "ok": true, "pids": 5}\n'])
+def test_answer_that_is_no_protocol_is_an_error(line: bytes) -> None:
+    with pytest.raises(CommandFailed, match="can't be understood"):
+        Conversation().feed(line)
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "message"),
+    [
+        (ControlAddress(path="/c"), FileNotFoundError(errno.ENOENT, "x"), "no supervisor listens at /c"),
+        (ControlAddress(path="/c"), ConnectionRefusedError(errno.ECONNREFUSED, "x"), "no supervisor listens at /c"),
+        (ControlAddress(path="/c"), PermissionError(errno.EACCES, "x"), "you may not control the supervisor at /c"),
+        (ControlAddress(path="/c"), OSError(errno.EPROTOTYPE, "wrong type"), "cannot connect to /c: wrong type"),
+        (ControlAddress(path="/c"), OSError("AF_UNIX path too long"), "cannot connect to /c: AF_UNIX path too long"),
+        (ControlAddress(path="/c"), TimeoutError(), "does not answer"),
+        (ControlAddress(pid=1), ConnectionRefusedError(errno.ECONNREFUSED, "x"), "process 1 has no control socket"),
+    ],
+)
+def test_failed_connection_is_one_sentence(address: ControlAddress, error: OSError, message: str) -> None:
+    assert message in unreachable(address, error).message
+
+
+def test_pid_that_no_process_has_is_told() -> None:
+    pid = gone_pid()
+    assert unreachable(ControlAddress(pid=pid), ConnectionRefusedError()).message == f"no process has the pid {pid}."
+
+
+@pytest.mark.parametrize(
+    ("given", "environ", "found"),
+    [
+        ({"pid": 5}, {"GRACEHTTP_CONTROL": "/c"}, ControlAddress(pid=5)),
+        ({"control": "/d"}, {"GRACEHTTP_CONTROL": "/c"}, ControlAddress(path="/d")),
+        ({}, {"GRACEHTTP_CONTROL": "/c"}, ControlAddress(path="/c")),
+        ({}, {"GRACEHTTP_CONTROL": "", "GRACEHTTP_PIDFILE": "PIDFILE"}, ControlAddress(pid=7)),
+        ({"pidfile": "PIDFILE"}, {"GRACEHTTP_CONTROL": "/c"}, ControlAddress(pid=7)),
+    ],
+)
+def test_option_names_the_supervisor_else_the_environment(
+    tmp_path: Path, given: dict[str, object], environ: dict[str, str], found: ControlAddress
+) -> None:
+    pidfile = tmp_path / "app.pid"
+    pidfile.write_text("7\n")
+    place = {"PIDFILE": str(pidfile)}
+    options = {name: place.get(str(value), value) for name, value in given.items()}
+    variables = {name: place.get(value, value) for name, value in environ.items()}
+    every = {"pidfile": None, "pid": None, "control": None, **options}
+    assert find(**every, environ=variables) == found  # type: ignore[arg-type]  # a table of mixed types
+
+
+def test_two_names_for_a_supervisor_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="several supervisors"):
+        find(pidfile=None, pid=5, control="/c", environ={})
+
+
+@pytest.mark.parametrize("content", ["", "abc", "-5", "0", "1 2", "²"])
+def test_pidfile_without_a_pid_is_told(tmp_path: Path, content: str) -> None:
+    pidfile = tmp_path / "app.pid"
+    pidfile.write_text(content)
+    with pytest.raises(CommandFailed, match="holds no PID"):
+        read_pidfile(pidfile)
+
+
+def test_missing_pidfile_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CommandFailed, match="there is no pidfile"):
+        read_pidfile(tmp_path / "app.pid")
+
+
+def test_pidfile_that_can_not_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CommandFailed, match="cannot read the pidfile"):
+        read_pidfile(tmp_path)

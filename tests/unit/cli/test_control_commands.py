@@ -1,0 +1,203 @@
+"""restart, stop and status: what they send, print and exit with."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from control_fakes import REFUSED, RESTARTED, STATUS, STOPPED, supervisor
+
+from gracehttp.cli.control_client import ControlClient
+from gracehttp.cli.program import program
+
+PROGRESS = {"progress": "worker 0 of generation 2 started"}
+ME = str(os.getpid())
+
+
+def run(*arguments: str, env: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(program, arguments, env=env)
+
+
+# --- restart ---
+
+
+def test_restart_prints_the_new_workers() -> None:
+    with supervisor([PROGRESS, RESTARTED]) as fake:
+        result = run("restart", "--pid", ME)
+    assert (result.exit_code, result.stdout) == (0, "generation 2 serves, worker PIDs: 11 12\n")
+    assert result.stderr == "worker 0 of generation 2 started\n"
+    assert fake.requests == [{"version": 1, "command": "restart"}]
+
+
+def test_quiet_restart_tells_no_progress() -> None:
+    with supervisor([PROGRESS, RESTARTED]):
+        result = run("restart", "--pid", ME, "--quiet")
+    assert result.stderr == ""
+
+
+def test_failed_restart_prints_the_traceback_of_the_application() -> None:
+    with supervisor([REFUSED]):
+        result = run("restart", "--pid", ME)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "gracehttp: error: generation 2 was given up: worker 0 failed\n" in result.stderr
+    assert "ZeroDivisionError: division by zero" in result.stderr
+
+
+@pytest.mark.parametrize("answers", [[], [PROGRESS], [b'{"done": tr']])
+def test_end_of_the_supervisor_during_a_restart_is_a_failure(answers: list[Any]) -> None:
+    with supervisor(answers):
+        result = run("restart", "--pid", ME)
+    assert result.exit_code == 1
+    assert "the supervisor ended while restarting" in result.stderr
+
+
+def test_restart_gives_up_waiting_at_the_timeout() -> None:
+    with supervisor([PROGRESS], hold_open=True):
+        result = run("restart", "--pid", ME, "--timeout", "20ms")
+    assert result.exit_code == 1
+    assert f"the supervisor (pid {ME}) is still restarting" in result.stderr
+
+
+def test_answer_of_another_program_is_told() -> None:
+    with supervisor([b"220 mail.example ESMTP\n"]):
+        result = run("restart", "--pid", ME)
+    assert result.exit_code == 1
+    assert "can't be understood" in result.stderr
+
+
+# --- which supervisor ---
+
+
+def test_supervisor_is_found_by_its_pidfile(tmp_path: Path) -> None:
+    pidfile = tmp_path / "app.pid"
+    pidfile.write_text(f"{ME}\n")
+    with supervisor([RESTARTED]):
+        assert run("restart", "--pidfile", str(pidfile)).exit_code == 0
+
+
+def test_supervisor_is_found_by_the_path_of_its_control_socket(tmp_path: Path) -> None:
+    path = str(tmp_path / "c.sock")
+    with supervisor([RESTARTED], address=path):
+        assert run("restart", "--control", path).exit_code == 0
+
+
+def test_supervisor_is_found_by_the_environment(tmp_path: Path) -> None:
+    path = str(tmp_path / "c.sock")
+    with supervisor([RESTARTED], address=path):
+        assert run("restart", env={"GRACEHTTP_CONTROL": path}).exit_code == 0
+
+
+def test_no_supervisor_named_is_a_mistake_of_usage() -> None:
+    result = run("restart")
+    assert result.exit_code == 2
+    assert "which supervisor is meant?" in result.stderr
+
+
+def test_control_socket_of_another_process_is_not_trusted() -> None:
+    other = os.getppid()
+    with supervisor([RESTARTED], address=f"\0gracehttp-{other}") as fake:
+        result = run("restart", "--pid", str(other))
+    assert result.exit_code == 1
+    assert f"is held by another process, pid {ME}" in result.stderr
+    assert fake.requests == []
+
+
+def test_missing_control_socket_is_told_with_a_hint(tmp_path: Path) -> None:
+    result = run("status", "--control", str(tmp_path / "none.sock"))
+    assert result.exit_code == 1
+    assert "no supervisor listens at" in result.stderr
+    assert "hint: is it running" in result.stderr
+
+
+# --- stop ---
+
+
+def test_stop_waits_for_the_last_answer() -> None:
+    with supervisor([PROGRESS, STOPPED]) as fake:
+        result = run("stop", "--pid", ME)
+    assert (result.exit_code, result.stdout) == (0, "stopped\n")
+    assert fake.requests == [{"version": 1, "command": "stop"}]
+
+
+def test_forced_stop_is_asked_for() -> None:
+    with supervisor([STOPPED]) as fake:
+        assert run("stop", "--pid", ME, "--force").exit_code == 0
+    assert fake.requests == [{"version": 1, "command": "stop", "force": True}]
+
+
+def test_end_of_file_after_the_stop_was_accepted_is_success() -> None:
+    with supervisor([PROGRESS]):
+        assert run("stop", "--pid", ME).exit_code == 0
+
+
+def test_end_of_file_without_an_answer_is_success_when_the_process_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ControlClient, "wait_for_exit", lambda self: True)
+    with supervisor([]):
+        assert run("stop", "--pid", ME).exit_code == 0
+
+
+def test_end_of_file_without_an_answer_is_a_failure_when_the_process_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gracehttp.cli.control_client.EXIT_TIMEOUT_SECONDS", 0.01)
+    with supervisor([]):
+        result = run("stop", "--pid", ME)
+    assert result.exit_code == 1
+    assert f"the supervisor (pid {ME}) closed the connection and runs on" in result.stderr
+
+
+def test_refused_stop_is_a_failure() -> None:
+    with supervisor([{**STOPPED, "ok": False, "message": "user 7 may not control this service"}]):
+        result = run("stop", "--pid", ME)
+    assert result.exit_code == 1
+    assert "user 7 may not control this service" in result.stderr
+
+
+# --- status ---
+
+
+def test_status_shows_listeners_generations_and_the_last_restart() -> None:
+    with supervisor([{"done": True, "ok": True, "status": STATUS}]):
+        result = run("status", "--pid", ME)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "gracehttp 0.1.0, pid 4711, up 1h1m11s",
+        "",
+        "LISTENER     BOUND         OPEN  LIMIT",
+        ":8000        0.0.0.0:8000  3     100",
+        "unix:/run/a  unix:/run/a   -     5",
+        "",
+        "GENERATION  STATE     WORKER  PID   WORKER STATE",
+        "7           serving   0       4712  serving",
+        "8           starting  1       -     starting",
+        "",
+        "last restart: failed, generation 6 was given up",
+    ]
+
+
+def test_status_as_json_is_what_the_supervisor_told() -> None:
+    with supervisor([{"done": True, "ok": True, "status": STATUS}]):
+        result = run("status", "--pid", ME, "--json")
+    assert json.loads(result.stdout) == STATUS
+
+
+def test_status_that_is_not_told_is_a_failure() -> None:
+    with supervisor([{"done": True, "ok": True}]):
+        result = run("status", "--pid", ME)
+    assert (result.exit_code, result.stdout) == (1, "")
+
+
+# --- interruption ---
+
+
+@pytest.mark.parametrize("command", ["restart", "stop", "status"])
+def test_interrupted_command_ends_silently(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ControlClient, "ask", interrupted)
+    with supervisor([]):
+        result = run(command, "--pid", ME)
+    assert (result.exit_code, result.output) == (130, "")

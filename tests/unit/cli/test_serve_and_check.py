@@ -1,0 +1,233 @@
+"""serve and check: what they hand on, print and exit with."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import trustme
+from click.testing import CliRunner, Result
+
+from gracehttp.cli.import_trial import try_import
+from gracehttp.cli.program import main, program
+from gracehttp.config import OPTIONS, Configuration
+from gracehttp.errors import ApplicationFailed, ApplicationNotFound, ListenError
+from gracehttp.release import RELEASE
+
+DEMO = "gracehttp.demo_app:application"
+
+
+class FakeServer:
+    """Stands for GraceHTTP: keeps the configuration, and fails on request."""
+
+    configurations: list[Configuration]
+    failure: Exception | None = None
+
+    @classmethod
+    def from_configuration(cls, configuration: Configuration) -> FakeServer:
+        cls.configurations.append(configuration)
+        return cls()
+
+    def run(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> type[FakeServer]:
+    class Fresh(FakeServer):
+        configurations: list[Configuration] = []  # noqa: RUF012  one list per test
+
+    monkeypatch.setattr("gracehttp.api.GraceHTTP", Fresh)
+    return Fresh
+
+
+def run(*arguments: str, env: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(program, arguments, env=env)
+
+
+# --- help ---
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_names_every_command(flag: str) -> None:
+    result = run(flag)
+    assert result.exit_code == 0
+    assert all(name in result.stdout for name in ("serve", "check", "restart", "stop", "status", "demo"))
+
+
+@pytest.mark.parametrize("command", ["serve", "check"])
+def test_help_of_a_command_shows_every_option_with_default_and_variable(command: str) -> None:
+    words = " ".join(run(command, "--help").stdout.split())
+    for option in OPTIONS.values():
+        assert option.flag in words
+        assert option.variable in words
+        if option.name != "app":
+            assert f"[default: {option.show_default()}; env: {option.variable}]" in words
+
+
+@pytest.mark.parametrize("command", ["serve", "check", "restart", "stop", "status", "demo"])
+def test_every_command_has_short_help(command: str) -> None:
+    assert run(command, "-h").exit_code == 0
+
+
+def test_version_is_told() -> None:
+    assert run("--version").stdout == f"gracehttp {RELEASE}\n"
+
+
+def test_main_exits_with_the_status_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["serve", "--workers", "0", "main:app"])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.startswith("gracehttp: error: workers must be a whole number")
+
+
+def test_module_is_the_command() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "gracehttp", "--version"], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == f"gracehttp {RELEASE}\n"
+
+
+# --- serve ---
+
+
+def test_serve_runs_what_command_line_environment_and_file_amount_to(server: type[FakeServer], tmp_path: Path) -> None:
+    file = tmp_path / "app.toml"
+    file.write_text("threads = 3\nmax_connections = 7")
+    arguments = ("serve", "main:app", "-w", "2", "-b", ":1", "-b", "unix:x", "--factory", "-c", str(file))
+    result = run(*arguments, env={"GRACEHTTP_DRAIN_TIMEOUT": "1m"})
+    assert (result.exit_code, result.output) == (0, "")
+    (configuration,) = server.configurations
+    assert (configuration.process.workers, configuration.process.threads) == (2, 3)
+    assert configuration.process.drain_timeout == 60.0
+    assert [str(one.bind.address) for one in configuration.servers] == [":1", "unix:x"]
+    assert all(one.factory and one.max_connections == 7 for one in configuration.servers)
+
+
+def test_file_can_be_named_by_the_environment(server: type[FakeServer], tmp_path: Path) -> None:
+    file = tmp_path / "app.toml"
+    file.write_text("app = 'main:app'")
+    assert run("serve", env={"GRACEHTTP_CONFIG": str(file)}).exit_code == 0
+    assert server.configurations[0].servers[0].app == "main:app"
+
+
+@pytest.mark.parametrize(
+    ("flags", "access_log"), [((), True), (("--no-access-log",), False), (("--access-log",), True)]
+)
+def test_flag_of_the_file_can_be_taken_back(
+    server: type[FakeServer], tmp_path: Path, flags: tuple[str, ...], access_log: bool
+) -> None:
+    file = tmp_path / "app.toml"
+    file.write_text("access_log = true")
+    assert run("serve", "main:app", "-c", str(file), *flags).exit_code == 0
+    assert server.configurations[0].process.access_log is access_log
+
+
+def test_no_control_is_a_flag_of_its_own(server: type[FakeServer]) -> None:
+    assert run("serve", "main:app", "--no-control").exit_code == 0
+    assert server.configurations[0].process.no_control
+
+
+def test_failed_start_is_one_sentence_and_its_status(server: type[FakeServer]) -> None:
+    server.failure = ListenError("port 80 is taken.", hint="use another one", details="who: pid 5")
+    result = run("serve", "main:app")
+    assert result.exit_code == 3
+    assert result.stderr == "gracehttp: error: port 80 is taken.\n  hint: use another one\nwho: pid 5\n"
+
+
+def test_mistake_in_an_option_is_told_without_serving(server: type[FakeServer]) -> None:
+    result = run("serve", "main:app", "--loop", "gevent")
+    assert result.exit_code == 2
+    assert "loop must be one of auto, uvloop, asyncio, not 'gevent' (from --loop)" in result.stderr
+    assert server.configurations == []
+
+
+def test_option_that_does_not_exist_is_told_with_the_nearest_one() -> None:
+    result = run("serve", "main:app", "--worker", "2", "--max-conections", "3")
+    assert result.exit_code == 2
+    assert "--max-connections" in result.stderr or "--workers" in result.stderr
+
+
+# --- check ---
+
+
+def test_check_shows_each_value_with_its_origin(tmp_path: Path) -> None:
+    file = tmp_path / "app.toml"
+    file.write_text(f"app = '{DEMO}'\nmax_connections = 7")
+    result = run("check", "-c", str(file), "-w", "2", env={"GRACEHTTP_THREADS": "3"})
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert ["workers", "2", "--workers"] in rows
+    assert ["threads", "3", "GRACEHTTP_THREADS"] in rows
+    assert ["max_connections", "7", str(file)] in rows
+    assert ["drain_timeout", "30s", "default"] in rows
+    assert f"ok: application {DEMO} (ASGI)" in result.stdout
+    assert result.exit_code == 0
+
+
+def test_check_hides_the_password(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "a.pem"))
+    monkeypatch.setattr("gracehttp.cli.check.try_import", lambda target, **rest: "asgi")
+    arguments = ("check", DEMO, "--certfile", str(tmp_path / "a.pem"))
+    result = run(*arguments, env={"GRACEHTTP_KEYFILE_PASSWORD": "s3cret"})
+    assert "s3cret" not in result.output
+    assert "(hidden)" in result.stdout
+    assert f"ok: certificate {tmp_path / 'a.pem'}" in result.stdout
+
+
+def test_check_tells_every_failure_and_exits_as_serve_would(tmp_path: Path) -> None:
+    arguments = ("check", "no_such_module:app", "--certfile", str(tmp_path / "none.pem"), "-b", "https://:1")
+    result = run(*arguments, "--app-dir", str(tmp_path))
+    assert result.exit_code == 3
+    assert "none.pem" in result.stderr
+    assert "no_such_module" in result.stderr
+
+
+def test_check_tells_a_mistyped_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gracehttp.cli.check.try_import", lambda target, **rest: "asgi")
+    result = run("check", DEMO, env={"GRACEHTTP_WORKER": "2"})
+    assert "note: GRACEHTTP_WORKER is set, and is no option; GRACEHTTP_WORKERS is one" in result.stdout
+
+
+def test_same_application_on_several_addresses_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+    monkeypatch.setattr("gracehttp.cli.check.try_import", lambda target, **rest: tried.append(target) or "wsgi")
+    result = run("check", DEMO, "-b", ":1", "-b", ":2")
+    assert (result.exit_code, tried) == (0, [DEMO])
+
+
+# --- the trial import ---
+
+
+def tried(folder: Path, source: str, *, timeout_seconds: float = 30.0) -> str:
+    (folder / "trial_app.py").write_text(source)
+    return try_import(
+        "trial_app:app", factory=False, interface="auto", app_dir=str(folder), timeout_seconds=timeout_seconds
+    )
+
+
+def test_trial_tells_the_interface_though_the_application_prints(tmp_path: Path) -> None:
+    assert tried(tmp_path, "print('{}')\ndef app(environ, start_response): return []") == "wsgi"
+
+
+def test_trial_raises_what_the_import_raised(tmp_path: Path) -> None:
+    with pytest.raises(ApplicationNotFound) as caught:
+        tried(tmp_path, "1 / 0")
+    assert "ZeroDivisionError" in str(caught.value)
+
+
+def test_application_that_ends_its_process_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ApplicationFailed, match="exited with status 7"):
+        tried(tmp_path, "import os; os._exit(7)")
+
+
+def test_application_that_crashes_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ApplicationFailed, match="was ended by SIGKILL"):
+        tried(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+
+
+def test_import_that_does_not_end_is_given_up(tmp_path: Path) -> None:
+    with pytest.raises(ApplicationFailed, match=r"did not end within 0\.1 s"):
+        tried(tmp_path, "import threading; threading.Event().wait()", timeout_seconds=0.1)
