@@ -38,7 +38,8 @@ powers of 1024.
 ## A file
 
 Keys at the top level hold for every server. A `[[server]]` table describes one server, or one per address in its
-`bind`; what it doesn't say is taken from the top level. Relative paths are relative to the folder of the file.
+`bind`; what it doesn't say is taken from the top level. Relative paths are relative to the folder of the file;
+`app_dir = "."` imports the application from there, wherever the command was given.
 
 ```toml
 app = "main:app"

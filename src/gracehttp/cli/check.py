@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from gracehttp.cli.failure import describe
 from gracehttp.cli.import_trial import try_import
 from gracehttp.cli.option_parameters import ConfiguredCommand, configured
 from gracehttp.config import PROCESS_OPTIONS, SERVER_OPTIONS, Configuration, ServerOptions, load, mistyped_variables
@@ -18,10 +17,11 @@ from gracehttp.errors import GraceHTTPError
 @click.command(cls=ConfiguredCommand)
 @configured
 def check(config_file: Path | None, **values: object) -> None:
-    """Show each option with its origin, and try certificates and applications, without serving.
+    """Try the options, certificates and applications.
 
-    Takes what serve takes. Each application is imported in a process of its own, so that its import can't disturb
-    anything. Exits with the status with which serve would fail.
+    Takes what serve takes, and shows what each option amounts to and where that comes from. Each application is
+    imported in a process of its own, so that its import can't disturb anything. Nothing is served; the exit status
+    is that with which serve would fail.
 
     \b
     gracehttp check main:app
@@ -121,6 +121,6 @@ def _try(trial: _Trial) -> GraceHTTPError | None:
     try:
         click.echo(f"ok: {trial.run()}")
     except GraceHTTPError as error:
-        click.echo(describe(error), err=True)
+        click.echo(f"gracehttp: error: {error}", err=True)
         return error
     return None

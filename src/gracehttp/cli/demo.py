@@ -24,7 +24,7 @@ _DEFAULT_BIND = "127.0.0.1:9090"
     help="Restart N times under load, count what was lost, and stop.",
 )
 def demo(bind: str | None, restarts: int | None) -> None:
-    """Serve an application that tells its PID, to try restarts with.
+    """Serve a small application, to try restarts with.
 
     With --restarts N the demo proves itself: it starts the service, sends requests over 32 connections, restarts it
     N times meanwhile, and prints how many requests were lost. The exit status is 1 if any was.

@@ -9,7 +9,6 @@ import click
 
 from gracehttp.cli.check import check
 from gracehttp.cli.demo import demo
-from gracehttp.cli.failure import describe
 from gracehttp.cli.restart import restart
 from gracehttp.cli.serve import serve
 from gracehttp.cli.status import status
@@ -31,7 +30,7 @@ class Program(click.Group):
         try:
             return super().invoke(ctx)
         except GraceHTTPError as error:
-            click.echo(describe(error), err=True)
+            click.echo(f"gracehttp: error: {error}", err=True)
             ctx.exit(error.exit_status)
         except KeyboardInterrupt:
             # Whoever pressed Ctrl+C knows it.

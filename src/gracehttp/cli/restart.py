@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from gracehttp.cli.control_client import ControlClient
-from gracehttp.cli.target import find, read_duration, targeted
+from gracehttp.cli.target import find, progress_teller, read_duration, targeted
 from gracehttp.errors import CommandFailed
 
 
@@ -19,7 +19,7 @@ from gracehttp.errors import CommandFailed
 )
 @click.option("--quiet", "-q", is_flag=True, help="Don't tell the progress.")
 def restart(pidfile: str | None, pid: int | None, control: str | None, timeout: float | None, quiet: bool) -> None:
-    """Replace the running code, and tell whether the new one serves.
+    """Replace the running code; tells whether it serves.
 
     Waits until the new workers have taken over, then prints their PIDs. If they don't become ready, the old ones
     serve on untouched; the reason is printed, with the traceback of the application, and the exit status is 1.
@@ -32,7 +32,7 @@ def restart(pidfile: str | None, pid: int | None, control: str | None, timeout: 
             "restart",
             doing="restarting",
             timeout_seconds=timeout,
-            on_progress=None if quiet else lambda sentence: click.echo(sentence, err=True),
+            on_progress=progress_teller(quiet=quiet),
         )
     if not reply.ok:
         raise CommandFailed(reply.message, details=reply.details)

@@ -26,7 +26,7 @@ from gracehttp.units import format_duration
     help="Wait no longer than this.",
 )
 def status(pidfile: str | None, pid: int | None, control: str | None, as_json: bool, timeout: float) -> None:
-    """Show the supervisor, its generations and workers, and the connections on each address.
+    """Show what runs, and how many connections are open.
 
     \b
     gracehttp status --pidfile app.pid

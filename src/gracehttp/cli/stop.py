@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from gracehttp.cli.control_client import ControlClient, SupervisorEnded
-from gracehttp.cli.target import find, read_duration, targeted
+from gracehttp.cli.target import find, progress_teller, read_duration, targeted
 from gracehttp.errors import CommandFailed
 
 
@@ -22,7 +22,9 @@ from gracehttp.errors import CommandFailed
 def stop(
     pidfile: str | None, pid: int | None, control: str | None, force: bool, timeout: float | None, quiet: bool
 ) -> None:
-    """Stop the service: finish what is in flight, for at most its --drain-timeout, then end.
+    """Finish what is in flight, then stop.
+
+    That takes at most the --drain-timeout of the service; then what is left is cut.
 
     \b
     gracehttp stop --pidfile app.pid
@@ -35,7 +37,7 @@ def stop(
                 "stop",
                 doing="stopping",
                 timeout_seconds=timeout,
-                on_progress=None if quiet else lambda sentence: click.echo(sentence, err=True),
+                on_progress=progress_teller(quiet=quiet),
                 **({"force": True} if force else {}),
             )
         except SupervisorEnded as ended:

@@ -71,3 +71,8 @@ def read_pidfile(path: Path) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise CommandFailed(f"the pidfile {path} holds no PID.", hint="is it the pidfile of this service?")
     return int(text)
+
+
+def progress_teller(*, quiet: bool) -> Callable[[str], None] | None:
+    """What tells the progress on stderr. One line each: tracebacks come with the result."""
+    return None if quiet else lambda sentence: click.echo(sentence.partition("\n")[0], err=True)

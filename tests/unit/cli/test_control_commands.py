@@ -39,6 +39,12 @@ def test_quiet_restart_tells_no_progress() -> None:
     assert result.stderr == ""
 
 
+def test_progress_is_one_line_each() -> None:
+    with supervisor([{"progress": "worker 0 failed\nTraceback ..."}, RESTARTED]):
+        result = run("restart", "--pid", ME)
+    assert result.stderr == "worker 0 failed\n"
+
+
 def test_failed_restart_prints_the_traceback_of_the_application() -> None:
     with supervisor([REFUSED]):
         result = run("restart", "--pid", ME)
@@ -110,7 +116,7 @@ def test_missing_control_socket_is_told_with_a_hint(tmp_path: Path) -> None:
     result = run("status", "--control", str(tmp_path / "none.sock"))
     assert result.exit_code == 1
     assert "no supervisor listens at" in result.stderr
-    assert "hint: is it running" in result.stderr
+    assert "Hint: is it running" in result.stderr
 
 
 # --- stop ---

@@ -135,7 +135,7 @@ def test_failed_start_is_one_sentence_and_its_status(server: type[FakeServer]) -
     server.failure = ListenError("port 80 is taken.", hint="use another one", details="who: pid 5")
     result = run("serve", "main:app")
     assert result.exit_code == 3
-    assert result.stderr == "gracehttp: error: port 80 is taken.\n  hint: use another one\nwho: pid 5\n"
+    assert result.stderr == "gracehttp: error: port 80 is taken.\nHint: use another one\nwho: pid 5\n"
 
 
 def test_mistake_in_an_option_is_told_without_serving(server: type[FakeServer]) -> None:
