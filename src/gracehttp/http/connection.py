@@ -38,8 +38,9 @@ class HttpSettings:
 class Owner(Protocol):
     """The worker, as its connections see it. Called on the loop's thread; must not raise."""
 
-    request_finished: RequestFinished | None
-    """For the access log; None costs nothing."""
+    @property
+    def request_finished(self) -> RequestFinished | None:
+        """For the access log; None costs nothing. A plain attribute will do."""
 
     def connection_opened(self, connection: Connection) -> None: ...
 
@@ -50,6 +51,11 @@ class Owner(Protocol):
 
     def response_broken(self, head: RequestHead, reason: str) -> None:
         """The application did not keep the rules of a response, such as a body shorter than its Content-Length."""
+
+
+Send = Callable[[int, bool, bytes], bool]
+"""Takes the descriptor of a socket, whether no request was received on it yet, and pipelined bytes that were read but
+not parsed. Tells whether they are on their way to another process."""
 
 
 class Connection(ABC):
@@ -86,6 +92,14 @@ class Connection(ABC):
         """Call `callback(self)` from the loop each time the connection has become `idle` from now on.
 
         If it is idle at this moment there is no call for that.
+        """
+
+    @abstractmethod
+    def hand_over(self, send: Send) -> bool:
+        """Let another process go on with this connection, if it is between two requests; tells whether it does.
+
+        Reading is stopped, `send` is called with the descriptor, and if that worked, only our copy of it is closed:
+        the client notices nothing, and what it sends meanwhile waits in the kernel. If not, all goes on as before.
         """
 
     @abstractmethod

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from time import time
 from typing import Literal, cast
 
-from gracehttp.http.connection import Connection, HttpSettings, Owner
+from gracehttp.http.connection import Connection, HttpSettings, Owner, Send
 from gracehttp.http.connection_end import ConnectionEnd
 from gracehttp.http.deadline import Deadline
 from gracehttp.http.endpoints import client_of, server_of
@@ -67,6 +67,7 @@ class Http1Connection(asyncio.Protocol, Connection):
         "_parser",
         "_phase",
         "_reading_paused",
+        "_received",
         "_scheme",
         "_server",
         "_settings",
@@ -86,7 +87,11 @@ class Http1Connection(asyncio.Protocol, Connection):
         owner: Owner,
         loop: asyncio.AbstractEventLoop,
         scheme: Literal["http", "https"],
+        fresh: bool = True,
+        received: bytes = b"",
     ) -> None:
+        """`fresh` is False for a connection on which another process has served requests already; `received` is what
+        that process has read of the next ones."""
         self._application = application
         self._settings = settings
         self._loop = loop
@@ -94,7 +99,8 @@ class Http1Connection(asyncio.Protocol, Connection):
         self._parser = RequestParser(settings.max_header_size_bytes, settings.max_body_size_bytes)
         self._deadline = Deadline(loop, self._timed_out)
         self._phase = _IDLE
-        self._fresh = True  # no request was received yet
+        self._fresh = fresh  # no request was received yet
+        self._received = received
         self._exchange: Http1Exchange | None = None
         self._unparsed = b""  # pipelined requests, from `_offset` on
         self._offset = 0
@@ -134,6 +140,23 @@ class Http1Connection(asyncio.Protocol, Connection):
         if self._phase is _IDLE and self._transport.get_write_buffer_size():
             self._transport.set_write_buffer_limits(high=0)  # resume_writing is called when all is with the kernel
 
+    def hand_over(self, send: Send) -> bool:
+        transport = self._transport
+        if self._phase is not _IDLE or self._eof or transport.is_closing() or transport.get_write_buffer_size():
+            return False
+        if not self._reading_paused:
+            transport.pause_reading()
+        fd = transport.get_extra_info("socket").fileno()
+        if not send(fd, self._fresh, self._unparsed[self._offset :]):
+            if not self._reading_paused:
+                transport.resume_reading()
+            return False
+        self._phase = _CLOSED
+        self._unparsed = b""
+        self._when_idle = None
+        transport.abort()  # closes our descriptor; the connection lives on in the other one (close(2))
+        return True
+
     def describe(self) -> str:
         exchange = self._exchange
         if exchange is None:
@@ -148,8 +171,13 @@ class Http1Connection(asyncio.Protocol, Connection):
         self.write = self._transport.write
         self._client = client_of(transport)
         self._server = server_of(transport)
-        self._deadline.move(self._loop.time() + self._settings.header_timeout_seconds)
+        settings = self._settings
+        seconds = settings.header_timeout_seconds if self._fresh else settings.keep_alive_timeout_seconds
+        self._deadline.move(self._loop.time() + seconds)
         self.owner.connection_opened(self)
+        if self._received:
+            data, self._received = self._received, b""
+            self.data_received(data)
 
     def data_received(self, data: bytes) -> None:
         phase = self._phase
@@ -283,6 +311,8 @@ class Http1Connection(asyncio.Protocol, Connection):
             self._loop.call_soon(self._tell_idle)
 
     def _parse_waiting(self) -> None:
+        if self._when_idle is not None and not self._transport.get_write_buffer_size():
+            self._when_idle(self)  # between two requests is a good moment also when the next one is here already
         if self._phase is not _IDLE:
             return
         data, self._unparsed = self._unparsed, b""

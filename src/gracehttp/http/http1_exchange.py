@@ -117,7 +117,7 @@ class Http1Exchange(Exchange):
     def start_response(self, status: int, headers: Iterable[Header]) -> None:
         if self.response_started:
             raise ResponseError("the response was started already")
-        if type(status) is not int or not 200 <= status <= 999:
+        if not isinstance(status, int) or not 200 <= status <= 999:
             raise ResponseError(f"{status!r} is no status of a final response")
         self._fields = fields = ResponseFields(headers)
         self.status = status

@@ -69,8 +69,10 @@ class AsgiApplication:
 
     def cancel_all(self) -> None:
         """Cancel what still runs, at the end of a drain. Their exchanges end with `CancelledError`."""
-        for task in list(self._running.values()):
+        for run, task in list(self._running.items()):
             task.cancel()
+            if not run.begun:  # its coroutine will never get to its own end
+                run.finish(asyncio.CancelledError())
 
     def finished(self, run: _Run) -> None:
         """A call of the application has ended."""
@@ -111,26 +113,33 @@ def _start(
 class _Run:
     """One call of the application."""
 
-    __slots__ = ("_application", "_body_taken", "_exchange")
+    __slots__ = ("_application", "_body_taken", "_exchange", "begun")
 
     def __init__(self, application: AsgiApplication, exchange: Exchange) -> None:
         self._application = application
         self._exchange = exchange
         self._body_taken = False
+        self.begun = False
 
     async def call(self, app: AsgiCallable, scope: Scope) -> None:
         """Await the application and end the exchange with what it raised."""
-        exchange = self._exchange
+        self.begun = True
         try:
             await app(scope, self.receive, self.send)
         except BaseException as error:
-            self._application.finished(self)
-            exchange.end(None if exchange.disconnected and _is_disconnect(error) else error)
+            self.finish(error)
             if not isinstance(error, Exception):
                 raise  # cancelled, or the process is to end
         else:
-            self._application.finished(self)
-            exchange.end()
+            self.finish(None)
+
+    def finish(self, error: BaseException | None) -> None:
+        """End the exchange with what the application raised."""
+        exchange = self._exchange
+        if error is not None and exchange.disconnected and _is_disconnect(error):
+            error = None
+        self._application.finished(self)
+        exchange.end(error)
 
     async def receive(self) -> Message:
         """The next piece of the request body; after its end, `http.disconnect` as soon as there is reason for it."""

@@ -1,0 +1,291 @@
+"""Request bodies, and back-pressure in both directions."""
+
+import asyncio
+
+import pytest
+from http_fakes import Wire, answer, step
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def post(length: int, extra: bytes = b"") -> bytes:
+    return b"POST / HTTP/1.1\r\nHost: a\r\n%bContent-Length: %d\r\n\r\n" % (extra, length)
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+EXPECT = b"Expect: 100-continue\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def test_request_without_a_body_has_an_empty_one_that_is_complete():
+    exchange = Wire().send(GET).exchange
+    assert exchange.take_body() == (b"", False)
+    assert exchange.take_body() == (b"", False)
+
+
+def test_body_that_came_with_the_head_is_there_at_once():
+    assert Wire().send(post(5) + b"hello").exchange.take_body() == (b"hello", False)
+
+
+def test_body_is_taken_as_it_arrives():
+    wire = Wire().send(post(5))
+    exchange = wire.exchange
+    assert exchange.take_body() is None
+    wire.send(b"he")
+    assert exchange.take_body() == (b"he", True)
+    wire.send(b"l").send(b"lo")
+    assert exchange.take_body() == (b"llo", False)
+    assert exchange.take_body() == (b"", False)
+
+
+def test_chunked_body_comes_without_its_framing():
+    wire = Wire().send(CHUNKED + b"3\r\nhel\r\n2\r\nlo\r\n")
+    assert wire.exchange.take_body() == (b"hello", True)
+    wire.send(b"0\r\n\r\n")
+    assert wire.exchange.take_body() == (b"", False)
+
+
+def test_waiting_for_input_ends_with_the_next_piece():
+    wire = Wire().send(post(5))
+    waiting = wire.exchange.wait_for_input()
+    assert not step(waiting)
+    wire.send(b"h")
+    assert step(waiting)
+
+
+@pytest.mark.parametrize("sent", [b"h", b"hello"])
+def test_waiting_for_input_that_is_there_does_not_wait(sent):
+    assert step(Wire().send(post(5) + sent).exchange.wait_for_input())
+
+
+def test_waiting_for_input_ends_when_the_client_is_gone():
+    wire = Wire().send(post(5))
+    waiting = wire.exchange.wait_for_input()
+    assert not step(waiting)
+    wire.vanish()
+    assert step(waiting)
+    assert wire.exchange.disconnected
+    assert wire.exchange.take_body() is None
+
+
+def test_waiting_for_disconnect_is_not_disturbed_by_input():
+    wire = Wire().send(post(5))
+    waiting = wire.exchange.wait_for_disconnect()
+    assert not step(waiting)
+    wire.send(b"hello")
+    assert not step(waiting)
+    answer(wire.exchange)
+    assert step(waiting)
+
+
+def test_waiter_that_is_cancelled_disturbs_no_other():
+    wire = Wire().send(post(5))
+    first, second = wire.exchange.wait_for_input(), wire.exchange.wait_for_input()
+    assert not step(first)
+    assert not step(second)
+    with pytest.raises(asyncio.CancelledError):
+        first.throw(asyncio.CancelledError())
+    wire.send(b"h")
+    assert step(second)
+
+
+# --- Expect: 100-continue (RFC 9110 section 10.1.1) ---
+
+
+def test_continue_is_sent_when_the_application_first_asks_for_the_body():
+    wire = Wire().send(post(5, EXPECT))
+    assert wire.raw == b""
+    assert wire.exchange.take_body() is None
+    assert wire.exchange.take_body() is None
+    assert wire.raw == CONTINUE
+    wire.send(b"hello")
+    assert wire.exchange.take_body() == (b"hello", False)
+    answer(wire.exchange)
+    assert wire.statuses == [100, 200]
+    wire.loop.run_soon()
+    assert wire.how_it_ended == "open"
+
+
+@pytest.mark.parametrize("first", [post(5, EXPECT) + b"h", post(5, EXPECT)])
+def test_continue_is_not_sent_when_the_body_is_coming_already(first):
+    wire = Wire().send(first)
+    wire.send(b"e")
+    assert wire.exchange.take_body() is not None
+    wire.exchange.take_body()
+    assert wire.raw == b""
+
+
+def test_final_response_without_asking_for_the_body_closes_the_connection():
+    wire = Wire(answer).send(post(5, EXPECT))
+    assert wire.statuses == [200]
+    assert b"\r\nConnection: close\r\n" in wire.raw
+    assert wire.how_it_ended == "lingering"
+
+
+def test_continue_is_not_sent_after_the_response_has_begun():
+    wire = Wire().send(post(5, EXPECT))
+    wire.exchange.start_response(200, [])
+    wire.exchange.write(b"x", True)
+    wire.exchange.take_body()
+    assert wire.statuses == [200]
+
+
+def test_client_that_waits_for_continue_is_not_timed_out():
+    wire = Wire(body_timeout_seconds=5).send(post(5, EXPECT))
+    wire.loop.pass_time(100)
+    assert wire.raw == b""
+    wire.exchange.take_body()
+    wire.loop.pass_time(4.9)
+    assert wire.statuses == [100]
+    wire.loop.pass_time(0.2)
+    assert wire.statuses == [100, 408]
+
+
+# --- a body that nobody wants ---
+
+
+def test_rest_of_a_small_body_is_discarded_and_the_connection_goes_on():
+    wire = Wire(answer).send(post(100_000) + b"x" * 10)
+    assert wire.statuses == [200]
+    assert not wire.connection.idle
+    wire.send(b"x" * 99_990 + GET)
+    assert wire.statuses == [200, 200]
+    assert wire.how_it_ended == "open"
+
+
+def test_rest_of_a_chunked_body_is_discarded_and_the_connection_goes_on():
+    wire = Wire(answer).send(CHUNKED)
+    wire.send(b"5\r\nhello\r\n").send(b"0\r\n\r\n").send(GET)
+    assert wire.statuses == [200, 200]
+
+
+def test_large_body_that_nobody_wants_closes_the_connection_after_the_response_said_so():
+    wire = Wire(answer).send(post(300_000))
+    assert b"\r\nConnection: close\r\n" in wire.raw
+    assert wire.how_it_ended == "lingering"
+
+
+def test_large_body_that_is_read_during_the_response_does_not_close_the_connection():
+    wire = Wire().send(post(300_000))
+    exchange = wire.exchange
+    exchange.start_response(200, [])
+    exchange.write(b"begin", True)
+    for _ in range(30):
+        wire.send(b"x" * 10_000)
+        assert exchange.take_body() is not None
+    exchange.write(b"end", False)
+    wire.send(GET)
+    assert len(wire.exchanges) == 2
+
+
+def test_large_rest_after_a_response_that_promised_to_go_on_is_not_read():
+    wire = Wire().send(post(300_000))
+    wire.exchange.start_response(200, [])
+    wire.exchange.write(b"begin", True)
+    wire.exchange.write(b"end", False)
+    assert wire.how_it_ended == "lingering"
+
+
+def test_chunked_rest_is_discarded_up_to_the_limit():
+    wire = Wire(answer).send(CHUNKED)
+    for _ in range(27):
+        wire.send(b"2710\r\n" + b"x" * 10_000 + b"\r\n")
+    assert wire.statuses == [200]
+    assert wire.how_it_ended == "lingering"
+
+
+def test_malformed_rest_of_a_body_gets_no_second_response():
+    wire = Wire(answer).send(CHUNKED).send(b"zz\r\n")
+    assert wire.statuses == [200]
+    assert wire.how_it_ended == "lingering"
+
+
+def test_response_complete_is_an_empty_rest_for_nobody():
+    wire = Wire().send(post(5))
+    exchange = wire.exchange
+    exchange.start_response(200, [])
+    exchange.write(b"", False)
+    assert exchange.take_body() is None
+    assert step(exchange.wait_for_input())
+
+
+# --- back-pressure from the application to the client ---
+
+
+def test_connection_reads_no_further_while_the_application_takes_nothing():
+    wire = Wire().send(post(200_000))
+    wire.send(b"x" * 65536)
+    assert wire.transport.reading
+    wire.send(b"x")
+    assert not wire.transport.reading
+    data, more = wire.exchange.take_body()
+    assert (len(data), more) == (65537, True)
+    assert wire.transport.reading
+
+
+def test_client_is_not_timed_out_while_the_application_takes_nothing():
+    wire = Wire(body_timeout_seconds=5).send(post(200_000)).send(b"x" * 70_000)
+    wire.loop.pass_time(100)
+    assert wire.raw == b""
+    wire.exchange.take_body()
+    wire.loop.pass_time(5.1)
+    assert wire.statuses == [408]
+
+
+def test_reading_goes_on_after_a_response_that_left_the_body_waiting():
+    wire = Wire(body_timeout_seconds=5).send(post(200_000)).send(b"x" * 70_000)
+    answer(wire.exchange)
+    assert wire.transport.reading
+    wire.send(b"x" * 130_000).send(GET)
+    assert len(wire.exchanges) == 2
+
+
+def test_body_that_is_complete_does_not_stop_reading():
+    wire = Wire().send(post(70_000) + b"x" * 70_000)
+    assert wire.transport.reading
+
+
+# --- back-pressure from the client to the application ---
+
+
+def test_exchange_is_not_writable_while_the_client_takes_nothing():
+    wire = Wire().send(GET)
+    exchange = wire.exchange
+    exchange.start_response(200, [])
+    exchange.write(b"x", True)
+    assert exchange.writable
+    wire.transport.fill(100_000)
+    waiting = exchange.wait_until_writable()
+    assert not exchange.writable
+    assert not step(waiting)
+    wire.transport.empty()
+    assert step(waiting)
+    assert exchange.writable
+
+
+def test_waiting_for_room_ends_when_the_client_is_gone():
+    wire = Wire().send(GET)
+    wire.transport.fill(100_000)
+    waiting = wire.exchange.wait_until_writable()
+    assert not step(waiting)
+    wire.vanish()
+    assert step(waiting)
+
+
+def test_waiting_for_room_after_the_end_of_the_response_does_not_wait():
+    wire = Wire().send(GET)
+    wire.transport.fill(100_000)
+    exchange = wire.exchange
+    waiting = exchange.wait_until_writable()
+    assert not step(waiting)
+    answer(exchange)
+    assert step(waiting)
+    assert step(exchange.wait_until_writable())
+
+
+def test_exchange_that_begins_while_the_buffer_is_full_knows_it():
+    wire = Wire(answer).send(GET)
+    wire.transport.fill(100_000)
+    wire.application.on_handle = None
+    wire.send(GET)
+    assert not wire.exchange.writable

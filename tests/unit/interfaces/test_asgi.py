@@ -1,0 +1,674 @@
+"""ASGI 3.0 over a fake exchange, and over a connection with asyncio's loop and uvloop."""
+
+import asyncio
+import contextvars
+import sys
+
+import pytest
+import uvloop
+
+from gracehttp.http.connection import HttpSettings
+from gracehttp.http.exchange import Exchange, RequestHead, ResponseError
+from gracehttp.http.http1 import Http1Connection
+from gracehttp.interfaces.asgi import AsgiApplication, ClientDisconnected
+
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(params=LOOPS)
+def run(request):
+    def run(main):
+        with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
+            return runner.run(asyncio.wait_for(main, 20))
+
+    return run
+
+
+class FakeExchange(Exchange):
+    """An exchange whose client the test plays."""
+
+    def __init__(self, *body, **head):
+        self.head = RequestHead()
+        facts = {
+            "method": "GET", "target": b"/a%20b?c", "path": "/a b", "raw_path": b"/a%20b", "query_string": b"c",
+            "http_version": "1.1", "scheme": "http", "headers": [(b"host", b"a")], "client": ("192.0.2.1", 5),
+            "server": ("192.0.2.9", 80),
+        }  # fmt: skip
+        for name, value in (facts | head).items():
+            setattr(self.head, name, value)
+        self.body = list(body)
+        self.response_started = self.response_complete = self.disconnected = False
+        self.writable = True
+        self.changed = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.error = None
+        self.sent = []
+
+    def change(self, **attributes):
+        for name, value in attributes.items():
+            setattr(self, name, value)
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+    def take_body(self):
+        return self.body.pop(0) if self.body else None
+
+    async def wait_for_input(self):
+        while not (self.body or self.disconnected or self.response_complete):
+            await self.changed.wait()
+
+    async def wait_for_disconnect(self):
+        while not (self.disconnected or self.response_complete):
+            await self.changed.wait()
+
+    def start_response(self, status, headers):
+        if self.response_started:
+            raise ResponseError("twice")
+        self.response_started = True
+        self.sent.append((status, list(headers)))
+
+    def write(self, data, more):
+        if not self.response_started:
+            raise ResponseError("before the start")
+        self.sent.append((data, more))
+        if not more:
+            self.change(response_complete=True)
+
+    async def wait_until_writable(self):
+        while not (self.writable or self.disconnected):
+            await self.changed.wait()
+
+    def end(self, error=None):
+        assert not self.ended.is_set()
+        self.error = error
+        self.ended.set()
+
+
+def make(app, **options):
+    return AsgiApplication(app, loop=asyncio.get_running_loop(), state=options.pop("state", {}), **options)
+
+
+async def call(app, exchange, **options):
+    """Run `app` on `exchange` to its end."""
+    application = make(app, **options)
+    application.handle(exchange)
+    await exchange.ended.wait()
+    return application
+
+
+async def hello(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"a", b"b")]})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+def test_scope_has_what_the_specification_asks_for(run):
+    async def main():
+        scopes = []
+
+        async def app(scope, receive, send):
+            scopes.append(scope)
+
+        await call(app, FakeExchange(), state={"db": 1})
+        assert scopes == [
+            {
+                "type": "http",
+                "asgi": {"version": "3.0", "spec_version": "2.5"},
+                "http_version": "1.1",
+                "method": "GET",
+                "scheme": "http",
+                "path": "/a b",
+                "raw_path": b"/a%20b",
+                "query_string": b"c",
+                "root_path": "",
+                "headers": [(b"host", b"a")],
+                "client": ("192.0.2.1", 5),
+                "server": ("192.0.2.9", 80),
+                "state": {"db": 1},
+            }
+        ]
+
+    run(main())
+
+
+def test_state_is_a_shallow_copy_for_each_request(run):
+    async def main():
+        shared = []
+        state = {"shared": shared}
+
+        async def app(scope, receive, send):
+            scope["state"]["own"] = 1
+            scope["state"]["shared"].append(1)
+
+        await call(app, FakeExchange(), state=state)
+        assert state == {"shared": [1]}
+
+    run(main())
+
+
+def test_state_that_the_lifespan_fills_later_is_seen(run):
+    async def main():
+        seen = []
+        state = {}
+
+        async def app(scope, receive, send):
+            seen.append(scope["state"])
+
+        application = make(app, state=state)
+        state["late"] = 1
+        exchange = FakeExchange()
+        application.handle(exchange)
+        await exchange.ended.wait()
+        assert seen == [{"late": 1}]
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("root_path", "path", "seen"),
+    [
+        ("/api", "/x", ("/api", "/api/x")),
+        ("/api", "/api/x", ("/api", "/api/x")),
+        ("/api", "/api", ("/api", "/api")),
+        ("/api", "/apis", ("/api", "/api/apis")),
+        ("/api/", "/x", ("/api", "/api/x")),
+    ],
+)
+def test_path_begins_with_the_root_path_whether_the_proxy_cut_it_off_or_not(run, root_path, path, seen):
+    async def main():
+        scopes = []
+
+        async def app(scope, receive, send):
+            scopes.append((scope["root_path"], scope["path"]))
+
+        await call(app, FakeExchange(path=path), root_path=root_path)
+        assert scopes == [seen]
+
+    run(main())
+
+
+def test_response_is_passed_on(run):
+    async def main():
+        exchange = FakeExchange()
+        await call(hello, exchange)
+        assert exchange.sent == [(200, [(b"a", b"b")]), (b"hello", False)]
+        assert exchange.error is None
+
+    run(main())
+
+
+def test_optional_keys_have_their_defaults(run):
+    async def main():
+        async def app(scope, receive, send):
+            await send({"type": "http.response.start", "status": 204})
+            await send({"type": "http.response.body", "more_body": True})
+            await send({"type": "http.response.body"})
+
+        exchange = FakeExchange()
+        await call(app, exchange)
+        assert exchange.sent == [(204, []), (b"", True), (b"", False)]
+
+    run(main())
+
+
+def test_body_is_received_in_pieces(run):
+    async def main():
+        received = []
+
+        async def app(scope, receive, send):
+            received.extend([await receive(), await receive()])
+
+        exchange = FakeExchange((b"he", True), (b"llo", False))
+        await call(app, exchange)
+        assert received == [
+            {"type": "http.request", "body": b"he", "more_body": True},
+            {"type": "http.request", "body": b"llo", "more_body": False},
+        ]
+
+    run(main())
+
+
+def test_receive_waits_for_the_body(run):
+    async def main():
+        received = []
+
+        async def app(scope, receive, send):
+            received.append(await receive())
+
+        exchange = FakeExchange()
+        application = make(app)
+        application.handle(exchange)
+        await asyncio.sleep(0)
+        assert not received
+        exchange.change(body=[(b"x", False)])
+        await exchange.ended.wait()
+        assert received[0]["body"] == b"x"
+
+    run(main())
+
+
+@pytest.mark.parametrize("body", [[], [(b"", False)]])
+def test_client_that_leaves_is_a_disconnect_message(run, body):
+    async def main():
+        received = []
+
+        async def app(scope, receive, send):
+            for _ in body:
+                await receive()
+            received.append(await receive())
+
+        exchange = FakeExchange(*body)
+        make(app).handle(exchange)
+        await asyncio.sleep(0)
+        exchange.change(disconnected=True)
+        await exchange.ended.wait()
+        assert received == [{"type": "http.disconnect"}]
+
+    run(main())
+
+
+def test_complete_response_is_a_disconnect_message(run):
+    async def main():
+        received = []
+
+        async def app(scope, receive, send):
+            listening = asyncio.ensure_future(receive_twice(receive))
+            await asyncio.sleep(0)
+            await hello(scope, receive, send)
+            received.append(await listening)
+            received.append(await receive())
+
+        async def receive_twice(receive):
+            await receive()
+            return await receive()
+
+        await call(app, FakeExchange((b"", False)))
+        assert received == [{"type": "http.disconnect"}] * 2
+
+    run(main())
+
+
+def test_send_waits_until_the_client_keeps_up(run):
+    async def main():
+        passed = []
+
+        async def app(scope, receive, send):
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body", "body": b"x", "more_body": True})
+            passed.append(True)
+
+        exchange = FakeExchange()
+        exchange.writable = False
+        make(app).handle(exchange)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert exchange.sent[-1] == (b"x", True)
+        assert not passed
+        exchange.change(writable=True)
+        await exchange.ended.wait()
+        assert passed
+
+    run(main())
+
+
+def test_send_to_a_client_that_is_gone_raises_an_os_error_that_is_no_failure(run):
+    async def main():
+        raised = []
+
+        async def app(scope, receive, send):
+            try:
+                await hello(scope, receive, send)
+            except OSError as error:
+                raised.append(error)
+                raise
+
+        exchange = FakeExchange()
+        exchange.disconnected = True
+        await call(app, exchange)
+        assert isinstance(raised[0], ClientDisconnected)
+        assert exchange.error is None
+        assert not exchange.sent
+
+    run(main())
+
+
+def test_send_that_waits_raises_when_the_client_leaves(run):
+    async def main():
+        raised = []
+
+        async def app(scope, receive, send):
+            await send({"type": "http.response.start", "status": 200})
+            try:
+                await send({"type": "http.response.body", "body": b"x", "more_body": True})
+            except OSError as error:
+                raised.append(error)
+
+        exchange = FakeExchange()
+        exchange.writable = False
+        make(app).handle(exchange)
+        await asyncio.sleep(0)
+        exchange.change(disconnected=True)
+        await exchange.ended.wait()
+        assert raised
+
+    run(main())
+
+
+class ClientDisconnect(Exception):
+    """As Starlette calls it."""
+
+
+@pytest.mark.parametrize(
+    ("translate", "reported"),
+    [
+        (lambda error: error, False),
+        (lambda error: ClientDisconnect(), False),
+        (lambda error: ExceptionGroup("tasks", [error]), False),
+        (lambda error: ExceptionGroup("tasks", [error, ValueError()]), True),
+        (lambda error: ValueError("a fault in the handler"), True),
+    ],
+)
+def test_only_errors_that_say_more_than_disconnected_are_reported(run, translate, reported):
+    async def main():
+        async def app(scope, receive, send):
+            try:
+                await send({"type": "http.response.start", "status": 200})
+            except OSError as error:
+                raise translate(error) from None
+
+        exchange = FakeExchange()
+        exchange.disconnected = True
+        await call(app, exchange)
+        assert (exchange.error is not None) is reported
+
+    run(main())
+
+
+def test_disconnect_error_while_the_client_is_there_is_reported(run):
+    async def main():
+        async def app(scope, receive, send):
+            raise ClientDisconnect
+
+        exchange = FakeExchange()
+        await call(app, exchange)
+        assert isinstance(exchange.error, ClientDisconnect)
+
+    run(main())
+
+
+def test_error_of_the_application_ends_the_exchange_with_it(run):
+    async def main():
+        error = ValueError("boom")
+
+        async def app(scope, receive, send):
+            raise error
+
+        exchange = FakeExchange()
+        await call(app, exchange)
+        assert exchange.error is error
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "http.response.trailers"},
+        {"type": "websocket.accept"},
+        {"type": "http.response.start"},
+        {"type": "http.response.body"},
+        {"type": None},
+        {},
+    ],
+)
+def test_message_that_is_unknown_or_out_of_order_is_an_error_of_the_application(run, message):
+    async def main():
+        async def app(scope, receive, send):
+            await send(message)
+
+        exchange = FakeExchange()
+        await call(app, exchange)
+        assert isinstance(exchange.error, ResponseError)
+
+    run(main())
+
+
+def test_messages_are_coroutines_that_tasks_can_be_made_of(run):
+    async def main():
+        async def app(scope, receive, send):
+            await asyncio.create_task(receive())
+            await asyncio.create_task(send({"type": "http.response.start", "status": 200}))
+
+        exchange = FakeExchange((b"", False))
+        await call(app, exchange)
+        assert exchange.error is None
+
+    run(main())
+
+
+# --- tasks ---
+
+
+def test_each_request_has_its_own_context(run):
+    async def main():
+        variable = contextvars.ContextVar("variable", default=0)
+        seen = []
+
+        async def app(scope, receive, send):
+            seen.append(variable.get())
+            variable.set(1)
+
+        application = make(app)
+        for _ in range(2):
+            exchange = FakeExchange()
+            application.handle(exchange)
+            await exchange.ended.wait()
+        assert seen == [0, 0]
+
+    run(main())
+
+
+def test_context_of_one_request_does_not_reach_the_one_that_it_sets_off(run):
+    async def main():
+        variable = contextvars.ContextVar("variable", default=0)
+        seen, second = [], FakeExchange()
+
+        async def app(scope, receive, send):
+            seen.append(variable.get())
+            variable.set(1)
+            if len(seen) == 1:
+                application.handle(second)
+
+        application = make(app)
+        application.handle(FakeExchange())
+        await second.ended.wait()
+        assert seen == [0, 0]
+
+    run(main())
+
+
+def test_in_flight_counts_applications_that_work_on_after_their_response(run):
+    async def main():
+        go_on = asyncio.Event()
+
+        async def app(scope, receive, send):
+            await hello(scope, receive, send)
+            await go_on.wait()
+
+        application, exchange = make(app), FakeExchange()
+        application.handle(exchange)
+        assert application.in_flight == 1
+        await asyncio.sleep(0)
+        assert exchange.response_complete
+        exchange.change(disconnected=True)
+        await asyncio.sleep(0)
+        assert application.in_flight == 1
+        go_on.set()
+        await exchange.ended.wait()
+        assert application.in_flight == 0
+
+    run(main())
+
+
+def test_cancel_all_cancels_what_runs_and_ends_the_exchanges(run):
+    async def main():
+        started = asyncio.Event()
+
+        async def app(scope, receive, send):
+            started.set()
+            await asyncio.Event().wait()
+
+        application, exchange = make(app), FakeExchange()
+        application.handle(exchange)
+        await started.wait()
+        application.cancel_all()
+        await exchange.ended.wait()
+        assert isinstance(exchange.error, asyncio.CancelledError)
+        assert application.in_flight == 0
+
+    run(main())
+
+
+def test_cancel_all_reaches_an_application_that_has_not_begun_yet(run):
+    async def main():
+        async def app(scope, receive, send):
+            await asyncio.Event().wait()
+
+        application, exchange = make(app), FakeExchange()
+        application.handle(exchange)
+        application.cancel_all()
+        await exchange.ended.wait()
+        assert application.in_flight == 0
+
+    run(main())
+
+
+def test_application_is_not_cancelled_when_the_client_leaves(run):
+    async def main():
+        go_on, done = asyncio.Event(), []
+
+        async def app(scope, receive, send):
+            await go_on.wait()
+            done.append(True)
+
+        exchange = FakeExchange()
+        make(app).handle(exchange)
+        await asyncio.sleep(0)
+        exchange.change(disconnected=True)
+        await asyncio.sleep(0)
+        go_on.set()
+        await exchange.ended.wait()
+        assert done
+
+    run(main())
+
+
+def test_application_that_waits_for_nothing_is_done_when_handle_returns_from_python_3_12_on(run):
+    async def main():
+        exchange = FakeExchange()
+        application = make(hello)
+        application.handle(exchange)
+        assert exchange.ended.is_set() is (sys.version_info >= (3, 12))
+        await exchange.ended.wait()
+        assert application.in_flight == 0
+
+    run(main())
+
+
+# --- over a connection ---
+
+
+class Owner:
+    request_finished = None
+
+    def __init__(self):
+        self.failures = []
+
+    def connection_opened(self, connection):
+        self.connection = connection
+
+    def connection_closed(self, connection):
+        pass
+
+    def application_failed(self, head, error):
+        self.failures.append(error)
+
+    def response_broken(self, head, reason):
+        self.failures.append(reason)
+
+
+async def exchange_bytes(app, data):
+    """Send `data` and shut down our side; all that comes back, and what the owner was told."""
+    loop, owner = asyncio.get_running_loop(), Owner()
+    application = make(app)
+    server = await loop.create_server(
+        lambda: Http1Connection(
+            application=application, settings=HttpSettings(), owner=owner, loop=loop, scheme="http"
+        ),
+        "127.0.0.1",
+        0,
+    )
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    writer.write(data)
+    writer.write_eof()
+    received = await reader.read()
+    writer.close()
+    server.close()
+    return received, owner.failures
+
+
+async def echo(scope, receive, send):
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message["body"]
+        more = message["more_body"]
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"%s %s;" % (scope["raw_path"], body)})
+
+
+def test_pipelined_requests_are_answered_in_order(run):
+    async def main():
+        posts = b"".join(
+            b"POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n%d" % (number, number) for number in range(9)
+        )
+        received, failures = await exchange_bytes(echo, posts)
+        assert [part.partition(b";")[0] for part in received.split(b"\r\n\r\n")[1:]] == [
+            b"/%d %d" % (number, number) for number in range(9)
+        ]
+        assert not failures
+
+    run(main())
+
+
+def test_error_of_the_application_is_a_500_and_the_next_request_is_served(run):
+    async def main():
+        async def app(scope, receive, send):
+            if scope["path"] == "/bad":
+                raise ValueError("boom")
+            await echo(scope, receive, send)
+
+        received, failures = await exchange_bytes(
+            app, b"GET /bad HTTP/1.1\r\nHost: a\r\n\r\nGET /good HTTP/1.1\r\nHost: a\r\n\r\n"
+        )
+        assert received.startswith(b"HTTP/1.1 500 ")
+        assert received.endswith(b"/good ;")
+        assert [type(failure) for failure in failures] == [ValueError]
+
+    run(main())
+
+
+def test_context_does_not_leak_into_the_next_request_of_the_connection(run):
+    async def main():
+        variable = contextvars.ContextVar("variable", default=b"clean")
+
+        async def app(scope, receive, send):
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            seen = variable.get()
+            variable.set(b"dirty")
+            await send({"type": "http.response.body", "body": seen})
+
+        received, _ = await exchange_bytes(app, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 3)
+        assert received.count(b"clean") == 3
+        assert b"dirty" not in received
+
+    run(main())
