@@ -89,9 +89,10 @@ class Connection(ABC):
 
     @abstractmethod
     def call_when_idle(self, callback: Callable[[Connection], None]) -> None:
-        """Call `callback(self)` from the loop each time the connection has become `idle` from now on.
+        """Call `callback(self)` from the loop each time the connection is between two requests from now on.
 
-        If it is idle at this moment there is no call for that.
+        That is, each time a response is complete and with the kernel, also when pipelined bytes wait already: then it
+        is not `idle`, but `hand_over` can take them along. There is no call for being idle at this moment.
         """
 
     @abstractmethod

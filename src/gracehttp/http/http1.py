@@ -226,13 +226,14 @@ class Http1Connection(asyncio.Protocol, Connection):
 
     # --- requests ---
 
-    def _parse(self, data: bytes, start: int) -> None:
+    def _parse(self, data: bytes, start: int) -> bool:
+        """Take what belongs to the current request; tells whether its head is whole, or was refused."""
         parser = self._parser
         try:
             end = parser.feed(data, start)
         except RequestError as refusal:
             self._refuse(refusal.status, refusal.reason)
-            return
+            return True
         if end < len(data):
             self._unparsed = data
             self._offset = end
@@ -243,10 +244,13 @@ class Http1Connection(asyncio.Protocol, Connection):
             self._discard()
         elif parser.head_complete:
             self._begin_exchange()
-        elif parser.started and phase is _IDLE:
-            self._phase = _READING_HEAD
-            if not self._fresh:  # else the time runs since the connection was opened
-                self._deadline.move(self._loop.time() + self._settings.header_timeout_seconds)
+        else:
+            if parser.started and phase is _IDLE:
+                self._phase = _READING_HEAD
+                if not self._fresh:  # else the time runs since the connection was opened
+                    self._deadline.move(self._loop.time() + self._settings.header_timeout_seconds)
+            return False
+        return True
 
     def _begin_exchange(self) -> None:
         parser = self._parser
@@ -316,8 +320,7 @@ class Http1Connection(asyncio.Protocol, Connection):
         if self._phase is not _IDLE:
             return
         data, self._unparsed = self._unparsed, b""
-        self._parse(data, self._offset)
-        if self._phase not in (_IDLE, _READING_HEAD):
+        if self._parse(data, self._offset):  # and it may be answered already
             self._regulate_reading()
         elif self._eof:
             self._finish(linger=False)  # the rest of that request will never come

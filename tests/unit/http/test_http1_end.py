@@ -121,16 +121,58 @@ def test_busy_connection_is_not_closed_as_idle():
 
 
 def test_whoever_waits_for_it_is_told_when_a_connection_becomes_idle():
-    wire = Wire().send(GET + GET)
+    wire = Wire().send(GET)
     told = []
     wire.connection.call_when_idle(told.append)
-    answer(wire.exchange)
-    wire.loop.run_soon()
-    assert not told
     answer(wire.exchange)
     assert not told
     wire.loop.run_soon()
     assert told == [wire.connection]
+
+
+def test_whoever_waits_for_it_is_told_between_pipelined_requests_too():
+    wire = Wire().send(GET + GET)
+    told = []
+    wire.connection.call_when_idle(lambda connection: told.append(len(wire.exchanges)))
+    answer(wire.exchange)
+    wire.loop.run_soon()
+    assert told == [1]
+    assert len(wire.exchanges) == 2
+
+
+class NoSocket:
+    def fileno(self) -> int:
+        return -1
+
+
+def test_handed_over_connection_takes_its_pipelined_bytes_along_and_parses_none():
+    wire = Wire().send(GET + GET + b"G")
+    wire.transport.extra["socket"] = NoSocket()
+    sent = []
+    wire.connection.call_when_idle(lambda connection: connection.hand_over(lambda *what: sent.append(what) or True))
+    answer(wire.exchange)
+    wire.loop.run_soon()
+    assert sent == [(-1, False, GET + b"G")]
+    assert len(wire.exchanges) == 1
+    assert wire.how_it_ended == "aborted"
+    assert wire.owner.closed == [wire.connection]
+
+
+def test_connection_that_nobody_took_goes_on():
+    wire = Wire().send(GET + GET)
+    wire.transport.extra["socket"] = NoSocket()
+    wire.connection.call_when_idle(lambda connection: connection.hand_over(lambda *what: False))
+    answer(wire.exchange)
+    wire.loop.run_soon()
+    assert len(wire.exchanges) == 2
+    assert wire.transport.reading
+
+
+@pytest.mark.parametrize("received", [b"G", GET])
+def test_connection_within_a_request_is_not_handed_over(received):
+    wire = Wire().send(received)
+    assert not wire.connection.hand_over(lambda *what: pytest.fail("sent"))
+    assert wire.how_it_ended == "open"
 
 
 def test_connection_that_gets_busy_at_once_is_not_told_to_be_idle():
@@ -257,6 +299,14 @@ def test_client_that_only_listens_gets_the_answers_to_all_that_it_sent():
     wire.loop.run_soon()
     answer(wire.exchange)
     assert wire.statuses == [200, 200]
+    assert wire.how_it_ended == "closed"
+
+
+def test_client_that_only_listens_gets_all_answers_of_an_application_that_answers_at_once():
+    wire = Wire(answer)
+    wire.connection.data_received(GET * 3)
+    wire.send_eof()
+    assert wire.statuses == [200, 200, 200]
     assert wire.how_it_ended == "closed"
 
 
