@@ -168,7 +168,7 @@ async def serving(app: object, *, bind: str = "127.0.0.1:0", **options: object) 
     file = file_identity(server.bind.address)
     where = bound_address(sock)
     try:
-        await service.start([server], [GivenListener(where, sock, LocalPermits(limit))])
+        await service.start([server], [GivenListener(0, where, sock, LocalPermits(limit))])
         service.accept()
     except BaseException:
         sock.close()

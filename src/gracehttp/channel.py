@@ -8,13 +8,13 @@ Old and new may be different releases, so the first message of the worker, `hell
 speaks, and the supervisor answers with one of them or with `refused`. Messages of version 1:
 
     worker      hello       versions, release, pid, settings, listeners
-    supervisor  listener    address, bound, limit, permits (shared or split)   + socket [, eventfd, ledger]
-    supervisor  welcome     version, generation, worker, slot, workers, tty    + the terminal or log file (stderr)
+    supervisor  listener    number, address, bound, limit, permits (shared or split)   + socket [, eventfd, ledger]
+    supervisor  welcome     version, generation, worker, slot, workers, tty    + stderr [, handover queue, both ends]
     supervisor  refused     message, hint
     worker      ready       (warm, standing by, nothing accepted yet)
     worker      failed      message, hint, details
     supervisor  serve       (start accepting)
-    supervisor  drain       reason (restart or stop), timeout_seconds
+    supervisor  drain       reason (restart or stop), timeout_seconds, handover (numbers of the listeners that go on)
     worker      deaf        (accepts no more)
 """
 

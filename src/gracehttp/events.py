@@ -60,7 +60,8 @@ class LimitLowered(Event):
     def __str__(self) -> str:
         return (
             f"{self.address}: the limit of {self.wanted} connections is lowered to {self.effective}, "
-            f"because a process may open {self.descriptors} files (raise RLIMIT_NOFILE, with ulimit -Hn or LimitNOFILE=)"
+            f"because a process may open {self.descriptors} files "
+            f"(raise RLIMIT_NOFILE, with ulimit -Hn or LimitNOFILE=)"
         )
 
 
@@ -277,6 +278,15 @@ class DrainFinished(Event):
         if not self.cut:
             return f"drained in {self.seconds:.2f} s, no request was cut"
         return f"drain ended after {self.seconds:.2f} s, {len(self.cut)} requests were cut: {'; '.join(self.cut[:10])}"
+
+
+@dataclass(frozen=True, slots=True)
+class HandoverBroken(Event):
+    severity = Severity.ERROR
+    reason: str
+
+    def __str__(self) -> str:
+        return f"a connection was lost between two generations: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 MAX_WORKERS = 512
@@ -44,6 +44,12 @@ class Permits(Protocol):
     @property
     def held(self) -> int:
         """How many permits this process holds."""
+
+    def begin_transfer(self) -> None:
+        """A connection, its permit with it, may go to another process or come from one; end with `end_transfer`."""
+
+    def end_transfer(self, change: int) -> None:
+        """-1: the permit went with its connection; +1: one came; 0: nothing happened."""
 
     def fileno(self) -> int | None:
         """A descriptor that is readable while there are permits; None if only `give_back` here can free one."""
@@ -71,6 +77,12 @@ class LocalPermits:
 
     def give_back(self) -> None:
         self._held -= 1
+
+    def begin_transfer(self) -> None:
+        return
+
+    def end_transfer(self, change: int) -> None:
+        self._held += change
 
     def fileno(self) -> int | None:
         return None
@@ -110,6 +122,13 @@ class SharedPermits:
         self._open_entry()
         os.eventfd_write(self._eventfd, 1)
         self._held -= 1
+        self._close_entry()
+
+    def begin_transfer(self) -> None:
+        self._open_entry()
+
+    def end_transfer(self, change: int) -> None:
+        self._held += change
         self._close_entry()
 
     def fileno(self) -> int | None:
@@ -177,16 +196,18 @@ class PermitPool:
         """The worker in `slot` is dead: what it held is lost until the next audit finds it."""
         self._words[slot] = 0
 
-    def audit(self, living: Iterable[int]) -> int | None:
+    def audit(self, living: Iterable[int], none_on_their_way: Callable[[], bool] = lambda: True) -> int | None:
         """Put back the permits that dead workers have lost, given the slots of all living workers.
 
-        Returns how many were put back, or None when a worker was busy with a permit at that moment: try again soon.
+        `none_on_their_way` tells whether no permit is between two workers. Returns how many were put back, or None
+        when that moment showed no clear picture: try again soon.
         """
         slots = tuple(living)
         before = [self._words[slot] for slot in slots]
+        clear = none_on_their_way()
         free = eventfd_count(self.eventfd)
         after = [self._words[slot] for slot in slots]
-        if before != after or any(word >> _HELD_BITS & 1 for word in before):
+        if not clear or before != after or any(word >> _HELD_BITS & 1 for word in before):
             return None
         lost = self.limit + self._debt - free - sum(word & _HELD_MASK for word in before)
         if lost > 0:

@@ -18,11 +18,14 @@ class Auditor:
         self,
         listeners: ListenerTable,
         living_slots: Callable[[], Iterable[int]],
+        none_on_their_way: Callable[[], bool],
         publish: Callable[[Event], None],
     ) -> None:
+        """`none_on_their_way` tells whether the handover queue is empty: nobody holds the permits of what is in it."""
         self._loop = asyncio.get_running_loop()
         self._listeners = listeners
         self._living_slots = living_slots
+        self._none_on_their_way = none_on_their_way
         self._publish = publish
         self._again: asyncio.TimerHandle | None = None
 
@@ -43,7 +46,7 @@ class Auditor:
             if listener.pool is None:
                 continue
             listener.pool.collect()
-            reclaimed = listener.pool.audit(self._living_slots())
+            reclaimed = listener.pool.audit(self._living_slots(), self._none_on_their_way)
             again |= reclaimed is None or listener.pool.debt > 0
             if reclaimed:
                 self._publish(PermitsReclaimed(listener.bound, reclaimed))

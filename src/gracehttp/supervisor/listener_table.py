@@ -7,6 +7,7 @@ gone, so the kernel queue of a port survives all workers (promise 1). Sockets ar
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ class ListenRequest:
 class HeldListener:
     """One listening socket with its permits. `pool` is None where the system has no shared permits."""
 
+    number: int
     address: Address
     socket: socket.socket
     pool: PermitPool | None
@@ -68,6 +70,7 @@ class ListenerTable:
         self._descriptors = descriptors
         self._publish = publish
         self._held: list[HeldListener] = []
+        self._numbers = itertools.count(1)
 
     def __iter__(self) -> Iterator[HeldListener]:
         return iter(self._held)
@@ -103,6 +106,10 @@ class ListenerTable:
                 self._publish(LimitChanged(str(listener.address), listener.limit, limit))
                 listener.pool.resize(limit)
                 listener.limit = limit
+
+    def used_by(self, generation: int) -> list[int]:
+        """The numbers of the listeners of a generation."""
+        return [listener.number for listener in self._held if generation in listener.wishes]
 
     def forget(self, generation: int) -> None:
         """The generation is gone: close what only it used."""
@@ -142,7 +149,7 @@ class ListenerTable:
         except OSError as exc:
             sock.close()
             raise ListenError(f"cannot make the limit for {address}: {exc.strerror}.") from exc
-        listener = HeldListener(address, sock, pool, limit, file_identity(address))
+        listener = HeldListener(next(self._numbers), address, sock, pool, limit, file_identity(address))
         self._held.append(listener)
         self._publish(ListenerOpened(listener.bound, limit))
         if limit < request.max_connections:

@@ -8,6 +8,7 @@ from gracehttp.channel import VERSIONS, Message
 from gracehttp.errors import ListenError
 from gracehttp.supervisor.crew import Crew
 from gracehttp.supervisor.generation import Generation
+from gracehttp.supervisor.handover_queue import HandoverQueue
 from gracehttp.supervisor.listener_table import HeldListener, ListenerTable, ListenRequest
 from gracehttp.supervisor.processes import WorkerProcess
 
@@ -19,10 +20,11 @@ def receive_worker(
     listeners: ListenerTable,
     crew: Crew,
     stderr: int,
+    queue: HandoverQueue | None,
 ) -> None:
     """Answer `hello` with the listeners and `welcome`, or with `refused`.
 
-    `stderr` is the supervisor's own: the worker writes there once it is ready.
+    `stderr` is the supervisor's own: the worker writes there once it is ready. `queue` is None where there is none.
     """
     version = max(set(hello["versions"]) & set(VERSIONS), default=None)
     if version is None:
@@ -50,7 +52,7 @@ def receive_worker(
         "workers": generation.wanted,
         "tty": os.isatty(stderr),
     }
-    crew.tell(process.number, welcome, [stderr])
+    crew.tell(process.number, welcome, [stderr, *(queue.filenos() if queue else ())])
 
 
 def _manifest(listener: HeldListener, asked_for: str, workers: int) -> dict[str, object]:
@@ -58,6 +60,7 @@ def _manifest(listener: HeldListener, asked_for: str, workers: int) -> dict[str,
     limit = listener.limit if shared else max(1, listener.limit // workers)
     return {
         "type": "listener",
+        "number": listener.number,
         "address": asked_for,
         "bound": listener.bound,
         "limit": limit,

@@ -23,6 +23,7 @@ from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.control import ControlSocket, Outcome, abstract_name
 from gracehttp.supervisor.crew import Crew
 from gracehttp.supervisor.generation import Fleet, FleetSettings
+from gracehttp.supervisor.handover_queue import HandoverQueue
 from gracehttp.supervisor.listener_table import ListenerTable
 from gracehttp.supervisor.pidfile import PidFile
 from gracehttp.supervisor.processes import WorkerProcess
@@ -70,7 +71,10 @@ class Supervisor:
             on_message=self._on_message,
             on_exit=self._on_worker_exit,
         )
-        self._auditor = Auditor(self._listeners, self._crew.slots, self._bus.publish)
+        self._queue = _handover_queue()
+        self._auditor = Auditor(
+            self._listeners, self._crew.slots, lambda: self._queue is None or self._queue.empty, self._bus.publish
+        )
         try:
             for number, meaning in MEANING.items():
                 self._loop.add_signal_handler(number, self._on_signal, number, meaning)
@@ -82,6 +86,9 @@ class Supervisor:
         finally:
             self._auditor.close()
             self._listeners.close_all()
+            if self._queue is not None:
+                for lost in self._queue.close():
+                    self._bus.publish(lost)
             if pidfile is not None:
                 pidfile.remove()
 
@@ -188,7 +195,7 @@ class Supervisor:
             case table.LetServe(worker):
                 self._crew.tell(worker, {"type": "serve"})
             case table.Retire(worker, reason, timeout_seconds):
-                self._crew.tell(worker, {"type": "drain", "reason": reason, "timeout_seconds": timeout_seconds})
+                self._retire(worker, reason, timeout_seconds)
             case table.DumpTraceback(worker):
                 self._crew.signal(worker, TRACEBACK_SIGNAL)
             case table.Kill(generation, worker, reason):
@@ -219,6 +226,12 @@ class Supervisor:
         else:
             self._bus.publish(events.WorkerStarted(generation, worker, process.pid))
 
+    def _retire(self, worker: int, reason: str, timeout_seconds: float) -> None:
+        serving = self._fleet.serving
+        goes_on = self._listeners.used_by(serving.number) if serving is not None and reason == "restart" else []
+        order = {"type": "drain", "reason": reason, "timeout_seconds": timeout_seconds, "handover": goes_on}
+        self._crew.tell(worker, order)
+
     def _promoted(self, number: int) -> None:
         self._listeners.promote(number)
         self._auditor.audit()
@@ -242,7 +255,7 @@ class Supervisor:
                 self._apply(table.WorkerIntroduced(process.number, settings))
                 generation = self._fleet.generation_of(process.number)
                 if generation is not None and not self._fleet.stopping:
-                    receive_worker(process, message, generation, self._listeners, self._crew, self._stderr)
+                    receive_worker(process, message, generation, self._listeners, self._crew, self._stderr, self._queue)
             case "ready":
                 seconds = self._loop.time() - process.started_at
                 self._bus.publish(events.WorkerBecameReady(process.generation, process.number, process.pid, seconds))
@@ -267,6 +280,13 @@ class Supervisor:
     def _close_listeners_if_all_are_deaf(self) -> None:
         if self._fleet.stopping and self._crew.all_deaf():
             self._listeners.close_all()  # the queues are empty: newcomers are refused at once, not at the end
+
+
+def _handover_queue() -> HandoverQueue | None:
+    try:
+        return HandoverQueue()
+    except OSError:
+        return None
 
 
 def _start_error(process: WorkerProcess, reason: str) -> StartError:

@@ -15,8 +15,12 @@ from gracehttp.listeners.permits import LocalPermits, Permits, SharedPermits
 
 @dataclass(frozen=True, slots=True)
 class GivenListener:
-    """A listening socket and the limit on its connections. Whoever takes it closes both."""
+    """A listening socket and the limit on its connections. Whoever takes it closes both.
 
+    `number` is what all generations of one supervisor call it.
+    """
+
+    number: int
     bound: str
     socket: socket.socket
     permits: Permits
@@ -25,13 +29,15 @@ class GivenListener:
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """`listeners` are in the order in which they were asked for. `stderr` is a descriptor of the supervisor's own
-    stderr, `tty` tells whether that is a terminal."""
+    stderr, `tty` tells whether that is a terminal. `handover` is the end of the handover queue to send to and the one
+    to receive from, None where the system has no such queue. Whoever takes the sockets closes them."""
 
     generation: int
     worker: int
     workers: int
     tty: bool
     stderr: int
+    handover: tuple[socket.socket, socket.socket] | None
     listeners: Sequence[GivenListener]
 
 
@@ -84,12 +90,15 @@ def introduce(
 
 def _manifest(welcome: Message, listeners: Sequence[Message]) -> Manifest:
     slot = welcome["slot"]
+    stderr, *queue = welcome["fds"]
+    ends = [socket.socket(fileno=fd) for fd in queue]
     return Manifest(
         generation=welcome["generation"],
         worker=welcome["worker"],
         workers=welcome["workers"],
         tty=welcome["tty"],
-        stderr=welcome["fds"][0],
+        stderr=stderr,
+        handover=(ends[0], ends[1]) if ends else None,
         listeners=[_given(one, slot) for one in listeners],
     )
 
@@ -100,4 +109,4 @@ def _given(message: Message, slot: int) -> GivenListener:
     sock.setblocking(False)
     shared = message["permits"] == "shared"
     permits: Permits = SharedPermits(fds[1], fds[2], slot) if shared else LocalPermits(message["limit"])
-    return GivenListener(message["bound"], sock, permits)
+    return GivenListener(message["number"], message["bound"], sock, permits)

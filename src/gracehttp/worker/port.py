@@ -15,6 +15,7 @@ from gracehttp.listeners.acceptor import Acceptor
 from gracehttp.listeners.closing import close_door
 from gracehttp.observe.request_failures import log_application_failure, log_broken_response
 from gracehttp.worker.drain import IDLE_GRACE_SECONDS
+from gracehttp.worker.handover import Departure, Departures
 from gracehttp.worker.manifest import GivenListener
 
 TLS_SHUTDOWN_SECONDS = 5.0
@@ -36,17 +37,24 @@ class Port:
         request_finished: RequestFinished | None,
         publish: Callable[[Event], None],
         on_change: Callable[[], None],
+        departures: Departures | None,
     ) -> None:
+        """`departures` takes connections to the next generation; None if there is no way to."""
         self._loop = asyncio.get_running_loop()
         self.bound = listener.bound
         self.connections: set[Connection] = set()
         self.request_finished = request_finished
+        self.number = listener.number
+        self.permits = listener.permits
         self._listener = listener
         self._application = application
         self._settings = settings
         self._tls = tls
         self._on_change = on_change
         self._draining = False
+        self._departures = departures
+        self._handing_over = False
+        self._gone: set[Connection] = set()
         self._attaching: dict[Connection, asyncio.Task[None]] = {}
         self._acceptor = Acceptor(
             listener.socket,
@@ -81,11 +89,19 @@ class Port:
             close_door(self._listener.socket)
         self._acceptor.stop_when_queue_is_empty(on_deaf)
 
-    def drain(self) -> None:
-        """Every connection, also those still to come, ends after its next response."""
+    def drain(self, *, hand_over: bool) -> None:
+        """The port's end in this process. Every connection, also one that is still being opened, goes to the next
+        generation as soon as it is between two requests (`hand_over`), or ends after its next response.
+
+        May be called again without `hand_over`, when there is no next generation any more.
+        """
         self._draining = True
+        # What a TLS session is made of lives in this process's memory, so only the client can take it elsewhere.
+        self._handing_over = hand_over and self._departures is not None and self._tls is None
         for connection in list(self.connections):
-            connection.drain()
+            self._see_off(connection)
+        if self._handing_over and self._departures is not None:
+            self._departures.offer_soon([self._departure(one) for one in self.connections])
 
     def close_idle(self) -> None:
         """Close the connections on which nothing happens, politely."""
@@ -103,17 +119,22 @@ class Port:
     def close(self) -> None:
         """To be called when the port is quiet and deaf."""
         self._acceptor.stop()
-        self._listener.permits.close()
+        self.permits.close()
 
     # --- from socket to connection and back ---
 
     def _on_accepted(self, sock: socket.socket) -> None:
+        self._attach_soon(sock, fresh=True, received=b"")
+
+    def _attach_soon(self, sock: socket.socket, *, fresh: bool, received: bytes) -> None:
         connection = Http1Connection(
             application=self._application,
             settings=self._settings,
             owner=self,
             loop=self._loop,
             scheme="https" if self._tls is not None else "http",
+            fresh=fresh,
+            received=received,
         )
         self._attaching[connection] = self._loop.create_task(self._attach(connection, sock))
 
@@ -140,22 +161,47 @@ class Port:
         self._attaching.pop(connection, None)
         self.connections.add(connection)
         if self._draining:
-            connection.drain()
-            # It came out of the queue after the drain began, and has the same right to be heard as the others had.
-            self._loop.call_later(IDLE_GRACE_SECONDS, self._close_if_idle, connection)
+            self._see_off(connection)
+            if self._handing_over:
+                self._loop.call_soon(self._offer, connection)
+            else:
+                # It came out of the queue after the drain began, and has the same right to be heard as the others.
+                self._loop.call_later(IDLE_GRACE_SECONDS, self._close_if_idle, connection)
 
     def connection_closed(self, connection: Connection) -> None:
         self.connections.discard(connection)
-        self._release_soon()
+        if connection in self._gone:  # handed over: it is open elsewhere, and has taken its permit along
+            self._gone.discard(connection)
+            self._on_change()
+        else:
+            self._release_soon()
 
     def _release_soon(self) -> None:
         # The loop closes the descriptor only after it has told us; a permit that were given back before that would
         # let one connection too many be open for a moment.
-        self._loop.call_soon(self._release)
+        self._loop.call_soon(self.release)
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Give one permit back."""
         self._acceptor.release()
         self._on_change()
+
+    def adopt(self, sock: socket.socket, *, fresh: bool, received: bytes) -> None:
+        """Go on with a connection that another worker has handed over, with the permit that came with it."""
+        self._attach_soon(sock, fresh=fresh, received=received)
+
+    def _see_off(self, connection: Connection) -> None:
+        if self._handing_over:
+            connection.call_when_idle(self._offer)
+        else:
+            connection.drain()
+
+    def _offer(self, connection: Connection) -> None:
+        if self._handing_over and self._departures is not None and connection in self.connections:
+            self._departures.offer(self._departure(connection))
+
+    def _departure(self, connection: Connection) -> Departure:
+        return Departure(connection, self.number, self.permits, self._gone.add)
 
     def _close_if_idle(self, connection: Connection) -> None:
         if connection in self.connections:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from gracehttp.config import ServerOptions
@@ -13,6 +13,7 @@ from gracehttp.events import DrainFinished, DrainStarted, Event
 from gracehttp.http.connection import HttpSettings, RequestFinished
 from gracehttp.worker.applications import Applications, ApplicationSettings, Named
 from gracehttp.worker.drain import Action, Drain, DrainReason
+from gracehttp.worker.handover import Departures
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
 from gracehttp.worker.warmup import warm_up
@@ -35,15 +36,21 @@ class ServiceSettings:
 class Service:
     """`start`, `accept`, and at last `drain`, each once; `order_drain` at any time, any number of times."""
 
-    def __init__(self, settings: ServiceSettings, publish: Callable[[Event], None]) -> None:
+    def __init__(
+        self, settings: ServiceSettings, publish: Callable[[Event], None], departures: Departures | None = None
+    ) -> None:
+        """`departures` takes connections to the next generation, where there can be one. Closed at the end."""
         self._loop = asyncio.get_running_loop()
         self._settings = settings
         self._publish = publish
+        self._departures = departures
+        self._goes_on: frozenset[int] = frozenset()
         self._closes_doors = settings.closes_doors
         self._changed = asyncio.Event()
         self._applications = Applications(settings.applications, self._changed.set)
-        self._ports: list[Port] = []
+        self.ports: list[Port] = []
         self._drain: Drain | None = None
+        self._draining = False
         self._hearing = 0
         self.drain_ordered = asyncio.Event()
         self.on_deaf: Callable[[], None] = lambda: None
@@ -71,13 +78,14 @@ class Service:
                 request_finished=self._settings.request_finished,
                 publish=self._publish,
                 on_change=self._changed.set,
+                departures=self._departures,
             )
-            self._ports.append(port)
+            self.ports.append(port)
 
     def accept(self) -> None:
         """Serve from now on, unless the drain was ordered already."""
         if self._drain is None:
-            for port in self._ports:
+            for port in self.ports:
                 port.accept()
 
     def supervisor_lost(self, timeout_seconds: float) -> None:
@@ -85,13 +93,19 @@ class Service:
         self._closes_doors = True
         self.order_drain(DrainReason.STOP, timeout_seconds)
 
-    def order_drain(self, reason: DrainReason, timeout_seconds: float) -> None:
-        """Begin to drain, or, if that was ordered before, hurry up: of two deadlines the earlier one holds."""
+    def order_drain(self, reason: DrainReason, timeout_seconds: float, goes_on: Iterable[int] = ()) -> None:
+        """Begin to drain, or, if that was ordered before, hurry up: of two deadlines the earlier one holds.
+
+        `goes_on` are the numbers of the listeners that a next generation has, and whose connections it takes.
+        """
         now = self._loop.time()
         if self._drain is None:
             self._drain = Drain.begin(reason, timeout_seconds, now)
         else:
             self._drain.ordered_again(reason, timeout_seconds, now)
+        self._goes_on = frozenset(goes_on)
+        if self._draining:
+            self._tell_ports()
         self.drain_ordered.set()
         self._changed.set()
 
@@ -100,30 +114,36 @@ class Service:
         await self.drain_ordered.wait()
         drain = self._drain
         assert drain is not None
-        open_connections = sum(len(port.connections) for port in self._ports)
+        open_connections = sum(len(port.connections) for port in self.ports)
         self._publish(DrainStarted(open_connections, drain.ends_at - drain.began_at))
         self._stop_accepting(drain.reason)
-        for port in self._ports:
-            port.drain()
+        self._draining = True
+        self._tell_ports()
         await self._wait_until_quiet(drain)
-        cut = [described for port in self._ports for described in port.cut()]
+        if self._departures is not None:
+            self._departures.close()
+        cut = [described for port in self.ports for described in port.cut()]
         await self._cancel_the_rest()
         self._publish(DrainFinished(self._loop.time() - drain.began_at, tuple(cut)))
         for application in self._applications:
             complaint = await application.shutdown(LIFESPAN_SHUTDOWN_SECONDS)
             if complaint:
                 logging.getLogger("gracehttp").error("%s", complaint)
-        for port in self._ports:
+        for port in self.ports:
             port.close()
+
+    def _tell_ports(self) -> None:
+        for port in self.ports:
+            port.drain(hand_over=port.number in self._goes_on)
 
     def _stop_accepting(self, reason: DrainReason) -> None:
         if reason is DrainReason.RESTART:
-            for port in self._ports:
+            for port in self.ports:
                 port.stop_accepting()  # the queue belongs to the next generation
             self.on_deaf()
             return
-        self._hearing = len(self._ports)
-        for port in self._ports:
+        self._hearing = len(self.ports)
+        for port in self.ports:
             port.accept_the_rest(self._port_is_deaf, close_the_door=self._closes_doors)
 
     def _port_is_deaf(self) -> None:
@@ -134,7 +154,7 @@ class Service:
 
     @property
     def _quiet(self) -> bool:
-        return not self._hearing and not self._applications.in_flight and all(port.quiet for port in self._ports)
+        return not self._hearing and not self._applications.in_flight and all(port.quiet for port in self.ports)
 
     async def _wait_until_quiet(self, drain: Drain) -> None:
         while not self._quiet:
@@ -145,7 +165,7 @@ class Service:
                     return
                 case Action.CLOSE_IDLE:
                     drain.idle_closed = True
-                    for port in self._ports:
+                    for port in self.ports:
                         port.close_idle()
                 case Action.WAIT:
                     try:

@@ -7,6 +7,7 @@ import contextlib
 import faulthandler
 import os
 import signal
+import socket
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from gracehttp.events import EventBus, SupervisorLost
 from gracehttp.observe.access_log import AccessLog
 from gracehttp.worker.applications import ApplicationSettings
 from gracehttp.worker.drain import DrainReason
+from gracehttp.worker.handover import Arrivals, Departures
 from gracehttp.worker.loops import loop_factory
 from gracehttp.worker.manifest import Manifest, introduce
 from gracehttp.worker.service import Service, ServiceSettings
@@ -73,8 +75,10 @@ async def _work(
         warmup=process.warmup,
         request_finished=AccessLog(manifest.worker, manifest.generation) if process.access_log else None,
     )
-    service = Service(settings, bus.publish)
-    with _Obedience(channel, service, process.drain_timeout, bus) as obedience:
+    queue = manifest.handover
+    departures = Departures(queue[0], asyncio.get_running_loop()) if queue is not None else None
+    service = Service(settings, bus.publish, departures)
+    with _Obedience(channel, service, process.drain_timeout, bus, queue[1] if queue is not None else None) as obedience:
         service.on_deaf = lambda: obedience.tell({"type": "deaf"})
         await service.start(servers, manifest.listeners)
         configure_logging(manifest.tty)  # the application may have configured logging for itself, and disabled us
@@ -86,12 +90,21 @@ async def _work(
 class _Obedience:
     """Does what the supervisor says. If the supervisor is gone, what is in flight is finished, and nothing more."""
 
-    def __init__(self, channel: Channel, service: Service, drain_timeout_seconds: float, bus: EventBus) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        service: Service,
+        drain_timeout_seconds: float,
+        bus: EventBus,
+        arrivals: socket.socket | None,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._channel = channel
         self._service = service
         self._drain_timeout_seconds = drain_timeout_seconds
         self._bus = bus
+        self._arrivals_end = arrivals
+        self._arrivals: Arrivals | None = None
 
     def __enter__(self) -> _Obedience:
         self._channel.set_blocking(False)
@@ -99,6 +112,7 @@ class _Obedience:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self._take_no_more()
         self._loop.remove_reader(self._channel.fileno())
         self._loop.remove_writer(self._channel.fileno())
         self._channel.set_blocking(True)
@@ -129,8 +143,25 @@ class _Obedience:
             match message["type"]:
                 case "serve":
                     self._service.accept()
+                    self._take_over()
                 case "drain":
-                    self._service.order_drain(DrainReason(message["reason"]), message["timeout_seconds"])
+                    reason = DrainReason(message["reason"])
+                    if reason is DrainReason.RESTART:
+                        self._take_no_more()
+                    self._service.order_drain(reason, message["timeout_seconds"], message["handover"])
+
+    def _take_over(self) -> None:
+        """Go on with the connections that older workers hand over."""
+        if self._arrivals_end is not None and self._arrivals is None:
+            ports = {port.number: port for port in self._service.ports}
+            self._arrivals = Arrivals(
+                self._arrivals_end, ports, loop=self._loop, obey=self._listen, publish=self._bus.publish
+            )
+
+    def _take_no_more(self) -> None:
+        if self._arrivals is not None:
+            self._arrivals.close()
+        self._arrivals_end = None
 
 
 def _settings(process: ProcessOptions) -> dict[str, float]:

@@ -1,0 +1,38 @@
+"""The queue in which connections wait between the worker that had them and the one that takes them."""
+
+from __future__ import annotations
+
+import select
+import socket
+
+from gracehttp.events import Event, HandoverBroken
+
+
+class HandoverQueue:
+    """Held by the supervisor for its whole life, so that no worker's death loses what is in it. Owns both ends.
+
+    Raises `OSError` where there are no SOCK_SEQPACKET pairs (unix(7)): then connections are told to go instead.
+    """
+
+    def __init__(self) -> None:
+        self._send_end, self._receive_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._send_end.setblocking(False)
+        self._receive_end.setblocking(False)
+
+    def filenos(self) -> tuple[int, int]:
+        """The end to send to, the end to receive from."""
+        return self._send_end.fileno(), self._receive_end.fileno()
+
+    @property
+    def empty(self) -> bool:
+        """Whether no connection is on its way."""
+        poll = select.poll()
+        poll.register(self._receive_end, select.POLLIN)
+        return not poll.poll(0)
+
+    def close(self) -> list[Event]:
+        """To be called when no worker is left. Tells if there is somebody in it whom nobody took."""
+        lost: list[Event] = [] if self.empty else [HandoverBroken("the service ended before anybody took it")]
+        self._send_end.close()
+        self._receive_end.close()
+        return lost

@@ -1,0 +1,243 @@
+"""Handing connections that are between two requests to the next generation, on the same TCP connection (promise 3).
+
+The queue is a pair of SOCK_SEQPACKET sockets that the supervisor keeps: workers that drain send, workers that serve
+receive, and a message that a dying receiver has not read is read by another one. A message is one connection: a JSON
+line, then the bytes of pipelined requests that were read already, with the descriptor (SCM_RIGHTS, unix(7)).
+
+    {"version": 1, "listener": 3, "fresh": false}
+
+The permit goes with the connection. Nobody holds it while it is in the queue, so the supervisor audits permits only
+while the queue is empty (`supervisor.auditor`), and both ends open their ledger entries around the transfer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import json
+import os
+import socket
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from gracehttp.events import Event, HandoverBroken
+from gracehttp.http.connection import Connection
+from gracehttp.listeners.permits import Permits
+
+MESSAGE_VERSION = 1
+MOST_PIPELINED_BYTES = 32768
+"""A client that has sent more than this ahead is served here until there is less."""
+TAKEN_PER_WAKE_UP = 4  # so that workers share what comes
+SENT_PER_TURN = 64
+AGAIN_SECONDS = 0.02
+
+_MESSAGE_BYTES = MOST_PIPELINED_BYTES + 1024
+_NO_ROOM = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.ETOOMANYREFS, errno.EMFILE, errno.ENFILE})
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A connection that is to go, when it is between two requests; `on_gone` is called when it, and its permit, did."""
+
+    connection: Connection
+    listener: int
+    permits: Permits
+    on_gone: Callable[[Connection], None]
+
+
+class Departures:
+    """Sends connections of this worker into the queue. What the queue has no room for stays and is served here.
+
+    Owns `queue`.
+    """
+
+    def __init__(self, queue: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+        self._queue = queue
+        self._loop = loop
+        self._waiting: deque[Departure] = deque()
+        self._scheduled: asyncio.Handle | None = None
+        self._full = False
+        self._closed = False
+
+    def offer(self, departure: Departure) -> None:
+        """Hand over now, or when the queue has room. If the connection is busy then, offer it again when it is not."""
+        if not self._closed and not self._full:
+            self._send(departure)
+        if self._full:
+            self.offer_soon([departure])
+
+    def offer_soon(self, departures: Iterable[Departure]) -> None:
+        """As `offer`, in the turns of the loop that follow, so that requests are answered in between."""
+        if not self._closed:
+            self._waiting.extend(departures)
+            self._schedule()
+
+    def close(self) -> None:
+        """Hand nothing over any more."""
+        if not self._closed:
+            self._closed = True
+            self._waiting.clear()
+            if self._scheduled is not None:
+                self._scheduled.cancel()
+            self._queue.close()
+
+    def _schedule(self) -> None:
+        if self._scheduled is not None or not self._waiting:
+            return
+        if self._full:
+            # Nothing tells when a receiver makes room for descriptors, so look again; meanwhile all go on here.
+            self._scheduled = self._loop.call_later(AGAIN_SECONDS, self._send_waiting)
+        else:
+            self._scheduled = self._loop.call_soon(self._send_waiting)
+
+    def _send_waiting(self) -> None:
+        self._scheduled = None
+        self._full = False
+        for _ in range(min(SENT_PER_TURN, len(self._waiting))):
+            self._send(self._waiting[0])
+            if self._full:
+                break
+            self._waiting.popleft()
+        self._schedule()
+
+    def _send(self, departure: Departure) -> None:
+        def send(fd: int, fresh: bool, pipelined: bytes) -> bool:
+            return self._send_message(departure.listener, fd, fresh, pipelined)
+
+        gone = False
+        departure.permits.begin_transfer()
+        try:
+            gone = departure.connection.hand_over(send)
+        finally:
+            departure.permits.end_transfer(-1 if gone else 0)
+        if gone:
+            departure.on_gone(departure.connection)
+
+    def _send_message(self, listener: int, fd: int, fresh: bool, pipelined: bytes) -> bool:
+        if len(pipelined) > MOST_PIPELINED_BYTES:
+            return False
+        head = json.dumps({"version": MESSAGE_VERSION, "listener": listener, "fresh": fresh}).encode()
+        try:
+            socket.send_fds(self._queue, [head, b"\n", pipelined], [fd])
+        except OSError as exc:
+            self._full = exc.errno in _NO_ROOM  # any other error: there is no queue any more, so serve on here
+            return False
+        return True
+
+
+class Harbour(Protocol):
+    """Where connections of one listener arrive: a `Port`."""
+
+    permits: Permits
+
+    def adopt(self, sock: socket.socket, *, fresh: bool, received: bytes) -> None:
+        """Go on with a connection whose permit is held already."""
+
+    def release(self) -> None:
+        """Give the permit of a connection back that was lost on the way."""
+
+
+class Arrivals:
+    """Takes connections out of the queue, for the ports of this worker. Owns `queue`.
+
+    `obey` is called before each look at the queue: an order to drain that is older than a message in the queue must be
+    seen first, or a connection could come back to older code than it was served by already.
+    """
+
+    def __init__(
+        self,
+        queue: socket.socket,
+        harbours: Mapping[int, Harbour],
+        *,
+        loop: asyncio.AbstractEventLoop,
+        obey: Callable[[], None],
+        publish: Callable[[Event], None],
+    ) -> None:
+        self._queue = queue
+        self._harbours = harbours
+        self._loop = loop
+        self._obey = obey
+        self._publish = publish
+        self._open = True
+        self._again: asyncio.TimerHandle | None = None
+        # Descriptors that find no place in a full table are lost (MSG_CTRUNC), so one place is always kept for them.
+        self._spare = os.open(os.devnull, os.O_RDONLY)
+        loop.add_reader(queue.fileno(), self._take_some)
+
+    def close(self) -> None:
+        """Take nothing any more. What is in the queue is left to the other readers."""
+        if self._open:
+            self._open = False
+            if self._again is not None:
+                self._again.cancel()
+            self._loop.remove_reader(self._queue.fileno())
+            self._queue.close()
+            if self._spare >= 0:
+                os.close(self._spare)
+
+    def _take_some(self) -> None:
+        self._obey()
+        for _ in range(TAKEN_PER_WAKE_UP):
+            if not self._open or not self._make_room() or not self._take_one():
+                return
+
+    def _make_room(self) -> bool:
+        """Whether there is a place for a descriptor; if not, somebody else may take the connection, or we later."""
+        if self._spare < 0:
+            try:
+                self._spare = os.open(os.devnull, os.O_RDONLY)
+            except OSError:
+                self._loop.remove_reader(self._queue.fileno())
+                self._again = self._loop.call_later(AGAIN_SECONDS, self._look_again)
+                return False
+        return True
+
+    def _look_again(self) -> None:
+        self._again = None
+        self._loop.add_reader(self._queue.fileno(), self._take_some)
+
+    def _take_one(self) -> bool:
+        arrived: Harbour | None = None
+        for harbour in self._harbours.values():
+            harbour.permits.begin_transfer()
+        try:
+            os.close(self._spare)
+            self._spare = -1
+            try:
+                message, fds, flags, _ = socket.recv_fds(self._queue, _MESSAGE_BYTES, 1)
+            except BlockingIOError:
+                return False
+            except OSError as exc:
+                self._publish(HandoverBroken(f"the queue can't be read ({exc.strerror})"))
+                self._loop.remove_reader(self._queue.fileno())
+                return False
+            head, _, received = message.partition(b"\n")
+            facts = json.loads(head) if head else {}
+            arrived = self._harbours.get(facts.get("listener", -1))
+        finally:
+            for harbour in self._harbours.values():
+                harbour.permits.end_transfer(1 if harbour is arrived else 0)
+            with contextlib.suppress(OSError):
+                self._spare = os.open(os.devnull, os.O_RDONLY)
+        self._settle(arrived, facts, fds, flags, received)
+        return bool(message)
+
+    def _settle(
+        self, arrived: Harbour | None, facts: dict[str, object], fds: list[int], flags: int, received: bytes
+    ) -> None:
+        if arrived is None or not fds or flags & (socket.MSG_CTRUNC | socket.MSG_TRUNC):
+            for fd in fds:
+                os.close(fd)
+            if arrived is not None:
+                arrived.release()
+            if facts:
+                reason = "this worker has no such listener" if arrived is None else "the descriptor was lost on the way"
+                self._publish(HandoverBroken(reason))
+            return
+        sock = socket.socket(fileno=fds[0])
+        sock.setblocking(False)
+        sock.set_inheritable(False)
+        arrived.adopt(sock, fresh=facts["fresh"] is True, received=received)
