@@ -21,9 +21,7 @@ def check_spelling(target: str, module_name: str, attribute: str | None) -> None
     wanted = (attribute or "app").removesuffix("()")
     if module_name.endswith(".py") or "/" in module_name or "\\" in module_name:
         module = module_name.removesuffix(".py").replace("\\", "/").strip("./").replace("/", ".")
-        raise ApplicationNotFound(
-            f"{target!r} is a path, not a module.", hint=f"did you mean {module}:{wanted}?"
-        )
+        raise ApplicationNotFound(f"{target!r} is a path, not a module.", hint=f"did you mean {module}:{wanted}?")
     if attribute is not None and attribute.endswith("()"):
         raise ApplicationNotFound(
             f"{target!r} names a call, not an attribute.",
@@ -49,12 +47,8 @@ def is_missing_itself(module_name: str, error: ModuleNotFoundError) -> bool:
 def module_missing(module_name: str, attribute: str) -> ApplicationNotFound:
     """Nothing of that name is on `sys.path`."""
     near = _near_module(module_name, _directories())
-    hint = (
-        f"did you mean {near}:{attribute or 'app'}?" if near else "--app-dir names the directory to look in"
-    )
-    return ApplicationNotFound(
-        f"there is no module {module_name!r}.", hint=hint, details=f"Looked in: {_where()}"
-    )
+    hint = f"did you mean {near}:{attribute or 'app'}?" if near else "--app-dir names the directory to look in"
+    return ApplicationNotFound(f"there is no module {module_name!r}.", hint=hint, details=f"Looked in: {_where()}")
 
 
 def dependency_missing(module_name: str, error: ModuleNotFoundError) -> ApplicationNotFound:
@@ -79,10 +73,7 @@ def attribute_missing(module: object, module_name: str, attribute: str) -> Appli
     """The module is there and has no such attribute; `attribute` is empty when none was named."""
     source = getattr(module, "__file__", None)
     found = f"the module {module_name} ({source or 'a namespace package'})"
-    if not attribute:
-        message = f"{found} has neither app nor application."
-    else:
-        message = f"{found} has no {attribute!r}."
+    message = f"{found} has no {attribute!r}." if attribute else f"{found} has neither app nor application."
     near = _near_attribute(module, attribute)
     hint = f"did you mean {module_name}:{near}?" if near else _looks_like_applications(module, module_name)
     return ApplicationNotFound(message, hint=hint)
@@ -123,9 +114,7 @@ def _near_module(module_name: str, directories: Iterable[Path]) -> str:
     relative = Path(*module_name.split("."))
     for directory in directories:
         for folder in _folders(directory):
-            if (folder / relative).with_suffix(".py").is_file() or (
-                folder / relative / "__init__.py"
-            ).is_file():
+            if (folder / relative).with_suffix(".py").is_file() or (folder / relative / "__init__.py").is_file():
                 return f"{folder.name}.{module_name}"
         close = difflib.get_close_matches(module_name, list(_modules(directory)), n=1, cutoff=0.7)
         if close:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 
@@ -15,7 +16,7 @@ class ThreadPool:
     nothing up.
     """
 
-    __slots__ = ("_jobs", "_size", "_started")
+    __slots__ = ("_idle", "_jobs", "_size", "_started")
 
     def __init__(self, threads: int) -> None:
         if threads < 1:
@@ -23,14 +24,29 @@ class ThreadPool:
         self._size = threads
         self._started = 0
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        # One token per thread that waits for a job and for which none was submitted yet. The count is exact as
+        # long as jobs find threads; once all are started it is of no interest.
+        self._idle: deque[None] = deque()
 
     def submit(self, job: Callable[[], None]) -> None:
-        """Run `job` in a thread. Must be called from one thread only; `job` must not raise."""
+        """Run `job` in a thread. Must be called from one thread only; `job` must not raise.
+
+        Raises `RuntimeError` when the system gives no thread at all; as long as there is one, that one does the work.
+        """
+        if self._started < self._size:
+            if self._idle:
+                self._idle.pop()
+            else:
+                self._start_thread()
         self._jobs.put(job)
-        # Threads are started while all that exist may be busy. The queue's length is a moment's guess, and a
-        # wrong guess starts a thread early, which does no harm.
-        if self._started < self._size and self._jobs.qsize() > 0:
+
+    def _start_thread(self) -> None:
+        try:
             threading.Thread(target=self._work, name=f"wsgi-{self._started}", daemon=True).start()
+        except RuntimeError:  # the limit of processes (RLIMIT_NPROC, pids.max)
+            if not self._started:
+                raise
+        else:
             self._started += 1
 
     def close(self) -> None:
@@ -41,3 +57,5 @@ class ThreadPool:
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             job()
+            if self._started < self._size:
+                self._idle.append(None)

@@ -89,7 +89,11 @@ class WsgiApplication:
         self._run(exchange, b"".join(pieces), False)
 
     def _run(self, exchange: Exchange, body: bytes, more: bool) -> None:
-        self._pool.submit(lambda: self._answer(exchange, body, more))
+        try:
+            self._pool.submit(lambda: self._answer(exchange, body, more))
+        except RuntimeError as exc:
+            exchange.end(exc)
+            self._ended()
 
     def _answer(self, exchange: Exchange, body: bytes, more: bool) -> None:
         """Run the application. On a thread of the pool; never raises."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import sys
 import threading
@@ -11,6 +12,7 @@ import pytest
 from wsgi_fakes import FakeExchange, answered, request_head, run, serving
 
 from gracehttp.http.exchange import ResponseError
+from gracehttp.interfaces.wsgi import WsgiApplication
 
 
 def hello(environ, start_response):
@@ -320,6 +322,27 @@ def test_in_flight_counts_until_the_application_is_done():
     assert seen == [1, 0]
 
 
+def test_the_owner_is_told_each_time_that_a_request_is_done():
+    async def main() -> None:
+        counts = []
+        application = WsgiApplication(
+            hello,
+            loop=asyncio.get_running_loop(),
+            threads=1,
+            multiprocess=False,
+            on_done=lambda: counts.append(application.in_flight),
+        )
+        exchanges = [FakeExchange(), FakeExchange()]
+        for exchange in exchanges:
+            application.handle(exchange)
+        for exchange in exchanges:
+            await exchange.ended.next()
+        application.close()
+        assert counts == [1, 0]
+
+    run(main)
+
+
 def test_requests_beyond_the_threads_wait_their_turn():
     async def main() -> None:
         async with serving(hello, threads=1) as served:
@@ -331,6 +354,21 @@ def test_requests_beyond_the_threads_wait_their_turn():
                 await exchange.ended.next()
             assert all(exchange.body == b"hello" for exchange in exchanges)
             assert served.application.in_flight == 0
+
+    run(main)
+
+
+def test_a_system_without_threads_fails_the_request_and_not_the_worker(monkeypatch):
+    def exhausted(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def main() -> None:
+        async with serving(hello) as served:
+            monkeypatch.setattr(threading.Thread, "start", exhausted)
+            exchange = await served.answer(FakeExchange())
+            assert (type(exchange.error), served.application.in_flight) == (RuntimeError, 0)
+            monkeypatch.undo()
+            assert (await served.answer(FakeExchange())).body == b"hello"
 
     run(main)
 

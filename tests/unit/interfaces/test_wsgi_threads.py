@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 
 import pytest
 
@@ -41,6 +42,48 @@ def test_close_lets_the_threads_end_after_what_was_submitted():
     next(thread for thread in [*threads, *threading.enumerate()] if thread.name == "wsgi-0").join(5)
     assert not threads[0].is_alive()
     assert threads[0].daemon
+
+
+def test_a_thread_is_started_only_when_none_is_idle():
+    pool, names, done = ThreadPool(4), [], threading.Semaphore(0)
+    idle = threading.Semaphore(0)
+
+    class Watched(deque):
+        def append(self, token) -> None:
+            super().append(token)
+            idle.release()
+
+    pool._idle = Watched()
+
+    def job() -> None:
+        names.append(threading.current_thread().name)
+        done.release()
+
+    for _ in range(3):
+        pool.submit(job)
+        assert done.acquire(timeout=5)
+        assert idle.acquire(timeout=5)
+    pool.close()
+    assert names == ["wsgi-0"] * 3
+
+
+def test_threads_that_exist_do_the_work_when_the_system_gives_no_more(monkeypatch):
+    pool, gate, done = ThreadPool(2), threading.Event(), threading.Semaphore(0)
+
+    def first() -> None:
+        gate.wait(5)
+        done.release()
+
+    def exhausted(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    pool.submit(first)
+    monkeypatch.setattr(threading.Thread, "start", exhausted)
+    pool.submit(done.release)
+    gate.set()
+    assert done.acquire(timeout=5)
+    assert done.acquire(timeout=5)
+    pool.close()
 
 
 def test_a_pool_without_threads_is_an_error():
