@@ -11,8 +11,8 @@ def start(tmp_path):
     """Start servers; they and their workers are ended when the test is over, however it ended."""
     running: list[Server] = []
 
-    def begin(*arguments, files=None, **options):
-        server = Server(tmp_path, *arguments, files=files, **options)
+    def begin(*arguments, folder=tmp_path, **options):
+        server = Server(folder, *arguments, **options)
         running.append(server)
         return server
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -31,26 +32,27 @@ PID_APPLICATION = """
 class Server:
     """One supervisor in a folder of its own; `files` are written there first.
 
-    `arguments` are those of the interpreter (`-m gracehttp serve ...` or a script). The log is read by a thread, so
-    that waiting for an event is waiting for its line.
+    `arguments` are those of the interpreter (`-m gracehttp serve ...` or a script), `most_files` is a limit on the
+    open files of each process. The log is read by a thread, so that waiting for an event is waiting for its line.
     """
 
-    def __init__(self, folder, *arguments, files=None, environment=None, preexec=None):
+    def __init__(self, folder, *arguments, files=None, environment=None, most_files=None, pass_fds=()):
         self.folder = Path(folder)
         for name, text in (files or {}).items():
             self.write(name, text)
         self.lines: list[str] = []
         self._changed = threading.Condition()
         self._ended = False
+        launcher = [] if most_files is None else ["sh", "-c", f'ulimit -n {most_files}; exec "$@"', "sh"]
         self.process = subprocess.Popen(
-            [sys.executable, *map(str, arguments)],
+            [*launcher, sys.executable, *map(str, arguments)],
             cwd=self.folder,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PWD": str(self.folder), **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             process_group=0,
-            preexec_fn=preexec,
+            pass_fds=pass_fds,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -228,6 +230,11 @@ def read_response(sock):
 
 
 def free_port():
-    """A port that was free a moment ago; for the tests that have to know it beforehand."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
+    """A port that was free a moment ago; for the tests that have to know it beforehand.
+
+    It lies below the range from which the kernel chooses, so no client of another test gets it by chance.
+    """
+    lowest = max(20_000, int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]))
+    while True:
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", random.randrange(10_000, lowest))) as one:
+            return one.getsockname()[1]
