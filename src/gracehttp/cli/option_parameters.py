@@ -1,4 +1,4 @@
-"""The options of config_model.py as options of click, and help that shows them under headings."""
+"""The options of config/model.py as options of click, and help that shows them under headings."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import click
 
 from gracehttp.config import OPTIONS, Option
-from gracehttp.config_kinds import Flag
-from gracehttp.config_model import GROUPS
+from gracehttp.config.kinds import Flag
+from gracehttp.config.model import GROUPS
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

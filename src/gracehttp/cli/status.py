@@ -10,8 +10,8 @@ import click
 
 from gracehttp.cli.control_client import ControlClient
 from gracehttp.cli.target import find, read_duration, targeted
+from gracehttp.config.units import format_duration
 from gracehttp.errors import CommandFailed
-from gracehttp.units import format_duration
 
 
 @click.command()

@@ -11,7 +11,7 @@ import click
 
 from gracehttp.cli.control_client import ControlAddress
 from gracehttp.config import PROCESS_OPTIONS
-from gracehttp.config_kinds import Duration, UnreadableError
+from gracehttp.config.kinds import Duration, UnreadableError
 from gracehttp.errors import CommandFailed, ConfigurationError
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])

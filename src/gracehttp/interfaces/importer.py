@@ -34,9 +34,7 @@ def add_app_dir(path: str) -> None:
     """
     absolute = os.path.abspath(path)
     if not os.path.isdir(absolute):
-        raise ConfigurationError(
-            f"the application directory {absolute} does not exist.", hint="see --app-dir"
-        )
+        raise ConfigurationError(f"the application directory {absolute} does not exist.", hint="see --app-dir")
     if absolute in sys.path:
         sys.path.remove(absolute)
     sys.path.insert(0, absolute)
@@ -168,9 +166,7 @@ def _interface(name: str, application: object, wanted: str) -> str:
     if wanted in ("asgi", "wsgi"):
         return wanted
     if wanted != "auto":
-        raise ConfigurationError(
-            f"{wanted!r} is no interface.", hint="the interfaces are auto, asgi and wsgi"
-        )
+        raise ConfigurationError(f"{wanted!r} is no interface.", hint="the interfaces are auto, asgi and wsgi")
     match shape_of(application):
         case (Shape.ASGI | Shape.WSGI) as shape:
             return str(shape.value)

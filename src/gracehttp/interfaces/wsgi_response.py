@@ -38,6 +38,7 @@ class WsgiResponse:
         "_bodiless",
         "_calls",
         "_changed",
+        "_cut",
         "_done",
         "_error",
         "_exchange",
@@ -59,6 +60,7 @@ class WsgiResponse:
         self._headers: list[Header] = []
         self._sent = False  # the head is on its way and can't be changed any more
         self._bodiless = False
+        self._cut = False  # there may be more of the body, which nobody needs
         self._changed = Condition(Lock())
         self._pieces: list[bytes] = []
         self._unwritten = 0
@@ -105,8 +107,13 @@ class WsgiResponse:
                     self._unwritten += len(whole)
             return
         for piece in body:
-            if _checked(piece) and (not self._send(piece) or self._bodiless):
-                return  # a HEAD request of an endless stream would never end otherwise
+            if not _checked(piece):
+                continue
+            if not self._send(piece):
+                return
+            if self._bodiless:
+                self._cut = True  # a HEAD request of an endless stream would never end otherwise
+                return
 
     def finish(self, error: BaseException | None) -> None:
         """The application is done, `error` is what it raised. Called exactly once, last."""
@@ -173,6 +180,10 @@ class WsgiResponse:
         try:
             if not exchange.response_started:
                 exchange.start_response(self._status, self._headers)
+            if self._cut and data and last:
+                # Of a body that was cut short the exchange must not tell the length (RFC 9110 section 8.6).
+                exchange.write(data, True)
+                data = b""
             exchange.write(data, not last)
         except Exception as exc:  # noqa: BLE001  told to the application, or to end()
             return exc

@@ -32,7 +32,8 @@ class Requesters:
 
     def concluded(self, outcome: Outcome) -> None:
         """The generation of `outcome` serves or was given up."""
-        self.last = outcome
+        if outcome.generation > 1:  # the first start is no restart
+            self.last = outcome
         _tell(self._restart.pop(outcome.generation, []), outcome)
 
     def stopped(self, outcome: Outcome) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from gracehttp.address import Bind, DescriptorAddress, TcpAddress, UnixAddress
 from gracehttp.config import Configuration, load, mistyped_variables, reject_duplicates, server_options
-from gracehttp.config_model import ServerOptions
+from gracehttp.config.model import ServerOptions
 from gracehttp.errors import ConfigurationError
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from gracehttp.address import Bind, TcpAddress
 from gracehttp.config import OPTIONS, PROCESS_OPTIONS, SERVER_OPTIONS, process_options, server_options
-from gracehttp.config_model import GROUPS, ProcessOptions, ServerOptions
+from gracehttp.config.model import GROUPS, ProcessOptions, ServerOptions
 from gracehttp.errors import ConfigurationError
 
 

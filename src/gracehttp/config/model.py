@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from gracehttp.address import Bind, parse_bind
-from gracehttp.config_kinds import (
+from gracehttp.config.kinds import (
     ApplicationReference,
     Binds,
     Count,

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gracehttp.units import format_duration, format_size, parse_duration, parse_size
+from gracehttp.config.units import format_duration, format_size, parse_duration, parse_size
 
 _YEAR_SECONDS = 366 * 86400.0
 _YES = ("true", "yes", "on", "1")

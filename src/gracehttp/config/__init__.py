@@ -1,7 +1,7 @@
 """Configuration: what was written, in several places, turned into options that are checked and complete.
 
 The command line goes before the environment, that before the file, that before the defaults. Nothing here opens a
-socket, imports an application or logs. The options themselves stand in config_model.py.
+socket, imports an application or logs. The options themselves stand in config/model.py.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from gracehttp.config_model import (
+from gracehttp.config.model import (
     DEFAULT_BIND,
     OPTIONS,
     PROCESS_OPTIONS,
@@ -19,8 +19,8 @@ from gracehttp.config_model import (
     ProcessOptions,
     ServerOptions,
 )
-from gracehttp.config_resolve import resolve, resolve_servers, values_of
-from gracehttp.config_sources import (
+from gracehttp.config.resolve import resolve, resolve_servers, values_of
+from gracehttp.config.sources import (
     Source,
     from_command_line,
     from_environment,

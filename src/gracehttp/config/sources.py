@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gracehttp.address import Bind
-from gracehttp.config_model import OPTIONS, PROCESS_OPTIONS, SERVER_OPTIONS, Option
+from gracehttp.config.model import OPTIONS, PROCESS_OPTIONS, SERVER_OPTIONS, Option
 from gracehttp.errors import ConfigurationError
 
 SERVER_TABLE = "server"
