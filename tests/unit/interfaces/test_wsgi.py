@@ -260,6 +260,19 @@ def test_an_endless_body_ends_when_the_response_has_none(method, status):
     assert closed == [True]
 
 
+def test_a_body_that_was_cut_short_for_head_is_never_one_write_whose_length_could_be_told():
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        yield b"a"
+        yield b"b"
+
+    assert answered(app, lambda: FakeExchange(request_head("HEAD"))).writes == [(b"a", True), (b"", False)]
+
+
+def test_a_whole_body_for_head_is_one_write_so_that_its_length_can_be_told():
+    assert answered(hello, lambda: FakeExchange(request_head("HEAD"))).writes == [(b"hello", False)]
+
+
 def test_file_wrapper():
     file = io.BytesIO(b"x" * 100_000)
 
