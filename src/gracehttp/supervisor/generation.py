@@ -25,6 +25,8 @@ DEAF_SECONDS = 2.0
 """How long the workers of the old generation may take to stop accepting before the new one is announced anyway."""
 LIFESPAN_SECONDS = 10.0
 """How long the lifespan shutdown of an application may take after the drain."""
+SAME_STOP_SECONDS = 0.05
+"""Stop signals this close together are one: whoever signals a process group often signals its leader as well."""
 TRACEBACK_SECONDS = 1.0
 """How long a worker that hangs while it starts has to write down where."""
 
@@ -265,8 +267,13 @@ class Fleet:
         self._last_generation = 0
         self._last_worker = 0
         self._finished = False
+        self._stopping_since = 0.0
 
     # --- looking ---
+
+    def stop_forces(self, force: bool, now: float) -> bool:
+        """Whether a request to stop at `now` is one by force: because it says so, or because it is the second one."""
+        return force or (self.stopping and now - self._stopping_since > SAME_STOP_SECONDS)
 
     @property
     def serving(self) -> Generation | None:
@@ -338,9 +345,12 @@ class Fleet:
         return [*commands, self._start_worker(generation, now)]
 
     def _stop(self, force: bool, now: float) -> list[Command]:
-        if self.stopping or force:
+        if self.stop_forces(force, now):
             return self._force_stop(now, first=not self.stopping)
+        if self.stopping:
+            return []
         self.stopping = True
+        self._stopping_since = now
         commands: list[Command] = [CloseDoors()]
         if (coming := self.coming) is not None:
             commands += self._give_up(coming, "the service was told to stop", "", now)

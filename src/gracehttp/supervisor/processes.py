@@ -103,7 +103,7 @@ class WorkerProcess:
         said = self.last_words.finish()
         self.channel.close()
         if self.failure is not None:
-            return f"failed: {self.failure['message']}", _failure_text(self.failure, said)
+            return f"failed: {self.failure['message'].rstrip('.')}", _failure_text(self.failure, said)
         return describe_exit(self._popen.returncode), said
 
 

@@ -123,7 +123,7 @@ class Supervisor:
             case table.RestartRequested():
                 self._restart(number.name)
             case table.StopRequested():
-                self._stop(number.name, force=self._fleet.stopping)
+                self._stop(number.name, force=False)
             case _:
                 self._apply(meaning)
 
@@ -161,7 +161,8 @@ class Supervisor:
         self._apply(table.RestartRequested())
 
     def _stop(self, source: str, *, force: bool) -> None:
-        self._bus.publish(events.StopRequested(source, force))
+        forced = self._fleet.stop_forces(force, self._loop.time())
+        self._bus.publish(events.StopRequested(source, forced))
         self._apply(table.StopRequested(force))
 
     # --- deciding and doing ---

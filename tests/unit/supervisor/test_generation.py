@@ -260,6 +260,13 @@ def test_a_second_stop_forces():
     assert fleet.apply(WorkerExited(2, "was killed"), 2.1)[-1] == Finish(could_start=True, forced=True)
 
 
+def test_stop_signals_that_come_together_are_one():
+    fleet = serving_fleet()
+    fleet.apply(StopRequested(), 1.0)
+    assert fleet.apply(StopRequested(), 1.0 + table.SAME_STOP_SECONDS / 2) == []
+    assert not fleet.forced
+
+
 def test_a_restart_while_stopping_does_nothing():
     fleet = serving_fleet()
     fleet.apply(StopRequested(), 1.0)
