@@ -50,6 +50,7 @@ class RequestParser:
         "_httptools",
         "_max_body_size",
         "_max_header_size",
+        "_plain",
         "_spent",
         "_tail",
         "_upgrade",
@@ -77,6 +78,7 @@ class RequestParser:
         self._httptools: Any
         self._feed: Any
         self._start_parser()
+        self._plain = False
         self.reset()
 
     def reset(self) -> None:
@@ -91,12 +93,15 @@ class RequestParser:
         self.method = ""
         self.http_version = ""
         self.keep_alive = False  # what the client asked for
+        self._watched: list[Header] = []
+        if self._plain:
+            return  # nothing of the rest was touched
+        self._plain = True  # the head came in one piece, and there is no body
         self.content_length = -1
         self.chunked = False
         self.expects_continue = False
         self.body: list[bytes] = []
         self._body_size = 0
-        self._watched: list[Header] = []
         self._head_size = 0
         self._tail = b""
         self._first_line = b""
@@ -129,6 +134,14 @@ class RequestParser:
         Raises `RequestError` with 400, 413, 414, 417, 431, 501 or 505.
         """
         end = len(data)
+        if start == 0 and not self.started and 4 <= end <= self._max_header_size and data.find(_EMPTY_LINE) == end - 4:
+            # The usual case: one whole head and nothing else. The steps below would come to the same. (4: below, the
+            # -1 of find would equal end - 4 for three bytes of a method.)
+            self._execute(data)
+            if self.head_complete:
+                self._read_head()
+            return end
+        self._plain = False
         while start < end and not self.complete:
             if not self.head_complete:
                 start = self._feed_head(data, start, end)
@@ -229,6 +242,8 @@ class RequestParser:
         self.http_version = self._httptools.get_http_version()
         framing = read_framing(self.method, self.http_version, self._watched)
         self._check_host(framing.host)
+        if framing.chunked or framing.content_length >= 0 or self._upgrade:
+            self._plain = False
         self.keep_alive = framing.keep_alive
         self.chunked = framing.chunked
         self.content_length = framing.content_length

@@ -68,7 +68,7 @@ def test_connection_is_idle_at_the_start_and_between_requests():
     assert wire.connection.idle
 
 
-@pytest.mark.parametrize("received", [b"G", GET[:-1], b"F", b"\r\n\r\nG"])
+@pytest.mark.parametrize("received", [*(GET[:size] for size in range(1, len(GET))), b"F", b"FOO", b"\r\n\r\nG"])
 def test_connection_that_has_a_part_of_a_request_is_not_idle(received):
     wire = Wire(answer).send(GET).send(received)
     assert not wire.connection.idle

@@ -163,10 +163,19 @@ def test_empty_lines_before_a_request_are_no_part_of_it():
     assert not parser.started
 
 
-def test_method_that_is_cut_counts_as_started():
-    parser = RequestParser(100, 0)
-    parser.feed(b"G", 0)
-    assert parser.started
+def test_any_part_of_a_head_counts_as_started():
+    for size in range(1, len(GET)):
+        parser = RequestParser(100, 0)
+        parser.feed(GET[:size], 0)
+        assert parser.started, size
+
+
+def test_any_part_of_a_head_counts_toward_its_limit():
+    for size in range(1, len(GET) - 1):
+        parser = RequestParser(len(GET) - 1, 0)
+        parser.feed(GET[:size], 0)
+        with pytest.raises(RequestError):
+            parser.feed(GET[size:], 0)
 
 
 HEAD_OF_CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -40,6 +40,7 @@ from gracehttp.http.response_head import (
         (b"content-length", b"1, 1"),
         (b"content-length", b""),
         (b"content-length", 5),
+        (b"content-length", "5"),
         (b"connection", None),
         (b"connection", "close"),
         (b"date", None),
