@@ -209,3 +209,18 @@ def test_a_connection_that_never_spoke_before_the_restart_is_answered_after_it(s
         wait_until(lambda: server.status()["listeners"][0]["open_connections"] == 1)
         second = server.restart(2)
         assert int(get_on(sock)[1]) in second
+
+
+def test_a_thread_of_the_application_that_never_ends_does_not_hold_up_a_stop(start):
+    application = """
+        import threading
+
+        from pids import app
+
+        threading.Thread(target=threading.Event().wait).start()
+    """
+    script = SCRIPT.replace("from application import app", "app = 'application:app'")
+    server = start("script.py", files={"pids.py": PID_APPLICATION, "application.py": application, "script.py": script})
+    server.wait_until_serving()
+    assert server.stop() == 0
+    assert "Timeout" in server.log, "and the log shows the threads"

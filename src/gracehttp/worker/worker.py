@@ -25,6 +25,9 @@ from gracehttp.worker.loops import loop_factory
 from gracehttp.worker.manifest import Manifest, introduce
 from gracehttp.worker.service import Service, ServiceSettings
 
+LEAVE_SECONDS = 5.0
+"""How long threads and exit handlers of the application may hold the process up when all its work is done."""
+
 _IGNORED = ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGQUIT", "SIGINT", "SIGTTIN", "SIGTTOU")
 
 
@@ -48,6 +51,7 @@ def run_worker(
         configure_logging(manifest.tty)
         with asyncio.Runner(loop_factory=loop_factory(process.loop)) as runner:
             runner.run(_work(channel, manifest, servers, process, bus, configure_logging))
+        faulthandler.dump_traceback_later(LEAVE_SECONDS, exit=True)  # and it says what held the process up
     except ChannelClosed:
         return EXIT_COULD_NOT_START
     except GraceHTTPError as exc:
