@@ -38,6 +38,7 @@ class Server:
 
     def __init__(self, folder, *arguments, files=None, environment=None, most_files=None, pass_fds=()):
         self.folder = Path(folder)
+        self.folder.mkdir(exist_ok=True)
         for name, text in (files or {}).items():
             self.write(name, text)
         self.lines: list[str] = []
