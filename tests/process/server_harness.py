@@ -127,14 +127,24 @@ class Server:
 
     def command(self, *arguments, seconds=DEADLINE_SECONDS):
         """Run `gracehttp ...` against this supervisor; returns the finished process."""
-        return subprocess.run(
+        with self.command_in_background(*arguments) as process:
+            out, err = process.communicate(timeout=seconds)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    @contextlib.contextmanager
+    def command_in_background(self, *arguments):
+        """Start `gracehttp ...` against this supervisor; at the end of the block it is over, by force if need be."""
+        with subprocess.Popen(
             [sys.executable, "-m", "gracehttp", *arguments, "--pid", str(self.pid)],
             cwd=self.folder,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=seconds,
-            check=False,
-        )
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def status(self):
         return json.loads(self.command("status", "--json").stdout)

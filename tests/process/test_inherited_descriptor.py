@@ -1,0 +1,62 @@
+"""Serving on a socket that whoever started the service has opened: fd://N."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from server_harness import PID_APPLICATION, get, get_on, is_alive
+
+
+@pytest.fixture
+def listener():
+    with socket.create_server(("127.0.0.1", 0)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def begin(start, listener):
+    def serve():
+        number = listener.fileno()
+        arguments = ("-m", "gracehttp", "serve", "application:app", "-w", "2", "-b", f"fd://{number}")
+        server = start(*arguments, files={"application.py": PID_APPLICATION}, pass_fds=(number,))
+        server.first = server.wait_until_serving()
+        return server
+
+    return serve
+
+
+def test_an_inherited_socket_is_served_through_a_restart(begin, listener):
+    server = begin()
+    port = listener.getsockname()[1]
+    assert int(get(port)[1]) in server.first
+    second = server.restart(2)
+    assert int(get(port)[1]) in second
+
+
+def test_who_connects_between_two_services_is_served_by_the_second(begin, listener):
+    first = begin()
+    assert first.stop() == 0
+    assert not any(map(is_alive, first.first))
+    with socket.create_connection(listener.getsockname(), timeout=20) as waiting:
+        second = begin()
+        status, body = get_on(waiting)
+        assert status == 200
+        assert int(body) in second.first
+
+
+def refuse(start, **options):
+    number = options.get("pass_fds", (777,))[0]
+    arguments = ("-m", "gracehttp", "serve", "application:app", "-b", f"fd://{number}")
+    server = start(*arguments, files={"application.py": PID_APPLICATION}, **options)
+    assert server.wait() == 3
+    return server.log
+
+
+def test_a_descriptor_that_is_not_open_is_an_error(start):
+    assert "cannot listen on fd://777: descriptor 777 is no open socket" in refuse(start)
+
+
+def test_a_socket_that_does_not_listen_is_an_error(start):
+    with socket.socket() as deaf:
+        assert "the socket doesn't listen" in refuse(start, pass_fds=(deaf.fileno(),))
