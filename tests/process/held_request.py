@@ -30,26 +30,26 @@ class HeldRequest(contextlib.AbstractContextManager):
     """
 
     def __init__(self, port, path="/held"):
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
         head = f"POST {path} HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n"
-        self._socket.sendall(head.encode())
+        self.socket.sendall(head.encode())
         told = b""
         while not told.endswith(b"\r\n\r\n"):
-            piece = self._socket.recv(1000)
+            piece = self.socket.recv(1000)
             assert piece, "closed before the application asked for the body"
             told += piece
         assert told == b"HTTP/1.1 100 Continue\r\n\r\n"
 
     def __exit__(self, kind, error, traceback):
-        self._socket.close()
+        self.socket.close()
 
     def finish(self):
-        """Let the application answer; returns status, headers and the PID that answered."""
-        self._socket.sendall(b"!")
-        status, headers, body = read_response(self._socket)
-        return status, headers, int(body)
+        """Let the application answer; returns status, headers and body, which is a PID with BODY_APPLICATION."""
+        self.socket.sendall(b"!")
+        status, headers, body = read_response(self.socket)
+        return status, headers, body.decode()
 
     def wait_until_cut(self):
         """Wait until the server closes the connection without an answer."""
         with contextlib.suppress(ConnectionResetError):
-            assert self._socket.recv(1000) == b""
+            assert self.socket.recv(1000) == b""

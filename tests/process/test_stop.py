@@ -113,10 +113,10 @@ def test_a_stop_waits_for_requests_of_all_generations(start):
             server.wait_for("stop requested by SIGTERM")
             status, _headers, pid = older.finish()
             assert status == 200
-            assert pid in server.first
+            assert int(pid) in server.first
             status, _headers, pid = newer.finish()
             assert status == 200
-            assert pid in second
+            assert int(pid) in second
     assert server.wait() == 0
     assert "no request was cut" in server.log
 
