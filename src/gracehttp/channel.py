@@ -24,14 +24,10 @@ import array
 import contextlib
 import json
 import os
-import signal
 import socket
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-TRACEBACK_SIGNAL = signal.SIGRTMIN + 3 if hasattr(signal, "SIGRTMIN") else signal.SIGABRT
-"""Asks a worker that hangs to write the stacks of its threads to stderr; without a handler, it ends the process."""
 
 CHANNEL_VARIABLE = "GRACEHTTP_WORKER_CHANNEL"
 VERSIONS = (1,)

@@ -78,7 +78,7 @@ FAULTS = {
 
         wait_for_what_never_comes()
         """,
-        ("was not ready within 3 s",),
+        ("was not ready within 3 s", "in wait_for_what_never_comes"),
         ("was not ready within 3 s", "in wait_for_what_never_comes"),
         ready_timeout="3s",
     ),
@@ -90,7 +90,7 @@ FAULTS = {
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         ctypes.string_at(0)
         """,
-        ("was killed by SIGSEGV",),
+        ("was killed by SIGSEGV", "application.py", "in string_at"),
         ("was killed by SIGSEGV", "application.py", "in string_at"),
     ),
 }
@@ -182,6 +182,14 @@ def test_a_first_start_ends_with_status_3_and_the_reason_when_the_code_has(start
     timeout = ["--ready-timeout", fault.ready_timeout]
     server = start(*arguments, *timeout, files={"application.py": fault.application})
     assert_it_ends_with_status_3(server, *fault.told_of_serve)
+
+
+def test_a_first_start_that_hangs_names_the_timeout_as_the_reason(start):
+    files = {"application.py": FAULTS["hang-at-import"].application}
+    arguments = ["-m", "gracehttp", "serve", "application:app", "-b", "127.0.0.1:0", "--ready-timeout", "1s"]
+    server = start(*arguments, files=files)
+    assert server.wait() == 3
+    assert server.lines[-1].endswith("the service could not start: its worker 1 was not ready within 1 s.")
 
 
 def test_a_first_start_of_a_script_ends_with_status_3_and_the_traceback(start):

@@ -14,6 +14,10 @@ from gracehttp.supervisor.command_line import CommandLine
 
 LAST_WORDS_BYTES = 65536
 
+TRACEBACK_SIGNAL = signal.SIGABRT
+"""Makes a worker write the stacks of its threads to stderr, and ends it: what the interpreter's fault handler does,
+which is at work from the first moment (PYTHONFAULTHANDLER), so wherever the worker hangs."""
+
 SUPERVISOR_SIGNALS = frozenset({
     signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGQUIT, signal.SIGINT,
     signal.SIGTTIN, signal.SIGTTOU,
@@ -78,7 +82,6 @@ class WorkerProcess:
         self.started_at = loop.time()
         self.failure: dict[str, str] | None = None
         self.deaf = False
-        self.introduced = False
         self.last_words = LastWords(loop, stderr)
         self.channel, theirs = channel_pair()
         with theirs:
@@ -140,7 +143,7 @@ def reap(pids: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def _start(command_line: CommandLine, channel: int, stderr: int) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, CHANNEL_VARIABLE: str(channel)}
+    environment = {"PYTHONFAULTHANDLER": "1", **os.environ, CHANNEL_VARIABLE: str(channel)}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SUPERVISOR_SIGNALS)
     try:
         return subprocess.Popen(  # noqa: S603  the command line is the one that started this very process

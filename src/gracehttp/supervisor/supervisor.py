@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gracehttp import events
-from gracehttp.channel import TRACEBACK_SIGNAL, Message
+from gracehttp.channel import Message
 from gracehttp.errors import StartError
 from gracehttp.listeners.limit import raise_descriptor_limit
 from gracehttp.supervisor import generation as table
@@ -26,7 +26,7 @@ from gracehttp.supervisor.generation import Fleet, FleetSettings
 from gracehttp.supervisor.handover_queue import HandoverQueue
 from gracehttp.supervisor.listener_table import ListenerTable
 from gracehttp.supervisor.pidfile import PidFile
-from gracehttp.supervisor.processes import WorkerProcess
+from gracehttp.supervisor.processes import TRACEBACK_SIGNAL, WorkerProcess
 from gracehttp.supervisor.reception import receive_worker
 from gracehttp.supervisor.requesters import Requesters
 from gracehttp.supervisor.signals import MEANING
@@ -243,6 +243,9 @@ class Supervisor:
 
     def _given_up(self, number: int, reason: str, details: str) -> None:
         serving = self._fleet.serving
+        if serving is None and self._first_failure is None:
+            # What the worker wrote to stderr itself has been passed on already.
+            self._first_failure = StartError(f"the service could not start: {reason}.")
         event = events.GenerationGivenUp(number, reason, serving.number if serving else None)
         self._bus.publish(event)
         self._requesters.concluded(Outcome(ok=False, message=str(event), details=details, generation=number))
@@ -273,8 +276,8 @@ class Supervisor:
 
     def _on_worker_exit(self, process: WorkerProcess, reason: str, details: str) -> None:
         self._auditor.worker_died(process.slot)
-        if self._fleet.serving is None and self._first_failure is None:
-            self._first_failure = _start_error(process, reason)
+        if self._fleet.serving is None and self._first_failure is None and process.failure is not None:
+            self._first_failure = StartError(**process.failure)
         self._apply(table.WorkerExited(process.number, reason, details))
         self._close_listeners_if_all_are_deaf()
 
@@ -288,12 +291,3 @@ def _handover_queue() -> HandoverQueue | None:
         return HandoverQueue()
     except OSError:
         return None
-
-
-def _start_error(process: WorkerProcess, reason: str) -> StartError:
-    """Why the service could not start. What the worker wrote to stderr itself has been passed on already."""
-    if process.failure is None:
-        return StartError(f"the service could not start: its first worker {reason}.")
-    return StartError(
-        process.failure["message"], hint=process.failure.get("hint", ""), details=process.failure.get("details", "")
-    )

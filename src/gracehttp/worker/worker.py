@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from types import FrameType
 
-from gracehttp.channel import TRACEBACK_SIGNAL, Channel, ChannelClosed, Message
+from gracehttp.channel import Channel, ChannelClosed, Message
 from gracehttp.config import ProcessOptions, ServerOptions
 from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError
 from gracehttp.events import EventBus, SupervisorLost
@@ -45,7 +45,7 @@ def run_worker(
     `configure_logging(manifest.tty)` is called as soon as it is known whether the logs end on a terminal.
     """
     _leave_signals_to_the_supervisor()
-    _be_ready_to_tell_where_it_hangs()
+    faulthandler.enable()  # the supervisor has seen to it already, unless the interpreter ignores the environment (-I)
     try:
         manifest = introduce(channel, release=release, settings=_settings(process), listeners=_listeners(servers))
         configure_logging(manifest.tty)
@@ -209,11 +209,6 @@ def _leave_signals_to_the_supervisor() -> None:
 
 def _do_nothing(_number: int, _frame: FrameType | None) -> None:
     return
-
-
-def _be_ready_to_tell_where_it_hangs() -> None:
-    faulthandler.enable()
-    faulthandler.register(TRACEBACK_SIGNAL, all_threads=True)
 
 
 def _write_to_stderr_directly(stderr: int) -> None:
