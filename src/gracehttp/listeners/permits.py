@@ -12,6 +12,9 @@ worker. A worker that is killed can't give back, so the supervisor audits the le
 Only the last term is unknown. A word changes to an odd sequence number before the eventfd is touched, and to an
 even one afterwards with the new number held (a seqlock), so an audit that saw all words even and unchanged around
 its look at the eventfd saw one consistent moment.
+
+A limit that is lowered below the number of open connections leaves a *debt*, the count of a second eventfd. Who gives
+a permit back pays the debt first: a free permit would be taken at once by the next one who waits in the queue.
 """
 
 from __future__ import annotations
@@ -92,10 +95,11 @@ class LocalPermits:
 
 
 class SharedPermits:
-    """A worker's side of a limit that all workers share. Owns the two descriptors it is given."""
+    """A worker's side of a limit that all workers share. Owns the descriptors it is given, those of a `PermitPool`."""
 
-    def __init__(self, eventfd: int, ledger: int, slot: int) -> None:
-        self._eventfd = eventfd
+    def __init__(self, free: int, owed: int, ledger: int, slot: int) -> None:
+        self._free = free
+        self._owed = owed
         self._page = mmap.mmap(ledger, LEDGER_BYTES)
         os.close(ledger)
         self._words = memoryview(self._page).cast("Q")
@@ -110,7 +114,7 @@ class SharedPermits:
     def take(self) -> bool:
         self._open_entry()
         try:
-            os.eventfd_read(self._eventfd)
+            os.eventfd_read(self._free)
         except BlockingIOError:
             self._close_entry()
             return False
@@ -120,7 +124,10 @@ class SharedPermits:
 
     def give_back(self) -> None:
         self._open_entry()
-        os.eventfd_write(self._eventfd, 1)
+        try:
+            os.eventfd_read(self._owed)
+        except BlockingIOError:  # there is no debt
+            os.eventfd_write(self._free, 1)
         self._held -= 1
         self._close_entry()
 
@@ -132,12 +139,13 @@ class SharedPermits:
         self._close_entry()
 
     def fileno(self) -> int | None:
-        return self._eventfd
+        return self._free
 
     def close(self) -> None:
         self._words.release()
         self._page.close()
-        os.close(self._eventfd)
+        os.close(self._free)
+        os.close(self._owed)
 
     def _open_entry(self) -> None:
         self._sequence = (self._sequence + 1) & _SEQUENCE_MASK
@@ -151,46 +159,55 @@ class PermitPool:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._debt = 0
         with contextlib.ExitStack() as opened:
-            self.eventfd = os.eventfd(limit, os.EFD_SEMAPHORE | os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-            opened.callback(os.close, self.eventfd)
-            self.ledger = os.memfd_create("gracehttp-ledger", os.MFD_CLOEXEC)
-            opened.callback(os.close, self.ledger)
-            os.ftruncate(self.ledger, LEDGER_BYTES)
-            self._page = opened.enter_context(mmap.mmap(self.ledger, LEDGER_BYTES))
+            self._free = _counter(limit, opened)
+            self._owed = _counter(0, opened)
+            self._ledger = os.memfd_create("gracehttp-ledger", os.MFD_CLOEXEC)
+            opened.callback(os.close, self._ledger)
+            os.ftruncate(self._ledger, LEDGER_BYTES)
+            self._page = opened.enter_context(mmap.mmap(self._ledger, LEDGER_BYTES))
             self._words = opened.enter_context(memoryview(self._page).cast("Q"))
             self._owned = opened.pop_all()
 
     def close(self) -> None:
         self._owned.close()
 
+    def filenos(self) -> tuple[int, int, int]:
+        """What a worker needs for its `SharedPermits`; they stay the pool's."""
+        return self._free, self._owed, self._ledger
+
+    @property
+    def free(self) -> int:
+        """Permits that nobody holds."""
+        return eventfd_count(self._free)
+
     @property
     def debt(self) -> int:
         """Permits that a lowered limit wants back and that connections still hold."""
-        return self._debt
+        return eventfd_count(self._owed)
 
     def open_connections(self, slots: Iterable[int]) -> int:
         """How many permits the workers in `slots` hold."""
         return sum(self._words[slot] & _HELD_MASK for slot in slots)
 
     def resize(self, limit: int) -> None:
-        """Change the limit. A lower one is reached as connections close: call `collect` now and then."""
-        difference = limit - self.limit - self._debt
+        """Change the limit. A lower one is reached as connections close."""
+        difference = limit - self.limit
         self.limit = limit
-        if difference > 0:
-            self._debt = 0
-            os.eventfd_write(self.eventfd, difference)
-        else:
-            self._debt = -difference
-        self.collect()
+        if difference < 0:
+            os.eventfd_write(self._owed, -difference)
+            self._collect()
+            return
+        forgiven = _take(self._owed, difference)
+        if difference > forgiven:
+            os.eventfd_write(self._free, difference - forgiven)
 
-    def collect(self) -> None:
-        """Take free permits out of circulation until the debt is paid or none is free."""
-        with contextlib.suppress(BlockingIOError):
-            while self._debt:
-                os.eventfd_read(self.eventfd)
-                self._debt -= 1
+    def _collect(self) -> None:
+        """Pay as much of the debt as there are free permits."""
+        taken = _take(self._free, self.debt)
+        paid = _take(self._owed, taken)
+        if taken > paid:  # workers were faster
+            os.eventfd_write(self._free, taken - paid)
 
     def forget(self, slot: int) -> None:
         """The worker in `slot` is dead: what it held is lost until the next audit finds it."""
@@ -205,15 +222,31 @@ class PermitPool:
         slots = tuple(living)
         before = [self._words[slot] for slot in slots]
         clear = none_on_their_way()
-        free = eventfd_count(self.eventfd)
+        free, debt = self.free, self.debt
         after = [self._words[slot] for slot in slots]
         if not clear or before != after or any(word >> _HELD_BITS & 1 for word in before):
             return None
-        lost = self.limit + self._debt - free - sum(word & _HELD_MASK for word in before)
+        lost = self.limit + debt - free - sum(word & _HELD_MASK for word in before)
         if lost > 0:
-            os.eventfd_write(self.eventfd, lost)
-            self.collect()
+            os.eventfd_write(self._free, lost)
+        self._collect()
         return max(lost, 0)
+
+
+def _counter(count: int, owner: contextlib.ExitStack) -> int:
+    fd = os.eventfd(count, os.EFD_SEMAPHORE | os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+    owner.callback(os.close, fd)
+    return fd
+
+
+def _take(fd: int, most: int) -> int:
+    """Take up to `most` from an eventfd; returns how many there were."""
+    for taken in range(most):
+        try:
+            os.eventfd_read(fd)
+        except BlockingIOError:
+            return taken
+    return most
 
 
 def eventfd_count(fd: int) -> int:

@@ -1,4 +1,4 @@
-"""Putting the permits of dead workers back into circulation, and collecting those that a lower limit takes away."""
+"""Putting the permits of dead workers back into circulation."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Auditor:
         self.audit()
 
     def audit(self) -> None:
-        """Audit now, and again soon if a worker is busy with a permit at this moment or a debt is left."""
+        """Audit now, and again soon if a worker is busy with a permit at this moment."""
         if self._again is not None:
             self._again.cancel()
             self._again = None
@@ -45,9 +45,8 @@ class Auditor:
         for listener in self._listeners:
             if listener.pool is None:
                 continue
-            listener.pool.collect()
             reclaimed = listener.pool.audit(self._living_slots(), self._none_on_their_way)
-            again |= reclaimed is None or listener.pool.debt > 0
+            again |= reclaimed is None
             if reclaimed:
                 self._publish(PermitsReclaimed(listener.bound, reclaimed))
         if again:

@@ -70,7 +70,7 @@ def _manifest(listener: HeldListener, asked_for: str, workers: int) -> dict[str,
 
 def _descriptors(listener: HeldListener) -> list[int]:
     pool = listener.pool
-    return [listener.socket.fileno(), *([pool.eventfd, pool.ledger] if pool else [])]
+    return [listener.socket.fileno(), *(pool.filenos() if pool else ())]
 
 
 def _refuse(crew: Crew, process: WorkerProcess, message: str, hint: str) -> None:

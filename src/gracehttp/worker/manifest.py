@@ -107,6 +107,10 @@ def _given(message: Message, slot: int) -> GivenListener:
     fds = message["fds"]
     sock = socket.socket(fileno=fds[0])
     sock.setblocking(False)
-    shared = message["permits"] == "shared"
-    permits: Permits = SharedPermits(fds[1], fds[2], slot) if shared else LocalPermits(message["limit"])
+    permits: Permits
+    if message["permits"] == "shared":
+        free, owed, ledger = fds[1:]
+        permits = SharedPermits(free, owed, ledger, slot)
+    else:
+        permits = LocalPermits(message["limit"])
     return GivenListener(message["number"], message["bound"], sock, permits)

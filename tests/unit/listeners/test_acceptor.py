@@ -145,7 +145,7 @@ def test_a_place_that_another_worker_frees_is_seen(runner):
 def duplicates(pool):
     import os
 
-    return os.dup(pool.eventfd), os.dup(pool.ledger)
+    return map(os.dup, pool.filenos())
 
 
 class FailingListener:

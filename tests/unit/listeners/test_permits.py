@@ -10,11 +10,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gracehttp.listeners.permits import LocalPermits, PermitPool, SharedPermits, eventfd_count
+from gracehttp.listeners.permits import LocalPermits, PermitPool, SharedPermits
 
 
 def worker(pool, slot):
-    return SharedPermits(os.dup(pool.eventfd), os.dup(pool.ledger), slot)
+    return SharedPermits(*map(os.dup, pool.filenos()), slot)
 
 
 @pytest.fixture
@@ -56,10 +56,10 @@ def test_a_worker_that_dies_between_taking_and_writing_it_down_loses_nothing(poo
     dying = worker(pool, 1)
     dying._open_entry()
     if taken_before_death:
-        os.eventfd_read(pool.eventfd)
+        os.eventfd_read(pool.filenos()[0])
     pool.forget(1)
     assert pool.audit([]) == int(taken_before_death)
-    assert eventfd_count(pool.eventfd) == 3
+    assert pool.free == 3
     dying.close()
 
 
@@ -84,7 +84,7 @@ def test_a_worker_in_the_place_of_a_dead_one_begins_with_nothing(pool):
 
 def test_a_higher_limit_holds_at_once(pool):
     pool.resize(5)
-    assert eventfd_count(pool.eventfd) == 5
+    assert pool.free == 5
 
 
 def test_a_lower_limit_is_reached_as_connections_close(pool):
@@ -94,9 +94,27 @@ def test_a_lower_limit_is_reached_as_connections_close(pool):
         assert pool.debt == 2
         for left in (1, 0, 0):
             one.give_back()
-            pool.collect()
             assert pool.debt == left
-        assert eventfd_count(pool.eventfd) == 1
+        assert pool.free == 1
+
+
+def test_a_permit_that_pays_a_debt_can_not_be_taken_by_who_waits(pool):
+    with contextlib.closing(worker(pool, 0)) as one, contextlib.closing(worker(pool, 1)) as waiting:
+        assert [one.take() for _ in range(3)] == [True] * 3
+        pool.resize(2)
+        one.give_back()
+        assert not waiting.take()
+        one.give_back()
+        assert waiting.take()
+
+
+def test_what_a_dead_worker_held_pays_a_debt(pool):
+    with contextlib.closing(worker(pool, 1)) as dying:
+        assert [dying.take() for _ in range(3)] == [True] * 3
+    pool.resize(1)
+    pool.forget(1)
+    assert pool.audit([]) == 3
+    assert (pool.debt, pool.free) == (0, 1)
 
 
 def test_an_audit_counts_a_debt_as_permits_that_exist(pool):
@@ -113,7 +131,7 @@ def test_a_limit_that_goes_down_and_up_again_ends_where_it_should(pool):
             one.take()
         pool.resize(1)
         pool.resize(4)
-        assert (pool.debt, eventfd_count(pool.eventfd)) == (0, 1)
+        assert (pool.debt, pool.free) == (0, 1)
 
 
 def test_a_pool_leaves_no_descriptor_behind():
@@ -163,20 +181,14 @@ class Permits(RuleBasedStateMachine):
         self.pool.resize(limit)
         self.limits.append(limit)
 
-    @rule()
-    def collect(self):
-        self.pool.collect()
-
     @invariant()
     def no_permit_is_lost_or_invented(self):
         held = sum(one.held for one in self.workers.values())
-        assert eventfd_count(self.pool.eventfd) + held == self.pool.limit + self.pool.debt
+        assert self.pool.free + held == self.pool.limit + self.pool.debt
 
     @invariant()
     def nothing_is_free_while_there_is_a_debt(self):
-        self.pool.collect()
-        if self.pool.debt:
-            assert eventfd_count(self.pool.eventfd) == 0
+        assert not (self.pool.debt and self.pool.free)
 
     def teardown(self):
         for one in self.workers.values():
