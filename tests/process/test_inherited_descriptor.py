@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
+from load_client import ECHO_APPLICATION, Load
 from server_harness import PID_APPLICATION, get, get_on, is_alive
 
 
@@ -19,7 +20,7 @@ def begin(start, listener):
     def serve():
         number = listener.fileno()
         arguments = ("-m", "gracehttp", "serve", "application:app", "-w", "2", "-b", f"fd://{number}")
-        server = start(*arguments, files={"application.py": PID_APPLICATION}, pass_fds=(number,))
+        server = start(*arguments, files={"application.py": ECHO_APPLICATION}, pass_fds=(number,))
         server.first = server.wait_until_serving()
         return server
 
@@ -29,9 +30,9 @@ def begin(start, listener):
 def test_an_inherited_socket_is_served_through_a_restart(begin, listener):
     server = begin()
     port = listener.getsockname()[1]
-    assert int(get(port)[1]) in server.first
+    assert int(get(port)[1].split()[0]) in server.first
     second = server.restart(2)
-    assert int(get(port)[1]) in second
+    assert int(get(port)[1].split()[0]) in second
 
 
 def test_who_connects_between_two_services_is_served_by_the_second(begin, listener):
@@ -42,7 +43,18 @@ def test_who_connects_between_two_services_is_served_by_the_second(begin, listen
         second = begin()
         status, body = get_on(waiting)
         assert status == 200
-        assert int(body) in second.first
+        assert int(body.split()[0]) in second.first
+
+
+def test_under_load_no_request_is_lost_between_two_services(begin, listener):
+    first = begin()
+    with Load(listener.getsockname()[1], keep_alive=4, reconnecting=16) as load:
+        assert first.stop() == 0
+        second = begin()
+        load.wait_for_answers_of(second.first)
+    assert load.account.lost == []
+    assert load.account.refused == 0
+    assert "no request was cut" in first.log
 
 
 def refuse(start, **options):

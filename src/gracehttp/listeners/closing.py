@@ -8,12 +8,14 @@ in the middle of the handshake still completes it. (A Unix socket loses its file
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import socket
 import struct
 import sys
 
 _SO_ATTACH_FILTER = 26
+_SO_DETACH_FILTER = 27
 _TCP_FLAGS_OFFSET = 13
 _SYN = 0x02
 
@@ -43,3 +45,9 @@ def close_door(listener: socket.socket) -> bool:
     except OSError:
         return False
     return True
+
+
+def open_door(listener: socket.socket) -> None:
+    """Let connections into the queue again."""
+    with contextlib.suppress(OSError):  # it was not closed
+        listener.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)

@@ -23,7 +23,7 @@ from gracehttp.listeners.bind import (
     remove_socket_file,
     resolve,
 )
-from gracehttp.listeners.closing import close_door
+from gracehttp.listeners.closing import close_door, open_door
 from gracehttp.listeners.limit import effective_limits
 from gracehttp.listeners.permits import HAS_SHARED_PERMITS, PermitPool
 
@@ -50,10 +50,23 @@ class HeldListener:
     file: FileIdentity | None
     wishes: dict[int, ListenRequest] = field(default_factory=dict)  # by generation
     open: bool = True
+    door_open: bool = True
 
     @property
     def bound(self) -> str:
         return bound_address(self.socket)
+
+    def close_door(self) -> None:
+        """Let no new connection into the queue; what waits in it is still to be served."""
+        if self.door_open and not isinstance(self.address, DescriptorAddress):  # that queue is its opener's
+            self.door_open = False
+            close_door(self.socket)
+            remove_socket_file(self.address, self.file)
+
+    def open_door(self) -> None:
+        if not self.door_open:
+            self.door_open = True
+            open_door(self.socket)
 
     def close(self) -> None:
         if self.open:
@@ -100,6 +113,7 @@ class ListenerTable:
         used = [one for one in self._held if generation in one.wishes]
         limits = effective_limits([one.wishes[generation].max_connections for one in used], self._descriptors)
         for listener, limit in zip(used, limits, strict=True):
+            listener.open_door()
             with contextlib.suppress(OSError):
                 listener.socket.listen(listener.wishes[generation].backlog)
             if limit != listener.limit and listener.pool is not None:
@@ -119,11 +133,15 @@ class ListenerTable:
                 self._close(listener)
 
     def close_doors(self) -> None:
-        """Let no new connection into the queues; what waits in them is still to be served."""
+        """The service ends."""
         for listener in self._held:
-            if not isinstance(listener.address, DescriptorAddress):  # that queue belongs to whoever opened it
-                close_door(listener.socket)
-                remove_socket_file(listener.address, listener.file)
+            listener.close_door()
+
+    def close_doors_of_others(self, generation: int) -> None:
+        """The generation serves: let nobody new into what only older ones listen to."""
+        for listener in self._held:
+            if max(listener.wishes) < generation:
+                listener.close_door()
 
     def close_all(self) -> None:
         for listener in list(self._held):
@@ -131,8 +149,8 @@ class ListenerTable:
 
     def _find(self, address: Address) -> HeldListener | None:
         for listener in self._held:
-            if listener.address == address:
-                return listener
+            if listener.address == address and (listener.door_open or isinstance(address, TcpAddress)):
+                return listener  # the file of a Unix socket is gone when its door is closed
         if isinstance(address, TcpAddress) and address.port:
             # The same place may be written in two ways, as localhost and as 127.0.0.1.
             family, where = resolve(address)

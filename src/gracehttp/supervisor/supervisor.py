@@ -229,7 +229,10 @@ class Supervisor:
 
     def _retire(self, worker: int, reason: str, timeout_seconds: float) -> None:
         serving = self._fleet.serving
-        goes_on = self._listeners.used_by(serving.number) if serving is not None and reason == "restart" else []
+        goes_on = []
+        if serving is not None and reason == "restart":
+            goes_on = self._listeners.used_by(serving.number)
+            self._listeners.close_doors_of_others(serving.number)
         order = {"type": "drain", "reason": reason, "timeout_seconds": timeout_seconds, "handover": goes_on}
         self._crew.tell(worker, order)
 

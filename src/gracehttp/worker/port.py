@@ -81,7 +81,7 @@ class Port:
         self._acceptor.stop()
 
     def accept_the_rest(self, on_deaf: Callable[[], None], *, close_the_door: bool) -> None:
-        """The service ends: accept who waits in the queue, then stop and call `on_deaf`.
+        """The port ends with this generation: accept who waits in the queue, then stop and call `on_deaf`.
 
         `close_the_door` if nobody else sees to it that no newcomers join the queue.
         """
@@ -124,29 +124,29 @@ class Port:
     # --- from socket to connection and back ---
 
     def _on_accepted(self, sock: socket.socket) -> None:
-        self._attach_soon(sock, fresh=True, received=b"")
+        self._attach_soon(sock, self._tls, fresh=True, received=b"")
 
-    def _attach_soon(self, sock: socket.socket, *, fresh: bool, received: bytes) -> None:
+    def _attach_soon(self, sock: socket.socket, tls: ssl.SSLContext | None, *, fresh: bool, received: bytes) -> None:
         connection = Http1Connection(
             application=self._application,
             settings=self._settings,
             owner=self,
             loop=self._loop,
-            scheme="https" if self._tls is not None else "http",
+            scheme="https" if tls is not None else "http",
             fresh=fresh,
             received=received,
         )
-        self._attaching[connection] = self._loop.create_task(self._attach(connection, sock))
+        self._attaching[connection] = self._loop.create_task(self._attach(connection, sock, tls))
 
-    async def _attach(self, connection: Http1Connection, sock: socket.socket) -> None:
+    async def _attach(self, connection: Http1Connection, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
         try:
-            if self._tls is None:
+            if tls is None:
                 await self._loop.connect_accepted_socket(lambda: connection, sock)
             else:
                 await self._loop.connect_accepted_socket(
                     lambda: connection,
                     sock,
-                    ssl=self._tls,
+                    ssl=tls,
                     ssl_handshake_timeout=self._settings.header_timeout_seconds,
                     ssl_shutdown_timeout=TLS_SHUTDOWN_SECONDS,
                 )
@@ -187,8 +187,11 @@ class Port:
         self._on_change()
 
     def adopt(self, sock: socket.socket, *, fresh: bool, received: bytes) -> None:
-        """Go on with a connection that another worker has handed over, with the permit that came with it."""
-        self._attach_soon(sock, fresh=fresh, received=received)
+        """Go on with a connection that another worker has handed over, with the permit that came with it.
+
+        It doesn't speak TLS, even if this port does by now: those that do are never handed over.
+        """
+        self._attach_soon(sock, None, fresh=fresh, received=received)
 
     def _see_off(self, connection: Connection) -> None:
         if self._handing_over:

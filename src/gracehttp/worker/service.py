@@ -137,14 +137,16 @@ class Service:
             port.drain(hand_over=port.number in self._goes_on)
 
     def _stop_accepting(self, reason: DrainReason) -> None:
-        if reason is DrainReason.RESTART:
-            for port in self.ports:
-                port.stop_accepting()  # the queue belongs to the next generation
-            self.on_deaf()
-            return
-        self._hearing = len(self.ports)
+        goes_on = self._goes_on if reason is DrainReason.RESTART else ()
+        ending = [port for port in self.ports if port.number not in goes_on]
         for port in self.ports:
+            if port.number in goes_on:
+                port.stop_accepting()  # the queue belongs to the next generation
+        self._hearing = len(ending)
+        for port in ending:
             port.accept_the_rest(self._port_is_deaf, close_the_door=self._closes_doors)
+        if not ending:
+            self.on_deaf()
 
     def _port_is_deaf(self) -> None:
         self._hearing -= 1
