@@ -8,7 +8,7 @@ import pytest
 import trustme
 from held_request import HeldRequest
 from load_client import ECHO_APPLICATION, Load
-from server_harness import free_port, get, get_on, wait_until
+from server_harness import free_port, get, get_on, read_response, wait_until
 
 NAMED_APPLICATIONS = """
     def named(name):
@@ -107,6 +107,20 @@ def test_reordering_adding_and_removing_lose_no_request(start):
     assert account.lost == []
     assert account.refused == 16, "when the port is closed its clients are refused before they said anything"
     assert staying.account.lost == coming.account.lost == []
+
+
+def test_who_waits_in_the_queue_of_a_port_that_is_left_out_is_served(start):
+    one, two = free_port(), free_port()
+    full = script(("one", one), ("two", two)).replace(f'{two}"', f'{two}", max_connections=1')
+    server = start("script.py", files={"application.py": NAMED_APPLICATIONS, "script.py": full})
+    server.wait_until_serving()
+    with HeldRequest(two) as held, socket.create_connection(("127.0.0.1", two), timeout=20) as queued:
+        queued.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        server.write("script.py", script(("one", one)))
+        server.restart(2)
+        assert held.finish()[2] == "two"
+        status, headers, body = read_response(queued)
+        assert (status, headers["connection"], body) == (200, "close", b"two")
 
 
 def test_a_port_that_comes_back_while_old_code_drains_is_served(start):
