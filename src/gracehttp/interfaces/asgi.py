@@ -11,6 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any
 
+from gracehttp.drain_notice import DrainNotice
 from gracehttp.http.exchange import Exchange, RequestHead, ResponseError
 
 Message = MutableMapping[str, Any]
@@ -36,17 +37,20 @@ class AsgiApplication:
         *,
         loop: asyncio.AbstractEventLoop,
         state: dict[str, Any],
+        draining: DrainNotice,
         root_path: str = "",
         on_done: Callable[[], None] | None = None,
     ) -> None:
         """`state` is the namespace of the lifespan: each request gets a shallow copy, made when it begins.
 
+        `draining` is what applications find in the extension `gracehttp.drain`.
         `root_path` is where the application is mounted; `path` begins with it also if a proxy has cut it off.
         `on_done` is called each time a call of the application has ended.
         """
         self._app = app
         self._loop = loop
         self._state = state
+        self._draining = draining
         self._root_path = root_path.rstrip("/")
         self._on_done = on_done
         # Each task gets a copy of this context, not of the one in which the request happened to be parsed: that can be
@@ -99,6 +103,7 @@ class AsgiApplication:
             "client": head.client,
             "server": head.server,
             "state": self._state.copy(),
+            "extensions": {"gracehttp.drain": self._draining},
         }
 
 

@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+from gracehttp.drain_notice import ThreadDrainNotice
 from gracehttp.http.exchange import Exchange, RequestHead
 from gracehttp.interfaces.loop_calls import LoopCalls
 from gracehttp.interfaces.thread_pool import ThreadPool
@@ -35,15 +36,17 @@ class WsgiApplication:
         loop: asyncio.AbstractEventLoop,
         threads: int,
         multiprocess: bool,
+        draining: ThreadDrainNotice,
         on_done: Callable[[], None] | None = None,
     ) -> None:
-        """`on_done` is called, on the thread of the loop, each time `in_flight` went down."""
+        """`draining` is what applications find in the environ as `gracehttp.draining`.
+        `on_done` is called, on the thread of the loop, each time `in_flight` went down."""
         self._app = app
         self._loop = loop
         self._on_done = on_done
         self._calls = LoopCalls(loop)
         self._pool = ThreadPool(threads)
-        self._template = environ_template(multithread=threads > 1, multiprocess=multiprocess)
+        self._template = environ_template(multithread=threads > 1, multiprocess=multiprocess, draining=draining)
         self._waiters: set[asyncio.Task[None]] = set()
         self.in_flight = 0
 

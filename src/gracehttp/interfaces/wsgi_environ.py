@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
+from gracehttp.drain_notice import ThreadDrainNotice
 from gracehttp.http.exchange import RequestHead
 
 Environ = dict[str, Any]
@@ -39,7 +40,7 @@ class FileWrapper:
         return iter(lambda: self._file.read(self._size), b"")
 
 
-def environ_template(*, multithread: bool, multiprocess: bool) -> Environ:
+def environ_template(*, multithread: bool, multiprocess: bool, draining: ThreadDrainNotice) -> Environ:
     """The part of the environ that is the same for all requests of a worker."""
     return {
         "SCRIPT_NAME": "",
@@ -51,6 +52,7 @@ def environ_template(*, multithread: bool, multiprocess: bool) -> Environ:
         "wsgi.file_wrapper": FileWrapper,
         # An extension that Werkzeug and others know: reading to the end is safe without a CONTENT_LENGTH.
         "wsgi.input_terminated": True,
+        "gracehttp.draining": draining,
     }
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from gracehttp.drain_notice import DrainNotices
 from gracehttp.http.exchange import Exchange
 from gracehttp.interfaces.asgi import AsgiApplication
 from gracehttp.interfaces.importer import LoadedApplication, add_app_dir, load_application
@@ -35,7 +36,13 @@ class Named:
 class RunningApplication:
     """One application that is loaded; servers that name the same one share it."""
 
-    def __init__(self, loaded: LoadedApplication, settings: ApplicationSettings, on_done: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        loaded: LoadedApplication,
+        settings: ApplicationSettings,
+        notices: DrainNotices,
+        on_done: Callable[[], None],
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.name = loaded.name
         self._lifespan: Lifespan | None = None
@@ -46,11 +53,18 @@ class RunningApplication:
                 loop=loop,
                 threads=settings.threads,
                 multiprocess=settings.multiprocess,
+                draining=notices.wsgi,
                 on_done=on_done,
             )
         else:
             self._lifespan = Lifespan(loaded.application, settings.lifespan)
-            self._wrapped = AsgiApplication(loaded.application, loop=loop, state=self._lifespan.state, on_done=on_done)
+            self._wrapped = AsgiApplication(
+                loaded.application,
+                loop=loop,
+                state=self._lifespan.state,
+                draining=notices.asgi,
+                on_done=on_done,
+            )
 
     @property
     def in_flight(self) -> int:
@@ -83,6 +97,7 @@ class Applications:
     def __init__(self, settings: ApplicationSettings, on_done: Callable[[], None]) -> None:
         self._settings = settings
         self._on_done = on_done
+        self._notices = DrainNotices()
         self._running: dict[tuple[object, bool, str], RunningApplication] = {}
 
     def __iter__(self) -> Iterator[RunningApplication]:
@@ -92,6 +107,10 @@ class Applications:
     def in_flight(self) -> int:
         return sum(application.in_flight for application in self._running.values())
 
+    def tell_of_drain(self) -> None:
+        """Let all that listen know that the drain has begun."""
+        self._notices.give()
+
     def load(self, named: Named) -> RunningApplication:
         """The application that a server names. Raises `ApplicationNotFound` or `ConfigurationError`."""
         target = named.target
@@ -100,5 +119,5 @@ class Applications:
             if isinstance(target, str) and self._settings.app_dir is not None:
                 add_app_dir(self._settings.app_dir)
             loaded = load_application(target, factory=named.factory, interface=named.interface)
-            self._running[key] = RunningApplication(loaded, self._settings, self._on_done)
+            self._running[key] = RunningApplication(loaded, self._settings, self._notices, self._on_done)
         return self._running[key]

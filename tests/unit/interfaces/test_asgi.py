@@ -7,6 +7,7 @@ import sys
 import pytest
 import uvloop
 
+from gracehttp.drain_notice import DrainNotices
 from gracehttp.http.connection import HttpSettings
 from gracehttp.http.exchange import Exchange, RequestHead, ResponseError
 from gracehttp.http.http1 import Http1Connection
@@ -85,7 +86,8 @@ class FakeExchange(Exchange):
 
 
 def make(app, **options):
-    return AsgiApplication(app, loop=asyncio.get_running_loop(), state=options.pop("state", {}), **options)
+    defaults = {"state": {}, "draining": DrainNotices().asgi}
+    return AsgiApplication(app, loop=asyncio.get_running_loop(), **(defaults | options))
 
 
 async def call(app, exchange, **options):
@@ -108,7 +110,8 @@ def test_scope_has_what_the_specification_asks_for(run):
         async def app(scope, receive, send):
             scopes.append(scope)
 
-        await call(app, FakeExchange(), state={"db": 1})
+        draining = DrainNotices().asgi
+        await call(app, FakeExchange(), state={"db": 1}, draining=draining)
         assert scopes == [
             {
                 "type": "http",
@@ -124,6 +127,7 @@ def test_scope_has_what_the_specification_asks_for(run):
                 "client": ("192.0.2.1", 5),
                 "server": ("192.0.2.9", 80),
                 "state": {"db": 1},
+                "extensions": {"gracehttp.drain": draining},
             }
         ]
 

@@ -11,6 +11,7 @@ from wsgiref.validate import validator
 import pytest
 from wsgi_fakes import FakeExchange, answered, request_head, run, serving
 
+from gracehttp.drain_notice import DrainNotices
 from gracehttp.http.exchange import ResponseError
 from gracehttp.interfaces.wsgi import WsgiApplication
 
@@ -343,6 +344,7 @@ def test_the_owner_is_told_each_time_that_a_request_is_done():
             loop=asyncio.get_running_loop(),
             threads=1,
             multiprocess=False,
+            draining=DrainNotices().wsgi,
             on_done=lambda: counts.append(application.in_flight),
         )
         exchanges = [FakeExchange(), FakeExchange()]

@@ -8,9 +8,11 @@ import sys
 import pytest
 from wsgi_fakes import request_head
 
+from gracehttp.drain_notice import DrainNotices
 from gracehttp.interfaces.wsgi_environ import FileWrapper, build_environ, environ_template
 
-TEMPLATE = environ_template(multithread=True, multiprocess=False)
+DRAINING = DrainNotices().wsgi
+TEMPLATE = environ_template(multithread=True, multiprocess=False, draining=DRAINING)
 
 
 def environ(*args, **kwargs):
@@ -102,12 +104,14 @@ def test_scheme():
 
 def test_wsgi_keys():
     body = io.BytesIO()
-    env = build_environ(request_head(), environ_template(multithread=False, multiprocess=True), body)
+    template = environ_template(multithread=False, multiprocess=True, draining=DRAINING)
+    env = build_environ(request_head(), template, body)
     assert env["wsgi.version"] == (1, 0)
     assert env["wsgi.input"] is body
     assert env["wsgi.errors"] is sys.stderr
     assert (env["wsgi.multithread"], env["wsgi.multiprocess"], env["wsgi.run_once"]) == (False, True, False)
     assert env["wsgi.input_terminated"] is True
+    assert env["gracehttp.draining"] is DRAINING
 
 
 def test_each_request_has_an_environ_of_its_own():

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 import uvloop
 
+from gracehttp.drain_notice import DrainNotices
 from gracehttp.http.exchange import Exchange, Header, RequestHead, ResponseError
 from gracehttp.interfaces.wsgi import WsgiApplication
 
@@ -165,7 +166,10 @@ class Served:
 
     def __init__(self, app: Callable[..., object], threads: int) -> None:
         self._loop = _CountingLoop()
-        self.application = WsgiApplication(app, loop=self._loop, threads=threads, multiprocess=False)
+        self.notices = DrainNotices()
+        self.application = WsgiApplication(
+            app, loop=self._loop, threads=threads, multiprocess=False, draining=self.notices.wsgi
+        )
 
     @property
     def wake_ups(self) -> int:
