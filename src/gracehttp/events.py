@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
+_MOST_NAMED = 10
+
 
 class Severity(enum.Enum):
     """How much a fact matters to the person who runs the service."""
@@ -271,13 +273,17 @@ class DrainStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class DrainFinished(Event):
+    """`cut` describes each request that the drain timeout cut: method, target, age. The sentence names the first."""
+
     seconds: float
     cut: tuple[str, ...]
 
     def __str__(self) -> str:
         if not self.cut:
             return f"drained in {self.seconds:.2f} s, no request was cut"
-        return f"drain ended after {self.seconds:.2f} s, {len(self.cut)} requests were cut: {'; '.join(self.cut[:10])}"
+        named = "; ".join(self.cut[:_MOST_NAMED])
+        more = f"; and {len(self.cut) - _MOST_NAMED} more" if len(self.cut) > _MOST_NAMED else ""
+        return f"drain ended after {self.seconds:.2f} s, {len(self.cut)} requests were cut: {named}{more}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,10 +103,10 @@ class Port:
         if self._handing_over and self._departures is not None:
             self._departures.offer_soon([self._departure(one) for one in self.connections])
 
-    def close_idle(self) -> None:
-        """Close the connections on which nothing happens, politely."""
-        for connection in list(self.connections):
-            self._close_if_idle(connection)
+    def close_if_idle(self, connection: Connection) -> None:
+        """Close `connection` politely if nothing happens on it."""
+        if connection in self.connections:
+            connection.close_idle()
 
     def cut(self) -> list[str]:
         """Close what is left, in the middle of whatever it does. Returns descriptions of the requests that were cut."""
@@ -166,7 +166,7 @@ class Port:
                 self._loop.call_soon(self._offer, connection)
             else:
                 # It came out of the queue after the drain began, and has the same right to be heard as the others.
-                self._loop.call_later(IDLE_GRACE_SECONDS, self._close_if_idle, connection)
+                self._loop.call_later(IDLE_GRACE_SECONDS, self.close_if_idle, connection)
 
     def connection_closed(self, connection: Connection) -> None:
         self.connections.discard(connection)
@@ -205,10 +205,6 @@ class Port:
 
     def _departure(self, connection: Connection) -> Departure:
         return Departure(connection, self.number, self.permits, self._gone.add)
-
-    def _close_if_idle(self, connection: Connection) -> None:
-        if connection in self.connections:
-            connection.close_idle()
 
     # --- what connections report ---
 

@@ -119,6 +119,7 @@ class Service:
         self._stop_accepting(drain.reason)
         self._draining = True
         self._tell_ports()
+        self._applications.tell_of_drain()  # after the ports, so that what ends now finds its connection's way decided
         await self._wait_until_quiet(drain)
         if self._departures is not None:
             self._departures.close()
@@ -166,14 +167,17 @@ class Service:
                 case Action.CUT:
                     return
                 case Action.CLOSE_IDLE:
-                    drain.idle_closed = True
-                    for port in self.ports:
-                        port.close_idle()
+                    self._close_some(drain, now)
                 case Action.WAIT:
                     try:
                         await asyncio.wait_for(self._changed.wait(), drain.seconds_to_next(now))
                     except TimeoutError:
                         continue
+
+    def _close_some(self, drain: Drain, now: float) -> None:
+        idle = [(port, one) for port in self.ports for one in port.connections if not one.describe()]
+        for port, connection in idle[: drain.how_many_to_close(len(idle), now)]:
+            port.close_if_idle(connection)
 
     async def _cancel_the_rest(self) -> None:
         for application in self._applications:
