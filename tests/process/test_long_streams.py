@@ -127,6 +127,7 @@ def test_a_stream_that_does_not_listen_is_cut_at_the_deadline_and_named(start, a
         server.send_signal(number)
         server.wait_for(r"drain ended after [\d.]+ s, 1 requests were cut: GET /deaf for \d+\.\d s$")
         assert sock.recv(65536) == b"", "without the last chunk, so the client knows that it is not whole"
+        assert "CancelledError" not in server.log
         if number == signal.SIGTERM:
             assert server.wait() == 0
         else:
@@ -157,5 +158,5 @@ def test_idle_tls_connections_are_closed_one_after_the_other(start, tmp_path):
         assert get_on(clients[-1])[0] == 200
     server.restart(2)
     closed_at = sorted(closing_times(clients))
-    assert closed_at[-1] - closed_at[0] > 0.3, "spread over most of the last second"
+    assert closed_at[-1] - closed_at[0] > 0.4, "spread over 0.8 s of the last second"
     server.wait_for("drained in .* no request was cut")

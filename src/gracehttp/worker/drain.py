@@ -43,7 +43,8 @@ class Action(enum.Enum):
 class Drain:
     """One drain. Times are seconds of the clock that `begin` was given.
 
-    `closing_at` is when idle connections are closed next, and infinite when all were.
+    `closing_at` is when idle connections are closed next, and infinite when all were. `owed` is the part of a
+    connection by which the closings so far are behind.
     """
 
     reason: DrainReason
@@ -51,6 +52,7 @@ class Drain:
     ends_at: float
     closing_at: float
     closing_until: float
+    owed: float = 0.0
 
     @classmethod
     def begin(cls, reason: DrainReason, timeout_seconds: float, now: float) -> Drain:
@@ -84,7 +86,10 @@ class Drain:
             self.closing_at = math.inf
             return idle
         self.closing_at = min(now + CLOSING_STEP_SECONDS, self.closing_until)
-        return math.ceil(idle * min(1.0, CLOSING_STEP_SECONDS / left))
+        self.owed += max(0.0, idle - self.owed) * min(1.0, CLOSING_STEP_SECONDS / left)
+        count = int(self.owed)
+        self.owed -= count
+        return min(count, idle)
 
     def seconds_to_next(self, now: float) -> float:
         """How long `due` will say WAIT, if nobody orders anything else."""
