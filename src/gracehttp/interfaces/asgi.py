@@ -57,6 +57,7 @@ class AsgiApplication:
         # another request's.
         self._context = contextvars.copy_context()
         self._running: dict[_Run, asyncio.Task[None]] = {}
+        self.cancelled = False
 
     @property
     def in_flight(self) -> int:
@@ -72,7 +73,11 @@ class AsgiApplication:
             self._running[run] = task
 
     def cancel_all(self) -> None:
-        """Cancel what still runs, at the end of a drain. Their exchanges end with `CancelledError`."""
+        """Cancel what still runs, at the end of a drain.
+
+        Exchanges end with `CancelledError`, except those that were cut: for them the drain has told so already.
+        """
+        self.cancelled = True
         for run, task in list(self._running.items()):
             task.cancel()
             if not run.begun:  # its coroutine will never get to its own end
@@ -141,10 +146,14 @@ class _Run:
     def finish(self, error: BaseException | None) -> None:
         """End the exchange with what the application raised."""
         exchange = self._exchange
-        if error is not None and exchange.disconnected and _is_disconnect(error):
+        if error is not None and exchange.disconnected and self._ends_with_the_connection(error):
             error = None
         self._application.finished(self)
         exchange.end(error)
+
+    def _ends_with_the_connection(self, error: BaseException) -> bool:
+        ours = self._application.cancelled and isinstance(error, asyncio.CancelledError)
+        return ours or _is_disconnect(error)
 
     async def receive(self) -> Message:
         """The next piece of the request body; after its end, `http.disconnect` as soon as there is reason for it."""

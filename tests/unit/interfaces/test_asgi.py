@@ -532,6 +532,25 @@ def test_cancel_all_cancels_what_runs_and_ends_the_exchanges(run):
     run(main())
 
 
+def test_what_is_cancelled_after_its_connection_was_cut_is_no_fault_of_the_application(run):
+    async def main():
+        started = asyncio.Event()
+
+        async def app(scope, receive, send):
+            started.set()
+            await asyncio.Event().wait()
+
+        application, exchange = make(app), FakeExchange()
+        application.handle(exchange)
+        await started.wait()
+        exchange.change(disconnected=True)
+        application.cancel_all()
+        await exchange.ended.wait()
+        assert exchange.error is None
+
+    run(main())
+
+
 def test_cancel_all_reaches_an_application_that_has_not_begun_yet(run):
     async def main():
         async def app(scope, receive, send):
