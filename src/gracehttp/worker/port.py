@@ -55,6 +55,7 @@ class Port:
         self._departures = departures
         self._handing_over = False
         self._gone: set[Connection] = set()
+        self._releasing = 0
         self._attaching: dict[Connection, asyncio.Task[None]] = {}
         self._acceptor = Acceptor(
             listener.socket,
@@ -67,8 +68,8 @@ class Port:
 
     @property
     def quiet(self) -> bool:
-        """No connection is open, and none is being opened."""
-        return not self.connections and not self._attaching
+        """No connection is open or being opened, and the permits of all that were are given back."""
+        return not self.connections and not self._attaching and not self._releasing
 
     # --- its life ---
 
@@ -179,7 +180,12 @@ class Port:
     def _release_soon(self) -> None:
         # The loop closes the descriptor only after it has told us; a permit that were given back before that would
         # let one connection too many be open for a moment.
-        self._loop.call_soon(self.release)
+        self._releasing += 1
+        self._loop.call_soon(self._release_now)
+
+    def _release_now(self) -> None:
+        self._releasing -= 1
+        self.release()
 
     def release(self) -> None:
         """Give one permit back."""
