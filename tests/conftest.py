@@ -1,0 +1,25 @@
+"""Options of the whole suite."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_addoption(parser):
+    parser.addoption("--soak", action="store_true", help="include the long runs, in their full size")
+    parser.addoption("--seed", type=int, help="play the random histories of tests/chaos that this number stands for")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--soak"):
+        return
+    long_runs = [item for item in items if item.get_closest_marker("soak")]
+    if long_runs:
+        config.hook.pytest_deselected(items=long_runs)
+        items[:] = [item for item in items if item not in long_runs]
+
+
+@pytest.fixture
+def soak(request):
+    """Whether the long form is wanted."""
+    return request.config.getoption("--soak")
