@@ -187,6 +187,10 @@ class Http1Connection(asyncio.Protocol, Connection):
             self._regulate_reading()
         elif self._end is not None:
             self._end.received(len(data))
+        elif phase is _IDLE and self._when_idle is not None:
+            # A client that is quicker than the loop would otherwise have each of its requests answered here.
+            self._unparsed, self._offset = data, 0
+            self._parse_waiting()
         elif phase is not _CLOSED:
             self._parse(data, 0)
 

@@ -175,14 +175,31 @@ def test_connection_within_a_request_is_not_handed_over(received):
     assert wire.how_it_ended == "open"
 
 
-def test_connection_that_gets_busy_at_once_is_not_told_to_be_idle():
+def test_connection_whose_client_is_quicker_than_the_loop_is_handed_over_with_what_came():
+    wire = Wire().send(GET)
+    wire.transport.extra["socket"] = NoSocket()
+    sent = []
+    wire.connection.call_when_idle(lambda connection: connection.hand_over(lambda *what: sent.append(what) or True))
+    answer(wire.exchange)
+    wire.connection.data_received(GET + b"G")
+    wire.loop.run_soon()
+    assert sent == [(-1, False, GET + b"G")]
+    assert len(wire.exchanges) == 1
+    assert wire.owner.closed == [wire.connection]
+
+
+def test_connection_within_a_head_is_not_told_to_be_idle():
     wire = Wire().send(GET)
     told = []
     wire.connection.call_when_idle(told.append)
     answer(wire.exchange)
-    wire.connection.data_received(b"G")
+    wire.connection.data_received(GET[:10])
+    assert told == [wire.connection], "before the head was begun"
+    wire.connection.data_received(GET[10:20])
     wire.loop.run_soon()
-    assert not told
+    assert told == [wire.connection]
+    wire.connection.data_received(GET[20:])
+    assert len(wire.exchanges) == 2
 
 
 @pytest.mark.parametrize("asked_before", [True, False])
