@@ -23,6 +23,7 @@ class Failure:
     """What went wrong on a connection, and what the client knew then. Times are of `time.monotonic`."""
 
     what: str
+    unanswered: bool
     at: float
     last_answer_at: float
     pids: list[int]
@@ -72,6 +73,10 @@ class Callers:
         self.finishing = True
         return self.join()
 
+    def give_up(self):
+        """The test is over: finish, without waiting for answers that may never come."""
+        self.finishing = True
+
     def join(self):
         """Wait until each client has stopped; returns the accounts."""
         self._thread.join(DEADLINE_SECONDS)
@@ -108,14 +113,14 @@ class Callers:
                 accounts.refused += 1
                 return
             except OSError as exc:
-                accounts.failures.append(Failure(f"connect: {exc!r}", time.monotonic(), began, []))
+                accounts.failures.append(Failure(f"connect: {exc!r}", False, time.monotonic(), began, []))
                 return
             accounts.connects += 1
             failure = await call.over
             if call.pids:
                 accounts.pids[number] = call.pids
             if failure:
-                accounts.failures.append(Failure(failure, time.monotonic(), call.last_answer_at, call.pids))
+                accounts.failures.append(Failure(failure, call.waits, time.monotonic(), call.last_answer_at, call.pids))
                 if not self.goes_on:
                     return
 
@@ -129,7 +134,7 @@ class _Call(asyncio.Protocol):
         self._last = b"Connection: close\r\n" if once else b""
         self._loop = asyncio.get_running_loop()
         self._count = 0
-        self._waits = False
+        self.waits = False
         self._closing = False
         self._received = b""
         self.over = self._loop.create_future()
@@ -145,7 +150,7 @@ class _Call(asyncio.Protocol):
             self._end("")
             return
         self._count += 1
-        self._waits = True
+        self.waits = True
         self._owner.accounts.sent += 1
         self._transport.write(
             b"GET /?c=%d&n=%d HTTP/1.1\r\nHost: test\r\n%b\r\n" % (self._number, self._count, self._last)
@@ -154,8 +159,8 @@ class _Call(asyncio.Protocol):
     def data_received(self, data):
         self._received += data
         head, found, body = self._received.partition(b"\r\n\r\n")
-        if not self._waits or not found:
-            if not self._waits:
+        if not self.waits or not found:
+            if not self.waits:
                 self._end(f"bytes that nobody asked for: {self._received!r}")
             return
         fields = dict(line.split(b": ", 1) for line in head.lower().split(b"\r\n")[1:])
@@ -171,7 +176,7 @@ class _Call(asyncio.Protocol):
     def _answered(self, pid, closing):
         self._owner.accounts.answered += 1
         self._received = b""
-        self._waits = False
+        self.waits = False
         self._closing = closing
         self.last_answer_at = time.monotonic()
         if not self.pids or self.pids[-1] != pid:
@@ -192,7 +197,7 @@ class _Call(asyncio.Protocol):
         self._end(f"lost at request {self._count}, {self._doing()}: {exc!r}")
 
     def _doing(self):
-        return f"of whose answer {self._received!r} came" if self._waits else "which was answered"
+        return f"of whose answer {self._received!r} came" if self.waits else "which was answered"
 
     def _end(self, failure):
         if not self.over.done():

@@ -77,8 +77,8 @@ class ChaosServer(Server):
         return sum(int.from_bytes(one.read_bytes(), "little") for one in (self.folder / "counters").iterdir())
 
     def ended_by_force(self):
-        """The PIDs of the workers that the supervisor has killed, as the log tells it."""
-        return {int(pid) for pid in re.findall(r"\(pid (\d+)\) is ended by force", self.log)}
+        """The PIDs of the workers that the supervisor has killed because they did not end in time."""
+        return {int(pid) for pid in re.findall(r"\(pid (\d+)\) is ended by force: its drain timeout", self.log)}
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))

@@ -386,12 +386,13 @@ class Fleet:
         for generation in (self.serving, self.coming):
             if generation is None or self.stopping:
                 continue
-            before, generation.wanted = generation.wanted, max(1, generation.wanted + by)
+            generation.wanted = max(1, generation.wanted + by)
             if generation.state is GenerationState.STARTING:
                 continue  # its siblings are not started yet: the number alone tells how many to start
-            for _ in range(generation.wanted - before):
+            missing = generation.wanted - _planned(generation)
+            for _ in range(missing):
                 commands.append(self._start_worker(generation, now))
-            for _ in range(before - generation.wanted):
+            for _ in range(-missing):
                 commands += self._take_one(generation, now)
             commands += self._promote_if_complete(generation, now)
         return commands
@@ -507,6 +508,8 @@ class Fleet:
         if worker.state is WorkerState.SERVING and now - worker.started_at >= FORGIVEN_AFTER_SECONDS:
             generation.deaths_in_a_row = 0
         generation.deaths_in_a_row += 1
+        if _planned(generation) >= generation.wanted:  # fewer are wanted since it was started
+            return [Died(generation.number, number, reason, None)]
         wait = wait_before_restart(generation.deaths_in_a_row)
         generation.start_again_at.append(now + wait)
         return [Died(generation.number, number, reason, wait)]
@@ -595,3 +598,11 @@ class Fleet:
             self._finished = True
             commands.append(Finish(could_start=self.stopping, forced=self.forced))
         return commands
+
+
+def _planned(generation: Generation) -> int:
+    """How many workers serve the generation or will do so, those included that wait to be started again."""
+    staying = generation.in_state(
+        WorkerState.STARTING, WorkerState.STANDING_BY, WorkerState.SERVING, WorkerState.DUMPING
+    )
+    return len(staying) + len(generation.start_again_at)

@@ -1,0 +1,219 @@
+"""Random histories of a service, with real processes and a small load, against a model of what is promised.
+
+On a failure the number is printed that plays the same history again: `pytest tests/chaos --seed NUMBER`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from callers import Callers
+from chaos_server import APPLICATION, BROKEN_APPLICATION, ChaosServer, LimitWatch
+from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from server_harness import is_alive, wait_until
+
+CLIENTS = 6
+RECONNECTING = 5
+LIMIT = 8  # fewer than there are clients, so that some wait in the kernel's queue all the time
+WORKERS = 2
+RESTARTING = ("SIGHUP", "SIGUSR1", "SIGUSR2")
+SHORT = (12, 14)  # histories of each loop, steps
+LONG = (100, 25)
+
+
+class History(RuleBasedStateMachine):
+    """One service from its start to its end. What the model knows is in the attributes below."""
+
+    loop = "auto"
+
+    def __init__(self):
+        super().__init__()
+        self.restarts = 0
+        self.broken = False  # what lies on the disk
+        self.stopped: set[int] = set()  # by SIGSTOP
+        self.killed: list[tuple[float, int]] = []
+        self.callers: Callers | None = None  # none before the service serves
+        self.cleanup = contextlib.ExitStack()
+
+    @initialize()
+    def begin(self):
+        folder = self.cleanup.enter_context(tempfile.TemporaryDirectory(prefix="chaos-"))
+        self.server = ChaosServer(
+            Path(folder),
+            loop=self.loop,
+            workers=WORKERS,
+            limit=LIMIT,
+            options=("--ready-timeout", "10s", "--drain-timeout", "5s"),
+        )
+        self.cleanup.callback(self.server.end)
+        self.server.wait_until_serving()
+        self.descriptors = self.server.descriptors()
+        self.watch = self.cleanup.enter_context(LimitWatch(self.server.port))
+        callers = Callers(self.server.port, CLIENTS, reconnecting=RECONNECTING, pause_seconds=0.005, goes_on=True)
+        self.cleanup.callback(callers.give_up)
+        self.callers = callers.__enter__()
+        self.callers.wait_for_answers(CLIENTS)
+
+    # --- what happens ---
+
+    @rule(name=st.sampled_from(RESTARTING))
+    def restart(self, name):
+        self.restarts += 1
+        self.server.send_signal(getattr(signal, name))
+        self.server.wait_for(rf"starting generation {self.restarts + 1}\b")
+
+    @rule()
+    def wait_for_the_outcome(self):
+        """Of the latest restart, unless a stopped process holds it up."""
+        if self.restarts and not self.stopped:
+            self.server.wait_for(rf"generation {self.restarts + 1} (serves|was given up)")
+
+    @rule(milliseconds=st.integers(1, 300))
+    def let_time_pass(self, milliseconds):
+        """An input like any other: it decides at which moment the next one comes."""
+        threading.Event().wait(milliseconds / 1000)
+
+    @rule(name=st.sampled_from(["SIGTTIN", "SIGTTOU"]))
+    def scale(self, name):
+        self.server.send_signal(getattr(signal, name))
+
+    @precondition(lambda self: not self.broken)
+    @rule()
+    def break_the_code(self):
+        self.broken = True
+        self.server.write("application.py", BROKEN_APPLICATION)
+
+    @precondition(lambda self: self.broken)
+    @rule()
+    def mend_the_code(self):
+        self.broken = False
+        self.server.write("application.py", APPLICATION)
+
+    @rule(which=st.integers(0, 100))
+    def kill_a_worker(self, which):
+        if pid := self.pick(which):
+            self.killed.append((time.monotonic(), pid))
+            self.signal_worker(pid, signal.SIGKILL)
+
+    @rule(which=st.integers(0, 100))
+    def stop_a_worker(self, which):
+        if pid := self.pick(which):
+            self.stopped.add(pid)
+            self.signal_worker(pid, signal.SIGSTOP)
+
+    @rule()
+    def continue_all(self):
+        for pid in self.stopped:
+            self.signal_worker(pid, signal.SIGCONT)
+        self.stopped.clear()
+
+    def pick(self, which):
+        pids = sorted(self.server.workers())
+        return pids[which % len(pids)] if pids else None
+
+    def signal_worker(self, pid, number):
+        if pid in self.server.workers():  # the supervisor waits for its children, so the PID may be gone
+            os.kill(pid, number)
+
+    # --- what must hold at any time ---
+
+    @invariant()
+    def promises_hold(self):
+        if self.callers is not None:
+            assert self.server.process.poll() is None, self.server.log
+            assert self.callers.accounts.refused == 0
+            assert self.watch.most <= LIMIT
+
+    def assert_every_failure_is_that_of_a_killed_worker(self):
+        """A worker was killed between the last answer on that connection and its end, ours or a late one that the
+        supervisor ended by force; and nothing else ends a connection without notice."""
+        forced = self.server.ended_by_force()
+        for failure in self.callers.accounts.failures:
+            by_us = any(failure.last_answer_at - 0.5 <= at <= failure.at for at, _ in self.killed)
+            assert by_us or forced, (failure, self.server.log)
+            assert "wrong answer" not in failure.what
+            assert "nobody asked for" not in failure.what
+
+    # --- the end ---
+
+    def teardown(self):
+        with self.cleanup:
+            if self.callers is not None:
+                self.continue_all()
+                self.come_to_rest()
+                self.end()
+
+    def come_to_rest(self):
+        """Good code, and a restart: whatever went before, it serves, and all older code is gone."""
+        self.broken = False
+        self.server.write("application.py", APPLICATION)
+        self.restart("SIGHUP")
+        generation = self.restarts + 1
+        pids = self.server.wait_until_serving(generation)
+        wait_until(lambda: set(self.server.workers()) == set(pids), what=f"nobody but {pids}")
+        assert len(pids) == WORKERS
+        self.callers.wait_for_answers(2 * (CLIENTS + RECONNECTING))
+
+    def end(self):
+        server = self.server
+        accounts = self.callers.finish()
+        self.assert_every_failure_is_that_of_a_killed_worker()
+        self.promises_hold()
+        assert accounts.closed_after_notice == 0
+        assert accounts.sent == accounts.answered + sum(failure.unanswered for failure in accounts.failures)
+        if not accounts.failures:
+            assert accounts.answered == server.counted()
+        self.assert_no_answer_by_older_code()
+        server.wait_until_all_permits_are_free()
+        wait_until(lambda: server.open_connections() == 0, what="no open connection")
+        wait_until(lambda: server.descriptors() <= self.descriptors, what="as many descriptors as at the start")
+        assert "lost between two generations" not in server.log
+        server.stop_and_leave_nothing()
+        assert not any(is_alive(pid) for pid in server.generations())
+
+    def assert_no_answer_by_older_code(self):
+        generations = self.server.generations()
+        for pids in self.callers.accounts.pids.values():
+            seen = [generations[pid] for pid in pids]
+            assert seen == sorted(seen), (pids, self.server.log)
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_no_history_breaks_a_promise(request, soak, loop):
+    number = request.config.getoption("--seed")
+    if number is None:
+        number = random.randrange(1_000_000_000)
+    histories, steps = LONG if soak else SHORT
+    machine = seed(number)(type("History", (History,), {"loop": loop}))
+    how = settings(
+        max_examples=histories,
+        stateful_step_count=steps,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],  # real processes: the smaller history is another one
+        report_multiple_bugs=False,
+        verbosity=Verbosity.normal,
+        suppress_health_check=list(HealthCheck),
+    )
+    try:
+        run_state_machine_as_test(machine, settings=how)
+    except BaseException as exc:
+        exc.add_note(f"to play this history again: --seed {number}")
+        raise

@@ -1,0 +1,227 @@
+"""The table of generations over the whole product of states and inputs: whatever happens to whatever stands, it
+raises nothing, and what is promised of any state still holds.
+
+A fleet is built from parts (not reached by inputs), so combinations that only a defect elsewhere could bring about
+are here as well.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from gracehttp.supervisor import generation as table
+from gracehttp.supervisor.generation import Fleet, FleetSettings, Generation, GenerationState, Worker, WorkerState
+
+NOW = 1000.0
+SETTINGS = FleetSettings(workers=2, ready_timeout_seconds=10, drain_timeout_seconds=5)
+SUBJECT = 1
+"""The number of the worker to whom things happen; 2 is its sibling, 3 and 4 are those of the other generation."""
+STRANGER = 99
+
+OF_GENERATION = {
+    GenerationState.STARTING: {WorkerState.STARTING, WorkerState.DUMPING, WorkerState.KILLED},
+    GenerationState.COMPLETING: {
+        WorkerState.STARTING,
+        WorkerState.STANDING_BY,
+        WorkerState.DUMPING,
+        WorkerState.KILLED,
+    },
+    GenerationState.SERVING: set(WorkerState) - {WorkerState.STANDING_BY},
+    GenerationState.DRAINING: {WorkerState.DRAINING, WorkerState.DUMPING, WorkerState.KILLED},
+    GenerationState.ABANDONED: {WorkerState.KILLED},
+}
+"""The states of workers that can be in a generation."""
+
+INPUTS = {
+    "restart": table.RestartRequested(),
+    "stop": table.StopRequested(),
+    "forced stop": table.StopRequested(force=True),
+    "one more": table.ScaleRequested(+1),
+    "one less": table.ScaleRequested(-1),
+    "introduced": table.WorkerIntroduced(SUBJECT, FleetSettings(workers=3, ready_timeout_seconds=7)),
+    "ready": table.WorkerReady(SUBJECT),
+    "deaf": table.WorkerDeaf(SUBJECT),
+    "exited": table.WorkerExited(SUBJECT, "ended with status 1", "details"),
+    "stranger introduced": table.WorkerIntroduced(STRANGER, SETTINGS),
+    "stranger ready": table.WorkerReady(STRANGER),
+    "stranger deaf": table.WorkerDeaf(STRANGER),
+    "stranger exited": table.WorkerExited(STRANGER, "ended"),
+    "time": table.TimePassed(),
+}
+
+OTHERS = (None, *GenerationState)
+
+
+def worker(number, state, deadline_in):
+    """A worker with the deadline that its state has, `deadline_in` seconds from now."""
+    has_deadline = state in {WorkerState.STARTING, WorkerState.DRAINING, WorkerState.DUMPING}
+    return Worker(number, state, NOW - 20, NOW + deadline_in if has_deadline else None)
+
+
+def fleet_of(first, workers, other, *, stopping, due, wanted=2):
+    """A fleet with one generation of `workers` and, if `other`, a second one in that state."""
+    fleet = Fleet(SETTINGS)
+    fleet.stopping = stopping
+    deadline_in = -1 if due else 3
+    generation = Generation(1, first, SETTINGS, wanted=wanted, retired_at=NOW - 5)
+    generation.workers = {number: worker(number, state, deadline_in) for number, state in enumerate(workers, 1)}
+    fleet.generations[1] = generation
+    fleet._last_generation, fleet._last_worker = 2, 10
+    if other is not None:
+        usual = next(iter(sorted(OF_GENERATION[other], key=lambda one: one.value, reverse=True)))
+        if other is GenerationState.SERVING:
+            usual = WorkerState.SERVING
+        second = Generation(2, other, SETTINGS, wanted=2, retired_at=NOW - 5)
+        second.workers = {number: worker(number, usual, deadline_in) for number in (3, 4)}
+        fleet.generations[2] = second
+        if other is GenerationState.SERVING and first is GenerationState.DRAINING:
+            second.predecessors, second.announce_at = {SUBJECT}, NOW + deadline_in
+    return fleet
+
+
+def possible(first, other, stopping):
+    """At most one generation serves and at most one comes; when the service stops, none of either."""
+    coming = {GenerationState.STARTING, GenerationState.COMPLETING}
+    alive = [one for one in (first, other) if one is not None]
+    if stopping and any(one in coming or one is GenerationState.SERVING for one in alive):
+        return False
+    serving = alive.count(GenerationState.SERVING)
+    return serving <= 1 and sum(one in coming for one in alive) <= 1
+
+
+def fleets():
+    for first, other, stopping, due in itertools.product(GenerationState, OTHERS, (False, True), (False, True)):
+        if not possible(first, other, stopping):
+            continue
+        states = sorted(OF_GENERATION[first], key=lambda one: one.value)
+        for pair in [(one,) for one in states] + list(itertools.product(states, states)):
+            yield first, pair, other, stopping, due
+
+
+def describe(fleet):
+    return [
+        (one.number, one.state.value, one.wanted, [(w.number, w.state.value) for w in one.workers.values()])
+        for one in fleet.generations.values()
+    ]
+
+
+class Before:
+    """What has to be remembered to judge a step."""
+
+    def __init__(self, fleet):
+        self.serving = fleet.serving
+        self.known = {number for one in fleet.generations.values() for number in one.workers}
+        self.states = {n: w.state for one in fleet.generations.values() for n, w in one.workers.items()}
+        self.stopping = fleet.stopping
+        self.description = describe(fleet)
+
+
+def check(fleet, before, happened, commands):
+    case = (before.description, happened, commands, describe(fleet))
+    states = [one.state for one in fleet.generations.values()]
+    known = {number: w for one in fleet.generations.values() for number, w in one.workers.items()}
+    gone = {happened.worker} if isinstance(happened, table.WorkerExited) else set()
+
+    assert states.count(GenerationState.SERVING) <= 1, case
+    assert sum(one in {GenerationState.STARTING, GenerationState.COMPLETING} for one in states) <= 1, case
+    if before.serving is not None and not fleet.stopping:
+        assert fleet.serving is not None, case
+
+    told: dict[int, list[str]] = {}
+    started = set()
+    for command in commands:
+        match command:
+            case table.StartWorker(generation, number):
+                assert number not in before.known, case
+                assert fleet.generations[generation].workers[number].state is WorkerState.STARTING, case
+                assert not fleet.stopping, case
+                started.add(number)
+            case table.LetServe(number):
+                assert known[number].state is WorkerState.SERVING, case
+                told.setdefault(number, []).append("serve")
+            case table.Retire(number, _, seconds):
+                assert known[number].state is WorkerState.DRAINING, case
+                assert seconds >= 0, case
+                told.setdefault(number, []).append("drain")
+            case table.Kill(_, number, _):
+                assert known[number].state in {WorkerState.KILLED, WorkerState.DUMPING}, case
+                assert before.states.get(number) is not WorkerState.KILLED, case
+                told.setdefault(number, []).append("kill")
+    assert set(known) == (before.known - gone) | started, case
+    assert all(len(one) == 1 for one in told.values()), case
+
+    for number, one in known.items():  # a change of state is a command, or the worker doesn't know of it
+        if one.state is not before.states.get(number) and one.state in {
+            WorkerState.SERVING,
+            WorkerState.DRAINING,
+            WorkerState.KILLED,
+        }:
+            assert number in told, case
+        if one.state in {WorkerState.STARTING, WorkerState.DRAINING}:
+            assert one.deadline is not None, case
+        if one.state is WorkerState.KILLED:
+            assert one.deadline is None, case
+    assert bool(fleet.generations) != any(isinstance(one, table.Finish) for one in commands), case
+    check_size(fleet, before, case)
+
+
+def check_size(fleet, before, case):
+    """A generation that serves has as many workers as are wanted, or will have; and none too many comes."""
+    serving = fleet.serving
+    if serving is None or serving is not before.serving:
+        return
+    there = serving.in_state(WorkerState.STARTING, WorkerState.STANDING_BY, WorkerState.SERVING, WorkerState.DUMPING)
+    planned = len(there) + len(serving.start_again_at)
+    was = sum(
+        before.states[number] in {WorkerState.STARTING, WorkerState.SERVING, WorkerState.DUMPING}
+        for number in serving.workers
+        if number in before.states
+    )
+    assert planned <= max(serving.wanted, was), case
+    assert serving.wanted >= 1, case
+
+
+@pytest.mark.parametrize("wanted", [1, 2, 3])
+@pytest.mark.parametrize("name", INPUTS)
+def test_any_input_in_any_state_keeps_what_is_promised(name, wanted):
+    happened = INPUTS[name]
+    tried = 0
+    for first, pair, other, stopping, due in fleets():
+        if first is GenerationState.COMPLETING and pair.count(WorkerState.STANDING_BY) >= wanted:
+            continue  # it serves by now
+        fleet = fleet_of(first, pair, other, stopping=stopping, due=due, wanted=wanted)
+        before = Before(fleet)
+        commands = fleet.apply(happened, NOW)
+        check(fleet, before, happened, commands)
+        tried += 1
+    assert tried > 400
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_what_is_due_is_due_once(name):
+    """After time has passed, the next deadline lies ahead: the loop that waits for it never spins."""
+    for first, pair, other, stopping, due in fleets():
+        fleet = fleet_of(first, pair, other, stopping=stopping, due=due)
+        fleet.apply(INPUTS[name], NOW)
+        fleet.apply(table.TimePassed(), NOW)
+        deadline = fleet.next_deadline()
+        assert deadline is None or deadline > NOW, describe(fleet)
+
+
+@pytest.mark.parametrize(("name", "again"), list(itertools.product(INPUTS, INPUTS)))
+def test_any_two_inputs_leave_a_fleet_that_can_be_stopped(name, again):
+    """Two things happen, then a forced stop, then every process ends: the service is at its end, and says so."""
+    for first, pair, other, stopping, due in fleets():
+        if due or len(pair) == 1:
+            continue
+        fleet = fleet_of(first, pair, other, stopping=stopping, due=due)
+        commands = []
+        for happened in (INPUTS[name], INPUTS[again], table.StopRequested(force=True)):
+            commands += fleet.apply(happened, NOW)
+        while fleet.generations:
+            numbers = [number for one in fleet.generations.values() for number in one.workers]
+            assert numbers, describe(fleet)
+            commands += fleet.apply(table.WorkerExited(min(numbers), "ended"), NOW)
+        assert sum(isinstance(one, table.Finish) for one in commands) == 1
