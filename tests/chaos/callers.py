@@ -80,7 +80,7 @@ class Callers:
     def join(self):
         """Wait until each client has stopped; returns the accounts."""
         self._thread.join(DEADLINE_SECONDS)
-        assert not self._thread.is_alive(), f"clients hang: {self.accounts.sent} sent, {self.accounts.answered} answered"
+        assert not self._thread.is_alive(), f"clients hang: {self.accounts.answered} of {self.accounts.sent} answered"
         return self.accounts
 
     def wait_for_answers(self, more):

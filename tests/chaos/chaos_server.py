@@ -142,5 +142,3 @@ class LimitWatch:
             if fields[1].endswith(self._port) and fields[3] != "0A" and fields[9] != "0":
                 inodes.add(fields[9])
         return inodes
-
-
