@@ -34,7 +34,8 @@ RECONNECTING = 5
 LIMIT = 8  # fewer than there are clients, so that some wait in the kernel's queue all the time
 WORKERS = 2
 RESTARTING = ("SIGHUP", "SIGUSR1", "SIGUSR2")
-SHORT = (12, 14)  # histories of each loop, steps
+ENDINGS = ("when all clients have left", "under load", "in the middle of everything")
+SHORT = (5, 10)  # histories of each loop, steps
 LONG = (100, 25)
 
 
@@ -52,8 +53,9 @@ class History(RuleBasedStateMachine):
         self.callers: Callers | None = None  # none before the service serves
         self.cleanup = contextlib.ExitStack()
 
-    @initialize()
-    def begin(self):
+    @initialize(ending=st.sampled_from(ENDINGS))
+    def begin(self, ending):
+        self.ending = ending
         folder = self.cleanup.enter_context(tempfile.TemporaryDirectory(prefix="chaos-"))
         self.server = ChaosServer(
             Path(folder),
@@ -155,10 +157,19 @@ class History(RuleBasedStateMachine):
 
     def teardown(self):
         with self.cleanup:
-            if self.callers is not None:
-                self.continue_all()
+            if self.callers is None:
+                return
+            self.continue_all()
+            if self.ending != "in the middle of everything" or self.killed or self.broken:
                 self.come_to_rest()
-                self.end()
+            if self.ending == "when all clients have left":
+                self.callers.finish()
+                self.assert_nothing_is_missing()
+                self.server.stop_and_leave_nothing()
+            else:
+                self.server.stop_and_leave_nothing()
+                self.callers.join()  # each was told to go, and then refused
+            self.settle_the_accounts()
 
     def come_to_rest(self):
         """Good code, and a restart: whatever went before, it serves, and all older code is gone."""
@@ -171,22 +182,24 @@ class History(RuleBasedStateMachine):
         assert len(pids) == WORKERS
         self.callers.wait_for_answers(2 * (CLIENTS + RECONNECTING))
 
-    def end(self):
+    def assert_nothing_is_missing(self):
         server = self.server
-        accounts = self.callers.finish()
-        self.assert_every_failure_is_that_of_a_killed_worker()
         self.promises_hold()
-        assert accounts.closed_after_notice == 0
-        assert accounts.sent == accounts.answered + sum(failure.unanswered for failure in accounts.failures)
-        if not accounts.failures:
-            assert accounts.answered == server.counted()
-        self.assert_no_answer_by_older_code()
+        assert self.callers.accounts.closed_after_notice == 0
         server.wait_until_all_permits_are_free()
         wait_until(lambda: server.open_connections() == 0, what="no open connection")
         wait_until(lambda: server.descriptors() <= self.descriptors, what="as many descriptors as at the start")
-        assert "lost between two generations" not in server.log
-        server.stop_and_leave_nothing()
-        assert not any(is_alive(pid) for pid in server.generations())
+
+    def settle_the_accounts(self):
+        accounts = self.callers.accounts
+        assert self.watch.most <= LIMIT
+        self.assert_every_failure_is_that_of_a_killed_worker()
+        assert accounts.sent == accounts.answered + sum(failure.unanswered for failure in accounts.failures)
+        if not accounts.failures:
+            assert accounts.answered == self.server.counted()
+        self.assert_no_answer_by_older_code()
+        assert "lost between two generations" not in self.server.log
+        assert not any(is_alive(pid) for pid in self.server.generations())
 
     def assert_no_answer_by_older_code(self):
         generations = self.server.generations()
