@@ -118,6 +118,14 @@ class ResponseError(RuntimeError):
     """The application broke the rules of a response. It is the application's fault, and raised into it."""
 
 
+class ClientDisconnected(ConnectionError):
+    """The client is gone: there is nothing more to read, and nobody to write to.
+
+    Raised into the application, which may let it pass: it is nobody's fault. It is an OSError because ASGI wants one
+    and frameworks know it (Django makes UnreadablePostError of it).
+    """
+
+
 class Application(Protocol):
     """An interface (ASGI, WSGI) wrapped around a user's application."""
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any
 
 from gracehttp.drain_notice import DrainNotice
-from gracehttp.http.exchange import Exchange, RequestHead, ResponseError
+from gracehttp.http.exchange import ClientDisconnected, Exchange, RequestHead, ResponseError
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -22,10 +22,6 @@ AsgiCallable = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # 2.5 contains 2.4: `send` raises an OSError when the client is gone.
 _VERSIONS = {"version": "3.0", "spec_version": "2.5"}
-
-
-class ClientDisconnected(OSError):
-    """Raised by `send` when the client is gone. The application may let it pass: it is nobody's fault."""
 
 
 class AsgiApplication:

@@ -7,7 +7,7 @@ import io
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from gracehttp.http.exchange import Exchange
+from gracehttp.http.exchange import ClientDisconnected, Exchange
 from gracehttp.interfaces.loop_calls import LoopCalls
 
 if TYPE_CHECKING:
@@ -16,17 +16,10 @@ if TYPE_CHECKING:
 _BUFFER_BYTES = 65536
 
 
-class ClientDisconnectedError(ConnectionError):
-    """The client is gone: there is nothing more to read, and nobody to write to.
-
-    Raised into the application. Frameworks know OSError here (Django makes UnreadablePostError of it).
-    """
-
-
 def streaming_input(exchange: Exchange, calls: LoopCalls, received: bytes) -> io.BufferedReader:
     """The body of `exchange` as a blocking file, to be read by one thread; it begins with `received`.
 
-    At most two buffers of it are held at a time. Reads raise `ClientDisconnectedError` when the client is
+    At most two buffers of it are held at a time. Reads raise `ClientDisconnected` when the client is
     gone before the end of the body.
     """
     return io.BufferedReader(_Body(exchange, calls, received), _BUFFER_BYTES)
@@ -63,10 +56,10 @@ class _Body(io.RawIOBase):
         try:
             self._calls.post(self._answer)
         except RuntimeError as exc:
-            raise ClientDisconnectedError("the server has stopped") from exc
+            raise ClientDisconnected("the server has stopped") from exc
         answer = self._arrived.get()
         if answer is None:
-            raise ClientDisconnectedError("the client disconnected before the whole request body was received")
+            raise ClientDisconnected("the client disconnected before the whole request body was received")
         data, self._more = answer
         self._piece = memoryview(data)
 

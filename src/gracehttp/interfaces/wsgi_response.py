@@ -14,10 +14,9 @@ from threading import Condition, Lock
 from types import TracebackType
 from typing import Any
 
-from gracehttp.http.exchange import Exchange, Header, ResponseError
+from gracehttp.http.exchange import ClientDisconnected, Exchange, Header, ResponseError
 from gracehttp.interfaces.loop_calls import LoopCalls
 from gracehttp.interfaces.wsgi_headers import status_code, wire_headers
-from gracehttp.interfaces.wsgi_input import ClientDisconnectedError
 
 # How much of a response may wait for the loop or for a slow client before the thread has to wait too.
 _HIGH_WATER_BYTES = 65536
@@ -90,9 +89,9 @@ class WsgiResponse:
         return self.write
 
     def write(self, data: bytes) -> None:
-        """The `write` of PEP 3333. Raises `ClientDisconnectedError` when nobody is there to read it."""
+        """The `write` of PEP 3333. Raises `ClientDisconnected` when nobody is there to read it."""
         if _checked(data) and not self._send(data):
-            raise ClientDisconnectedError("the client disconnected before the whole response was sent")
+            raise ClientDisconnected("the client disconnected before the whole response was sent")
 
     def send_all(self, body: Iterable[bytes]) -> None:
         """Send what the application returned. Ends early when the client is gone."""
@@ -119,7 +118,7 @@ class WsgiResponse:
         """The application is done, `error` is what it raised. Called exactly once, last."""
         if error is None and not self._status:
             error = ResponseError("the application returned without having called start_response")
-        if isinstance(error, ClientDisconnectedError):
+        if isinstance(error, ClientDisconnected):
             error = None  # not the application's fault, and the exchange knows it
         with self._changed:
             self._done = True

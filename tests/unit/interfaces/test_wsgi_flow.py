@@ -7,8 +7,7 @@ import threading
 import pytest
 from wsgi_fakes import LOOPS, FakeExchange, run, serving
 
-from gracehttp.http.exchange import ResponseError
-from gracehttp.interfaces.wsgi_input import ClientDisconnectedError
+from gracehttp.http.exchange import ClientDisconnected, ResponseError
 
 PIECE = b"x" * 10_000
 BUFFERED = 65536
@@ -177,7 +176,7 @@ def test_write_raises_when_the_client_is_gone_and_that_is_no_fault_of_the_applic
             assert exchange.error is None
 
     run(main)
-    assert isinstance(seen[0], ClientDisconnectedError)
+    assert isinstance(seen[0], ClientDisconnected)
 
 
 def test_refusal_of_the_exchange_is_raised_into_the_stream():

@@ -7,7 +7,7 @@ import io
 import pytest
 from wsgi_fakes import LOOPS, FakeExchange, answered, request_head, run, serving
 
-from gracehttp.interfaces.wsgi_input import ClientDisconnectedError
+from gracehttp.http.exchange import ClientDisconnected
 
 CHUNKED = [(b"transfer-encoding", b"chunked")]
 
@@ -184,7 +184,7 @@ def test_client_that_leaves_in_the_middle_is_an_os_error_for_the_application_and
             assert (exchange.ends, exchange.error) == (1, None)
 
     run(main)
-    assert isinstance(seen[0], ClientDisconnectedError)
+    assert isinstance(seen[0], ClientDisconnected)
 
 
 def test_response_may_begin_before_the_body_was_read():
