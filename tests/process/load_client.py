@@ -211,12 +211,12 @@ class Load:
 
 
 async def _read_answer(reader):
-    """One whole answer of ECHO_APPLICATION: its PID, its count, and whether it says that it is the last one."""
+    """One whole answer: its PID, the count of ECHO_APPLICATION if there is one, and whether it says it is the last."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
     status, *lines = head.split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines if line)
     body = await reader.readexactly(int(headers["content-length"]))
     if " 200 " not in status:
         raise ValueError(f"{status}: {body!r}")
-    pid, body_bytes = map(int, body.split())
-    return pid, body_bytes, headers.get("connection") == "close"
+    pid, *count = map(int, body.split())
+    return pid, sum(count), headers.get("connection") == "close"
