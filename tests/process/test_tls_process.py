@@ -1,0 +1,200 @@
+"""HTTPS with real processes: next to plain HTTP, against clients that speak something else, and through restarts."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import ssl
+import warnings
+
+import pytest
+import trustme
+from load_client import ECHO_APPLICATION, Load
+from server_harness import PID_APPLICATION, get, get_on, read_response, wait_until
+
+AUTHORITY = trustme.CA()
+PLAIN_HOST = "127.0.0.2"  # two servers of one program can't both ask for port 0 of the same address
+
+SCRIPT = """
+    import gracehttp
+
+    grace = gracehttp.GraceHTTP(workers=2)
+    grace.add_server("application:app", bind="{plain_host}:0")
+    grace.add_server(
+        "application:app",
+        bind="127.0.0.1:0",
+        certfile="cert.pem",
+        keyfile="key.pem",
+        max_connections={limit},
+        header_timeout={header_timeout},
+    )
+    grace.run()
+"""
+
+
+def issue(folder):
+    """A new certificate and its key."""
+    issued = AUTHORITY.issue_cert("localhost", "127.0.0.1")
+    (folder / "cert.pem").write_bytes(b"".join(part.bytes() for part in issued.cert_chain_pems))
+    issued.private_key_pem.write_to_path(folder / "key.pem")
+    return ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
+
+
+def begin(start, folder, *, application=PID_APPLICATION, limit=1000, header_timeout=10):
+    """A program with a plain and a TLS port; `server.issued` is the certificate."""
+    issued = issue(folder)
+    script = SCRIPT.format(plain_host=PLAIN_HOST, limit=limit, header_timeout=header_timeout)
+    server = start("script.py", files={"application.py": application, "script.py": script})
+    server.first = server.wait_until_serving()
+    server.issued = issued
+    server.plain_port, server.tls_port = server.ports
+    return server
+
+
+def client_context():
+    context = ssl.create_default_context()
+    AUTHORITY.configure_trust(context)
+    return context
+
+
+def connect(server, context=None):
+    sock = socket.create_connection(("127.0.0.1", server.tls_port), timeout=20)
+    try:
+        return (context or client_context()).wrap_socket(sock, server_hostname="localhost")
+    except BaseException:
+        sock.close()
+        raise
+
+
+def certificate_of(server):
+    with connect(server) as sock:
+        return sock.getpeercert(binary_form=True)
+
+
+def open_on_tls_port(server):
+    return server.status()["listeners"][1]["open_connections"]
+
+
+def test_http_and_https_in_one_program(start, tmp_path):
+    server = begin(start, tmp_path)
+    assert int(get(server.plain_port, host=PLAIN_HOST)[1]) in server.first
+    with connect(server) as sock:
+        assert int(get_on(sock)[1]) in server.first
+        assert int(get_on(sock)[1]) in server.first, "on the same connection"
+        assert sock.version() == "TLSv1.3"
+
+
+def test_the_command_line_serves_both_as_well(start, tmp_path):
+    issue(tmp_path)
+    server = start(
+        *("-m", "gracehttp", "serve", "application:app", "-b", f"http://{PLAIN_HOST}:0", "-b", "https://127.0.0.1:0"),
+        *("--certfile", "cert.pem", "--keyfile", "key.pem"),
+        files={"application.py": PID_APPLICATION},
+    )
+    server.wait_until_serving()
+    server.plain_port, server.tls_port = server.ports
+    assert get(server.plain_port, host=PLAIN_HOST)[0] == 200
+    with connect(server) as sock:
+        assert get_on(sock)[0] == 200
+
+
+# --- clients that speak something else ---
+
+
+def test_tls_1_1_is_refused_and_1_2_is_not(start, tmp_path):
+    server = begin(start, tmp_path)
+    old = client_context()
+    old.set_ciphers("ALL:@SECLEVEL=0")  # this client would, so it is the server that refuses
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        old.minimum_version = ssl.TLSVersion.TLSv1
+        old.maximum_version = ssl.TLSVersion.TLSv1_1
+    with pytest.raises(ssl.SSLError):  # an end of file: the event loops don't send the alert that OpenSSL has made
+        connect(server, old)
+    old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_2
+    with connect(server, old) as sock:
+        assert sock.version() == "TLSv1.2"
+        assert get_on(sock)[0] == 200
+
+
+def test_a_client_that_speaks_plain_http_to_the_tls_port_is_let_go_and_costs_no_place(start, tmp_path):
+    server = begin(start, tmp_path, limit=1)
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", server.tls_port), timeout=20) as sock:
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+            assert b"HTTP/1.1 200" not in read_to_end(sock)
+    with connect(server) as sock:
+        assert get_on(sock)[0] == 200
+    assert "Traceback" not in server.log
+
+
+def test_a_client_that_speaks_tls_to_the_plain_port_gets_400(start, tmp_path):
+    server = begin(start, tmp_path)
+    hello = ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        client_context().wrap_bio(ssl.MemoryBIO(), hello, server_hostname="localhost").do_handshake()
+    with socket.create_connection((PLAIN_HOST, server.plain_port), timeout=20) as sock:
+        sock.sendall(hello.read())
+        assert read_response(sock)[0] == 400
+    assert get(server.plain_port, host=PLAIN_HOST)[0] == 200
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["silent", "half-a-hello"])
+def test_a_handshake_that_takes_too_long_is_cut_and_its_place_is_free_again(start, tmp_path, begun):
+    server = begin(start, tmp_path, limit=1, header_timeout=0.5)
+    with socket.create_connection(("127.0.0.1", server.tls_port), timeout=20) as sock:
+        if begun:
+            sock.sendall(b"\x16\x03\x01\x02\x00\x01")
+        wait_until(lambda: open_on_tls_port(server) == 1)
+        read_to_end(sock)
+    wait_until(lambda: open_on_tls_port(server) == 0)
+    with connect(server) as sock:
+        assert get_on(sock)[0] == 200
+    assert "Traceback" not in server.log
+
+
+def read_to_end(sock):
+    """All until the server closes; that it resets is as good."""
+    received = b""
+    try:
+        while piece := sock.recv(65536):
+            received += piece
+    except ConnectionResetError:
+        pass
+    return received
+
+
+# --- restarts ---
+
+
+def test_restarts_under_load_lose_no_request_over_tls(start, tmp_path):
+    server = begin(start, tmp_path, application=ECHO_APPLICATION)
+    with Load(server.tls_port, keep_alive=3, reconnecting=1, tls=client_context()) as load:
+        for generation in range(2, 5):
+            load.wait_for_answers_of(server.restart(generation))
+    assert load.account.lost == []
+    assert load.account.refused == 0
+
+
+def test_a_new_certificate_is_used_after_a_restart(start, tmp_path):
+    server = begin(start, tmp_path)
+    assert certificate_of(server) == server.issued
+    renewed = issue(tmp_path)
+    assert certificate_of(server) == server.issued, "not before"
+    server.restart(2)
+    assert certificate_of(server) == renewed != server.issued
+
+
+def test_a_broken_certificate_is_no_end_of_service(start, tmp_path):
+    server = begin(start, tmp_path)
+    shutil.copy(tmp_path / "cert.pem", tmp_path / "whole.pem")
+    (tmp_path / "cert.pem").write_text("-----BEGIN CERTIFICATE-----\nbroken\n-----END CERTIFICATE-----\n")
+    outcome = server.command("restart")
+    assert outcome.returncode == 1
+    assert "cert.pem is damaged" in outcome.stdout + outcome.stderr
+    assert certificate_of(server) == server.issued
+    assert int(get(server.plain_port, host=PLAIN_HOST)[1]) in server.first
+
+    shutil.copy(tmp_path / "whole.pem", tmp_path / "cert.pem")
+    assert server.command("restart").returncode == 0
+    assert certificate_of(server) == server.issued
