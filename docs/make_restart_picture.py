@@ -64,7 +64,7 @@ def seconds(bottom: float) -> Iterator[str]:
 
 def moments(seen: Seen, bottom: float) -> Iterator[str]:
     """What the server logged, as vertical lines."""
-    began, ended = seen.logged_at("DrainStarted"), seen.logged_at("DrainFinished")
+    began, ended = seen.logged_at("DrainStarted"), seen.logged_at("RequestsCut")
     quarter = began + DRAIN_SECONDS * 0.75
     yield (
         f'<rect x="{x_of(quarter)}" y="{TOP - 16}" width="{x_of(ended) - x_of(quarter):.1f}" '

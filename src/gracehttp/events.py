@@ -273,14 +273,21 @@ class DrainStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class DrainFinished(Event):
-    """`cut` describes each request that the drain timeout cut: method, target, age. The sentence names the first."""
+    seconds: float
 
+    def __str__(self) -> str:
+        return f"drained in {self.seconds:.2f} s, no request was cut"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestsCut(Event):
+    """The drain ended with requests in flight. `cut` describes each: method, target, age. The sentence names the first."""
+
+    severity = Severity.NOTICE
     seconds: float
     cut: tuple[str, ...]
 
     def __str__(self) -> str:
-        if not self.cut:
-            return f"drained in {self.seconds:.2f} s, no request was cut"
         named = "; ".join(self.cut[:_MOST_NAMED])
         more = f"; and {len(self.cut) - _MOST_NAMED} more" if len(self.cut) > _MOST_NAMED else ""
         return f"drain ended after {self.seconds:.2f} s, {len(self.cut)} requests were cut: {named}{more}"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from gracehttp.config import ServerOptions
-from gracehttp.events import DrainFinished, DrainStarted, Event
+from gracehttp.events import DrainFinished, DrainStarted, Event, RequestsCut
 from gracehttp.http.connection import HttpSettings, RequestFinished
 from gracehttp.worker.applications import Applications, ApplicationSettings, Named
 from gracehttp.worker.drain import Action, Drain, DrainReason
@@ -125,7 +125,8 @@ class Service:
             self._departures.close()
         cut = [described for port in self.ports for described in port.cut()]
         await self._cancel_the_rest()
-        self._publish(DrainFinished(self._loop.time() - drain.began_at, tuple(cut)))
+        seconds = self._loop.time() - drain.began_at
+        self._publish(RequestsCut(seconds, tuple(cut)) if cut else DrainFinished(seconds))
         for application in self._applications:
             complaint = await application.shutdown(LIFESPAN_SHUTDOWN_SECONDS)
             if complaint:

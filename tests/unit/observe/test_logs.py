@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from gracehttp.errors import ConfigurationError
-from gracehttp.events import DrainFinished, ListenerClosed, SupervisorLost, WorkerStarted
+from gracehttp.events import DrainFinished, ListenerClosed, RequestsCut, SupervisorLost, WorkerStarted
 from gracehttp.observe.loggers import ACCESS_LOGGER, LOGGER, NOTICE
 from gracehttp.observe.logs import configure_logging, log_event
 
@@ -90,7 +90,8 @@ def test_json_time_keeps_its_milliseconds_when_they_are_zero(stderr):
 @pytest.mark.parametrize(
     ("event", "level"),
     [
-        (DrainFinished(seconds=1.0, cut=()), logging.INFO),
+        (DrainFinished(seconds=1.0), logging.INFO),
+        (RequestsCut(seconds=1.0, cut=("GET / for 9.0 s",)), NOTICE),
         (ListenerClosed(address="a:1"), NOTICE),
         (SupervisorLost(pid=1), logging.ERROR),
     ],
