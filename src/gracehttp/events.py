@@ -281,7 +281,7 @@ class DrainFinished(Event):
 
 @dataclass(frozen=True, slots=True)
 class RequestsCut(Event):
-    """The drain ended with requests in flight. `cut` describes each: method, target, age. The sentence names the first."""
+    """A drain ended with requests in flight. `cut` describes each: method, target, age; the sentence names ten."""
 
     severity = Severity.NOTICE
     seconds: float
