@@ -9,12 +9,47 @@ from gracehttp.errors import ConfigurationError
 from gracehttp.events import Event, Severity
 from gracehttp.observe.formatters import JsonFormatter, TextFormatter
 from gracehttp.observe.loggers import ACCESS_LOGGER, LEVELS, LOGGER, NOTICE, THRESHOLD, OwnHandler
+from gracehttp.observe.patient_writer import PatientWriter
 
 _LEVEL_OF = {Severity.INFO: logging.INFO, Severity.NOTICE: NOTICE, Severity.ERROR: logging.ERROR}
 
 
-class _PrintingHandler(logging.StreamHandler, OwnHandler):  # type: ignore[type-arg]  # generic only for mypy
-    """Prints on standard error."""
+class _PrintingHandler(OwnHandler):
+    """Prints on standard error, without waiting for whoever reads it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stream = sys.stderr
+        # A stream that the program has put there itself is written to as it is.
+        own = self._stream is not None and self._stream is sys.__stderr__
+        self._writer = PatientWriter(self._stream.fileno()) if own else None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._print(record)
+        except Exception:  # noqa: BLE001  the protocol of logging: handleError tells it, or nobody
+            self.handleError(record)
+
+    def let_go(self) -> None:
+        """Let go of standard error. Not `close`: dictConfig closes handlers that stay in use."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def _print(self, record: logging.LogRecord) -> None:
+        if self._writer is None:
+            if self._stream is not None:
+                self._stream.write(self.format(record) + "\n")
+                self._stream.flush()
+            return
+        dropped = self._writer.claim_dropped()
+        if dropped:
+            sentence = "%d records are missing here: nobody read standard error"
+            told = LOGGER.makeRecord(LOGGER.name, logging.ERROR, __file__, 0, sentence, (dropped,), None)
+            self._writer.write(self._line(told))
+        self._writer.write(self._line(record))
+
+    def _line(self, record: logging.LogRecord) -> bytes:
+        return (self.format(record) + "\n").encode(self._stream.encoding, "backslashreplace")
 
 
 def configure_logging(level: str, log_format: str, *, color: bool) -> None:
@@ -34,8 +69,9 @@ def configure_logging(level: str, log_format: str, *, color: bool) -> None:
     for handler in list(LOGGER.handlers):
         if isinstance(handler, _PrintingHandler):
             LOGGER.removeHandler(handler)
+            handler.let_go()
     if all(isinstance(handler, OwnHandler) for handler in LOGGER.handlers):
-        printing = _PrintingHandler(sys.stderr)
+        printing = _PrintingHandler()
         printing.setLevel(threshold)
         printing.setFormatter(formatter)
         LOGGER.addHandler(printing)

@@ -10,6 +10,7 @@ from typing import Any
 
 from gracehttp.channel import ChannelClosed, Message
 from gracehttp.listeners.permits import MAX_WORKERS
+from gracehttp.observe.patient_writer import PatientWriter
 from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.processes import WorkerProcess, reap
 
@@ -31,7 +32,7 @@ class Crew:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._command_line = command_line
-        self._stderr = stderr
+        self._stderr = PatientWriter(stderr)
         self._on_message = on_message
         self._on_exit = on_exit
         self._processes: dict[int, WorkerProcess] = {}
@@ -56,7 +57,7 @@ class Crew:
         slot = next((free for free in range(MAX_WORKERS) if free not in used), None)
         if slot is None:
             raise OSError(f"there are {MAX_WORKERS} workers already")
-        process = WorkerProcess(worker, generation, slot, self._command_line, self._stderr)
+        process = WorkerProcess(worker, generation, slot, self._command_line, self._stderr.write)
         self._processes[worker] = process
         self._loop.add_reader(process.channel.fileno(), self._hear, process)
         return process

@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from gracehttp.channel import CHANNEL_VARIABLE, channel_pair
 from gracehttp.supervisor.command_line import CommandLine
@@ -32,9 +32,10 @@ class LastWords:
     A script that can't even be compiled ends before any code of ours runs in it, so only a pipe can hear it.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, pass_on_to: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, pass_on: Callable[[bytes], None]) -> None:
+        """`pass_on` must neither block nor raise."""
         self._loop = loop
-        self._pass_on_to = pass_on_to
+        self._pass_on = pass_on
         self._read_end, self.write_end = os.pipe()
         os.set_blocking(self._read_end, False)
         self._kept = bytearray()
@@ -60,8 +61,7 @@ class LastWords:
             return False
         self._kept += data
         del self._kept[:-LAST_WORDS_BYTES]
-        with contextlib.suppress(OSError):  # nobody reads our stderr: that is no reason not to serve
-            os.write(self._pass_on_to, data)
+        self._pass_on(data)
         return True
 
     def close(self) -> None:
@@ -74,7 +74,9 @@ class LastWords:
 class WorkerProcess:
     """One worker process, its end of the control channel and its last words. Owns all three."""
 
-    def __init__(self, number: int, generation: int, slot: int, command_line: CommandLine, stderr: int) -> None:
+    def __init__(
+        self, number: int, generation: int, slot: int, command_line: CommandLine, pass_on: Callable[[bytes], None]
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.number = number
         self.generation = generation
@@ -82,7 +84,7 @@ class WorkerProcess:
         self.started_at = loop.time()
         self.failure: dict[str, str] | None = None
         self.deaf = False
-        self.last_words = LastWords(loop, stderr)
+        self.last_words = LastWords(loop, pass_on)
         self.channel, theirs = channel_pair()
         with theirs:
             try:

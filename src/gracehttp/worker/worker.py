@@ -85,8 +85,8 @@ async def _work(
     with _Obedience(channel, service, process.drain_timeout, bus, queue[1] if queue is not None else None) as obedience:
         service.on_deaf = lambda: obedience.tell({"type": "deaf"})
         await service.start(servers, manifest.listeners)
-        configure_logging(manifest.tty)  # the application may have configured logging for itself, and disabled us
         _write_to_stderr_directly(manifest.stderr)
+        configure_logging(manifest.tty)  # the application may have configured logging for itself, and disabled us
         obedience.tell({"type": "ready"})
         await service.drain()
 
