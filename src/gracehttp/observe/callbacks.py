@@ -28,6 +28,11 @@ def set_error_log_callback(callback: LogCallback | None) -> None:
     _HANDLER.set("error", callback)
 
 
+def attach_callbacks() -> None:
+    """Put the callbacks, if there are any, on the logger again: `logging.config.dictConfig` takes all handlers off."""
+    _HANDLER.attach()
+
+
 class _CallbackHandler(OwnHandler):
     """Hands records to the callbacks. What they raise is reported once each, and goes no further."""
 
@@ -42,12 +47,16 @@ class _CallbackHandler(OwnHandler):
         self._callbacks.pop(kind, None)
         if callback is not None:
             self._callbacks[kind] = callback
+        self.attach()
         if self._callbacks:
-            LOGGER.addHandler(self)
             THRESHOLD.tell_from(logging.INFO)
         else:
             LOGGER.removeHandler(self)
             THRESHOLD.tell_from(None)
+
+    def attach(self) -> None:
+        if self._callbacks:
+            LOGGER.addHandler(self)
 
     def handle(self, record: logging.LogRecord) -> bool:
         # Without the lock of logging.Handler: a callback that waits for another thread would wait for ever if that

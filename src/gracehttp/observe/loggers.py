@@ -36,6 +36,13 @@ class Threshold:
         self._access_logger = access_logger
         self._printed: int | None = None
         self._told: int | None = None
+        self._applied = logging.NOTSET
+
+    @property
+    def of_the_user(self) -> int | None:
+        """The level that the user has given the logger since we did; None if there is no such."""
+        level = self._logger.level
+        return level if level not in (logging.NOTSET, self._applied) else None
 
     def print_from(self, level: int) -> None:
         """Records from `level` on are printed."""
@@ -53,7 +60,8 @@ class Threshold:
 
     def _apply(self) -> None:
         wanted = [level for level in (self._printed, self._told) if level is not None]
-        self._logger.setLevel(min(wanted, default=logging.NOTSET))
+        self._applied = min(wanted, default=logging.NOTSET)
+        self._logger.setLevel(self._applied)
 
 
 THRESHOLD = Threshold(LOGGER, ACCESS_LOGGER)

@@ -7,6 +7,7 @@ import sys
 
 from gracehttp.errors import ConfigurationError
 from gracehttp.events import Event, Severity
+from gracehttp.observe.callbacks import attach_callbacks
 from gracehttp.observe.formatters import JsonFormatter, TextFormatter
 from gracehttp.observe.loggers import ACCESS_LOGGER, LEVELS, LOGGER, NOTICE, THRESHOLD, OwnHandler
 from gracehttp.observe.patient_writer import PatientWriter
@@ -55,7 +56,8 @@ class _PrintingHandler(OwnHandler):
 def configure_logging(level: str, log_format: str, *, color: bool) -> None:
     """Print what gracehttp logs from `level` on, as "text" (with `color` or not) or "json", on standard error.
 
-    If the user put handlers on the logger `gracehttp`, they stay as they are and none is added; otherwise records
+    If the user put handlers on the logger `gracehttp`, they stay as they are and none is added, and a level that the
+    user gave this logger goes before `level`; callbacks are told what they want all the same. Otherwise records
     are printed here and don't go on to the root logger, which would print them a second time. May be called again,
     also to undo what `logging.config.dictConfig` of an application does to loggers that it doesn't know.
 
@@ -76,6 +78,9 @@ def configure_logging(level: str, log_format: str, *, color: bool) -> None:
         printing.setFormatter(formatter)
         LOGGER.addHandler(printing)
         LOGGER.propagate = False
+    elif THRESHOLD.of_the_user is not None:
+        threshold = THRESHOLD.of_the_user
+    attach_callbacks()
     THRESHOLD.print_from(threshold)
 
 
