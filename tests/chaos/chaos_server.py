@@ -84,17 +84,17 @@ class ChaosServer(Server):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def free_permits(self):
-        """The counts of the eventfds that the supervisor holds (proc_pid_fdinfo(5)), one per listener."""
+        """What is in the eventfds of the supervisor (proc_pid_fdinfo(5)): free permits, and a debt, which is none here."""
         counts = []
         for info in Path(f"/proc/{self.pid}/fdinfo").iterdir():
             counts += [int(count, 16) for count in re.findall(r"eventfd-count:\s*([0-9a-f]+)", info.read_text())]
-        return counts
+        return sum(counts)
 
     def open_connections(self):
         return self.status()["listeners"][0]["open_connections"]
 
     def wait_until_all_permits_are_free(self):
-        wait_until(lambda: self.free_permits() == [self.limit], what=f"{self.limit} free permits")
+        wait_until(lambda: self.free_permits() == self.limit, what=f"{self.limit} free permits")
 
     def stop_and_leave_nothing(self, *files):
         """Stop gracefully, and hold the service to what it promises for its end. `files` is what the test made."""
