@@ -36,7 +36,7 @@ APPLICATION = """
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """One worker, so that it is known which one has to live; its application reads every body to the end."""
-    options = ("-b", "127.0.0.1:0", "--max-body-size", "1M", "--header-timeout", "500ms", "--body-timeout", "2s")
+    options = ("-b", "127.0.0.1:0", "--max-body-size", "1M", "--header-timeout", "2s", "--body-timeout", "2s")
     running = Server(
         tmp_path_factory.mktemp("server"),
         *("-m", "gracehttp", "serve", "application:app", *options),

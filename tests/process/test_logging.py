@@ -250,7 +250,7 @@ class Unwatched:
         restarted = subprocess.run(restart, capture_output=True, text=True, timeout=30, check=False)
         assert restarted.returncode == 0, restarted.stderr
         with socket.create_connection(("127.0.0.1", self.port), timeout=20) as sock:
-            for _ in range(500):
+            for _ in range(200):
                 assert get_on(sock)[0] == 200
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(30) == 0
