@@ -88,7 +88,7 @@ def restart_and_look(server, number, began, callers, clients):
         restarts=number,
         memory_kib=memory_kib(server.pid),
         descriptors=server.descriptors(),
-        permits_missing=LIMIT - server.free_permits()[0] - clients,
+        permits_missing=LIMIT - server.free_permits() - clients,
         answered=callers.accounts.answered,
         restart_seconds=took,
     )

@@ -109,7 +109,7 @@ class Callers:
             number = next(self.numbers)
             try:
                 _, call = await loop.create_connection(lambda n=number: _Call(self, n, once), "127.0.0.1", self.port)
-            except ConnectionRefusedError:
+            except (ConnectionRefusedError, ConnectionResetError):  # while connecting: not a byte was sent
                 accounts.refused += 1
                 return
             except OSError as exc:

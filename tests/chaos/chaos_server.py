@@ -84,11 +84,15 @@ class ChaosServer(Server):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def free_permits(self):
-        """What is in the eventfds of the supervisor (proc_pid_fdinfo(5)): free permits, and a debt, which is none here."""
-        counts = []
-        for info in Path(f"/proc/{self.pid}/fdinfo").iterdir():
-            counts += [int(count, 16) for count in re.findall(r"eventfd-count:\s*([0-9a-f]+)", info.read_text())]
-        return sum(counts)
+        """The free permits of the one listener, as the supervisor's eventfds count them (proc_pid_fdinfo(5)).
+
+        The smaller of the two counts is the debt that a lowered limit leaves, and here no limit is lowered.
+        """
+        infos = [path.read_text() for path in Path(f"/proc/{self.pid}/fdinfo").iterdir()]
+        counts = [int(count, 16) for info in infos for count in re.findall(r"eventfd-count:\s*([0-9a-f]+)", info)]
+        debt, free = sorted(counts)
+        assert debt == 0
+        return free
 
     def open_connections(self):
         return self.status()["listeners"][0]["open_connections"]
