@@ -87,6 +87,11 @@ class Connection(ABC):
         been given to the kernel.
         """
 
+    @property
+    @abstractmethod
+    def idle_since(self) -> float | None:
+        """Since when, by the loop's clock, it has been `idle`; None if it isn't."""
+
     @abstractmethod
     def call_when_idle(self, callback: Callable[[Connection], None]) -> None:
         """Call `callback(self)` from the loop each time the connection is between two requests from now on.

@@ -135,6 +135,15 @@ class Http1Connection(asyncio.Protocol, Connection):
         at_boundary = self._phase is _IDLE and not self._unparsed
         return at_boundary and not transport.is_closing() and not transport.get_write_buffer_size()
 
+    @property
+    def idle_since(self) -> float | None:
+        if not self.idle or not self._deadline.when:
+            return None
+        settings = self._settings
+        return self._deadline.when - (
+            settings.header_timeout_seconds if self._fresh else settings.keep_alive_timeout_seconds
+        )
+
     def call_when_idle(self, callback: Callable[[Connection], None]) -> None:
         self._when_idle = callback
         if self._phase is _IDLE and self._transport.get_write_buffer_size():

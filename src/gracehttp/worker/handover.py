@@ -18,7 +18,7 @@ import errno
 import json
 import os
 import socket
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -57,35 +57,50 @@ class Departures:
     def __init__(self, queue: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
         self._queue = queue
         self._loop = loop
-        self._waiting: deque[Departure] = deque()
+        self._waiting: OrderedDict[Connection, Departure] = OrderedDict()
         self._scheduled: asyncio.Handle | None = None
         self._full = False
+        self._held = False
         self._closed = False
 
     def offer(self, departure: Departure) -> None:
         """Hand over now, or when the queue has room. If the connection is busy then, offer it again when it is not."""
-        if not self._closed and not self._full:
+        if not (self._closed or self._full or self._held):
             self._send(departure)
-        if self._full:
+        if self._full or self._held:
             self.offer_soon([departure])
 
     def offer_soon(self, departures: Iterable[Departure]) -> None:
         """As `offer`, in the turns of the loop that follow, so that requests are answered in between."""
         if not self._closed:
-            self._waiting.extend(departures)
+            self._waiting.update((one.connection, one) for one in departures)
             self._schedule()
+
+    def hold(self) -> None:
+        """Nobody would take what is handed over: keep it, and serve it here until `go_on`."""
+        self._held = True
+        self._unschedule()
+
+    def go_on(self) -> None:
+        """Somebody takes what is handed over again."""
+        self._held = False
+        self._schedule()
+
+    def seal(self) -> None:
+        """There will be no supervisor and no next generation: see `HandoverQueue.seal`, which can't do it any more."""
+        with contextlib.suppress(OSError):
+            self._queue.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         """Hand nothing over any more."""
         if not self._closed:
             self._closed = True
             self._waiting.clear()
-            if self._scheduled is not None:
-                self._scheduled.cancel()
+            self._unschedule()
             self._queue.close()
 
     def _schedule(self) -> None:
-        if self._scheduled is not None or not self._waiting:
+        if self._scheduled is not None or self._held or not self._waiting:
             return
         if self._full:
             # Nothing tells when a receiver makes room for descriptors, so look again; meanwhile all go on here.
@@ -93,14 +108,21 @@ class Departures:
         else:
             self._scheduled = self._loop.call_soon(self._send_waiting)
 
+    def _unschedule(self) -> None:
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+            self._scheduled = None
+
     def _send_waiting(self) -> None:
         self._scheduled = None
         self._full = False
         for _ in range(min(SENT_PER_TURN, len(self._waiting))):
-            self._send(self._waiting[0])
+            connection, departure = self._waiting.popitem(last=False)
+            self._send(departure)
             if self._full:
+                self._waiting[connection] = departure
+                self._waiting.move_to_end(connection, last=False)
                 break
-            self._waiting.popleft()
         self._schedule()
 
     def _send(self, departure: Departure) -> None:
@@ -154,14 +176,18 @@ class Arrivals:
         *,
         loop: asyncio.AbstractEventLoop,
         obey: Callable[[], None],
+        on_end: Callable[[], None],
         publish: Callable[[Event], None],
     ) -> None:
+        """`on_end` is called when the queue was sealed, the last connection was taken, and so nothing will come."""
         self._queue = queue
         self._harbours = harbours
         self._loop = loop
         self._obey = obey
+        self._on_end = on_end
         self._publish = publish
         self._open = True
+        self.ended = False
         self._again: asyncio.TimerHandle | None = None
         # Descriptors that find no place in a full table are lost (MSG_CTRUNC), so one place is always kept for them.
         self._spare = os.open(os.devnull, os.O_RDONLY)
@@ -171,6 +197,7 @@ class Arrivals:
         """Take nothing any more. What is in the queue is left to the other readers."""
         if self._open:
             self._open = False
+            self.ended = True
             if self._again is not None:
                 self._again.cancel()
             self._loop.remove_reader(self._queue.fileno())
@@ -212,10 +239,13 @@ class Arrivals:
                 return False
             except OSError as exc:
                 self._publish(HandoverBroken(f"the queue can't be read ({exc.strerror})"))
-                self._loop.remove_reader(self._queue.fileno())
+                self._end()
+                return False
+            if not message:  # the end of file: every message has a head
+                self._end()
                 return False
             head, _, received = message.partition(b"\n")
-            facts = json.loads(head) if head else {}
+            facts = json.loads(head)
             arrived = self._harbours.get(facts.get("listener", -1))
         finally:
             for harbour in self._harbours.values():
@@ -223,7 +253,12 @@ class Arrivals:
             with contextlib.suppress(OSError):
                 self._spare = os.open(os.devnull, os.O_RDONLY)
         self._settle(arrived, facts, fds, flags, received)
-        return bool(message)
+        return True
+
+    def _end(self) -> None:
+        self.ended = True
+        self._loop.remove_reader(self._queue.fileno())
+        self._on_end()
 
     def _settle(
         self, arrived: Harbour | None, facts: dict[str, object], fds: list[int], flags: int, received: bytes
@@ -233,9 +268,8 @@ class Arrivals:
                 os.close(fd)
             if arrived is not None:
                 arrived.release()
-            if facts:
-                reason = "this worker has no such listener" if arrived is None else "the descriptor was lost on the way"
-                self._publish(HandoverBroken(reason))
+            reason = "this worker has no such listener" if arrived is None else "the descriptor was lost on the way"
+            self._publish(HandoverBroken(reason))
             return
         sock = socket.socket(fileno=fds[0])
         sock.setblocking(False)
