@@ -431,7 +431,7 @@ class Fleet:
         if generation.start_again_at:  # one that isn't there yet is missed by nobody
             generation.start_again_at.pop()
             return []
-        not_serving = generation.in_state(WorkerState.STARTING, WorkerState.STANDING_BY)
+        not_serving = generation.in_state(WorkerState.STARTING, WorkerState.STANDING_BY, WorkerState.DUMPING)
         if not_serving:
             return [self._kill(generation, not_serving[-1], "one worker less is wanted")]
         serving = generation.in_state(WorkerState.SERVING)
