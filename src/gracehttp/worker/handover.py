@@ -274,4 +274,4 @@ class Arrivals:
         sock = socket.socket(fileno=fds[0])
         sock.setblocking(False)
         sock.set_inheritable(False)
-        arrived.adopt(sock, fresh=facts["fresh"] is True, received=received)
+        arrived.adopt(sock, fresh=facts.get("fresh") is True, received=received)
