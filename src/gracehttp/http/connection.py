@@ -71,8 +71,11 @@ class Connection(ABC):
         """
 
     @abstractmethod
-    def close_idle(self) -> bool:
-        """Close politely if nothing is in flight and nothing of a request was received. Tells whether it did."""
+    def close_idle(self, *, linger: bool = True) -> bool:
+        """Close politely if nothing is in flight and nothing of a request was received. Tells whether it did.
+
+        Without `linger` the descriptor is free at once, even if the client doesn't close its side too.
+        """
 
     @abstractmethod
     def abort(self) -> None:

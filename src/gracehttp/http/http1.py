@@ -119,11 +119,11 @@ class Http1Connection(asyncio.Protocol, Connection):
     def drain(self) -> None:
         self._draining = True
 
-    def close_idle(self) -> bool:
+    def close_idle(self, *, linger: bool = True) -> bool:
         if self._phase is not _IDLE or self._unparsed or has_unread_input(self._transport):
             return False
         # Over TLS the client learns only by the close itself (RFC 8446 section 6.1).
-        self._finish(linger=self._transport.can_write_eof())
+        self._finish(linger=linger and self._transport.can_write_eof())
         return True
 
     def abort(self) -> None:

@@ -56,7 +56,8 @@ class Shedder:
         while self._candidates or self._ask():
             since, connection = self._candidates.popleft()
             # It may have spoken since we asked, or be speaking just now: the kernel knows, and `close_idle` looks.
-            if connection.idle_since == since and connection.close_idle():
+            # No lingering: the response before was read long ago, and it is the place that is needed.
+            if connection.idle_since == since and connection.close_idle(linger=False):
                 self._count()
                 return
 

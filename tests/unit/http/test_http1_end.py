@@ -124,6 +124,12 @@ def test_idle_connection_is_closed_politely():
     assert not wire.connection.close_idle()
 
 
+def test_idle_connection_is_closed_at_once_where_its_place_is_needed():
+    wire = Wire(answer).send(GET)
+    assert wire.connection.close_idle(linger=False)
+    assert wire.how_it_ended == "closed"
+
+
 def test_idle_connection_over_tls_is_closed():
     wire = Wire(answer, tls=True).send(GET)
     assert wire.connection.close_idle()

@@ -15,7 +15,8 @@ class FakeConnection:
         self.refuses = refuses
         self.closed = False
 
-    def close_idle(self):
+    def close_idle(self, *, linger):
+        assert not linger
         assert not self.closed
         if not self.refuses:
             self.closed, self.idle_since = True, None
