@@ -59,7 +59,7 @@ class Departures:
         self._loop = loop
         self._waiting: OrderedDict[Connection, Departure] = OrderedDict()
         self._scheduled: asyncio.Handle | None = None
-        self._full = False
+        self._full = 0  # the error of the last attempt, while it is one that passes
         self._held = False
         self._closed = False
 
@@ -102,20 +102,25 @@ class Departures:
     def _schedule(self) -> None:
         if self._scheduled is not None or self._held or not self._waiting:
             return
-        if self._full:
-            # Nothing tells when a receiver makes room for descriptors, so look again; meanwhile all go on here.
-            self._scheduled = self._loop.call_later(AGAIN_SECONDS, self._send_waiting)
-        else:
+        if not self._full:
             self._scheduled = self._loop.call_soon(self._send_waiting)
+            return
+        # Meanwhile all go on here. The loop tells when the queue is half empty again, but nothing tells when too many
+        # descriptors of this user are no longer on their way (ETOOMANYREFS), so look again in any case.
+        self._scheduled = self._loop.call_later(AGAIN_SECONDS, self._send_waiting)
+        if self._full == errno.EAGAIN:
+            self._loop.add_writer(self._queue.fileno(), self._send_waiting)
 
     def _unschedule(self) -> None:
         if self._scheduled is not None:
             self._scheduled.cancel()
             self._scheduled = None
+        if self._full == errno.EAGAIN:
+            self._loop.remove_writer(self._queue.fileno())
 
     def _send_waiting(self) -> None:
-        self._scheduled = None
-        self._full = False
+        self._unschedule()
+        self._full = 0
         for _ in range(min(SENT_PER_TURN, len(self._waiting))):
             connection, departure = self._waiting.popitem(last=False)
             self._send(departure)
@@ -145,7 +150,9 @@ class Departures:
         try:
             socket.send_fds(self._queue, [head, b"\n", pipelined], [fd])
         except OSError as exc:
-            self._full = exc.errno in _NO_ROOM  # any other error: there is no queue any more, so serve on here
+            self._full = (
+                exc.errno if exc.errno in _NO_ROOM else 0
+            )  # any other error: there is no queue any more, so serve on here
             return False
         return True
 
