@@ -71,8 +71,7 @@ class Worker:
         self.departures = Departures(house.duplicate(0), loop)
         self.arrivals = None
         self.ended = asyncio.Event()
-        pool = house.pool
-        self.permits = SharedPermits(os.dup(pool.eventfd), os.dup(pool.ledger), slot)
+        self.permits = SharedPermits(*map(os.dup, house.pool.filenos()), slot)
         self.port = Port(
             GivenListener(house.number, "test", house.listener.dup(), self.permits),
             self.application,
