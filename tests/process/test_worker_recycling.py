@@ -135,6 +135,7 @@ def test_while_nobody_serves_an_old_worker_keeps_its_connections_and_then_hands_
         server.write("now", "")
         assert int(read_response(sock)[2]) == server.first[0]
         for _ in range(3):
+            wait_until(lambda: state_of(server.first[0]) == "S", what="the end of the turn in which it would go")
             status, headers, body = ask(sock)
             assert (status, int(body)) == (200, server.first[0]), "there is nobody else"
             assert headers.get("connection") is None
@@ -173,7 +174,7 @@ def hand_over_to_a_stopped_worker(server):
     """Restart with a new worker that is stopped when it is ready, before it is told to serve; returns its PID."""
     server.write("application.py", ECHO_OR_HOLD + STOP_WHEN_READY)
     server.send_signal(signal.SIGHUP)
-    pid = wait_until(lambda: next((pid for pid in server.workers() if is_stopped(pid)), None))
+    pid = wait_until(lambda: next((pid for pid in server.workers() if state_of(pid) == "T"), None))
     server.wait_until_gone(1)
     server.write("application.py", ECHO_OR_HOLD)
     return [pid]
@@ -190,9 +191,10 @@ STOP_WHEN_READY = """
 """
 
 
-def is_stopped(pid):
+def state_of(pid):
+    """A letter: S sleeps until something happens, T is stopped (proc_pid_stat(5))."""
     with open(f"/proc/{pid}/stat") as stat:
-        return stat.read().rpartition(")")[2].split()[0] == "T"
+        return stat.read().rpartition(")")[2].split()[0]
 
 
 def test_a_stop_answers_who_is_in_the_queue(start):
