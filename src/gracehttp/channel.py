@@ -15,7 +15,13 @@ speaks, and the supervisor answers with one of them or with `refused`. Messages 
     worker      failed      message, hint, details
     supervisor  serve       (start accepting)
     supervisor  drain       reason (restart or stop), timeout_seconds, handover (numbers of the listeners that go on)
+    supervisor  hold        (nobody would take what is handed over: keep it and serve it)
+    supervisor  go_on       (somebody takes it again)
     worker      deaf        (accepts no more)
+    worker      tired       reason (have it replaced)
+    worker      shed        listener, connections (so many idle ones were closed to make room)
+
+A message of a type that the other side doesn't know is passed over.
 """
 
 from __future__ import annotations

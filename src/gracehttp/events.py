@@ -186,6 +186,17 @@ class WorkerDied(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerTired(Event):
+    severity = Severity.NOTICE
+    generation: int
+    worker: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"worker {self.worker} of generation {self.generation} is to be replaced: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerFailedToStart(Event):
     """What the worker itself said of its failure; `details` is the traceback of the application."""
 
@@ -260,6 +271,19 @@ class AcceptPaused(Event):
     def __str__(self) -> str:
         then = f"newcomers wait in the kernel, next try in {self.pause_seconds:g} s"
         return f"{self.address}: accept() failed ({self.reason}); {then}"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionsShed(Event):
+    """Told at most once a second by each worker."""
+
+    severity = Severity.NOTICE
+    listener: int
+    address: str
+    connections: int
+
+    def __str__(self) -> str:
+        return f"{self.address} is full: closed {self.connections} idle connections for newcomers that wait"
 
 
 @dataclass(frozen=True, slots=True)

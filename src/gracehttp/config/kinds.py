@@ -49,14 +49,17 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Count(Kind):
-    """A whole number from `minimum` to `maximum`."""
+    """A whole number from `minimum` to `maximum`. With `may_be_none`, the empty text is none."""
 
     metavar: str = "N"
     minimum: int = 0
     maximum: int = 1 << 31
+    may_be_none: bool = False
 
-    def read(self, value: object) -> int:
+    def read(self, value: object) -> int | None:
         number: int | None = None
+        if value == "" and self.may_be_none:
+            return None
         if isinstance(value, str) and value.strip().replace("_", "").isdecimal():
             number = int(value.strip().replace("_", ""))
         elif isinstance(value, int) and not isinstance(value, bool):
@@ -64,6 +67,9 @@ class Count(Kind):
         if number is None or not self.minimum <= number <= self.maximum:
             raise UnreadableError(f"a whole number from {self.minimum} to {self.maximum}")
         return number
+
+    def show(self, value: object) -> str:
+        return "none" if value is None else str(value)
 
 
 @dataclass(frozen=True, slots=True)

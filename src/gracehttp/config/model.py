@@ -137,6 +137,33 @@ class ProcessOptions:
         group=PROCESSES,
         help="The longest that requests in flight may take to end, at a restart or stop. Then they are cut.",
     )
+    max_requests: int = option(
+        0,
+        kind=Count(),
+        group=PROCESSES,
+        help="Replace a worker after that many requests: a successor starts first and takes its connections over. "
+        "0: never.",
+    )
+    max_requests_jitter: int | None = option(
+        None,
+        kind=Count(may_be_none=True),
+        group=PROCESSES,
+        help="A random number of requests up to this is added to max_requests, for each worker anew, so that they "
+        "aren't replaced all at the same time. none: a tenth of max_requests.",
+    )
+    max_worker_age: float = option(
+        0.0,
+        kind=Duration(may_be_zero=True),
+        group=PROCESSES,
+        help="Replace a worker after it has served for that long, and up to a tenth longer, by chance. 0s: never.",
+    )
+    max_worker_memory: int = option(
+        0,
+        kind=Size(zero_means="no limit"),
+        group=PROCESSES,
+        help="Replace a worker when it uses more memory than that. It is looked at after requests, at most once a "
+        "second; on Linux only.",
+    )
     app_dir: str = option(
         ".",
         kind=PathName(metavar="FOLDER"),
@@ -259,6 +286,13 @@ class ServerOptions:
         group=LIMITS,
         help="The most connections that are open on the address, over all workers and through restarts. "
         "The excess waits in the kernel's queue.",
+    )
+    shed_idle_after: float = option(
+        5.0,
+        kind=Duration(may_be_zero=True),
+        group=LIMITS,
+        help="When max_connections are open and others wait, connections that have been idle for that long are "
+        "closed to make room, the longest first. 0s: none is.",
     )
     keep_alive_timeout: float = option(
         75.0,

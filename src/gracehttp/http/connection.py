@@ -71,8 +71,11 @@ class Connection(ABC):
         """
 
     @abstractmethod
-    def close_idle(self) -> bool:
-        """Close politely if nothing is in flight and nothing of a request was received. Tells whether it did."""
+    def close_idle(self, *, linger: bool = True) -> bool:
+        """Close politely if nothing is in flight and nothing of a request was received. Tells whether it did.
+
+        Without `linger` the descriptor is free at once, even if the client doesn't close its side too.
+        """
 
     @abstractmethod
     def abort(self) -> None:
@@ -86,6 +89,11 @@ class Connection(ABC):
         No exchange is in flight or waiting, not one byte of a next request was read, and all that was written has
         been given to the kernel.
         """
+
+    @property
+    @abstractmethod
+    def idle_since(self) -> float | None:
+        """Since when, by the loop's clock, it has been `idle`; None if it isn't."""
 
     @abstractmethod
     def call_when_idle(self, callback: Callable[[Connection], None]) -> None:

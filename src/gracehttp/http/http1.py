@@ -119,11 +119,11 @@ class Http1Connection(asyncio.Protocol, Connection):
     def drain(self) -> None:
         self._draining = True
 
-    def close_idle(self) -> bool:
+    def close_idle(self, *, linger: bool = True) -> bool:
         if self._phase is not _IDLE or self._unparsed or has_unread_input(self._transport):
             return False
         # Over TLS the client learns only by the close itself (RFC 8446 section 6.1).
-        self._finish(linger=self._transport.can_write_eof())
+        self._finish(linger=linger and self._transport.can_write_eof())
         return True
 
     def abort(self) -> None:
@@ -134,6 +134,15 @@ class Http1Connection(asyncio.Protocol, Connection):
         transport = self._transport
         at_boundary = self._phase is _IDLE and not self._unparsed
         return at_boundary and not transport.is_closing() and not transport.get_write_buffer_size()
+
+    @property
+    def idle_since(self) -> float | None:
+        if not self.idle or not self._deadline.when:
+            return None
+        settings = self._settings
+        return self._deadline.when - (
+            settings.header_timeout_seconds if self._fresh else settings.keep_alive_timeout_seconds
+        )
 
     def call_when_idle(self, callback: Callable[[Connection], None]) -> None:
         self._when_idle = callback

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import select
 import socket
 from collections.abc import Callable
 
@@ -18,6 +19,8 @@ from gracehttp.listeners.permits import Permits
 ACCEPTS_PER_WAKE_UP = 16
 SHORTEST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 1.0
+LOOK_SECONDS = 0.1
+"""How often it is looked, while there is no permit, whether somebody waits in the queue."""
 
 # The connection died in the queue, or the network failed before it was established: on to the next (accept(2)).
 _NEXT = frozenset({
@@ -46,13 +49,17 @@ class Acceptor:
         address: str,
         loop: asyncio.AbstractEventLoop,
         publish: Callable[[Event], None],
+        make_room: Callable[[], None] | None = None,
     ) -> None:
+        """`make_room` is called now and then while newcomers wait because there is no permit."""
         self._listener = listener
         self._permits = permits
         self._on_connection = on_connection
         self._address = address
         self._loop = loop
         self._publish = publish
+        self._make_room = make_room
+        self._look: asyncio.TimerHandle | None = None
         self._watched: int | None = None
         self._starving = False
         self._pause: asyncio.TimerHandle | None = None
@@ -71,6 +78,9 @@ class Acceptor:
         if self._pause is not None:
             self._pause.cancel()
             self._pause = None
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
         if not self._closed:
             self._closed = True
             self._listener.close()
@@ -130,6 +140,19 @@ class Acceptor:
         self._watch(None)
         if fd is not None:
             self._watch(fd)
+        self._look_soon()
+
+    def _look_soon(self) -> None:
+        # A listener with a queue stays readable, so to watch it would spin: a timer, and only while nothing is free.
+        if self._make_room is not None and self._look is None:
+            self._look = self._loop.call_later(LOOK_SECONDS, self._look_at_queue)
+
+    def _look_at_queue(self) -> None:
+        self._look = None
+        if self._starving and not self._closed and self._make_room is not None:
+            self._look_soon()
+            if _is_readable(self._listener):
+                self._make_room()
 
     def _pause_for(self, exc: OSError) -> None:
         if self._pause_seconds == SHORTEST_PAUSE_SECONDS:
@@ -156,3 +179,9 @@ class Acceptor:
         if fd is None:
             return
         self._loop.add_reader(fd, self._resume if self._starving else self._on_acceptable)
+
+
+def _is_readable(sock: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))

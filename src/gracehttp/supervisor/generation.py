@@ -63,6 +63,7 @@ class Worker:
     state: WorkerState
     started_at: float
     deadline: float | None  # of the state that it is in
+    holding: bool = False  # told to hand nothing over, because nobody would take it
 
 
 @dataclass(slots=True)
@@ -75,6 +76,10 @@ class Generation:
     retired_at: float = 0.0
     deaths_in_a_row: int = 0
     start_again_at: list[float] = field(default_factory=list)
+    tired: list[int] = field(default_factory=list)
+    """Workers that have had enough and serve until it is their turn to be recycled."""
+    recycling: int | None = None
+    """The one whose turn it is, until it is gone. Meanwhile there may be one worker more than wanted."""
     predecessors: set[int] = field(default_factory=set)
     """Workers of older code that may still accept; the generation is announced when there are none."""
     announce_at: float | None = None
@@ -124,6 +129,13 @@ class WorkerDeaf:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerTired:
+    """A worker has served as many requests, or as long, as one is to serve, or has grown too big."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerExited:
     """A process is gone. `reason` completes the sentence "the worker ...", `details` is its last words."""
 
@@ -144,6 +156,7 @@ Input = (
     | WorkerIntroduced
     | WorkerReady
     | WorkerDeaf
+    | WorkerTired
     | WorkerExited
     | TimePassed
 )
@@ -170,6 +183,20 @@ class Retire:
     worker: int
     reason: str  # "restart" or "stop"
     timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Tell a worker that drains to keep its connections and serve them: nobody would take them now."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """Tell a worker that holds to hand its connections over again."""
+
+    worker: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +271,8 @@ Command = (
     StartWorker
     | LetServe
     | Retire
+    | Hold
+    | GoOn
     | DumpTraceback
     | Kill
     | CloseDoors
@@ -323,11 +352,13 @@ class Fleet:
                 commands = self._ready(worker, now)
             case WorkerDeaf(worker):
                 commands = self._heard_last(worker)
+            case WorkerTired(worker):
+                commands = self._tired(worker)
             case WorkerExited(worker, reason, details):
                 commands = self._heard_last(worker) + self._exited(worker, reason, details, now)
             case TimePassed():
                 commands = self._time_passed(now)
-        return commands + self._sweep(now)
+        return commands + self._recycle(now) + self._match_senders_to_takers() + self._sweep(now)
 
     def _restart(self, now: float) -> list[Command]:
         if self.stopping:
@@ -401,13 +432,14 @@ class Fleet:
         if generation.start_again_at:  # one that isn't there yet is missed by nobody
             generation.start_again_at.pop()
             return []
-        not_serving = generation.in_state(WorkerState.STARTING, WorkerState.STANDING_BY)
+        not_serving = generation.in_state(WorkerState.STARTING, WorkerState.STANDING_BY, WorkerState.DUMPING)
         if not_serving:
             return [self._kill(generation, not_serving[-1], "one worker less is wanted")]
         serving = generation.in_state(WorkerState.SERVING)
         if len(serving) <= 1:
             return []
-        return [self._drain(serving[-1], "restart", generation.settings.drain_timeout_seconds, now)]
+        goes = next((worker for worker in serving if worker.number in generation.tired), serving[-1])
+        return [self._drain(goes, "restart", generation.settings.drain_timeout_seconds, now)]
 
     def _introduced(self, number: int, settings: FleetSettings, now: float) -> list[Command]:
         generation = self.generation_of(number)
@@ -499,6 +531,8 @@ class Fleet:
             return []
         worker = generation.workers.pop(number)
         expected = worker.state in {WorkerState.KILLED, WorkerState.DRAINING}
+        if generation.recycling == number:
+            generation.recycling = None
         if worker.state is WorkerState.DUMPING:
             reason = f"was not ready within {generation.settings.ready_timeout_seconds:g} s"
         if generation.state in {GenerationState.STARTING, GenerationState.COMPLETING}:
@@ -508,7 +542,7 @@ class Fleet:
         if worker.state is WorkerState.SERVING and now - worker.started_at >= FORGIVEN_AFTER_SECONDS:
             generation.deaths_in_a_row = 0
         generation.deaths_in_a_row += 1
-        if _planned(generation) >= generation.wanted:  # fewer are wanted since it was started
+        if _planned(generation) >= generation.wanted:  # it has a successor already, or fewer are wanted by now
             return [Died(generation.number, number, reason, None)]
         wait = wait_before_restart(generation.deaths_in_a_row)
         generation.start_again_at.append(now + wait)
@@ -540,6 +574,53 @@ class Fleet:
                 f"not ready within {generation.settings.ready_timeout_seconds:g} s",
             )
         return self._kill(generation, worker, "its drain timeout passed")
+
+    # --- recycling and handing over ---
+
+    def _tired(self, number: int) -> list[Command]:
+        generation = self.generation_of(number)
+        if generation is not None and number not in {*generation.tired, generation.recycling}:
+            generation.tired.append(number)
+        return []
+
+    def _recycle(self, now: float) -> list[Command]:
+        """Replace those that are tired, one at a time: a successor first, and when all that are wanted serve beside
+        it, the tired one goes. If the successor fails, it is tried again as after any death, and nobody is missing.
+        """
+        serving = self.serving
+        if serving is None or self.stopping:
+            return []
+        commands: list[Command] = []
+        tired = [one for one in serving.tired if one in serving.workers]
+        serving.tired = [one for one in tired if serving.workers[one].state is WorkerState.SERVING]
+        if serving.recycling is None and serving.tired and self.coming is None:
+            # While a new generation comes, it can wait: either that replaces it, or the files were broken just now.
+            serving.recycling = serving.tired.pop(0)
+            if now - serving.workers[serving.recycling].started_at >= FORGIVEN_AFTER_SECONDS:
+                serving.deaths_in_a_row = 0
+            commands.append(self._start_worker(serving, now))
+        in_service = serving.in_state(WorkerState.SERVING)
+        if len(in_service) > serving.wanted:
+            timeout = serving.settings.drain_timeout_seconds
+            commands += [
+                self._drain(one, "restart", timeout, now) for one in in_service if one.number == serving.recycling
+            ]
+        return commands
+
+    def _match_senders_to_takers(self) -> list[Command]:
+        """Connections may be handed over while somebody lives who takes them; at a stop nobody does, by the order."""
+        if self.stopping:
+            return []
+        takers = self.serving is not None and self.serving.in_state(WorkerState.SERVING)
+        commands: list[Command] = []
+        for generation in self.generations.values():
+            for worker in generation.in_state(WorkerState.DRAINING):
+                if worker.holding and takers:
+                    commands.append(GoOn(worker.number))
+                elif not worker.holding and not takers:
+                    commands.append(Hold(worker.number))
+                worker.holding = not takers
+        return commands
 
     # --- steps that are used above ---
 
@@ -601,8 +682,11 @@ class Fleet:
 
 
 def _planned(generation: Generation) -> int:
-    """How many workers serve the generation or will do so, those included that wait to be started again."""
+    """How many workers serve the generation or will do so, those included that wait to be started again.
+
+    A worker whose successor is on its way is leaving, and doesn't count.
+    """
     staying = generation.in_state(
         WorkerState.STARTING, WorkerState.STANDING_BY, WorkerState.SERVING, WorkerState.DUMPING
     )
-    return len(staying) + len(generation.start_again_at)
+    return sum(worker.number != generation.recycling for worker in staying) + len(generation.start_again_at)

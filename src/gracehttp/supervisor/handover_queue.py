@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 
@@ -27,8 +28,20 @@ class HandoverQueue:
     def empty(self) -> bool:
         """Whether no connection is on its way."""
         poll = select.poll()
-        poll.register(self._receive_end, select.POLLIN)
-        return not poll.poll(0)
+        poll.register(self._receive_end, select.POLLIN | select.POLLRDHUP)
+        found = poll.poll(0)
+        if not found or not found[0][1] & select.POLLRDHUP:
+            return not found
+        return not _holds_a_message(self._receive_end)  # sealed: it is readable in any case
+
+    def seal(self) -> None:
+        """The service ends: nobody can send any more, and who receives sees the end of file behind the last message.
+
+        shutdown(2) acts on the socket, whichever process has a copy of it, so there is no moment in which a sender
+        that has not heard of the stop yet puts a connection where nobody looks any more.
+        """
+        with contextlib.suppress(OSError):
+            self._send_end.shutdown(socket.SHUT_WR)
 
     def close(self) -> list[Event]:
         """To be called when no worker is left. Tells if there is somebody in it whom nobody took."""
@@ -36,3 +49,11 @@ class HandoverQueue:
         self._send_end.close()
         self._receive_end.close()
         return lost
+
+
+def _holds_a_message(sock: socket.socket) -> bool:
+    """Whether there is something to read before the end of file. Without room for it, no descriptor is taken."""
+    try:
+        return bool(sock.recv(1, socket.MSG_PEEK))
+    except OSError:
+        return False

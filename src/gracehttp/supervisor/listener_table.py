@@ -49,6 +49,7 @@ class HeldListener:
     limit: int
     file: FileIdentity | None
     wishes: dict[int, ListenRequest] = field(default_factory=dict)  # by generation
+    shed: int = 0  # how many idle connections were closed to make room
     open: bool = True
     door_open: bool = True
 
@@ -120,6 +121,12 @@ class ListenerTable:
                 self._publish(LimitChanged(str(listener.address), listener.limit, limit))
                 listener.pool.resize(limit)
                 listener.limit = limit
+
+    def connections_shed(self, number: int, connections: int) -> None:
+        """A worker has closed so many idle connections of a full listener, to make room."""
+        for listener in self._held:
+            if listener.number == number:
+                listener.shed += connections
 
     def used_by(self, generation: int) -> list[int]:
         """The numbers of the listeners of a generation."""

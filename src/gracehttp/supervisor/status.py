@@ -48,4 +48,5 @@ def _listener(listener: HeldListener, crew: Crew) -> dict[str, Any]:
         "bound": listener.bound,
         "max_connections": listener.limit,
         "open_connections": listener.pool.open_connections(crew.slots()) if listener.pool else None,
+        "shed_connections": listener.shed,
     }

@@ -32,6 +32,8 @@ from gracehttp.supervisor.requesters import Requesters
 from gracehttp.supervisor.signals import MEANING
 from gracehttp.supervisor.status import status_of
 
+_ORDERS: dict[type[table.Command], str] = {table.LetServe: "serve", table.Hold: "hold", table.GoOn: "go_on"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupervisorOptions:
@@ -193,8 +195,8 @@ class Supervisor:
         match command:
             case table.StartWorker(generation, worker):
                 self._start_worker(generation, worker)
-            case table.LetServe(worker):
-                self._crew.tell(worker, {"type": "serve"})
+            case table.LetServe(worker) | table.Hold(worker) | table.GoOn(worker):
+                self._crew.tell(worker, {"type": _ORDERS[type(command)]})
             case table.Retire(worker, reason, timeout_seconds):
                 self._retire(worker, reason, timeout_seconds)
             case table.DumpTraceback(worker):
@@ -204,6 +206,8 @@ class Supervisor:
                 self._crew.signal(worker, signal.SIGKILL)
             case table.CloseDoors():
                 self._listeners.close_doors()
+                if self._queue is not None:
+                    self._queue.seal()
             case table.Promoted(generation):
                 self._promoted(generation)
             case table.GivenUp(generation, reason, details):
@@ -276,6 +280,11 @@ class Supervisor:
                 process.deaf = True
                 self._apply(table.WorkerDeaf(process.number))
                 self._close_listeners_if_all_are_deaf()
+            case "tired":
+                self._bus.publish(events.WorkerTired(process.generation, process.number, str(message["reason"])))
+                self._apply(table.WorkerTired(process.number))
+            case "shed":
+                self._listeners.connections_shed(message["listener"], message["connections"])
 
     def _on_worker_exit(self, process: WorkerProcess, reason: str, details: str) -> None:
         self._auditor.worker_died(process.slot)

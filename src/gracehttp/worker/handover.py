@@ -18,7 +18,7 @@ import errno
 import json
 import os
 import socket
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -57,50 +57,77 @@ class Departures:
     def __init__(self, queue: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
         self._queue = queue
         self._loop = loop
-        self._waiting: deque[Departure] = deque()
+        self._waiting: OrderedDict[Connection, Departure] = OrderedDict()
         self._scheduled: asyncio.Handle | None = None
-        self._full = False
+        self._full = 0  # the error of the last attempt, while it is one that passes
+        self._held = False
         self._closed = False
 
     def offer(self, departure: Departure) -> None:
         """Hand over now, or when the queue has room. If the connection is busy then, offer it again when it is not."""
-        if not self._closed and not self._full:
+        if not (self._closed or self._full or self._held):
             self._send(departure)
-        if self._full:
+        if self._full or self._held:
             self.offer_soon([departure])
 
     def offer_soon(self, departures: Iterable[Departure]) -> None:
         """As `offer`, in the turns of the loop that follow, so that requests are answered in between."""
         if not self._closed:
-            self._waiting.extend(departures)
+            self._waiting.update((one.connection, one) for one in departures)
             self._schedule()
+
+    def hold(self) -> None:
+        """Nobody would take what is handed over: keep it, and serve it here until `go_on`."""
+        self._held = True
+        self._unschedule()
+
+    def go_on(self) -> None:
+        """Somebody takes what is handed over again."""
+        self._held = False
+        self._schedule()
+
+    def seal(self) -> None:
+        """There will be no supervisor and no next generation: see `HandoverQueue.seal`, which can't do it any more."""
+        with contextlib.suppress(OSError):
+            self._queue.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         """Hand nothing over any more."""
         if not self._closed:
             self._closed = True
             self._waiting.clear()
-            if self._scheduled is not None:
-                self._scheduled.cancel()
+            self._unschedule()
             self._queue.close()
 
     def _schedule(self) -> None:
-        if self._scheduled is not None or not self._waiting:
+        if self._scheduled is not None or self._held or not self._waiting:
             return
-        if self._full:
-            # Nothing tells when a receiver makes room for descriptors, so look again; meanwhile all go on here.
-            self._scheduled = self._loop.call_later(AGAIN_SECONDS, self._send_waiting)
-        else:
+        if not self._full:
             self._scheduled = self._loop.call_soon(self._send_waiting)
+            return
+        # Meanwhile all go on here. The loop tells when the queue is half empty again, but nothing tells when too many
+        # descriptors of this user are no longer on their way (ETOOMANYREFS), so look again in any case.
+        self._scheduled = self._loop.call_later(AGAIN_SECONDS, self._send_waiting)
+        if self._full == errno.EAGAIN:
+            self._loop.add_writer(self._queue.fileno(), self._send_waiting)
+
+    def _unschedule(self) -> None:
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+            self._scheduled = None
+        if self._full == errno.EAGAIN:
+            self._loop.remove_writer(self._queue.fileno())
 
     def _send_waiting(self) -> None:
-        self._scheduled = None
-        self._full = False
+        self._unschedule()
+        self._full = 0
         for _ in range(min(SENT_PER_TURN, len(self._waiting))):
-            self._send(self._waiting[0])
+            connection, departure = self._waiting.popitem(last=False)
+            self._send(departure)
             if self._full:
+                self._waiting[connection] = departure
+                self._waiting.move_to_end(connection, last=False)
                 break
-            self._waiting.popleft()
         self._schedule()
 
     def _send(self, departure: Departure) -> None:
@@ -123,7 +150,9 @@ class Departures:
         try:
             socket.send_fds(self._queue, [head, b"\n", pipelined], [fd])
         except OSError as exc:
-            self._full = exc.errno in _NO_ROOM  # any other error: there is no queue any more, so serve on here
+            self._full = (
+                exc.errno if exc.errno in _NO_ROOM else 0
+            )  # any other error: there is no queue any more, so serve on here
             return False
         return True
 
@@ -154,14 +183,18 @@ class Arrivals:
         *,
         loop: asyncio.AbstractEventLoop,
         obey: Callable[[], None],
+        on_end: Callable[[], None],
         publish: Callable[[Event], None],
     ) -> None:
+        """`on_end` is called when the queue was sealed, the last connection was taken, and so nothing will come."""
         self._queue = queue
         self._harbours = harbours
         self._loop = loop
         self._obey = obey
+        self._on_end = on_end
         self._publish = publish
         self._open = True
+        self.ended = False
         self._again: asyncio.TimerHandle | None = None
         # Descriptors that find no place in a full table are lost (MSG_CTRUNC), so one place is always kept for them.
         self._spare = os.open(os.devnull, os.O_RDONLY)
@@ -171,6 +204,7 @@ class Arrivals:
         """Take nothing any more. What is in the queue is left to the other readers."""
         if self._open:
             self._open = False
+            self.ended = True
             if self._again is not None:
                 self._again.cancel()
             self._loop.remove_reader(self._queue.fileno())
@@ -212,10 +246,13 @@ class Arrivals:
                 return False
             except OSError as exc:
                 self._publish(HandoverBroken(f"the queue can't be read ({exc.strerror})"))
-                self._loop.remove_reader(self._queue.fileno())
+                self._end()
+                return False
+            if not message:  # the end of file: every message has a head
+                self._end()
                 return False
             head, _, received = message.partition(b"\n")
-            facts = json.loads(head) if head else {}
+            facts = json.loads(head)
             arrived = self._harbours.get(facts.get("listener", -1))
         finally:
             for harbour in self._harbours.values():
@@ -223,7 +260,12 @@ class Arrivals:
             with contextlib.suppress(OSError):
                 self._spare = os.open(os.devnull, os.O_RDONLY)
         self._settle(arrived, facts, fds, flags, received)
-        return bool(message)
+        return True
+
+    def _end(self) -> None:
+        self.ended = True
+        self._loop.remove_reader(self._queue.fileno())
+        self._on_end()
 
     def _settle(
         self, arrived: Harbour | None, facts: dict[str, object], fds: list[int], flags: int, received: bytes
@@ -233,11 +275,10 @@ class Arrivals:
                 os.close(fd)
             if arrived is not None:
                 arrived.release()
-            if facts:
-                reason = "this worker has no such listener" if arrived is None else "the descriptor was lost on the way"
-                self._publish(HandoverBroken(reason))
+            reason = "this worker has no such listener" if arrived is None else "the descriptor was lost on the way"
+            self._publish(HandoverBroken(reason))
             return
         sock = socket.socket(fileno=fds[0])
         sock.setblocking(False)
         sock.set_inheritable(False)
-        arrived.adopt(sock, fresh=facts["fresh"] is True, received=received)
+        arrived.adopt(sock, fresh=facts.get("fresh") is True, received=received)

@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import Callable
 
-from gracehttp.events import Event
+from gracehttp.events import ConnectionsShed, Event
 from gracehttp.http.connection import Connection, HttpSettings, RequestFinished
 from gracehttp.http.exchange import Application, RequestHead
 from gracehttp.http.http1 import Http1Connection
@@ -17,6 +17,7 @@ from gracehttp.observe.request_failures import log_application_failure, log_brok
 from gracehttp.worker.drain import IDLE_GRACE_SECONDS
 from gracehttp.worker.handover import Departure, Departures
 from gracehttp.worker.manifest import GivenListener
+from gracehttp.worker.shedding import Shedder
 
 TLS_SHUTDOWN_SECONDS = 5.0
 
@@ -38,8 +39,10 @@ class Port:
         publish: Callable[[Event], None],
         on_change: Callable[[], None],
         departures: Departures | None,
+        shed_idle_after_seconds: float,
     ) -> None:
-        """`departures` takes connections to the next generation; None if there is no way to."""
+        """`departures` takes connections to the next generation; None if there is no way to. Connections that have
+        been idle for `shed_idle_after_seconds` make room for newcomers if the port is full; 0: they don't."""
         self._loop = asyncio.get_running_loop()
         self.bound = listener.bound
         self.connections: set[Connection] = set()
@@ -57,6 +60,13 @@ class Port:
         self._gone: set[Connection] = set()
         self._releasing = 0
         self._attaching: dict[Connection, asyncio.Task[None]] = {}
+        self._shedder = Shedder(
+            self.connections,
+            idle_after_seconds=shed_idle_after_seconds,
+            loop=self._loop,
+            told=lambda count: ConnectionsShed(listener.number, listener.bound, count),
+            publish=publish,
+        )
         self._acceptor = Acceptor(
             listener.socket,
             listener.permits,
@@ -64,6 +74,7 @@ class Port:
             address=listener.bound,
             loop=self._loop,
             publish=publish,
+            make_room=self._shedder.make_room if shed_idle_after_seconds else None,
         )
 
     @property
@@ -120,6 +131,7 @@ class Port:
     def close(self) -> None:
         """To be called when the port is quiet and deaf."""
         self._acceptor.stop()
+        self._shedder.close()
         self.permits.close()
 
     # --- from socket to connection and back ---

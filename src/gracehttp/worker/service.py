@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from gracehttp.events import DrainFinished, DrainStarted, Event, RequestsCut
 from gracehttp.http.connection import HttpSettings, RequestFinished
 from gracehttp.worker.applications import Applications, ApplicationSettings, Named
 from gracehttp.worker.drain import Action, Drain, DrainReason
-from gracehttp.worker.handover import Departures
+from gracehttp.worker.handover import Arrivals, Departures
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
 from gracehttp.worker.warmup import warm_up
@@ -44,6 +45,7 @@ class Service:
         self._settings = settings
         self._publish = publish
         self._departures = departures
+        self._arrivals: Arrivals | None = None
         self._goes_on: frozenset[int] = frozenset()
         self._closes_doors = settings.closes_doors
         self._changed = asyncio.Event()
@@ -79,6 +81,7 @@ class Service:
                 publish=self._publish,
                 on_change=self._changed.set,
                 departures=self._departures,
+                shed_idle_after_seconds=server.shed_idle_after,
             )
             self.ports.append(port)
 
@@ -88,9 +91,35 @@ class Service:
             for port in self.ports:
                 port.accept()
 
+    def take_over(self, queue: socket.socket, obey: Callable[[], None]) -> None:
+        """Go on with the connections that older workers hand over through `queue`, which is ours from now on.
+
+        See `Arrivals` for `obey`. A drain for a restart ends it at once; one for a stop waits until the queue is
+        sealed and empty, because nobody comes after us.
+        """
+        if self._drain is not None:
+            queue.close()
+            return
+        ports = {port.number: port for port in self.ports}
+        self._arrivals = Arrivals(
+            queue, ports, loop=self._loop, obey=obey, on_end=self._changed.set, publish=self._publish
+        )
+
+    def hold(self) -> None:
+        """Nobody would take the connections that we hand over: keep them, and serve them, until `go_on`."""
+        if self._departures is not None:
+            self._departures.hold()
+
+    def go_on(self) -> None:
+        """Hand connections over again."""
+        if self._departures is not None:
+            self._departures.go_on()
+
     def supervisor_lost(self, timeout_seconds: float) -> None:
         """There is no supervisor any more: finish what is in flight, and let nobody new in."""
         self._closes_doors = True
+        if self._departures is not None:
+            self._departures.seal()
         self.order_drain(DrainReason.STOP, timeout_seconds)
 
     def order_drain(self, reason: DrainReason, timeout_seconds: float, goes_on: Iterable[int] = ()) -> None:
@@ -104,6 +133,8 @@ class Service:
         else:
             self._drain.ordered_again(reason, timeout_seconds, now)
         self._goes_on = frozenset(goes_on)
+        if reason is DrainReason.RESTART:
+            self._take_no_more()
         if self._draining:
             self._tell_ports()
         self.drain_ordered.set()
@@ -121,6 +152,7 @@ class Service:
         self._tell_ports()
         self._applications.tell_of_drain()  # after the ports, so that what ends now finds its connection's way decided
         await self._wait_until_quiet(drain)
+        self._take_no_more()
         if self._departures is not None:
             self._departures.close()
         cut = [described for port in self.ports for described in port.cut()]
@@ -133,6 +165,10 @@ class Service:
                 logging.getLogger("gracehttp").error("%s", complaint)
         for port in self.ports:
             port.close()
+
+    def _take_no_more(self) -> None:
+        if self._arrivals is not None:
+            self._arrivals.close()
 
     def _tell_ports(self) -> None:
         for port in self.ports:
@@ -158,7 +194,9 @@ class Service:
 
     @property
     def _quiet(self) -> bool:
-        return not self._hearing and not self._applications.in_flight and all(port.quiet for port in self.ports)
+        taking = self._arrivals is not None and not self._arrivals.ended
+        hearing = self._hearing or taking
+        return not hearing and not self._applications.in_flight and all(port.quiet for port in self.ports)
 
     async def _wait_until_quiet(self, drain: Drain) -> None:
         while not self._quiet:

@@ -16,13 +16,14 @@ from types import FrameType
 from gracehttp.channel import Channel, ChannelClosed, Message
 from gracehttp.config import ProcessOptions, ServerOptions
 from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError
-from gracehttp.events import EventBus, SupervisorLost
+from gracehttp.events import ConnectionsShed, Event, EventBus, SupervisorLost
 from gracehttp.observe.access_log import AccessLog
 from gracehttp.worker.applications import ApplicationSettings
 from gracehttp.worker.drain import DrainReason
-from gracehttp.worker.handover import Arrivals, Departures
+from gracehttp.worker.handover import Departures
 from gracehttp.worker.loops import loop_factory
 from gracehttp.worker.manifest import Manifest, introduce
+from gracehttp.worker.recycling import RecyclingLimits, Wear
 from gracehttp.worker.service import Service, ServiceSettings
 
 LEAVE_SECONDS = 5.0
@@ -69,6 +70,8 @@ async def _work(
     bus: EventBus,
     configure_logging: Callable[[bool], None],
 ) -> None:
+    access_log = AccessLog(manifest.worker, manifest.generation) if process.access_log else None
+    wear = Wear(_recycling_limits(process), asyncio.get_running_loop(), access_log)
     settings = ServiceSettings(
         applications=ApplicationSettings(
             app_dir=process.app_dir,
@@ -77,13 +80,16 @@ async def _work(
             multiprocess=manifest.workers > 1,
         ),
         warmup=process.warmup,
-        request_finished=AccessLog(manifest.worker, manifest.generation) if process.access_log else None,
+        request_finished=wear if wear.counts else access_log,
     )
     queue = manifest.handover
     departures = Departures(queue[0], asyncio.get_running_loop()) if queue is not None else None
     service = Service(settings, bus.publish, departures)
-    with _Obedience(channel, service, process.drain_timeout, bus, queue[1] if queue is not None else None) as obedience:
+    obedience = _Obedience(channel, service, wear, process.drain_timeout, bus, queue[1] if queue is not None else None)
+    with obedience:
         service.on_deaf = lambda: obedience.tell({"type": "deaf"})
+        wear.on_tired = lambda reason: obedience.tell({"type": "tired", "reason": reason})
+        bus.subscribe(obedience.on_event)
         await service.start(servers, manifest.listeners)
         _write_to_stderr_directly(manifest.stderr)
         configure_logging(manifest.tty)  # the application may have configured logging for itself, and disabled us
@@ -98,6 +104,7 @@ class _Obedience:
         self,
         channel: Channel,
         service: Service,
+        wear: Wear,
         drain_timeout_seconds: float,
         bus: EventBus,
         arrivals: socket.socket | None,
@@ -105,10 +112,10 @@ class _Obedience:
         self._loop = asyncio.get_running_loop()
         self._channel = channel
         self._service = service
+        self._wear = wear
         self._drain_timeout_seconds = drain_timeout_seconds
         self._bus = bus
         self._arrivals_end = arrivals
-        self._arrivals: Arrivals | None = None
 
     def __enter__(self) -> _Obedience:
         self._channel.set_blocking(False)
@@ -116,7 +123,9 @@ class _Obedience:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._take_no_more()
+        self._wear.end()
+        if self._arrivals_end is not None:
+            self._arrivals_end.close()
         self._loop.remove_reader(self._channel.fileno())
         self._loop.remove_writer(self._channel.fileno())
         self._channel.set_blocking(True)
@@ -128,6 +137,11 @@ class _Obedience:
             return  # reading tells it too, and acts on it
         if self._channel.pending:
             self._loop.add_writer(self._channel.fileno(), self._flush)
+
+    def on_event(self, event: Event) -> None:
+        """What a worker sees and the supervisor counts."""
+        if isinstance(event, ConnectionsShed):
+            self.tell({"type": "shed", "listener": event.listener, "connections": event.connections})
 
     def _flush(self) -> None:
         with contextlib.suppress(ChannelClosed):  # reading tells it too
@@ -147,25 +161,30 @@ class _Obedience:
             match message["type"]:
                 case "serve":
                     self._service.accept()
+                    self._wear.begin()
                     self._take_over()
                 case "drain":
+                    self._wear.end()
                     reason = DrainReason(message["reason"])
-                    if reason is DrainReason.RESTART:
-                        self._take_no_more()
                     self._service.order_drain(reason, message["timeout_seconds"], message["handover"])
+                case "hold":
+                    self._service.hold()
+                case "go_on":
+                    self._service.go_on()
 
     def _take_over(self) -> None:
-        """Go on with the connections that older workers hand over."""
-        if self._arrivals_end is not None and self._arrivals is None:
-            ports = {port.number: port for port in self._service.ports}
-            self._arrivals = Arrivals(
-                self._arrivals_end, ports, loop=self._loop, obey=self._listen, publish=self._bus.publish
-            )
+        if self._arrivals_end is not None:
+            queue, self._arrivals_end = self._arrivals_end, None
+            self._service.take_over(queue, self._listen)
 
-    def _take_no_more(self) -> None:
-        if self._arrivals is not None:
-            self._arrivals.close()
-        self._arrivals_end = None
+
+def _recycling_limits(process: ProcessOptions) -> RecyclingLimits:
+    return RecyclingLimits.drawn(
+        requests=process.max_requests,
+        requests_jitter=process.max_requests_jitter,
+        age_seconds=process.max_worker_age,
+        memory_bytes=process.max_worker_memory,
+    )
 
 
 def _settings(process: ProcessOptions) -> dict[str, float]:

@@ -101,11 +101,33 @@ def test_connection_that_closes_is_not_idle():
     assert not wire.connection.idle
 
 
+def test_connection_knows_since_when_it_is_idle():
+    wire = Wire()
+    opened_at = wire.loop.now
+    wire.loop.pass_time(3)
+    assert wire.connection.idle_since == opened_at
+    wire.send(GET)
+    assert wire.connection.idle_since is None
+    wire.loop.pass_time(3)
+    answer(wire.exchange)
+    answered_at = wire.loop.now
+    wire.loop.pass_time(3)
+    assert wire.connection.idle_since == answered_at
+    wire.send(b"G")
+    assert wire.connection.idle_since is None
+
+
 def test_idle_connection_is_closed_politely():
     wire = Wire(answer).send(GET)
     assert wire.connection.close_idle()
     assert wire.how_it_ended == "lingering"
     assert not wire.connection.close_idle()
+
+
+def test_idle_connection_is_closed_at_once_where_its_place_is_needed():
+    wire = Wire(answer).send(GET)
+    assert wire.connection.close_idle(linger=False)
+    assert wire.how_it_ended == "closed"
 
 
 def test_idle_connection_over_tls_is_closed():

@@ -21,7 +21,7 @@ LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 class Harness:
     """One acceptor with what it needs; `accepted` grows, and `until` waits for it."""
 
-    def __init__(self, permits, listener=None):
+    def __init__(self, permits, listener=None, make_room=None):
         self.listener = listener or socket.create_server(("127.0.0.1", 0), backlog=64)
         self.listener.setblocking(False)
         self.where = self.listener.getsockname()
@@ -36,6 +36,7 @@ class Harness:
             address="test",
             loop=asyncio.get_running_loop(),
             publish=self._publish,
+            make_room=make_room,
         )
 
     def _on_connection(self, sock):
@@ -257,3 +258,58 @@ def test_a_closed_door_lets_nobody_new_into_the_queue():
             client.settimeout(0.2)
             with pytest.raises(TimeoutError):
                 client.connect(listener.getsockname())
+
+
+class Looks(list):
+    """What was seen in the queue by those who looked; `until(n)` waits for n looks more."""
+
+    def __init__(self, monkeypatch):
+        look = module._is_readable
+        monkeypatch.setattr(module, "LOOK_SECONDS", 0.001)
+        monkeypatch.setattr(module, "_is_readable", lambda sock: self.append(look(sock)) or self[-1])
+
+    async def until(self, more):
+        wanted = len(self) + more
+        async with asyncio.timeout(10):
+            while len(self) < wanted:
+                await asyncio.sleep(0.001)
+
+
+def test_room_is_made_while_newcomers_wait_for_a_permit_and_not_longer(runner, monkeypatch):
+    async def scenario():
+        looks, made = Looks(monkeypatch), []
+        harness = Harness(LocalPermits(2), make_room=lambda: made.append(harness.close_one()))
+        harness.acceptor.start()
+        harness.connect(5)
+        await harness.until(lambda: len(made) == 3)
+        await looks.until(3)
+        assert len(made) == 3, "one for each of the three who waited"
+        assert len(harness.accepted) == 2
+        harness.close()
+
+    runner.run(scenario())
+
+
+def test_no_room_is_made_for_nobody(runner, monkeypatch):
+    async def scenario():
+        looks, made = Looks(monkeypatch), []
+        harness = Harness(LocalPermits(1), make_room=lambda: made.append(1))
+        harness.acceptor.start()
+        harness.connect()
+        await looks.until(3)
+        assert made == []
+        harness.close()
+
+    runner.run(scenario())
+
+
+def test_a_port_that_is_not_full_looks_at_nothing(runner):
+    async def scenario():
+        harness = Harness(LocalPermits(100), make_room=lambda: None)
+        harness.acceptor.start()
+        harness.connect(3)
+        await harness.until(lambda: len(harness.accepted) == 3)
+        assert harness.acceptor._look is None
+        harness.close()
+
+    runner.run(scenario())

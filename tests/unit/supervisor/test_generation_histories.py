@@ -20,6 +20,8 @@ class Histories(RuleBasedStateMachine):
         self.alive: set[int] = set()
         self.accepting: set[int] = set()
         self.doomed: set[int] = set()
+        self.retired: set[int] = set()
+        self.holding: set[int] = set()
         self.waiting: set[int] = set()
         self.told: dict[int, bool] = {}
         self.finished = None
@@ -46,6 +48,13 @@ class Histories(RuleBasedStateMachine):
             case table.Retire(worker, _, _):
                 assert worker in self.alive
                 self.accepting.discard(worker)
+                self.retired.add(worker)
+            case table.Hold(worker):
+                assert worker in self.retired - self.holding
+                self.holding.add(worker)
+            case table.GoOn(worker):
+                assert worker in self.holding
+                self.holding.discard(worker)
             case table.Kill(_, worker, _):
                 self.doomed.add(worker)
             case table.Promoted(generation):
@@ -97,6 +106,11 @@ class Histories(RuleBasedStateMachine):
     def deaf(self, data):
         self.asked(table.WorkerDeaf(data.draw(st.sampled_from(sorted(self.alive)))))
 
+    @precondition(lambda self: self.finished is None and self.accepting)
+    @rule(data=st.data())
+    def tired(self, data):
+        self.asked(table.WorkerTired(data.draw(st.sampled_from(sorted(self.accepting)))))
+
     @precondition(lambda self: self.finished is None and self.alive)
     @rule(data=st.data())
     def exit(self, data):
@@ -107,6 +121,8 @@ class Histories(RuleBasedStateMachine):
         self.alive.discard(worker)
         self.accepting.discard(worker)
         self.doomed.discard(worker)
+        self.retired.discard(worker)
+        self.holding.discard(worker)
         self.asked(table.WorkerExited(worker, "ended"))
 
     @precondition(is_running)
@@ -144,6 +160,23 @@ class Histories(RuleBasedStateMachine):
         for worker in self.accepting - self.doomed:
             assert serving is not None
             assert serving.workers[worker].state is WorkerState.SERVING
+
+    @invariant()
+    def nobody_is_missing_and_at_most_one_is_too_many(self):
+        """There are, or will be, as many as are wanted, and beside them at most one whose successor they include."""
+        serving = self.fleet.serving
+        if serving is None or self.fleet.stopping:
+            return
+        there = serving.in_state(WorkerState.STARTING, WorkerState.SERVING, WorkerState.DUMPING)
+        coming = len(there) + len(serving.start_again_at)
+        recycled = serving.workers.get(serving.recycling)
+        assert coming == serving.wanted + (recycled is not None and recycled.state is WorkerState.SERVING)
+
+    @invariant()
+    def connections_are_handed_over_only_to_somebody(self):
+        takers = self.fleet.serving is not None and self.fleet.serving.in_state(WorkerState.SERVING)
+        if not self.fleet.stopping:
+            assert self.holding - self.doomed == (set() if takers else self.retired - self.doomed)
 
     @invariant()
     def never_stuck(self):

@@ -1,0 +1,91 @@
+"""Making room on a full port: connections that nobody uses go, for newcomers who wait in the kernel's queue.
+
+Without it, a thousand browsers that keep their connections open just in case lock out the health check that tells the
+load balancer whether the service lives.
+
+Nothing is written down while requests are served: when room is needed, all connections are asked since when they are
+idle, and the longest idle of them are remembered, so that even a port with 100,000 connections is asked seldom.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from gracehttp.events import Event
+from gracehttp.http.connection import Connection
+
+REMEMBERED = 64
+ASKED_EVERY_SECONDS = 1.0
+TOLD_EVERY_SECONDS = 1.0
+
+
+def longest_idle(connections: Iterable[Connection], *, until: float, most: int) -> list[tuple[float, Connection]]:
+    """At most `most` of those that have been idle since `until` or longer, with the time since when, longest first."""
+    since = ((idle, one) for one in connections if (idle := one.idle_since) is not None and idle <= until)
+    return heapq.nsmallest(most, since, key=lambda found: found[0])
+
+
+class Shedder:
+    """Closes one connection out of `connections` for each call of `make_room`, if one has been idle for long enough."""
+
+    def __init__(
+        self,
+        connections: Iterable[Connection],
+        *,
+        idle_after_seconds: float,
+        loop: asyncio.AbstractEventLoop,
+        told: Callable[[int], Event],
+        publish: Callable[[Event], None],
+    ) -> None:
+        """`told(n)` is the event that says that `n` connections were closed; it is published once a second at most."""
+        self._connections = connections
+        self._idle_after_seconds = idle_after_seconds
+        self._loop = loop
+        self._told = told
+        self._publish = publish
+        self._candidates: deque[tuple[float, Connection]] = deque()
+        self._asked_at = float("-inf")
+        self._untold = 0
+        self._quiet_until: asyncio.TimerHandle | None = None
+
+    def make_room(self) -> None:
+        """Close the connection that has been idle longest, politely, if that is long enough."""
+        while self._candidates or self._ask():
+            since, connection = self._candidates.popleft()
+            # It may have spoken since we asked, or be speaking just now: the kernel knows, and `close_idle` looks.
+            # No lingering: the response before was read long ago, and it is the place that is needed.
+            if connection.idle_since == since and connection.close_idle(linger=False):
+                self._count()
+                return
+
+    def close(self) -> None:
+        """Tell what was not told yet, and end."""
+        if self._quiet_until is not None:
+            self._quiet_until.cancel()
+        if self._untold:
+            self._publish(self._told(self._untold))
+            self._untold = 0
+
+    def _ask(self) -> bool:
+        now = self._loop.time()
+        if now - self._asked_at < ASKED_EVERY_SECONDS:
+            return False
+        self._asked_at = now
+        until = now - self._idle_after_seconds
+        self._candidates.extend(longest_idle(self._connections, until=until, most=REMEMBERED))
+        return bool(self._candidates)
+
+    def _count(self) -> None:
+        self._untold += 1
+        if self._quiet_until is None:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._quiet_until = None
+        if self._untold:
+            count, self._untold = self._untold, 0
+            self._publish(self._told(count))
+            self._quiet_until = self._loop.call_later(TOLD_EVERY_SECONDS, self._tell)

@@ -1,0 +1,108 @@
+"""A full port makes room for newcomers who wait: idle connections go, and only those."""
+
+from __future__ import annotations
+
+import socket
+
+from server_harness import get, get_on, wait_until
+
+SCRIPT = """
+    import gracehttp
+    from application import app
+
+    grace = gracehttp.GraceHTTP(workers={workers})
+    grace.add_server(app, bind="127.0.0.1:0", max_connections=4, shed_idle_after={shed_idle_after!r})
+    grace.run()
+"""
+
+APPLICATION = """
+    import asyncio
+    import os
+
+    async def app(scope, receive, send):
+        assert scope["type"] == "http"
+        if scope["path"] == "/wait":
+            while not os.path.exists(scope["query_string"]):
+                await asyncio.sleep(0.01)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+        await send({"type": "http.response.body", "body": b"done"})
+"""
+
+
+def begin(start, *, workers=1, shed_idle_after="300ms"):
+    script = SCRIPT.format(workers=workers, shed_idle_after=shed_idle_after)
+    server = start("script.py", files={"application.py": APPLICATION, "script.py": script})
+    server.wait_until_serving()
+    return server
+
+
+def connect(server):
+    return socket.create_connection(("127.0.0.1", server.port), timeout=20)
+
+
+def is_open(sock):
+    """Whether the server has not closed the connection; it has nothing to say on it otherwise."""
+    sock.setblocking(False)
+    try:
+        return sock.recv(1) != b""
+    except BlockingIOError:
+        return True
+    finally:
+        sock.settimeout(20)
+
+
+def test_a_health_check_gets_in_when_idle_connections_fill_the_port(start):
+    server = begin(start)
+    socks = [connect(server) for _ in range(4)]
+    for sock in socks:
+        assert get_on(sock)[0] == 200
+    assert get(server.port)[0] == 200, "though nobody has left by himself"
+    assert [is_open(sock) for sock in socks] == [False, True, True, True], "the longest idle went"
+    server.wait_for("is full: closed 1 idle connections")
+    assert server.status()["listeners"][0]["shed_connections"] == 1
+    for sock in socks:
+        sock.close()
+
+
+def test_room_is_made_for_as_many_as_wait_over_all_workers(start):
+    server = begin(start, workers=2)
+    idle = [connect(server) for _ in range(4)]
+    for sock in idle:
+        assert get_on(sock)[0] == 200
+    newcomers = [connect(server) for _ in range(4)]
+    for sock in newcomers:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+    for sock in newcomers:
+        assert b" 200 " in sock.recv(1000)
+    for sock in (*idle, *newcomers):
+        sock.close()
+
+
+def test_a_busy_connection_is_never_shed(start):
+    server = begin(start)
+    busy = [connect(server) for _ in range(4)]
+    for sock in busy[:3]:
+        sock.sendall(b"GET /wait?now HTTP/1.1\r\nHost: test\r\n\r\n")
+    assert get_on(busy[3])[0] == 200
+    assert get(server.port)[0] == 200
+    server.write("now", "")
+    for sock in busy[:3]:
+        assert b" 200 " in sock.recv(1000)
+    assert not is_open(busy[3])
+    for sock in busy:
+        sock.close()
+
+
+def test_without_shedding_newcomers_wait_until_somebody_leaves(start):
+    server = begin(start, shed_idle_after="0s")
+    idle = [connect(server) for _ in range(4)]
+    for sock in idle:
+        assert get_on(sock)[0] == 200
+    with connect(server) as newcomer:
+        newcomer.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        wait_until(lambda: server.status()["listeners"][0]["open_connections"] == 4)
+        assert all(is_open(sock) for sock in idle)
+        idle.pop().close()
+        assert b" 200 " in newcomer.recv(1000)
+    for sock in idle:
+        sock.close()

@@ -1,0 +1,458 @@
+"""Both ends of the handover queue, over a real socketpair, with ports and permits as in two workers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+
+import pytest
+import uvloop
+
+from gracehttp.events import HandoverBroken
+from gracehttp.http.connection import HttpSettings
+from gracehttp.listeners.permits import LocalPermits, PermitPool, SharedPermits
+from gracehttp.supervisor.handover_queue import HandoverQueue
+from gracehttp.worker import handover
+from gracehttp.worker.handover import MOST_PIPELINED_BYTES, Arrivals, Departures
+from gracehttp.worker.manifest import GivenListener
+from gracehttp.worker.port import Port
+
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+LIMIT = 100
+GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
+
+
+@pytest.fixture(params=LOOPS)
+def run(request):
+    def run(scenario):
+        with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
+            runner.run(asyncio.wait_for(scenario, 20))
+
+    return run
+
+
+async def until(condition):
+    """Let the loop turn until the condition holds; the runner's timeout is the limit."""
+    while not condition():
+        await asyncio.sleep(0)
+
+
+class Application:
+    """Answers with the name of its worker, at once, or when it is told to."""
+
+    def __init__(self, name):
+        self.name = name
+        self.waits = False
+        self.exchanges = []
+
+    def handle(self, exchange):
+        self.exchanges.append(exchange)
+        if not self.waits:
+            self.answer()
+
+    def answer(self):
+        exchange = self.exchanges.pop(0)
+        exchange.start_response(200, [])
+        exchange.write(self.name, False)
+        exchange.end()
+
+
+class Worker:
+    """One port of one worker, with its own view of the permits."""
+
+    def __init__(self, house, slot, name):
+        loop = asyncio.get_running_loop()
+        self.house = house
+        self.application = Application(name)
+        self.published = []
+        self.departures = Departures(house.duplicate(0), loop)
+        self.arrivals = None
+        self.ended = asyncio.Event()
+        self.permits = SharedPermits(*map(os.dup, house.pool.filenos()), slot)
+        self.port = Port(
+            GivenListener(house.number, "test", house.listener.dup(), self.permits),
+            self.application,
+            HttpSettings(),
+            tls=None,
+            request_finished=None,
+            publish=self.published.append,
+            on_change=lambda: None,
+            departures=self.departures,
+            shed_idle_after_seconds=0.0,
+        )
+
+    def take_over(self, obey=lambda: None, harbours=None):
+        self.arrivals = Arrivals(
+            self.house.duplicate(1),
+            {self.port.number: self.port} if harbours is None else harbours,
+            loop=asyncio.get_running_loop(),
+            obey=obey,
+            on_end=self.ended.set,
+            publish=self.published.append,
+        )
+
+    @property
+    def open(self):
+        return len(self.port.connections)
+
+    async def close(self):
+        if self.arrivals is not None:
+            self.arrivals.close()
+        self.departures.close()
+        self.port.cut()
+        await until(lambda: self.port.quiet and self.permits.held == 0)
+        self.port.close()
+
+
+class House:
+    """A listener, its permits and the queue, as the supervisor has them, and an old and a new worker."""
+
+    number = 7
+
+    def __init__(self):
+        self.pool = PermitPool(LIMIT)
+        self.queue = HandoverQueue()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.setblocking(False)
+        self.old = Worker(self, 0, b"old")
+        self.new = Worker(self, 1, b"new")
+        self.clients = []
+        self.old.port.accept()
+
+    def duplicate(self, end):
+        sock = socket.socket(fileno=os.dup(self.queue.filenos()[end]))
+        sock.setblocking(False)
+        return sock
+
+    async def connect(self, count=1):
+        for _ in range(count):
+            self.clients.append(await asyncio.open_connection(*self.listener.getsockname()))
+        await until(lambda: self.old.open + self.new.open == len(self.clients))
+        return self.clients[-1]
+
+    def assert_permits_are_exact(self):
+        """To be called when nothing is on its way: nobody lost one, nobody has one too many."""
+        assert self.queue.empty
+        assert self.pool.audit([0, 1], lambda: self.queue.empty) == 0
+        assert self.pool.open_connections([0, 1]) == len(self.clients) == self.old.permits.held + self.new.permits.held
+
+    async def close(self):
+        for _, writer in self.clients:
+            writer.close()
+        await self.old.close()
+        await self.new.close()
+        self.listener.close()
+        self.queue.close()
+        self.pool.close()
+
+
+@contextlib.asynccontextmanager
+async def opened():
+    house = House()
+    try:
+        yield house
+    finally:
+        await house.close()
+
+
+async def ask(client, request=GET):
+    """One request; returns the name of the worker that answered, and whether it closes the connection."""
+    reader, writer = client
+    writer.write(request)
+    return await answer_on(reader)
+
+
+async def answer_on(reader):
+    head = await reader.readuntil(b"\r\n\r\n")
+    return await reader.readexactly(3), b"connection: close" in head.lower()
+
+
+def test_an_idle_connection_goes_on_in_the_other_worker(run):
+    async def scenario():
+        async with opened() as house:
+            client = await house.connect()
+            assert await ask(client) == (b"old", False)
+            house.new.take_over()
+            house.old.port.drain(hand_over=True)
+            await until(lambda: house.new.open == 1 and house.old.port.quiet)
+            assert await ask(client) == (b"new", False)
+            house.assert_permits_are_exact()
+
+    run(scenario())
+
+
+def test_a_busy_connection_goes_after_its_response(run):
+    async def scenario():
+        async with opened() as house:
+            house.old.application.waits = True
+            reader, writer = await house.connect()
+            writer.write(GET)
+            await until(lambda: house.old.application.exchanges)
+            house.new.take_over()
+            house.old.port.drain(hand_over=True)
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert house.new.open == 0
+            house.old.application.answer()
+            assert await answer_on(reader) == (b"old", False)
+            assert await ask((reader, writer)) == (b"new", False)
+            house.assert_permits_are_exact()
+
+    run(scenario())
+
+
+def test_pipelined_bytes_go_along(run):
+    async def scenario():
+        async with opened() as house:
+            house.old.application.waits = True
+            reader, writer = await house.connect()
+            writer.write(GET * 3 + GET[:20])
+            await until(lambda: house.old.application.exchanges)
+            house.new.take_over()
+            house.old.port.drain(hand_over=True)
+            house.old.application.answer()
+            assert [(await answer_on(reader))[0] for _ in range(3)] == [b"old", b"new", b"new"]
+            writer.write(GET[20:])
+            assert (await answer_on(reader))[0] == b"new"
+            house.assert_permits_are_exact()
+
+    run(scenario())
+
+
+def test_a_client_that_is_too_far_ahead_is_served_here_until_it_is_not(run):
+    async def scenario():
+        async with opened() as house:
+            house.old.application.waits = True
+            reader, writer = await house.connect()
+            requests = MOST_PIPELINED_BYTES // len(GET) + 3
+            writer.write(GET * requests)
+            (connection,) = house.old.port.connections
+            await until(lambda: len(connection._unparsed) - connection._offset > MOST_PIPELINED_BYTES)
+            house.new.take_over()
+            house.old.port.drain(hand_over=True)
+            house.old.application.waits = False
+            house.old.application.answer()
+            names = [(await answer_on(reader))[0] for _ in range(requests)]
+            assert names == sorted(names, reverse=True), "once it went, it doesn't come back"
+            assert names[1] == b"old"
+            assert names[-1] == b"new"
+            house.assert_permits_are_exact()
+
+    run(scenario())
+
+
+def test_what_the_queue_has_no_room_for_is_served_here_until_it_has(run):
+    async def scenario():
+        async with opened() as house:
+            house.queue._send_end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # the kernel's least
+            await house.connect(60)
+            house.old.port.drain(hand_over=True)
+            await until(lambda: house.old.departures._full and house.old.open == house.old.permits.held)
+            left = house.old.open
+            assert 0 < left < 60
+            assert not house.queue.empty
+            house.new.take_over()
+            await until(lambda: house.old.port.quiet and house.new.open == 60)
+            assert {await ask(client) for client in house.clients} == {(b"new", False)}
+            house.assert_permits_are_exact()
+
+    run(scenario())
+
+
+def test_a_connection_that_waits_for_room_is_answered(run):
+    async def scenario():
+        async with opened() as house:
+            house.queue._send_end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+            await house.connect(60)
+            house.old.port.drain(hand_over=True)
+            await until(lambda: house.old.departures._full and house.old.open == house.old.permits.held)
+            peers = {one._transport.get_extra_info("peername") for one in house.old.port.connections}
+            waiting = [one for one in house.clients if one[1].get_extra_info("sockname") in peers]
+            for _ in range(3):
+                assert {await ask(client) for client in waiting} == {(b"old", False)}
+            assert len(house.old.departures._waiting) == len(waiting), "each waits once"
+            house.new.take_over()
+            await until(lambda: house.new.open == 60)
+
+    run(scenario())
+
+
+def test_while_it_holds_it_serves_and_then_it_goes_on(run):
+    async def scenario():
+        async with opened() as house:
+            client = await house.connect()
+            house.old.departures.hold()
+            house.new.take_over()
+            house.old.port.drain(hand_over=True)
+            for _ in range(3):
+                assert await ask(client) == (b"old", False)
+            assert house.queue.empty
+            house.old.departures.go_on()
+            await until(lambda: house.new.open == 1)
+            assert await ask(client) == (b"new", False)
+            house.assert_permits_are_exact()
+
+    run(scenario())
+
+
+def test_a_sealed_queue_keeps_what_is_in_it_and_takes_no_more(run):
+    async def scenario():
+        async with opened() as house:
+            house.old.application.waits = True
+            idle, busy = await house.connect(), await house.connect()
+            busy[1].write(GET)
+            await until(lambda: house.old.application.exchanges)
+            house.old.port.drain(hand_over=True)
+            await until(lambda: house.old.open == 1)
+            house.queue.seal()
+            assert not house.queue.empty
+            house.old.application.waits = False
+            house.old.application.answer()
+            assert await answer_on(busy[0]) == (b"old", False)
+            assert await ask(busy) == (b"old", False)
+            house.new.take_over()
+            await house.new.ended.wait()
+            assert house.queue.empty
+            await until(lambda: house.new.open == 1)
+            assert await ask(idle) == (b"new", False)
+            house.assert_permits_are_exact()
+
+    run(scenario())
+
+
+def test_the_end_of_a_sealed_queue_is_told_once_and_does_not_spin(run):
+    async def scenario():
+        async with opened() as house:
+            looks = []
+            house.new.take_over(obey=lambda: looks.append(1))
+            house.queue.seal()
+            await house.new.ended.wait()
+            assert house.new.arrivals.ended
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert len(looks) == 1
+
+    run(scenario())
+
+
+def test_the_permits_of_a_connection_in_the_queue_are_found_by_no_audit(run):
+    async def scenario():
+        async with opened() as house:
+            await house.connect()
+            house.old.port.drain(hand_over=True)
+            await until(lambda: house.old.port.quiet)
+            assert house.pool.open_connections([0, 1]) == 0
+            assert house.pool.audit([0, 1], lambda: house.queue.empty) is None, "it is on its way: no clear picture"
+            house.new.take_over()
+            await until(lambda: house.new.open == 1)
+            house.assert_permits_are_exact()
+
+    run(scenario())
+
+
+def test_a_connection_of_a_listener_that_is_not_here_is_closed_and_told(run):
+    async def scenario():
+        async with opened() as house:
+            reader, writer = await house.connect()
+            house.new.take_over(harbours={})
+            house.old.port.drain(hand_over=True)
+            assert await reader.read() == b""
+            writer.close()
+            house.clients.clear()
+            (event,) = house.new.published
+            assert isinstance(event, HandoverBroken)
+            assert house.new.permits.held == 0
+            assert house.pool.audit([0, 1], lambda: house.queue.empty) == 1, "its permit is found again"
+
+    run(scenario())
+
+
+def test_an_order_that_is_older_than_a_message_is_seen_first(run):
+    async def scenario():
+        async with opened() as house:
+            await house.connect()
+            house.old.port.drain(hand_over=True)
+            await until(lambda: house.old.port.quiet)
+            house.new.take_over(obey=lambda: house.new.arrivals.close())
+            await until(lambda: house.new.arrivals.ended)
+            assert house.new.open == 0
+            assert not house.queue.empty, "it is left to whoever comes after this worker"
+            house.new.take_over()
+            await until(lambda: house.new.open == 1)
+
+    run(scenario())
+
+
+async def put(house, head, received=b""):
+    """Hand a connection over as another release of gracehttp would; returns the client's end."""
+    theirs, ours = socket.socketpair()
+    ours.setblocking(False)
+    with theirs:
+        socket.send_fds(house.queue._send_end, [json.dumps(head).encode(), b"\n", received], [theirs.fileno()])
+    assert house.old.permits.take()
+    house.old.permits.begin_transfer()
+    house.old.permits.end_transfer(-1)
+    house.clients.append(await asyncio.open_connection(sock=ours))
+    return house.clients[-1]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"version": 1, "listener": House.number, "fresh": False},
+        {"version": 1, "listener": House.number, "fresh": True},
+        {"version": 1, "listener": House.number, "fresh": False, "of_a_later_release": [1, 2]},
+        {"listener": House.number},
+    ],
+    ids=["version-1", "fresh", "more-than-we-know", "less-than-we-know"],
+)
+def test_messages_of_other_releases_are_understood(run, head):
+    async def scenario():
+        async with opened() as house:
+            client = await put(house, head, GET)
+            house.new.take_over()
+            assert await answer_on(client[0]) == (b"new", False)
+            assert await ask(client) == (b"new", False)
+            house.assert_permits_are_exact()
+
+    run(scenario())
+
+
+def test_a_receiver_without_a_free_descriptor_takes_nothing_and_loses_nothing(run, monkeypatch):
+    async def scenario():
+        async with opened() as house:
+            house.new.take_over()
+            client = await house.connect()
+            full = [True]
+            original = os.open
+
+            def no_room(path, *arguments):
+                if path == os.devnull and full[0]:
+                    raise OSError(24, "Too many open files")
+                return original(path, *arguments)
+
+            monkeypatch.setattr(handover.os, "open", no_room)
+            os.close(house.new.arrivals._spare)
+            house.new.arrivals._spare = -1
+            house.old.port.drain(hand_over=True)
+            await until(lambda: house.old.port.quiet and house.new.arrivals._again is not None)
+            assert house.new.open == 0
+            assert not house.queue.empty
+            full[0] = False
+            await until(lambda: house.new.open == 1)
+            assert await ask(client) == (b"new", False)
+            house.assert_permits_are_exact()
+
+    run(scenario())
+
+
+def test_local_permits_change_hands_too():
+    sender, receiver = LocalPermits(2), LocalPermits(2)
+    sender.take()
+    for permits, change in ((sender, -1), (receiver, +1)):
+        permits.begin_transfer()
+        permits.end_transfer(change)
+    assert (sender.held, receiver.held) == (0, 1)

@@ -1,0 +1,130 @@
+"""When a worker has had enough."""
+
+from __future__ import annotations
+
+import pytest
+
+from gracehttp.worker.recycling import LOOK_SECONDS, RecyclingLimits, Wear, resident_bytes
+
+
+class Timer:
+    def __init__(self, seconds, callback, arguments):
+        self.seconds = seconds
+        self.armed = True
+        self._call = lambda: callback(*arguments)
+
+    def cancel(self):
+        self.armed = False
+
+    def fire(self):
+        assert self.armed
+        self.armed = False
+        self._call()
+
+
+class FakeLoop:
+    def __init__(self):
+        self.timers = []
+
+    def call_later(self, seconds, callback, *arguments):
+        self.timers.append(Timer(seconds, callback, arguments))
+        return self.timers[-1]
+
+
+class Worker:
+    """A `Wear` with what it needs; `told` are the reasons that the supervisor would hear."""
+
+    def __init__(self, then=None, **limits):
+        self.loop = FakeLoop()
+        self.used = 0
+        self.told = []
+        self.wear = Wear(RecyclingLimits(**limits), self.loop, then, memory=lambda: self.used)
+        self.wear.on_tired = self.told.append
+        self.wear.begin()
+
+    def serve(self, requests=1):
+        for _ in range(requests):
+            self.wear(None, 200, 10, 0.1)
+
+
+def test_it_has_enough_after_so_many_requests_and_says_it_once():
+    worker = Worker(requests=3)
+    worker.serve(2)
+    assert worker.told == []
+    worker.serve(5)
+    assert worker.told == ["it has served 3 requests"]
+
+
+def test_it_has_enough_at_an_age():
+    worker = Worker(age_seconds=90)
+    (timer,) = worker.loop.timers
+    assert timer.seconds == 90
+    timer.fire()
+    assert worker.told == ["it has served for 1m30s"]
+
+
+def test_it_has_enough_when_it_is_too_big():
+    worker = Worker(memory_bytes=100 << 20)
+    worker.serve()
+    worker.loop.timers[-1].fire()
+    assert worker.told == []
+    worker.used = 101 << 20
+    worker.serve()
+    worker.loop.timers[-1].fire()
+    assert worker.told == ["it uses 101 MiB of memory"]
+
+
+def test_memory_is_looked_at_after_requests_and_once_a_second():
+    worker = Worker(memory_bytes=1)
+    assert worker.loop.timers == []
+    worker.serve(1000)
+    assert [timer.seconds for timer in worker.loop.timers] == [LOOK_SECONDS]
+
+
+def test_a_worker_that_goes_already_says_nothing():
+    worker = Worker(requests=2, age_seconds=60, memory_bytes=1)
+    worker.serve()
+    worker.wear.end()
+    worker.serve(5)
+    assert worker.told == []
+    assert not any(timer.armed for timer in worker.loop.timers)
+
+
+def test_what_is_told_of_a_request_is_passed_on():
+    passed = []
+    worker = Worker(then=lambda *what: passed.append(what), requests=1)
+    worker.serve(2)
+    assert passed == [(None, 200, 10, 0.1)] * 2
+
+
+@pytest.mark.parametrize(
+    ("limits", "counts"),
+    [({}, False), ({"age_seconds": 5}, False), ({"requests": 1}, True), ({"memory_bytes": 1}, True)],
+)
+def test_requests_are_counted_only_where_they_matter(limits, counts):
+    assert Worker(**limits).wear.counts is counts
+
+
+def drawn(draw, **limits):
+    given = {"requests": 0, "requests_jitter": None, "age_seconds": 0.0, "memory_bytes": 0, **limits}
+    return RecyclingLimits.drawn(**given, draw=draw)
+
+
+def test_limits_lie_between_what_was_configured_and_a_tenth_more():
+    assert drawn(lambda below: 0, requests=1000, age_seconds=60).requests == 1000
+    highest = drawn(lambda below: below - 1, requests=1000, age_seconds=60)
+    assert highest.requests == 1100
+    assert highest.age_seconds == pytest.approx(66)
+
+
+def test_the_jitter_of_requests_can_be_chosen():
+    assert drawn(lambda below: below - 1, requests=1000, requests_jitter=7).requests == 1007
+    assert drawn(lambda below: below - 1, requests=1000, requests_jitter=0).requests == 1000
+
+
+def test_no_limit_stays_none():
+    assert drawn(lambda below: below - 1, requests_jitter=50) == RecyclingLimits()
+
+
+def test_the_memory_of_this_process_is_known():
+    assert 1 << 20 < resident_bytes() < 1 << 40

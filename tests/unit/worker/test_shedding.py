@@ -1,0 +1,149 @@
+"""Making room on a full port: who goes, and how often that is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from gracehttp.worker.shedding import ASKED_EVERY_SECONDS, REMEMBERED, TOLD_EVERY_SECONDS, Shedder, longest_idle
+
+
+class FakeConnection:
+    """`refuses`: the kernel holds something that the client has sent."""
+
+    def __init__(self, idle_since, *, refuses=False):
+        self.idle_since = idle_since
+        self.refuses = refuses
+        self.closed = False
+
+    def close_idle(self, *, linger):
+        assert not linger
+        assert not self.closed
+        if not self.refuses:
+            self.closed, self.idle_since = True, None
+        return self.closed
+
+
+class FakeTimer:
+    def __init__(self, when, callback):
+        self.when, self.callback, self.armed = when, callback, True
+
+    def cancel(self):
+        self.armed = False
+
+
+class FakeLoop:
+    def __init__(self):
+        self.now = 100.0
+        self.timers = []
+
+    def time(self):
+        return self.now
+
+    def call_later(self, seconds, callback):
+        self.timers.append(FakeTimer(self.now + seconds, callback))
+        return self.timers[-1]
+
+    def pass_time(self, seconds):
+        self.now += seconds
+        due = [timer for timer in self.timers if timer.armed and timer.when <= self.now]
+        for timer in due:
+            timer.armed = False
+            timer.callback()
+
+
+class Port:
+    def __init__(self, *connections, idle_after=5.0):
+        self.loop = FakeLoop()
+        self.connections = list(connections)
+        self.told = []
+        self.shedder = Shedder(
+            self.connections,
+            idle_after_seconds=idle_after,
+            loop=self.loop,
+            told=lambda count: count,
+            publish=self.told.append,
+        )
+
+    def make_room(self, *, later=0.0):
+        self.loop.pass_time(later)
+        self.shedder.make_room()
+        return [index for index, one in enumerate(self.connections) if one.closed]
+
+
+def test_the_one_that_has_been_idle_longest_goes_and_only_that():
+    port = Port(FakeConnection(50), FakeConnection(20), FakeConnection(None), FakeConnection(90))
+    assert port.make_room() == [1]
+    assert port.make_room() == [0, 1]
+
+
+def test_nobody_goes_who_has_not_been_idle_for_long_enough():
+    port = Port(FakeConnection(95.5), FakeConnection(None))
+    assert port.make_room() == []
+    assert port.make_room(later=0.6) == [], "it was asked a moment ago"
+    assert port.make_room(later=ASKED_EVERY_SECONDS) == [0]
+
+
+def test_who_has_just_sent_something_stays_and_the_next_one_goes():
+    port = Port(FakeConnection(20, refuses=True), FakeConnection(30))
+    assert port.make_room() == [1]
+
+
+def test_who_has_spoken_since_it_was_asked_stays():
+    port = Port(FakeConnection(20), FakeConnection(30), FakeConnection(40))
+    port.make_room()
+    port.connections[1].idle_since = 99.9
+    assert port.make_room() == [0, 2]
+
+
+def test_who_is_gone_meanwhile_is_passed_over():
+    port = Port(FakeConnection(20), FakeConnection(30), FakeConnection(40))
+    port.make_room()
+    port.connections[1].idle_since = None
+    assert port.make_room() == [0, 2]
+
+
+def test_no_connection_is_asked_more_than_once_a_second():
+    asked = []
+
+    class Asked(FakeConnection):
+        @property
+        def idle_since(self):
+            asked.append(self)
+
+        @idle_since.setter
+        def idle_since(self, value):
+            pass
+
+    port = Port(Asked(None))
+    for _ in range(5):
+        port.make_room()
+    assert len(asked) == 1
+    port.make_room(later=ASKED_EVERY_SECONDS)
+    assert len(asked) == 2
+
+
+def test_it_is_told_at_once_and_then_at_most_once_a_second():
+    port = Port(*[FakeConnection(20 + number) for number in range(10)])
+    for _ in range(4):
+        port.make_room()
+    assert port.told == [1]
+    port.loop.pass_time(TOLD_EVERY_SECONDS)
+    assert port.told == [1, 3]
+    port.loop.pass_time(TOLD_EVERY_SECONDS)
+    port.make_room()
+    assert port.told == [1, 3, 1]
+
+
+def test_what_was_not_told_yet_is_told_at_the_end():
+    port = Port(FakeConnection(20), FakeConnection(21))
+    port.make_room()
+    port.make_room()
+    port.shedder.close()
+    port.loop.pass_time(10)
+    assert port.told == [1, 1]
+
+
+@pytest.mark.parametrize("most", [1, 3, REMEMBERED])
+def test_the_longest_idle_come_first(most):
+    connections = [FakeConnection(since) for since in (7, 3, None, 9, 1)]
+    assert [since for since, _ in longest_idle(connections, until=8, most=most)] == [1, 3, 7][:most]

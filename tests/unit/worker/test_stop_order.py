@@ -1,0 +1,70 @@
+"""The end of a worker at a stop: it waits for connections that are on their way to it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+
+import pytest
+import uvloop
+
+from gracehttp.config import server_options
+from gracehttp.listeners.permits import LocalPermits
+from gracehttp.supervisor.handover_queue import HandoverQueue
+from gracehttp.worker.applications import ApplicationSettings
+from gracehttp.worker.drain import DrainReason
+from gracehttp.worker.manifest import GivenListener
+from gracehttp.worker.service import Service, ServiceSettings
+
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+SETTINGS = ServiceSettings(
+    applications=ApplicationSettings(app_dir=None, lifespan="off", threads=1, multiprocess=False), closes_doors=True
+)
+
+
+async def answer(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"done"})
+
+
+@pytest.mark.parametrize("factory", LOOPS.values(), ids=LOOPS)
+def test_a_receiver_ends_only_when_the_queue_is_sealed_and_empty(factory):
+    async def scenario():
+        queue = HandoverQueue()
+        service = Service(SETTINGS, lambda event: None)
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setblocking(False)
+        await service.start(list(server_options(answer)), [GivenListener(1, "test", listener, LocalPermits(5))])
+        service.accept()
+        service.take_over(queue._receive_end.dup(), lambda: None)
+        service.on_deaf = (deaf := asyncio.Event()).set
+        service.order_drain(DrainReason.STOP, 20.0)
+        draining = asyncio.create_task(service.drain())
+        await deaf.wait()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not draining.done(), "somebody may still come"
+        theirs, ours = socket.socketpair()
+        with theirs, ours:
+            ours.setblocking(False)
+            ours.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+            head = json.dumps({"version": 1, "listener": 1, "fresh": False}).encode()
+            socket.send_fds(queue._send_end, [head, b"\n"], [theirs.fileno()])
+            theirs.close()
+            queue.seal()
+            await draining
+            assert ours.recv(1000).endswith(b"done")
+        assert queue.close() == []
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(asyncio.wait_for(scenario(), 20))
+
+
+def test_what_nobody_took_is_told_at_the_end():
+    queue = HandoverQueue()
+    with socket.socket() as sock:
+        socket.send_fds(queue._send_end, [b"{}\n"], [sock.fileno()])
+    queue.seal()
+    assert not queue.empty
+    assert len(queue.close()) == 1
