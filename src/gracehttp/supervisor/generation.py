@@ -382,10 +382,12 @@ class Fleet:
             return []
         self.stopping = True
         self._stopping_since = now
-        commands: list[Command] = [CloseDoors()]
+        serving = self.serving
+        # What is announced may open doors: so that comes before they are closed.
+        commands: list[Command] = [*(self._announce(serving) if serving is not None else ()), CloseDoors()]
         if (coming := self.coming) is not None:
             commands += self._give_up(coming, "the service was told to stop", "", now)
-        if (serving := self.serving) is not None:
+        if serving is not None:
             commands += self._retire(serving, "stop", now)
         # Those that drain already keep their deadlines, but close what is idle soon: there is no successor to wait for.
         for generation in self.generations.values():
@@ -398,12 +400,14 @@ class Fleet:
 
     def _force_stop(self, now: float, *, first: bool) -> list[Command]:
         self.stopping = self.forced = True
-        commands: list[Command] = [CloseDoors()] if first else []
+        serving = self.serving
+        commands: list[Command] = [*self._announce(serving)] if serving is not None else []
+        if first:
+            commands.append(CloseDoors())
         if (coming := self.coming) is not None:
             commands += self._give_up(coming, "the service was told to stop", "", now)
         for generation in self.generations.values():
             if generation.state is GenerationState.SERVING:
-                commands += self._announce(generation)
                 generation.state = GenerationState.DRAINING
                 generation.retired_at = now
             generation.start_again_at.clear()

@@ -112,7 +112,8 @@ def test_an_old_worker_that_dies_or_does_not_answer_holds_up_no_announcement():
 def test_a_stop_before_the_announcement_announces_first(force):
     fleet = serving_fleet()
     restart(fleet)
-    assert Promoted(2) in fleet.apply(StopRequested(force), 0.1)
+    commands = fleet.apply(StopRequested(force), 0.1)
+    assert commands[:2] == [Promoted(2), table.CloseDoors()], "what is announced may open doors"
 
 
 def test_a_new_generation_has_as_many_workers_as_its_own_code_says():
