@@ -98,6 +98,7 @@ class ChaosServer(Server):
         return self.status()["listeners"][0]["open_connections"]
 
     def wait_until_all_permits_are_free(self):
+        wait_until(lambda: self.open_connections() == 0, what="no open connection")
         wait_until(lambda: self.free_permits() == self.limit, what=f"{self.limit} free permits")
 
     def stop_and_leave_nothing(self, *files):
@@ -105,6 +106,7 @@ class ChaosServer(Server):
         workers = self.workers()
         assert self.stop(signal.SIGTERM) == 0, self.log
         assert not any(map(is_alive, workers))
+        assert "Exception in callback" not in self.log
         assert f"@gracehttp-{self.pid}" not in Path("/proc/net/unix").read_text()
         left = {path.name for path in self.folder.iterdir()} - {"application.py", "counters", *files}
         assert not left, "temporary files"

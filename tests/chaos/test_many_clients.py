@@ -6,6 +6,8 @@ import resource
 
 import pytest
 from callers import Callers
+from conversation import Conversation
+from server_harness import wait_until
 
 SHORT = (300, 6)  # for each of two event loops
 LONG = (2000, 50)
@@ -24,6 +26,10 @@ def assert_nobody_noticed(server, callers, clients):
     assert accounts.connects == clients, "TCP connections that clients opened"
     assert accounts.closed_after_notice == accounts.refused == 0
     assert accounts.sent == accounts.answered == server.counted()
+    assert_no_generation_came_back(server, accounts)
+
+
+def assert_no_generation_came_back(server, accounts):
     generations = server.generations()
     for pids in accounts.pids.values():
         seen = [generations[pid] for pid in pids]
@@ -44,13 +50,30 @@ def test_each_client_keeps_its_connection_through_all_restarts(begin, soak, loop
     server.stop_and_leave_nothing()
 
 
-def test_restarts_that_overlap_with_drains_lose_nobody(begin):
-    server = begin()
+def test_restarts_while_older_generations_still_drain_lose_nobody(begin):
+    """Half a request keeps the first and the second generation draining all the while, and alive to take what is not
+    theirs."""
+    server = begin(options=("--body-timeout", "2m", "--drain-timeout", "2m"))
     with Callers(server.port, 100) as callers:
         callers.wait_for_answers(100)
-        for generation in range(2, 8):  # each begins as soon as the one before is announced, drained or not
+        slow = []
+        for generation in range(2, 8):
+            if generation < 4:
+                slow += [Conversation(server.port) for _ in range(4)]
+                for one in slow[-4:]:
+                    one.send(one.request(method="POST", body=b"xx")[:-1])
+                callers.wait_for_answers(200)
             server.restart(generation)
         callers.wait_for_answers(100)
-    assert_nobody_noticed(server, callers, 100)
+        wait_until(lambda: server.open_connections() == 100 + len(slow), what="each connection counted once")
+        for one in slow:
+            one.send(b"x")
+            one.answer()
+            one.sock.close()
+    accounts = callers.accounts
+    assert not accounts.failures, accounts.failures[:5]
+    assert accounts.connects == 100
+    assert accounts.sent == accounts.answered == server.counted() - len(slow)
+    assert_no_generation_came_back(server, accounts)
     server.wait_until_all_permits_are_free()
     server.stop_and_leave_nothing()

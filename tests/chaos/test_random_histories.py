@@ -187,7 +187,6 @@ class History(RuleBasedStateMachine):
         self.promises_hold()
         assert self.callers.accounts.closed_after_notice == 0
         server.wait_until_all_permits_are_free()
-        wait_until(lambda: server.open_connections() == 0, what="no open connection")
         wait_until(lambda: server.descriptors() <= self.descriptors, what="as many descriptors as at the start")
 
     def settle_the_accounts(self):
