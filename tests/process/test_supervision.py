@@ -139,6 +139,7 @@ def test_a_connection_that_drains_through_two_restarts_goes_on_with_the_newest_c
         status, _headers, pid = held.finish()
         assert status == 200
         assert int(pid) in server.first
+        server.wait_until_gone(1)
         status, pid = get_on(held.socket)
         assert status == 200
         assert int(pid) in third
