@@ -74,6 +74,14 @@ def descriptors(pid):
     return Counter(names)
 
 
+def inheritable(pid):
+    """The descriptors that a program which the process executes would inherit (proc_pid_fdinfo(5))."""
+    flags = {
+        path.name: re.search(r"flags:\s*(\d+)", path.read_text())[1] for path in Path(f"/proc/{pid}/fdinfo").iterdir()
+    }
+    return {int(fd) for fd, octal in flags.items() if not int(octal, 8) & os.O_CLOEXEC}
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -128,10 +136,11 @@ def test_twenty_replacements_under_load_lose_nothing_and_leak_nothing(start):
 
 def test_the_first_replacement_leaves_as_many_descriptors_as_a_start(start):
     server = begin(start)
-    before = descriptors(server.pid)
+    before, inherited = descriptors(server.pid), inheritable(server.pid)
     replace(server, 2)
     server.wait_until_gone(1)
     wait_until(lambda: descriptors(server.pid) == before, what="as many descriptors as before")
+    assert inheritable(server.pid) == inherited, "no program that the supervisor executes gets a socket of ours"
 
 
 def test_the_pidfile_stays_locked(start, tmp_path):

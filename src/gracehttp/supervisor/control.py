@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from gracehttp.events import Event, EventBus
+from gracehttp.events import ControlUnavailable, Event, EventBus
 from gracehttp.records import Descriptor
 from gracehttp.supervisor.control_connection import ClientRecord, ControlConnection
 from gracehttp.supervisor.outcome import Outcome, Requester
@@ -51,26 +51,6 @@ class ControlRecord:
 def abstract_name(pid: int) -> str:
     """The abstract address of the control socket of the supervisor `pid`."""
     return f"\0gracehttp-{pid}"
-
-
-def open_control_socket(path: str | None) -> socket.socket:
-    """Listen at `path`, or at the abstract name of this process. Raises `OSError`."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        if path is None:
-            sock.bind(abstract_name(os.getpid()))
-        else:
-            _remove_stale(path)
-            before = os.umask(0o177)
-            try:
-                sock.bind(path)
-            finally:
-                os.umask(before)
-        sock.listen(16)
-    except OSError:
-        sock.close()
-        raise
-    return sock
 
 
 class ControlSocket:
@@ -196,6 +176,40 @@ class ControlSocket:
                 self._commands.stop(source, connection, force=request.get("force") is True)
             case unknown:
                 connection.answer(_refusal(f"there is no command {unknown!r}; there are restart, stop and status"))
+
+
+def open_control(where: str | bool | None, commands: Commands, bus: EventBus) -> ControlSocket | None:
+    """The control socket at a path; None is the abstract name, False no socket. If it can't be made, that is told,
+    and there is none: the service is worth more."""
+    if where is False:
+        return None
+    path = where if isinstance(where, str) else None
+    try:
+        return ControlSocket(_listen(path), path, commands, bus)
+    except OSError as exc:
+        name = path or abstract_name(os.getpid()).replace("\0", "@")
+        bus.publish(ControlUnavailable(name, exc.strerror or str(exc)))
+        return None
+
+
+def _listen(path: str | None) -> socket.socket:
+    """Listen at `path`, or at the abstract name of this process. Raises `OSError`."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if path is None:
+            sock.bind(abstract_name(os.getpid()))
+        else:
+            _remove_stale(path)
+            before = os.umask(0o177)
+            try:
+                sock.bind(path)
+            finally:
+                os.umask(before)
+        sock.listen(16)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def _refusal(message: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from gracehttp.listeners.limit import raise_descriptor_limit
 from gracehttp.supervisor import generation as table
 from gracehttp.supervisor.auditor import Auditor
 from gracehttp.supervisor.command_line import CommandLine
-from gracehttp.supervisor.control import ControlSocket, abstract_name, open_control_socket
+from gracehttp.supervisor.control import ControlSocket, open_control
 from gracehttp.supervisor.crew import Crew
 from gracehttp.supervisor.generation import Fleet, FleetSettings
 from gracehttp.supervisor.handover_queue import HandoverQueue
@@ -80,7 +80,7 @@ class Supervisor:
                 self._loop.add_signal_handler(number, self._on_signal, number, meaning)
             if self._predecessor is None:
                 self._bus.publish(events.SupervisorStarted(os.getpid(), self._options.release))
-                self._control = self._open_control()
+                self._control = open_control(self._options.control, self, self._bus)
                 self._apply(table.RestartRequested())
             else:
                 self._go_on(self._predecessor)
@@ -123,18 +123,6 @@ class Supervisor:
             carry=self._carry,
             on_failure=self._not_replaced,
         )
-
-    def _open_control(self) -> ControlSocket | None:
-        where = self._options.control
-        if where is False:
-            return None
-        path = where if isinstance(where, str) else None
-        try:
-            return ControlSocket(open_control_socket(path), path, self, self._bus)
-        except OSError as exc:
-            name = path or abstract_name(os.getpid()).replace("\0", "@")
-            self._bus.publish(events.ControlUnavailable(name, exc.strerror or str(exc)))
-            return None
 
     def _carry(self, source: str) -> SupervisorState:
         """All that the next image needs to go on, between two turns of the loop."""
