@@ -20,7 +20,8 @@ from gracehttp.errors import StartError
 from gracehttp.lineage import TRIAL_VARIABLE
 from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.crew import Crew
-from gracehttp.supervisor.processes import LastWords, describe_exit, spawn
+from gracehttp.supervisor.generation import TRACEBACK_SECONDS
+from gracehttp.supervisor.processes import TRACEBACK_SIGNAL, LastWords, describe_exit, spawn
 from gracehttp.supervisor.state import FORMATS_READ, SupervisorState, decode, encode
 from gracehttp.supervisor.succession import anonymous_file, read_all
 
@@ -87,16 +88,26 @@ async def try_image(
             pid = spawn(command_line, environment, pass_fds=(state_file, answer_end), stderr=write_end)
         crew.watch(pid, lambda status: None if ended.done() else ended.set_result(status))
         try:
-            status = await asyncio.wait_for(asyncio.shield(ended), timeout_seconds)
-        except TimeoutError:
-            os.kill(pid, signal.SIGKILL)
-            await ended
-            return Verdict(ok=False, reason=f"did not reach run() within {timeout_seconds:g} s", details=words.finish())
-        except asyncio.CancelledError:
+            in_time = await _ended_in_time(pid, ended, timeout_seconds)
+        finally:
             if not ended.done():
-                os.kill(pid, signal.SIGKILL)  # the crew waits for it
-            raise
-        return judge(_read_answer(answers), status, words.finish())
+                os.kill(pid, signal.SIGKILL)  # nobody wants to know any more; the crew waits for it
+        if not in_time:
+            return Verdict(ok=False, reason=f"did not reach run() within {timeout_seconds:g} s", details=words.finish())
+        return judge(_read_answer(answers), ended.result(), words.finish())
+
+
+async def _ended_in_time(pid: int, ended: asyncio.Future[int], timeout_seconds: float) -> bool:
+    """Wait until the process has ended. If that takes too long, it has to write down where it hangs, and is killed."""
+    in_time, _ = await asyncio.wait([ended], timeout=timeout_seconds)
+    if in_time:
+        return True
+    os.kill(pid, TRACEBACK_SIGNAL)
+    told, _ = await asyncio.wait([ended], timeout=TRACEBACK_SECONDS)
+    if not told:
+        os.kill(pid, signal.SIGKILL)
+        await asyncio.wait([ended])
+    return False
 
 
 def judge(answer: bytes, status: int, said: str) -> Verdict:
