@@ -377,9 +377,9 @@ def test_the_newest_of_two_replacements_wins_and_both_who_asked_are_told(start):
 
 def test_who_waits_for_an_earlier_restart_is_told_of_the_one_that_the_new_image_starts(start):
     server = begin(start)
-    server.write("application.py", "import time\ntime.sleep(600)\n")
+    server.write("application.py", "import sys, time\nprint('hangs', file=sys.stderr, flush=True)\ntime.sleep(600)\n")
     with command(server, "restart") as client:
-        server.wait_for(r"worker \d+ of generation 2 started")
+        server.wait_for("^hangs")
         server.write("application.py", PID_APPLICATION)
         third = replace(server, 3)
         said, _ = client.communicate(timeout=DEADLINE_SECONDS)

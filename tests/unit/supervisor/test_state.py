@@ -37,6 +37,7 @@ def test_the_state_of_each_release_so_far_is_read_in_full(number):
     assert state.crew.workers[1].last_words.kept.decode() == "café\n"
     assert state.crew.workers[1].channel.outgoing == [(b'{"type":"welcome"}\n', [2, 9])]
     assert state.listeners.listeners[1].wishes[8].unix_mode == 0o660
+    assert [one.door_open for one in state.listeners.listeners] == [True, False]
     assert sorted(descriptors_in(state)) == [6, *range(12, 25)]
 
 
