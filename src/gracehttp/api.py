@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields
 from gracehttp.config import Configuration, ProcessOptions, ServerOptions, process_options, server_options
 from gracehttp.errors import ConfigurationError, GraceHTTPError
 from gracehttp.events import EventBus
+from gracehttp.lineage import is_trial
 from gracehttp.listeners.bind import bound_address, file_identity, open_listener, remove_socket_file
 from gracehttp.listeners.limit import effective_limits, raise_descriptor_limit
 from gracehttp.listeners.permits import LocalPermits
@@ -83,6 +84,10 @@ class GraceHTTP:
             raise ConfigurationError("there is no server to run.", hint="call add_server() before run()")
         bus = EventBus()
         bus.subscribe(log_event)
+        if is_trial(os.environ):
+            from gracehttp.supervisor.trial import answer_trial
+
+            answer_trial(os.environ, release=RELEASE)
         channel = claim_channel(os.environ)
         if channel is None:
             self._configure_logging(_stderr_is_a_terminal())
@@ -95,6 +100,7 @@ class GraceHTTP:
 
     def _supervise(self, bus: EventBus) -> int:
         from gracehttp.supervisor.generation import FleetSettings
+        from gracehttp.supervisor.succession import claim_state
         from gracehttp.supervisor.supervisor import Supervisor, SupervisorOptions
 
         process = self._process
@@ -110,7 +116,7 @@ class GraceHTTP:
             control=False if process.no_control else process.control,
         )
         with asyncio.Runner() as runner:
-            return runner.run(Supervisor(options, bus).run())
+            return runner.run(Supervisor(options, bus, claim_state(os.environ, release=RELEASE)).run())
 
     def _configure_logging(self, tty: bool) -> None:
         configure_logging(self._process.log_level, self._process.log_format, color=tty)

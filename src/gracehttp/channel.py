@@ -33,7 +33,10 @@ import os
 import socket
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from gracehttp.records import Descriptor
 
 CHANNEL_VARIABLE = "GRACEHTTP_WORKER_CHANNEL"
 VERSIONS = (1,)
@@ -48,6 +51,16 @@ class ChannelClosed(Exception):
     """The other side closed the channel or died."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelRecord:
+    """One end of a channel, to go on with in another process. `outgoing` has the bytes of each message that waits,
+    and the numbers of the descriptors that go with it, which are carried by their owners."""
+
+    socket: Descriptor
+    incoming: bytes = b""
+    outgoing: list[tuple[bytes, list[int]]] = field(default_factory=list)
+
+
 class Channel:
     """One end of a control channel. It owns its socket, and the received descriptors until `take_descriptors`.
 
@@ -60,6 +73,23 @@ class Channel:
         self._incoming = bytearray()
         self._received_fds: deque[int] = deque()
         self._outgoing: deque[tuple[bytes, tuple[int, ...]]] = deque()
+
+    def carry(self) -> ChannelRecord:
+        """Between two bytes of a message too; but not with descriptors that were received and that nobody took."""
+        return ChannelRecord(
+            socket=Descriptor(self._socket.fileno()),
+            incoming=bytes(self._incoming),
+            outgoing=[(data, list(fds)) for data, fds in self._outgoing],
+        )
+
+    @classmethod
+    def adopt(cls, record: ChannelRecord) -> Self:
+        """Go on with what another process carried. Non-blocking, as it was there."""
+        channel = cls(socket.socket(fileno=record.socket))
+        channel.set_blocking(False)
+        channel._incoming += record.incoming
+        channel._outgoing.extend((data, tuple(fds)) for data, fds in record.outgoing)
+        return channel
 
     def fileno(self) -> int:
         return self._socket.fileno()

@@ -42,6 +42,35 @@ class SupervisorStarted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ReplacementRequested(Event):
+    severity = Severity.NOTICE
+    source: str
+
+    def __str__(self) -> str:
+        return f"another supervisor requested by {self.source}: trying whether it would start"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacementGivenUp(Event):
+    severity = Severity.ERROR
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the supervisor stays the same: {self.reason}; nothing was changed"
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorReplaced(Event):
+    severity = Severity.NOTICE
+    pid: int
+    version: str
+    predecessor: str
+
+    def __str__(self) -> str:
+        return f"the supervisor has replaced itself: gracehttp {self.predecessor} by {self.version}, pid {self.pid}"
+
+
+@dataclass(frozen=True, slots=True)
 class ListenerOpened(Event):
     severity = Severity.NOTICE
     address: str

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 
 import pytest
 
-from gracehttp.channel import Channel, ChannelClosed, channel_pair
+from gracehttp.channel import Channel, ChannelClosed, ChannelRecord, channel_pair
 
 
 @pytest.fixture
@@ -95,3 +96,43 @@ def test_descriptors_that_nobody_took_are_closed_with_the_channel():
     ours.close()
     theirs.close()
     assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_channel_goes_on_between_two_bytes_of_its_messages():
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    before, worker = Channel(ours), Channel(theirs)
+    theirs.sendall(b'{"type":"re')
+    assert before.receive() == []
+    record = before.carry()
+    after = Channel.adopt(ChannelRecord(socket=os.dup(record.socket), incoming=record.incoming))
+    before.close()
+    theirs.sendall(b'ady"}\n')
+    assert after.receive() == [{"type": "ready"}]
+    after.send({"type": "serve"})
+    assert worker.receive() == [{"type": "serve"}]
+    after.close()
+    worker.close()
+
+
+def test_what_a_channel_could_not_send_yet_is_sent_after_it_was_carried():
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    before, worker = Channel(ours), Channel(theirs)
+    with tempfile.TemporaryFile() as file:
+        while not before.pending:
+            before.send({"type": "x" * 10_000})
+        before.send({"type": "last"}, [file.fileno()])
+        record = before.carry()
+        after = Channel.adopt(ChannelRecord(socket=os.dup(record.socket), incoming=b"", outgoing=record.outgoing))
+        before.close()
+        received = []
+        while not received or received[-1]["type"] != "last":
+            received += worker.receive()
+            after.flush()
+        (fd,) = received[-1]["fds"]
+        assert os.path.samestat(os.fstat(fd), os.fstat(file.fileno()))
+        os.close(fd)
+    assert not after.pending
+    after.close()
+    worker.close()

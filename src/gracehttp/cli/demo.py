@@ -7,9 +7,9 @@ import os
 import click
 
 from gracehttp.address import TcpAddress
-from gracehttp.channel import CHANNEL_VARIABLE
 from gracehttp.cli.demo_restarts import prove
 from gracehttp.config import Configuration, ServerOptions, process_options, server_options
+from gracehttp.lineage import is_first_process
 
 APPLICATION = "gracehttp.demo_app:application"
 _DEFAULT_BIND = "127.0.0.1:9090"
@@ -37,7 +37,7 @@ def demo(bind: str | None, restarts: int | None) -> None:
         prove(bind or "127.0.0.1:0", restarts)
         return
     (server,) = demo_servers(bind or _DEFAULT_BIND)
-    if CHANNEL_VARIABLE not in os.environ:  # a worker runs the same command line, and has nobody to tell
+    if is_first_process(os.environ):  # a worker runs the same command line, and has nobody to tell
         click.echo("\n".join(introduction(server, os.getpid())))
     from gracehttp.api import GraceHTTP  # help must not wait for the server's modules
 

@@ -23,7 +23,10 @@ import contextlib
 import mmap
 import os
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+from gracehttp.records import Descriptor
 
 MAX_WORKERS = 512
 LEDGER_BYTES = MAX_WORKERS * 8
@@ -154,20 +157,38 @@ class SharedPermits:
     _close_entry = _open_entry  # the sequence number becomes even again
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolRecord:
+    """The supervisor's side of the permits of one port, to go on with in another process."""
+
+    limit: int
+    free: Descriptor
+    owed: Descriptor
+    ledger: Descriptor
+
+
 class PermitPool:
     """The supervisor's side: makes the permits of one port, changes their number, and recovers lost ones."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, record: PoolRecord | None = None) -> None:
+        """New permits, or those that `record` carries from another process."""
         self.limit = limit
         with contextlib.ExitStack() as opened:
-            self._free = _counter(limit, opened)
-            self._owed = _counter(0, opened)
-            self._ledger = os.memfd_create("gracehttp-ledger", os.MFD_CLOEXEC)
-            opened.callback(os.close, self._ledger)
-            os.ftruncate(self._ledger, LEDGER_BYTES)
+            self._free = _owned(record.free if record else _counter(limit), opened)
+            self._owed = _owned(record.owed if record else _counter(0), opened)
+            self._ledger = _owned(record.ledger if record else _new_ledger(), opened)
             self._page = opened.enter_context(mmap.mmap(self._ledger, LEDGER_BYTES))
             self._words = opened.enter_context(memoryview(self._page).cast("Q"))
             self._owned = opened.pop_all()
+
+    @classmethod
+    def adopt(cls, record: PoolRecord) -> Self:
+        """Go on with what another process carried."""
+        return cls(record.limit, record)
+
+    def carry(self) -> PoolRecord:
+        free, owed, ledger = map(Descriptor, self.filenos())
+        return PoolRecord(limit=self.limit, free=free, owed=owed, ledger=ledger)
 
     def close(self) -> None:
         self._owned.close()
@@ -233,9 +254,18 @@ class PermitPool:
         return max(lost, 0)
 
 
-def _counter(count: int, owner: contextlib.ExitStack) -> int:
-    fd = os.eventfd(count, os.EFD_SEMAPHORE | os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+def _owned(fd: int, owner: contextlib.ExitStack) -> int:
     owner.callback(os.close, fd)
+    return fd
+
+
+def _counter(count: int) -> int:
+    return os.eventfd(count, os.EFD_SEMAPHORE | os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+
+def _new_ledger() -> int:
+    fd = os.memfd_create("gracehttp-ledger", os.MFD_CLOEXEC)
+    os.ftruncate(fd, LEDGER_BYTES)
     return fd
 
 

@@ -13,42 +13,39 @@ import json
 import os
 import socket
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from gracehttp.events import Event, EventBus
+from gracehttp.events import ControlUnavailable, Event, EventBus
+from gracehttp.records import Descriptor
+from gracehttp.supervisor.control_connection import ClientRecord, ControlConnection
+from gracehttp.supervisor.outcome import Outcome, Requester
 
 CONTROL_VERSION = 1
-REQUEST_TIMEOUT_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """How a command ended."""
-
-    ok: bool
-    message: str
-    details: str = ""
-    generation: int = 0
-    pids: list[int] = field(default_factory=list)
-
-    def as_answer(self) -> dict[str, Any]:
-        return {
-            "done": True, "ok": self.ok, "message": self.message, "details": self.details,
-            "generation": self.generation, "pids": self.pids,
-        }  # fmt: skip
+ACCEPT_PAUSE_SECONDS = 1.0
 
 
 class Commands(Protocol):
-    """What the supervisor does for the control socket."""
+    """What the supervisor does for the control socket. Whoever asked is told the outcome, maybe at once."""
 
-    def restart(self, source: str) -> asyncio.Future[Outcome]: ...
+    def restart(self, source: str, requester: Requester) -> None: ...
 
-    def stop(self, source: str, *, force: bool) -> asyncio.Future[Outcome]: ...
+    def replace(self, source: str, requester: Requester) -> None: ...
+
+    def stop(self, source: str, requester: Requester, *, force: bool) -> None: ...
 
     def status(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlRecord:
+    """The control socket with its clients, to go on with in another process."""
+
+    path: str | None
+    socket: Descriptor
+    clients: list[ClientRecord]
 
 
 def abstract_name(pid: int) -> str:
@@ -59,101 +56,160 @@ def abstract_name(pid: int) -> str:
 class ControlSocket:
     """Serves the control protocol. Owns its socket and, if it has one, its file."""
 
-    def __init__(self, path: str | None, commands: Commands, bus: EventBus) -> None:
-        """Bind to `path`, or to the abstract name of this process. Raises `OSError`."""
-        self._path = path
+    def __init__(self, sock: socket.socket, path: str | None, commands: Commands, bus: EventBus) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._socket = sock
+        self._path = path and str(Path(path).absolute())  # the working directory may change
         self._commands = commands
         self._bus = bus
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            if path is None:
-                self._socket.bind(abstract_name(os.getpid()))
-            else:
-                _remove_stale(path)
-                before = os.umask(0o177)
-                try:
-                    self._socket.bind(path)
-                finally:
-                    os.umask(before)
-            self._socket.listen(16)
-        except OSError:
-            self._socket.close()
-            raise
+        self._connections: set[ControlConnection] = set()
+        self._following: set[ControlConnection] = set()
+        self._quiet: asyncio.Future[None] | None = None
+        sock.setblocking(False)
+        self._loop.add_reader(sock.fileno(), self._accept)
+        bus.subscribe(self._tell_progress)
 
-    async def start(self) -> None:
-        self._server = await asyncio.start_unix_server(self._serve, sock=self._socket, limit=65536)
+    # --- going on in another process ---
+
+    def carry(self, awaited_by: Callable[[Requester], int | None]) -> ControlRecord:
+        """`awaited_by` tells for which generation a requester waits."""
+        clients = [one.carry(awaited_by(one)) for one in self._connections]
+        return ControlRecord(path=self._path, socket=Descriptor(self._socket.fileno()), clients=clients)
+
+    @classmethod
+    def adopt(
+        cls, record: ControlRecord, commands: Commands, bus: EventBus, waits: Callable[[int, Requester], None]
+    ) -> ControlSocket:
+        """Go on with what another process carried; `waits(generation, requester)` is called for those who wait."""
+        control = cls(socket.socket(fileno=record.socket), record.path, commands, bus)
+        for client in record.clients:
+            connection = control._connect(socket.socket(fileno=client.socket), client)
+            if client.awaits is not None:
+                control._following.add(connection)
+                waits(client.awaits, connection)
+        return control
+
+    # --- the end ---
 
     async def close(self, answer_within_seconds: float = 1.0) -> None:
         """Stop listening, let the answers that are under way be sent, and remove the file."""
-        if self._server is not None:
-            self._server.close()
+        self._loop.remove_reader(self._socket.fileno())
         self._socket.close()
+        self._bus.unsubscribe(self._tell_progress)
         self._remove_file()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=answer_within_seconds)
-        for task in self._tasks:
-            task.cancel()
+        for connection in [one for one in self._connections if not one.answered]:
+            connection.close()
+        if self._connections:
+            self._quiet = self._loop.create_future()
+            await asyncio.wait([self._quiet], timeout=answer_within_seconds)
+        for connection in list(self._connections):
+            connection.close()
 
     def _remove_file(self) -> None:
         if self._path is not None:
             with contextlib.suppress(OSError):
                 Path(self._path).unlink()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        with (
-            contextlib.closing(writer),
-            contextlib.suppress(ConnectionError, TimeoutError, asyncio.LimitOverrunError),
-        ):
-            try:
-                pid, uid = _peer(writer.get_extra_info("socket"))
-                if uid not in {0, os.geteuid()}:
-                    answer: dict[str, Any] = _refusal(f"user {uid} may not control this service")
-                else:
-                    line = await asyncio.wait_for(reader.readline(), REQUEST_TIMEOUT_SECONDS)
-                    answer = await self._answer(line, f"pid {pid}", writer)
-            except (ValueError, KeyError, TypeError) as exc:
-                answer = _refusal(f"the request can't be read ({exc})")
-            _send(writer, answer)
-            await writer.drain()
+    # --- clients ---
 
-    async def _answer(self, line: bytes, source: str, writer: asyncio.StreamWriter) -> dict[str, Any]:
+    def _accept(self) -> None:
+        try:
+            sock, _ = self._socket.accept()
+        except (BlockingIOError, ConnectionError):
+            return
+        except OSError:  # no descriptor is left (accept(2)): the client waits in the queue
+            self._loop.remove_reader(self._socket.fileno())
+            self._loop.call_later(ACCEPT_PAUSE_SECONDS, self._accept_again)
+            return
+        connection = self._connect(sock)
+        try:
+            _pid, uid = _peer(sock)
+        except OSError as exc:
+            connection.answer(_refusal(f"who asks can't be known ({exc.strerror})"))
+            return
+        if uid not in {0, os.geteuid()}:
+            connection.answer(_refusal(f"user {uid} may not control this service"))
+
+    def _accept_again(self) -> None:
+        if self._socket.fileno() >= 0:
+            self._loop.add_reader(self._socket.fileno(), self._accept)
+
+    def _connect(self, sock: socket.socket, record: ClientRecord | None = None) -> ControlConnection:
+        connection = ControlConnection(sock, on_request=self._obey, on_end=self._forget, record=record)
+        self._connections.add(connection)
+        return connection
+
+    def _forget(self, connection: ControlConnection) -> None:
+        self._connections.discard(connection)
+        self._following.discard(connection)
+        if self._quiet is not None and not self._connections and not self._quiet.done():
+            self._quiet.set_result(None)
+
+    def _tell_progress(self, event: Event) -> None:
+        for connection in list(self._following):
+            if not connection.answered:
+                connection.send({"progress": str(event)})
+
+    def _obey(self, connection: ControlConnection, line: bytes) -> None:
+        try:
+            self._carry_out(connection, line)
+        except (ValueError, KeyError, TypeError) as exc:
+            connection.answer(_refusal(f"the request can't be read ({exc})"))
+
+    def _carry_out(self, connection: ControlConnection, line: bytes) -> None:
         request = json.loads(line)
         if request["version"] != CONTROL_VERSION:
-            return _refusal(f"this supervisor speaks version {CONTROL_VERSION} of the control protocol")
+            connection.answer(_refusal(f"this supervisor speaks version {CONTROL_VERSION} of the control protocol"))
+            return
+        source = f"pid {_peer(connection.socket)[0]}"
         match request["command"]:
             case "status":
-                return {"done": True, "ok": True, "status": self._commands.status()}
+                connection.answer({"done": True, "ok": True, "status": self._commands.status()})
             case "restart":
-                with _progress_to(writer, self._bus):
-                    return (await asyncio.shield(self._commands.restart(source))).as_answer()
+                self._following.add(connection)
+                if request.get("supervisor") is True:
+                    self._commands.replace(source, connection)
+                else:
+                    self._commands.restart(source, connection)
             case "stop":
-                with _progress_to(writer, self._bus):
-                    stopped = self._commands.stop(source, force=request.get("force") is True)
-                    return (await asyncio.shield(stopped)).as_answer()
+                self._following.add(connection)
+                self._commands.stop(source, connection, force=request.get("force") is True)
             case unknown:
-                return _refusal(f"there is no command {unknown!r}; there are restart, stop and status")
+                connection.answer(_refusal(f"there is no command {unknown!r}; there are restart, stop and status"))
 
 
-@contextlib.contextmanager
-def _progress_to(writer: asyncio.StreamWriter, bus: EventBus) -> Iterator[None]:
-    def tell(event: Event) -> None:
-        _send(writer, {"progress": str(event)})
-
-    bus.subscribe(tell)
+def open_control(where: str | bool | None, commands: Commands, bus: EventBus) -> ControlSocket | None:
+    """The control socket at a path; None is the abstract name, False no socket. If it can't be made, that is told,
+    and there is none: the service is worth more."""
+    if where is False:
+        return None
+    path = where if isinstance(where, str) else None
     try:
-        yield
-    finally:
-        bus.unsubscribe(tell)
+        return ControlSocket(_listen(path), path, commands, bus)
+    except OSError as exc:
+        name = path or abstract_name(os.getpid()).replace("\0", "@")
+        bus.publish(ControlUnavailable(name, exc.strerror or str(exc)))
+        return None
 
 
-def _send(writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:
-    writer.write(json.dumps(message).encode() + b"\n")
+def _listen(path: str | None) -> socket.socket:
+    """Listen at `path`, or at the abstract name of this process. Raises `OSError`."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if path is None:
+            sock.bind(abstract_name(os.getpid()))
+        else:
+            _remove_stale(path)
+            before = os.umask(0o177)
+            try:
+                sock.bind(path)
+            finally:
+                os.umask(before)
+        sock.listen(16)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def _refusal(message: str) -> dict[str, Any]:
@@ -178,6 +234,3 @@ def _remove_stale(path: str) -> None:
             probe.connect(path)
         except ConnectionRefusedError:
             Path(path).unlink(missing_ok=True)
-
-
-__all__ = ["CONTROL_VERSION", "Commands", "ControlSocket", "Outcome", "abstract_name"]

@@ -6,13 +6,23 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from gracehttp.channel import ChannelClosed, Message
 from gracehttp.listeners.permits import MAX_WORKERS
 from gracehttp.observe.patient_writer import PatientWriter
 from gracehttp.supervisor.command_line import CommandLine
-from gracehttp.supervisor.processes import WorkerProcess, reap
+from gracehttp.supervisor.processes import WorkerProcess, WorkerRecord, reap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrewRecord:
+    """All children, to go on with in another process that has the same PID. `watched` are those that are no workers
+    and only have to be waited for."""
+
+    workers: list[WorkerRecord]
+    watched: list[int]
 
 
 class Crew:
@@ -29,14 +39,24 @@ class Crew:
         *,
         on_message: Callable[[WorkerProcess, Message], None],
         on_exit: Callable[[WorkerProcess, str, str], None],
+        record: CrewRecord | None = None,
     ) -> None:
+        """Without processes, or with those that another process carried; then call `bury` once all is set up."""
         self._loop = asyncio.get_running_loop()
         self._command_line = command_line
         self._stderr = PatientWriter(stderr)
         self._on_message = on_message
         self._on_exit = on_exit
         self._processes: dict[int, WorkerProcess] = {}
-        self._loop.add_signal_handler(signal.SIGCHLD, self._bury)
+        self._watched: dict[int, Callable[[int], None]] = {}
+        self._loop.add_signal_handler(signal.SIGCHLD, self.bury)
+        if record is not None:
+            self._watched = dict.fromkeys(record.watched, _ignore)
+            for one in record.workers:
+                self._take_on(WorkerProcess.adopt(one, self.pass_on))
+
+    def carry(self) -> CrewRecord:
+        return CrewRecord(workers=[one.carry() for one in self._processes.values()], watched=list(self._watched))
 
     def pid(self, worker: int) -> int:
         """The PID of a worker, 0 if it has no process."""
@@ -57,10 +77,17 @@ class Crew:
         slot = next((free for free in range(MAX_WORKERS) if free not in used), None)
         if slot is None:
             raise OSError(f"there are {MAX_WORKERS} workers already")
-        process = WorkerProcess(worker, generation, slot, self._command_line, self._stderr.write)
-        self._processes[worker] = process
-        self._loop.add_reader(process.channel.fileno(), self._hear, process)
+        process = WorkerProcess.start(worker, generation, slot, self._command_line, self.pass_on)
+        self._take_on(process)
         return process
+
+    def pass_on(self, data: bytes) -> None:
+        """Write to the supervisor's stderr what a child wrote to its own. Never blocks."""
+        self._stderr.write(data)
+
+    def watch(self, pid: int, on_end: Callable[[int], None]) -> None:
+        """Bury another child of ours too: `on_end` is called with its wait status (waitpid(2))."""
+        self._watched[pid] = on_end
 
     def tell(self, worker: int, message: dict[str, Any], fds: Sequence[int] = ()) -> None:
         """Send `message` to `worker`, if it lives. `fds` stay the caller's."""
@@ -76,6 +103,12 @@ class Crew:
         process = self._processes.get(worker)
         if process is not None:
             process.signal(number)
+
+    def _take_on(self, process: WorkerProcess) -> None:
+        self._processes[process.number] = process
+        self._loop.add_reader(process.channel.fileno(), self._hear, process)
+        if process.channel.pending:
+            self._loop.add_writer(process.channel.fileno(), self._flush, process)
 
     def _flush(self, process: WorkerProcess) -> None:
         with contextlib.suppress(ChannelClosed):
@@ -95,9 +128,13 @@ class Crew:
             self._loop.remove_reader(process.channel.fileno())
             process.signal(signal.SIGKILL)
 
-    def _bury(self) -> None:
+    def bury(self) -> None:
+        """Wait for all of ours that have ended. SIGCHLD does not tell how many (signal(7)), so look at each."""
         by_pid = {process.pid: process for process in self._processes.values()}
-        for pid, status in reap(by_pid):
+        for pid, status in reap([*by_pid, *self._watched]):
+            if pid in self._watched:
+                self._watched.pop(pid)(status)
+                continue
             process = by_pid[pid]
             if process.failure is None:
                 self._hear(process)  # its last message may still lie there
@@ -105,3 +142,7 @@ class Crew:
             self._loop.remove_writer(process.channel.fileno())
             del self._processes[process.number]
             self._on_exit(process, *process.ended(status))
+
+
+def _ignore(_status: int) -> None:
+    return

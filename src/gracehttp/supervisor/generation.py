@@ -285,16 +285,31 @@ Command = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetMemory:
+    """All that a fleet knows, to go on with in another process with the same clock.
+
+    A generation that is just starting is remembered like any other: the restart that follows supersedes it.
+    """
+
+    generations: dict[int, Generation]
+    settings: FleetSettings
+    last_generation: int
+    last_worker: int
+
+
 class Fleet:
     """All generations of one supervisor."""
 
-    def __init__(self, settings: FleetSettings) -> None:
-        self.generations: dict[int, Generation] = {}
+    def __init__(self, settings: FleetSettings, memory: FleetMemory | None = None) -> None:
+        """Without generations, or with what another process remembered; then `settings` are not needed."""
+        memory = memory or FleetMemory(generations={}, settings=settings, last_generation=0, last_worker=0)
+        self.generations = memory.generations
         self.stopping = False
         self.forced = False
-        self._settings = settings  # for the first worker of a generation, until it has introduced itself
-        self._last_generation = 0
-        self._last_worker = 0
+        self._settings = memory.settings  # for the first worker of a generation, until it has introduced itself
+        self._last_generation = memory.last_generation
+        self._last_worker = memory.last_worker
         self._finished = False
         self._stopping_since = 0.0
 
@@ -317,6 +332,16 @@ class Fleet:
     def coming(self) -> Generation | None:
         """The generation that is on its way to serve."""
         return self._find(GenerationState.STARTING, GenerationState.COMPLETING)
+
+    def memory(self) -> FleetMemory:
+        """What there is to remember. To be taken while the service doesn't stop."""
+        assert not self.stopping
+        return FleetMemory(
+            generations=self.generations,
+            settings=self._settings,
+            last_generation=self._last_generation,
+            last_worker=self._last_worker,
+        )
 
     def generation_of(self, worker: int) -> Generation | None:
         return next((one for one in self.generations.values() if worker in one.workers), None)

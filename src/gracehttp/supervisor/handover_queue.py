@@ -5,8 +5,18 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+from dataclasses import dataclass
 
 from gracehttp.events import Event, HandoverBroken
+from gracehttp.records import Descriptor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueRecord:
+    """The queue, to go on with in another process. What is in it stays in it."""
+
+    send_end: Descriptor
+    receive_end: Descriptor
 
 
 class HandoverQueue:
@@ -15,10 +25,20 @@ class HandoverQueue:
     Raises `OSError` where there are no SOCK_SEQPACKET pairs (unix(7)): then connections are told to go instead.
     """
 
-    def __init__(self) -> None:
-        self._send_end, self._receive_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    def __init__(self, record: QueueRecord | None = None) -> None:
+        """A new queue, or the one that another process carried."""
+        if record is None:
+            self._send_end, self._receive_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        else:
+            self._send_end = socket.socket(fileno=record.send_end)
+            self._receive_end = socket.socket(fileno=record.receive_end)
         self._send_end.setblocking(False)
         self._receive_end.setblocking(False)
+
+    def carry(self) -> QueueRecord:
+        return QueueRecord(
+            send_end=Descriptor(self._send_end.fileno()), receive_end=Descriptor(self._receive_end.fileno())
+        )
 
     def filenos(self) -> tuple[int, int]:
         """The end to send to, the end to receive from."""

@@ -7,10 +7,10 @@ gone, so the kernel queue of a port survives all workers (promise 1). Sockets ar
 from __future__ import annotations
 
 import contextlib
-import itertools
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 from gracehttp.address import Address, DescriptorAddress, TcpAddress, parse_address
 from gracehttp.errors import ListenError
@@ -25,7 +25,8 @@ from gracehttp.listeners.bind import (
 )
 from gracehttp.listeners.closing import close_door, open_door
 from gracehttp.listeners.limit import effective_limits
-from gracehttp.listeners.permits import HAS_SHARED_PERMITS, PermitPool
+from gracehttp.listeners.permits import HAS_SHARED_PERMITS, PermitPool, PoolRecord
+from gracehttp.records import Descriptor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,29 @@ class ListenRequest:
     backlog: int
     max_connections: int
     unix_mode: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerRecord:
+    """One listener, to go on with in another process."""
+
+    number: int
+    address: str
+    socket: Descriptor
+    pool: PoolRecord | None
+    limit: int
+    file: FileIdentity | None
+    wishes: dict[int, ListenRequest]
+    door_open: bool = True
+    shed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableRecord:
+    """All listeners of a supervisor, to go on with in another process."""
+
+    listeners: list[ListenerRecord]
+    last_number: int
 
 
 @dataclass(slots=True)
@@ -69,6 +93,34 @@ class HeldListener:
             self.door_open = True
             open_door(self.socket)
 
+    def carry(self) -> ListenerRecord:
+        return ListenerRecord(
+            number=self.number,
+            address=str(self.address),
+            socket=Descriptor(self.socket.fileno()),
+            pool=self.pool.carry() if self.pool is not None else None,
+            limit=self.limit,
+            file=self.file,
+            wishes=self.wishes,
+            door_open=self.door_open,
+            shed=self.shed,
+        )
+
+    @classmethod
+    def adopt(cls, record: ListenerRecord) -> Self:
+        """Go on with what another process carried."""
+        return cls(
+            number=record.number,
+            address=parse_address(record.address),
+            socket=socket.socket(fileno=record.socket),
+            pool=PermitPool.adopt(record.pool) if record.pool is not None else None,
+            limit=record.limit,
+            file=record.file,
+            wishes=dict(record.wishes),
+            door_open=record.door_open,
+            shed=record.shed,
+        )
+
     def close(self) -> None:
         if self.open:
             self.open = False
@@ -80,11 +132,17 @@ class HeldListener:
 class ListenerTable:
     """All listeners of the supervisor. `descriptors` is how many files a process may open."""
 
-    def __init__(self, *, descriptors: int, publish: Callable[[Event], None]) -> None:
+    def __init__(
+        self, *, descriptors: int, publish: Callable[[Event], None], record: TableRecord | None = None
+    ) -> None:
+        """Without listeners, or with those that another process carried."""
         self._descriptors = descriptors
         self._publish = publish
-        self._held: list[HeldListener] = []
-        self._numbers = itertools.count(1)
+        self._held = [HeldListener.adopt(one) for one in record.listeners] if record else []
+        self._last_number = record.last_number if record else 0
+
+    def carry(self) -> TableRecord:
+        return TableRecord(listeners=[one.carry() for one in self._held], last_number=self._last_number)
 
     def __iter__(self) -> Iterator[HeldListener]:
         return iter(self._held)
@@ -174,7 +232,8 @@ class ListenerTable:
         except OSError as exc:
             sock.close()
             raise ListenError(f"cannot make the limit for {address}: {exc.strerror}.") from exc
-        listener = HeldListener(next(self._numbers), address, sock, pool, limit, file_identity(address))
+        self._last_number += 1
+        listener = HeldListener(self._last_number, address, sock, pool, limit, file_identity(address))
         self._held.append(listener)
         self._publish(ListenerOpened(listener.bound, limit))
         if limit < request.max_connections:

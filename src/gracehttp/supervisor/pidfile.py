@@ -5,36 +5,60 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from gracehttp.errors import StartError
+from gracehttp.records import Descriptor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PidFileRecord:
+    """A pidfile whose lock goes on: it belongs to the open file, so it outlives execve (flock(2))."""
+
+    path: str
+    lock: Descriptor
 
 
 class PidFile:
     """Written when the supervisor starts, removed when it ends. The lock (flock(2)) is held as long as it lives, so
     a file that was left behind by a crash stops nobody."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, fd: int) -> None:
+        self.path = Path(path).absolute()  # the working directory may be another one when it is removed
+        self._fd = fd
+
+    @classmethod
+    def write(cls, path: str) -> Self:
         """Write our PID to `path`. Raises `StartError` if another supervisor holds it or it can't be written."""
-        self.path = Path(path)
         try:
-            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as exc:
             raise StartError(
                 f"cannot write the pidfile {path}: {exc.strerror}.",
                 hint="choose another --pidfile, or make its folder",
             ) from exc
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
-            pid = os.read(self._fd, 32).decode("ascii", "replace").strip()
-            os.close(self._fd)
+            pid = os.read(fd, 32).decode("ascii", "replace").strip()
+            os.close(fd)
             raise StartError(
                 f"the pidfile {path} belongs to a supervisor that is running, pid {pid}.",
                 hint=f"gracehttp restart --pidfile {path} brings new code; gracehttp stop --pidfile {path} ends it",
             ) from exc
-        os.ftruncate(self._fd, 0)
-        os.write(self._fd, f"{os.getpid()}\n".encode())
+        os.ftruncate(fd, 0)
+        os.write(fd, f"{os.getpid()}\n".encode())
+        return cls(path, fd)
+
+    def carry(self) -> PidFileRecord:
+        return PidFileRecord(path=str(self.path), lock=Descriptor(self._fd))
+
+    @classmethod
+    def adopt(cls, record: PidFileRecord) -> Self:
+        """Go on with the file that this process holds already."""
+        return cls(record.path, record.lock)
 
     def remove(self) -> None:
         """Remove the file, if it is still the one that we wrote."""

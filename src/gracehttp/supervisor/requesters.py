@@ -1,30 +1,38 @@
-"""Who asked for a restart or a stop, and waits to be told how it ended."""
+"""Who asked for a restart, a replacement or a stop, and waits to be told how it ended."""
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Iterable
 
-from gracehttp.supervisor.control import Outcome
+from gracehttp.supervisor.outcome import Outcome, Requester
 
 
 class Requesters:
-    """Futures by the generation that was asked for. A future that its waiter gave up is passed over."""
+    """Those who wait, by the generation that they asked for. They are told at once, never by a later turn of the loop:
+    so nothing that was concluded can be lost when the supervisor replaces itself."""
 
-    def __init__(self) -> None:
-        self._restart: dict[int, list[asyncio.Future[Outcome]]] = {}
-        self._stop: list[asyncio.Future[Outcome]] = []
-        self.last: Outcome | None = None
+    def __init__(self, last: Outcome | None = None) -> None:
+        self._restart: dict[int, list[Requester]] = {}
+        self._replacement: list[Requester] = []
+        self._stop: list[Requester] = []
+        self.last = last
         """How the latest restart ended."""
 
-    def of_restart(self, generation: int) -> asyncio.Future[Outcome]:
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._restart.setdefault(generation, []).append(future)
-        return future
+    def of_restart(self, generation: int, requester: Requester) -> None:
+        self._restart.setdefault(generation, []).append(requester)
 
-    def of_stop(self) -> asyncio.Future[Outcome]:
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._stop.append(future)
-        return future
+    def of_replacement(self, requester: Requester) -> None:
+        """Who waits for another supervisor waits, once that is there, for the generation that it starts first."""
+        self._replacement.append(requester)
+
+    def of_stop(self, requester: Requester) -> None:
+        self._stop.append(requester)
+
+    def awaited_by(self, requester: Requester, *, next_generation: int) -> int | None:
+        """The generation that a requester will be told about, if the supervisor is replaced now."""
+        if requester in self._replacement:
+            return next_generation
+        return next((number for number, waiting in self._restart.items() if requester in waiting), None)
 
     def supersede(self, generation: int, by: int) -> None:
         """Who waited for `generation` waits for the newer one: it has the code that they asked for, or newer."""
@@ -36,14 +44,19 @@ class Requesters:
             self.last = outcome
         _tell(self._restart.pop(outcome.generation, []), outcome)
 
+    def not_replaced(self, outcome: Outcome) -> None:
+        """The supervisor is still the same, and will be."""
+        self.last = outcome
+        waiting, self._replacement = self._replacement, []
+        _tell(waiting, outcome)
+
     def stopped(self, outcome: Outcome) -> None:
-        """The service has ended; so has every restart that was under way."""
+        """The service has ended; so has everything that was under way."""
         _tell(self._stop, outcome)
-        for waiting in self._restart.values():
+        for waiting in [*self._restart.values(), self._replacement]:
             _tell(waiting, Outcome(ok=False, message="the service was stopped"))
 
 
-def _tell(waiting: list[asyncio.Future[Outcome]], outcome: Outcome) -> None:
-    for future in waiting:
-        if not future.done():
-            future.set_result(outcome)
+def _tell(waiting: Iterable[Requester], outcome: Outcome) -> None:
+    for requester in waiting:
+        requester.tell(outcome)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from gracehttp.supervisor.control import Outcome
 from gracehttp.supervisor.crew import Crew
 from gracehttp.supervisor.generation import Fleet, Generation
 from gracehttp.supervisor.listener_table import HeldListener, ListenerTable
+from gracehttp.supervisor.outcome import Outcome
 
 
 def status_of(

@@ -20,24 +20,31 @@ from gracehttp.listeners.limit import raise_descriptor_limit
 from gracehttp.supervisor import generation as table
 from gracehttp.supervisor.auditor import Auditor
 from gracehttp.supervisor.command_line import CommandLine
-from gracehttp.supervisor.control import ControlSocket, Outcome, abstract_name
+from gracehttp.supervisor.control import ControlSocket, open_control
 from gracehttp.supervisor.crew import Crew
 from gracehttp.supervisor.generation import Fleet, FleetSettings
 from gracehttp.supervisor.handover_queue import HandoverQueue
 from gracehttp.supervisor.listener_table import ListenerTable
+from gracehttp.supervisor.outcome import Outcome, Requester
 from gracehttp.supervisor.pidfile import PidFile
 from gracehttp.supervisor.processes import TRACEBACK_SIGNAL, WorkerProcess
 from gracehttp.supervisor.reception import receive_worker
+from gracehttp.supervisor.replacement import Replacement
 from gracehttp.supervisor.requesters import Requesters
-from gracehttp.supervisor.signals import MEANING
+from gracehttp.supervisor.signals import MEANING, ReplacementRequested
+from gracehttp.supervisor.state import SupervisorState
 from gracehttp.supervisor.status import status_of
+from gracehttp.supervisor.succession import let_signals_come
 
 _ORDERS: dict[type[table.Command], str] = {table.LetServe: "serve", table.Hold: "hold", table.GoOn: "go_on"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupervisorOptions:
-    """What holds for the life of the supervisor. `control` is a path; None is the abstract name, False no socket."""
+    """What holds for the life of the supervisor. `control` is a path; None is the abstract name, False no socket.
+
+    A supervisor that goes on for another one keeps that one's pidfile and control socket, whatever is said here.
+    """
 
     release: str
     command_line: CommandLine
@@ -49,79 +56,120 @@ class SupervisorOptions:
 class Supervisor:
     """`run()` is its life; everything else is called by the loop when something happens."""
 
-    def __init__(self, options: SupervisorOptions, bus: events.EventBus) -> None:
+    def __init__(
+        self, options: SupervisorOptions, bus: events.EventBus, predecessor: SupervisorState | None = None
+    ) -> None:
+        """`predecessor` is what another image of this very process left."""
         self._options = options
         self._bus = bus
-        self._fleet = Fleet(options.fleet)
+        self._predecessor = predecessor
+        self._fleet = Fleet(options.fleet, predecessor.fleet if predecessor else None)
         self._inputs: deque[table.Input] = deque()
         self._acting = False
-        self._requesters = Requesters()
+        self._requesters = Requesters(predecessor.last_outcome if predecessor else None)
         self._first_failure: StartError | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._control: ControlSocket | None = None
         self._stderr = sys.stderr.fileno() if sys.stderr is not None else os.open(os.devnull, os.O_WRONLY)
 
     async def run(self) -> int:
         """Supervise until told to stop. Returns the exit status; raises `StartError` if it never could serve."""
         self._loop = asyncio.get_running_loop()
-        self._born_at = self._loop.time()
         self._finished: asyncio.Future[table.Finish] = self._loop.create_future()
-        pidfile = PidFile(self._options.pidfile) if self._options.pidfile else None
-        self._listeners = ListenerTable(descriptors=raise_descriptor_limit(), publish=self._bus.publish)
-        self._crew = Crew(
-            self._options.command_line,
-            self._stderr,
-            on_message=self._on_message,
-            on_exit=self._on_worker_exit,
-        )
-        self._queue = _handover_queue()
-        self._auditor = Auditor(
-            self._listeners, self._crew.slots, lambda: self._queue is None or self._queue.empty, self._bus.publish
-        )
+        self._set_up(self._predecessor)
         try:
             for number, meaning in MEANING.items():
                 self._loop.add_signal_handler(number, self._on_signal, number, meaning)
-            self._bus.publish(events.SupervisorStarted(os.getpid(), self._options.release))
-            control = await self._open_control()
-            self._apply(table.RestartRequested())
+            if self._predecessor is None:
+                self._bus.publish(events.SupervisorStarted(os.getpid(), self._options.release))
+                self._control = open_control(self._options.control, self, self._bus)
+                self._apply(table.RestartRequested())
+            else:
+                self._go_on(self._predecessor)
             finish = await self._finished
-            return await self._shut_down(finish, control)
+            return await self._shut_down(finish)
         finally:
+            self._replacement.cancel()
             self._auditor.close()
             self._listeners.close_all()
             if self._queue is not None:
                 for lost in self._queue.close():
                     self._bus.publish(lost)
-            if pidfile is not None:
-                pidfile.remove()
+            if self._pidfile is not None:
+                self._pidfile.remove()
 
-    async def _open_control(self) -> ControlSocket | None:
-        where = self._options.control
-        if where is False:
-            return None
-        path = where if isinstance(where, str) else None
-        try:
-            control = ControlSocket(path, self, self._bus)
-        except OSError as exc:
-            name = path or abstract_name(os.getpid()).replace("\0", "@")
-            self._bus.publish(events.ControlUnavailable(name, exc.strerror or str(exc)))
-            return None
-        await control.start()
-        return control
+    def _set_up(self, carried: SupervisorState | None) -> None:
+        """Make what it works with, or take it over."""
+        self._born_at = carried.born_at if carried else self._loop.time()
+        self._pidfile = _pidfile(self._options.pidfile, carried)
+        self._listeners = ListenerTable(
+            descriptors=raise_descriptor_limit(),
+            publish=self._bus.publish,
+            record=carried.listeners if carried else None,
+        )
+        self._crew = Crew(
+            self._options.command_line,
+            self._stderr,
+            on_message=self._on_message,
+            on_exit=self._on_worker_exit,
+            record=carried.crew if carried else None,
+        )
+        self._queue = _handover_queue(carried)
+        self._auditor = Auditor(
+            self._listeners, self._crew.slots, lambda: self._queue is None or self._queue.empty, self._bus.publish
+        )
+        self._replacement = Replacement(
+            self._options.command_line,
+            self._crew,
+            carry=self._carry,
+            on_failure=self._not_replaced,
+        )
 
-    async def _shut_down(self, finish: table.Finish, control: ControlSocket | None) -> int:
+    def _carry(self, source: str) -> SupervisorState:
+        """All that the next image needs to go on, between two turns of the loop."""
+
+        def awaited_by(requester: Requester) -> int | None:
+            return self._requesters.awaited_by(requester, next_generation=self._fleet.next_generation)
+
+        return SupervisorState(
+            release=self._options.release,
+            source=source,
+            born_at=self._born_at,
+            fleet=self._fleet.memory(),
+            crew=self._crew.carry(),
+            listeners=self._listeners.carry(),
+            queue=self._queue.carry() if self._queue else None,
+            pidfile=self._pidfile.carry() if self._pidfile else None,
+            control=self._control.carry(awaited_by) if self._control else None,
+            last_outcome=self._requesters.last,
+        )
+
+    def _go_on(self, carried: SupervisorState) -> None:
+        """Where the image before left off; then restart, as it was asked to."""
+        if carried.control is not None:
+            self._control = ControlSocket.adopt(carried.control, self, self._bus, self._requesters.of_restart)
+        let_signals_come()
+        self._bus.publish(events.SupervisorReplaced(os.getpid(), self._options.release, carried.release))
+        self._crew.bury()
+        self._auditor.audit()
+        self._restart(carried.source)
+
+    async def _shut_down(self, finish: table.Finish) -> int:
         self._listeners.close_all()
         self._bus.publish(events.SupervisorStopped(os.getpid()))
         self._requesters.stopped(Outcome(ok=True, message="stopped by force" if finish.forced else "stopped"))
-        if control is not None:
-            await control.close()
+        if self._control is not None:
+            await self._control.close()
         if not finish.could_start:
             raise self._first_failure or StartError("the service could not start.")
         return 1 if finish.forced else 0
 
     # --- what is asked of it ---
 
-    def _on_signal(self, number: signal.Signals, meaning: table.Input) -> None:
+    def _on_signal(self, number: signal.Signals, meaning: table.Input | ReplacementRequested) -> None:
         match meaning:
+            case ReplacementRequested():
+                self._replace(number.name)
             case table.RestartRequested():
                 self._restart(number.name)
             case table.StopRequested():
@@ -129,18 +177,22 @@ class Supervisor:
             case _:
                 self._apply(meaning)
 
-    def restart(self, source: str) -> asyncio.Future[Outcome]:
-        """Start a new generation. The future tells in the end whether it serves, and if not, why."""
-        outcome = self._requesters.of_restart(self._fleet.next_generation)
+    def restart(self, source: str, requester: Requester) -> None:
+        """Start a new generation. The requester is told in the end whether it serves, and if not, why."""
+        self._requesters.of_restart(self._fleet.next_generation, requester)
         self._restart(source)
-        return outcome
 
-    def stop(self, source: str, *, force: bool) -> asyncio.Future[Outcome]:
-        """Stop the service. The future is done when all workers are gone."""
-        outcome = self._requesters.of_stop()
+    def replace(self, source: str, requester: Requester) -> None:
+        """Replace this image of the supervisor, then restart. The requester is told in the end, by the new image,
+        whether the new generation serves; or by this one why it is still there."""
+        self._requesters.of_replacement(requester)
+        self._replace(source)
+
+    def stop(self, source: str, requester: Requester, *, force: bool) -> None:
+        """Stop the service. The requester is told when all workers are gone."""
+        self._requesters.of_stop(requester)
         if force or not self._fleet.stopping:
             self._stop(source, force=force)
-        return outcome
 
     def status(self) -> dict[str, Any]:
         """All that is known, as the control protocol has it."""
@@ -162,9 +214,25 @@ class Supervisor:
         self._bus.publish(events.RestartRequested(self._fleet.next_generation, source))
         self._apply(table.RestartRequested())
 
+    def _replace(self, source: str) -> None:
+        if self._fleet.stopping:
+            self._not_replaced("the service is stopping")
+            return
+        self._bus.publish(events.ReplacementRequested(source))
+        newest = self._fleet.coming or self._fleet.serving
+        settings = newest.settings if newest is not None else self._options.fleet
+        self._replacement.begin(source, timeout_seconds=settings.ready_timeout_seconds)
+
+    def _not_replaced(self, reason: str, details: str = "") -> None:
+        event = events.ReplacementGivenUp(reason)
+        self._bus.publish(event)
+        self._requesters.not_replaced(Outcome(ok=False, message=str(event), details=details))
+
     def _stop(self, source: str, *, force: bool) -> None:
         forced = self._fleet.stop_forces(force, self._loop.time())
         self._bus.publish(events.StopRequested(source, forced))
+        if self._replacement.cancel():
+            self._not_replaced("the service is stopping")
         self._apply(table.StopRequested(force))
 
     # --- deciding and doing ---
@@ -298,8 +366,14 @@ class Supervisor:
             self._listeners.close_all()  # the queues are empty: newcomers are refused at once, not at the end
 
 
-def _handover_queue() -> HandoverQueue | None:
+def _pidfile(path: str | None, carried: SupervisorState | None) -> PidFile | None:
+    if carried is not None:
+        return PidFile.adopt(carried.pidfile) if carried.pidfile is not None else None
+    return PidFile.write(path) if path else None
+
+
+def _handover_queue(carried: SupervisorState | None) -> HandoverQueue | None:
     try:
-        return HandoverQueue()
+        return HandoverQueue(carried.queue if carried is not None else None)
     except OSError:
         return None

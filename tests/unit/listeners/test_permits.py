@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gracehttp.listeners.permits import LocalPermits, PermitPool, SharedPermits
+from gracehttp.records import Descriptor
 
 
 def worker(pool, slot):
@@ -29,6 +31,21 @@ def test_workers_share_one_limit(pool):
         one.give_back()
         assert other.take()
         assert (one.held, other.held) == (1, 2)
+
+
+def test_permits_go_on_in_another_image_of_the_supervisor(pool):
+    with contextlib.closing(worker(pool, 0)) as one:
+        one.take()
+        one.take()
+        pool.resize(1)
+        record = pool.carry()
+        numbers = {name: Descriptor(os.dup(getattr(record, name))) for name in ("free", "owed", "ledger")}
+        with contextlib.closing(PermitPool.adopt(dataclasses.replace(record, **numbers))) as after:
+            assert (after.limit, after.debt, after.open_connections([0])) == (1, 1, 2)
+            one.give_back()
+            assert (after.debt, after.free) == (0, 0)
+            one.give_back()
+            assert after.free == 1
 
 
 def test_the_supervisor_sees_what_each_worker_holds(pool):

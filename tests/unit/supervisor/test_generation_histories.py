@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from gracehttp.records import from_plain, to_plain
 from gracehttp.supervisor import generation as table
-from gracehttp.supervisor.generation import Fleet, FleetSettings, WorkerState
+from gracehttp.supervisor.generation import Fleet, FleetMemory, FleetSettings, WorkerState
 
 
 class Histories(RuleBasedStateMachine):
@@ -124,6 +127,15 @@ class Histories(RuleBasedStateMachine):
         self.retired.discard(worker)
         self.holding.discard(worker)
         self.asked(table.WorkerExited(worker, "ended"))
+
+    @precondition(lambda self: self.finished is None and not self.fleet.stopping)
+    @rule()
+    def replace_the_supervisor(self):
+        """The next image remembers the fleet from JSON, and then restarts."""
+        memory = from_plain(FleetMemory, json.loads(json.dumps(to_plain(self.fleet.memory()))))
+        assert memory == self.fleet.memory()
+        self.fleet = Fleet(FleetSettings(), memory)
+        self.asked(table.RestartRequested())
 
     @precondition(is_running)
     @rule(seconds=st.floats(0.01, 40))

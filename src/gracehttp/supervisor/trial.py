@@ -1,0 +1,134 @@
+"""The trial run of the next image: the same command line, up to `run()`, in a child process.
+
+So what the supervisor is going to become has been seen to start, with the files that lie there now, and has read the
+very state that it will be given. The trial serves nothing and touches nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from typing import NoReturn
+
+from gracehttp.errors import StartError
+from gracehttp.lineage import TRIAL_VARIABLE
+from gracehttp.supervisor.command_line import CommandLine
+from gracehttp.supervisor.crew import Crew
+from gracehttp.supervisor.generation import TRACEBACK_SECONDS
+from gracehttp.supervisor.processes import TRACEBACK_SIGNAL, LastWords, describe_exit, spawn
+from gracehttp.supervisor.state import FORMATS_READ, SupervisorState, decode, encode
+from gracehttp.supervisor.succession import anonymous_file, read_all
+
+MOST_ANSWER_BYTES = 4096  # a pipe takes as much at once (pipe(7), PIPE_BUF), so the child never waits for us
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Whether the next image can take over; if not, `reason` completes the sentence "the new image ..."."""
+
+    ok: bool
+    reason: str = ""
+    details: str = ""
+
+
+# --- in the child ---
+
+
+def answer_trial(environ: MutableMapping[str, str], *, release: str) -> None:
+    """In a trial run: tell whether this image could go on with the state, and end the process here.
+
+    Does nothing in a process that isn't one.
+    """
+    numbers = environ.pop(TRIAL_VARIABLE, None)
+    if numbers is None:
+        return
+    state, answer = map(int, numbers.split(","))
+    try:
+        decode(read_all(state), release=release)
+    except StartError as exc:
+        _answer(answer, {"ok": False, "release": release, "formats": FORMATS_READ, "reason": str(exc)})
+    _answer(answer, {"ok": True, "release": release, "formats": FORMATS_READ})
+
+
+def _answer(fd: int, answer: dict[str, object]) -> NoReturn:
+    os.write(fd, json.dumps(answer).encode()[:MOST_ANSWER_BYTES])
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    os._exit(0)  # what the script does after run(), and threads that it has started, are no part of the trial
+
+
+# --- in the supervisor ---
+
+
+async def try_image(
+    command_line: CommandLine, state: SupervisorState, crew: Crew, *, timeout_seconds: float
+) -> Verdict:
+    """Run the trial. What it says is passed on, as what workers say. Raises `OSError` when it can't be started."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[int] = loop.create_future()
+    with contextlib.ExitStack() as at_the_end:
+        answers, answer_end = os.pipe()
+        at_the_end.callback(os.close, answers)
+        os.set_blocking(answers, False)
+        read_end, write_end = os.pipe()
+        words = LastWords(loop, read_end, crew.pass_on)
+        at_the_end.callback(words.close)
+        with contextlib.ExitStack() as once_started:
+            once_started.callback(os.close, answer_end)
+            once_started.callback(os.close, write_end)
+            state_file = once_started.enter_context(anonymous_file(encode(state)))
+            environment = {TRIAL_VARIABLE: f"{state_file},{answer_end}"}
+            pid = spawn(command_line, environment, pass_fds=(state_file, answer_end), stderr=write_end)
+        crew.watch(pid, lambda status: None if ended.done() else ended.set_result(status))
+        try:
+            in_time = await _ended_in_time(pid, ended, timeout_seconds)
+        finally:
+            if not ended.done():
+                os.kill(pid, signal.SIGKILL)  # nobody wants to know any more; the crew waits for it
+        if not in_time:
+            return Verdict(ok=False, reason=f"did not reach run() within {timeout_seconds:g} s", details=words.finish())
+        return judge(_read_answer(answers), ended.result(), words.finish())
+
+
+async def _ended_in_time(pid: int, ended: asyncio.Future[int], timeout_seconds: float) -> bool:
+    """Wait until the process has ended. If that takes too long, it has to write down where it hangs, and is killed."""
+    in_time, _ = await asyncio.wait([ended], timeout=timeout_seconds)
+    if in_time:
+        return True
+    os.kill(pid, TRACEBACK_SIGNAL)
+    told, _ = await asyncio.wait([ended], timeout=TRACEBACK_SECONDS)
+    if not told:
+        os.kill(pid, signal.SIGKILL)
+        await asyncio.wait([ended])
+    return False
+
+
+def judge(answer: bytes, status: int, said: str) -> Verdict:
+    """The verdict on an image that answered `answer`, ended with the wait status `status`, and wrote `said`."""
+    if not answer:
+        return Verdict(
+            ok=False,
+            reason=f"{describe_exit(os.waitstatus_to_exitcode(status))} before it reached run()",
+            details=said,
+        )
+    try:
+        told = json.loads(answer)
+        if told["ok"] is True:
+            return Verdict(ok=True)
+        return Verdict(ok=False, reason=f"refuses: {told['reason']}", details=said)
+    except (ValueError, KeyError, TypeError):
+        return Verdict(ok=False, reason=f"gave an answer that can't be read, {answer[:80]!r}", details=said)
+
+
+def _read_answer(fd: int) -> bytes:
+    try:
+        return os.read(fd, MOST_ANSWER_BYTES)
+    except BlockingIOError:  # somebody that the script started holds the other end, and the trial wrote nothing
+        return b""
