@@ -155,6 +155,23 @@ def test_a_group_signal_while_workers_start_kills_none_of_them(start):
     assert "was given up" not in server.log
 
 
+def test_a_group_signal_while_the_interpreter_of_a_worker_ends_does_not_stop_it(start):
+    signalled_at_the_very_end = PID_APPLICATION + """
+    import signal
+
+    class Last:
+        def __del__(self, kill=os.kill, pid=os.getpid, number=signal.SIGTTIN):
+            kill(pid(), number)
+
+    last = Last()
+    """
+    script = SCRIPT.replace("from application import app", "app = 'application:app'")
+    server = start("script.py", files={"application.py": signalled_at_the_very_end, "script.py": script})
+    server.wait_until_serving()
+    server.restart(2)
+    server.wait_until_gone(1)
+
+
 def test_a_worker_that_is_killed_is_replaced(start):
     server = begin(start)
     os.kill(server.first[0], signal.SIGKILL)

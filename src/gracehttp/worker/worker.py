@@ -59,6 +59,8 @@ def run_worker(
         return _report(channel, exc.message, exc.hint, exc.details)
     except Exception as exc:  # noqa: BLE001  a defect of ours, or of a loop: whoever asked for the restart shall see it
         return _report(channel, f"unexpected {type(exc).__name__}: {exc}", "", traceback.format_exc())
+    finally:
+        _ignore_signals_to_the_end()
     return EXIT_DONE
 
 
@@ -224,6 +226,13 @@ def _leave_signals_to_the_supervisor() -> None:
     for name in _IGNORED:
         signal.signal(getattr(signal, name), _do_nothing)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {getattr(signal, name) for name in _IGNORED})
+
+
+def _ignore_signals_to_the_end() -> None:
+    """The interpreter puts the defaults back in place of our handlers while it ends, and the default of SIGTTIN stops
+    the process. What is ignored it leaves ignored."""
+    for name in _IGNORED:
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 def _do_nothing(_number: int, _frame: FrameType | None) -> None:
