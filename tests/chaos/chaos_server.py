@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -88,7 +89,10 @@ class ChaosServer(Server):
 
         The smaller of the two counts is the debt that a lowered limit leaves, and here no limit is lowered.
         """
-        infos = [path.read_text() for path in Path(f"/proc/{self.pid}/fdinfo").iterdir()]
+        infos = []
+        for path in Path(f"/proc/{self.pid}/fdinfo").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed since the folder was read
+                infos.append(path.read_text())
         counts = [int(count, 16) for info in infos for count in re.findall(r"eventfd-count:\s*([0-9a-f]+)", info)]
         debt, free = sorted(counts)
         assert debt == 0

@@ -114,7 +114,7 @@ def test_a_stop_in_the_middle_of_a_handover_loses_nobody(begin, loop):
         server.wait_for(r"worker \d+ of generation 2 is ready", count=2)
         assert server.stop() == 0
         accounts = callers.join()
-    assert not accounts.failures, (accounts.failures[:3], server.log)
+    assert not accounts.failures, f"{accounts.failures[:3]}\n{server.log}"
     assert accounts.sent == accounts.answered == server.counted()
     assert accounts.refused == 150, "each came back once, when there was nobody any more"
     assert not re.search("lost between|was cut", server.log.replace("no request was cut", ""))
