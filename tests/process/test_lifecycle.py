@@ -156,7 +156,9 @@ def test_a_group_signal_while_workers_start_kills_none_of_them(start):
 
 
 def test_a_group_signal_while_the_interpreter_of_a_worker_ends_does_not_stop_it(start):
-    signalled_at_the_very_end = PID_APPLICATION + """
+    signalled_at_the_very_end = (
+        PID_APPLICATION
+        + """
     import signal
 
     class Last:
@@ -165,6 +167,7 @@ def test_a_group_signal_while_the_interpreter_of_a_worker_ends_does_not_stop_it(
 
     last = Last()
     """
+    )
     script = SCRIPT.replace("from application import app", "app = 'application:app'")
     server = start("script.py", files={"application.py": signalled_at_the_very_end, "script.py": script})
     server.wait_until_serving()
