@@ -110,7 +110,7 @@ class ChaosServer(Server):
         workers = self.workers()
         assert self.stop(signal.SIGTERM) == 0, self.log
         assert not any(map(is_alive, workers))
-        assert "Exception in callback" not in self.log
+        assert "Exception in callback" not in self.log, self.log
         assert f"@gracehttp-{self.pid}" not in Path("/proc/net/unix").read_text()
         left = {path.name for path in self.folder.iterdir()} - {"application.py", "counters", *files}
         assert not left, "temporary files"

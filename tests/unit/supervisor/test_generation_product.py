@@ -44,9 +44,11 @@ INPUTS = {
     "ready": table.WorkerReady(SUBJECT),
     "deaf": table.WorkerDeaf(SUBJECT),
     "exited": table.WorkerExited(SUBJECT, "ended with status 1", "details"),
+    "tired": table.WorkerTired(SUBJECT),
     "stranger introduced": table.WorkerIntroduced(STRANGER, SETTINGS),
     "stranger ready": table.WorkerReady(STRANGER),
     "stranger deaf": table.WorkerDeaf(STRANGER),
+    "stranger tired": table.WorkerTired(STRANGER),
     "stranger exited": table.WorkerExited(STRANGER, "ended"),
     "time": table.TimePassed(),
 }
@@ -149,6 +151,10 @@ def check(fleet, before, happened, commands):
                 assert known[number].state in {WorkerState.KILLED, WorkerState.DUMPING}, case
                 assert before.states.get(number) is not WorkerState.KILLED, case
                 told.setdefault(number, []).append("kill")
+    kinds = [type(one) for one in commands]
+    if table.CloseDoors in kinds:
+        announced = kinds.index(table.Promoted) if table.Promoted in kinds else -1
+        assert announced < kinds.index(table.CloseDoors), ("what is announced opens its doors", case)
     assert set(known) == (before.known - gone) | started, case
     assert all(len(one) == 1 for one in told.values()), case
 
@@ -173,7 +179,7 @@ def check_size(fleet, before, case):
     if serving is None or serving is not before.serving:
         return
     there = serving.in_state(WorkerState.STARTING, WorkerState.STANDING_BY, WorkerState.SERVING, WorkerState.DUMPING)
-    planned = len(there) + len(serving.start_again_at)
+    planned = sum(one.number != serving.recycling for one in there) + len(serving.start_again_at)
     was = sum(
         before.states[number] in {WorkerState.STARTING, WorkerState.SERVING, WorkerState.DUMPING}
         for number in serving.workers
