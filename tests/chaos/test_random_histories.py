@@ -35,7 +35,7 @@ LIMIT = 8  # fewer than there are clients, so that some wait in the kernel's que
 WORKERS = 2
 RESTARTING = ("SIGHUP", "SIGUSR1", "SIGUSR2")
 ENDINGS = ("when all clients have left", "under load", "in the middle of everything")
-SHORT = (5, 10)  # histories of each loop, steps
+SHORT = (2, 10)  # histories of each loop, steps
 LONG = (100, 25)
 
 

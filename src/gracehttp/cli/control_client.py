@@ -191,7 +191,7 @@ def unreachable(address: ControlAddress, exc: OSError) -> CommandFailed:
         return CommandFailed(f"no process has the pid {address.pid}.", hint="the service is not running")
     return CommandFailed(
         f"process {address.pid} has no control socket.",
-        hint=f"if it runs with --control PATH, give that; kill -HUP {address.pid} restarts, kill -TERM stops",
+        hint="is it the supervisor of gracehttp? If it runs with --control PATH, give that",
     )
 
 

@@ -235,7 +235,9 @@ class Http1Connection(asyncio.Protocol, Connection):
             self._exchange.set_writable(True)
         elif self._when_idle is not None:
             self._transport.set_write_buffer_limits()
-            self._tell_idle()
+            # Not at once: asyncio is in the middle of a write, and would tell the end of a transport that is aborted
+            # here twice.
+            self._loop.call_soon(self._tell_idle)
 
     # --- requests ---
 
