@@ -26,6 +26,7 @@ from gracehttp.http.response_head import error_response
 from gracehttp.http.sending import StallWatch, has_unread_input, reset
 
 _UNPARSED_HIGH_WATER_BYTES = 65536  # of pipelined requests; above, nothing more is read
+_READ_FIRST_SECONDS = 0.1
 _DISCARD_LIMIT_BYTES = 256 * 1024  # of a body that nobody wants; more would cost more than a new connection
 
 
@@ -431,6 +432,9 @@ class Http1Connection(asyncio.Protocol, Connection):
     def _timed_out(self) -> None:
         if self._end is not None:
             self._end.timed_out()
+        elif not self._reading_paused and has_unread_input(self._transport):
+            # The client was in time; the loop was busy, and uvloop calls timers before it reads.
+            self._deadline.move(self._loop.time() + _READ_FIRST_SECONDS)
         elif self._phase is _IDLE:
             if self._fresh:
                 self._finish(linger=False)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gracehttp.address import Address, DescriptorAddress, TcpAddress, UnixAddress
 from gracehttp.errors import ListenError
+from gracehttp.listeners.closing import open_door
 from gracehttp.listeners.port_owner import owner_of_port
 
 DEFAULT_BACKLOG = 2048
@@ -149,6 +150,7 @@ def _adopt(address: DescriptorAddress) -> socket.socket:
         sock.close()
         raise ListenError(f"cannot listen on {address}: the socket doesn't listen.", hint="call listen() on it first")
     os.set_inheritable(address.fd, False)
+    open_door(sock)  # a service that ended without its supervisor may have closed it
     sock.setblocking(False)
     return sock
 

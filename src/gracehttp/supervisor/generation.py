@@ -511,6 +511,11 @@ class Fleet:
         if before is not None:
             generation.predecessors = {worker.number for worker in before.in_state(WorkerState.SERVING)}
             commands += self._retire(before, "restart", now)
+        # Those that drain already hand over to other listeners from now on: the table of the new code may have fewer.
+        for older in self.generations.values():
+            if older.state is GenerationState.DRAINING and older is not before:
+                timeout = older.settings.drain_timeout_seconds
+                commands += [self._drain(one, "restart", timeout, now) for one in older.in_state(WorkerState.DRAINING)]
         if not generation.predecessors:
             commands += self._announce(generation)
         return commands + self._cut_excess(now)

@@ -311,7 +311,8 @@ class Supervisor:
     def _promoted(self, number: int) -> None:
         self._listeners.promote(number)
         self._auditor.audit()
-        pids = [self._crew.pid(worker) for worker in self._fleet.generations[number].workers]
+        generation = self._fleet.generations.get(number)  # it may have ended before its announcement was due
+        pids = [self._crew.pid(worker) for worker in generation.workers] if generation is not None else []
         self._bus.publish(events.GenerationPromoted(number, tuple(pids)))
         outcome = Outcome(ok=True, message=f"generation {number} serves", generation=number, pids=pids)
         self._requesters.concluded(outcome)

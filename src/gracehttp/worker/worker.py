@@ -225,7 +225,8 @@ def _leave_signals_to_the_supervisor() -> None:
     """
     for name in _IGNORED:
         signal.signal(getattr(signal, name), _do_nothing)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {getattr(signal, name) for name in _IGNORED})
+    # SIGCHLD too: a worker may be born while the supervisor holds it back, in the middle of replacing itself.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD, *(getattr(signal, name) for name in _IGNORED)})
 
 
 def _ignore_signals_to_the_end() -> None:
