@@ -5,6 +5,7 @@ import contextlib
 import socket
 import ssl
 import struct
+import time
 
 import pytest
 import trustme
@@ -341,5 +342,32 @@ def test_tls_client_that_closes_while_it_waits_is_noticed(run, certificates):
             writer.close()
             await service.application.exchanges[0].wait_for_disconnect()
             assert service.application.exchanges[0].disconnected
+
+    run(main())
+
+
+@pytest.mark.parametrize("begun", [b"", GET[:10]], ids=["nothing", "half-a-head"])
+def test_a_request_that_came_in_time_is_answered_though_the_loop_was_busy_beyond_the_timeout(run, begun):
+    async def main():
+        def hold_up_the_loop(exchange):
+            if len(service.owner.opened) == 2:  # the other client's request, read in the same turn of the loop
+                service.owner.opened.append(None)
+                late.send(GET[len(begun) :])
+                time.sleep(0.15)
+                service.owner.opened.remove(None)
+            answer(exchange)
+
+        service = Service(hold_up_the_loop, header_timeout_seconds=0.1)
+        async with service.listening() as port:
+            with socket.create_connection(("127.0.0.1", port)) as late:
+                await until(lambda: service.owner.opened)
+                late.send(begun)
+                while begun and not service.owner.opened[0].describe():
+                    await asyncio.sleep(0)
+                _, other = await asyncio.open_connection("127.0.0.1", port)
+                other.write(GET)
+                late.setblocking(False)
+                assert (await asyncio.get_running_loop().sock_recv(late, 12)) == b"HTTP/1.1 200"
+                other.close()
 
     run(main())

@@ -108,6 +108,12 @@ def test_an_old_worker_that_dies_or_does_not_answer_holds_up_no_announcement():
     assert fleet.apply(TimePassed(), 12.0) == [Promoted(3)]
 
 
+def test_who_drains_already_is_told_again_when_newer_code_serves_and_may_have_fewer_listeners():
+    fleet = serving_fleet()
+    restart(fleet)
+    assert [one.worker for one in only(restart(fleet, now=1.0), Retire)] == [3, 4, 1, 2]
+
+
 @pytest.mark.parametrize("force", [False, True])
 def test_a_stop_before_the_announcement_announces_first(force):
     fleet = serving_fleet()
