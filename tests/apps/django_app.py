@@ -22,11 +22,11 @@ settings.configure(
 )
 
 from django.core.asgi import get_asgi_application  # noqa: E402  Django wants its settings first
-from django.core.handlers.asgi import ASGIRequest  # noqa: E402
-from django.core.wsgi import get_wsgi_application  # noqa: E402
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse  # noqa: E402
-from django.urls import path  # noqa: E402
-from django.views.decorators.http import require_POST  # noqa: E402
+from django.core.handlers.asgi import ASGIRequest  # noqa: E402  (as above)
+from django.core.wsgi import get_wsgi_application  # noqa: E402  (as above)
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse  # noqa: E402  (as above)
+from django.urls import path  # noqa: E402  (as above)
+from django.views.decorators.http import require_POST  # noqa: E402  (as above)
 
 
 def pid(request: HttpRequest) -> HttpResponse:

@@ -7,6 +7,7 @@ argument) and returns the one form that the program uses, or raises `UnreadableE
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ class UnreadableError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(ABC):
     """The common form.
 
     `metavar` stands for the value in help; `many` marks an option that can be given again; `secret` hides its value.
@@ -33,9 +34,9 @@ class Kind:
     many: bool = False
     secret: bool = False
 
+    @abstractmethod
     def read(self, value: object) -> object:
         """`value` in the form that the program uses. Raises `UnreadableError`."""
-        raise NotImplementedError
 
     def show(self, value: object) -> str:
         """What `read` returned, as a person would write it."""

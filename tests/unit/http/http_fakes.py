@@ -51,7 +51,7 @@ class FakeLoop:
         self._soon.append((callback, args))
 
     def create_future(self) -> asyncio.Future[Any]:
-        return asyncio.Future(loop=self)  # type: ignore[arg-type]
+        return asyncio.Future(loop=self)  # type: ignore[arg-type]  # a fake
 
     def get_debug(self) -> bool:
         return False
@@ -212,11 +212,11 @@ class Wire:
             application=self.application,
             settings=HttpSettings(**settings),
             owner=self.owner,
-            loop=self.loop,  # type: ignore[arg-type]
+            loop=self.loop,  # type: ignore[arg-type]  # a fake
             scheme="https" if tls else "http",
         )
         self.transport.protocol = self.connection
-        self.connection.connection_made(self.transport)  # type: ignore[arg-type]
+        self.connection.connection_made(self.transport)  # type: ignore[arg-type]  # a fake
 
     @property
     def exchanges(self) -> list[Exchange]:

@@ -5,7 +5,7 @@ from gracehttp.http.deadline import Deadline
 
 def make() -> tuple[FakeLoop, Deadline, list[float]]:
     loop, reached = FakeLoop(), []
-    return loop, Deadline(loop, lambda: reached.append(loop.now)), reached  # type: ignore[arg-type]
+    return loop, Deadline(loop, lambda: reached.append(loop.now)), reached  # type: ignore[arg-type]  # a fake
 
 
 def test_deadline_is_reached_once_at_its_time():
