@@ -99,7 +99,7 @@ class GraceHTTP:
         )
 
     def _supervise(self, bus: EventBus) -> int:
-        from gracehttp.supervisor.generation import FleetSettings
+        from gracehttp.supervisor.fleet import FleetSettings
         from gracehttp.supervisor.succession import claim_state
         from gracehttp.supervisor.supervisor import Supervisor, SupervisorOptions
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from server_harness import PID_APPLICATION, get, get_on, is_alive, read_response, wait_until
 
-from gracehttp.supervisor.generation import SAME_STOP_SECONDS
+from gracehttp.supervisor.fleet import SAME_STOP_SECONDS
 
 SCRIPT = """
     import gracehttp

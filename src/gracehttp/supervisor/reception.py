@@ -7,7 +7,7 @@ import os
 from gracehttp.channel import VERSIONS, Message
 from gracehttp.errors import ListenError
 from gracehttp.supervisor.crew import Crew
-from gracehttp.supervisor.generation import Generation
+from gracehttp.supervisor.fleet import Generation
 from gracehttp.supervisor.handover_queue import HandoverQueue
 from gracehttp.supervisor.listener_table import HeldListener, ListenerTable, ListenRequest
 from gracehttp.supervisor.processes import WorkerProcess

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
-from gracehttp.supervisor.generation import Input, RestartRequested, ScaleRequested, StopRequested
+from gracehttp.supervisor.fleet import Input, RestartRequested, ScaleRequested, StopRequested
 
 
 @dataclass(frozen=True, slots=True)

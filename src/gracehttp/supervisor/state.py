@@ -16,7 +16,7 @@ from gracehttp.errors import StartError
 from gracehttp.records import UnreadableRecord, from_plain, to_plain
 from gracehttp.supervisor.control import ControlRecord
 from gracehttp.supervisor.crew import CrewRecord
-from gracehttp.supervisor.generation import FleetMemory
+from gracehttp.supervisor.fleet import FleetMemory
 from gracehttp.supervisor.handover_queue import QueueRecord
 from gracehttp.supervisor.listener_table import TableRecord
 from gracehttp.supervisor.outcome import Outcome

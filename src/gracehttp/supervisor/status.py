@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from gracehttp.supervisor.crew import Crew
-from gracehttp.supervisor.generation import Fleet, Generation
+from gracehttp.supervisor.fleet import Fleet, Generation
 from gracehttp.supervisor.listener_table import HeldListener, ListenerTable
 from gracehttp.supervisor.outcome import Outcome
 

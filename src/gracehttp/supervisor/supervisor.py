@@ -17,12 +17,12 @@ from gracehttp import events
 from gracehttp.channel import Message
 from gracehttp.errors import StartError
 from gracehttp.listeners.limit import raise_descriptor_limit
-from gracehttp.supervisor import generation as table
+from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.auditor import Auditor
 from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.control import ControlSocket, open_control
 from gracehttp.supervisor.crew import Crew
-from gracehttp.supervisor.generation import Fleet, FleetSettings
+from gracehttp.supervisor.fleet import Fleet, FleetSettings
 from gracehttp.supervisor.handover_queue import HandoverQueue
 from gracehttp.supervisor.listener_table import ListenerTable
 from gracehttp.supervisor.outcome import Outcome, Requester

@@ -20,7 +20,7 @@ from gracehttp.errors import StartError
 from gracehttp.lineage import TRIAL_VARIABLE
 from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.crew import Crew
-from gracehttp.supervisor.generation import TRACEBACK_SECONDS
+from gracehttp.supervisor.fleet import TRACEBACK_SECONDS
 from gracehttp.supervisor.processes import TRACEBACK_SIGNAL, LastWords, describe_exit, spawn
 from gracehttp.supervisor.state import FORMATS_READ, SupervisorState, decode, encode
 from gracehttp.supervisor.succession import anonymous_file, read_all

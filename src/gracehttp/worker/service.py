@@ -20,7 +20,7 @@ from gracehttp.worker.port import Port
 from gracehttp.worker.warmup import warm_up
 
 LIFESPAN_SHUTDOWN_SECONDS = 9.0
-"""Less than the supervisor waits after the drain (`supervisor.generation.LIFESPAN_SECONDS`)."""
+"""Less than the supervisor waits after the drain (`supervisor.fleet.LIFESPAN_SECONDS`)."""
 CANCEL_SECONDS = 0.5
 """How long applications that were cancelled at the end of a drain have to clean up."""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gracehttp.supervisor import generation as table
-from gracehttp.supervisor.generation import (
+from gracehttp.supervisor import fleet as table
+from gracehttp.supervisor.fleet import (
     Died,
     DumpTraceback,
     Finish,
@@ -106,6 +106,15 @@ def test_an_old_worker_that_dies_or_does_not_answer_holds_up_no_announcement():
     restart(fleet, now=10.0)
     assert fleet.next_deadline() == 10.0 + table.DEAF_SECONDS
     assert fleet.apply(TimePassed(), 12.0) == [Promoted(3)]
+
+
+def test_of_three_generations_that_overlap_the_newest_waits_for_both_older_ones():
+    fleet = serving_fleet()
+    restart(fleet)
+    restart(fleet, now=0.1)
+    for deaf in (3, 4, 1):
+        assert fleet.apply(WorkerDeaf(deaf), 0.2) == []
+    assert fleet.apply(WorkerDeaf(2), 0.3) == [Promoted(3)]
 
 
 def test_who_drains_already_is_told_again_when_newer_code_serves_and_may_have_fewer_listeners():

@@ -11,8 +11,8 @@ import itertools
 
 import pytest
 
-from gracehttp.supervisor import generation as table
-from gracehttp.supervisor.generation import Fleet, FleetSettings, Generation, GenerationState, Worker, WorkerState
+from gracehttp.supervisor import fleet as table
+from gracehttp.supervisor.fleet import Fleet, FleetSettings, Generation, GenerationState, Worker, WorkerState
 
 NOW = 1000.0
 SETTINGS = FleetSettings(workers=2, ready_timeout_seconds=10, drain_timeout_seconds=5)

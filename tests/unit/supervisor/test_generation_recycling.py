@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from test_generation import TWO, only, restart, serving_fleet, started
 
-from gracehttp.supervisor import generation as table
-from gracehttp.supervisor.generation import (
+from gracehttp.supervisor import fleet as table
+from gracehttp.supervisor.fleet import (
     Died,
     FleetSettings,
     GoOn,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gracehttp.records import descriptors_in
-from gracehttp.supervisor.generation import Fleet, FleetSettings, GenerationState, TimePassed, WorkerState
+from gracehttp.supervisor.fleet import Fleet, FleetSettings, GenerationState, TimePassed, WorkerState
 from gracehttp.supervisor.state import FORMAT, FORMATS_READ, UnreadableState, decode, encode
 
 VECTORS = Path(__file__).parents[2] / "vectors"

@@ -1,0 +1,125 @@
+"""What a fleet wants done, and the outcomes that it tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StartWorker:
+    generation: int
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class LetServe:
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """Tell a worker to drain; said again, a shorter timeout replaces the longer one."""
+
+    worker: int
+    reason: str  # "restart" or "stop"
+    timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Tell a worker that drains to keep its connections and serve them: nobody would take them now."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """Tell a worker that holds to hand its connections over again."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class DumpTraceback:
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    generation: int
+    worker: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseDoors:
+    """Let no new connection into the queues: the service ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promoted:
+    """The generation serves, and no older one accepts any more; whoever asked for it is to be told."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """The generation will not serve; whoever asked for it is to be told why."""
+
+    generation: int
+    reason: str
+    details: str
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """The generation was given up for a newer one, on which its requesters wait now."""
+
+    generation: int
+    by: int
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """A worker of a serving generation is gone unasked."""
+
+    generation: int
+    worker: int
+    reason: str
+    again_in_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The last worker of the generation is gone, `seconds` after it was retired."""
+
+    generation: int
+    served: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """There is nothing left to supervise."""
+
+    could_start: bool
+    forced: bool
+
+
+Command = (
+    StartWorker
+    | LetServe
+    | Retire
+    | Hold
+    | GoOn
+    | DumpTraceback
+    | Kill
+    | CloseDoors
+    | Promoted
+    | GivenUp
+    | Superseded
+    | Died
+    | Gone
+    | Finish
+)

@@ -1,0 +1,134 @@
+"""One generation and its workers: their states, and the steps from one to the next. Pure.
+
+A step changes the state and returns the commands that make it true.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from gracehttp.supervisor.fleet.commands import Command, Kill, LetServe, Promoted, Retire
+from gracehttp.supervisor.fleet.settings import FleetSettings
+
+HURRY_SECONDS = 2.0
+"""How long a worker may take to end after its drain timeout has passed, or was taken away."""
+LIFESPAN_SECONDS = 10.0
+"""How long the lifespan shutdown of an application may take after the drain."""
+
+
+class GenerationState(enum.Enum):
+    STARTING = "starting"  # the canary is starting
+    COMPLETING = "completing"  # the canary is ready, its siblings are starting
+    SERVING = "serving"
+    DRAINING = "draining"  # its successor serves, or the service stops
+    ABANDONED = "abandoned"  # it was given up before it served
+
+
+class WorkerState(enum.Enum):
+    STARTING = "starting"
+    STANDING_BY = "standing_by"  # ready, accepts nothing yet
+    SERVING = "serving"
+    DRAINING = "draining"
+    DUMPING = "dumping"  # asked to write down where it hangs, to be killed next
+    KILLED = "killed"
+
+
+@dataclass(slots=True)
+class Worker:
+    number: int
+    state: WorkerState
+    started_at: float
+    deadline: float | None  # of the state that it is in
+    holding: bool = False  # told to hand nothing over, because nobody would take it
+
+    def let_serve(self) -> LetServe:
+        self.state, self.deadline = WorkerState.SERVING, None
+        return LetServe(self.number)
+
+    def drain(self, reason: str, timeout_seconds: float, now: float) -> Retire:
+        """Said again, it can only be hurried up."""
+        deadline = now + timeout_seconds + (LIFESPAN_SECONDS if timeout_seconds else HURRY_SECONDS)
+        if self.state is WorkerState.DRAINING and self.deadline is not None:
+            deadline = min(deadline, self.deadline)
+        self.state, self.deadline = WorkerState.DRAINING, deadline
+        return Retire(self.number, reason, timeout_seconds)
+
+
+@dataclass(slots=True)
+class Generation:
+    number: int
+    state: GenerationState
+    settings: FleetSettings
+    wanted: int
+    workers: dict[int, Worker] = field(default_factory=dict)
+    retired_at: float = 0.0
+    deaths_in_a_row: int = 0
+    start_again_at: list[float] = field(default_factory=list)
+    tired: list[int] = field(default_factory=list)
+    """Workers that have had enough and serve until it is their turn to be recycled."""
+    recycling: int | None = None
+    """The one whose turn it is, until it is gone. Meanwhile there may be one worker more than wanted."""
+    predecessors: set[int] = field(default_factory=set)
+    """Workers of older code that may still accept; the generation is announced when there are none."""
+    announce_at: float | None = None
+
+    # --- looking ---
+
+    def in_state(self, *states: WorkerState) -> list[Worker]:
+        return [worker for worker in self.workers.values() if worker.state in states]
+
+    @property
+    def planned(self) -> int:
+        """How many workers serve the generation or will do so, those included that wait to be started again.
+
+        A worker whose successor is on its way is leaving, and doesn't count.
+        """
+        staying = self.in_state(WorkerState.STARTING, WorkerState.STANDING_BY, WorkerState.SERVING, WorkerState.DUMPING)
+        return sum(worker.number != self.recycling for worker in staying) + len(self.start_again_at)
+
+    def deadlines(self) -> Iterable[float]:
+        """When something is due, if nothing happens before."""
+        yield from (worker.deadline for worker in self.workers.values() if worker.deadline is not None)
+        yield from self.start_again_at
+        if self.announce_at is not None:
+            yield self.announce_at
+
+    # --- steps ---
+
+    def announce(self) -> list[Command]:
+        """Tell that it serves, if that was not told before."""
+        if self.announce_at is None:
+            return []
+        self.announce_at = None
+        self.predecessors.clear()
+        return [Promoted(self.number)]
+
+    def retire(self, reason: str, now: float) -> list[Command]:
+        """It has served: those of its workers that do drain, the others are not needed any more."""
+        commands = self.announce()
+        self.state = GenerationState.DRAINING
+        self.retired_at = now
+        self.start_again_at.clear()
+        timeout = self.settings.drain_timeout_seconds
+        for worker in self.workers.values():
+            if worker.state is WorkerState.SERVING:
+                commands.append(worker.drain(reason, timeout, now))
+            elif worker.state in {WorkerState.STARTING, WorkerState.STANDING_BY}:
+                commands.append(self.kill(worker, "its generation was retired before it served"))
+        return commands
+
+    def drain_again(self, reason: str, timeout_seconds: float, now: float) -> list[Command]:
+        """Tell those that drain already what has changed."""
+        return [one.drain(reason, timeout_seconds, now) for one in self.in_state(WorkerState.DRAINING)]
+
+    def abandon(self, reason: str, now: float) -> list[Command]:
+        """It will not serve: all its workers go at once."""
+        self.state = GenerationState.ABANDONED
+        self.retired_at = now
+        return [self.kill(one, reason) for one in self.workers.values() if one.state is not WorkerState.KILLED]
+
+    def kill(self, worker: Worker, reason: str) -> Kill:
+        worker.state, worker.deadline = WorkerState.KILLED, None
+        return Kill(self.number, worker.number, reason)

@@ -1,0 +1,78 @@
+"""What can happen to a fleet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gracehttp.supervisor.fleet.settings import FleetSettings
+
+
+@dataclass(frozen=True, slots=True)
+class RestartRequested:
+    """Somebody wants a new generation. The first one is asked for in the same way."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """Somebody wants the service to end; by force if this is the second time, or if `force`."""
+
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleRequested:
+    by: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerIntroduced:
+    """A worker said hello, with the settings that its code was given."""
+
+    worker: int
+    settings: FleetSettings
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReady:
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDeaf:
+    """A worker that was told to drain accepts no more."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerTired:
+    """A worker has served as many requests, or as long, as one is to serve, or has grown too big."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerExited:
+    """A process is gone. `reason` completes the sentence "the worker ...", `details` is its last words."""
+
+    worker: int
+    reason: str
+    details: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    pass
+
+
+Input = (
+    RestartRequested
+    | StopRequested
+    | ScaleRequested
+    | WorkerIntroduced
+    | WorkerReady
+    | WorkerDeaf
+    | WorkerTired
+    | WorkerExited
+    | TimePassed
+)
