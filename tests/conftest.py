@@ -11,6 +11,8 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
+    # Tests with processes take seconds: they come first, so that no core idles while another ends with a long one.
+    items.sort(key=lambda item: "tests/unit/" in item.nodeid)
     if config.getoption("--soak"):
         return
     long_runs = [item for item in items if item.get_closest_marker("soak")]

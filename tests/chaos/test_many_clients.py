@@ -54,7 +54,7 @@ def test_restarts_while_older_generations_still_drain_lose_nobody(begin):
     """Half a request keeps the first and the second generation draining all the while, and alive to take what is not
     theirs."""
     server = begin(options=("--body-timeout", "2m", "--drain-timeout", "2m"))
-    with Callers(server.port, 100) as callers:
+    with Callers(server.port, 100, pause_seconds=0.01) as callers:
         callers.wait_for_answers(100)
         slow = []
         for generation in range(2, 8):

@@ -18,6 +18,9 @@ from dataclasses import dataclass, field
 DEADLINE_SECONDS = 60.0
 ANSWER_SECONDS = 20.0
 PIECE_PAUSE_SECONDS = 0.002
+THINKING_SECONDS = 0.01
+"""How long a client thinks after each answer. The machine is then busy and not full, so that a restart takes as long as
+its processes need to start, and not several times that; tests/chaos has clients that don't think."""
 
 ECHO_APPLICATION = """
     import asyncio
@@ -161,6 +164,7 @@ class Load:
                 return
             finally:
                 await self._close(writer)
+            await asyncio.sleep(THINKING_SECONDS)
 
     async def _connect(self):
         name = "localhost" if self._tls else None
@@ -182,6 +186,7 @@ class Load:
                 return
             if self._finishing:
                 return
+            await asyncio.sleep(THINKING_SECONDS)
             self.account.begun += 1
 
     async def _close(self, writer):
