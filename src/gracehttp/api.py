@@ -14,9 +14,10 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, fields
 
 from gracehttp.config import Configuration, ProcessOptions, ServerOptions, process_options, server_options
+from gracehttp.config.files import check_app_dir, check_certificates
 from gracehttp.errors import ConfigurationError, GraceHTTPError
 from gracehttp.events import EventBus
-from gracehttp.lineage import is_trial
+from gracehttp.lineage import is_first_process, is_trial
 from gracehttp.listeners.bind import bound_address, file_identity, open_listener, remove_socket_file
 from gracehttp.listeners.limit import effective_limits, raise_descriptor_limit
 from gracehttp.listeners.permits import LocalPermits
@@ -88,6 +89,9 @@ class GraceHTTP:
             from gracehttp.supervisor.trial import answer_trial
 
             answer_trial(os.environ, release=RELEASE)
+        if is_first_process(os.environ):
+            check_app_dir(self._process.app_dir)
+            check_certificates(self._servers)
         channel = claim_channel(os.environ)
         if channel is None:
             self._configure_logging(_stderr_is_a_terminal())

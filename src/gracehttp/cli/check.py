@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
@@ -11,6 +11,7 @@ import click
 from gracehttp.cli.import_trial import try_import
 from gracehttp.cli.option_parameters import ConfiguredCommand, configured
 from gracehttp.config import PROCESS_OPTIONS, SERVER_OPTIONS, Configuration, ServerOptions, load, mistyped_variables
+from gracehttp.config.files import check_certificates
 from gracehttp.errors import GraceHTTPError
 
 
@@ -79,30 +80,47 @@ class _CertificateTrial:
 
         server = self._server
         assert server.certfile is not None
+        check_certificates([server])
         server_context(server.certfile, server.keyfile, server.keyfile_password)
         return f"certificate {server.certfile}"
 
 
 class _ApplicationTrial:
-    """Whether an application can be imported."""
+    """Whether an application can be imported. `interface` is set when it could."""
 
     def __init__(self, configuration: Configuration, server: ServerOptions) -> None:
         self._process = configuration.process
         self._server = server
+        self.name = str(server.app)
+        self.interface: str | None = None
 
     def run(self) -> str:
         server = self._server
-        found = try_import(
+        self.interface = try_import(
             str(server.app),
             factory=server.factory,
             interface=server.interface,
             app_dir=self._process.app_dir,
             timeout_seconds=self._process.ready_timeout,
         )
-        return f"application {server.app} ({found.upper()})"
+        return f"application {server.app} ({self.interface.upper()})"
 
 
-_Trial = _CertificateTrial | _ApplicationTrial
+class _LifespanTrial:
+    """Whether the applications that could be imported have the lifespan that is asked for."""
+
+    def __init__(self, configuration: Configuration, applications: Sequence[_ApplicationTrial]) -> None:
+        self._mode = configuration.process.lifespan
+        self._applications = applications
+
+    def run(self) -> str:
+        from gracehttp.worker.lifespan import check_mode  # help must not wait for the server's modules
+
+        check_mode(self._mode, [(one.name, one.interface or "unknown") for one in self._applications])
+        return f"lifespan {self._mode}"
+
+
+_Trial = _CertificateTrial | _ApplicationTrial | _LifespanTrial
 
 
 def _trials(configuration: Configuration) -> list[_Trial]:
@@ -113,7 +131,9 @@ def _trials(configuration: Configuration) -> list[_Trial]:
             key = (server.certfile, server.keyfile, server.keyfile_password)
             trials.setdefault(key, _CertificateTrial(server))
         trials.setdefault((server.app, server.factory, server.interface), _ApplicationTrial(configuration, server))
-    return list(trials.values())
+    applications = [trial for trial in trials.values() if isinstance(trial, _ApplicationTrial)]
+    lifespan = [_LifespanTrial(configuration, applications)] if configuration.process.lifespan == "on" else []
+    return [*trials.values(), *lifespan]
 
 
 def _try(trial: _Trial) -> GraceHTTPError | None:

@@ -58,7 +58,7 @@ def introduction(server: ServerOptions, pid: int) -> list[str]:
     else:
         url, attempt = str(address), f"  gracehttp status --pid {pid}     (tells the address)"
     return [
-        f"The demo serves {url}, supervisor PID {pid}. Try:",
+        f"The demo starts on {url}, supervisor PID {pid}. Try:",
         attempt,
         f"  gracehttp restart --pid {pid}    (or kill -HUP {pid}; then the PID of the answers is another one)",
         f"  gracehttp status --pid {pid}",

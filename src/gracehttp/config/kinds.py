@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gracehttp.config.import_string import misspelling
 from gracehttp.config.units import format_duration, format_size, parse_duration, parse_size
 
 _YEAR_SECONDS = 366 * 86400.0
@@ -21,6 +22,10 @@ _NO = ("false", "no", "off", "0")
 
 class UnreadableError(ValueError):
     """A value is not of its kind. The argument says what it should be: "a whole number from 1 to 9"."""
+
+    def __init__(self, what: str, *, hint: str = "") -> None:
+        super().__init__(what)
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +281,12 @@ class ApplicationReference(Kind):
     metavar: str = "APP"
 
     def read(self, value: object) -> object:
-        if (isinstance(value, str) and value.strip()) or callable(value):
+        if isinstance(value, str) and value.strip():
+            hint = misspelling(value)
+            if hint is not None:
+                raise UnreadableError("an import string such as main:app", hint=hint)
+            return value
+        if callable(value):
             return value
         raise UnreadableError("an application: give module:attribute, or an ASGI or WSGI callable")
 

@@ -43,9 +43,17 @@ def read_value(option: Option, source: Source) -> object:
     try:
         value = option.kind.read(raw)
     except UnreadableError as exc:
-        shown = "the secret that was given" if option.kind.secret else repr(raw)
-        raise ConfigurationError(f"{option.name} must be {exc}, not {shown} (from {source.place(option)}).") from exc
+        shown = "the secret that was given" if option.kind.secret else _as_written(raw)
+        # Not `from exc`: whoever runs a script sees one traceback, and it ends with the sentence.
+        raise ConfigurationError(
+            f"{option.name} must be {exc}, not {shown} (from {source.place(option)}).", hint=exc.hint
+        ) from None
     return value if source.folder is None else option.kind.anchor(value, source.folder)
+
+
+def _as_written(raw: object) -> str:
+    """`raw` for people; several values of an option that was given several times, one after the other."""
+    return ", ".join(map(repr, raw)) if isinstance(raw, tuple) and raw else repr(raw)
 
 
 def resolve_servers(sources: Sequence[Source]) -> list[tuple[ServerOptions, Resolved]]:

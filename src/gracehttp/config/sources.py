@@ -89,9 +89,9 @@ def read_file(path: Path) -> FileSources:
         with path.open("rb") as file:
             content = tomllib.load(file)
     except OSError as exc:
-        raise ConfigurationError(f"cannot read the configuration file {path}: {exc.strerror}.") from exc
+        raise ConfigurationError(f"cannot read the configuration file {path}: {exc.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise ConfigurationError(f"{path} is not valid TOML: {exc}.", hint="see https://toml.io") from exc
+        raise ConfigurationError(f"{path} is not valid TOML: {exc}.", hint="see https://toml.io") from None
     return from_toml(content, str(path), path.absolute().parent)
 
 

@@ -53,6 +53,20 @@ def shape_of(candidate: object) -> Shape:
     return _shape_of_arguments(arguments)
 
 
+def is_clearly_not(candidate: object, interface: str) -> bool:
+    """Whether `candidate` can only be of the other interface than `interface`, "asgi" or "wsgi".
+
+    False as long as it might be: whoever names the interface knows more than its signature tells.
+    """
+    shape = shape_of(candidate)
+    if shape not in (Shape.ASGI, Shape.WSGI) or shape.value == interface:
+        return False
+    if _is_async(candidate):
+        return True  # a coroutine is no iterable of bytes
+    arguments = _arguments(candidate)
+    return arguments is not None and not arguments.fit(3 if interface == "asgi" else 2)
+
+
 def required_arguments(candidate: object) -> list[str]:
     """The parameters without which `candidate` can't be called, by name; empty when that can't be told."""
     signature = _signature(candidate)

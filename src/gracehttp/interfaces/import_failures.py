@@ -16,24 +16,6 @@ _SHOWN_PATHS = 4
 _FACTORY_WORDS = ("create", "make", "get", "build", "factory", "app")
 
 
-def check_spelling(target: str, module_name: str, attribute: str | None) -> None:
-    """Raise for an import string that no module could have, with the spelling that was probably meant."""
-    wanted = (attribute or "app").removesuffix("()")
-    if module_name.endswith(".py") or "/" in module_name or "\\" in module_name:
-        module = module_name.removesuffix(".py").replace("\\", "/").strip("./").replace("/", ".")
-        raise ApplicationNotFound(f"{target!r} is a path, not a module.", hint=f"did you mean {module}:{wanted}?")
-    if attribute is not None and attribute.endswith("()"):
-        raise ApplicationNotFound(
-            f"{target!r} names a call, not an attribute.",
-            hint=f"did you mean --factory {module_name}:{wanted}?",
-        )
-    parts = [*module_name.split("."), *(attribute.split(".") if attribute is not None else [])]
-    if not all(part.isidentifier() for part in parts):
-        raise ApplicationNotFound(
-            f"{target!r} is no import string.", hint="write it as module:attribute, for example main:app"
-        )
-
-
 def is_missing_itself(module_name: str, error: ModuleNotFoundError) -> bool:
     """Whether the module that was named is missing, not one that it imports.
 

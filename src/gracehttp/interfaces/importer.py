@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from gracehttp.config.files import check_app_dir
 from gracehttp.errors import ApplicationNotFound, ConfigurationError
 from gracehttp.interfaces import import_failures as failures
-from gracehttp.interfaces.detect import Shape, required_arguments, shape_of
+from gracehttp.interfaces.detect import Shape, is_clearly_not, required_arguments, shape_of
 from gracehttp.observe.tracebacks import application_traceback
 
 DEFAULT_ATTRIBUTES = ("app", "application")
@@ -32,9 +33,8 @@ def add_app_dir(path: str) -> None:
 
     Raises `ConfigurationError` when it is no directory.
     """
+    check_app_dir(path)
     absolute = os.path.abspath(path)
-    if not os.path.isdir(absolute):
-        raise ConfigurationError(f"the application directory {absolute} does not exist.", hint="see --app-dir")
     if absolute in sys.path:
         sys.path.remove(absolute)
     sys.path.insert(0, absolute)
@@ -44,9 +44,10 @@ def add_app_dir(path: str) -> None:
 def load_application(target: object, *, factory: bool = False, interface: str = "auto") -> LoadedApplication:
     """The application that `target` names or is.
 
-    `target` is an import string (`module:attribute`, with dots in either part; `module` alone means its `app`
-    or `application`), or the application itself. With `factory` it is called without arguments to make the
-    application. `interface` "asgi" or "wsgi" is believed; "auto" looks at the application's signature.
+    `target` is an import string as the configuration takes it (`module:attribute`; `module` alone means its `app` or
+    `application`), or the application itself. With `factory` it is called without arguments to make the
+    application. `interface` "asgi" or "wsgi" is believed, unless the application's signature says clearly that it is
+    the other one; "auto" looks at the signature alone.
 
     Raises `ApplicationNotFound`, and `ConfigurationError` when it takes an explicit interface to go on.
     """
@@ -62,8 +63,7 @@ def load_application(target: object, *, factory: bool = False, interface: str = 
 
 
 def _find(target: str) -> tuple[str, object]:
-    module_name, separator, attribute = target.partition(":")
-    failures.check_spelling(target, module_name, attribute if separator else None)
+    module_name, _, attribute = target.partition(":")
     module = _import(module_name, attribute)
     if attribute:
         return target, _attribute(module, module_name, attribute)
@@ -164,6 +164,12 @@ def _check_usable(name: str, application: object, *, factory: bool) -> None:
 
 def _interface(name: str, application: object, wanted: str) -> str:
     if wanted in ("asgi", "wsgi"):
+        if is_clearly_not(application, wanted):
+            other = shape_of(application).value
+            raise ApplicationNotFound(
+                f"{name} is to be {wanted.upper()}, and can only be called as {other.upper()}.",
+                hint=f"leave out --interface {wanted}, or write --interface {other}",
+            )
         return wanted
     if wanted != "auto":
         raise ConfigurationError(f"{wanted!r} is no interface.", hint="the interfaces are auto, asgi and wsgi")

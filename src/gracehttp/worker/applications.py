@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from gracehttp.drain_notice import DrainNotices
@@ -11,7 +11,7 @@ from gracehttp.http.exchange import Exchange
 from gracehttp.interfaces.asgi import AsgiApplication
 from gracehttp.interfaces.importer import LoadedApplication, add_app_dir, load_application
 from gracehttp.interfaces.wsgi import WsgiApplication
-from gracehttp.worker.lifespan import Lifespan
+from gracehttp.worker.lifespan import Lifespan, check_mode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +45,7 @@ class RunningApplication:
     ) -> None:
         loop = asyncio.get_running_loop()
         self.name = loaded.name
+        self.interface = loaded.interface
         self._lifespan: Lifespan | None = None
         self._wrapped: AsgiApplication | WsgiApplication
         if loaded.interface == "wsgi":
@@ -111,8 +112,13 @@ class Applications:
         """Let all that listen know that the drain has begun."""
         self._notices.give()
 
-    def load(self, named: Named) -> RunningApplication:
-        """The application that a server names. Raises `ApplicationNotFound` or `ConfigurationError`."""
+    def load(self, named: Iterable[Named]) -> list[RunningApplication]:
+        """The applications that servers name. Raises `StartError` of some kind or `ConfigurationError`."""
+        loaded = [self._load(one) for one in named]
+        check_mode(self._settings.lifespan, [(one.name, one.interface) for one in self])
+        return loaded
+
+    def _load(self, named: Named) -> RunningApplication:
         target = named.target
         key = (target if isinstance(target, str) else id(target), named.factory, named.interface)
         if key not in self._running:

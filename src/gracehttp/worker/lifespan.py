@@ -7,13 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from gracehttp.errors import ApplicationFailed
 
 Message = dict[str, Any]
 AsgiCallable = Callable[..., Awaitable[None]]
+
+
+def check_mode(mode: str, applications: Sequence[tuple[str, str]]) -> None:
+    """Raise `ApplicationFailed` for `mode` "on" when none of `applications`, each with its name and interface, has a
+    lifespan. Beside an ASGI application, one of WSGI is none of its business."""
+    if mode == "on" and all(interface == "wsgi" for _, interface in applications):
+        names = ", ".join(name for name, _ in applications)
+        raise ApplicationFailed(
+            f"the lifespan protocol is asked for, and {names} speaks WSGI, which has none.",
+            hint="leave out --lifespan on; it is for ASGI applications",
+        )
 
 
 class Lifespan:

@@ -65,7 +65,7 @@ class Service:
         """
         named = [Named(server.app, server.factory, server.interface) for server in servers]
         contexts = [_tls_context(server) for server in servers]
-        applications = [self._applications.load(one) for one in named]
+        applications = self._applications.load(named)
         for application in self._applications:
             await application.startup()
         for application in self._applications:

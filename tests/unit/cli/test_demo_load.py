@@ -237,7 +237,7 @@ def test_only_the_supervisor_introduces_itself(
     monkeypatch.setattr("gracehttp.api.GraceHTTP", Silent)
     result = CliRunner().invoke(program, ["demo", "--bind", ":9090"], env=variables)
     assert result.exit_code == 0
-    assert ("The demo serves http://127.0.0.1:9090" in result.stdout) is greets
+    assert ("The demo starts on http://127.0.0.1:9090" in result.stdout) is greets
 
 
 def status(state: str, bound: str) -> dict[str, Any]:

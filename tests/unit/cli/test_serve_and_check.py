@@ -180,9 +180,16 @@ def test_check_hides_the_password(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 def test_check_tells_every_failure_and_exits_as_serve_would(tmp_path: Path) -> None:
     arguments = ("check", "no_such_module:app", "--certfile", str(tmp_path / "none.pem"), "-b", "https://:1")
     result = run(*arguments, "--app-dir", str(tmp_path))
-    assert result.exit_code == 3
+    assert result.exit_code == 2
     assert "none.pem" in result.stderr
     assert "no_such_module" in result.stderr
+
+
+def test_check_tells_that_wsgi_has_no_lifespan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gracehttp.cli.check.try_import", lambda target, **rest: "wsgi")
+    result = run("check", DEMO, "--lifespan", "on")
+    assert result.exit_code == 3
+    assert "speaks WSGI, which has none" in result.stderr
 
 
 def test_check_tells_a_mistyped_variable(monkeypatch: pytest.MonkeyPatch) -> None:

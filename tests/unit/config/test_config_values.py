@@ -109,6 +109,18 @@ def test_wrong_value_is_told_with_what_it_should_be(name: str, written: object, 
     assert f"from the argument {name}" in caught.value.message
 
 
+def test_wrong_values_of_an_option_that_can_be_repeated_are_shown_as_they_were_written() -> None:
+    with pytest.raises(ConfigurationError, match="not '/a', 'health' "):
+        process_options(warmup=("/a", "health"))
+
+
+def test_traceback_of_a_wrong_value_is_one_and_ends_with_the_sentence() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        process_options(workers="many")
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
 def test_wrong_password_is_not_shown() -> None:
     with pytest.raises(ConfigurationError) as caught:
         server_options("main:app", bind=":1", keyfile_password=12345)

@@ -6,7 +6,7 @@ import functools
 
 import pytest
 
-from gracehttp.interfaces.detect import Shape, required_arguments, shape_of
+from gracehttp.interfaces.detect import Shape, is_clearly_not, required_arguments, shape_of
 
 
 async def asgi_function(scope, receive, send): ...
@@ -128,6 +128,25 @@ def test_frameworks_are_recognised():
     # Made without __init__, which would load settings.
     assert shape_of(object.__new__(django.core.handlers.asgi.ASGIHandler)) is Shape.ASGI
     assert shape_of(object.__new__(django.core.handlers.wsgi.WSGIHandler)) is Shape.WSGI
+
+
+@pytest.mark.parametrize(
+    ("candidate", "interface", "clear"),
+    [
+        (asgi_function, "wsgi", True),
+        (asgi_through_a_plain_function, "wsgi", True),
+        (wsgi_function, "asgi", True),
+        (asgi_function, "asgi", False),
+        (wsgi_function, "wsgi", False),
+        (wsgi_with_an_option, "asgi", False),
+        (anything, "asgi", False),
+        (anything, "wsgi", False),
+        (four, "wsgi", False),
+        (print, "wsgi", False),
+    ],
+)
+def test_only_what_cannot_be_called_as_the_interface_is_clearly_not_of_it(candidate, interface, clear):
+    assert is_clearly_not(candidate, interface) is clear
 
 
 def test_required_arguments_are_those_without_a_default():

@@ -1,0 +1,32 @@
+"""What is no import string is refused where options are read, with the spelling that was probably meant."""
+
+from __future__ import annotations
+
+import pytest
+
+from gracehttp.config import server_options
+from gracehttp.config.import_string import misspelling
+from gracehttp.errors import ConfigurationError
+
+
+@pytest.mark.parametrize("text", ["main", "main:app", "src.main:web.app"])
+def test_import_string_is_taken(text: str) -> None:
+    assert misspelling(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("src/main.py:web", "did you mean src.main:web?"),
+        ("main.py", "did you mean main:app?"),
+        ("main:create_app()", "did you mean --factory main:create_app?"),
+        ("main:", "write it as module:attribute, for example main:app"),
+        ("ma-in:app", "write it as module:attribute, for example main:app"),
+        ("main:a:b", "write it as module:attribute, for example main:app"),
+    ],
+)
+def test_anything_else_is_a_mistake_in_the_options_with_the_right_spelling(text: str, hint: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        server_options(text)
+    assert caught.value.hint.endswith(hint)
+    assert repr(text) in caught.value.message
