@@ -14,17 +14,21 @@ LogCallback = Callable[[str], object]
 
 
 def set_info_log_callback(callback: LogCallback | None) -> None:
-    """Tell records of level INFO to `callback`, whatever `--log-level` prints. None: tell nobody."""
+    """Tell records of level INFO to `callback`, whatever `--log-level` prints. None: tell nobody.
+
+    A script runs in the supervisor and in each worker, so each of them tells what happens there. Records of the access
+    log are not told. Raises `TypeError` for what can't be called.
+    """
     _HANDLER.set("info", callback)
 
 
 def set_notice_log_callback(callback: LogCallback | None) -> None:
-    """Tell records of level NOTICE and WARNING to `callback`, whatever `--log-level` prints. None: tell nobody."""
+    """As `set_info_log_callback`, for records of level NOTICE and WARNING."""
     _HANDLER.set("notice", callback)
 
 
 def set_error_log_callback(callback: LogCallback | None) -> None:
-    """Tell records of level ERROR and above to `callback`, whatever `--log-level` prints. None: tell nobody."""
+    """As `set_info_log_callback`, for records of level ERROR and above."""
     _HANDLER.set("error", callback)
 
 
@@ -43,6 +47,8 @@ class _CallbackHandler(OwnHandler):
         self._busy = threading.local()
 
     def set(self, kind: str, callback: LogCallback | None) -> None:
+        if callback is not None and not callable(callback):
+            raise TypeError(f"the {kind} log callback must be callable or None, not {callback!r}")
         self._reported.discard(kind)
         self._callbacks.pop(kind, None)
         if callback is not None:

@@ -79,6 +79,12 @@ def test_control_characters_are_escaped(told):
     assert told[2] == [r"a\x1b[2J"]
 
 
+@pytest.mark.parametrize("set_callback", SETTERS)
+def test_what_cannot_be_called_is_refused_at_once(set_callback):
+    with pytest.raises(TypeError, match="log callback must be callable or None, not 'print'"):
+        set_callback("print")
+
+
 def test_none_removes_a_callback_and_its_wish_for_records(told, stderr):
     configure_logging("error", "text", color=False)
     set_info_log_callback(None)
