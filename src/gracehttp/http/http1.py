@@ -172,7 +172,7 @@ class Http1Connection(asyncio.Protocol, Connection):
         if exchange is None:
             return "a request of which only a part has arrived" if self._phase is _READING_HEAD else ""
         target = exchange.head.target[:200].decode("ascii", "backslashreplace")
-        return f"{exchange.head.method} {target} for {self._loop.time() - exchange.started_at:.1f} s"
+        return f"{exchange.head.method} {target} for {exchange.age_seconds:.1f} s"
 
     # --- the transport's side ---
 
@@ -469,7 +469,7 @@ class Http1Connection(asyncio.Protocol, Connection):
     def _report(self, exchange: Http1Exchange, status: int) -> None:
         finished = self.owner.request_finished
         if finished is not None:
-            finished(exchange.head, status, exchange.body_sent, self._loop.time() - exchange.started_at)
+            finished(exchange.head, status, exchange.body_sent, exchange.age_seconds)
 
     def _finish(self, *, linger: bool) -> None:
         """Nothing more will be written; what was written reaches the client first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from time import time
+from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from gracehttp.http.exchange import Exchange, Header, RequestHead, ResponseError
@@ -44,6 +44,7 @@ class Http1Exchange(Exchange):
         "_input_waiters",
         "_left",
         "_loop",
+        "_started_at",
         "_unusable",
         "body",
         "body_sent",
@@ -53,7 +54,6 @@ class Http1Exchange(Exchange):
         "head_sent",
         "response_complete",
         "response_started",
-        "started_at",
         "status",
         "writable",
     )
@@ -77,7 +77,8 @@ class Http1Exchange(Exchange):
         self._drain_waiters: Waiters | None = None
         self.head = head
         self.body = body
-        self.started_at = loop.time()
+        # Not loop.time(): uvloop reads the clock once per turn of the loop, to a millisecond, and that takes as long.
+        self._started_at = monotonic()
         self.status = 0
         self.head_sent = False
         self.closes = False  # the response has said that it is the last one
@@ -250,6 +251,11 @@ class Http1Exchange(Exchange):
         self.write(b"Internal Server Error\n", False)
 
     # --- the connection's side ---
+
+    @property
+    def age_seconds(self) -> float:
+        """How long ago the head of the request was complete."""
+        return monotonic() - self._started_at
 
     @property
     def ends_with_connection(self) -> bool:

@@ -3,6 +3,8 @@
 import pytest
 from http_fakes import Wire, answer
 
+from gracehttp.http import http1_exchange
+
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
 CLOSE = b"\r\nConnection: close\r\n"
@@ -385,8 +387,10 @@ def test_end_of_input_over_tls_is_a_disconnect():
 # --- what logs say ---
 
 
-def test_description_tells_what_is_in_flight_and_since_when():
-    wire = Wire().send(b"GET /slow?a HTTP/1.1\r\nHost: a\r\n\r\n")
+def test_description_tells_what_is_in_flight_and_since_when(monkeypatch):
+    wire = Wire()
+    monkeypatch.setattr(http1_exchange, "monotonic", wire.loop.time)
+    wire.send(b"GET /slow?a HTTP/1.1\r\nHost: a\r\n\r\n")
     wire.loop.pass_time(12.34)
     assert wire.connection.describe() == "GET /slow?a for 12.3 s"
 
