@@ -10,6 +10,7 @@ EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_COULD_NOT_START = 3
+EXIT_STILL_UNDER_WAY = 4
 
 
 class GraceHTTPError(Exception):
@@ -66,3 +67,9 @@ class CertificateError(StartError):
 
 class CommandFailed(GraceHTTPError):
     """A command to a running supervisor (restart, stop, status) did not reach its end."""
+
+
+class StillUnderWay(CommandFailed):
+    """The time that a command was to wait is over; what it ordered goes on, and its end is not known."""
+
+    exit_status = EXIT_STILL_UNDER_WAY

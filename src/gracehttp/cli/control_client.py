@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from gracehttp.errors import CommandFailed
+from gracehttp.errors import CommandFailed, StillUnderWay
 
 CONTROL_VERSION = 1
 CONNECT_TIMEOUT_SECONDS = 5.0
@@ -30,6 +30,11 @@ class ControlAddress:
 
     def __str__(self) -> str:
         return self.path if self.path is not None else f"pid {self.pid}"
+
+    @property
+    def option(self) -> str:
+        """The option of a command that names it."""
+        return f"--control {self.path}" if self.path is not None else f"--pid {self.pid}"
 
     @property
     def name(self) -> str:
@@ -95,7 +100,7 @@ class ControlClient:
     ) -> Reply:
         """Send `command` and wait for its last answer. `doing` is what the supervisor does then, "restarting".
 
-        Raises `SupervisorEnded`, and `CommandFailed` when `timeout_seconds` (None: as long as it takes) are over.
+        Raises `SupervisorEnded`, and `StillUnderWay` when `timeout_seconds` (None: as long as it takes) are over.
         """
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         request = {"version": CONTROL_VERSION, "command": command, **parameters}
@@ -133,8 +138,9 @@ class ControlClient:
                 self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
             return self._socket.recv(_READ_BYTES)
         except TimeoutError as exc:
-            raise CommandFailed(
-                f"the supervisor ({self._address}) is still {doing}.", hint="it goes on; see gracehttp status"
+            raise StillUnderWay(
+                f"the supervisor ({self._address}) is still {doing}.",
+                hint=f"it goes on; gracehttp status {self._address.option} tells how it ends",
             ) from exc
         except ConnectionError:
             return b""

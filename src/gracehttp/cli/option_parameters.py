@@ -32,17 +32,22 @@ def configured(command: _Command) -> _Command:
     for option in reversed(list(OPTIONS.values())):
         if option.name != "app":
             click.option(cls=ConfiguredParameter, option=option)(command)
-    click.option(
+    config_option("A TOML file with options; the keys are the names below, as max_connections.")(command)
+    click.argument("app", required=False, metavar="[APP]")(command)
+    return command
+
+
+def config_option(text: str) -> Callable[[_Command], _Command]:
+    """The option --config, with `text` as its help."""
+    return click.option(
         "--config",
         "-c",
         "config_file",
         metavar="FILE",
         type=click.Path(path_type=Path),
         envvar=CONFIG_VARIABLE,
-        help=f"A TOML file with options; the keys are the names below, as max_connections.  [env: {CONFIG_VARIABLE}]",
-    )(command)
-    click.argument("app", required=False, metavar="[APP]")(command)
-    return command
+        help=f"{text}  [env: {CONFIG_VARIABLE}]",
+    )
 
 
 class ConfiguredCommand(click.Command):

@@ -68,7 +68,8 @@ def program() -> None:
     file (--config), else the defaults. gracehttp check shows what they amount to, and where each comes from.
 
     \b
-    Exit status: 0 done; 1 the command failed; 2 a mistake in the options; 3 the service could not start.
+    Exit status: 0 done; 1 the command failed; 2 a mistake in the options; 3 the service could not start;
+    4 what was ordered is still under way after --timeout.
     """
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from gracehttp.cli.control_client import ControlClient
-from gracehttp.cli.target import find, progress_teller, read_duration, targeted
-from gracehttp.errors import CommandFailed
+from gracehttp.cli.control_client import ControlAddress, ControlClient
+from gracehttp.cli.ordering import order, waiting
+from gracehttp.cli.target import targeted
 
 
 @click.command()
@@ -16,16 +16,8 @@ from gracehttp.errors import CommandFailed
     is_flag=True,
     help="Replace the supervisor first: a new gracehttp, a new Python. Its PID stays (as by kill -USR2).",
 )
-@click.option(
-    "--timeout",
-    metavar="DURATION",
-    callback=read_duration,
-    help="Wait no longer than this; the restart goes on.  [default: as long as it takes]",
-)
-@click.option("--quiet", "-q", is_flag=True, help="Don't tell the progress.")
-def restart(
-    pidfile: str | None, pid: int | None, control: str | None, supervisor: bool, timeout: float | None, quiet: bool
-) -> None:
+@waiting("restart")
+def restart(address: ControlAddress, supervisor: bool, timeout: float | None, quiet: bool) -> None:
     """Replace the running code; tells whether it serves.
 
     Waits until the new workers have taken over, then prints their PIDs. If they don't become ready, the old ones
@@ -34,19 +26,13 @@ def restart(
     With --supervisor, the new supervisor is tried first. If it would not start, nothing happens at all, and the exit
     status is 1.
 
+    After --timeout, the exit status is 4: the restart is still under way, and gracehttp status tells how it ends.
+
     \b
     gracehttp restart --pidfile app.pid
-    gracehttp restart --pidfile app.pid --supervisor
+    gracehttp restart -c gracehttp.toml --supervisor
     """
-    with ControlClient(find(pidfile=pidfile, pid=pid, control=control)) as client:
-        reply = client.ask(
-            "restart",
-            doing="restarting",
-            timeout_seconds=timeout,
-            on_progress=progress_teller(quiet=quiet),
-            **({"supervisor": True} if supervisor else {}),
-        )
-    if not reply.ok:
-        raise CommandFailed(reply.message, details=reply.details)
+    with ControlClient(address) as client:
+        reply = order(client, "restart", doing="restarting", timeout=timeout, quiet=quiet, supervisor=supervisor)
     pids = " ".join(map(str, reply.pids))
     click.echo(f"generation {reply.generation} serves, worker PIDs: {pids}")

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from gracehttp.cli.control_client import ControlClient
-from gracehttp.cli.target import find, read_duration, targeted
+from gracehttp.cli.control_client import ControlAddress, ControlClient
+from gracehttp.cli.target import read_duration, targeted
 from gracehttp.config.units import format_duration
-from gracehttp.errors import CommandFailed
+from gracehttp.errors import CommandFailed, StillUnderWay
 
 
 @click.command()
@@ -25,15 +25,21 @@ from gracehttp.errors import CommandFailed
     show_default=True,
     help="Wait no longer than this.",
 )
-def status(pidfile: str | None, pid: int | None, control: str | None, as_json: bool, timeout: float) -> None:
+def status(address: ControlAddress, as_json: bool, timeout: float) -> None:
     """Show what runs, and how many connections are open.
 
     \b
     gracehttp status --pidfile app.pid
     gracehttp status --pid 4711 --json
+    gracehttp status -c gracehttp.toml
     """
-    with ControlClient(find(pidfile=pidfile, pid=pid, control=control)) as client:
-        reply = client.ask("status", doing="telling its status", timeout_seconds=timeout)
+    with ControlClient(address) as client:
+        try:
+            reply = client.ask("status", doing="telling its status", timeout_seconds=timeout)
+        except StillUnderWay as exc:
+            raise CommandFailed(
+                f"the supervisor at {address} does not answer.", hint="its log may tell why; signals may still reach it"
+            ) from exc
     if not reply.ok or reply.status is None:
         raise CommandFailed(reply.message or "the supervisor told no status.", details=reply.details)
     click.echo(json.dumps(reply.status) if as_json else "\n".join(report(reply.status)))

@@ -1,20 +1,19 @@
-"""Which supervisor a command is for: --pidfile, --pid or --control, else the environment."""
+"""Which supervisor a command is for: --pidfile, --pid or --control, else the environment, else the file of options."""
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
 from gracehttp.cli.control_client import ControlAddress
-from gracehttp.config import PROCESS_OPTIONS
+from gracehttp.cli.option_parameters import config_option
+from gracehttp.config import PROCESS_OPTIONS, places
 from gracehttp.config.kinds import Duration, UnreadableError
 from gracehttp.errors import CommandFailed, ConfigurationError
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def read_duration(ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
@@ -25,19 +24,37 @@ def read_duration(ctx: click.Context, parameter: click.Parameter, value: str | N
         raise click.BadParameter(f"{value!r} is not {exc}.", ctx, parameter) from exc
 
 
-def targeted(command: _Command) -> _Command:
-    """Gives `command` the options that `find` takes."""
+def targeted(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives `command` the options that `find` takes; it is called with the `address` that they amount to."""
+
+    @functools.wraps(command)
+    def with_address(
+        pidfile: str | None, pid: int | None, control: str | None, config_file: Path | None, **others: object
+    ) -> None:
+        command(find(pidfile=pidfile, pid=pid, control=control, config_file=config_file), **others)
+
     pidfile, control = PROCESS_OPTIONS["pidfile"].variable, PROCESS_OPTIONS["control"].variable
-    click.option("--control", metavar="PATH", help=f"Its control socket, if it has a path.  [env: {control}]")(command)
-    click.option("--pid", type=int, metavar="PID", help="The PID of the supervisor.")(command)
-    click.option("--pidfile", "-p", metavar="PATH", help=f"The file with its PID.  [env: {pidfile}]")(command)
-    return command
+    config_option(
+        "The TOML file with the options of the service: its pidfile or control says where the supervisor is."
+    )(with_address)
+    click.option("--control", metavar="PATH", help=f"Its control socket, if it has a path.  [env: {control}]")(
+        with_address
+    )
+    click.option("--pid", type=int, metavar="PID", help="The PID of the supervisor.")(with_address)
+    click.option("--pidfile", "-p", metavar="PATH", help=f"The file with its PID.  [env: {pidfile}]")(with_address)
+    return with_address
 
 
 def find(
-    *, pidfile: str | None, pid: int | None, control: str | None, environ: Mapping[str, str] = os.environ
+    *,
+    pidfile: str | None,
+    pid: int | None,
+    control: str | None,
+    config_file: Path | None,
+    environ: Mapping[str, str] = os.environ,
 ) -> ControlAddress:
-    """The address of the supervisor that exactly one of the options names, or else the environment.
+    """The address of the supervisor that exactly one of --pidfile, --pid and --control names, or else the environment
+    and the file of options, as `gracehttp serve` reads them.
 
     Raises `ConfigurationError` when none or several do, and `CommandFailed` when the pidfile has no PID.
     """
@@ -45,17 +62,22 @@ def find(
     if len(given) > 1:
         raise ConfigurationError("--pidfile, --pid and --control name several supervisors.", hint="give only one")
     if not given:
-        control = environ.get(PROCESS_OPTIONS["control"].variable) or None
-        pidfile = environ.get(PROCESS_OPTIONS["pidfile"].variable) or None
+        pidfile, control = places(environ=environ, file=config_file)
     if control is not None:
         return ControlAddress(path=control)
     if pidfile is not None:
         return ControlAddress(pid=read_pidfile(Path(pidfile)))
-    if pid is None:
+    if pid is not None:
+        return ControlAddress(pid=pid)
+    if config_file is not None:
         raise ConfigurationError(
-            "which supervisor is meant?", hint="give --pidfile PATH, --pid PID or --control PATH, as it was started"
+            f"{config_file} names neither a pidfile nor a control socket.",
+            hint='give --pid PID now, and the file a line such as pidfile = "app.pid" for the next start',
         )
-    return ControlAddress(pid=pid)
+    raise ConfigurationError(
+        "which supervisor is meant?",
+        hint="give --pidfile PATH, --pid PID, --control PATH or --config FILE, as it was started",
+    )
 
 
 def read_pidfile(path: Path) -> int:
@@ -71,8 +93,3 @@ def read_pidfile(path: Path) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise CommandFailed(f"the pidfile {path} holds no PID.", hint="is it the pidfile of this service?")
     return int(text)
-
-
-def progress_teller(*, quiet: bool) -> Callable[[str], None] | None:
-    """What tells the progress on stderr. One line each: tracebacks come with the result."""
-    return None if quiet else lambda sentence: click.echo(sentence.partition("\n")[0], err=True)

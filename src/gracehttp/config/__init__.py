@@ -40,6 +40,7 @@ __all__ = [
     "ServerOptions",
     "load",
     "mistyped_variables",
+    "places",
     "process_options",
     "reject_duplicates",
     "server_options",
@@ -92,6 +93,16 @@ def load(*, cli: Mapping[str, object], environ: Mapping[str, str], file: Path | 
         servers=tuple(server for server, _ in servers),
         origins=origins,
     )
+
+
+def places(*, environ: Mapping[str, str], file: Path | None) -> tuple[str | None, str | None]:
+    """The pidfile and the control socket of the service that runs with this environment and file; None: it has none.
+
+    The rest of the file is read, but no application is looked for. Raises `ConfigurationError`.
+    """
+    sources = [from_environment(environ)] + ([read_file(file).top] if file is not None else [])
+    values = values_of(resolve({name: PROCESS_OPTIONS[name] for name in ("pidfile", "control")}, sources))
+    return values["pidfile"], values["control"]
 
 
 def reject_duplicates(servers: Iterable[ServerOptions]) -> None:

@@ -83,13 +83,13 @@ def test_option_names_the_supervisor_else_the_environment(
     place = {"PIDFILE": str(pidfile)}
     options = {name: place.get(str(value), value) for name, value in given.items()}
     variables = {name: place.get(value, value) for name, value in environ.items()}
-    every = {"pidfile": None, "pid": None, "control": None, **options}
+    every = {"pidfile": None, "pid": None, "control": None, "config_file": None, **options}
     assert find(**every, environ=variables) == found  # type: ignore[arg-type]  # a table of mixed types
 
 
 def test_two_names_for_a_supervisor_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="several supervisors"):
-        find(pidfile=None, pid=5, control="/c", environ={})
+        find(pidfile=None, pid=5, control="/c", config_file=None, environ={})
 
 
 @pytest.mark.parametrize("content", ["", "abc", "-5", "0", "1 2", "²"])

@@ -61,11 +61,20 @@ def test_end_of_the_supervisor_during_a_restart_is_a_failure(answers: list[Any])
     assert "the supervisor ended while restarting" in result.stderr
 
 
-def test_restart_gives_up_waiting_at_the_timeout() -> None:
+@pytest.mark.parametrize(("command", "doing"), [("restart", "restarting"), ("stop", "stopping")])
+def test_timeout_ends_the_wait_with_a_status_of_its_own_and_says_where_to_look(command: str, doing: str) -> None:
     with supervisor([PROGRESS], hold_open=True):
-        result = run("restart", "--pid", ME, "--timeout", "20ms")
+        result = run(command, "--pid", ME, "--timeout", "20ms")
+    assert result.exit_code == 4
+    assert f"the supervisor (pid {ME}) is still {doing}" in result.stderr
+    assert f"gracehttp status --pid {ME} tells how it ends" in result.stderr
+
+
+def test_status_that_does_not_come_in_time_is_a_failure() -> None:
+    with supervisor([], hold_open=True):
+        result = run("status", "--pid", ME, "--timeout", "20ms")
     assert result.exit_code == 1
-    assert f"the supervisor (pid {ME}) is still restarting" in result.stderr
+    assert "does not answer" in result.stderr
 
 
 def test_answer_of_another_program_is_told() -> None:
@@ -95,6 +104,26 @@ def test_supervisor_is_found_by_the_environment(tmp_path: Path) -> None:
     path = str(tmp_path / "c.sock")
     with supervisor([RESTARTED], address=path):
         assert run("restart", env={"GRACEHTTP_CONTROL": path}).exit_code == 0
+
+
+@pytest.mark.parametrize("named_by", ["option", "environment"])
+def test_supervisor_is_found_by_the_file_of_options_that_it_was_started_with(tmp_path: Path, named_by: str) -> None:
+    file = tmp_path / "app.toml"
+    file.write_text('app = "main:app"\ncontrol = "c.sock"\n')
+    arguments, env = (("-c", str(file)), {}) if named_by == "option" else ((), {"GRACEHTTP_CONFIG": str(file)})
+    for command, answer in (("restart", RESTARTED), ("stop", STOPPED)):
+        with supervisor([answer], address=str(tmp_path / "c.sock")) as fake:
+            assert run(command, *arguments, env=env).exit_code == 0
+        assert [one["command"] for one in fake.requests] == [command]
+        (tmp_path / "c.sock").unlink()
+
+
+def test_file_of_options_that_says_nothing_of_the_supervisor_is_a_mistake_of_usage(tmp_path: Path) -> None:
+    file = tmp_path / "app.toml"
+    file.write_text('app = "main:app"\n')
+    result = run("restart", "-c", str(file))
+    assert result.exit_code == 2
+    assert f"{file} names neither a pidfile nor a control socket" in result.stderr
 
 
 def test_no_supervisor_named_is_a_mistake_of_usage() -> None:

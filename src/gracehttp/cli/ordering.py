@@ -1,0 +1,55 @@
+"""What `gracehttp restart` and `gracehttp stop` share: order something, tell the progress, wait for the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from gracehttp.cli.control_client import ControlClient, Reply
+from gracehttp.cli.target import read_duration
+from gracehttp.errors import CommandFailed
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def waiting(what: str) -> Callable[[_Command], _Command]:
+    """Gives a command the options --timeout and --quiet; `what` is what goes on after a timeout."""
+
+    def with_options(command: _Command) -> _Command:
+        click.option("--quiet", "-q", is_flag=True, help="Don't tell the progress.")(command)
+        click.option(
+            "--timeout",
+            metavar="DURATION",
+            callback=read_duration,
+            help=f"Wait no longer than this: the {what} goes on, and the exit status is 4.  "
+            "[default: as long as it takes]",
+        )(command)
+        return command
+
+    return with_options
+
+
+def order(
+    client: ControlClient, command: str, *, doing: str, timeout: float | None, quiet: bool, **parameters: bool
+) -> Reply:
+    """Order `command`, with those of `parameters` that are true, and wait until it is carried out.
+
+    Raises `SupervisorEnded`, `StillUnderWay` at the timeout, and `CommandFailed` when it was not carried out.
+    """
+    reply = client.ask(
+        command,
+        doing=doing,
+        timeout_seconds=timeout,
+        on_progress=None if quiet else _tell,
+        **{name: True for name, wanted in parameters.items() if wanted},
+    )
+    if not reply.ok:
+        raise CommandFailed(reply.message, details=reply.details)
+    return reply
+
+
+def _tell(sentence: str) -> None:
+    """One line each, on stderr: tracebacks come with the result."""
+    click.echo(sentence.partition("\n")[0], err=True)
