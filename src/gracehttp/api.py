@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 from gracehttp.config import Configuration, ProcessOptions, ServerOptions, process_options, server_options
 from gracehttp.config.files import check_app_dir, check_certificates
 from gracehttp.errors import ConfigurationError, GraceHTTPError
-from gracehttp.events import EventBus
+from gracehttp.events import EventBus, StartFailed
 from gracehttp.lineage import is_first_process, is_trial
 from gracehttp.listeners.bind import bound_address, file_identity, open_listener, remove_socket_file
 from gracehttp.listeners.limit import effective_limits, raise_descriptor_limit
@@ -75,7 +75,11 @@ class GraceHTTP:
         try:
             status = self._run()
         except GraceHTTPError as exc:
-            sys.stderr.write(f"gracehttp: error: {exc}\n")
+            if self._process.log_format == "json":
+                self._configure_logging(tty=False)
+                log_event(StartFailed(exc.message, exc.hint, exc.details, exc.exit_status))
+            else:
+                sys.stderr.write(f"gracehttp: error: {exc}\n")
             status = exc.exit_status
         if status:
             sys.exit(status)
@@ -118,6 +122,7 @@ class GraceHTTP:
             ),
             pidfile=process.pidfile,
             control=False if process.no_control else process.control,
+            log_is_json=process.log_format == "json",
         )
         with asyncio.Runner() as runner:
             return runner.run(Supervisor(options, bus, claim_state(os.environ, release=RELEASE)).run())

@@ -52,11 +52,14 @@ class ReplacementRequested(Event):
 
 @dataclass(frozen=True, slots=True)
 class ReplacementGivenUp(Event):
+    """`details` is what the next image said, as far as it isn't in the log already."""
+
     severity = Severity.ERROR
     reason: str
+    details: str = ""
 
     def __str__(self) -> str:
-        return f"the supervisor stays the same: {self.reason}; nothing was changed"
+        return _with_details(f"the supervisor stays the same: {self.reason}; nothing was changed", self.details)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,20 @@ class ControlUnavailable(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class OptionIgnored(Event):
+    """New code asks for something that a supervisor settles once, when it starts."""
+
+    severity = Severity.NOTICE
+    option: str
+    wanted: str
+    kept: str
+
+    def __str__(self) -> str:
+        kept = f"the supervisor keeps what it has ({self.kept}) until it is stopped and started"
+        return f"the new code asks for another {self.option} ({self.wanted}): {kept}"
+
+
+@dataclass(frozen=True, slots=True)
 class RestartRequested(Event):
     severity = Severity.NOTICE
     generation: int
@@ -181,14 +198,25 @@ class GenerationPromoted(Event):
 
 @dataclass(frozen=True, slots=True)
 class GenerationGivenUp(Event):
+    """`worker` is the one that failed, if one did; how it did, `WorkerFailedToStart` has told already."""
+
     severity = Severity.ERROR
     generation: int
     reason: str
     serving: int | None
+    worker: int | None = None
 
     def __str__(self) -> str:
+        return self._sentence(self.reason if self.worker is None else f"its worker {self.worker} did not start")
+
+    @property
+    def with_reason(self) -> str:
+        """The sentence for somebody who has heard nothing else."""
+        return self._sentence(self.reason)
+
+    def _sentence(self, reason: str) -> str:
         rest = f"generation {self.serving} serves on" if self.serving is not None else "nothing serves"
-        return f"generation {self.generation} was given up: {self.reason}; {rest}"
+        return f"generation {self.generation} was given up: {reason}; {rest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +238,7 @@ class WorkerDied(Event):
     again_in_seconds: float | None
 
     def __str__(self) -> str:
-        rest = "" if self.again_in_seconds is None else f"; another one starts in {self.again_in_seconds:.1f} s"
-        return f"worker {self.worker} of generation {self.generation} {self.how}{rest}"
+        return _fate(self.generation, self.worker, self.how, self.again_in_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,17 +254,30 @@ class WorkerTired(Event):
 
 @dataclass(frozen=True, slots=True)
 class WorkerFailedToStart(Event):
-    """What the worker itself said of its failure; `details` is the traceback of the application."""
+    """A worker ended before it served. `details`, such as the traceback of the application, is what isn't in the log
+    already; one that wrote a traceback itself has had that passed on, unless the log is JSON."""
 
     severity = Severity.ERROR
     generation: int
     worker: int
-    message: str
+    how: str
     details: str
+    again_in_seconds: float | None
 
     def __str__(self) -> str:
-        said = f"worker {self.worker} of generation {self.generation} failed: {self.message}"
-        return f"{said}\n{self.details}" if self.details else said
+        return _with_details(_fate(self.generation, self.worker, self.how, self.again_in_seconds), self.details)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerWrote(Event):
+    """What a worker wrote to stderr while it started. Told where the log is JSON; elsewhere it is passed on at once."""
+
+    generation: int
+    worker: int
+    text: str
+
+    def __str__(self) -> str:
+        return _with_details(f"worker {self.worker} of generation {self.generation} wrote to stderr:", self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,6 +403,29 @@ class SubscriberFailed(Event):
 
     def __str__(self) -> str:
         return f"{self.subscriber} raised {self.reason}; it is called again, and not reported again"
+
+
+@dataclass(frozen=True, slots=True)
+class StartFailed(Event):
+    """The last word of a service that could not start."""
+
+    severity = Severity.ERROR
+    reason: str
+    hint: str
+    details: str
+    exit_status: int
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+def _fate(generation: int, worker: int, how: str, again_in_seconds: float | None) -> str:
+    rest = "" if again_in_seconds is None else f"; another one starts in {again_in_seconds:.1f} s"
+    return f"worker {worker} of generation {generation} {how}{rest}"
+
+
+def _with_details(sentence: str, details: str) -> str:
+    return f"{sentence}\n{details}" if details else sentence
 
 
 Subscriber = Callable[[Event], None]

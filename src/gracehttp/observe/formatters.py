@@ -89,10 +89,15 @@ class JsonFormatter(logging.Formatter):
 def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
     event = getattr(record, "event", None)
     if isinstance(event, Event):
-        values = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
+        values = {field.name: _rounded(getattr(event, field.name)) for field in dataclasses.fields(event)}
         return {"event": type(event).__name__, **values}
     fields = getattr(record, "fields", None)
     return fields if isinstance(fields, dict) else {}
+
+
+def _rounded(value: Any) -> Any:
+    """Durations to the microsecond, as in the access log."""
+    return round(value, 6) if isinstance(value, float) else value
 
 
 def _pid(record: logging.LogRecord) -> int:

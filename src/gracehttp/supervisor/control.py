@@ -18,13 +18,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from gracehttp.events import ControlUnavailable, Event, EventBus
+from gracehttp.events import (
+    ControlUnavailable,
+    Event,
+    EventBus,
+    GenerationGivenUp,
+    ReplacementGivenUp,
+    WorkerFailedToStart,
+)
 from gracehttp.records import Descriptor
 from gracehttp.supervisor.control_connection import ClientRecord, ControlConnection
 from gracehttp.supervisor.outcome import Outcome, Requester
 
 CONTROL_VERSION = 1
 ACCEPT_PAUSE_SECONDS = 1.0
+
+_OUTCOMES = (GenerationGivenUp, ReplacementGivenUp, WorkerFailedToStart)
+"""What is no progress, but told as the last line, with all its details."""
 
 
 class Commands(Protocol):
@@ -59,7 +69,7 @@ class ControlSocket:
     def __init__(self, sock: socket.socket, path: str | None, commands: Commands, bus: EventBus) -> None:
         self._loop = asyncio.get_running_loop()
         self._socket = sock
-        self._path = path and str(Path(path).absolute())  # the working directory may change
+        self.path = path and os.path.abspath(path)  # the working directory may change
         self._commands = commands
         self._bus = bus
         self._connections: set[ControlConnection] = set()
@@ -74,7 +84,7 @@ class ControlSocket:
     def carry(self, awaited_by: Callable[[Requester], int | None]) -> ControlRecord:
         """`awaited_by` tells for which generation a requester waits."""
         clients = [one.carry(awaited_by(one)) for one in self._connections]
-        return ControlRecord(path=self._path, socket=Descriptor(self._socket.fileno()), clients=clients)
+        return ControlRecord(path=self.path, socket=Descriptor(self._socket.fileno()), clients=clients)
 
     @classmethod
     def adopt(
@@ -106,9 +116,9 @@ class ControlSocket:
             connection.close()
 
     def _remove_file(self) -> None:
-        if self._path is not None:
+        if self.path is not None:
             with contextlib.suppress(OSError):
-                Path(self._path).unlink()
+                Path(self.path).unlink()
 
     # --- clients ---
 
@@ -146,6 +156,8 @@ class ControlSocket:
             self._quiet.set_result(None)
 
     def _tell_progress(self, event: Event) -> None:
+        if isinstance(event, _OUTCOMES):
+            return
         for connection in list(self._following):
             if not connection.answered:
                 connection.send({"progress": str(event)})

@@ -13,7 +13,8 @@ from gracehttp.channel import ChannelClosed, Message
 from gracehttp.listeners.permits import MAX_WORKERS
 from gracehttp.observe.patient_writer import PatientWriter
 from gracehttp.supervisor.command_line import CommandLine
-from gracehttp.supervisor.processes import WorkerProcess, WorkerRecord, reap
+from gracehttp.supervisor.last_words import LastWords
+from gracehttp.supervisor.processes import Ending, WorkerProcess, WorkerRecord, reap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +29,8 @@ class CrewRecord:
 class Crew:
     """The processes by worker number.
 
-    `on_message(process, message)` is called for what a worker says, `on_exit(process, reason, details)` once when its
-    process is gone; `reason` completes the sentence "the worker ...".
+    `on_message(process, message)` is called for what a worker says, `on_exit(process, ending)` once when its process is
+    gone.
     """
 
     def __init__(
@@ -38,15 +39,20 @@ class Crew:
         stderr: int,
         *,
         on_message: Callable[[WorkerProcess, Message], None],
-        on_exit: Callable[[WorkerProcess, str, str], None],
+        on_exit: Callable[[WorkerProcess, Ending], None],
+        hold_words: bool,
         record: CrewRecord | None = None,
     ) -> None:
-        """Without processes, or with those that another process carried; then call `bury` once all is set up."""
+        """Without processes, or with those that another process carried; then call `bury` once all is set up.
+
+        With `hold_words`, what children write to stderr while they start is held back, unless it is a line of JSON.
+        """
         self._loop = asyncio.get_running_loop()
         self._command_line = command_line
         self._stderr = PatientWriter(stderr)
         self._on_message = on_message
         self._on_exit = on_exit
+        self._hold_words = hold_words
         self._processes: dict[int, WorkerProcess] = {}
         self._watched: dict[int, Callable[[int], None]] = {}
         self._loop.add_signal_handler(signal.SIGCHLD, self.bury)
@@ -77,13 +83,17 @@ class Crew:
         slot = next((free for free in range(MAX_WORKERS) if free not in used), None)
         if slot is None:
             raise OSError(f"there are {MAX_WORKERS} workers already")
-        process = WorkerProcess.start(worker, generation, slot, self._command_line, self.pass_on)
+        process = WorkerProcess.start(worker, generation, slot, self._command_line, self.listen)
         self._take_on(process)
         return process
 
     def pass_on(self, data: bytes) -> None:
         """Write to the supervisor's stderr what a child wrote to its own. Never blocks."""
         self._stderr.write(data)
+
+    def listen(self, read_end: int) -> LastWords:
+        """Hear through `read_end` of a pipe what a child writes to stderr while it starts."""
+        return LastWords(self._loop, read_end, self.pass_on, hold=self._hold_words)
 
     def watch(self, pid: int, on_end: Callable[[int], None]) -> None:
         """Bury another child of ours too: `on_end` is called with its wait status (waitpid(2))."""
@@ -141,7 +151,7 @@ class Crew:
             self._loop.remove_reader(process.channel.fileno())
             self._loop.remove_writer(process.channel.fileno())
             del self._processes[process.number]
-            self._on_exit(process, *process.ended(status))
+            self._on_exit(process, process.ended(status))
 
 
 def _ignore(_status: int) -> None:

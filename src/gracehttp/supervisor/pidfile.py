@@ -26,7 +26,7 @@ class PidFile:
     a file that was left behind by a crash stops nobody."""
 
     def __init__(self, path: str, fd: int) -> None:
-        self.path = Path(path).absolute()  # the working directory may be another one when it is removed
+        self.path = Path(os.path.abspath(path))  # the working directory may be another one when it is removed
         self._fd = fd
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Worker processes: starting them, hearing their last words, and telling how they ended."""
+"""Worker processes: starting them, and telling how they ended."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from gracehttp.channel import CHANNEL_VARIABLE, Channel, ChannelRecord, channel_pair
-from gracehttp.records import Descriptor
 from gracehttp.supervisor.command_line import CommandLine
-
-LAST_WORDS_BYTES = 65536
+from gracehttp.supervisor.last_words import LastWords, LastWordsRecord, last_error
 
 TRACEBACK_SIGNAL = signal.SIGABRT
 """Makes a worker write the stacks of its threads to stderr, and ends it: what the interpreter's fault handler does,
@@ -27,14 +25,6 @@ SUPERVISOR_SIGNALS = frozenset({
 })  # fmt: skip
 """What the supervisor acts on. A worker is born with them blocked, so that one sent to the whole process group
 (Ctrl+C in a terminal) ends no worker that is still starting; it unblocks them once it ignores them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LastWordsRecord:
-    """What was heard, and where more may come from; None when all writers have closed."""
-
-    read_end: Descriptor | None
-    kept: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,61 +43,17 @@ class WorkerRecord:
     failure: dict[str, str] | None
     channel: ChannelRecord
     last_words: LastWordsRecord
+    introduced: bool = True
 
 
-class LastWords:
-    """What a worker writes to stderr while it starts: passed on at once, and its end kept for whoever asked.
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a worker ended. `reason` completes the sentence "the worker ...". `details` is all that is known beyond that,
+    and `unlogged` what of it has not been passed on to the log yet."""
 
-    A script that can't even be compiled ends before any code of ours runs in it, so only a pipe can hear it.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, read_end: int | None, pass_on: Callable[[bytes], None]) -> None:
-        """`pass_on` must neither block nor raise."""
-        self._loop = loop
-        self._pass_on = pass_on
-        self._kept = bytearray()
-        self._read_end = read_end
-        if read_end is not None:
-            os.set_blocking(read_end, False)
-            loop.add_reader(read_end, self._listen)
-
-    def carry(self) -> LastWordsRecord:
-        read_end = Descriptor(self._read_end) if self._read_end is not None else None
-        return LastWordsRecord(read_end=read_end, kept=bytes(self._kept))
-
-    @classmethod
-    def adopt(cls, record: LastWordsRecord, loop: asyncio.AbstractEventLoop, pass_on: Callable[[bytes], None]) -> Self:
-        """Go on with what another process carried."""
-        words = cls(loop, record.read_end, pass_on)
-        words._kept += record.kept
-        return words
-
-    def finish(self) -> str:
-        """The worker is gone: all that it wrote, or the end of it. What its own children still write is passed on."""
-        while self._listen():
-            pass
-        return self._kept.decode("utf-8", "replace")
-
-    def _listen(self) -> bool:
-        if self._read_end is None:
-            return False
-        try:
-            data = os.read(self._read_end, LAST_WORDS_BYTES)
-        except BlockingIOError:
-            return False
-        if not data:
-            self.close()
-            return False
-        self._kept += data
-        del self._kept[:-LAST_WORDS_BYTES]
-        self._pass_on(data)
-        return True
-
-    def close(self) -> None:
-        if self._read_end is not None:
-            self._loop.remove_reader(self._read_end)
-            os.close(self._read_end)
-            self._read_end = None
+    reason: str
+    details: str = ""
+    unlogged: str = ""
 
 
 class WorkerProcess:
@@ -133,12 +79,21 @@ class WorkerProcess:
         self.last_words = last_words
         self.failure: dict[str, str] | None = None
         self.deaf = False
+        self.introduced = False
 
     @classmethod
     def start(
-        cls, number: int, generation: int, slot: int, command_line: CommandLine, pass_on: Callable[[bytes], None]
+        cls,
+        number: int,
+        generation: int,
+        slot: int,
+        command_line: CommandLine,
+        listen: Callable[[int], LastWords],
     ) -> Self:
-        """Run the command line as a worker; `pass_on` gets what it writes to stderr. Raises `OSError`."""
+        """Run the command line as a worker; `listen` gets the end of the pipe to which it writes its stderr.
+
+        Raises `OSError`.
+        """
         loop = asyncio.get_running_loop()
         started_at = loop.time()
         with contextlib.ExitStack() as on_error, contextlib.ExitStack() as in_any_case:
@@ -147,7 +102,7 @@ class WorkerProcess:
             in_any_case.enter_context(theirs)
             read_end, write_end = os.pipe()
             in_any_case.callback(os.close, write_end)
-            last_words = LastWords(loop, read_end, pass_on)
+            last_words = listen(read_end)
             on_error.callback(last_words.close)
             environment = {CHANNEL_VARIABLE: str(theirs.fileno())}
             pid = spawn(command_line, environment, pass_fds=(theirs.fileno(),), stderr=write_end)
@@ -163,6 +118,7 @@ class WorkerProcess:
             started_at=self.started_at,
             deaf=self.deaf,
             failure=self.failure,
+            introduced=self.introduced,
             channel=self.channel.carry(),
             last_words=self.last_words.carry(),
         )
@@ -179,7 +135,7 @@ class WorkerProcess:
             channel=Channel.adopt(record.channel),
             last_words=LastWords.adopt(record.last_words, asyncio.get_running_loop(), pass_on),
         )
-        process.deaf, process.failure = record.deaf, record.failure
+        process.deaf, process.failure, process.introduced = record.deaf, record.failure, record.introduced
         return process
 
     def signal(self, number: int) -> None:
@@ -187,24 +143,32 @@ class WorkerProcess:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
-    def ended(self, status: int) -> tuple[str, str]:
-        """The process was waited for: how it ended, to complete the sentence "the worker ...", and its last words."""
-        said = self.last_words.finish()
+    def ended(self, status: int) -> Ending:
+        """The process was waited for: how it ended."""
+        said, held = self.last_words.finish()
         self.channel.close()
+        code = os.waitstatus_to_exitcode(status)
         if self.failure is not None:
-            return f"failed: {self.failure['message'].rstrip('.')}", _failure_text(self.failure, said)
-        return describe_exit(os.waitstatus_to_exitcode(status)), said
+            told = _lines(self.failure.get("details", ""), _hint(self.failure.get("hint", "")))
+            return Ending(f"failed: {self.failure['message'].rstrip('.')}", told or said, _lines(told, held))
+        if code == 0 and not self.introduced:
+            hint = _hint("a script must call run() each time that it is run, also as a worker")
+            return Ending("ended with status 0 before it called run()", _lines(said, hint), _lines(held, hint))
+        return Ending(describe_exit(code, said), said, held)
 
 
-def _failure_text(failure: dict[str, str], said: str) -> str:
-    parts = [failure.get("details", "")]
-    if failure.get("hint"):
-        parts.append(f"Hint: {failure['hint']}")
-    return "\n".join(part for part in parts if part) or said
+def _hint(text: str) -> str:
+    return f"Hint: {text}" if text else ""
 
 
-def describe_exit(code: int) -> str:
-    """`ended with status 3` or `was killed by SIGSEGV`."""
+def _lines(*parts: str) -> str:
+    return "\n".join(part.rstrip("\n") for part in parts if part)
+
+
+def describe_exit(code: int, said: str = "") -> str:
+    """`ended with status 3` or `was killed by SIGSEGV`; with the error that ended the process, if it `said` one."""
+    if code > 0 and (error := last_error(said)):
+        return f"ended with status {code}: {error}"
     if code >= 0:
         return f"ended with status {code}"
     with contextlib.suppress(ValueError):

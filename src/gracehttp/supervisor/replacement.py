@@ -18,8 +18,9 @@ class Replacement:
     """At most one attempt at a time: a newer request supersedes the one before, whose trial may have seen only half
     of a deploy.
 
-    `carry(source)` tells the state at that moment. `on_failure(reason, details)` is called when this image stays;
-    `reason` is a clause such as "the new image ended with status 1".
+    `carry(source)` tells the state at that moment. `on_failure(reason, details, unlogged)` is called when this image
+    stays; `reason` is a clause such as "the new image refuses: ...", and `unlogged` what of the details the log hasn't
+    got yet.
     """
 
     def __init__(
@@ -28,7 +29,7 @@ class Replacement:
         crew: Crew,
         *,
         carry: Callable[[str], SupervisorState],
-        on_failure: Callable[[str, str], None],
+        on_failure: Callable[[str, str, str], None],
     ) -> None:
         self._command_line = command_line
         self._crew = crew
@@ -54,11 +55,11 @@ class Replacement:
             if verdict.ok:
                 await self._become(source)
         except OSError as exc:
-            self._on_failure(f"the new image can't be executed ({exc})", "")
+            self._on_failure(f"the new image can't be executed ({exc})", "", "")
         except Exception as exc:  # noqa: BLE001  a defect of ours must not leave whoever asked without an answer
-            self._on_failure(f"unexpected {type(exc).__name__}: {exc}", "")
+            self._on_failure(f"unexpected {type(exc).__name__}: {exc}", "", "")
         else:
-            self._on_failure(f"the new image {verdict.reason}", verdict.details)
+            self._on_failure(f"the new image {verdict.reason}", verdict.details, verdict.unlogged)
 
     async def _become(self, source: str) -> None:
         """Never returns; raises `OSError` if this image goes on, or is cancelled by a stop that came just before."""

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,12 +23,13 @@ from gracehttp.supervisor.auditor import Auditor
 from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.control import ControlSocket, open_control
 from gracehttp.supervisor.crew import Crew
-from gracehttp.supervisor.fleet import Fleet, FleetSettings
+from gracehttp.supervisor.fleet import Fleet, FleetSettings, Generation, GenerationState
 from gracehttp.supervisor.handover_queue import HandoverQueue
+from gracehttp.supervisor.kept_places import Place, ignored
 from gracehttp.supervisor.listener_table import ListenerTable
 from gracehttp.supervisor.outcome import Outcome, Requester
 from gracehttp.supervisor.pidfile import PidFile
-from gracehttp.supervisor.processes import TRACEBACK_SIGNAL, WorkerProcess
+from gracehttp.supervisor.processes import TRACEBACK_SIGNAL, Ending, WorkerProcess
 from gracehttp.supervisor.reception import receive_worker
 from gracehttp.supervisor.replacement import Replacement
 from gracehttp.supervisor.requesters import Requesters
@@ -51,6 +53,7 @@ class SupervisorOptions:
     fleet: FleetSettings
     pidfile: str | None = None
     control: str | bool | None = None
+    log_is_json: bool = False
 
 
 class Supervisor:
@@ -112,6 +115,7 @@ class Supervisor:
             self._stderr,
             on_message=self._on_message,
             on_exit=self._on_worker_exit,
+            hold_words=self._options.log_is_json,
             record=carried.crew if carried else None,
         )
         self._queue = _handover_queue(carried)
@@ -223,10 +227,10 @@ class Supervisor:
         settings = newest.settings if newest is not None else self._options.fleet
         self._replacement.begin(source, timeout_seconds=settings.ready_timeout_seconds)
 
-    def _not_replaced(self, reason: str, details: str = "") -> None:
-        event = events.ReplacementGivenUp(reason)
-        self._bus.publish(event)
-        self._requesters.not_replaced(Outcome(ok=False, message=str(event), details=details))
+    def _not_replaced(self, reason: str, details: str = "", unlogged: str = "") -> None:
+        self._bus.publish(events.ReplacementGivenUp(reason, unlogged))
+        message = str(events.ReplacementGivenUp(reason))
+        self._requesters.not_replaced(Outcome(ok=False, message=message, details=details))
 
     def _stop(self, source: str, *, force: bool) -> None:
         forced = self._fleet.stop_forces(force, self._loop.time())
@@ -278,12 +282,12 @@ class Supervisor:
                     self._queue.seal()
             case table.Promoted(generation):
                 self._promoted(generation)
-            case table.GivenUp(generation, reason, details):
-                self._given_up(generation, reason, details)
+            case table.GivenUp():
+                self._given_up(command)
             case table.Superseded(generation, by):
                 self._requesters.supersede(generation, by)
-            case table.Died(generation, worker, reason, again_in_seconds):
-                self._bus.publish(events.WorkerDied(generation, worker, reason, again_in_seconds))
+            case table.Died():
+                self._bus.publish(_death(command))
             case table.Gone(generation, served, seconds):
                 self._listeners.forget(generation)
                 if served:
@@ -317,34 +321,36 @@ class Supervisor:
         outcome = Outcome(ok=True, message=f"generation {number} serves", generation=number, pids=pids)
         self._requesters.concluded(outcome)
 
-    def _given_up(self, number: int, reason: str, details: str) -> None:
+    def _given_up(self, given_up: table.GivenUp) -> None:
+        number, reason = given_up.generation, given_up.reason
         serving = self._fleet.serving
         if serving is None and self._first_failure is None:
-            # What the worker wrote to stderr itself has been passed on already.
             self._first_failure = StartError(f"the service could not start: {reason}.")
-        event = events.GenerationGivenUp(number, reason, serving.number if serving else None)
+        event = events.GenerationGivenUp(number, reason, serving.number if serving else None, given_up.worker)
         self._bus.publish(event)
-        self._requesters.concluded(Outcome(ok=False, message=str(event), details=details, generation=number))
+        outcome = Outcome(ok=False, message=event.with_reason, details=given_up.details, generation=number)
+        self._requesters.concluded(outcome)
 
     # --- what workers say and do ---
 
     def _on_message(self, process: WorkerProcess, message: Message) -> None:
         match message["type"]:
             case "hello":
+                process.introduced = True
                 settings = FleetSettings(**message["settings"])
                 self._apply(table.WorkerIntroduced(process.number, settings))
                 generation = self._fleet.generation_of(process.number)
+                self._tell_what_is_ignored(generation, message.get("places", {}))
                 if generation is not None and not self._fleet.stopping:
                     receive_worker(process, message, generation, self._listeners, self._crew, self._stderr, self._queue)
             case "ready":
                 seconds = self._loop.time() - process.started_at
+                if wrote := process.last_words.release():
+                    self._bus.publish(events.WorkerWrote(process.generation, process.number, wrote))
                 self._bus.publish(events.WorkerBecameReady(process.generation, process.number, process.pid, seconds))
                 self._apply(table.WorkerReady(process.number))
             case "failed":
                 process.failure = {key: str(message[key]) for key in ("message", "hint", "details")}
-                if self._fleet.serving is not None:
-                    failed = (process.failure["message"], process.failure["details"])
-                    self._bus.publish(events.WorkerFailedToStart(process.generation, process.number, *failed))
             case "deaf":
                 process.deaf = True
                 self._apply(table.WorkerDeaf(process.number))
@@ -355,16 +361,34 @@ class Supervisor:
             case "shed":
                 self._listeners.connections_shed(message["listener"], message["connections"])
 
-    def _on_worker_exit(self, process: WorkerProcess, reason: str, details: str) -> None:
+    def _tell_what_is_ignored(self, generation: Generation | None, wanted: Mapping[str, Place]) -> None:
+        if generation is None or generation.state is not GenerationState.STARTING:
+            return  # the canary has been heard
+        kept: dict[str, Place] = {
+            "pidfile": str(self._pidfile.path) if self._pidfile is not None else None,
+            "control": self._control.path if self._control is not None else False,
+        }
+        if self._fleet.serving is not None:
+            for fact in ignored(wanted, kept):
+                self._bus.publish(fact)
+
+    def _on_worker_exit(self, process: WorkerProcess, ending: Ending) -> None:
         self._auditor.worker_died(process.slot)
         if self._fleet.serving is None and self._first_failure is None and process.failure is not None:
-            self._first_failure = StartError(**process.failure)
-        self._apply(table.WorkerExited(process.number, reason, details))
+            # The details are in the log; the sentence and the hint are what is read last.
+            self._first_failure = StartError(process.failure["message"], hint=process.failure.get("hint", ""))
+        self._apply(table.WorkerExited(process.number, ending.reason, ending.details, ending.unlogged))
         self._close_listeners_if_all_are_deaf()
 
     def _close_listeners_if_all_are_deaf(self) -> None:
         if self._fleet.stopping and self._crew.all_deaf():
             self._listeners.close_all()  # the queues are empty: newcomers are refused at once, not at the end
+
+
+def _death(died: table.Died) -> events.Event:
+    if died.served:
+        return events.WorkerDied(died.generation, died.worker, died.reason, died.again_in_seconds)
+    return events.WorkerFailedToStart(died.generation, died.worker, died.reason, died.unlogged, died.again_in_seconds)
 
 
 def _pidfile(path: str | None, carried: SupervisorState | None) -> PidFile | None:

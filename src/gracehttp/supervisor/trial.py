@@ -21,7 +21,8 @@ from gracehttp.lineage import TRIAL_VARIABLE
 from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.crew import Crew
 from gracehttp.supervisor.fleet import TRACEBACK_SECONDS
-from gracehttp.supervisor.processes import TRACEBACK_SIGNAL, LastWords, describe_exit, spawn
+from gracehttp.supervisor.last_words import last_error
+from gracehttp.supervisor.processes import TRACEBACK_SIGNAL, describe_exit, spawn
 from gracehttp.supervisor.state import FORMATS_READ, SupervisorState, decode, encode
 from gracehttp.supervisor.succession import anonymous_file, read_all
 
@@ -35,6 +36,8 @@ class Verdict:
     ok: bool
     reason: str = ""
     details: str = ""
+    unlogged: str = ""
+    """What of the details has not been passed on to the log yet."""
 
 
 # --- in the child ---
@@ -78,7 +81,7 @@ async def try_image(
         at_the_end.callback(os.close, answers)
         os.set_blocking(answers, False)
         read_end, write_end = os.pipe()
-        words = LastWords(loop, read_end, crew.pass_on)
+        words = crew.listen(read_end)
         at_the_end.callback(words.close)
         with contextlib.ExitStack() as once_started:
             once_started.callback(os.close, answer_end)
@@ -93,8 +96,10 @@ async def try_image(
             if not ended.done():
                 os.kill(pid, signal.SIGKILL)  # nobody wants to know any more; the crew waits for it
         if not in_time:
-            return Verdict(ok=False, reason=f"did not reach run() within {timeout_seconds:g} s", details=words.finish())
-        return judge(_read_answer(answers), ended.result(), words.finish())
+            said, held = words.finish()
+            reason = f"did not reach run() within {timeout_seconds:g} s"
+            return Verdict(ok=False, reason=reason, details=said, unlogged=held)
+        return judge(_read_answer(answers), ended.result(), *words.finish())
 
 
 async def _ended_in_time(pid: int, ended: asyncio.Future[int], timeout_seconds: float) -> bool:
@@ -110,21 +115,22 @@ async def _ended_in_time(pid: int, ended: asyncio.Future[int], timeout_seconds: 
     return False
 
 
-def judge(answer: bytes, status: int, said: str) -> Verdict:
-    """The verdict on an image that answered `answer`, ended with the wait status `status`, and wrote `said`."""
+def judge(answer: bytes, status: int, said: str, held: str = "") -> Verdict:
+    """The verdict on an image that answered `answer`, ended with the wait status `status`, and wrote `said`, of which
+    the log has not got `held`."""
     if not answer:
-        return Verdict(
-            ok=False,
-            reason=f"{describe_exit(os.waitstatus_to_exitcode(status))} before it reached run()",
-            details=said,
-        )
+        error = last_error(said)
+        how = describe_exit(os.waitstatus_to_exitcode(status))
+        reason = f"{how} before it reached run()" + (f": {error}" if error else "")
+        return Verdict(ok=False, reason=reason, details=said, unlogged=held)
     try:
         told = json.loads(answer)
         if told["ok"] is True:
             return Verdict(ok=True)
-        return Verdict(ok=False, reason=f"refuses: {told['reason']}", details=said)
+        return Verdict(ok=False, reason=f"refuses: {told['reason']}", details=said, unlogged=held)
     except (ValueError, KeyError, TypeError):
-        return Verdict(ok=False, reason=f"gave an answer that can't be read, {answer[:80]!r}", details=said)
+        reason = f"gave an answer that can't be read, {answer[:80]!r}"
+        return Verdict(ok=False, reason=reason, details=said, unlogged=held)
 
 
 def _read_answer(fd: int) -> bytes:

@@ -59,10 +59,15 @@ def claim_channel(environ: MutableMapping[str, str]) -> Channel | None:
 
 
 def introduce(
-    channel: Channel, *, release: str, settings: Mapping[str, Any], listeners: Sequence[Mapping[str, Any]]
+    channel: Channel,
+    *,
+    release: str,
+    settings: Mapping[str, Any],
+    places: Mapping[str, str | bool | None],
+    listeners: Sequence[Mapping[str, Any]],
 ) -> Manifest:
-    """Say hello, and wait for what the supervisor gives. `settings` are the fields of `FleetSettings`, `listeners`
-    those of `ListenRequest`.
+    """Say hello, and wait for what the supervisor gives. `settings` are the fields of `FleetSettings`, `places` what
+    `supervisor.kept_places` compares, `listeners` the fields of `ListenRequest`.
 
     Raises `StartError` if the supervisor refuses, `ChannelClosed` if it is gone.
     """
@@ -73,6 +78,7 @@ def introduce(
             "release": release,
             "pid": os.getpid(),
             "settings": dict(settings),
+            "places": dict(places),
             "listeners": [dict(one) for one in listeners],
         }
     )

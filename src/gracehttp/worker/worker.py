@@ -48,7 +48,13 @@ def run_worker(
     _leave_signals_to_the_supervisor()
     faulthandler.enable()  # the supervisor has seen to it already, unless the interpreter ignores the environment (-I)
     try:
-        manifest = introduce(channel, release=release, settings=_settings(process), listeners=_listeners(servers))
+        manifest = introduce(
+            channel,
+            release=release,
+            settings=_settings(process),
+            places=_places(process),
+            listeners=_listeners(servers),
+        )
         configure_logging(manifest.tty)
         with asyncio.Runner(loop_factory=loop_factory(process.loop)) as runner:
             runner.run(_work(channel, manifest, servers, process, bus, configure_logging))
@@ -194,6 +200,14 @@ def _settings(process: ProcessOptions) -> dict[str, float]:
         "workers": process.workers,
         "ready_timeout_seconds": process.ready_timeout,
         "drain_timeout_seconds": process.drain_timeout,
+    }
+
+
+def _places(process: ProcessOptions) -> dict[str, str | bool | None]:
+    control = process.control and os.path.abspath(process.control)
+    return {
+        "pidfile": process.pidfile and os.path.abspath(process.pidfile),
+        "control": False if process.no_control else control,
     }
 
 

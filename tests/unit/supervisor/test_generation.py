@@ -144,11 +144,12 @@ def test_a_death_while_starting_gives_the_whole_generation_up_and_leaves_the_old
     victim = canary
     if ready_first:
         (victim,) = started(fleet.apply(WorkerReady(canary), 1.1))
-    commands = fleet.apply(WorkerExited(victim, "failed: boom", "traceback"), 1.2)
+    commands = fleet.apply(WorkerExited(victim, "failed: boom", "traceback", "traceback"), 1.2)
     (given_up,) = only(commands, GivenUp)
     assert given_up.generation == 2
     assert "boom" in given_up.reason
-    assert given_up.details == "traceback"
+    assert (given_up.details, given_up.worker) == ("traceback", victim)
+    assert only(commands, Died) == [Died(2, victim, "failed: boom", None, "traceback", served=False)]
     assert not only(commands, Retire)
     assert {one.worker for one in only(commands, Kill)} == ({canary} if ready_first else set())
     assert [one.state for one in fleet.serving.workers.values()] == [WorkerState.SERVING] * 2
@@ -162,8 +163,7 @@ def test_a_worker_that_hangs_is_asked_where_and_then_killed():
     assert fleet.next_deadline() == 161.0
     (kill,) = fleet.apply(TimePassed(), 161.0)
     assert isinstance(kill, Kill)
-    (given_up, *_) = fleet.apply(WorkerExited(canary, "was killed by SIGKILL", "stack"), 161.1)
-    assert isinstance(given_up, GivenUp)
+    (given_up,) = only(fleet.apply(WorkerExited(canary, "was killed by SIGKILL", "stack"), 161.1), GivenUp)
     assert "was not ready within 60 s" in given_up.reason
 
 

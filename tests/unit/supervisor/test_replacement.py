@@ -40,7 +40,7 @@ class World:
     def carry(self, source):
         return source
 
-    def failed(self, reason, details):
+    def failed(self, reason, details, unlogged):
         self.events.append((reason, details))
 
     def play(self, script=lambda _: None):

@@ -65,11 +65,12 @@ class Promoted:
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
-    """The generation will not serve; whoever asked for it is to be told why."""
+    """The generation will not serve; whoever asked for it is to be told why. `worker` is the one that failed."""
 
     generation: int
     reason: str
     details: str
+    worker: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +83,14 @@ class Superseded:
 
 @dataclass(frozen=True, slots=True)
 class Died:
-    """A worker of a serving generation is gone unasked."""
+    """A worker is gone unasked, from a generation that serves or is about to. `unlogged` is as it was told."""
 
     generation: int
     worker: int
     reason: str
     again_in_seconds: float | None
+    unlogged: str = ""
+    served: bool = True
 
 
 @dataclass(frozen=True, slots=True)

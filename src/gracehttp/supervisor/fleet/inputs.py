@@ -53,11 +53,13 @@ class WorkerTired:
 
 @dataclass(frozen=True, slots=True)
 class WorkerExited:
-    """A process is gone. `reason` completes the sentence "the worker ...", `details` is its last words."""
+    """A process is gone. `reason` completes the sentence "the worker ...", `details` is its last words, and
+    `unlogged` what of them the log hasn't got yet."""
 
     worker: int
     reason: str
     details: str = ""
+    unlogged: str = ""
 
 
 @dataclass(frozen=True, slots=True)

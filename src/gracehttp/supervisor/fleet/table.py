@@ -47,8 +47,13 @@ from gracehttp.supervisor.fleet.settings import FleetSettings
 MOST_DRAINING_GENERATIONS = 4
 DEAF_SECONDS = 2.0
 """How long the workers of the old generation may take to stop accepting before the new one is announced anyway."""
-SAME_STOP_SECONDS = 0.05
-"""Stop signals this close together are one: whoever signals a process group often signals its leader as well."""
+SAME_STOP_SECONDS = 0.2
+"""Stop signals this close together are one: whoever signals a process group often signals its leader as well.
+
+The second one comes from a program that had to be scheduled first, on a machine that may be busy (timeout(1), a runner
+that passes Ctrl+C on), so it may be tens of milliseconds late; taken for a second wish, it would cut requests. A person
+who presses Ctrl+C twice on purpose takes about as long, and if they were faster, the next press forces.
+"""
 TRACEBACK_SECONDS = 1.0
 """How long a worker that hangs while it starts has to write down where."""
 
@@ -138,8 +143,8 @@ class Fleet:
                 commands = self._heard_last(worker)
             case WorkerTired(worker):
                 commands = self._tired(worker)
-            case WorkerExited(worker, reason, details):
-                commands = self._heard_last(worker) + self._exited(worker, reason, details, now)
+            case WorkerExited(worker):
+                commands = self._heard_last(worker) + self._exited(happened, now)
             case TimePassed():
                 commands = self._time_passed(now)
         return commands + self._recycle(now) + self._match_senders_to_takers() + self._sweep(now)
@@ -170,7 +175,7 @@ class Fleet:
         # What is announced may open doors: so that comes before they are closed.
         commands: list[Command] = [*(serving.announce() if serving is not None else ()), CloseDoors()]
         if (coming := self.coming) is not None:
-            commands += self._give_up(coming, "the service was told to stop", "", now)
+            commands += self._give_up(coming, "the service was told to stop", now)
         if serving is not None:
             commands += serving.retire("stop", now)
         # Those that drain already keep their deadlines, but close what is idle soon: there is no successor to wait for.
@@ -186,7 +191,7 @@ class Fleet:
         if first:
             commands.append(CloseDoors())
         if (coming := self.coming) is not None:
-            commands += self._give_up(coming, "the service was told to stop", "", now)
+            commands += self._give_up(coming, "the service was told to stop", now)
         for generation in self.generations.values():
             if generation.state is GenerationState.SERVING:
                 generation.state = GenerationState.DRAINING
@@ -293,7 +298,8 @@ class Fleet:
             commands += generation.drain_again("restart", 0.0, now)
         return commands
 
-    def _exited(self, number: int, reason: str, details: str, now: float) -> list[Command]:
+    def _exited(self, exited: WorkerExited, now: float) -> list[Command]:
+        number, reason = exited.worker, exited.reason
         generation = self.generation_of(number)
         if generation is None:
             return []
@@ -303,18 +309,22 @@ class Fleet:
             generation.recycling = None
         if worker.state is WorkerState.DUMPING:
             reason = f"was not ready within {generation.settings.ready_timeout_seconds:g} s"
-        if generation.state in {GenerationState.STARTING, GenerationState.COMPLETING}:
-            return [] if expected else self._give_up(generation, f"its worker {number} {reason}", details, now)
-        if generation.state is not GenerationState.SERVING or expected:
+        coming = generation.state in {GenerationState.STARTING, GenerationState.COMPLETING}
+        if expected or not (coming or generation.state is GenerationState.SERVING):
             return []
-        if worker.state is WorkerState.SERVING and now - worker.started_at >= FORGIVEN_AFTER_SECONDS:
+        served = worker.state is WorkerState.SERVING
+        if coming:
+            died = Died(generation.number, number, reason, None, exited.unlogged, served)
+            why = f"its worker {number} {reason}"
+            return [died, *self._give_up(generation, why, now, details=exited.details, worker=number)]
+        if served and now - worker.started_at >= FORGIVEN_AFTER_SECONDS:
             generation.deaths_in_a_row = 0
         generation.deaths_in_a_row += 1
         if generation.planned >= generation.wanted:  # it has a successor already, or fewer are wanted by now
-            return [Died(generation.number, number, reason, None)]
+            return [Died(generation.number, number, reason, None, exited.unlogged, served)]
         wait = wait_before_restart(generation.deaths_in_a_row)
         generation.start_again_at.append(now + wait)
-        return [Died(generation.number, number, reason, wait)]
+        return [Died(generation.number, number, reason, wait, exited.unlogged, served)]
 
     def _time_passed(self, now: float) -> list[Command]:
         commands: list[Command] = []
@@ -373,9 +383,12 @@ class Fleet:
         generation.workers[self._last_worker] = Worker(self._last_worker, WorkerState.STARTING, now, deadline)
         return StartWorker(generation.number, self._last_worker)
 
-    def _give_up(self, generation: Generation, reason: str, details: str, now: float) -> list[Command]:
+    @staticmethod
+    def _give_up(
+        generation: Generation, reason: str, now: float, *, details: str = "", worker: int | None = None
+    ) -> list[Command]:
         return [
-            GivenUp(generation.number, reason, details),
+            GivenUp(generation.number, reason, details, worker),
             *generation.abandon("its generation was given up", now),
         ]
 

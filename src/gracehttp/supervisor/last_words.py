@@ -1,0 +1,146 @@
+"""What a child writes to stderr while it starts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+from gracehttp.records import Descriptor
+
+LAST_WORDS_BYTES = 65536
+
+# A color that FORCE_COLOR asks for, among others (ECMA-48, control sequences).
+_CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+# What the traceback module writes last: the class, and what it says. Of our own errors, the sentence is enough.
+_ERROR_LINE = re.compile(r"gracehttp\.errors\.\w+: (.+)|[A-Za-z_][\w.]*(?:: .*)?")
+_OWN_ERROR = "gracehttp: error: "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastWordsRecord:
+    """What was heard, and where more may come from; None when all writers have closed. `held` is None where nothing is
+    held back."""
+
+    read_end: Descriptor | None
+    kept: bytes
+    held: bytes | None = None
+
+
+class LastWords:
+    """What a child writes to stderr while it starts: passed on at once, and its end kept for whoever asked.
+
+    A script that can't even be compiled ends before any code of ours runs in it, so only a pipe can hear it.
+
+    Where the log is JSON, only lines that may be JSON are passed on, and the rest is held back until `release` or
+    `finish`, for an event to tell it.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        read_end: int | None,
+        pass_on: Callable[[bytes], None],
+        *,
+        hold: bool = False,
+    ) -> None:
+        """`pass_on` must neither block nor raise."""
+        self._loop = loop
+        self._pass_on = pass_on
+        self._kept = bytearray()
+        self._sieve = JsonSieve() if hold else None
+        self._read_end = read_end
+        if read_end is not None:
+            os.set_blocking(read_end, False)
+            loop.add_reader(read_end, self._listen)
+
+    def carry(self) -> LastWordsRecord:
+        read_end = Descriptor(self._read_end) if self._read_end is not None else None
+        held = self._sieve.held if self._sieve is not None else None
+        return LastWordsRecord(read_end=read_end, kept=bytes(self._kept), held=held)
+
+    @classmethod
+    def adopt(cls, record: LastWordsRecord, loop: asyncio.AbstractEventLoop, pass_on: Callable[[bytes], None]) -> Self:
+        """Go on with what another process carried."""
+        words = cls(loop, record.read_end, pass_on, hold=record.held is not None)
+        words._kept += record.kept
+        if words._sieve is not None:
+            words._sieve.held = record.held or b""
+        return words
+
+    def release(self) -> str:
+        """The child has started: what was held back so far. What comes from now on is passed on as it is."""
+        self._listen_to_the_end()
+        return self._let_go()
+
+    def finish(self) -> tuple[str, str]:
+        """The child is gone: all that it wrote, or the end of it, and what of it was held back until now. What its own
+        children still write is passed on."""
+        self._listen_to_the_end()
+        return self._kept.decode("utf-8", "replace"), self._let_go()
+
+    def _let_go(self) -> str:
+        sieve, self._sieve = self._sieve, None
+        return sieve.held.decode("utf-8", "replace") if sieve is not None else ""
+
+    def _listen_to_the_end(self) -> None:
+        while self._listen():
+            pass
+
+    def _listen(self) -> bool:
+        if self._read_end is None:
+            return False
+        try:
+            data = os.read(self._read_end, LAST_WORDS_BYTES)
+        except BlockingIOError:
+            return False
+        if not data:
+            self.close()
+            return False
+        self._kept += data
+        del self._kept[:-LAST_WORDS_BYTES]
+        passed = data if self._sieve is None else self._sieve.feed(data)
+        if passed:
+            self._pass_on(passed)
+        return True
+
+    def close(self) -> None:
+        if self._read_end is not None:
+            self._loop.remove_reader(self._read_end)
+            os.close(self._read_end)
+            self._read_end = None
+
+
+class JsonSieve:
+    """Separates lines that may be JSON objects from others. Pure. `held` is what did not pass yet, or never will."""
+
+    def __init__(self) -> None:
+        self.held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take bytes as they came; returns the lines that pass."""
+        passed: list[bytes] = []
+        held: list[bytes] = []
+        for line in (self.held + data).splitlines(keepends=True):
+            whole = line.endswith(b"\n")
+            (passed if whole and line.startswith(b"{") else held).append(line)
+        self.held = b"".join(held)[-LAST_WORDS_BYTES:]
+        return b"".join(passed)
+
+
+def last_error(said: str) -> str:
+    """The sentence with which a Python program that wrote `said` ended: `NameError: name 'x' is not defined`.
+
+    That is the line after the last indented one of a traceback, or an error of ours; "" if there is none.
+    """
+    found, before = "", ""
+    for line in _CONTROL_SEQUENCE.sub("", said).splitlines():
+        if line.startswith(_OWN_ERROR):
+            found = line.removeprefix(_OWN_ERROR)
+        elif before.startswith("  ") and (match := _ERROR_LINE.fullmatch(line)):
+            found = match[1] or match[0]
+        before = line
+    return found.rstrip(".")
