@@ -39,7 +39,10 @@ class GraceHTTP:
     """
 
     def __init__(self, **options: object) -> None:
-        self._process = process_options(**options)
+        try:
+            self._process = process_options(**options)
+        except ConfigurationError as exc:
+            raise exc.with_traceback(None) from None  # it is found at the caller's line, not at one of ours
         self._servers: list[ServerOptions] = []
 
     @classmethod
@@ -57,7 +60,10 @@ class GraceHTTP:
         it. Keyword arguments are the options of a server (`certfile`, `max_connections` and so on).
         Raises `ConfigurationError`.
         """
-        added = server_options(app, bind=bind, **options)
+        try:
+            added = server_options(app, bind=bind, **options)
+        except ConfigurationError as exc:
+            raise exc.with_traceback(None) from None
         taken = {server.bind.address for server in self._servers}
         for server in added:
             if server.bind.address in taken:

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 
 import pytest
 from server_harness import PID_APPLICATION, free_port, get, get_on, read_response, wait_until
@@ -47,7 +48,9 @@ def test_each_line_of_the_json_log_is_an_object_whatever_happens(start):
     assert send(server.port, b"GET /path-%0a%1b%5b31m HTTP/1.1\r\nHost: test\r\n\r\n") == 500
     server.write("application.py", "raise RuntimeError('broken')")
     assert server.command("restart").returncode == 1
-    server.write("application.py", NAUGHTY)
+    server.write("application.py", "import os\nos.write(2, b'out of luck\\n')\nos._exit(7)")
+    assert "out of luck" in server.command("restart").stderr
+    server.write("application.py", f"import os\nos.write(2, b'loading\\n')\n{textwrap.dedent(NAUGHTY)}")
     assert server.command("restart").returncode == 0
     assert server.stop() == 0
     entries = [json.loads(line) for line in server.lines]
@@ -56,6 +59,19 @@ def test_each_line_of_the_json_log_is_an_object_whatever_happens(start):
     )
     happened = [entry.get("event") for entry in entries]
     assert {"ListenerOpened", "GenerationPromoted", "GenerationGivenUp", "SupervisorStopped"} <= set(happened)
+    assert happened.count("WorkerFailedToStart") == 2
+    assert sum("RuntimeError" in entry["message"] for entry in entries) == 1
+    (wrote,) = {entry["text"] for entry in entries if entry.get("event") == "WorkerWrote"}
+    assert wrote == "loading\n"
+
+
+def test_a_first_start_that_fails_ends_a_json_log_with_an_object_too(start):
+    server = start("-m", "gracehttp", "serve", "nowhere_to_be_found:app", "-b", "127.0.0.1:0", "--log-format", "json")
+    assert server.wait() == 3
+    last = [json.loads(line) for line in server.lines][-1]
+    assert (last["event"], last["exit_status"]) == ("StartFailed", 3)
+    assert "there is no module 'nowhere_to_be_found'" in last["message"]
+    assert last["hint"]
 
 
 def test_the_access_log_has_all_that_is_promised(start):

@@ -75,7 +75,7 @@ class JsonFormatter(logging.Formatter):
             "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _sentence_of(record),
             "pid": _pid(record),
         }
         for name, value in _fields_of(record).items():
@@ -93,6 +93,12 @@ def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
         return {"event": type(event).__name__, **values}
     fields = getattr(record, "fields", None)
     return fields if isinstance(fields, dict) else {}
+
+
+def _sentence_of(record: logging.LogRecord) -> str:
+    """What further lines of an event say is in its fields."""
+    message = record.getMessage()
+    return message.partition("\n")[0] if isinstance(getattr(record, "event", None), Event) else message
 
 
 def _rounded(value: Any) -> Any:
