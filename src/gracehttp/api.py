@@ -16,7 +16,8 @@ from dataclasses import dataclass, fields
 from gracehttp.config import Configuration, ProcessOptions, ServerOptions, process_options, server_options
 from gracehttp.config.files import check_app_dir, check_certificates
 from gracehttp.errors import ConfigurationError, GraceHTTPError
-from gracehttp.events import EventBus, StartFailed
+from gracehttp.event_bus import EventBus
+from gracehttp.events import StartFailed
 from gracehttp.lineage import is_first_process, is_trial
 from gracehttp.listeners.bind import bound_address, file_identity, open_listener, remove_socket_file
 from gracehttp.listeners.limit import effective_limits, raise_descriptor_limit

@@ -1,14 +1,8 @@
-"""The facts of the lifecycle, in the past tense, and the bus that tells them.
-
-Nothing here logs. Logs, the callbacks of the user and the control socket subscribe; a subscriber that raises is
-reported once and never disturbs the service (promise 7).
-"""
+"""The facts of the lifecycle, in the past tense. Nothing here logs: `gracehttp.event_bus` tells them to subscribers."""
 
 from __future__ import annotations
 
-import contextlib
 import enum
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -426,38 +420,3 @@ def _fate(generation: int, worker: int, how: str, again_in_seconds: float | None
 
 def _with_details(sentence: str, details: str) -> str:
     return f"{sentence}\n{details}" if details else sentence
-
-
-Subscriber = Callable[[Event], None]
-
-
-class EventBus:
-    """Tells each fact to each subscriber, in the order in which they subscribed."""
-
-    def __init__(self) -> None:
-        self._subscribers: list[Subscriber] = []
-        self._reported: set[int] = set()
-
-    def subscribe(self, subscriber: Subscriber) -> None:
-        self._subscribers.append(subscriber)
-
-    def unsubscribe(self, subscriber: Subscriber) -> None:
-        self._subscribers.remove(subscriber)
-
-    def publish(self, event: Event) -> None:
-        """Tell `event` to all subscribers. Never raises: a fact that can't be told is no reason to stop serving."""
-        for subscriber in list(self._subscribers):
-            try:
-                subscriber(event)
-            except Exception as exc:  # noqa: BLE001  a subscriber is foreign code, and serving must go on
-                self._report(subscriber, exc)
-
-    def _report(self, failed: Subscriber, exc: Exception) -> None:
-        if id(failed) in self._reported:
-            return
-        self._reported.add(id(failed))
-        fact = SubscriberFailed(subscriber=getattr(failed, "__qualname__", repr(failed)), reason=repr(exc))
-        for subscriber in self._subscribers:
-            if subscriber is not failed:
-                with contextlib.suppress(Exception):
-                    subscriber(fact)

@@ -85,7 +85,7 @@ def configure_logging(level: str, log_format: str, *, color: bool) -> None:
 
 
 def log_event(event: Event) -> None:
-    """Log one fact. A subscriber of `EventBus`; the record carries the event as `record.event`."""
+    """Log one fact. A subscriber of `event_bus.EventBus`; the record carries the event as `record.event`."""
     level = _LEVEL_OF[event.severity]
     if LOGGER.isEnabledFor(level):
         LOGGER.log(level, "%s", event, extra={"event": event})

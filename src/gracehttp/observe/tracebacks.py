@@ -34,5 +34,11 @@ def application_traceback(error: BaseException) -> str:
     return "".join(traceback.format_exception(type(error), error, cut))
 
 
+def said_by(error: BaseException) -> str:
+    """What `error` says, on one line, to complete a sentence that has named it: ": no such table"; or nothing."""
+    first = str(error).strip().partition("\n")[0].rstrip(".")
+    return f": {first}" if first else ""
+
+
 def _belongs_to_the_server(filename: str) -> bool:
     return filename.startswith((_OWN_DIRECTORY, "<frozen importlib")) or _IMPORT_MACHINERY in filename

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from gracehttp.event_bus import EventBus
 from gracehttp.events import (
     ControlUnavailable,
     Event,
-    EventBus,
     GenerationGivenUp,
     ReplacementGivenUp,
     WorkerFailedToStart,

@@ -66,3 +66,13 @@ class PidFile:
             if os.fstat(self._fd).st_ino == self.path.stat().st_ino:
                 self.path.unlink()
         os.close(self._fd)
+
+
+def write(path: str | None) -> PidFile | None:
+    """The pidfile of a supervisor that starts; none without a path. Raises as `PidFile.write`."""
+    return PidFile.write(path) if path else None
+
+
+def take_over(record: PidFileRecord | None) -> PidFile | None:
+    """The pidfile of a supervisor that goes on, if it has one."""
+    return PidFile.adopt(record) if record is not None else None

@@ -17,6 +17,7 @@ from typing import Any
 from gracehttp import events
 from gracehttp.channel import Message
 from gracehttp.errors import StartError
+from gracehttp.event_bus import EventBus
 from gracehttp.listeners.limit import raise_descriptor_limit
 from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.auditor import Auditor
@@ -28,7 +29,7 @@ from gracehttp.supervisor.handover_queue import HandoverQueue
 from gracehttp.supervisor.kept_places import Place, ignored
 from gracehttp.supervisor.listener_table import ListenerTable
 from gracehttp.supervisor.outcome import Outcome, Requester
-from gracehttp.supervisor.pidfile import PidFile
+from gracehttp.supervisor.pidfile import take_over, write
 from gracehttp.supervisor.processes import TRACEBACK_SIGNAL, Ending, WorkerProcess
 from gracehttp.supervisor.reception import receive_worker
 from gracehttp.supervisor.replacement import Replacement
@@ -59,9 +60,7 @@ class SupervisorOptions:
 class Supervisor:
     """`run()` is its life; everything else is called by the loop when something happens."""
 
-    def __init__(
-        self, options: SupervisorOptions, bus: events.EventBus, predecessor: SupervisorState | None = None
-    ) -> None:
+    def __init__(self, options: SupervisorOptions, bus: EventBus, predecessor: SupervisorState | None = None) -> None:
         """`predecessor` is what another image of this very process left."""
         self._options = options
         self._bus = bus
@@ -104,7 +103,7 @@ class Supervisor:
     def _set_up(self, carried: SupervisorState | None) -> None:
         """Make what it works with, or take it over."""
         self._born_at = carried.born_at if carried else self._loop.time()
-        self._pidfile = _pidfile(self._options.pidfile, carried)
+        self._pidfile = take_over(carried.pidfile) if carried else write(self._options.pidfile)
         self._listeners = ListenerTable(
             descriptors=raise_descriptor_limit(),
             publish=self._bus.publish,
@@ -389,12 +388,6 @@ def _death(died: table.Died) -> events.Event:
     if died.served:
         return events.WorkerDied(died.generation, died.worker, died.reason, died.again_in_seconds)
     return events.WorkerFailedToStart(died.generation, died.worker, died.reason, died.unlogged, died.again_in_seconds)
-
-
-def _pidfile(path: str | None, carried: SupervisorState | None) -> PidFile | None:
-    if carried is not None:
-        return PidFile.adopt(carried.pidfile) if carried.pidfile is not None else None
-    return PidFile.write(path) if path else None
 
 
 def _handover_queue(carried: SupervisorState | None) -> HandoverQueue | None:

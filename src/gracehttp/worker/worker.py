@@ -16,7 +16,8 @@ from types import FrameType
 from gracehttp.channel import Channel, ChannelClosed, Message
 from gracehttp.config import ProcessOptions, ServerOptions
 from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError
-from gracehttp.events import ConnectionsShed, Event, EventBus, SupervisorLost
+from gracehttp.event_bus import EventBus
+from gracehttp.events import ConnectionsShed, Event, SupervisorLost
 from gracehttp.observe.access_log import AccessLog
 from gracehttp.worker.applications import ApplicationSettings
 from gracehttp.worker.drain import DrainReason

@@ -143,11 +143,24 @@ def test_module_that_fails_with_its_own_name_was_found(project):
     assert "was found" in failure("gtest_self:app").message
 
 
+@pytest.mark.parametrize(
+    ("source", "summary"),
+    [
+        ("app = nothing_like_it", "raised NameError while it was imported: name 'nothing_like_it' is not defined."),
+        ("raise ValueError('one\\ntwo')", "raised ValueError while it was imported: one."),
+        ("raise ValueError", "raised ValueError while it was imported."),
+    ],
+)
+def test_what_an_import_raised_is_in_the_sentence(project, source, summary):
+    project("gtest_raises.py", source)
+    assert failure("gtest_raises:app").message.endswith(summary)
+
+
 def test_traceback_of_an_import_has_only_the_users_frames(project):
     project("gtest_inner.py", "1 / 0\n")
     project("gtest_outer.py", "import gtest_inner\n")
     error = failure("gtest_outer:app")
-    assert error.message == "the module gtest_outer raised ZeroDivisionError while it was imported."
+    assert error.message == "the module gtest_outer raised ZeroDivisionError while it was imported: division by zero."
     assert error.details.count("File ") == 2
     assert "importlib" not in error.details
     assert "importer.py" not in error.details
@@ -230,7 +243,7 @@ def test_factory_that_needs_arguments(project):
 def test_factory_that_raises_shows_its_traceback(project):
     project("gtest_j.py", "def create_app():\n    raise ValueError('no database')\n")
     error = failure("gtest_j:create_app", factory=True)
-    assert error.message == "the factory gtest_j:create_app raised ValueError."
+    assert error.message == "the factory gtest_j:create_app raised ValueError: no database."
     assert error.details.rstrip().endswith("ValueError: no database")
     assert "importer.py" not in error.details
 

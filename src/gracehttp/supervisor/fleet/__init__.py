@@ -40,6 +40,7 @@ from gracehttp.supervisor.fleet.inputs import (
     WorkerReady,
     WorkerTired,
 )
+from gracehttp.supervisor.fleet.memory import FleetMemory
 from gracehttp.supervisor.fleet.settings import FleetSettings
 from gracehttp.supervisor.fleet.table import (
     DEAF_SECONDS,
@@ -47,7 +48,6 @@ from gracehttp.supervisor.fleet.table import (
     SAME_STOP_SECONDS,
     TRACEBACK_SECONDS,
     Fleet,
-    FleetMemory,
 )
 
 __all__ = [

@@ -13,8 +13,6 @@ whole, and until it is ready the old one serves, untouched.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gracehttp.supervisor.backoff import FORGIVEN_AFTER_SECONDS, wait_before_restart
 from gracehttp.supervisor.fleet.commands import (
     CloseDoors,
@@ -41,6 +39,7 @@ from gracehttp.supervisor.fleet.inputs import (
     WorkerReady,
     WorkerTired,
 )
+from gracehttp.supervisor.fleet.memory import FleetMemory
 from gracehttp.supervisor.fleet.recycling import hold_or_go_on, recycle
 from gracehttp.supervisor.fleet.settings import FleetSettings
 
@@ -50,25 +49,10 @@ DEAF_SECONDS = 2.0
 SAME_STOP_SECONDS = 0.2
 """Stop signals this close together are one: whoever signals a process group often signals its leader as well.
 
-The second one comes from a program that had to be scheduled first, on a machine that may be busy (timeout(1), a runner
-that passes Ctrl+C on), so it may be tens of milliseconds late; taken for a second wish, it would cut requests. A person
-who presses Ctrl+C twice on purpose takes about as long, and if they were faster, the next press forces.
-"""
+The second one comes from a program that passes it on (timeout(1), a runner), so on a busy machine it may be tens of
+milliseconds late, and it would cut requests. A person who presses twice within that time has only to press again."""
 TRACEBACK_SECONDS = 1.0
 """How long a worker that hangs while it starts has to write down where."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FleetMemory:
-    """All that a fleet knows, to go on with in another process with the same clock.
-
-    A generation that is just starting is remembered like any other: the restart that follows supersedes it.
-    """
-
-    generations: dict[int, Generation]
-    settings: FleetSettings
-    last_generation: int
-    last_worker: int
 
 
 class Fleet:
@@ -320,11 +304,11 @@ class Fleet:
         if served and now - worker.started_at >= FORGIVEN_AFTER_SECONDS:
             generation.deaths_in_a_row = 0
         generation.deaths_in_a_row += 1
-        if generation.planned >= generation.wanted:  # it has a successor already, or fewer are wanted by now
-            return [Died(generation.number, number, reason, None, exited.unlogged, served)]
-        wait = wait_before_restart(generation.deaths_in_a_row)
-        generation.start_again_at.append(now + wait)
-        return [Died(generation.number, number, reason, wait, exited.unlogged, served)]
+        again = None  # it may have a successor already, or fewer are wanted by now
+        if generation.planned < generation.wanted:
+            again = wait_before_restart(generation.deaths_in_a_row)
+            generation.start_again_at.append(now + again)
+        return [Died(generation.number, number, reason, again, exited.unlogged, served)]
 
     def _time_passed(self, now: float) -> list[Command]:
         commands: list[Command] = []
