@@ -115,6 +115,8 @@ def assert_a_restart_fails_and_nothing_else_happens(server, load, *told):
     for words in told:
         assert words in failed.stderr
     assert failed.stdout == ""
+    assert failed.stderr.count(" was given up: ") == 1
+    assert "did not start" not in failed.stderr, "the outcome is told once, with its reason"
     wait_until(lambda: sorted(server.workers()) == sorted(server.first), what="the end of the new workers")
     assert load.who_answers_now() <= set(server.first)
 

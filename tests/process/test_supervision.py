@@ -163,6 +163,10 @@ def test_the_pidfile_holds_the_supervisor_through_restarts_and_is_gone_after_a_s
     assert pidfile.read_text() == f"{server.pid}\n"
     server.restart(2)
     assert pidfile.read_text() == f"{server.pid}\n"
+    assert "asks for another" not in server.log
+    server.write("script.py", SCRIPT.format(options=", pidfile='new.pid'"))
+    server.restart(3)
+    server.wait_for(rf"asks for another pidfile \({tmp_path}/new.pid\): the supervisor keeps what it has \({pidfile}\)")
     assert server.stop() == 0
     assert not pidfile.exists()
 

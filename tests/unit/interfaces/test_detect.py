@@ -12,6 +12,9 @@ from gracehttp.interfaces.detect import Shape, is_clearly_not, required_argument
 async def asgi_function(scope, receive, send): ...
 
 
+async def asgi_of_anything(*args): ...
+
+
 def asgi_through_a_plain_function(scope, receive, send): ...
 
 
@@ -134,6 +137,7 @@ def test_frameworks_are_recognised():
     ("candidate", "interface", "clear"),
     [
         (asgi_function, "wsgi", True),
+        (asgi_of_anything, "wsgi", True),
         (asgi_through_a_plain_function, "wsgi", True),
         (wsgi_function, "asgi", True),
         (asgi_function, "asgi", False),

@@ -12,7 +12,14 @@ import threading
 import pytest
 
 from gracehttp.errors import ConfigurationError
-from gracehttp.events import DrainFinished, ListenerClosed, RequestsCut, SupervisorLost, WorkerStarted
+from gracehttp.events import (
+    DrainFinished,
+    ListenerClosed,
+    RequestsCut,
+    SupervisorLost,
+    WorkerFailedToStart,
+    WorkerStarted,
+)
 from gracehttp.observe.loggers import ACCESS_LOGGER, LOGGER, NOTICE
 from gracehttp.observe.logs import configure_logging, log_event
 
@@ -77,6 +84,20 @@ def test_json_has_the_fields_of_an_event_and_keeps_the_pid_of_the_logging_proces
     assert (entry["event"], entry["generation"], entry["worker"]) == ("WorkerStarted", 2, 1)
     assert (entry["event_pid"], entry["pid"]) == (99, os.getpid())
     assert entry["message"] == "worker 1 of generation 2 started, pid 99"
+
+
+def test_json_has_one_sentence_as_message_and_the_rest_in_fields(stderr):
+    configure_logging("info", "json", color=False)
+    log_event(WorkerFailedToStart(2, 3, "ended with status 1: NameError: name 'x'", "Traceback\n  ...", None))
+    entry = json.loads(stderr.getvalue())
+    assert entry["message"] == "worker 3 of generation 2 ended with status 1: NameError: name 'x'"
+    assert entry["details"] == "Traceback\n  ..."
+
+
+def test_json_has_durations_to_the_microsecond(stderr):
+    configure_logging("info", "json", color=False)
+    log_event(DrainFinished(0.1234567891))
+    assert json.loads(stderr.getvalue())["seconds"] == 0.123457
 
 
 def test_json_time_keeps_its_milliseconds_when_they_are_zero(stderr):

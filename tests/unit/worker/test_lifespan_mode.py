@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from gracehttp.errors import ApplicationFailed
+from gracehttp.worker.applications import Applications, ApplicationSettings, Named
 from gracehttp.worker.lifespan import check_mode
 
 ASGI, WSGI = ("main:app", "asgi"), ("shop:app", "wsgi")
@@ -22,3 +25,21 @@ def test_lifespan_is_no_matter_of_wsgi_where_nobody_asks_it_to_be(
     mode: str, applications: list[tuple[str, str]]
 ) -> None:
     check_mode(mode, applications)
+
+
+def test_applications_are_held_to_it_when_all_are_loaded() -> None:
+    settings = ApplicationSettings(app_dir=None, lifespan="on", threads=1, multiprocess=False)
+    wsgi = Named(lambda environ, start_response: [], False, "auto")
+    asgi = Named(lambda scope, receive, send: None, False, "auto")
+
+    async def load(*named: Named) -> None:
+        applications = Applications(settings, lambda: None)
+        try:
+            applications.load(named)
+        finally:
+            for one in applications:
+                await one.shutdown(1)
+
+    asyncio.run(load(wsgi, asgi))
+    with pytest.raises(ApplicationFailed, match="speaks WSGI"):
+        asyncio.run(load(wsgi))
