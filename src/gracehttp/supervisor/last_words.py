@@ -73,20 +73,21 @@ class LastWords:
 
     def release(self) -> str:
         """The child has started: what was held back so far. What comes from now on is passed on as it is."""
-        self._listen_to_the_end()
+        self.listen_to_the_end()
         return self._let_go()
 
     def finish(self) -> tuple[str, str]:
         """The child is gone: all that it wrote, or the end of it, and what of it was held back until now. What its own
         children still write is passed on."""
-        self._listen_to_the_end()
+        self.listen_to_the_end()
         return self._kept.decode("utf-8", "replace"), self._let_go()
 
     def _let_go(self) -> str:
         sieve, self._sieve = self._sieve, None
         return sieve.held.decode("utf-8", "replace") if sieve is not None else ""
 
-    def _listen_to_the_end(self) -> None:
+    def listen_to_the_end(self) -> None:
+        """Hear what has been written so far."""
         while self._listen():
             pass
 

@@ -113,6 +113,25 @@ def test_once_the_child_has_started_nothing_is_held_back_any_more():
     assert played(script, hold=True) == b"a grandchild\n"
 
 
+def test_what_is_held_back_is_carried_to_another_image_of_the_supervisor():
+    passed = bytearray()
+
+    async def run():
+        read_end, write_end = os.pipe()
+        loop = asyncio.get_running_loop()
+        before = LastWords(loop, read_end, passed.extend, hold=True)
+        os.write(write_end, b"loading\n")
+        before.listen_to_the_end()
+        loop.remove_reader(read_end)  # as execve ends the image before
+        after = LastWords.adopt(before.carry(), loop, passed.extend)
+        os.write(write_end, b"more\n{}\n")
+        os.close(write_end)
+        assert after.finish() == ("loading\nmore\n{}\n", "loading\nmore\n")
+
+    asyncio.run(run())
+    assert passed == b"{}\n"
+
+
 def ending(said, code, *, hold=False, introduced=False, failure=None):
     """How a worker that wrote `said` and exited with `code` is said to have ended."""
     found = []
