@@ -126,6 +126,8 @@ class Port:
         cut = [described for connection in self.connections if (described := connection.describe())]
         for connection in list(self.connections):
             connection.abort()
+        for attaching in list(self._attaching.values()):
+            attaching.cancel()  # a client that takes its time for a TLS handshake
         return cut
 
     def close(self) -> None:
@@ -149,7 +151,10 @@ class Port:
             fresh=fresh,
             received=received,
         )
-        self._attaching[connection] = self._loop.create_task(self._attach(connection, sock, tls))
+        task = self._loop.create_task(self._attach(connection, sock, tls))
+        self._attaching[connection] = task
+        # Not in a `finally` of the task: one that is cancelled before its first turn never gets there.
+        task.add_done_callback(lambda _task: self._attached(connection, sock))
 
     async def _attach(self, connection: Http1Connection, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
         try:
@@ -165,10 +170,11 @@ class Port:
                 )
         except (OSError, TimeoutError, ssl.SSLError):
             pass  # the client left, or speaks no TLS: that is its own affair, and as frequent as port scans
-        finally:
-            if self._attaching.pop(connection, None) is not None:  # it was never opened, so nobody else will close it
-                sock.close()
-                self._release_soon()
+
+    def _attached(self, connection: Connection, sock: socket.socket) -> None:
+        if self._attaching.pop(connection, None) is not None:  # it was never opened, so nobody else will close it
+            sock.close()
+            self._release_soon()
 
     def connection_opened(self, connection: Connection) -> None:
         self._attaching.pop(connection, None)

@@ -125,6 +125,7 @@ class _Obedience:
         self._drain_timeout_seconds = drain_timeout_seconds
         self._bus = bus
         self._arrivals_end = arrivals
+        self._supervisor_lost = False
 
     def __enter__(self) -> _Obedience:
         self._channel.set_blocking(False)
@@ -159,9 +160,12 @@ class _Obedience:
             self._loop.remove_writer(self._channel.fileno())
 
     def _listen(self) -> None:
+        if self._supervisor_lost:
+            return  # who takes connections out of the queue looks here first, again and again
         try:
             messages = self._channel.receive()
         except ChannelClosed:
+            self._supervisor_lost = True
             self._loop.remove_reader(self._channel.fileno())
             self._bus.publish(SupervisorLost(os.getpid()))
             self._service.supervisor_lost(self._drain_timeout_seconds)

@@ -1,0 +1,161 @@
+"""The end of a worker: what is still being opened, several applications, and a supervisor that is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+import trustme
+import uvloop
+
+from gracehttp.channel import channel_pair
+from gracehttp.config import server_options
+from gracehttp.events import EventBus, SupervisorLost
+from gracehttp.http.connection import HttpSettings
+from gracehttp.listeners.permits import LocalPermits
+from gracehttp.tls import server_context
+from gracehttp.worker import service as service_module
+from gracehttp.worker.applications import ApplicationSettings
+from gracehttp.worker.drain import DrainReason
+from gracehttp.worker.manifest import GivenListener
+from gracehttp.worker.port import Port
+from gracehttp.worker.service import Service, ServiceSettings
+from gracehttp.worker.worker import _Obedience
+
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(params=LOOPS)
+def run(request):
+    def run(scenario):
+        with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
+            runner.run(asyncio.wait_for(scenario, 10))
+
+    return run
+
+
+async def until(condition):
+    while not condition():
+        await asyncio.sleep(0)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    path = tmp_path_factory.mktemp("certificate") / "cert.pem"
+    trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(path)
+    return str(path)
+
+
+def listening():
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    return listener
+
+
+def port_of(listener, tls):
+    return Port(
+        GivenListener(1, "test", listener, LocalPermits(5)),
+        application=None,
+        settings=HttpSettings(header_timeout_seconds=60),  # so that it is not that which ends a handshake
+        tls=tls,
+        request_finished=None,
+        publish=print,
+        on_change=lambda: None,
+        departures=None,
+        shed_idle_after_seconds=0,
+    )
+
+
+def test_a_handshake_that_takes_its_time_is_cut_with_the_connections(run, certificate):
+    async def scenario():
+        listener = listening()
+        port = port_of(listener, server_context(certificate, None, None))
+        port.accept()
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        await until(lambda: port._attaching)
+        port.cut()
+        await until(lambda: port.quiet)
+        assert port.permits.held == 0
+        assert await reader.read() == b""
+        writer.close()
+        port.close()
+
+    run(scenario())
+
+
+def test_a_connection_that_is_cut_before_its_first_turn_leaves_nothing_behind(run):
+    async def scenario():
+        port = port_of(listening(), None)
+        theirs, ours = socket.socketpair()
+        theirs.setblocking(False)
+        assert port.permits.take()
+        port._on_accepted(theirs)
+        port.cut()
+        await until(lambda: port.quiet)
+        assert port.permits.held == 0
+        with ours:
+            assert ours.recv(1) == b""
+        port.close()
+
+    run(scenario())
+
+
+def test_applications_end_beside_each_other_not_one_after_the_other(run, monkeypatch, caplog):
+    monkeypatch.setattr(service_module, "LIFESPAN_SHUTDOWN_SECONDS", 0.2)
+
+    async def scenario():
+        heard = [asyncio.Event(), asyncio.Event()]
+
+        def application(number):
+            async def app(scope, receive, send):
+                await receive()
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+                heard[number].set()
+                await heard[1 - number].wait()
+                await send({"type": "lifespan.shutdown.complete"})
+
+            return app
+
+        settings = ApplicationSettings(app_dir=None, lifespan="on", threads=1, multiprocess=False)
+        service = Service(ServiceSettings(applications=settings, closes_doors=True), lambda event: None)
+        servers = [*server_options(application(0)), *server_options(application(1))]
+        given = [GivenListener(number, "test", listening(), LocalPermits(5)) for number in (1, 2)]
+        await service.start(servers, given)
+        service.order_drain(DrainReason.STOP, 5.0)
+        await service.drain()
+        assert all(event.is_set() for event in heard)
+
+    run(scenario())
+    assert caplog.records == []
+
+
+class WearlessService:
+    """As much of a service and its wear as an order needs."""
+
+    def __init__(self):
+        self.lost = 0
+
+    def supervisor_lost(self, timeout_seconds):
+        self.lost += 1
+
+    def end(self):
+        pass
+
+
+def test_a_supervisor_is_lost_once_however_often_one_looks(run):
+    async def scenario():
+        channel, theirs = channel_pair()
+        told, service, bus = [], WearlessService(), EventBus()
+        bus.subscribe(told.append)
+        with _Obedience(channel, service, service, 5.0, bus, None) as obedience:
+            theirs.close()
+            for _ in range(3):
+                obedience._listen()
+            await asyncio.sleep(0)
+        assert [type(event) for event in told] == [SupervisorLost]
+        assert service.lost == 1
+        channel.close()
+
+    run(scenario())
