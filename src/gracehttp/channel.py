@@ -8,8 +8,9 @@ Old and new may be different releases, so the first message of the worker, `hell
 speaks, and the supervisor answers with one of them or with `refused`. Messages of version 1:
 
     worker      hello       versions, release, pid, settings, listeners
-    supervisor  listener    number, address, bound, limit, permits (shared or split)   + socket [, free, owed, ledger]
-    supervisor  welcome     version, generation, worker, slot, workers, tty    + stderr [, handover queue, both ends]
+    supervisor  listener    number, address, bound, limit, permits (shared or split), handover (true or false)
+                            + socket [, free, owed, ledger] [, both ends of the handover queue]
+    supervisor  welcome     version, generation, worker, slot, workers, tty    + stderr
     supervisor  refused     message, hint
     worker      ready       (warm, standing by, nothing accepted yet)
     worker      failed      message, hint, details

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import socket
 
 import pytest
@@ -121,6 +124,32 @@ def test_who_waits_in_the_queue_of_a_port_that_is_left_out_is_served(start):
         assert held.finish()[2] == "two"
         status, headers, body = read_response(queued)
         assert (status, headers["connection"], body) == (200, "close", b"two")
+
+
+def test_who_is_between_two_workers_when_a_port_is_left_out_is_answered_and_told(start):
+    one, two = free_port(), free_port()
+    server = begin(start, ("one", one), ("two", two))
+    with contextlib.ExitStack() as clients:
+        talking = [clients.enter_context(socket.create_connection(("127.0.0.1", two), timeout=20)) for _ in range(10)]
+        for client in talking:
+            client.sendall(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\n")
+        takers = server.restart(2)
+        for pid in takers:
+            os.kill(pid, signal.SIGSTOP)
+        for client in talking:
+            client.sendall(b"x")
+            assert read_response(client)[2] == b"two"
+        server.wait_until_gone(1)
+        server.write("script.py", script(("one", one)))
+        server.restart(3)
+        for pid in takers:
+            os.kill(pid, signal.SIGCONT)
+        for client in talking:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+            status, headers, body = read_response(client)
+            assert (status, headers["connection"], body) == (200, "close", b"two")
+    server.wait_for(f"closed 127.0.0.1:{two}")
+    assert "lost between" not in server.log
 
 
 def test_a_port_that_comes_back_while_old_code_drains_is_served(start):

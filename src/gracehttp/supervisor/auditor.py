@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from gracehttp.events import Event, PermitsReclaimed
 from gracehttp.supervisor.listener_table import ListenerTable
@@ -18,10 +19,11 @@ class Auditor:
         self,
         listeners: ListenerTable,
         living_slots: Callable[[], Iterable[int]],
-        none_on_their_way: Callable[[], bool],
+        none_on_their_way: Callable[[int], bool],
         publish: Callable[[Event], None],
     ) -> None:
-        """`none_on_their_way` tells whether the handover queue is empty: nobody holds the permits of what is in it."""
+        """`none_on_their_way` tells whether the handover queue of a listener is empty: nobody holds the permits of what
+        is in it."""
         self._loop = asyncio.get_running_loop()
         self._listeners = listeners
         self._living_slots = living_slots
@@ -45,7 +47,7 @@ class Auditor:
         for listener in self._listeners:
             if listener.pool is None:
                 continue
-            reclaimed = listener.pool.audit(self._living_slots(), self._none_on_their_way)
+            reclaimed = listener.pool.audit(self._living_slots(), partial(self._none_on_their_way, listener.number))
             again |= reclaimed is None
             if reclaimed:
                 self._publish(PermitsReclaimed(listener.bound, reclaimed))

@@ -1,10 +1,15 @@
-"""The queue in which connections wait between the worker that had them and the one that takes them."""
+"""The queues in which connections wait between the worker that had them and the one that takes them.
+
+Each listener has one of its own, as it has an accept queue of its own in the kernel: so whoever takes a connection has
+its listener, and when a generation leaves a listener out, its queue is sealed and emptied like the one of the kernel.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import select
 import socket
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from gracehttp.events import Event, HandoverBroken
@@ -17,6 +22,7 @@ class QueueRecord:
 
     send_end: Descriptor
     receive_end: Descriptor
+    sealed: bool = False
 
 
 class HandoverQueue:
@@ -32,12 +38,15 @@ class HandoverQueue:
         else:
             self._send_end = socket.socket(fileno=record.send_end)
             self._receive_end = socket.socket(fileno=record.receive_end)
+        self.sealed = record is not None and record.sealed
         self._send_end.setblocking(False)
         self._receive_end.setblocking(False)
 
     def carry(self) -> QueueRecord:
         return QueueRecord(
-            send_end=Descriptor(self._send_end.fileno()), receive_end=Descriptor(self._receive_end.fileno())
+            send_end=Descriptor(self._send_end.fileno()),
+            receive_end=Descriptor(self._receive_end.fileno()),
+            sealed=self.sealed,
         )
 
     def filenos(self) -> tuple[int, int]:
@@ -55,20 +64,65 @@ class HandoverQueue:
         return not _holds_a_message(self._receive_end)  # sealed: it is readable in any case
 
     def seal(self) -> None:
-        """The service ends: nobody can send any more, and who receives sees the end of file behind the last message.
+        """The listener has no future: nobody can send any more, and who receives sees the end of file behind the last
+        message.
 
         shutdown(2) acts on the socket, whichever process has a copy of it, so there is no moment in which a sender
         that has not heard of the stop yet puts a connection where nobody looks any more.
         """
+        self.sealed = True
         with contextlib.suppress(OSError):
             self._send_end.shutdown(socket.SHUT_WR)
 
     def close(self) -> list[Event]:
-        """To be called when no worker is left. Tells if there is somebody in it whom nobody took."""
-        lost: list[Event] = [] if self.empty else [HandoverBroken("the service ended before anybody took it")]
+        """To be called when no worker is left that takes from it. Tells if there is somebody in it whom nobody took."""
+        lost: list[Event] = [] if self.empty else [HandoverBroken("its last worker ended before anybody took it")]
         self._send_end.close()
         self._receive_end.close()
         return lost
+
+
+class HandoverQueues:
+    """The queues of all listeners, by the listeners' numbers."""
+
+    def __init__(self, records: dict[int, list[QueueRecord]] | None = None) -> None:
+        """None yet, or those that another process carried."""
+        self._queues = {number: [HandoverQueue(one) for one in kept] for number, kept in (records or {}).items()}
+
+    def carry(self) -> dict[int, list[QueueRecord]]:
+        return {number: [one.carry() for one in queues] for number, queues in self._queues.items()}
+
+    def of(self, listener: int) -> HandoverQueue | None:
+        """The queue to the workers that serve this listener from now on; None where the system has none.
+
+        One that is sealed is left to those who empty it, and another one takes its place.
+        """
+        queues = self._queues.setdefault(listener, [])
+        if not queues or queues[-1].sealed:
+            try:
+                queues.append(HandoverQueue())
+            except OSError:
+                return None
+        return queues[-1]
+
+    def empty(self, listener: int) -> bool:
+        """Whether no connection of this listener is on its way."""
+        return all(queue.empty for queue in self._queues.get(listener, ()))
+
+    def seal(self, listeners: Iterable[int]) -> None:
+        """See `HandoverQueue.seal`; for listeners that the code that serves from now on doesn't have."""
+        for number in listeners:
+            for queue in self._queues.get(number, ()):
+                queue.seal()
+
+    def seal_all(self) -> None:
+        """The service ends."""
+        self.seal(self._queues)
+
+    def keep(self, listeners: Collection[int]) -> list[Event]:
+        """Close the queues of all other listeners. Tells if there is somebody in them whom nobody took."""
+        gone = [self._queues.pop(number) for number in list(self._queues) if number not in listeners]
+        return [lost for queues in gone for queue in queues for lost in queue.close()]
 
 
 def _holds_a_message(sock: socket.socket) -> bool:

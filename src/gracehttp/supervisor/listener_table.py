@@ -202,11 +202,12 @@ class ListenerTable:
         for listener in self._held:
             listener.close_door()
 
-    def close_doors_of_others(self, generation: int) -> None:
-        """The generation serves: let nobody new into what only older ones listen to."""
-        for listener in self._held:
-            if max(listener.wishes) < generation:
-                listener.close_door()
+    def leave_behind(self, generation: int) -> list[int]:
+        """The generation serves: let nobody new into what only older ones listen to. Returns the numbers of those."""
+        left = [listener for listener in self._held if max(listener.wishes) < generation]
+        for listener in left:
+            listener.close_door()
+        return [listener.number for listener in left]
 
     def close_all(self) -> None:
         for listener in list(self._held):

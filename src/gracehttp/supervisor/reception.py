@@ -8,7 +8,7 @@ from gracehttp.channel import VERSIONS, Message
 from gracehttp.errors import ListenError
 from gracehttp.supervisor.crew import Crew
 from gracehttp.supervisor.fleet import Generation
-from gracehttp.supervisor.handover_queue import HandoverQueue
+from gracehttp.supervisor.handover_queue import HandoverQueue, HandoverQueues
 from gracehttp.supervisor.listener_table import HeldListener, ListenerTable, ListenRequest
 from gracehttp.supervisor.processes import WorkerProcess
 
@@ -18,13 +18,14 @@ def receive_worker(
     hello: Message,
     generation: Generation,
     listeners: ListenerTable,
+    queues: HandoverQueues,
     crew: Crew,
     stderr: int,
-    queue: HandoverQueue | None,
 ) -> None:
     """Answer `hello` with the listeners and `welcome`, or with `refused`.
 
-    `stderr` is the supervisor's own: the worker writes there once it is ready. `queue` is None where there is none.
+    `stderr` is the supervisor's own: the worker writes there once it is ready. `queues` has those in which
+    older workers hand their connections over.
     """
     version = max(set(hello["versions"]) & set(VERSIONS), default=None)
     if version is None:
@@ -42,7 +43,9 @@ def receive_worker(
         _refuse(crew, process, exc.message, exc.hint)
         return
     for listener, request in zip(found, hello["listeners"], strict=True):
-        crew.tell(process.number, _manifest(listener, request["address"], generation.wanted), _descriptors(listener))
+        queue = queues.of(listener.number)
+        manifest = _manifest(listener, request["address"], generation.wanted, handover=queue is not None)
+        crew.tell(process.number, manifest, _descriptors(listener, queue))
     welcome = {
         "type": "welcome",
         "version": version,
@@ -52,10 +55,10 @@ def receive_worker(
         "workers": generation.wanted,
         "tty": os.isatty(stderr),
     }
-    crew.tell(process.number, welcome, [stderr, *(queue.filenos() if queue else ())])
+    crew.tell(process.number, welcome, [stderr])
 
 
-def _manifest(listener: HeldListener, asked_for: str, workers: int) -> dict[str, object]:
+def _manifest(listener: HeldListener, asked_for: str, workers: int, *, handover: bool) -> dict[str, object]:
     shared = listener.pool is not None
     limit = listener.limit if shared else max(1, listener.limit // workers)
     return {
@@ -65,12 +68,13 @@ def _manifest(listener: HeldListener, asked_for: str, workers: int) -> dict[str,
         "bound": listener.bound,
         "limit": limit,
         "permits": "shared" if shared else "split",
+        "handover": handover,
     }
 
 
-def _descriptors(listener: HeldListener) -> list[int]:
+def _descriptors(listener: HeldListener, queue: HandoverQueue | None) -> list[int]:
     pool = listener.pool
-    return [listener.socket.fileno(), *(pool.filenos() if pool else ())]
+    return [listener.socket.fileno(), *(pool.filenos() if pool else ()), *(queue.filenos() if queue else ())]
 
 
 def _refuse(crew: Crew, process: WorkerProcess, message: str, hint: str) -> None:

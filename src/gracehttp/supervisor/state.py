@@ -43,7 +43,8 @@ class SupervisorState:
     fleet: FleetMemory
     crew: CrewRecord
     listeners: TableRecord
-    queue: QueueRecord | None
+    queues: dict[int, list[QueueRecord]]
+    """Of connections that are handed over, by the number of their listener."""
     pidfile: PidFileRecord | None
     control: ControlRecord | None
     last_outcome: Outcome | None

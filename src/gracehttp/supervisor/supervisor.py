@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.control import ControlSocket, open_control
 from gracehttp.supervisor.crew import Crew
 from gracehttp.supervisor.fleet import Fleet, FleetSettings, Generation, GenerationState
-from gracehttp.supervisor.handover_queue import HandoverQueue
+from gracehttp.supervisor.handover_queue import HandoverQueues
 from gracehttp.supervisor.kept_places import Place, ignored
 from gracehttp.supervisor.listener_table import ListenerTable
 from gracehttp.supervisor.outcome import Outcome, Requester
@@ -94,9 +94,7 @@ class Supervisor:
             self._replacement.cancel()
             self._auditor.close()
             self._listeners.close_all()
-            if self._queue is not None:
-                for lost in self._queue.close():
-                    self._bus.publish(lost)
+            self._close_queues(keep=())
             if self._pidfile is not None:
                 self._pidfile.remove()
 
@@ -117,10 +115,8 @@ class Supervisor:
             hold_words=self._options.log_is_json,
             record=carried.crew if carried else None,
         )
-        self._queue = _handover_queue(carried)
-        self._auditor = Auditor(
-            self._listeners, self._crew.slots, lambda: self._queue is None or self._queue.empty, self._bus.publish
-        )
+        self._queues = HandoverQueues(carried.queues if carried else None)
+        self._auditor = Auditor(self._listeners, self._crew.slots, self._queues.empty, self._bus.publish)
         self._replacement = Replacement(
             self._options.command_line,
             self._crew,
@@ -141,7 +137,7 @@ class Supervisor:
             fleet=self._fleet.memory(),
             crew=self._crew.carry(),
             listeners=self._listeners.carry(),
-            queue=self._queue.carry() if self._queue else None,
+            queues=self._queues.carry(),
             pidfile=self._pidfile.carry() if self._pidfile else None,
             control=self._control.carry(awaited_by) if self._control else None,
             last_outcome=self._requesters.last,
@@ -277,8 +273,7 @@ class Supervisor:
                 self._crew.signal(worker, signal.SIGKILL)
             case table.CloseDoors():
                 self._listeners.close_doors()
-                if self._queue is not None:
-                    self._queue.seal()
+                self._queues.seal_all()
             case table.Promoted(generation):
                 self._promoted(generation)
             case table.GivenUp():
@@ -289,6 +284,8 @@ class Supervisor:
                 self._bus.publish(_death(command))
             case table.Gone(generation, served, seconds):
                 self._listeners.forget(generation)
+                if not self._fleet.stopping:
+                    self._close_queues(keep={one.number for one in self._listeners})
                 if served:
                     self._bus.publish(events.GenerationRetired(generation, seconds))
             case table.Finish():
@@ -307,7 +304,7 @@ class Supervisor:
         goes_on = []
         if serving is not None and reason == "restart":
             goes_on = self._listeners.used_by(serving.number)
-            self._listeners.close_doors_of_others(serving.number)
+            self._queues.seal(self._listeners.leave_behind(serving.number))
         order = {"type": "drain", "reason": reason, "timeout_seconds": timeout_seconds, "handover": goes_on}
         self._crew.tell(worker, order)
 
@@ -319,6 +316,10 @@ class Supervisor:
         self._bus.publish(events.GenerationPromoted(number, tuple(pids)))
         outcome = Outcome(ok=True, message=f"generation {number} serves", generation=number, pids=pids)
         self._requesters.concluded(outcome)
+
+    def _close_queues(self, *, keep: Collection[int]) -> None:
+        for lost in self._queues.keep(keep):
+            self._bus.publish(lost)
 
     def _given_up(self, given_up: table.GivenUp) -> None:
         number, reason = given_up.generation, given_up.reason
@@ -341,7 +342,9 @@ class Supervisor:
                 generation = self._fleet.generation_of(process.number)
                 self._tell_what_is_ignored(generation, message.get("places", {}))
                 if generation is not None and not self._fleet.stopping:
-                    receive_worker(process, message, generation, self._listeners, self._crew, self._stderr, self._queue)
+                    receive_worker(
+                        process, message, generation, self._listeners, self._queues, self._crew, self._stderr
+                    )
             case "ready":
                 seconds = self._loop.time() - process.started_at
                 if wrote := process.last_words.release():
@@ -388,10 +391,3 @@ def _death(died: table.Died) -> events.Event:
     if died.served:
         return events.WorkerDied(died.generation, died.worker, died.reason, died.again_in_seconds)
     return events.WorkerFailedToStart(died.generation, died.worker, died.reason, died.unlogged, died.again_in_seconds)
-
-
-def _handover_queue(carried: SupervisorState | None) -> HandoverQueue | None:
-    try:
-        return HandoverQueue(carried.queue if carried is not None else None)
-    except OSError:
-        return None

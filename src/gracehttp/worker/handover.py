@@ -1,10 +1,11 @@
 """Handing connections that are between two requests to the next generation, on the same TCP connection (promise 3).
 
-The queue is a pair of SOCK_SEQPACKET sockets that the supervisor keeps: workers that drain send, workers that serve
-receive, and a message that a dying receiver has not read is read by another one. A message is one connection: a JSON
-line, then the bytes of pipelined requests that were read already, with the descriptor (SCM_RIGHTS, unix(7)).
+The queue of a listener is a pair of SOCK_SEQPACKET sockets that the supervisor keeps: workers that drain send, workers
+that serve receive, and a message that a dying receiver has not read is read by another one. A message is one
+connection: a JSON line, then the bytes of pipelined requests that were read already, with the descriptor (SCM_RIGHTS,
+unix(7)).
 
-    {"version": 1, "listener": 3, "fresh": false}
+    {"version": 1, "fresh": false}
 
 The permit goes with the connection. Nobody holds it while it is in the queue, so the supervisor audits permits only
 while the queue is empty (`supervisor.auditor`), and both ends open their ledger entries around the transfer.
@@ -19,7 +20,7 @@ import json
 import os
 import socket
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,7 +44,6 @@ class Departure:
     """A connection that is to go, when it is between two requests; `on_gone` is called when it, and its permit, did."""
 
     connection: Connection
-    listener: int
     permits: Permits
     on_gone: Callable[[Connection], None]
 
@@ -85,6 +85,11 @@ class Departures:
         """Somebody takes what is handed over again."""
         self._held = False
         self._schedule()
+
+    def withdraw(self) -> None:
+        """Hand over nothing of what waits."""
+        self._waiting.clear()
+        self._unschedule()
 
     def seal(self) -> None:
         """There will be no supervisor and no next generation: see `HandoverQueue.seal`, which can't do it any more."""
@@ -131,34 +136,30 @@ class Departures:
         self._schedule()
 
     def _send(self, departure: Departure) -> None:
-        def send(fd: int, fresh: bool, pipelined: bytes) -> bool:
-            return self._send_message(departure.listener, fd, fresh, pipelined)
-
         gone = False
         departure.permits.begin_transfer()
         try:
-            gone = departure.connection.hand_over(send)
+            gone = departure.connection.hand_over(self._send_message)
         finally:
             departure.permits.end_transfer(-1 if gone else 0)
         if gone:
             departure.on_gone(departure.connection)
 
-    def _send_message(self, listener: int, fd: int, fresh: bool, pipelined: bytes) -> bool:
+    def _send_message(self, fd: int, fresh: bool, pipelined: bytes) -> bool:
         if len(pipelined) > MOST_PIPELINED_BYTES:
             return False
-        head = json.dumps({"version": MESSAGE_VERSION, "listener": listener, "fresh": fresh}).encode()
+        head = json.dumps({"version": MESSAGE_VERSION, "fresh": fresh}).encode()
         try:
             socket.send_fds(self._queue, [head, b"\n", pipelined], [fd])
         except OSError as exc:
-            self._full = (
-                exc.errno if exc.errno in _NO_ROOM else 0
-            )  # any other error: there is no queue any more, so serve on here
+            # Any other error: there is no queue any more, so serve on here.
+            self._full = exc.errno if exc.errno in _NO_ROOM else 0
             return False
         return True
 
 
 class Harbour(Protocol):
-    """Where connections of one listener arrive: a `Port`."""
+    """Where connections arrive: a `Port`."""
 
     permits: Permits
 
@@ -170,7 +171,7 @@ class Harbour(Protocol):
 
 
 class Arrivals:
-    """Takes connections out of the queue, for the ports of this worker. Owns `queue`.
+    """Takes connections out of the queue, for one port of this worker. Owns `queue`.
 
     `obey` is called before each look at the queue: an order to drain that is older than a message in the queue must be
     seen first, or a connection could come back to older code than it was served by already.
@@ -179,7 +180,7 @@ class Arrivals:
     def __init__(
         self,
         queue: socket.socket,
-        harbours: Mapping[int, Harbour],
+        harbour: Harbour,
         *,
         loop: asyncio.AbstractEventLoop,
         obey: Callable[[], None],
@@ -188,7 +189,7 @@ class Arrivals:
     ) -> None:
         """`on_end` is called when the queue was sealed, the last connection was taken, and so nothing will come."""
         self._queue = queue
-        self._harbours = harbours
+        self._harbour = harbour
         self._loop = loop
         self._obey = obey
         self._on_end = on_end
@@ -234,32 +235,24 @@ class Arrivals:
         self._loop.add_reader(self._queue.fileno(), self._take_some)
 
     def _take_one(self) -> bool:
-        arrived: Harbour | None = None
-        for harbour in self._harbours.values():
-            harbour.permits.begin_transfer()
+        message = b""
+        self._harbour.permits.begin_transfer()
         try:
             os.close(self._spare)
             self._spare = -1
-            try:
-                message, fds, flags, _ = socket.recv_fds(self._queue, _MESSAGE_BYTES, 1)
-            except BlockingIOError:
-                return False
-            except OSError as exc:
-                self._publish(HandoverBroken(f"the queue can't be read ({exc.strerror})"))
-                self._end()
-                return False
-            if not message:  # the end of file: every message has a head
-                self._end()
-                return False
-            head, _, received = message.partition(b"\n")
-            facts = json.loads(head)
-            arrived = self._harbours.get(facts.get("listener", -1))
+            message, fds, flags, _ = socket.recv_fds(self._queue, _MESSAGE_BYTES, 1)
+        except BlockingIOError:
+            return False
+        except OSError as exc:
+            self._publish(HandoverBroken(f"the queue can't be read ({exc.strerror})"))
         finally:
-            for harbour in self._harbours.values():
-                harbour.permits.end_transfer(1 if harbour is arrived else 0)
+            self._harbour.permits.end_transfer(1 if message else 0)
             with contextlib.suppress(OSError):
                 self._spare = os.open(os.devnull, os.O_RDONLY)
-        self._settle(arrived, facts, fds, flags, received)
+        if not message:  # the end of file: every message has a head
+            self._end()
+            return False
+        self._settle(message, fds, flags)
         return True
 
     def _end(self) -> None:
@@ -267,18 +260,32 @@ class Arrivals:
         self._loop.remove_reader(self._queue.fileno())
         self._on_end()
 
-    def _settle(
-        self, arrived: Harbour | None, facts: dict[str, object], fds: list[int], flags: int, received: bytes
-    ) -> None:
-        if arrived is None or not fds or flags & (socket.MSG_CTRUNC | socket.MSG_TRUNC):
-            for fd in fds:
-                os.close(fd)
-            if arrived is not None:
-                arrived.release()
-            reason = "this worker has no such listener" if arrived is None else "the descriptor was lost on the way"
-            self._publish(HandoverBroken(reason))
+    def _settle(self, message: bytes, fds: list[int], flags: int) -> None:
+        if not fds or flags & socket.MSG_CTRUNC:
+            self._refuse(fds, "the descriptor was lost on the way")
+            return
+        head, _, received = message.partition(b"\n")
+        facts = _facts(head)
+        if facts is None or flags & socket.MSG_TRUNC:
+            self._refuse(fds, f"this release can't read what another one sent with it ({head[:100]!r})")
             return
         sock = socket.socket(fileno=fds[0])
         sock.setblocking(False)
         sock.set_inheritable(False)
-        arrived.adopt(sock, fresh=facts.get("fresh") is True, received=received)
+        self._harbour.adopt(sock, fresh=facts.get("fresh") is True, received=received)
+
+    def _refuse(self, fds: list[int], reason: str) -> None:
+        for fd in fds:
+            with socket.socket(fileno=fd) as sock, contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_WR)  # whoever waits reads the end, and no reset
+        self._harbour.release()
+        self._publish(HandoverBroken(reason))
+
+
+def _facts(head: bytes) -> dict[str, object] | None:
+    """What the head of a message says; None if it isn't of a version that we know."""
+    try:
+        facts = json.loads(head)
+    except ValueError:
+        return None
+    return facts if isinstance(facts, dict) and facts.get("version") == MESSAGE_VERSION else None

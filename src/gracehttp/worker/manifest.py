@@ -12,32 +12,35 @@ from gracehttp.channel import CHANNEL_VARIABLE, VERSIONS, Channel, Message
 from gracehttp.errors import StartError
 from gracehttp.listeners.permits import LocalPermits, Permits, SharedPermits
 
+BothEnds = tuple[socket.socket, socket.socket]
+"""Of a handover queue: the one to send to, the one to receive from."""
+
 
 @dataclass(frozen=True, slots=True)
 class GivenListener:
-    """A listening socket and the limit on its connections. Whoever takes it closes both.
+    """A listening socket and the limit on its connections. Whoever takes it closes all that it has.
 
-    `number` is what all generations of one supervisor call it.
+    `number` is what all generations of one supervisor call it. `handover` is its handover queue, None where the
+    system has no such queue.
     """
 
     number: int
     bound: str
     socket: socket.socket
     permits: Permits
+    handover: BothEnds | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """`listeners` are in the order in which they were asked for. `stderr` is a descriptor of the supervisor's own
-    stderr, `tty` tells whether that is a terminal. `handover` is the end of the handover queue to send to and the one
-    to receive from, None where the system has no such queue. Whoever takes the sockets closes them."""
+    stderr, `tty` tells whether that is a terminal."""
 
     generation: int
     worker: int
     workers: int
     tty: bool
     stderr: int
-    handover: tuple[socket.socket, socket.socket] | None
     listeners: Sequence[GivenListener]
 
 
@@ -96,27 +99,25 @@ def introduce(
 
 def _manifest(welcome: Message, listeners: Sequence[Message]) -> Manifest:
     slot = welcome["slot"]
-    stderr, *queue = welcome["fds"]
-    ends = [socket.socket(fileno=fd) for fd in queue]
+    (stderr,) = welcome["fds"]
     return Manifest(
         generation=welcome["generation"],
         worker=welcome["worker"],
         workers=welcome["workers"],
         tty=welcome["tty"],
         stderr=stderr,
-        handover=(ends[0], ends[1]) if ends else None,
         listeners=[_given(one, slot) for one in listeners],
     )
 
 
 def _given(message: Message, slot: int) -> GivenListener:
-    fds = message["fds"]
-    sock = socket.socket(fileno=fds[0])
+    fds = iter(message["fds"])
+    sock = socket.socket(fileno=next(fds))
     sock.setblocking(False)
     permits: Permits
     if message["permits"] == "shared":
-        free, owed, ledger = fds[1:]
-        permits = SharedPermits(free, owed, ledger, slot)
+        permits = SharedPermits(next(fds), next(fds), next(fds), slot)
     else:
         permits = LocalPermits(message["limit"])
-    return GivenListener(message["number"], message["bound"], sock, permits)
+    handover = (socket.socket(fileno=next(fds)), socket.socket(fileno=next(fds))) if message["handover"] else None
+    return GivenListener(message["number"], message["bound"], sock, permits, handover)

@@ -15,7 +15,7 @@ from gracehttp.listeners.acceptor import Acceptor
 from gracehttp.listeners.closing import close_door
 from gracehttp.observe.request_failures import log_application_failure, log_broken_response
 from gracehttp.worker.drain import IDLE_GRACE_SECONDS
-from gracehttp.worker.handover import Departure, Departures
+from gracehttp.worker.handover import Arrivals, Departure, Departures
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.shedding import Shedder
 
@@ -38,11 +38,10 @@ class Port:
         request_finished: RequestFinished | None,
         publish: Callable[[Event], None],
         on_change: Callable[[], None],
-        departures: Departures | None,
         shed_idle_after_seconds: float,
     ) -> None:
-        """`departures` takes connections to the next generation; None if there is no way to. Connections that have
-        been idle for `shed_idle_after_seconds` make room for newcomers if the port is full; 0: they don't."""
+        """Connections that have been idle for `shed_idle_after_seconds` make room for newcomers if the port is full;
+        0: they don't."""
         self._loop = asyncio.get_running_loop()
         self.bound = listener.bound
         self.connections: set[Connection] = set()
@@ -53,9 +52,11 @@ class Port:
         self._application = application
         self._settings = settings
         self._tls = tls
+        self._publish = publish
         self._on_change = on_change
         self._draining = False
-        self._departures = departures
+        self._departures = Departures(listener.handover[0], self._loop) if listener.handover is not None else None
+        self._arrivals: Arrivals | None = None
         self._handing_over = False
         self._gone: set[Connection] = set()
         self._releasing = 0
@@ -79,8 +80,9 @@ class Port:
 
     @property
     def quiet(self) -> bool:
-        """No connection is open or being opened, and the permits of all that were are given back."""
-        return not self.connections and not self._attaching and not self._releasing
+        """No connection is open or being opened or on its way, and the permits of all that were are given back."""
+        taking = self._arrivals is not None and not self._arrivals.ended
+        return not (self.connections or self._attaching or self._releasing or taking)
 
     # --- its life ---
 
@@ -112,8 +114,54 @@ class Port:
         self._handing_over = hand_over and self._departures is not None and self._tls is None
         for connection in list(self.connections):
             self._see_off(connection)
-        if self._handing_over and self._departures is not None:
+        if self._departures is None:
+            return
+        if self._handing_over:
             self._departures.offer_soon([self._departure(one) for one in self.connections])
+        else:
+            self._departures.withdraw()
+
+    # --- its handover queue ---
+
+    def take_over(self, obey: Callable[[], None]) -> None:
+        """Go on with the connections that older workers hand over. See `Arrivals` for `obey`."""
+        if self._listener.handover is not None and self._arrivals is None:
+            self._arrivals = Arrivals(
+                self._listener.handover[1],
+                self,
+                loop=self._loop,
+                obey=obey,
+                on_end=self._on_change,
+                publish=self._publish,
+            )
+
+    def take_no_more(self) -> None:
+        """The queue belongs to the next generation."""
+        if self._arrivals is not None:
+            self._arrivals.close()
+
+    def hold(self) -> None:
+        """Nobody would take the connections that we hand over: keep them, and serve them, until `go_on`."""
+        if self._departures is not None:
+            self._departures.hold()
+
+    def go_on(self) -> None:
+        """Hand connections over again."""
+        if self._departures is not None:
+            self._departures.go_on()
+
+    def seal(self) -> None:
+        """See `Departures.seal`."""
+        if self._departures is not None:
+            self._departures.seal()
+
+    def close_handover(self) -> None:
+        """Take nothing and hand nothing over any more."""
+        self.take_no_more()
+        if self._departures is not None:
+            self._departures.close()
+        if self._listener.handover is not None:
+            self._listener.handover[1].close()
 
     def close_if_idle(self, connection: Connection) -> None:
         """Close `connection` politely if nothing happens on it."""
@@ -134,6 +182,7 @@ class Port:
         """To be called when the port is quiet and deaf."""
         self._acceptor.stop()
         self._shedder.close()
+        self.close_handover()
         self.permits.close()
 
     # --- from socket to connection and back ---
@@ -228,7 +277,7 @@ class Port:
             self._departures.offer(self._departure(connection))
 
     def _departure(self, connection: Connection) -> Departure:
-        return Departure(connection, self.number, self.permits, self._gone.add)
+        return Departure(connection, self.permits, self._gone.add)
 
     # --- what connections report ---
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from gracehttp.events import DrainFinished, DrainStarted, Event, RequestsCut
 from gracehttp.http.connection import HttpSettings, RequestFinished
 from gracehttp.worker.applications import Applications, ApplicationSettings, Named
 from gracehttp.worker.drain import Action, Drain, DrainReason
-from gracehttp.worker.handover import Arrivals, Departures
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
 from gracehttp.worker.warmup import warm_up
@@ -37,15 +35,10 @@ class ServiceSettings:
 class Service:
     """`start`, `accept`, and at last `drain`, each once; `order_drain` at any time, any number of times."""
 
-    def __init__(
-        self, settings: ServiceSettings, publish: Callable[[Event], None], departures: Departures | None = None
-    ) -> None:
-        """`departures` takes connections to the next generation, where there can be one. Closed at the end."""
+    def __init__(self, settings: ServiceSettings, publish: Callable[[Event], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._settings = settings
         self._publish = publish
-        self._departures = departures
-        self._arrivals: Arrivals | None = None
         self._goes_on: frozenset[int] = frozenset()
         self._closes_doors = settings.closes_doors
         self._changed = asyncio.Event()
@@ -80,7 +73,6 @@ class Service:
                 request_finished=self._settings.request_finished,
                 publish=self._publish,
                 on_change=self._changed.set,
-                departures=self._departures,
                 shed_idle_after_seconds=server.shed_idle_after,
             )
             self.ports.append(port)
@@ -91,35 +83,31 @@ class Service:
             for port in self.ports:
                 port.accept()
 
-    def take_over(self, queue: socket.socket, obey: Callable[[], None]) -> None:
-        """Go on with the connections that older workers hand over through `queue`, which is ours from now on.
+    def take_over(self, obey: Callable[[], None]) -> None:
+        """Go on with the connections that older workers hand over.
 
-        See `Arrivals` for `obey`. A drain for a restart ends it at once; one for a stop waits until the queue is
-        sealed and empty, because nobody comes after us.
+        See `Arrivals` for `obey`. A drain ends it at once for the ports that a next generation has; the others wait
+        until their queues are sealed and empty, because nobody comes after us.
         """
-        if self._drain is not None:
-            queue.close()
-            return
-        ports = {port.number: port for port in self.ports}
-        self._arrivals = Arrivals(
-            queue, ports, loop=self._loop, obey=obey, on_end=self._changed.set, publish=self._publish
-        )
+        if self._drain is None:
+            for port in self.ports:
+                port.take_over(obey)
 
     def hold(self) -> None:
         """Nobody would take the connections that we hand over: keep them, and serve them, until `go_on`."""
-        if self._departures is not None:
-            self._departures.hold()
+        for port in self.ports:
+            port.hold()
 
     def go_on(self) -> None:
         """Hand connections over again."""
-        if self._departures is not None:
-            self._departures.go_on()
+        for port in self.ports:
+            port.go_on()
 
     def supervisor_lost(self, timeout_seconds: float) -> None:
         """There is no supervisor any more: finish what is in flight, and let nobody new in."""
         self._closes_doors = True
-        if self._departures is not None:
-            self._departures.seal()
+        for port in self.ports:
+            port.seal()
         self.order_drain(DrainReason.STOP, timeout_seconds)
 
     def order_drain(self, reason: DrainReason, timeout_seconds: float, goes_on: Iterable[int] = ()) -> None:
@@ -134,7 +122,9 @@ class Service:
             self._drain.ordered_again(reason, timeout_seconds, now)
         self._goes_on = frozenset(goes_on)
         if reason is DrainReason.RESTART:
-            self._take_no_more()
+            for port in self.ports:
+                if port.number in self._goes_on:
+                    port.take_no_more()
         if self._draining:
             self._tell_ports()
         self.drain_ordered.set()
@@ -152,9 +142,8 @@ class Service:
         self._tell_ports()
         self._applications.tell_of_drain()  # after the ports, so that what ends now finds its connection's way decided
         await self._wait_until_quiet(drain)
-        self._take_no_more()
-        if self._departures is not None:
-            self._departures.close()
+        for port in self.ports:
+            port.close_handover()
         cut = [described for port in self.ports for described in port.cut()]
         await self._cancel_the_rest()
         seconds = self._loop.time() - drain.began_at
@@ -169,10 +158,6 @@ class Service:
         for complaint in await asyncio.gather(*endings):
             if complaint:
                 logging.getLogger("gracehttp").error("%s", complaint)
-
-    def _take_no_more(self) -> None:
-        if self._arrivals is not None:
-            self._arrivals.close()
 
     def _tell_ports(self) -> None:
         for port in self.ports:
@@ -198,9 +183,7 @@ class Service:
 
     @property
     def _quiet(self) -> bool:
-        taking = self._arrivals is not None and not self._arrivals.ended
-        hearing = self._hearing or taking
-        return not hearing and not self._applications.in_flight and all(port.quiet for port in self.ports)
+        return not self._hearing and not self._applications.in_flight and all(port.quiet for port in self.ports)
 
     async def _wait_until_quiet(self, drain: Drain) -> None:
         while not self._quiet:

@@ -7,7 +7,6 @@ import contextlib
 import faulthandler
 import os
 import signal
-import socket
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -21,7 +20,6 @@ from gracehttp.events import ConnectionsShed, Event, SupervisorLost
 from gracehttp.observe.access_log import AccessLog
 from gracehttp.worker.applications import ApplicationSettings
 from gracehttp.worker.drain import DrainReason
-from gracehttp.worker.handover import Departures
 from gracehttp.worker.loops import loop_factory
 from gracehttp.worker.manifest import Manifest, introduce
 from gracehttp.worker.recycling import RecyclingLimits, Wear
@@ -91,10 +89,8 @@ async def _work(
         warmup=process.warmup,
         request_finished=wear if wear.counts else access_log,
     )
-    queue = manifest.handover
-    departures = Departures(queue[0], asyncio.get_running_loop()) if queue is not None else None
-    service = Service(settings, bus.publish, departures)
-    obedience = _Obedience(channel, service, wear, process.drain_timeout, bus, queue[1] if queue is not None else None)
+    service = Service(settings, bus.publish)
+    obedience = _Obedience(channel, service, wear, process.drain_timeout, bus)
     with obedience:
         service.on_deaf = lambda: obedience.tell({"type": "deaf"})
         wear.on_tired = lambda reason: obedience.tell({"type": "tired", "reason": reason})
@@ -116,7 +112,6 @@ class _Obedience:
         wear: Wear,
         drain_timeout_seconds: float,
         bus: EventBus,
-        arrivals: socket.socket | None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._channel = channel
@@ -124,7 +119,6 @@ class _Obedience:
         self._wear = wear
         self._drain_timeout_seconds = drain_timeout_seconds
         self._bus = bus
-        self._arrivals_end = arrivals
         self._supervisor_lost = False
 
     def __enter__(self) -> _Obedience:
@@ -134,8 +128,6 @@ class _Obedience:
 
     def __exit__(self, *exc_info: object) -> None:
         self._wear.end()
-        if self._arrivals_end is not None:
-            self._arrivals_end.close()
         self._loop.remove_reader(self._channel.fileno())
         self._loop.remove_writer(self._channel.fileno())
         self._channel.set_blocking(True)
@@ -175,7 +167,7 @@ class _Obedience:
                 case "serve":
                     self._service.accept()
                     self._wear.begin()
-                    self._take_over()
+                    self._service.take_over(self._listen)
                 case "drain":
                     self._wear.end()
                     reason = DrainReason(message["reason"])
@@ -184,11 +176,6 @@ class _Obedience:
                     self._service.hold()
                 case "go_on":
                     self._service.go_on()
-
-    def _take_over(self) -> None:
-        if self._arrivals_end is not None:
-            queue, self._arrivals_end = self._arrivals_end, None
-            self._service.take_over(queue, self._listen)
 
 
 def _recycling_limits(process: ProcessOptions) -> RecyclingLimits:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
 import socket
 
 import pytest
@@ -16,7 +17,7 @@ from gracehttp.http.connection import HttpSettings
 from gracehttp.listeners.permits import LocalPermits, PermitPool, SharedPermits
 from gracehttp.supervisor.handover_queue import HandoverQueue
 from gracehttp.worker import handover
-from gracehttp.worker.handover import MOST_PIPELINED_BYTES, Arrivals, Departures
+from gracehttp.worker.handover import MOST_PIPELINED_BYTES
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
 
@@ -64,44 +65,39 @@ class Worker:
     """One port of one worker, with its own view of the permits."""
 
     def __init__(self, house, slot, name):
-        loop = asyncio.get_running_loop()
         self.house = house
         self.application = Application(name)
         self.published = []
-        self.departures = Departures(house.duplicate(0), loop)
-        self.arrivals = None
-        self.ended = asyncio.Event()
+        self.changed = asyncio.Event()
         self.permits = SharedPermits(*map(os.dup, house.pool.filenos()), slot)
         self.port = Port(
-            GivenListener(house.number, "test", house.listener.dup(), self.permits),
+            GivenListener(1, "test", house.listener.dup(), self.permits, (house.duplicate(0), house.duplicate(1))),
             self.application,
             HttpSettings(),
             tls=None,
             request_finished=None,
             publish=self.published.append,
-            on_change=lambda: None,
-            departures=self.departures,
+            on_change=self.changed.set,
             shed_idle_after_seconds=0.0,
         )
 
-    def take_over(self, obey=lambda: None, harbours=None):
-        self.arrivals = Arrivals(
-            self.house.duplicate(1),
-            {self.port.number: self.port} if harbours is None else harbours,
-            loop=asyncio.get_running_loop(),
-            obey=obey,
-            on_end=self.ended.set,
-            publish=self.published.append,
-        )
+    def take_over(self, obey=lambda: None):
+        self.port.take_over(obey)
+
+    @property
+    def departures(self):
+        return self.port._departures
+
+    @property
+    def arrivals(self):
+        return self.port._arrivals
 
     @property
     def open(self):
         return len(self.port.connections)
 
     async def close(self):
-        if self.arrivals is not None:
-            self.arrivals.close()
-        self.departures.close()
+        self.port.close_handover()
         self.port.cut()
         await until(lambda: self.port.quiet and self.permits.held == 0)
         self.port.close()
@@ -109,8 +105,6 @@ class Worker:
 
 class House:
     """A listener, its permits and the queue, as the supervisor has them, and an old and a new worker."""
-
-    number = 7
 
     def __init__(self):
         self.pool = PermitPool(LIMIT)
@@ -314,7 +308,7 @@ def test_a_sealed_queue_keeps_what_is_in_it_and_takes_no_more(run):
             assert await answer_on(busy[0]) == (b"old", False)
             assert await ask(busy) == (b"old", False)
             house.new.take_over()
-            await house.new.ended.wait()
+            await until(lambda: house.new.arrivals.ended)
             assert house.queue.empty
             await until(lambda: house.new.open == 1)
             assert await ask(idle) == (b"new", False)
@@ -329,7 +323,7 @@ def test_the_end_of_a_sealed_queue_is_told_once_and_does_not_spin(run):
             looks = []
             house.new.take_over(obey=lambda: looks.append(1))
             house.queue.seal()
-            await house.new.ended.wait()
+            await until(lambda: house.new.arrivals.ended)
             assert house.new.arrivals.ended
             for _ in range(20):
                 await asyncio.sleep(0)
@@ -353,19 +347,39 @@ def test_the_permits_of_a_connection_in_the_queue_are_found_by_no_audit(run):
     run(scenario())
 
 
-def test_a_connection_of_a_listener_that_is_not_here_is_closed_and_told(run):
+def test_what_waits_for_room_stays_when_the_port_has_no_future_any_more(run):
     async def scenario():
         async with opened() as house:
-            reader, writer = await house.connect()
-            house.new.take_over(harbours={})
+            house.queue._send_end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+            await house.connect(60)
             house.old.port.drain(hand_over=True)
-            assert await reader.read() == b""
-            writer.close()
-            house.clients.clear()
-            (event,) = house.new.published
-            assert isinstance(event, HandoverBroken)
-            assert house.new.permits.held == 0
-            assert house.pool.audit([0, 1], lambda: house.queue.empty) == 1, "its permit is found again"
+            await until(lambda: house.old.departures._full and house.old.open == house.old.permits.held)
+            left = house.old.open
+            assert left, "some wait for room"
+            house.old.port.drain(hand_over=False)
+            assert house.old.departures._scheduled is None
+            house.new.take_over()
+            await until(lambda: house.new.open == 60 - left)
+            answers = [await ask(client) for client in house.clients]
+            assert answers.count((b"old", True)) == left, "they are told with their next response"
+            assert answers.count((b"new", False)) == 60 - left
+
+    run(scenario())
+
+
+def test_a_sealed_queue_is_emptied_by_those_who_drain_themselves(run):
+    async def scenario():
+        async with opened() as house:
+            client = await house.connect()
+            house.old.port.drain(hand_over=True)
+            await until(lambda: house.old.port.quiet)
+            house.new.take_over()
+            house.queue.seal()
+            house.new.port.drain(hand_over=False)
+            assert not house.new.port.quiet, "somebody is on the way"
+            await until(lambda: house.new.arrivals.ended)
+            assert await ask(client) == (b"new", True)
+            assert house.new.published == []
 
     run(scenario())
 
@@ -380,8 +394,10 @@ def test_an_order_that_is_older_than_a_message_is_seen_first(run):
             await until(lambda: house.new.arrivals.ended)
             assert house.new.open == 0
             assert not house.queue.empty, "it is left to whoever comes after this worker"
-            house.new.take_over()
-            await until(lambda: house.new.open == 1)
+            newest = Worker(house, 2, b"3rd")
+            newest.take_over()
+            await until(lambda: newest.open == 1)
+            await newest.close()
 
     run(scenario())
 
@@ -391,7 +407,8 @@ async def put(house, head, received=b""):
     theirs, ours = socket.socketpair()
     ours.setblocking(False)
     with theirs:
-        socket.send_fds(house.queue._send_end, [json.dumps(head).encode(), b"\n", received], [theirs.fileno()])
+        head = head if isinstance(head, bytes) else json.dumps(head).encode()
+        socket.send_fds(house.queue._send_end, [head, b"\n", received], [theirs.fileno()])
     assert house.old.permits.take()
     house.old.permits.begin_transfer()
     house.old.permits.end_transfer(-1)
@@ -402,10 +419,10 @@ async def put(house, head, received=b""):
 @pytest.mark.parametrize(
     "head",
     [
-        {"version": 1, "listener": House.number, "fresh": False},
-        {"version": 1, "listener": House.number, "fresh": True},
-        {"version": 1, "listener": House.number, "fresh": False, "of_a_later_release": [1, 2]},
-        {"listener": House.number},
+        {"version": 1, "fresh": False},
+        {"version": 1, "fresh": True},
+        {"version": 1, "fresh": False, "of_a_later_release": [1, 2]},
+        {"version": 1},
     ],
     ids=["version-1", "fresh", "more-than-we-know", "less-than-we-know"],
 )
@@ -416,6 +433,77 @@ def test_messages_of_other_releases_are_understood(run, head):
             house.new.take_over()
             assert await answer_on(client[0]) == (b"new", False)
             assert await ask(client) == (b"new", False)
+            house.assert_permits_are_exact()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b'{"version": 2, "fresh": false}', b'{"fresh": false}', b"[1]", b"\xff", b"{"],
+    ids=lambda head: ascii(head),
+)
+def test_what_is_of_no_version_that_we_know_is_closed_without_a_reset_and_told(run, head):
+    async def scenario():
+        async with opened() as house:
+            before = len(os.listdir("/proc/self/fd"))
+            reader, writer = await put(house, head)
+            house.new.take_over()
+            assert await reader.read() == b""
+            writer.close()
+            house.clients.clear()
+            await until(lambda: house.new.published)
+            (event,) = house.new.published
+            assert isinstance(event, HandoverBroken)
+            assert head.decode("ascii", "backslashreplace") in str(event)
+            house.assert_permits_are_exact()
+            house.new.port.close_handover()
+            await until(lambda: len(os.listdir("/proc/self/fd")) <= before)
+
+    run(scenario())
+
+
+@contextlib.contextmanager
+def no_free_descriptor():
+    """As many files open as the process may have; yields one that may be closed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    opened = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, hard))
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                opened.append(os.open(os.devnull, os.O_RDONLY))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for fd in opened:
+            os.close(fd)
+
+
+def test_a_descriptor_that_finds_no_place_is_told_and_its_permit_is_free(run, monkeypatch):
+    """Another thread has been quicker to take the place that was kept (unix(7), MSG_CTRUNC)."""
+
+    async def scenario():
+        async with opened() as house:
+            reader, writer = await put(house, {"version": 1, "fresh": False})
+            house.new.take_over()
+            queue, taken = house.new.arrivals._queue, []
+
+            def recv_fds(*arguments):
+                with no_free_descriptor():
+                    taken.append(socket.socket.recvmsg(queue, 65536, socket.CMSG_LEN(4)))
+                    data, _, flags, address = taken[0]
+                    return data, [], flags, address
+
+            monkeypatch.setattr(handover.socket, "recv_fds", recv_fds)
+            await until(lambda: house.new.published)
+            monkeypatch.undo()
+            assert taken[0][2] & socket.MSG_CTRUNC
+            (event,) = house.new.published
+            assert "lost on the way" in str(event)
+            assert await reader.read() == b"", "the kernel has closed the only copy"
+            writer.close()
+            house.clients.clear()
             house.assert_permits_are_exact()
 
     run(scenario())

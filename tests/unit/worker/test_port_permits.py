@@ -25,7 +25,6 @@ def test_a_port_is_not_quiet_before_the_last_permit_is_given_back():
                 request_finished=None,
                 publish=print,
                 on_change=lambda: changes.append((permits.held, port.quiet)),
-                departures=None,
                 shed_idle_after_seconds=0,
             )
             connection = object()

@@ -35,9 +35,10 @@ def test_a_receiver_ends_only_when_the_queue_is_sealed_and_empty(factory):
         service = Service(SETTINGS, lambda event: None)
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setblocking(False)
-        await service.start(list(server_options(answer)), [GivenListener(1, "test", listener, LocalPermits(5))])
+        ends = (queue._send_end.dup(), queue._receive_end.dup())
+        await service.start(list(server_options(answer)), [GivenListener(1, "test", listener, LocalPermits(5), ends)])
         service.accept()
-        service.take_over(queue._receive_end.dup(), lambda: None)
+        service.take_over(lambda: None)
         service.on_deaf = (deaf := asyncio.Event()).set
         service.order_drain(DrainReason.STOP, 20.0)
         draining = asyncio.create_task(service.drain())
@@ -49,7 +50,7 @@ def test_a_receiver_ends_only_when_the_queue_is_sealed_and_empty(factory):
         with theirs, ours:
             ours.setblocking(False)
             ours.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
-            head = json.dumps({"version": 1, "listener": 1, "fresh": False}).encode()
+            head = json.dumps({"version": 1, "fresh": False}).encode()
             socket.send_fds(queue._send_end, [head, b"\n"], [theirs.fileno()])
             theirs.close()
             queue.seal()
@@ -68,3 +69,24 @@ def test_what_nobody_took_is_told_at_the_end():
     queue.seal()
     assert not queue.empty
     assert len(queue.close()) == 1
+
+
+def test_at_a_restart_only_the_ports_that_end_go_on_taking():
+    async def scenario():
+        queues, given = [HandoverQueue(), HandoverQueue()], []
+        for number, queue in enumerate(queues):
+            listener = socket.create_server(("127.0.0.1", 0))
+            listener.setblocking(False)
+            ends = (queue._send_end.dup(), queue._receive_end.dup())
+            given.append(GivenListener(number, "test", listener, LocalPermits(5), ends))
+        service = Service(SETTINGS, lambda event: None)
+        await service.start([*server_options(answer), *server_options(answer)], given)
+        service.accept()
+        service.take_over(lambda: None)
+        service.order_drain(DrainReason.RESTART, 20.0, goes_on=[0])
+        assert [port._arrivals.ended for port in service.ports] == [True, False]
+        queues[1].seal()
+        await service.drain()
+        assert [lost for queue in queues for lost in queue.close()] == []
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))

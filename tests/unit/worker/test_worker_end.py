@@ -62,7 +62,6 @@ def port_of(listener, tls):
         request_finished=None,
         publish=print,
         on_change=lambda: None,
-        departures=None,
         shed_idle_after_seconds=0,
     )
 
@@ -149,7 +148,7 @@ def test_a_supervisor_is_lost_once_however_often_one_looks(run):
         channel, theirs = channel_pair()
         told, service, bus = [], WearlessService(), EventBus()
         bus.subscribe(told.append)
-        with _Obedience(channel, service, service, 5.0, bus, None) as obedience:
+        with _Obedience(channel, service, service, 5.0, bus) as obedience:
             theirs.close()
             for _ in range(3):
                 obedience._listen()

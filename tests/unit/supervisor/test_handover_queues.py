@@ -1,0 +1,83 @@
+"""The queues of all listeners, as the supervisor keeps them."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+from gracehttp.records import Descriptor
+from gracehttp.supervisor.handover_queue import HandoverQueues, QueueRecord
+
+
+@pytest.fixture
+def queues():
+    kept = HandoverQueues()
+    yield kept
+    kept.keep(())
+
+
+def put_somebody_into(queue):
+    with socket.socket() as sock:
+        socket.send_fds(queue._send_end, [b"{}\n"], [sock.fileno()])
+
+
+def test_all_generations_that_have_a_listener_have_its_queue(queues):
+    assert queues.of(1) is queues.of(1)
+    assert queues.of(1) is not queues.of(2)
+
+
+def test_who_is_on_the_way_to_one_listener_is_not_on_the_way_to_another(queues):
+    put_somebody_into(queues.of(1))
+    queues.of(2)
+    assert not queues.empty(1)
+    assert queues.empty(2)
+    assert queues.empty(3), "nobody ever asked for it"
+
+
+def test_nobody_gets_into_the_queue_of_a_listener_that_is_left_out(queues):
+    one, two = queues.of(1), queues.of(2)
+    queues.seal([1, 3])
+    with pytest.raises(BrokenPipeError):
+        put_somebody_into(one)
+    put_somebody_into(two)
+
+
+def test_a_listener_that_comes_back_gets_another_queue_and_the_sealed_one_still_counts(queues):
+    sealed = queues.of(1)
+    put_somebody_into(sealed)
+    queues.seal([1])
+    assert not (again := queues.of(1)).sealed
+    assert again.empty
+    assert not queues.empty(1)
+    sealed._receive_end.recv(100)
+    assert queues.empty(1)
+
+
+def test_with_its_listener_a_queue_is_closed_and_who_is_in_it_is_told(queues):
+    put_somebody_into(queues.of(1))
+    queues.of(2)
+    assert len(queues.keep({2})) == 1
+    assert queues.keep(()) == []
+
+
+def test_the_next_image_knows_which_queues_are_sealed(queues):
+    queues.of(1)
+    queues.seal([1])
+    queues.of(1)
+    copied = {
+        number: [
+            QueueRecord(
+                send_end=Descriptor(os.dup(one.send_end)),
+                receive_end=Descriptor(os.dup(one.receive_end)),
+                sealed=one.sealed,
+            )
+            for one in records
+        ]
+        for number, records in queues.carry().items()
+    }
+    after = HandoverQueues(copied)
+    assert [one.sealed for one in after._queues[1]] == [True, False]
+    assert after.of(1) is after._queues[1][1]
+    after.keep(())
