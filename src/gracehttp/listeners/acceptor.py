@@ -65,6 +65,7 @@ class Acceptor:
         self._pause: asyncio.TimerHandle | None = None
         self._pause_seconds = SHORTEST_PAUSE_SECONDS
         self._on_deaf: Callable[[], None] | None = None
+        self._left: int | None = None  # how many are still to be accepted, if that is limited
         self._closed = False
 
     def start(self) -> None:
@@ -88,12 +89,14 @@ class Acceptor:
             self._loop.call_soon(self._on_deaf)
             self._on_deaf = None
 
-    def stop_when_queue_is_empty(self, on_deaf: Callable[[], None]) -> None:
+    def stop_when_queue_is_empty(self, on_deaf: Callable[[], None], *, at_most: int | None = None) -> None:
         """Accept what waits in the queue, as permits allow; then stop and call `on_deaf`.
 
-        For a listener whose door is closed (`listeners.closing`): otherwise the queue might never be empty.
+        Without `at_most` for a listener whose door is closed (`listeners.closing`): otherwise the queue might never be
+        empty.
         """
         self._on_deaf = on_deaf
+        self._left = at_most
         if self._closed:
             self.stop()
         elif self._pause is None and not self._starving:
@@ -108,6 +111,9 @@ class Acceptor:
 
     def _on_acceptable(self) -> None:
         for _ in range(ACCEPTS_PER_WAKE_UP):
+            if self._left == 0:
+                self.stop()
+                return
             if not self._permits.take():
                 self._wait_for_permit()
                 return
@@ -120,6 +126,8 @@ class Acceptor:
             else:
                 connection.setblocking(False)
                 self._pause_seconds = SHORTEST_PAUSE_SECONDS
+                if self._left is not None:
+                    self._left -= 1
                 self._on_connection(connection)
         if self._on_deaf is not None:
             self._loop.call_soon(self._resume)

@@ -14,12 +14,14 @@ import select
 import socket
 import stat
 import threading
+import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 
 KEPT_BYTES = 1024 * 1024
 FINISH_SECONDS = 1.0
-"""How long the end of the process waits for the reader."""
+"""How long the end of the process, or of its image (execve), waits for the reader."""
 
 _Write = Callable[[bytes], int]
 
@@ -39,6 +41,7 @@ class PatientWriter:
         self._thread: threading.Thread | None = None
         self._dropped = 0
         self._closed = False
+        _WRITERS.add(self)
         atexit.register(self.close)
 
     def write(self, data: bytes) -> None:
@@ -69,11 +72,16 @@ class PatientWriter:
             dropped, self._dropped = self._dropped, 0
             return dropped
 
+    def flush(self, seconds: float) -> None:
+        """Wait until all is written, but not longer than so many seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._waiting, seconds)
+
     def close(self) -> None:
         """Wait a moment for what is not written yet, and write nothing more."""
         with self._changed:
             if not self._closed:
-                self._changed.wait_for(lambda: not self._waiting, FINISH_SECONDS)
+                self.flush(FINISH_SECONDS)
                 self._closed = True
                 self._waiting.clear()
                 self._release()
@@ -108,6 +116,16 @@ class PatientWriter:
                     self._thread = None
                     self._changed.notify_all()
                     return
+
+
+_WRITERS: weakref.WeakSet[PatientWriter] = weakref.WeakSet()
+
+
+def flush_all() -> None:
+    """What this process still has to say, before it is another program: for all writers together a moment."""
+    deadline = time.monotonic() + FINISH_SECONDS
+    for writer in list(_WRITERS):
+        writer.flush(max(0.0, deadline - time.monotonic()))
 
 
 def _without_blocking(fd: int) -> tuple[int, _Write, Callable[[], None]]:

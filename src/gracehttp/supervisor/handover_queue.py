@@ -98,6 +98,9 @@ class HandoverQueues:
         One that is sealed is left to those who empty it, and another one takes its place.
         """
         queues = self._queues.setdefault(listener, [])
+        for over in [one for one in queues if one.sealed and one.empty]:
+            queues.remove(over)
+            over.close()
         if not queues or queues[-1].sealed:
             try:
                 queues.append(HandoverQueue())

@@ -15,6 +15,7 @@ from collections.abc import Iterator, MutableMapping
 from typing import NoReturn
 
 from gracehttp.lineage import STATE_VARIABLE
+from gracehttp.observe.patient_writer import flush_all
 from gracehttp.records import descriptors_in
 from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.processes import SUPERVISOR_SIGNALS
@@ -73,6 +74,7 @@ def become(command_line: CommandLine, state: SupervisorState) -> NoReturn:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
+        flush_all()
         environment = {**os.environ, STATE_VARIABLE: str(fd)}
         os.execve(command_line.executable(), command_line.arguments, environment)  # noqa: S606  it started this process
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gracehttp.address import DescriptorAddress, parse_address
 from gracehttp.channel import CHANNEL_VARIABLE, VERSIONS, Channel, Message
 from gracehttp.errors import StartError
 from gracehttp.listeners.permits import LocalPermits, Permits, SharedPermits
@@ -21,7 +22,7 @@ class GivenListener:
     """A listening socket and the limit on its connections. Whoever takes it closes all that it has.
 
     `number` is what all generations of one supervisor call it. `handover` is its handover queue, None where the
-    system has no such queue.
+    system has no such queue. `inherited` says that whoever started the service has opened the socket (fd://N).
     """
 
     number: int
@@ -29,6 +30,7 @@ class GivenListener:
     socket: socket.socket
     permits: Permits
     handover: BothEnds | None = None
+    inherited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,4 +122,5 @@ def _given(message: Message, slot: int) -> GivenListener:
     else:
         permits = LocalPermits(message["limit"])
     handover = (socket.socket(fileno=next(fds)), socket.socket(fileno=next(fds))) if message["handover"] else None
-    return GivenListener(message["number"], message["bound"], sock, permits, handover)
+    inherited = isinstance(parse_address(message["address"]), DescriptorAddress)
+    return GivenListener(message["number"], message["bound"], sock, permits, handover, inherited)

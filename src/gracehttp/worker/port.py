@@ -12,7 +12,7 @@ from gracehttp.http.connection import Connection, HttpSettings, RequestFinished
 from gracehttp.http.exchange import Application, RequestHead
 from gracehttp.http.http1 import Http1Connection
 from gracehttp.listeners.acceptor import Acceptor
-from gracehttp.listeners.closing import close_door
+from gracehttp.listeners.closing import close_door, most_waiting
 from gracehttp.observe.request_failures import log_application_failure, log_broken_response
 from gracehttp.worker.drain import IDLE_GRACE_SECONDS
 from gracehttp.worker.handover import Arrivals, Departure, Departures
@@ -101,7 +101,9 @@ class Port:
         """
         if close_the_door:
             close_door(self._listener.socket)
-        self._acceptor.stop_when_queue_is_empty(on_deaf)
+        open_to_others = self._listener.inherited and not close_the_door
+        at_most = most_waiting(self._listener.socket) if open_to_others else None
+        self._acceptor.stop_when_queue_is_empty(on_deaf, at_most=at_most)
 
     def drain(self, *, hand_over: bool) -> None:
         """The port's end in this process. Every connection, also one that is still being opened, goes to the next

@@ -113,3 +113,30 @@ def test_to_close_waits_no_longer_than_a_moment_for_the_reader_and_leaves_no_des
     writer.write(b"nothing more")
     read_all(ends[0], 1)
     assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_waits_is_written_before_the_process_becomes_another_program(ends):
+    """All that one write of the reader makes room for is with the kernel when `flush_all` returns."""
+    writer = PatientWriter(ends[1])
+    lines = [line(number) for number in range(800)]
+    for one in lines:
+        writer.write(one)
+    expected = b"".join(lines)
+    received = []
+    reader = threading.Thread(target=lambda: received.append(read_all(ends[0], len(expected))))
+    reader.start()
+    patient_writer.flush_all()
+    assert not writer._waiting
+    reader.join()
+    assert received == [expected]
+    writer.close()
+
+
+def test_nobody_waits_for_long_for_a_reader_that_sleeps(ends, monkeypatch):
+    monkeypatch.setattr(patient_writer, "FINISH_SECONDS", 0.01)
+    writer = PatientWriter(ends[1])
+    for number in range(800):
+        writer.write(line(number))
+    patient_writer.flush_all()
+    assert writer._waiting
+    writer.close()

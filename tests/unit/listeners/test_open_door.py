@@ -1,0 +1,100 @@
+"""The end of a listener whose door stays open: it ends with those who waited, however many come after."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+
+import pytest
+
+from gracehttp.http.connection import HttpSettings
+from gracehttp.listeners.acceptor import Acceptor
+from gracehttp.listeners.closing import most_waiting
+from gracehttp.listeners.permits import LocalPermits
+from gracehttp.worker import port as port_module
+from gracehttp.worker.manifest import GivenListener
+from gracehttp.worker.port import Port
+
+
+@pytest.fixture
+def listener():
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as opened:
+        opened.setblocking(False)
+        yield opened
+
+
+@pytest.fixture
+def connect(listener):
+    with contextlib.ExitStack() as clients:
+        yield lambda: clients.enter_context(socket.create_connection(listener.getsockname(), timeout=5))
+
+
+def test_the_kernel_tells_how_many_wait(listener, connect):
+    assert most_waiting(listener) == 0
+    for _ in range(3):
+        connect()
+    assert most_waiting(listener) == 3
+
+
+def test_of_a_unix_socket_it_is_known_how_many_could_wait(tmp_path):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        assert most_waiting(listener) >= 128
+
+
+def test_a_queue_that_is_never_empty_ends_with_those_who_waited(listener, connect):
+    async def scenario():
+        accepted, deaf = [], asyncio.Event()
+
+        def another_comes(sock):
+            accepted.append(sock)
+            connect()
+
+        acceptor = Acceptor(
+            listener.dup(),
+            LocalPermits(40),
+            another_comes,
+            address="test",
+            loop=asyncio.get_running_loop(),
+            publish=print,
+        )
+        for _ in range(20):
+            connect()
+        acceptor.stop_when_queue_is_empty(deaf.set, at_most=most_waiting(listener))
+        await asyncio.wait_for(deaf.wait(), 5)
+        assert len(accepted) == most_waiting(listener) == 20, "who came later waits for the next program"
+        for sock in accepted:
+            sock.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("inherited", "accepted"), [(True, 1), (False, 3)])
+def test_only_a_door_that_stays_open_needs_a_limit(listener, connect, monkeypatch, inherited, accepted):
+    monkeypatch.setattr(port_module, "most_waiting", lambda listener: 1)
+
+    async def scenario():
+        deaf = asyncio.Event()
+        port = Port(
+            GivenListener(1, "test", listener.dup(), LocalPermits(5), inherited=inherited),
+            application=None,
+            settings=HttpSettings(),
+            tls=None,
+            request_finished=None,
+            publish=print,
+            on_change=lambda: None,
+            shed_idle_after_seconds=0,
+        )
+        for _ in range(3):
+            connect()
+        port.accept_the_rest(deaf.set, close_the_door=False)
+        await asyncio.wait_for(deaf.wait(), 5)
+        assert port.permits.held == accepted
+        port.cut()
+        while not port.quiet:
+            await asyncio.sleep(0)
+        port.close()
+
+    asyncio.run(scenario())
