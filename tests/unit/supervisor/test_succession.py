@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gracehttp.observe.patient_writer import PatientWriter
+from gracehttp.observe.patient_writer import PatientWriter, flush_all
 from gracehttp.supervisor import succession
 from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.state import decode
@@ -38,11 +38,16 @@ def test_what_waits_for_a_slow_reader_of_the_log_is_not_lost_with_this_image(mon
             received.extend(os.read(read_end, 65536))
 
     reader = threading.Thread(target=read)
-    reader.start()
+
+    def reader_wakes_up_and_flush_all():
+        reader.start()
+        flush_all()
+
+    monkeypatch.setattr(succession, "flush_all", reader_wakes_up_and_flush_all)
     with pytest.raises(OSError):  # noqa: PT011  the one of the test
         succession.become(CommandLine(("python",), "."), decode(STATE.read_bytes(), release="test"))
-    reader.join()
     assert left == [[]]
+    reader.join()
     assert bytes(received) == LOG
     writer.close()
     os.close(read_end)
