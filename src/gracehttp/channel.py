@@ -52,6 +52,10 @@ class ChannelClosed(Exception):
     """The other side closed the channel or died."""
 
 
+class UnreadableMessage(ValueError):
+    """The other side is there, but speaks another language."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelRecord:
     """One end of a channel, to go on with in another process. `outgoing` has the bytes of each message that waits,
@@ -132,7 +136,7 @@ class Channel:
         """All whole messages that are there; on a blocking socket, waits for the first bytes.
 
         A message that came with descriptors has them under `"fds"`: they are the caller's from then on.
-        Raises `ChannelClosed` at the end of file.
+        Raises `ChannelClosed` at the end of file, `UnreadableMessage` for what is no message.
         """
         try:
             data = self._read()
@@ -171,8 +175,15 @@ class Channel:
         return data
 
     def _decode(self, line: bytes) -> Message:
-        message: Message = json.loads(line)
+        try:
+            message = json.loads(line)
+        except ValueError as exc:
+            raise UnreadableMessage(f"{line[:100]!r} is no message") from exc
+        if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+            raise UnreadableMessage(f"{line[:100]!r} is no message")
         count = message.pop("descriptors", 0)
+        if not isinstance(count, int) or not 0 <= count <= len(self._received_fds):
+            raise UnreadableMessage(f"{message['type']!r} came without its {count!r} descriptors")
         if count:
             message["fds"] = [self._received_fds.popleft() for _ in range(count)]
         return message

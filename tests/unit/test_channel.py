@@ -45,6 +45,18 @@ def test_descriptors_arrive_with_their_messages(pair):
         os.close(fd)
 
 
+def test_descriptors_that_find_no_room_end_the_channel():
+    raw, end = socket.socketpair()
+    channel = Channel(end)
+    with raw, open(os.devnull) as file:
+        before = len(os.listdir("/proc/self/fd"))
+        socket.send_fds(raw, [b'{"type": "x", "descriptors": 20}\n'], [file.fileno()] * 20)
+        with pytest.raises(ChannelClosed, match="descriptors were lost"):
+            channel.receive()
+        channel.close()
+        assert len(os.listdir("/proc/self/fd")) == before - 1, "those that found room are closed"
+
+
 def test_a_message_in_pieces_is_put_together():
     raw, end = socket.socketpair()
     channel = Channel(end)

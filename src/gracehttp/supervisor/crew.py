@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gracehttp.channel import ChannelClosed, Message
+from gracehttp.channel import ChannelClosed, Message, UnreadableMessage
 from gracehttp.listeners.permits import MAX_WORKERS
 from gracehttp.observe.patient_writer import PatientWriter
 from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.last_words import LastWords
 from gracehttp.supervisor.processes import Ending, WorkerProcess, WorkerRecord, reap
+from gracehttp.supervisor.worker_messages import check_message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,23 +130,32 @@ class Crew:
     def _hear(self, process: WorkerProcess) -> None:
         try:
             for message in process.channel.receive():
-                self._on_message(process, message)
+                check_message(message)
+                self._act_on(process, message)
         except ChannelClosed:
             self._loop.remove_reader(process.channel.fileno())
-        except (ValueError, KeyError, TypeError) as exc:
+        except UnreadableMessage as exc:
             # Whatever this process is, it doesn't speak our language: its exit will be counted like any other.
-            process.failure = {"message": f"it said what the supervisor can't read ({exc!r})"}
+            process.failure = {"message": f"it said what the supervisor can't read ({exc})"}
             self._loop.remove_reader(process.channel.fileno())
             process.signal(signal.SIGKILL)
 
+    def _act_on(self, process: WorkerProcess, message: Message) -> None:
+        try:
+            self._on_message(process, message)
+        except Exception as exc:  # noqa: BLE001  a defect of ours is told, and no worker has to pay for it
+            told = f"worker {process.number} said {message['type']!r}, and the supervisor failed to act on it"
+            self._loop.call_exception_handler({"message": told, "exception": exc})
+
     def bury(self) -> None:
         """Wait for all of ours that have ended. SIGCHLD does not tell how many (signal(7)), so look at each."""
-        by_pid = {process.pid: process for process in self._processes.values()}
-        for pid, status in reap([*by_pid, *self._watched]):
+        for pid, status in reap([*(process.pid for process in self._processes.values()), *self._watched]):
             if pid in self._watched:
                 self._watched.pop(pid)(status)
                 continue
-            process = by_pid[pid]
+            process = next((one for one in self._processes.values() if one.pid == pid), None)
+            if process is None:
+                continue
             if process.failure is None:
                 self._hear(process)  # its last message may still lie there
             self._loop.remove_reader(process.channel.fileno())

@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -176,20 +176,17 @@ def describe_exit(code: int, said: str = "") -> str:
     return f"was killed by signal {-code}"
 
 
-def reap(pids: Iterable[int]) -> list[tuple[int, int]]:
+def reap(pids: Iterable[int]) -> Iterator[tuple[int, int]]:
     """Those of our children that have ended, each with its wait status (waitpid(2)).
 
-    As PID 1 of a container we inherit the orphans of the application: they are waited for and dropped.
+    One is waited for when the one before has been dealt with: until then it keeps its PID.
+    As PID 1 of a container we inherit the orphans of the application: they are among them, to be dropped.
     Otherwise a child that isn't in `pids` belongs to the user's script, which waits for it itself.
     """
-    known = set(pids)
-    ended = []
-    for target in [-1] if os.getpid() == 1 else sorted(known):
+    for target in [-1] if os.getpid() == 1 else sorted(set(pids)):
         with contextlib.suppress(ChildProcessError):
             while (found := os.waitpid(target, os.WNOHANG))[0]:
-                if found[0] in known:
-                    ended.append(found)
-    return ended
+                yield found
 
 
 def spawn(command_line: CommandLine, environment: Mapping[str, str], *, pass_fds: Collection[int], stderr: int) -> int:

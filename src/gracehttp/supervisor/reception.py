@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from gracehttp.channel import VERSIONS, Message
-from gracehttp.errors import ListenError
+from gracehttp.errors import GraceHTTPError
+from gracehttp.records import from_plain
 from gracehttp.supervisor.crew import Crew
 from gracehttp.supervisor.fleet import Generation
 from gracehttp.supervisor.handover_queue import HandoverQueue, HandoverQueues
@@ -38,8 +39,8 @@ def receive_worker(
         )
         return
     try:
-        found = listeners.provide([ListenRequest(**one) for one in hello["listeners"]], generation.number)
-    except ListenError as exc:
+        found = listeners.provide([from_plain(ListenRequest, one) for one in hello["listeners"]], generation.number)
+    except GraceHTTPError as exc:
         _refuse(crew, process, exc.message, exc.hint)
         return
     for listener, request in zip(found, hello["listeners"], strict=True):

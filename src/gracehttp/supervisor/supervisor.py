@@ -19,6 +19,7 @@ from gracehttp.channel import Message
 from gracehttp.errors import StartError
 from gracehttp.event_bus import EventBus
 from gracehttp.listeners.limit import raise_descriptor_limit
+from gracehttp.records import from_plain
 from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.auditor import Auditor
 from gracehttp.supervisor.command_line import CommandLine
@@ -337,7 +338,7 @@ class Supervisor:
         match message["type"]:
             case "hello":
                 process.introduced = True
-                settings = FleetSettings(**message["settings"])
+                settings = from_plain(FleetSettings, message["settings"])
                 self._apply(table.WorkerIntroduced(process.number, settings))
                 generation = self._fleet.generation_of(process.number)
                 self._tell_what_is_ignored(generation, message.get("places", {}))
@@ -352,13 +353,13 @@ class Supervisor:
                 self._bus.publish(events.WorkerBecameReady(process.generation, process.number, process.pid, seconds))
                 self._apply(table.WorkerReady(process.number))
             case "failed":
-                process.failure = {key: str(message[key]) for key in ("message", "hint", "details")}
+                process.failure = {key: message[key] for key in ("message", "hint", "details")}
             case "deaf":
                 process.deaf = True
                 self._apply(table.WorkerDeaf(process.number))
                 self._close_listeners_if_all_are_deaf()
             case "tired":
-                self._bus.publish(events.WorkerTired(process.generation, process.number, str(message["reason"])))
+                self._bus.publish(events.WorkerTired(process.generation, process.number, message["reason"]))
                 self._apply(table.WorkerTired(process.number))
             case "shed":
                 self._listeners.connections_shed(message["listener"], message["connections"])

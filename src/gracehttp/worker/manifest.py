@@ -32,6 +32,12 @@ class GivenListener:
     handover: BothEnds | None = None
     inherited: bool = False
 
+    def close(self) -> None:
+        self.socket.close()
+        self.permits.close()
+        for end in self.handover or ():
+            end.close()
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:

@@ -1,0 +1,126 @@
+"""What workers say and how they end, with children that only sleep."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+
+import pytest
+
+from gracehttp.channel import UnreadableMessage, channel_pair
+from gracehttp.supervisor.command_line import CommandLine
+from gracehttp.supervisor.crew import Crew
+from gracehttp.supervisor.processes import LastWords, WorkerProcess, reap
+from gracehttp.supervisor.worker_messages import check_message
+
+HELLO = {
+    "type": "hello",
+    "versions": [1],
+    "settings": {"workers": 2, "ready_timeout_seconds": 60, "drain_timeout_seconds": 0.5, "of_a_later_release": 1},
+    "listeners": [{"address": ":80", "backlog": 5, "max_connections": 7, "unix_mode": None, "also_later": 2}],
+}
+
+
+class World:
+    """A crew with one worker, which is a child that sleeps."""
+
+    def __init__(self, on_message):
+        self.ended, self.defects = [], []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, context: self.defects.append(context))
+        read_end, write_end = os.pipe()
+        os.close(read_end)
+        self.stderr = write_end
+        self.crew = Crew(
+            CommandLine(("none",), "."),
+            write_end,
+            on_message=on_message,
+            on_exit=lambda process, reason, details: self.ended.append(reason),
+        )
+        self.child = subprocess.Popen(["sleep", "60"])
+        channel, self.theirs = channel_pair()
+        words = LastWords(loop, None, print)
+        self.worker = WorkerProcess(1, 1, 0, pid=self.child.pid, started_at=0.0, channel=channel, last_words=words)
+        self.crew._take_on(self.worker)
+
+    async def end(self):
+        self.child.send_signal(signal.SIGKILL)
+        while not self.ended:
+            await asyncio.sleep(0)
+        self.child.returncode = 0
+        self.theirs.close()
+        os.close(self.stderr)
+
+
+def test_for_a_defect_of_ours_no_worker_is_killed():
+    async def scenario():
+        heard = []
+
+        def fail(process, message):
+            heard.append(message)
+            raise KeyError("ours")
+
+        world = World(fail)
+        world.theirs.send(b'{"type": "ready"}\n{"type": "deaf"}\n')
+        while len(heard) < 2:
+            await asyncio.sleep(0)
+        assert world.worker.failure is None
+        assert [str(context["exception"]) for context in world.defects] == ["'ours'"] * 2
+        await world.end()
+        assert world.ended == ["was killed by SIGKILL"], "by the test"
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
+@pytest.mark.parametrize("line", [b"nonsense", b"[]", b'{"type": "tired"}', b'{"type": "ready", "descriptors": 1}'])
+def test_who_does_not_speak_our_language_is_ended(line):
+    async def scenario():
+        world = World(lambda process, message: None)
+        world.theirs.send(line + b"\n")
+        while not world.ended:
+            await asyncio.sleep(0)
+        assert world.ended[0].startswith("failed: it said what the supervisor can't read")
+        await world.end()
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [HELLO, {"type": "ready"}, {"type": "of a later release"}, {"type": "tired", "reason": "age", "more": 1}],
+    ids=lambda message: message["type"],
+)
+def test_what_a_worker_may_say(message):
+    check_message(message)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "hello"},
+        {**HELLO, "versions": "1"},
+        {**HELLO, "settings": {"workers": "two"}},
+        {**HELLO, "listeners": [{"address": ":80"}]},
+        {"type": "failed", "message": "no"},
+        {"type": "shed", "listener": 1, "connections": None},
+    ],
+    ids=str,
+)
+def test_what_no_worker_says(message):
+    with pytest.raises(UnreadableMessage, match=message["type"]):
+        check_message(message)
+
+
+def test_a_child_keeps_its_pid_until_the_one_before_has_been_dealt_with():
+    children = [subprocess.Popen(["true"]) for _ in range(2)]
+    pids = sorted(child.pid for child in children)
+    for pid in pids:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    reaped = reap(pids)
+    assert next(reaped) == (pids[0], 0)
+    assert os.waitid(os.P_PID, pids[1], os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+    assert list(reaped) == [(pids[1], 0)]
+    for child in children:
+        child.returncode = 0
