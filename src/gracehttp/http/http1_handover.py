@@ -1,0 +1,73 @@
+"""The worker's side of an HTTP/1.1 connection: what it asks of it when it drains, hands over, or needs room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gracehttp.http.connection import Connection, Send
+from gracehttp.http.http1_base import CLOSED, IDLE, READING_HEAD
+from gracehttp.http.http1_ending import Http1Ending
+from gracehttp.http.sending import has_unread_input
+
+
+class Http1Handover(Http1Ending):
+    """See `Connection`."""
+
+    __slots__ = ()
+
+    def drain(self) -> None:
+        self._draining = True
+
+    def close_idle(self, *, linger: bool = True) -> bool:
+        if self._phase is not IDLE or self._unparsed or has_unread_input(self._transport):
+            return False
+        # Over TLS the client learns only by the close itself (RFC 8446 section 6.1).
+        self._finish(linger=linger and self._transport.can_write_eof())
+        return True
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    @property
+    def idle(self) -> bool:
+        transport = self._transport
+        at_boundary = self._phase is IDLE and not self._unparsed
+        return at_boundary and not transport.is_closing() and not transport.get_write_buffer_size()
+
+    @property
+    def idle_since(self) -> float | None:
+        if not self.idle or not self._deadline.when:
+            return None
+        settings = self._settings
+        return self._deadline.when - (
+            settings.header_timeout_seconds if self._fresh else settings.keep_alive_timeout_seconds
+        )
+
+    def call_when_idle(self, callback: Callable[[Connection], None]) -> None:
+        self._when_idle = callback
+        if self._phase is IDLE and self._transport.get_write_buffer_size():
+            self._transport.set_write_buffer_limits(high=0)  # resume_writing is called when all is with the kernel
+
+    def hand_over(self, send: Send) -> bool:
+        transport = self._transport
+        if self._phase is not IDLE or self._eof or transport.is_closing() or transport.get_write_buffer_size():
+            return False
+        if not self._reading_paused:
+            transport.pause_reading()
+        fd = transport.get_extra_info("socket").fileno()
+        if not send(fd, self._fresh, self._unparsed[self._offset :]):
+            if not self._reading_paused:
+                transport.resume_reading()
+            return False
+        self._phase = CLOSED
+        self._unparsed = b""
+        self._when_idle = None
+        transport.abort()  # closes our descriptor; the connection lives on in the other one (close(2))
+        return True
+
+    def describe(self) -> str:
+        exchange = self._exchange
+        if exchange is None:
+            return "a request of which only a part has arrived" if self._phase is READING_HEAD else ""
+        target = exchange.head.target[:200].decode("ascii", "backslashreplace")
+        return f"{exchange.head.method} {target} for {exchange.age_seconds:.1f} s"
