@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from types import SimpleNamespace
 
-from gracehttp.events import EventBus, GenerationPromoted
+from gracehttp.event_bus import EventBus
+from gracehttp.events import GenerationPromoted
 from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.fleet import FleetSettings
 from gracehttp.supervisor.supervisor import Supervisor, SupervisorOptions

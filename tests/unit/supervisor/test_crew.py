@@ -12,7 +12,8 @@ import pytest
 from gracehttp.channel import UnreadableMessage, channel_pair
 from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.crew import Crew
-from gracehttp.supervisor.processes import LastWords, WorkerProcess, reap
+from gracehttp.supervisor.last_words import LastWords
+from gracehttp.supervisor.processes import WorkerProcess, reap
 from gracehttp.supervisor.worker_messages import check_message
 
 HELLO = {
@@ -37,7 +38,8 @@ class World:
             CommandLine(("none",), "."),
             write_end,
             on_message=on_message,
-            on_exit=lambda process, reason, details: self.ended.append(reason),
+            on_exit=lambda process, ending: self.ended.append(ending.reason),
+            hold_words=False,
         )
         self.child = subprocess.Popen(["sleep", "60"])
         channel, self.theirs = channel_pair()

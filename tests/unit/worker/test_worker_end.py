@@ -11,7 +11,8 @@ import uvloop
 
 from gracehttp.channel import channel_pair
 from gracehttp.config import server_options
-from gracehttp.events import EventBus, SupervisorLost
+from gracehttp.event_bus import EventBus
+from gracehttp.events import SupervisorLost
 from gracehttp.http.connection import HttpSettings
 from gracehttp.listeners.permits import LocalPermits
 from gracehttp.tls import server_context
