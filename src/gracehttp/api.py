@@ -169,6 +169,7 @@ async def serving(app: object, *, bind: str = "127.0.0.1:0", **options: object) 
     """
     from gracehttp.worker.applications import ApplicationSettings
     from gracehttp.worker.drain import DrainReason
+    from gracehttp.worker.loading import ApplicationLoader
     from gracehttp.worker.service import Service, ServiceSettings
 
     for_process, for_server = _split(options)
@@ -177,14 +178,12 @@ async def serving(app: object, *, bind: str = "127.0.0.1:0", **options: object) 
     bus = EventBus()
     bus.subscribe(log_event)
     settings = ServiceSettings(
-        applications=ApplicationSettings(
-            app_dir=None, lifespan=process.lifespan, threads=process.threads, multiprocess=False
-        ),
+        applications=ApplicationSettings(lifespan=process.lifespan, threads=process.threads, multiprocess=False),
         warmup=process.warmup,
         request_finished=_access_log(process),
         closes_doors=True,
     )
-    service = Service(settings, bus.publish)
+    service = Service(settings, ApplicationLoader(None), bus.publish)
     (limit,) = effective_limits([server.max_connections], raise_descriptor_limit())
     sock = open_listener(server.bind.address, backlog=server.backlog, unix_mode=server.unix_mode)
     file = file_identity(server.bind.address)

@@ -7,11 +7,14 @@ the kernel tells, no heartbeat has to.
 Old and new may be different releases, so the first message of the worker, `hello`, lists the versions that it
 speaks, and the supervisor answers with one of them or with `refused`. Messages of version 1:
 
-    worker      hello       versions, release, pid, settings, listeners
+    worker      hello       versions, release, pid, settings, listeners, offers (what it can do: template, code)
     supervisor  listener    number, address, bound, limit, permits (shared or split), handover (true or false)
                             + socket [, free, owed, ledger] [, both ends of the handover queue]
+    supervisor  template    (leave a template behind at the other end of this)    + channel
+    supervisor  code        (tell your code; with a record: compare it with this)    [+ record]
     supervisor  welcome     version, generation, worker, slot, workers, tty    + stderr
     supervisor  refused     message, hint
+    worker      code        (the files of its modules)    + record
     worker      ready       (warm, standing by, nothing accepted yet)
     worker      failed      message, hint, details
     supervisor  serve       (start accepting)
@@ -21,6 +24,12 @@ speaks, and the supervisor answers with one of them or with `refused`. Messages 
     worker      deaf        (accepts no more)
     worker      tired       reason (have it replaced)
     worker      shed        listener, connections (so many idle ones were closed to make room)
+
+and on the channel of a template, which has the version that its first worker was welcomed with:
+
+    template    template    pid     (it exists)
+    supervisor  fork        worker    + channel, stderr     (both for the worker)
+    template    forked      pid, reason     (0 and why not, or the PID)
 
 A message of a type that the other side doesn't know is passed over.
 """

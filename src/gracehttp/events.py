@@ -168,6 +168,60 @@ class WorkerStarted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class TemplateStarted(Event):
+    generation: int
+    pid: int
+
+    def __str__(self) -> str:
+        return f"the template of generation {self.generation} has imported the application, pid {self.pid}"
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateLost(Event):
+    severity = Severity.ERROR
+    generation: int
+    how: str
+
+    def __str__(self) -> str:
+        rest = "its workers serve on; one that is replaced later starts from the code on disk then"
+        return f"the template of generation {self.generation} {self.how}: {rest}"
+
+
+@dataclass(frozen=True, slots=True)
+class PreloadUnavailable(Event):
+    severity = Severity.NOTICE
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the application can't be preloaded ({self.reason}); each worker imports it for itself"
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadsNotForked(Event):
+    severity = Severity.ERROR
+    threads: tuple[str, ...]
+
+    def __str__(self) -> str:
+        named = ", ".join(self.threads)
+        rest = "other workers are forked without them, and locks that they hold stay locked there"
+        return f"importing the application started threads ({named}): {rest}; start them in the lifespan instead"
+
+
+@dataclass(frozen=True, slots=True)
+class CodeDiffers(Event):
+    severity = Severity.ERROR
+    generation: int
+    worker: int
+    files: tuple[str, ...]
+
+    def __str__(self) -> str:
+        more = f" and {len(self.files) - 3} more files" if len(self.files) > 3 else ""
+        changed = ", ".join(self.files[:3]) + more
+        who = f"worker {self.worker} runs other code than generation {self.generation} started with"
+        return f"{who}: {changed} changed since; a restart makes all workers alike (--preload keeps them so)"
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerBecameReady(Event):
     generation: int
     worker: int

@@ -17,12 +17,17 @@ APPLICATION = """
     import os
     from urllib.parse import parse_qsl
 
-    PID = os.getpid()
-    os.makedirs("counters", exist_ok=True)
-    with open(f"counters/{PID}", "w+b") as file:
-        file.truncate(8)
-        COUNTER = mmap.mmap(file.fileno(), 8)  # it outlives the process, however that ends
-    answered = 0
+    def begin():  # in each process, also in one that is forked after this was imported
+        global PID, COUNTER, answered
+        PID = os.getpid()
+        os.makedirs("counters", exist_ok=True)
+        with open(f"counters/{PID}", "w+b") as file:
+            file.truncate(8)
+            COUNTER = mmap.mmap(file.fileno(), 8)  # it outlives the process, however that ends
+        answered = 0
+
+    begin()
+    os.register_at_fork(after_in_child=begin)
 
     def text(size):
         return b"".join(b"%07d\\n" % number for number in range(size // 8))
@@ -72,6 +77,11 @@ class ChaosServer(Server):
         """The generation of each PID, as the log tells it."""
         found = re.findall(r"of generation (\d+) started, pid (\d+)", self.log)
         return {int(pid): int(generation) for generation, pid in found}
+
+    def templates(self):
+        """The PID of the template of each generation that has had one."""
+        found = re.findall(r"the template of generation (\d+) has imported the application, pid (\d+)", self.log)
+        return {int(generation): int(pid) for generation, pid in found}
 
     def counted(self):
         """How many requests the application has answered, in all processes that ever lived."""

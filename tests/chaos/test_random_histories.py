@@ -53,16 +53,17 @@ class History(RuleBasedStateMachine):
         self.callers: Callers | None = None  # none before the service serves
         self.cleanup = contextlib.ExitStack()
 
-    @initialize(ending=st.sampled_from(ENDINGS))
-    def begin(self, ending):
+    @initialize(ending=st.sampled_from(ENDINGS), preload=st.booleans())
+    def begin(self, ending, preload):
         self.ending = ending
+        self.preload = preload
         folder = self.cleanup.enter_context(tempfile.TemporaryDirectory(prefix="chaos-"))
         self.server = ChaosServer(
             Path(folder),
             loop=self.loop,
             workers=WORKERS,
             limit=LIMIT,
-            options=("--ready-timeout", "10s", "--drain-timeout", "5s"),
+            options=("--ready-timeout", "10s", "--drain-timeout", "5s", "--preload" if preload else "--no-preload"),
         )
         self.cleanup.callback(self.server.end)
         self.server.wait_until_serving()
@@ -178,7 +179,10 @@ class History(RuleBasedStateMachine):
         self.restart("SIGHUP")
         generation = self.restarts + 1
         pids = self.server.wait_until_serving(generation)
-        wait_until(lambda: set(self.server.workers()) == set(pids), what=f"nobody but {pids}")
+        template = self.server.templates().get(generation)
+        assert (template is not None) == self.preload
+        expected = {*pids, *([template] if self.preload else [])}
+        wait_until(lambda: set(self.server.workers()) == expected, what=f"nobody but {expected}")
         assert len(pids) == WORKERS
         self.callers.wait_for_answers(2 * (CLIENTS + RECONNECTING))
 

@@ -95,17 +95,41 @@ FAULTS = {
     ),
 }
 
+THERE_IS_ONE_LOCK = Fault(
+    """
+    import os
+
+    async def app(scope, receive, send):
+        assert scope["type"] == "lifespan"
+        await receive()
+        with open("starts", "a") as starts:
+            starts.write("x")
+        if os.path.getsize("starts") > 1:
+            raise RuntimeError("there is one lock and two workers")
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+    """,
+    ("its worker 4 failed", "RuntimeError: there is one lock and two workers"),
+    ("its worker 4 failed", "RuntimeError: there is one lock and two workers"),
+)
+CASES = [
+    *(pytest.param(fault, form, id=f"{name}-{form}") for form in ("script", "serve") for name, fault in FAULTS.items()),
+    pytest.param(THERE_IS_ONE_LOCK, "preload", id="exception-in-a-forked-worker-preload"),
+]
+
 
 def begin(start, form, ready_timeout="30s"):
-    """A service that is in order, as a script or by `gracehttp serve`."""
+    """A service that is in order, as a script or by `gracehttp serve`, with `--preload` or without."""
     files = {"application.py": ECHO_APPLICATION}
     if form == "script":
         files["script.py"] = SCRIPT.format(ready_timeout=ready_timeout)
         server = start("script.py", files=files)
     else:
         files["gracehttp.toml"] = OPTIONS.format(ready_timeout=ready_timeout)
-        server = start("-m", "gracehttp", "serve", "-c", "gracehttp.toml", files=files)
-    server.first = server.wait_until_serving()
+        environment = {"GRACEHTTP_PRELOAD": "true"} if form == "preload" else {}
+        server = start("-m", "gracehttp", "serve", "-c", "gracehttp.toml", files=files, environment=environment)
+    server.wait_until_serving()
+    server.first = server.workers()  # and the template, if there is one
     return server
 
 
@@ -131,10 +155,8 @@ def assert_a_restart_succeeds(server, load):
     assert int(get(server.port)[1].split()[0]) in second
 
 
-@pytest.mark.parametrize("form", ["script", "serve"])
-@pytest.mark.parametrize("name", FAULTS)
-def test_old_workers_serve_on_when_new_code_has(start, name, form):
-    fault = FAULTS[name]
+@pytest.mark.parametrize(("fault", "form"), CASES)
+def test_old_workers_serve_on_when_new_code_has(start, fault, form):
     # A script that hangs never comes to say how long it may take, so what the code before it said holds.
     server = begin(start, form, ready_timeout="8s" if fault.hangs and form == "script" else "30s")
     with Load(server.port, keep_alive=4, reconnecting=2) as load:
@@ -144,7 +166,7 @@ def test_old_workers_serve_on_when_new_code_has(start, name, form):
         told = fault.told_of_script if form == "script" else fault.told_of_serve
         assert_a_restart_fails_and_nothing_else_happens(server, load, *told)
         server.write("application.py", ECHO_APPLICATION)
-        if form == "serve":
+        if fault.hangs and form == "serve":
             server.write("gracehttp.toml", OPTIONS.format(ready_timeout="30s"))
         assert_a_restart_succeeds(server, load)
     assert load.account.lost == []
@@ -182,12 +204,21 @@ def assert_it_ends_with_status_3(server, *told):
         os.killpg(server.pid, 0)
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_a_first_start_ends_with_status_3_and_the_reason_when_the_code_has(start, name):
-    fault = FAULTS[name]
+FIRST_STARTS = [
+    *(pytest.param(fault, [], id=name) for name, fault in FAULTS.items()),
+    # With --preload these two are seen in other places: before the template is left, and after that.
+    *(
+        pytest.param(FAULTS[name], ["--preload"], id=f"{name}-preload")
+        for name in ("syntax-error", "exception-in-lifespan-startup")
+    ),
+]
+
+
+@pytest.mark.parametrize(("fault", "options"), FIRST_STARTS)
+def test_a_first_start_ends_with_status_3_and_the_reason_when_the_code_has(start, fault, options):
     arguments = ["-m", "gracehttp", "serve", "application:app", "-w", "2", "-b", "127.0.0.1:0"]
     timeout = ["--ready-timeout", "5s" if fault.hangs else "30s"]
-    server = start(*arguments, *timeout, files={"application.py": fault.application})
+    server = start(*arguments, *timeout, *options, files={"application.py": fault.application})
     assert_it_ends_with_status_3(server, *fault.told_of_serve)
 
 

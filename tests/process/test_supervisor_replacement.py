@@ -401,7 +401,7 @@ def test_a_client_that_has_not_asked_yet_asks_the_new_image(start):
 
 
 def test_the_limit_holds_on(start):
-    server = begin(start, GOOD.replace("max_connections=100", "max_connections=2"))
+    server = begin(start, GOOD.replace("max_connections=100", "max_connections=2, shed_idle_after='1h'"))
     address = ("127.0.0.1", server.port)
     with (
         socket.create_connection(address, timeout=20) as first,

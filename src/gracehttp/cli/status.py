@@ -59,16 +59,20 @@ def report(status: Mapping[str, Any]) -> list[str]:
     lines.append("")
     lines += table(
         ("GENERATION", "STATE", "WORKER", "PID", "WORKER STATE"),
-        [
-            (str(one["generation"]), one["state"], str(worker["worker"]), _number(worker["pid"]), worker["state"])
-            for one in status["generations"]
-            for worker in one["workers"]
-        ],
+        [row for one in status["generations"] for row in _processes(one)],
     )
     last = status["last_restart"]
     if last is not None:
         lines += ["", f"last restart: {'done' if last['ok'] else 'failed'}, {last['message']}"]
     return lines
+
+
+def _processes(generation: Mapping[str, Any]) -> Iterable[Sequence[str]]:
+    which = (str(generation["generation"]), generation["state"])
+    if generation.get("template"):
+        yield (*which, "template", _number(generation["template"]), "waiting")
+    for worker in generation["workers"]:
+        yield (*which, str(worker["worker"]), _number(worker["pid"]), worker["state"])
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

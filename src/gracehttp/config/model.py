@@ -112,6 +112,13 @@ class ProcessOptions:
         group=PROCESSES,
         help="The event loop. auto: uvloop where it is installed, else asyncio.",
     )
+    preload: bool = option(
+        False,
+        kind=Flag(),
+        group=PROCESSES,
+        help="Import the application once in each generation, and fork its workers from there: they start together, "
+        "share memory, and one that crashes is replaced by the same code. A restart loads new code all the same.",
+    )
     lifespan: str = option(
         "auto",
         kind=choice("auto", "on", "off"),

@@ -6,32 +6,39 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gracehttp.channel import ChannelClosed, Message, UnreadableMessage
+from gracehttp.events import Event, WorkerStarted
 from gracehttp.listeners.permits import MAX_WORKERS
 from gracehttp.observe.patient_writer import PatientWriter
+from gracehttp.records import Descriptor
+from gracehttp.supervisor.code_records import CodeRecords
 from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.last_words import LastWords
 from gracehttp.supervisor.processes import Ending, WorkerProcess, WorkerRecord, reap
+from gracehttp.supervisor.templates import Births, Templates, TemplatesRecord
 from gracehttp.supervisor.worker_messages import check_message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrewRecord:
-    """All children, to go on with in another process that has the same PID. `watched` are those that are no workers
-    and only have to be waited for."""
+    """All children, to go on with in another process that has the same PID. `watched` are those that are no workers:
+    a release that knows nothing more of them has only to wait for them."""
 
     workers: list[WorkerRecord]
     watched: list[int]
+    templates: TemplatesRecord | None = None
+    code: dict[int, Descriptor] = field(default_factory=dict)
+    """Which code each generation runs."""
 
 
 class Crew:
     """The processes by worker number.
 
     `on_message(process, message)` is called for what a worker says, `on_exit(process, ending)` once when its process is
-    gone.
+    gone or could not be made.
     """
 
     def __init__(
@@ -41,6 +48,7 @@ class Crew:
         *,
         on_message: Callable[[WorkerProcess, Message], None],
         on_exit: Callable[[WorkerProcess, Ending], None],
+        publish: Callable[[Event], None],
         hold_words: bool,
         record: CrewRecord | None = None,
     ) -> None:
@@ -51,19 +59,31 @@ class Crew:
         self._loop = asyncio.get_running_loop()
         self._command_line = command_line
         self._stderr = PatientWriter(stderr)
+        self._publish = publish
         self._on_message = on_message
         self._on_exit = on_exit
         self._hold_words = hold_words
         self._processes: dict[int, WorkerProcess] = {}
-        self._watched: dict[int, Callable[[int], None]] = {}
+        self._watched: dict[int, Callable[[int], None]] = dict.fromkeys(record.watched if record else (), _ignore)
+        births = Births(self._born, self._failed)
+        self.templates = Templates(births, self.watch, publish, record.templates if record else None)
+        self.codes = CodeRecords(record.code if record else None)
         self._loop.add_signal_handler(signal.SIGCHLD, self.bury)
-        if record is not None:
-            self._watched = dict.fromkeys(record.watched, _ignore)
-            for one in record.workers:
-                self._take_on(WorkerProcess.adopt(one, self.pass_on))
+        for one in record.workers if record else ():
+            self._take_on(WorkerProcess.adopt(one, self.pass_on))
 
     def carry(self) -> CrewRecord:
-        return CrewRecord(workers=[one.carry() for one in self._processes.values()], watched=list(self._watched))
+        """To be taken when all is `settled`."""
+        return CrewRecord(
+            workers=[one.carry() for one in self._processes.values()],
+            watched=list(self._watched),
+            templates=self.templates.carry(),
+            code=self.codes.carry(),
+        )
+
+    async def settled(self) -> None:
+        """Until no worker is half born: each has a PID, or there is none."""
+        await self.templates.settled()
 
     def pid(self, worker: int) -> int:
         """The PID of a worker, 0 if it has no process."""
@@ -78,15 +98,32 @@ class Crew:
         """True when no living worker accepts connections any more."""
         return all(process.deaf for process in self._processes.values())
 
-    def start(self, worker: int, generation: int) -> WorkerProcess:
-        """Start the process of `worker`. Raises `OSError`."""
+    def start(self, worker: int, generation: int) -> None:
+        """Start the process of `worker`, from the template of its generation if there is one. Raises `OSError`."""
         used = set(self.slots())
         slot = next((free for free in range(MAX_WORKERS) if free not in used), None)
         if slot is None:
             raise OSError(f"there are {MAX_WORKERS} workers already")
-        process = WorkerProcess.start(worker, generation, slot, self._command_line, self.listen)
+        process, ends = WorkerProcess.conceive(worker, generation, slot, self.listen)
+        template = self.templates.of(generation)
+        if template is None:
+            try:
+                process.execute(self._command_line, ends)
+            except BaseException:
+                process.never_born()
+                raise
+            finally:
+                ends.close()
         self._take_on(process)
-        return process
+        if template is None:
+            self._tell_of_start(process)
+        else:
+            template.order(process, ends)
+
+    def forget(self, generation: int) -> None:
+        """The last worker of the generation is gone: so is its template."""
+        self.templates.end(generation)
+        self.codes.forget(generation)
 
     def pass_on(self, data: bytes) -> None:
         """Write to the supervisor's stderr what a child wrote to its own. Never blocks."""
@@ -99,6 +136,7 @@ class Crew:
     def watch(self, pid: int, on_end: Callable[[int], None]) -> None:
         """Bury another child of ours too: `on_end` is called with its wait status (waitpid(2))."""
         self._watched[pid] = on_end
+        self._loop.call_soon(self.bury)  # it may have ended before it was known
 
     def tell(self, worker: int, message: dict[str, Any], fds: Sequence[int] = ()) -> None:
         """Send `message` to `worker`, if it lives. `fds` stay the caller's."""
@@ -147,9 +185,29 @@ class Crew:
             told = f"worker {process.number} said {message['type']!r}, and the supervisor failed to act on it"
             self._loop.call_exception_handler({"message": told, "exception": exc})
 
+    def _born(self, process: WorkerProcess, pid: int) -> None:
+        process.born(pid)
+        self._tell_of_start(process)
+        self.bury()  # while it wasn't known, it was left alone
+
+    def _tell_of_start(self, process: WorkerProcess) -> None:
+        self._publish(WorkerStarted(process.generation, process.number, process.pid))
+
+    def _failed(self, process: WorkerProcess, reason: str) -> None:
+        self._remove(process)
+        process.never_born()
+        self._on_exit(process, Ending(reason))
+        self.bury()
+
+    def _remove(self, process: WorkerProcess) -> None:
+        self._loop.remove_reader(process.channel.fileno())
+        self._loop.remove_writer(process.channel.fileno())
+        del self._processes[process.number]
+
     def bury(self) -> None:
         """Wait for all of ours that have ended. SIGCHLD does not tell how many (signal(7)), so look at each."""
-        for pid, status in reap([*(process.pid for process in self._processes.values()), *self._watched]):
+        pids = [process.pid for process in self._processes.values() if process.pid]
+        for pid, status in reap([*pids, *self._watched], orphans=lambda: self.templates.orphans_are_nobodys):
             if pid in self._watched:
                 self._watched.pop(pid)(status)
                 continue
@@ -158,9 +216,7 @@ class Crew:
                 continue
             if process.failure is None:
                 self._hear(process)  # its last message may still lie there
-            self._loop.remove_reader(process.channel.fileno())
-            self._loop.remove_writer(process.channel.fileno())
-            del self._processes[process.number]
+            self._remove(process)
             self._on_exit(process, process.ended(status))
 
 

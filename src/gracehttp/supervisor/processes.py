@@ -56,8 +56,24 @@ class Ending:
     unlogged: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerEnds:
+    """The ends of channel and last words that a worker inherits. Ours only until it has them; whoever makes them closes
+    them."""
+
+    channel: int
+    last_words: int
+
+    def close(self) -> None:
+        os.close(self.channel)
+        os.close(self.last_words)
+
+
 class WorkerProcess:
-    """One worker process, its end of the control channel and its last words. Owns all three."""
+    """One worker process, its end of the control channel and its last words. Owns all three.
+
+    `pid` is 0 until `born`, and a signal that is sent before is kept for then.
+    """
 
     def __init__(
         self,
@@ -65,7 +81,7 @@ class WorkerProcess:
         generation: int,
         slot: int,
         *,
-        pid: int,
+        pid: int = 0,
         started_at: float,
         channel: Channel,
         last_words: LastWords,
@@ -80,36 +96,42 @@ class WorkerProcess:
         self.failure: dict[str, str] | None = None
         self.deaf = False
         self.introduced = False
+        self._early_signals: list[int] = []
 
     @classmethod
-    def start(
-        cls,
-        number: int,
-        generation: int,
-        slot: int,
-        command_line: CommandLine,
-        listen: Callable[[int], LastWords],
-    ) -> Self:
-        """Run the command line as a worker; `listen` gets the end of the pipe to which it writes its stderr.
-
-        Raises `OSError`.
-        """
+    def conceive(
+        cls, number: int, generation: int, slot: int, listen: Callable[[int], LastWords]
+    ) -> tuple[Self, WorkerEnds]:
+        """Our side of a worker, and the ends for the process that is still to be made; `listen` gets the end of the
+        pipe to which it writes its stderr. Raises `OSError`."""
         loop = asyncio.get_running_loop()
-        started_at = loop.time()
-        with contextlib.ExitStack() as on_error, contextlib.ExitStack() as in_any_case:
+        with contextlib.ExitStack() as on_error:
             channel, theirs = channel_pair()
             on_error.callback(channel.close)
-            in_any_case.enter_context(theirs)
+            on_error.enter_context(theirs)
             read_end, write_end = os.pipe()
-            in_any_case.callback(os.close, write_end)
-            last_words = listen(read_end)
-            on_error.callback(last_words.close)
-            environment = {CHANNEL_VARIABLE: str(theirs.fileno())}
-            pid = spawn(command_line, environment, pass_fds=(theirs.fileno(),), stderr=write_end)
             on_error.pop_all()
-        return cls(number, generation, slot, pid=pid, started_at=started_at, channel=channel, last_words=last_words)
+        last_words = listen(read_end)
+        ends = WorkerEnds(theirs.detach(), write_end)
+        return cls(number, generation, slot, started_at=loop.time(), channel=channel, last_words=last_words), ends
+
+    def execute(self, command_line: CommandLine, ends: WorkerEnds) -> None:
+        """Be born by running the command line. Raises `OSError`."""
+        environment = {CHANNEL_VARIABLE: str(ends.channel)}
+        self.born(spawn(command_line, environment, pass_fds=(ends.channel,), stderr=ends.last_words))
+
+    def born(self, pid: int) -> None:
+        """The process exists, as a child of ours."""
+        self.pid = pid
+        for number in self._early_signals:
+            self.signal(number)
+
+    def never_born(self) -> None:
+        self.channel.close()
+        self.last_words.close()
 
     def carry(self) -> WorkerRecord:
+        """To be taken of one that is born."""
         return WorkerRecord(
             number=self.number,
             generation=self.generation,
@@ -139,6 +161,9 @@ class WorkerProcess:
         return process
 
     def signal(self, number: int) -> None:
+        if not self.pid:
+            self._early_signals.append(number)
+            return
         # Our children keep their PID until we wait for them, so it can't belong to somebody else by now.
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
@@ -176,14 +201,17 @@ def describe_exit(code: int, said: str = "") -> str:
     return f"was killed by signal {-code}"
 
 
-def reap(pids: Iterable[int]) -> Iterator[tuple[int, int]]:
+def reap(pids: Iterable[int], *, orphans: Callable[[], bool]) -> Iterator[tuple[int, int]]:
     """Those of our children that have ended, each with its wait status (waitpid(2)).
 
-    One is waited for when the one before has been dealt with: until then it keeps its PID.
-    As PID 1 of a container we inherit the orphans of the application: they are among them, to be dropped.
-    Otherwise a child that isn't in `pids` belongs to the user's script, which waits for it itself.
+    One is waited for when the one before has been dealt with: until then it keeps its PID. While `orphans()`, which a
+    process that adopts them must allow now and then, children that aren't in `pids` are among them, to be dropped.
+    Otherwise such a child belongs to the user's script, which waits for it itself.
     """
-    for target in [-1] if os.getpid() == 1 else sorted(set(pids)):
+    with contextlib.suppress(ChildProcessError):
+        while orphans() and (found := os.waitpid(-1, os.WNOHANG))[0]:
+            yield found
+    for target in sorted(set(pids)):
         with contextlib.suppress(ChildProcessError):
             while (found := os.waitpid(target, os.WNOHANG))[0]:
                 yield found

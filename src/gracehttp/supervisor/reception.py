@@ -47,6 +47,11 @@ def receive_worker(
         queue = queues.of(listener.number)
         manifest = _manifest(listener, request["address"], generation.wanted, handover=queue is not None)
         crew.tell(process.number, manifest, _descriptors(listener, queue))
+    offers = set(hello.get("offers", ()))
+    if "template" in offers and (template := crew.templates.expect(generation.number)) is not None:
+        crew.tell(process.number, {"type": "template"}, [template])
+    if "code" in offers:
+        crew.tell(process.number, {"type": "code"}, crew.codes.of(generation.number))
     welcome = {
         "type": "welcome",
         "version": version,

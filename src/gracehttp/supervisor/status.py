@@ -35,6 +35,7 @@ def _generation(generation: Generation, crew: Crew, *, coming: bool) -> dict[str
     return {
         "generation": generation.number,
         "state": "starting" if coming else generation.state.value,
+        "template": crew.templates.pid(generation.number),
         "workers": [
             {"worker": one.number, "pid": crew.pid(one.number), "state": one.state.value}
             for one in generation.workers.values()

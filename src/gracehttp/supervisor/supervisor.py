@@ -113,6 +113,7 @@ class Supervisor:
             self._stderr,
             on_message=self._on_message,
             on_exit=self._on_worker_exit,
+            publish=self._bus.publish,
             hold_words=self._options.log_is_json,
             record=carried.crew if carried else None,
         )
@@ -156,6 +157,7 @@ class Supervisor:
 
     async def _shut_down(self, finish: table.Finish) -> int:
         self._listeners.close_all()
+        await self._crew.templates.ended()
         self._bus.publish(events.SupervisorStopped(os.getpid()))
         self._requesters.stopped(Outcome(ok=True, message="stopped by force" if finish.forced else "stopped"))
         if self._control is not None:
@@ -285,6 +287,7 @@ class Supervisor:
                 self._bus.publish(_death(command))
             case table.Gone(generation, served, seconds):
                 self._listeners.forget(generation)
+                self._crew.forget(generation)
                 if not self._fleet.stopping:
                     self._close_queues(keep={one.number for one in self._listeners})
                 if served:
@@ -294,11 +297,9 @@ class Supervisor:
 
     def _start_worker(self, generation: int, worker: int) -> None:
         try:
-            process = self._crew.start(worker, generation)
+            self._crew.start(worker, generation)
         except OSError as exc:
             self._inputs.append(table.WorkerExited(worker, f"could not be started ({exc})"))
-        else:
-            self._bus.publish(events.WorkerStarted(generation, worker, process.pid))
 
     def _retire(self, worker: int, reason: str, timeout_seconds: float) -> None:
         serving = self._fleet.serving
@@ -346,6 +347,8 @@ class Supervisor:
                     receive_worker(
                         process, message, generation, self._listeners, self._queues, self._crew, self._stderr
                     )
+            case "code":
+                self._crew.codes.keep(process.generation, message["fds"])
             case "ready":
                 seconds = self._loop.time() - process.started_at
                 if wrote := process.last_words.release():

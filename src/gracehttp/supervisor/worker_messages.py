@@ -38,7 +38,12 @@ class _Shed:
     connections: int
 
 
-_FORMS: dict[str, type] = {"hello": _Hello, "failed": _Failed, "tired": _Tired, "shed": _Shed}
+@dataclass(frozen=True, slots=True)
+class _Code:
+    fds: list[int]
+
+
+_FORMS: dict[str, type] = {"hello": _Hello, "code": _Code, "failed": _Failed, "tired": _Tired, "shed": _Shed}
 
 
 def check_message(message: Message) -> None:

@@ -1,36 +1,27 @@
-"""The applications of one worker: each is imported once, told of its lifespan once, and wrapped for the protocols."""
+"""The applications of one worker: each is told of its lifespan once, and wrapped for the protocols."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 
 from gracehttp.drain_notice import DrainNotices
 from gracehttp.http.exchange import Exchange
 from gracehttp.interfaces.asgi import AsgiApplication
-from gracehttp.interfaces.importer import LoadedApplication, add_app_dir, load_application
+from gracehttp.interfaces.importer import LoadedApplication
 from gracehttp.interfaces.wsgi import WsgiApplication
 from gracehttp.worker.lifespan import Lifespan, check_mode
+from gracehttp.worker.loading import ApplicationLoader, Named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplicationSettings:
-    """`app_dir` is where applications are imported from, None to leave `sys.path` alone."""
+    """`threads` is how many a WSGI application gets, `multiprocess` whether it runs in other processes as well."""
 
-    app_dir: str | None
     lifespan: str
     threads: int
     multiprocess: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """What a server says of its application: an import string or the object itself, and how to read it."""
-
-    target: object
-    factory: bool
-    interface: str
 
 
 class RunningApplication:
@@ -95,11 +86,12 @@ class RunningApplication:
 class Applications:
     """All of them. `on_done` is called whenever one has finished a request."""
 
-    def __init__(self, settings: ApplicationSettings, on_done: Callable[[], None]) -> None:
+    def __init__(self, settings: ApplicationSettings, loader: ApplicationLoader, on_done: Callable[[], None]) -> None:
         self._settings = settings
+        self._loader = loader
         self._on_done = on_done
         self._notices = DrainNotices()
-        self._running: dict[tuple[object, bool, str], RunningApplication] = {}
+        self._running: dict[Hashable, RunningApplication] = {}
 
     def __iter__(self) -> Iterator[RunningApplication]:
         return iter(self._running.values())
@@ -112,18 +104,14 @@ class Applications:
         """Let all that listen know that the drain has begun."""
         self._notices.give()
 
-    def load(self, named: Iterable[Named]) -> list[RunningApplication]:
+    def provide(self, named: Iterable[Named]) -> list[RunningApplication]:
         """The applications that servers name. Raises `StartError` of some kind or `ConfigurationError`."""
-        loaded = [self._load(one) for one in named]
+        provided = [self._provide(one) for one in named]
         check_mode(self._settings.lifespan, [(one.name, one.interface) for one in self])
-        return loaded
+        return provided
 
-    def _load(self, named: Named) -> RunningApplication:
-        target = named.target
-        key = (target if isinstance(target, str) else id(target), named.factory, named.interface)
-        if key not in self._running:
-            if isinstance(target, str) and self._settings.app_dir is not None:
-                add_app_dir(self._settings.app_dir)
-            loaded = load_application(target, factory=named.factory, interface=named.interface)
-            self._running[key] = RunningApplication(loaded, self._settings, self._notices, self._on_done)
-        return self._running[key]
+    def _provide(self, named: Named) -> RunningApplication:
+        if named.key not in self._running:
+            loaded = self._loader.load(named)
+            self._running[named.key] = RunningApplication(loaded, self._settings, self._notices, self._on_done)
+        return self._running[named.key]

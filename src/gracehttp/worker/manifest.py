@@ -42,14 +42,27 @@ class GivenListener:
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """`listeners` are in the order in which they were asked for. `stderr` is a descriptor of the supervisor's own
-    stderr, `tty` tells whether that is a terminal."""
+    stderr, `tty` tells whether that is a terminal. `template` is where to leave a template, None if none is wanted.
+    `tells_code` asks for the record of this worker's code, `code` is the one to compare it with. Whoever takes the
+    sockets and descriptors closes them."""
 
     generation: int
     worker: int
     workers: int
     tty: bool
     stderr: int
+    template: socket.socket | None
+    tells_code: bool
+    code: int | None
     listeners: Sequence[GivenListener]
+
+    def close(self) -> None:
+        """Let go of all but `template`. For a process that is to be no worker."""
+        os.close(self.stderr)
+        if self.code is not None:
+            os.close(self.code)
+        for listener in self.listeners:
+            listener.close()
 
 
 def claim_channel(environ: MutableMapping[str, str]) -> Channel | None:
@@ -76,9 +89,11 @@ def introduce(
     settings: Mapping[str, Any],
     places: Mapping[str, str | bool | None],
     listeners: Sequence[Mapping[str, Any]],
+    offers: Sequence[str] = (),
 ) -> Manifest:
     """Say hello, and wait for what the supervisor gives. `settings` are the fields of `FleetSettings`, `places` what
-    `supervisor.kept_places` compares, `listeners` the fields of `ListenRequest`.
+    `supervisor.kept_places` compares, `listeners` the fields of `ListenRequest`, `offers` what this worker can do:
+    `template`, `code`.
 
     Raises `StartError` if the supervisor refuses, `ChannelClosed` if it is gone.
     """
@@ -91,21 +106,25 @@ def introduce(
             "settings": dict(settings),
             "places": dict(places),
             "listeners": [dict(one) for one in listeners],
+            "offers": list(offers),
         }
     )
     given: list[Message] = []
+    asked: dict[str, Sequence[int]] = {}
     while True:
         for message in channel.receive():
             match message["type"]:
                 case "listener":
                     given.append(message)
+                case ("template" | "code") as what:
+                    asked[what] = message.get("fds", ())
                 case "refused":
                     raise StartError(message["message"], hint=message["hint"])
                 case "welcome":
-                    return _manifest(message, given)
+                    return _manifest(message, given, asked)
 
 
-def _manifest(welcome: Message, listeners: Sequence[Message]) -> Manifest:
+def _manifest(welcome: Message, listeners: Sequence[Message], asked: Mapping[str, Sequence[int]]) -> Manifest:
     slot = welcome["slot"]
     (stderr,) = welcome["fds"]
     return Manifest(
@@ -114,6 +133,9 @@ def _manifest(welcome: Message, listeners: Sequence[Message]) -> Manifest:
         workers=welcome["workers"],
         tty=welcome["tty"],
         stderr=stderr,
+        template=next((socket.socket(fileno=fd) for fd in asked.get("template", ())), None),
+        tells_code="code" in asked and not asked["code"],
+        code=next(iter(asked.get("code", ())), None),
         listeners=[_given(one, slot) for one in listeners],
     )
 

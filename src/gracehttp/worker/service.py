@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from gracehttp.config import ServerOptions
 from gracehttp.events import DrainFinished, DrainStarted, Event, RequestsCut
 from gracehttp.http.connection import HttpSettings, RequestFinished
-from gracehttp.worker.applications import Applications, ApplicationSettings, Named
+from gracehttp.worker.applications import Applications, ApplicationSettings
 from gracehttp.worker.drain import Action, Drain, DrainReason
+from gracehttp.worker.loading import ApplicationLoader, application_of
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
 from gracehttp.worker.warmup import warm_up
@@ -35,14 +36,14 @@ class ServiceSettings:
 class Service:
     """`start`, `accept`, and at last `drain`, each once; `order_drain` at any time, any number of times."""
 
-    def __init__(self, settings: ServiceSettings, publish: Callable[[Event], None]) -> None:
+    def __init__(self, settings: ServiceSettings, loader: ApplicationLoader, publish: Callable[[Event], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._settings = settings
         self._publish = publish
         self._goes_on: frozenset[int] = frozenset()
         self._closes_doors = settings.closes_doors
         self._changed = asyncio.Event()
-        self._applications = Applications(settings.applications, self._changed.set)
+        self._applications = Applications(settings.applications, loader, self._changed.set)
         self.ports: list[Port] = []
         self._drain: Drain | None = None
         self._draining = False
@@ -56,9 +57,8 @@ class Service:
 
         Raises `StartError` of some kind. `listeners[i]` is that of `servers[i]`.
         """
-        named = [Named(server.app, server.factory, server.interface) for server in servers]
         contexts = [_tls_context(server) for server in servers]
-        applications = self._applications.load(named)
+        applications = self._applications.provide(map(application_of, servers))
         for application in self._applications:
             await application.startup()
         for application in self._applications:

@@ -10,25 +10,41 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import FrameType
 
 from gracehttp.channel import Channel, ChannelClosed, Message
 from gracehttp.config import ProcessOptions, ServerOptions
-from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError
+from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError, StartError
 from gracehttp.event_bus import EventBus
-from gracehttp.events import ConnectionsShed, Event, SupervisorLost
+from gracehttp.events import CodeDiffers, ConnectionsShed, Event, SupervisorLost, ThreadsNotForked
 from gracehttp.observe.access_log import AccessLog
 from gracehttp.worker.applications import ApplicationSettings
+from gracehttp.worker.code_record import CAN_RECORD, changed_since, write_record
 from gracehttp.worker.drain import DrainReason
+from gracehttp.worker.loading import ApplicationLoader
 from gracehttp.worker.loops import loop_factory
 from gracehttp.worker.manifest import Manifest, introduce
 from gracehttp.worker.recycling import RecyclingLimits, Wear
 from gracehttp.worker.service import Service, ServiceSettings
+from gracehttp.worker.template import leave_template, threads
 
 LEAVE_SECONDS = 5.0
 """How long threads and exit handlers of the application may hold the process up when all its work is done."""
 
 _IGNORED = ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGQUIT", "SIGINT", "SIGTTIN", "SIGTTOU")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Program:
+    """What all workers that come of one run of the command line share."""
+
+    servers: Sequence[ServerOptions]
+    process: ProcessOptions
+    release: str
+    bus: EventBus
+    configure_logging: Callable[[bool], None]
+    loader: ApplicationLoader
 
 
 def run_worker(
@@ -42,21 +58,44 @@ def run_worker(
 ) -> int:
     """Serve until the supervisor says drain, or is gone. Returns the exit status.
 
-    `configure_logging(manifest.tty)` is called as soon as it is known whether the logs end on a terminal.
+    `configure_logging(manifest.tty)` is called as soon as it is known whether the logs end on a terminal. With
+    `preload` it returns in each worker that is forked from this one as well.
     """
-    _leave_signals_to_the_supervisor()
     faulthandler.enable()  # the supervisor has seen to it already, unless the interpreter ignores the environment (-I)
+    loader = ApplicationLoader(process.app_dir)
+    program = _Program(
+        servers=servers,
+        process=process,
+        release=release,
+        bus=bus,
+        configure_logging=configure_logging,
+        loader=loader,
+    )
+    return _live(channel, program, offers=_offers(process))
+
+
+def _live(channel: Channel, program: _Program, *, offers: Sequence[str]) -> int:
+    """The life of one worker. A worker that is forked lives the same life, on a channel of its own."""
+    _leave_signals_to_the_supervisor()
+    process = program.process
     try:
         manifest = introduce(
             channel,
-            release=release,
+            release=program.release,
             settings=_settings(process),
             places=_places(process),
-            listeners=_listeners(servers),
+            listeners=_listeners(program.servers),
+            offers=offers,
         )
-        configure_logging(manifest.tty)
-        with asyncio.Runner(loop_factory=loop_factory(process.loop)) as runner:
-            runner.run(_work(channel, manifest, servers, process, bus, configure_logging))
+        program.configure_logging(manifest.tty)
+        new_loop = loop_factory(process.loop)
+        if manifest.template is not None:
+            program.loader.load_all(program.servers)
+            born = _leave_template(channel, manifest, program)
+            if born is not None:
+                return _live(born, program, offers=())  # it has the code of its generation, whatever lies on the disk
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(_work(channel, manifest, program))
         faulthandler.dump_traceback_later(LEAVE_SECONDS, exit=True)  # and it says what held the process up
     except ChannelClosed:
         return EXIT_COULD_NOT_START
@@ -69,19 +108,33 @@ def run_worker(
     return EXIT_DONE
 
 
-async def _work(
-    channel: Channel,
-    manifest: Manifest,
-    servers: Sequence[ServerOptions],
-    process: ProcessOptions,
-    bus: EventBus,
-    configure_logging: Callable[[bool], None],
-) -> None:
+def _leave_template(channel: Channel, manifest: Manifest, program: _Program) -> Channel | None:
+    """See `leave_template`. Raises `StartError`."""
+    assert manifest.template is not None
+    if others := threads():
+        program.bus.publish(ThreadsNotForked(others))
+
+    def become_template() -> None:
+        _leave_signals_to_the_supervisor()
+        os.dup2(manifest.stderr, 2)
+        program.configure_logging(manifest.tty)  # or the log would go on to the stderr of the worker that was copied
+        channel.close()
+        manifest.close()
+
+    try:
+        return leave_template(manifest.template, become_template=become_template)
+    except OSError as exc:
+        raise StartError(f"the template can't be forked: {exc.strerror}.") from exc
+
+
+async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None:
+    process, bus = program.process, program.bus
+    program.loader.load_all(program.servers)
+    _account_for_code(channel, manifest, bus)
     access_log = AccessLog(manifest.worker, manifest.generation) if process.access_log else None
     wear = Wear(_recycling_limits(process), asyncio.get_running_loop(), access_log)
     settings = ServiceSettings(
         applications=ApplicationSettings(
-            app_dir=process.app_dir,
             lifespan=process.lifespan,
             threads=process.threads,
             multiprocess=manifest.workers > 1,
@@ -89,17 +142,31 @@ async def _work(
         warmup=process.warmup,
         request_finished=wear if wear.counts else access_log,
     )
-    service = Service(settings, bus.publish)
+    service = Service(settings, program.loader, bus.publish)
     obedience = _Obedience(channel, service, wear, process.drain_timeout, bus)
     with obedience:
         service.on_deaf = lambda: obedience.tell({"type": "deaf"})
         wear.on_tired = lambda reason: obedience.tell({"type": "tired", "reason": reason})
         bus.subscribe(obedience.on_event)
-        await service.start(servers, manifest.listeners)
+        await service.start(program.servers, manifest.listeners)
         _write_to_stderr_directly(manifest.stderr)
-        configure_logging(manifest.tty)  # the application may have configured logging for itself, and disabled us
+        # The application may have configured logging for itself, and disabled us.
+        program.configure_logging(manifest.tty)
         obedience.tell({"type": "ready"})
         await service.drain()
+
+
+def _account_for_code(channel: Channel, manifest: Manifest, bus: EventBus) -> None:
+    """Tell which code this worker runs, or find out whether it is that of its generation, as the supervisor wants."""
+    if manifest.tells_code:
+        record = write_record()
+        channel.send({"type": "code"}, [record])  # it blocks until it is sent: nothing listens to the channel yet
+        os.close(record)
+    if manifest.code is not None:
+        changed = changed_since(manifest.code)
+        os.close(manifest.code)
+        if changed:
+            bus.publish(CodeDiffers(manifest.generation, manifest.worker, tuple(changed)))
 
 
 class _Obedience:
@@ -185,6 +252,10 @@ def _recycling_limits(process: ProcessOptions) -> RecyclingLimits:
         age_seconds=process.max_worker_age,
         memory_bytes=process.max_worker_memory,
     )
+
+
+def _offers(process: ProcessOptions) -> list[str]:
+    return [*(["template"] if process.preload else []), *(["code"] if CAN_RECORD else [])]
 
 
 def _settings(process: ProcessOptions) -> dict[str, float]:

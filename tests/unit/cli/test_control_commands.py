@@ -212,6 +212,19 @@ def test_status_shows_listeners_generations_and_the_last_restart() -> None:
     ]
 
 
+def test_status_shows_the_template_of_a_generation() -> None:
+    first, *others = STATUS["generations"]
+    status = {**STATUS, "generations": [{**first, "template": 4710}, *({**one, "template": None} for one in others)]}
+    with supervisor([{"done": True, "ok": True, "status": status}]):
+        result = run("status", "--pid", ME)
+    assert result.stdout.splitlines()[6:10] == [
+        "GENERATION  STATE     WORKER    PID   WORKER STATE",
+        "7           serving   template  4710  waiting",
+        "7           serving   0         4712  serving",
+        "8           starting  1         -     starting",
+    ]
+
+
 def test_status_as_json_is_what_the_supervisor_told() -> None:
     with supervisor([{"done": True, "ok": True, "status": STATUS}]):
         result = run("status", "--pid", ME, "--json")

@@ -39,6 +39,7 @@ class World:
             write_end,
             on_message=on_message,
             on_exit=lambda process, ending: self.ended.append(ending.reason),
+            publish=lambda event: None,
             hold_words=False,
         )
         self.child = subprocess.Popen(["sleep", "60"])
@@ -120,9 +121,34 @@ def test_a_child_keeps_its_pid_until_the_one_before_has_been_dealt_with():
     pids = sorted(child.pid for child in children)
     for pid in pids:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    reaped = reap(pids)
+    reaped = reap(pids, orphans=lambda: False)
     assert next(reaped) == (pids[0], 0)
     assert os.waitid(os.P_PID, pids[1], os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
     assert list(reaped) == [(pids[1], 0)]
     for child in children:
         child.returncode = 0
+
+
+def crew_without_workers():
+    return Crew(
+        None,
+        2,
+        on_message=lambda process, message: None,
+        on_exit=lambda process, ending: None,
+        publish=lambda event: None,
+        hold_words=False,
+    )
+
+
+def test_a_child_that_has_ended_before_it_is_watched_is_waited_for():
+    async def scenario():
+        child = subprocess.Popen(["sh", "-c", "exit 3"])
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        crew = crew_without_workers()  # so late that SIGCHLD has come and gone
+        crew.bury()  # what SIGCHLD makes it do; it must leave a child alone that it doesn't know
+        ended = asyncio.get_running_loop().create_future()
+        crew.watch(child.pid, ended.set_result)
+        assert os.waitstatus_to_exitcode(await asyncio.wait_for(ended, 20)) == 3
+        child.returncode = 3  # or Popen would warn that nobody waited for it
+
+    asyncio.run(scenario())

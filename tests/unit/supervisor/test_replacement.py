@@ -14,6 +14,22 @@ from gracehttp.supervisor.succession import HELD_BACK
 from gracehttp.supervisor.trial import Verdict
 
 
+class SettledCrew:
+    async def settled(self):
+        return
+
+
+class UnsettledCrew:
+    """It has ordered a worker from a template."""
+
+    def __init__(self, events):
+        self.events = events
+
+    async def settled(self):
+        await asyncio.sleep(0)
+        self.events.append("born")
+
+
 class World:
     """What the replacement meets: the trial's verdict, and what execve does (it doesn't return)."""
 
@@ -23,6 +39,7 @@ class World:
         self.execve = FileNotFoundError("no such interpreter")
         self.events = []
         self.mask_at_execve = None
+        self.crew = SettledCrew()
         monkeypatch.setattr(replacement, "try_image", self.try_image)
         monkeypatch.setattr(replacement, "become", self.become)
 
@@ -48,7 +65,7 @@ class World:
 
         async def run():
             asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self.events.append, "signal")
-            one = Replacement(None, None, carry=self.carry, on_failure=self.failed)
+            one = Replacement(None, self.crew, carry=self.carry, on_failure=self.failed)
             one.begin("somebody", timeout_seconds=5)
             script(one)
             await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
@@ -90,6 +107,12 @@ def test_a_signal_that_was_caught_before_is_acted_on_by_the_old_image(world):
     assert world.events[:3] == ["trial of 5 s", "signal", "execve"]
 
 
+def test_execve_waits_until_no_worker_is_half_born(world):
+    world.crew = UnsettledCrew(world.events)
+    world.play()
+    assert world.events[:3] == ["trial of 5 s", "born", "execve"]
+
+
 def test_a_stop_cancels_the_attempt(world):
     cancelled = []
     world.play(lambda one: cancelled.append(one.cancel()))
@@ -116,7 +139,7 @@ def test_a_newer_request_supersedes_the_one_before(world):
 
 def test_there_is_nothing_to_cancel_without_an_attempt_or_after_it(world):
     async def run():
-        one = Replacement(None, None, carry=world.carry, on_failure=world.failed)
+        one = Replacement(None, SettledCrew(), carry=world.carry, on_failure=world.failed)
         before = one.cancel()
         one.begin("somebody", timeout_seconds=5)
         await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})

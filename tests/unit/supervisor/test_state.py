@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
-from gracehttp.records import descriptors_in
+from gracehttp.channel import ChannelRecord
+from gracehttp.records import Descriptor, descriptors_in
 from gracehttp.supervisor.fleet import Fleet, FleetSettings, GenerationState, TimePassed, WorkerState
 from gracehttp.supervisor.state import FORMAT, FORMATS_READ, UnreadableState, decode, encode
+from gracehttp.supervisor.templates import TemplateRecord, TemplatesRecord
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 
@@ -82,3 +85,21 @@ def test_a_fleet_goes_on_with_the_deadlines_and_numbers_of_its_predecessor():
     assert fleet.next_deadline() == 2001.5
     (start,) = fleet.apply(TimePassed(), 2001.5)
     assert (start.generation, start.worker) == (8, 14)
+
+
+def test_a_state_of_a_release_without_templates_has_none():
+    state = decode(vector(FORMAT), release="test")
+    assert state.crew.templates is None
+    assert state.crew.code == {}
+
+
+def test_templates_and_the_records_of_code_go_along():
+    state = decode(vector(FORMAT), release="test")
+    channel = ChannelRecord(socket=Descriptor(30), incoming=b'{"type":"for')
+    living = TemplateRecord(generation=8, pid=4713, channel=channel, their_end=None)
+    coming = TemplateRecord(generation=9, pid=0, channel=ChannelRecord(socket=Descriptor(31)), their_end=Descriptor(32))
+    templates = TemplatesRecord(templates=[living, coming], had=[7, 8, 9], adopting=True)
+    crew = dataclasses.replace(state.crew, templates=templates, code={8: Descriptor(33)})
+    state = dataclasses.replace(state, crew=crew)
+    assert decode(encode(state), release="test") == state
+    assert {30, 31, 32, 33} <= set(descriptors_in(state))

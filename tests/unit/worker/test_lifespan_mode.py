@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from gracehttp.errors import ApplicationFailed
-from gracehttp.worker.applications import Applications, ApplicationSettings, Named
+from gracehttp.worker.applications import Applications, ApplicationSettings
 from gracehttp.worker.lifespan import check_mode
+from gracehttp.worker.loading import ApplicationLoader, Named
 
 ASGI, WSGI = ("main:app", "asgi"), ("shop:app", "wsgi")
 
@@ -28,14 +29,14 @@ def test_lifespan_is_no_matter_of_wsgi_where_nobody_asks_it_to_be(
 
 
 def test_applications_are_held_to_it_when_all_are_loaded() -> None:
-    settings = ApplicationSettings(app_dir=None, lifespan="on", threads=1, multiprocess=False)
+    settings = ApplicationSettings(lifespan="on", threads=1, multiprocess=False)
     wsgi = Named(lambda environ, start_response: [], False, "auto")
     asgi = Named(lambda scope, receive, send: None, False, "auto")
 
     async def load(*named: Named) -> None:
-        applications = Applications(settings, lambda: None)
+        applications = Applications(settings, ApplicationLoader(None), lambda: None)
         try:
-            applications.load(named)
+            applications.provide(named)
         finally:
             for one in applications:
                 await one.shutdown(1)

@@ -14,12 +14,13 @@ from gracehttp.listeners.permits import LocalPermits
 from gracehttp.supervisor.handover_queue import HandoverQueue
 from gracehttp.worker.applications import ApplicationSettings
 from gracehttp.worker.drain import DrainReason
+from gracehttp.worker.loading import ApplicationLoader
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.service import Service, ServiceSettings
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 SETTINGS = ServiceSettings(
-    applications=ApplicationSettings(app_dir=None, lifespan="off", threads=1, multiprocess=False), closes_doors=True
+    applications=ApplicationSettings(lifespan="off", threads=1, multiprocess=False), closes_doors=True
 )
 
 
@@ -32,7 +33,7 @@ async def answer(scope, receive, send):
 def test_a_receiver_ends_only_when_the_queue_is_sealed_and_empty(factory):
     async def scenario():
         queue = HandoverQueue()
-        service = Service(SETTINGS, lambda event: None)
+        service = Service(SETTINGS, ApplicationLoader(None), lambda event: None)
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setblocking(False)
         ends = (queue._send_end.dup(), queue._receive_end.dup())
@@ -79,7 +80,7 @@ def test_at_a_restart_only_the_ports_that_end_go_on_taking():
             listener.setblocking(False)
             ends = (queue._send_end.dup(), queue._receive_end.dup())
             given.append(GivenListener(number, "test", listener, LocalPermits(5), ends))
-        service = Service(SETTINGS, lambda event: None)
+        service = Service(SETTINGS, ApplicationLoader(None), lambda event: None)
         await service.start([*server_options(answer), *server_options(answer)], given)
         service.accept()
         service.take_over(lambda: None)

@@ -19,6 +19,7 @@ from gracehttp.tls import server_context
 from gracehttp.worker import service as service_module
 from gracehttp.worker.applications import ApplicationSettings
 from gracehttp.worker.drain import DrainReason
+from gracehttp.worker.loading import ApplicationLoader
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
 from gracehttp.worker.service import Service, ServiceSettings
@@ -118,8 +119,10 @@ def test_applications_end_beside_each_other_not_one_after_the_other(run, monkeyp
 
             return app
 
-        settings = ApplicationSettings(app_dir=None, lifespan="on", threads=1, multiprocess=False)
-        service = Service(ServiceSettings(applications=settings, closes_doors=True), lambda event: None)
+        settings = ApplicationSettings(lifespan="on", threads=1, multiprocess=False)
+        service = Service(
+            ServiceSettings(applications=settings, closes_doors=True), ApplicationLoader(None), lambda event: None
+        )
         servers = [*server_options(application(0)), *server_options(application(1))]
         given = [GivenListener(number, "test", listening(), LocalPermits(5)) for number in (1, 2)]
         await service.start(servers, given)

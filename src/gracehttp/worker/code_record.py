@@ -1,0 +1,60 @@
+"""Which code a worker runs, so that one that starts later can tell whether it runs the same (events.CodeDiffers).
+
+The record lists the files of all modules that were loaded, by the name of the module, since the folder of a release
+may change with each deploy. A file counts as changed when its path, size or modification time is another one. Reading
+the contents would find a file that was only touched to be the same, and cost each start the reading of all files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from types import ModuleType
+
+CAN_RECORD = hasattr(os, "memfd_create")
+
+FileFacts = tuple[str, int, int]
+"""Path, size in bytes, modification time in nanoseconds."""
+
+
+def loaded_files(modules: Mapping[str, ModuleType]) -> dict[str, FileFacts]:
+    """The files of `modules` (`sys.modules`) by module name. Modules without a file, or whose file is gone, are left
+    out."""
+    found: dict[str, FileFacts] = {}
+    for name, module in list(modules.items()):
+        path = getattr(module, "__file__", None)
+        if not isinstance(path, str):
+            continue
+        try:
+            about = os.stat(path)
+        except (OSError, ValueError):
+            continue
+        found[name] = (path, about.st_size, about.st_mtime_ns)
+    return found
+
+
+def changed_files(before: Mapping[str, FileFacts], now: Mapping[str, FileFacts]) -> list[str]:
+    """The paths, as of now, of the modules that both have and that aren't the same, in order.
+
+    A module that only one of them has tells nothing: one of the two may have imported it late.
+    """
+    return sorted({now[name][0] for name in now.keys() & before.keys() if now[name] != before[name]})
+
+
+def write_record() -> int:
+    """The record of this process, as a descriptor of memory that is the caller's. Raises `OSError`."""
+    record = os.memfd_create("gracehttp-code", os.MFD_CLOEXEC)
+    with open(record, "w", encoding="utf-8", closefd=False) as file:
+        json.dump(loaded_files(sys.modules), file, separators=(",", ":"))
+    return record
+
+
+def changed_since(record: int) -> list[str]:
+    """The paths of the files that this process has loaded otherwise than the one that wrote `record`, which stays the
+    caller's."""
+    # All who have the descriptor share its offset, so it isn't used (pread(2)).
+    text = os.pread(record, os.fstat(record).st_size, 0)
+    before = {name: (path, size, modified) for name, (path, size, modified) in json.loads(text).items()}
+    return changed_files(before, loaded_files(sys.modules))

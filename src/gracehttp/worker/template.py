@@ -1,0 +1,139 @@
+"""The template of a generation: a copy of its first worker, made when the application is imported and before anything
+of it runs. It waits for orders to fork workers.
+
+The copy is made by forking twice, and so are the workers that it forks: the process in between ends at once, and the
+supervisor, which adopts orphans (`supervisor.subreaper`), is the parent of all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import socket
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+
+from gracehttp.channel import Channel, ChannelClosed, Message
+
+_MAIN_THREAD_ONLY = 1
+
+
+def leave_template(end: socket.socket, *, become_template: Callable[[], None]) -> Channel | None:
+    """Leave a copy of this process behind that forks workers for whoever holds the other end of `end`.
+
+    Returns None in this process, and in each worker that is forked later the channel of that worker. The copy itself
+    never returns: it ends when the supervisor is gone, or ends it. `become_template` is called in the copy first, to
+    let go of what belongs to this process. Takes `end`. Raises `OSError` if there can't be one more process.
+
+    To be called before an event loop exists; threads aren't copied (see `threads`).
+    """
+    orders = Channel(end)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()  # or what waits in its buffer would be written by each worker once more
+    gc.freeze()  # a collection would write to all objects, and end the sharing of their memory
+    try:
+        if not _fork_orphan(lambda pid: orders.send({"type": "template", "pid": pid})):
+            return None
+        return _wait_for_orders(orders, become_template)
+    finally:
+        orders.close()
+
+
+def threads() -> tuple[str, ...]:
+    """Names of the threads of this process besides the main one; those that Python doesn't know are counted."""
+    named = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
+    foreign = _thread_count() - len(named) - _MAIN_THREAD_ONLY
+    return (*named, f"{foreign} not of Python") if foreign > 0 else tuple(named)
+
+
+def _thread_count() -> int:
+    with contextlib.suppress(OSError):
+        return len(os.listdir("/proc/self/task"))
+    return threading.active_count()
+
+
+def _wait_for_orders(orders: Channel, become_template: Callable[[], None]) -> Channel:
+    """The life of the template. Returns in the workers only."""
+    try:
+        gc.disable()
+        become_template()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # the application may have chosen otherwise for itself
+        while True:
+            for order in orders.receive():
+                born = _fork_worker(order, orders)
+                if born is not None:
+                    gc.enable()
+                    return born
+    except ChannelClosed:
+        os._exit(0)  # without the exit handlers of the application: they belong to processes that serve
+    except BaseException:  # noqa: BLE001  whatever it is, the template must not go on into the user's script
+        sys.excepthook(*sys.exc_info())
+        os._exit(1)
+
+
+def _fork_worker(order: Message, orders: Channel) -> Channel | None:
+    """Carry out one order. Returns the channel of the worker in the worker, None in the template."""
+    channel, stderr = order["fds"]
+    try:
+        is_worker = _fork_orphan(lambda pid: orders.send({"type": "forked", "pid": pid, "reason": ""}))
+    except OSError as exc:
+        is_worker = False
+        orders.send({"type": "forked", "pid": 0, "reason": exc.strerror})
+    if not is_worker:
+        os.close(channel)
+        os.close(stderr)
+        return None
+    os.dup2(stderr, 2)
+    os.close(stderr)
+    sock = socket.socket(fileno=channel)
+    sock.setblocking(True)
+    return Channel(sock)
+
+
+def _fork_orphan(report: Callable[[int], None]) -> bool:
+    """Fork a process that the supervisor adopts. True in that process, which does nothing before `report(pid)` is done
+    and it has its new parent; False here. Raises `OSError`."""
+    read_end, write_end = os.pipe()
+    with warnings.catch_warnings():
+        # Python 3.12 warns of a fork when there are threads. We told it already, in our own words (ThreadsNotForked).
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            between = os.fork()
+        except OSError:
+            os.close(read_end)
+            os.close(write_end)
+            raise
+        if between == 0 and _fork_between(report):
+            os.close(write_end)
+            os.read(read_end, 1)  # the end of the file: the process in between is gone
+            os.close(read_end)
+            return True
+    os.close(read_end)
+    os.close(write_end)
+    _pid, status = os.waitpid(between, 0)
+    if status:
+        failed = os.waitstatus_to_exitcode(status)
+        raise OSError(failed, os.strerror(failed) if failed > 0 else f"ended by signal {-failed}")
+    return False
+
+
+def _fork_between(report: Callable[[int], None]) -> bool:
+    """True in the grandchild. The process in between ends here, with an errno as its status if it could not fork."""
+    status = 1
+    try:
+        pid = os.fork()
+        if pid == 0:
+            return True
+        with contextlib.suppress(ChannelClosed):  # the supervisor is gone, which the grandchild will see for itself
+            report(pid)
+        status = 0
+    except OSError as exc:
+        status = exc.errno or 1
+    except BaseException:  # noqa: BLE001  whatever it is, this process must not go on as a second worker
+        sys.excepthook(*sys.exc_info())
+    os._exit(status)

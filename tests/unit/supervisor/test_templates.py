@@ -1,0 +1,333 @@
+"""Ordering workers from templates, which are played here by the test at the other end of the channel."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import signal
+import socket
+
+import pytest
+
+from gracehttp.channel import Channel, ChannelClosed
+from gracehttp.events import PreloadUnavailable, TemplateLost, TemplateStarted
+from gracehttp.records import Descriptor, from_plain, to_plain
+from gracehttp.supervisor import templates
+from gracehttp.supervisor.last_words import LastWords
+from gracehttp.supervisor.processes import WorkerProcess
+from gracehttp.supervisor.templates import Births, Templates, TemplatesRecord
+
+PID_OF_TEMPLATE = 4_000_001
+PID_OF_WORKER = 4_000_002
+KILLED = signal.SIGKILL.value  # as a wait status
+
+
+class Fleet:
+    """Templates and what they tell; the kernel is left out."""
+
+    def __init__(self, record=None):
+        self.told = []
+        self.watched = {}
+        self.born = asyncio.Queue()
+        self.failed = asyncio.Queue()
+        births = Births(
+            lambda process, pid: self.born.put_nowait((process.number, pid)),
+            lambda process, reason: self.failed.put_nowait((process.number, reason)),
+        )
+        self.templates = Templates(births, self.watched.__setitem__, self.told.append, record)
+        self.processes = []
+
+    def leave_template(self, generation=1):
+        """The other end of a template that exists."""
+        template = Channel(socket.socket(fileno=os.dup(self.templates.expect(generation))))
+        template.send({"type": "template", "pid": PID_OF_TEMPLATE})
+        return template
+
+    def order(self, worker, generation=1):
+        process, ends = WorkerProcess.conceive(worker, generation, 0, hear_nothing)
+        self.processes.append(process)
+        self.templates.of(generation).order(process, ends)
+
+    def bury(self, pid, status):
+        self.watched.pop(pid)(status)
+
+    def close(self):
+        for generation in (1, 2):
+            self.templates.end(generation)
+        for process in self.processes:
+            process.never_born()
+
+
+@pytest.fixture
+def killed(monkeypatch):
+    sent = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: sent.append((pid, number)))
+    monkeypatch.setattr(templates, "adopt_orphans", lambda: True)
+    return sent
+
+
+def take_order(template):
+    (order,) = template.receive()
+    for fd in order["fds"]:
+        os.close(fd)
+    return order["worker"]
+
+
+def hear_nothing(read_end):
+    return LastWords(asyncio.get_running_loop(), read_end, lambda data: None)
+
+
+async def started(fleet):
+    """Until the template has said that it exists."""
+    while PID_OF_TEMPLATE not in fleet.watched:
+        await asyncio.sleep(0)
+
+
+def run(scenario):
+    async def play():
+        fleet = Fleet()
+        try:
+            await asyncio.wait_for(scenario(fleet), 20)
+        finally:
+            fleet.close()
+
+    asyncio.run(play())
+
+
+@pytest.mark.usefixtures("killed")
+def test_workers_are_forked_one_after_the_other_in_the_order_in_which_they_were_ordered():
+    async def scenario(fleet):
+        template = fleet.leave_template()
+        for worker in (7, 8):
+            fleet.order(worker)
+        for worker in (7, 8):
+            assert take_order(template) == worker
+            assert not fleet.templates.orphans_are_nobodys, "one of them may be that worker"
+            template.send({"type": "forked", "pid": PID_OF_WORKER + worker, "reason": ""})
+            assert await fleet.born.get() == (worker, PID_OF_WORKER + worker)
+        assert fleet.templates.orphans_are_nobodys
+        assert fleet.told == [TemplateStarted(1, PID_OF_TEMPLATE)]
+        template.close()
+
+    run(scenario)
+
+
+@pytest.mark.usefixtures("killed")
+def test_a_worker_can_be_ordered_before_the_template_has_said_that_it_exists():
+    """The first worker may say that it is ready before the template is heard: they have a channel each."""
+
+    async def scenario(fleet):
+        template = Channel(socket.socket(fileno=os.dup(fleet.templates.expect(1))))
+        fleet.order(7)
+        template.send({"type": "template", "pid": PID_OF_TEMPLATE})
+        assert take_order(template) == 7
+        template.send({"type": "forked", "pid": PID_OF_WORKER, "reason": ""})
+        assert await fleet.born.get() == (7, PID_OF_WORKER)
+        template.close()
+
+    run(scenario)
+
+
+@pytest.mark.usefixtures("killed")
+def test_a_worker_that_can_not_be_forked_is_told_with_the_reason():
+    async def scenario(fleet):
+        template = fleet.leave_template()
+        fleet.order(7)
+        take_order(template)
+        template.send({"type": "forked", "pid": 0, "reason": "Resource temporarily unavailable"})
+        assert await fleet.failed.get() == (7, "could not be started (Resource temporarily unavailable)")
+        assert fleet.templates.of(1) is not None
+        template.close()
+
+    run(scenario)
+
+
+def test_a_template_that_hangs_is_killed_and_what_was_ordered_from_it_is_told(monkeypatch, killed):
+    monkeypatch.setattr(templates, "FORK_SECONDS", 0.05)
+
+    async def scenario(fleet):
+        template = fleet.leave_template()
+        fleet.order(7)
+        fleet.order(8)
+        assert [(await fleet.failed.get())[0] for _ in range(2)] == [7, 8]
+        assert killed == [(PID_OF_TEMPLATE, signal.SIGKILL)]
+        assert fleet.templates.of(1) is None
+        template.close()
+
+    run(scenario)
+
+
+@pytest.mark.usefixtures("killed")
+def test_a_generation_that_lost_its_template_gets_no_second_one():
+    async def scenario(fleet):
+        template = fleet.leave_template()
+        fleet.order(7)
+        template.close()
+        assert await fleet.failed.get() == (7, "could not be started (the template of its generation is gone)")
+        assert fleet.watched.keys() == {PID_OF_TEMPLATE}
+        fleet.bury(PID_OF_TEMPLATE, KILLED)
+        assert fleet.told[-1] == TemplateLost(1, "was killed by SIGKILL")
+        assert fleet.templates.of(1) is None
+        assert fleet.templates.expect(1) is None
+        assert fleet.templates.expect(2) is not None
+        fleet.templates.end(2)
+
+    run(scenario)
+
+
+@pytest.mark.usefixtures("killed")
+def test_what_a_template_did_before_it_died_counts():
+    async def scenario(fleet):
+        template = fleet.leave_template()
+        for worker in (6, 7):
+            fleet.order(worker)
+            template.send({"type": "forked", "pid": PID_OF_WORKER, "reason": ""})
+            if worker == 6:
+                await fleet.born.get()
+        fleet.bury(PID_OF_TEMPLATE, KILLED)
+        assert fleet.born.get_nowait() == (7, PID_OF_WORKER)
+        template.close()
+
+    run(scenario)
+
+
+def test_a_template_ends_by_force_with_its_generation_and_is_waited_for(killed):
+    async def scenario(fleet):
+        template = fleet.leave_template()
+        fleet.order(7)
+        take_order(template)
+        template.send({"type": "forked", "pid": PID_OF_WORKER, "reason": ""})
+        await fleet.born.get()
+        fleet.templates.end(1)
+        assert killed == [(PID_OF_TEMPLATE, signal.SIGKILL)]
+        assert fleet.watched.keys() == {PID_OF_TEMPLATE}
+        ended = asyncio.ensure_future(fleet.templates.ended())
+        await asyncio.sleep(0)
+        assert not ended.done()
+        fleet.bury(PID_OF_TEMPLATE, KILLED)
+        await ended
+        assert not any(isinstance(event, TemplateLost) for event in fleet.told)
+        template.close()
+
+    run(scenario)
+
+
+@pytest.mark.usefixtures("killed")
+def test_a_template_that_has_not_said_that_it_exists_reads_the_end_of_the_file():
+    async def scenario(fleet):
+        template = Channel(socket.socket(fileno=os.dup(fleet.templates.expect(1))))
+        fleet.templates.end(1)
+        with pytest.raises(ChannelClosed):
+            template.receive()
+        template.close()
+
+    run(scenario)
+
+
+def test_without_subreapers_there_are_no_templates(monkeypatch):
+    monkeypatch.setattr(templates, "adopt_orphans", lambda: False)
+
+    async def scenario(fleet):
+        assert fleet.templates.expect(1) is None
+        assert isinstance(fleet.told[0], PreloadUnavailable)
+        assert not fleet.templates.orphans_are_nobodys, "they are children of the user's script"
+
+    run(scenario)
+
+
+def test_a_signal_to_a_worker_that_is_not_born_yet_waits_for_its_birth(killed):
+    async def scenario(fleet):
+        process, ends = WorkerProcess.conceive(7, 1, 0, hear_nothing)
+        fleet.processes.append(process)
+        ends.close()
+        process.signal(signal.SIGKILL)
+        assert killed == [], "a PID of 0 would be the own process group (kill(2))"
+        process.born(PID_OF_WORKER)
+        assert killed == [(PID_OF_WORKER, signal.SIGKILL)]
+
+    run(scenario)
+
+
+# --- when the supervisor replaces itself ---
+
+
+def carried(fleet):
+    """What the next image is given; the descriptors are copies, because this test is both images."""
+    record = fleet.templates.carry()
+    copies = [
+        dataclasses.replace(
+            one,
+            channel=dataclasses.replace(one.channel, socket=Descriptor(os.dup(one.channel.socket))),
+            their_end=None if one.their_end is None else Descriptor(os.dup(one.their_end)),
+        )
+        for one in record.templates
+    ]
+    return from_plain(TemplatesRecord, to_plain(dataclasses.replace(record, templates=copies)))
+
+
+@pytest.mark.usefixtures("killed")
+def test_the_next_image_orders_from_the_template_of_the_one_before_and_waits_for_it():
+    async def scenario(fleet):
+        template = fleet.leave_template()
+        await started(fleet)
+        after = Fleet(carried(fleet))
+        fleet.templates.end(1)
+        assert after.watched.keys() == {PID_OF_TEMPLATE}
+        assert after.templates.orphans_are_nobodys, "it is still a subreaper (PR_SET_CHILD_SUBREAPER(2const))"
+        after.order(7)
+        assert take_order(template) == 7
+        template.send({"type": "forked", "pid": PID_OF_WORKER, "reason": ""})
+        assert await after.born.get() == (7, PID_OF_WORKER)
+        after.bury(PID_OF_TEMPLATE, KILLED)
+        assert after.told == [TemplateLost(1, "was killed by SIGKILL")]
+        template.close()
+        after.close()
+
+    run(scenario)
+
+
+@pytest.mark.usefixtures("killed")
+def test_a_template_that_is_still_to_come_comes_to_the_next_image():
+    async def scenario(fleet):
+        template = Channel(socket.socket(fileno=os.dup(fleet.templates.expect(1))))
+        after = Fleet(carried(fleet))
+        template.send({"type": "template", "pid": PID_OF_TEMPLATE})
+        await started(after)
+        assert after.told == [TemplateStarted(1, PID_OF_TEMPLATE)]
+        template.close()
+        after.close()
+
+    run(scenario)
+
+
+@pytest.mark.usefixtures("killed")
+def test_a_generation_that_lost_its_template_gets_no_second_one_of_the_next_image_either():
+    async def scenario(fleet):
+        template = fleet.leave_template()
+        await started(fleet)
+        fleet.bury(PID_OF_TEMPLATE, KILLED)
+        after = Fleet(carried(fleet))
+        assert after.templates.of(1) is None
+        assert after.templates.expect(1) is None
+        template.close()
+
+    run(scenario)
+
+
+@pytest.mark.usefixtures("killed")
+def test_it_is_settled_when_no_order_is_under_way():
+    async def scenario(fleet):
+        template = fleet.leave_template()
+        await fleet.templates.settled()
+        fleet.order(7)
+        settled = asyncio.ensure_future(fleet.templates.settled())
+        take_order(template)
+        await asyncio.sleep(0)
+        assert not settled.done()
+        template.send({"type": "forked", "pid": PID_OF_WORKER, "reason": ""})
+        await settled
+        assert fleet.born.get_nowait() == (7, PID_OF_WORKER)
+        template.close()
+
+    run(scenario)

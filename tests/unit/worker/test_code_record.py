@@ -1,0 +1,57 @@
+"""What counts as other code."""
+
+from __future__ import annotations
+
+import os
+from types import ModuleType
+
+from gracehttp.worker.code_record import changed_files, changed_since, loaded_files, write_record
+
+
+def module(path):
+    made = ModuleType("made")
+    made.__file__ = None if path is None else str(path)
+    return made
+
+
+def test_a_process_runs_the_code_that_it_recorded():
+    record = write_record()
+    assert changed_since(record) == []
+    assert changed_since(record) == [], "reading does not use the record up"
+    os.close(record)
+
+
+def test_the_same_files_are_no_change():
+    files = {"main": ("/app/main.py", 10, 1), "views": ("/app/views.py", 20, 2)}
+    assert changed_files(files, dict(files)) == []
+
+
+def test_another_size_time_or_place_is_a_change():
+    before = {name: (f"/app/{name}.py", 10, 1) for name in ("same", "size", "time", "place")}
+    now = before | {
+        "size": ("/app/size.py", 11, 1),
+        "time": ("/app/time.py", 10, 2),
+        "place": ("/release-43/place.py", 10, 1),
+    }
+    assert changed_files(before, now) == ["/app/size.py", "/app/time.py", "/release-43/place.py"]
+
+
+def test_a_module_that_only_one_has_imported_is_no_change():
+    main = {"main": ("/app/main.py", 10, 1)}
+    late = {"late": ("/app/late.py", 10, 1)}
+    assert changed_files(main, main | late) == []
+    assert changed_files(main | late, main) == []
+
+
+def test_one_file_under_two_names_is_told_once():
+    before = {"__main__": ("/app/main.py", 10, 1), "main": ("/app/main.py", 10, 1)}
+    now = dict.fromkeys(before, ("/app/main.py", 11, 1))
+    assert changed_files(before, now) == ["/app/main.py"]
+
+
+def test_modules_without_a_file_are_left_out(tmp_path):
+    there = tmp_path / "there.py"
+    there.write_text("pass")
+    modules = {"there": module(there), "builtin": module(None), "gone": module(tmp_path / "gone.py")}
+    about = there.stat()
+    assert loaded_files(modules) == {"there": (str(there), about.st_size, about.st_mtime_ns)}
