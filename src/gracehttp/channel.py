@@ -17,11 +17,14 @@ speaks, and the supervisor answers with one of them or with `refused`. Messages 
     worker      code        (the files of its modules)    + record
     worker      ready       (warm, standing by, nothing accepted yet)
     worker      failed      message, hint, details
-    supervisor  serve       (start accepting)
+    supervisor  serve       (start accepting, or go on after a pause)
+    supervisor  pause       handover (leave those listeners to others; keep ready)
     supervisor  drain       reason (restart or stop), timeout_seconds, handover (numbers of the listeners that go on)
     supervisor  hold        (nobody would take what is handed over: keep it and serve it)
     supervisor  go_on       (somebody takes it again)
     worker      deaf        (accepts no more)
+    worker      paused      (accepts nothing any more that others accept)
+    worker      answered    responses, errors (so many more, while new code is on probation)
     worker      tired       reason (have it replaced)
     worker      shed        listener, connections (so many idle ones were closed to make room)
 

@@ -268,6 +268,46 @@ class GenerationGivenUp(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ProbationStarted(Event):
+    severity = Severity.NOTICE
+    generation: int
+    standing_by: int
+    seconds: float
+
+    def __str__(self) -> str:
+        rest = f"generation {self.standing_by} stands by"
+        return f"generation {self.generation} is on probation for {self.seconds:g} s; {rest}"
+
+
+@dataclass(frozen=True, slots=True)
+class ProbationEnded(Event):
+    """Without going back. `reason` is empty if the time was up."""
+
+    severity = Severity.NOTICE
+    generation: int
+    seconds: float
+    reason: str
+
+    def __str__(self) -> str:
+        if self.reason:
+            return f"the probation of generation {self.generation} ended after {self.seconds:.1f} s: {self.reason}"
+        return f"generation {self.generation} has stood its probation of {self.seconds:.1f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRolledBack(Event):
+    severity = Severity.ERROR
+    generation: int
+    serving: int
+    seconds: float
+    reason: str
+
+    def __str__(self) -> str:
+        what = f"generation {self.generation} was rolled back after {self.seconds:.1f} s on probation"
+        return f"{what}: {self.reason}; generation {self.serving} serves again"
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationRetired(Event):
     severity = Severity.NOTICE
     generation: int

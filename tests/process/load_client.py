@@ -172,12 +172,17 @@ class Load:
 
     async def _converse(self, request, reader, writer, keep_alive):
         """The requests of one connection; the first of them was begun by the caller."""
+        served_by = None
         while True:
             for piece in request.pieces:
                 writer.write(piece)
                 if piece is not request.pieces[-1]:
                     await asyncio.sleep(PIECE_PAUSE_SECONDS)  # this client is as slow as that
-            pid, body_bytes, closing = await asyncio.wait_for(_read_answer(reader), ANSWER_SECONDS)
+            try:
+                pid, body_bytes, closing = await asyncio.wait_for(_read_answer(reader), ANSWER_SECONDS)
+            except (OSError, EOFError) as exc:
+                raise ConnectionError(f"served by {served_by} before: {exc!r}") from exc
+            served_by = pid
             if body_bytes != request.body_bytes:
                 raise ValueError(f"{body_bytes} bytes of {request.body_bytes} arrived")
             self._tell(pid=pid)

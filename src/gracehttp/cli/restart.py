@@ -23,6 +23,9 @@ def restart(address: ControlAddress, supervisor: bool, timeout: float | None, qu
     Waits until the new workers have taken over, then prints their PIDs. If they don't become ready, the old ones
     serve on untouched; the reason is printed, with the traceback of the application, and the exit status is 1.
 
+    If the new code is on probation (serve --probation), waits until that is over, too. If the old workers had to take
+    over again, the reason is printed, and the exit status is 1.
+
     With --supervisor, the new supervisor is tried first. If it would not start, nothing happens at all, and the exit
     status is 1.
 

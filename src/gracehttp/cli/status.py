@@ -68,11 +68,11 @@ def report(status: Mapping[str, Any]) -> list[str]:
 
 
 def _processes(generation: Mapping[str, Any]) -> Iterable[Sequence[str]]:
-    which = (str(generation["generation"]), generation["state"])
+    which = (str(generation["generation"]), _state(generation))
     if generation.get("template"):
         yield (*which, "template", _number(generation["template"]), "waiting")
     for worker in generation["workers"]:
-        yield (*which, str(worker["worker"]), _number(worker["pid"]), worker["state"])
+        yield (*which, str(worker["worker"]), _number(worker["pid"]), _words(worker["state"]))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -80,6 +80,16 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     every = [head, *rows]
     widths = [max(len(row[column]) for row in every) for column in range(len(head))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in every]
+
+
+def _state(generation: Mapping[str, Any]) -> str:
+    left = generation.get("probation_seconds_left")  # an older supervisor doesn't tell it
+    state = _words(generation["state"])
+    return state if left is None else f"{state}, on probation for {left:.0f} s more"
+
+
+def _words(state: str) -> str:
+    return state.replace("_", " ")
 
 
 def _number(value: object) -> str:

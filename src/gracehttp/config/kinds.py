@@ -6,6 +6,7 @@ argument) and returns the one form that the program uses, or raises `UnreadableE
 
 from __future__ import annotations
 
+import contextlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -101,6 +102,29 @@ class Duration(Kind):
 
     def show(self, value: object) -> str:
         return format_duration(float(str(value)))
+
+
+@dataclass(frozen=True, slots=True)
+class Share(Kind):
+    """A part of a whole, as a float from 0 to 1; the empty text is none. In text it is percent."""
+
+    metavar: str = "PERCENT"
+
+    def read(self, value: object) -> float | None:
+        share = -1.0
+        if value is None or value == "":
+            return None
+        if isinstance(value, str) and value.endswith("%"):
+            with contextlib.suppress(ValueError):
+                share = float(value.removesuffix("%")) / 100
+        elif isinstance(value, float):
+            share = value
+        if not 0 <= share <= 1:
+            raise UnreadableError("a share from 0% to 100%, such as 5% or 0.5%")
+        return share
+
+    def show(self, value: object) -> str:
+        return "none" if value is None else f"{100 * float(str(value)):.4g}%"
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from gracehttp.config.kinds import (
     Mode,
     PathName,
     RequestTargets,
+    Share,
     Size,
     Text,
     choice,
@@ -143,6 +144,20 @@ class ProcessOptions:
         kind=Duration(may_be_zero=True),
         group=PROCESSES,
         help="The longest that requests in flight may take to end, at a restart or stop. Then they are cut.",
+    )
+    probation: float = option(
+        0.0,
+        kind=Duration(may_be_zero=True),
+        group=PROCESSES,
+        help="After a restart, the old workers stand by for that long. If one of the new ones dies meanwhile, the old "
+        "ones take over again, and the restart has failed. 0s: they go at once.",
+    )
+    probation_max_errors: float | None = option(
+        None,
+        kind=Share(),
+        group=PROCESSES,
+        help="During the probation, the old workers take over again also if more than this share of the new ones' "
+        "responses are server errors (5xx). none: responses aren't counted.",
     )
     max_requests: int = option(
         0,

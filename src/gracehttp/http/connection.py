@@ -12,6 +12,9 @@ from gracehttp.http.exchange import RequestHead
 RequestFinished = Callable[[RequestHead, int, int, float], None]
 """Takes the head, the status (0: the client was gone before there was one), the bytes of body sent, the seconds."""
 
+RequestFailed = Callable[[RequestHead], None]
+"""Takes the head of a request that the application did not answer as it should have. Comes before `RequestFinished`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpSettings:
@@ -69,6 +72,10 @@ class Connection(ABC):
 
         "Next" includes the response in flight, if its head was not sent yet. An idle connection stays open.
         """
+
+    @abstractmethod
+    def stay(self) -> None:
+        """Take back `drain` and `call_when_idle`. A response whose head has said that it is the last one still is."""
 
     @abstractmethod
     def close_idle(self, *, linger: bool = True) -> bool:

@@ -18,6 +18,12 @@ class Http1Handover(Http1Ending):
     def drain(self) -> None:
         self._draining = True
 
+    def stay(self) -> None:
+        self._draining = False
+        if self._when_idle is not None:
+            self._when_idle = None
+            self._transport.set_write_buffer_limits()  # `call_when_idle` may have changed them
+
     def close_idle(self, *, linger: bool = True) -> bool:
         if self._phase is not IDLE or self._unparsed or has_unread_input(self._transport):
             return False

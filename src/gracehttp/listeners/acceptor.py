@@ -66,15 +66,18 @@ class Acceptor:
         self._pause_seconds = SHORTEST_PAUSE_SECONDS
         self._on_deaf: Callable[[], None] | None = None
         self._left: int | None = None  # how many are still to be accepted, if that is limited
+        self._accepting = False
         self._closed = False
 
     def start(self) -> None:
-        """Accept from now on."""
-        if not self._closed:
+        """Accept from now on, for the first time or again."""
+        if not self._closed and not self._accepting:
+            self._accepting = True
             self._watch_listener()
 
-    def stop(self) -> None:
-        """Accept no more. What waits in the queue is left to whoever shares it."""
+    def pause(self) -> None:
+        """Accept nothing until `start`. What waits in the queue is left to whoever shares it."""
+        self._accepting = self._starving = False
         self._watch(None)
         if self._pause is not None:
             self._pause.cancel()
@@ -82,6 +85,10 @@ class Acceptor:
         if self._look is not None:
             self._look.cancel()
             self._look = None
+
+    def stop(self) -> None:
+        """Accept no more. What waits in the queue is left to whoever shares it."""
+        self.pause()
         if not self._closed:
             self._closed = True
             self._listener.close()
@@ -97,6 +104,7 @@ class Acceptor:
         """
         self._on_deaf = on_deaf
         self._left = at_most
+        self._accepting = True
         if self._closed:
             self.stop()
         elif self._pause is None and not self._starving:
@@ -171,9 +179,9 @@ class Acceptor:
 
     def _resume(self) -> None:
         self._pause = None
-        self._starving = False
-        if self._closed:
+        if self._closed or not self._accepting:
             return
+        self._starving = False
         self._watch_listener()
         self._on_acceptable()
 

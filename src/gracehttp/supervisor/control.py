@@ -23,6 +23,7 @@ from gracehttp.events import (
     ControlUnavailable,
     Event,
     GenerationGivenUp,
+    GenerationRolledBack,
     ReplacementGivenUp,
     WorkerFailedToStart,
 )
@@ -33,7 +34,7 @@ from gracehttp.supervisor.outcome import Outcome, Requester
 CONTROL_VERSION = 1
 ACCEPT_PAUSE_SECONDS = 1.0
 
-_OUTCOMES = (GenerationGivenUp, ReplacementGivenUp, WorkerFailedToStart)
+_OUTCOMES = (GenerationGivenUp, GenerationRolledBack, ReplacementGivenUp, WorkerFailedToStart)
 """What is no progress, but told as the last line, with all its details."""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -202,9 +202,10 @@ class ListenerTable:
         for listener in self._held:
             listener.close_door()
 
-    def leave_behind(self, generation: int) -> list[int]:
-        """The generation serves: let nobody new into what only older ones listen to. Returns the numbers of those."""
-        left = [listener for listener in self._held if max(listener.wishes) < generation]
+    def leave_behind(self, in_use: Collection[int]) -> list[int]:
+        """Let nobody new into what no generation of `in_use` listens to: those that serve, or will. Returns the numbers
+        of such listeners."""
+        left = [listener for listener in self._held if not listener.wishes.keys() & set(in_use)]
         for listener in left:
             listener.close_door()
         return [listener.number for listener in left]

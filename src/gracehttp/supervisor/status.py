@@ -18,24 +18,27 @@ def status_of(
     *,
     last: Outcome | None,
     release: str,
-    uptime_seconds: float,
+    born_at: float,
+    now: float,
 ) -> dict[str, Any]:
     """The supervisor, its generations, workers and listeners, as JSON can carry it. `last` is the latest restart."""
     return {
         "pid": os.getpid(),
         "version": release,
-        "uptime_seconds": round(uptime_seconds, 3),
-        "generations": [_generation(one, crew, coming=one is fleet.coming) for one in fleet.generations.values()],
+        "uptime_seconds": round(now - born_at, 3),
+        "generations": [_generation(one, crew, now, coming=one is fleet.coming) for one in fleet.generations.values()],
         "listeners": [_listener(one, crew) for one in listeners],
         "last_restart": None if last is None else {"ok": last.ok, "message": last.message},
     }
 
 
-def _generation(generation: Generation, crew: Crew, *, coming: bool) -> dict[str, Any]:
+def _generation(generation: Generation, crew: Crew, now: float, *, coming: bool) -> dict[str, Any]:
+    probation = generation.probation
     return {
         "generation": generation.number,
         "state": "starting" if coming else generation.state.value,
         "template": crew.templates.pid(generation.number),
+        "probation_seconds_left": None if probation is None else round(max(0.0, probation.ends_at - now), 3),
         "workers": [
             {"worker": one.number, "pid": crew.pid(one.number), "state": one.state.value}
             for one in generation.workers.values()

@@ -21,6 +21,7 @@ from gracehttp.event_bus import EventBus
 from gracehttp.listeners.limit import raise_descriptor_limit
 from gracehttp.records import from_plain
 from gracehttp.supervisor import fleet as table
+from gracehttp.supervisor.announcements import Announcer
 from gracehttp.supervisor.auditor import Auditor
 from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.control import ControlSocket, open_control
@@ -119,6 +120,9 @@ class Supervisor:
         )
         self._queues = HandoverQueues(carried.queues if carried else None)
         self._auditor = Auditor(self._listeners, self._crew.slots, self._queues.empty, self._bus.publish)
+        self._announcer = Announcer(
+            self._fleet, self._crew, self._listeners, self._auditor, self._requesters, self._bus
+        )
         self._replacement = Replacement(
             self._options.command_line,
             self._crew,
@@ -204,7 +208,8 @@ class Supervisor:
             self._listeners,
             last=self._requesters.last,
             release=self._options.release,
-            uptime_seconds=self._loop.time() - self._born_at,
+            born_at=self._born_at,
+            now=self._loop.time(),
         )
 
     def _restart(self, source: str) -> None:
@@ -267,6 +272,8 @@ class Supervisor:
                 self._start_worker(generation, worker)
             case table.LetServe(worker) | table.Hold(worker) | table.GoOn(worker):
                 self._crew.tell(worker, {"type": _ORDERS[type(command)]})
+            case table.Pause(worker):
+                self._crew.tell(worker, {"type": "pause", "handover": self._goes_on()})
             case table.Retire(worker, reason, timeout_seconds):
                 self._retire(worker, reason, timeout_seconds)
             case table.DumpTraceback(worker):
@@ -277,14 +284,10 @@ class Supervisor:
             case table.CloseDoors():
                 self._listeners.close_doors()
                 self._queues.seal_all()
-            case table.Promoted(generation):
-                self._promoted(generation)
             case table.GivenUp():
-                self._given_up(command)
-            case table.Superseded(generation, by):
-                self._requesters.supersede(generation, by)
-            case table.Died():
-                self._bus.publish(_death(command))
+                self._give_up(command)
+            case table.Promoted() | table.ProbationEnded() | table.RolledBack() | table.Superseded() | table.Died():
+                self._announcer.announce(command)
             case table.Gone(generation, served, seconds):
                 self._listeners.forget(generation)
                 self._crew.forget(generation)
@@ -302,36 +305,26 @@ class Supervisor:
             self._inputs.append(table.WorkerExited(worker, f"could not be started ({exc})"))
 
     def _retire(self, worker: int, reason: str, timeout_seconds: float) -> None:
-        serving = self._fleet.serving
         goes_on = []
-        if serving is not None and reason == "restart":
-            goes_on = self._listeners.used_by(serving.number)
-            self._queues.seal(self._listeners.leave_behind(serving.number))
+        if reason == "restart":
+            goes_on = self._goes_on()
+            self._queues.seal(self._listeners.leave_behind(self._fleet.in_use))
         order = {"type": "drain", "reason": reason, "timeout_seconds": timeout_seconds, "handover": goes_on}
         self._crew.tell(worker, order)
-
-    def _promoted(self, number: int) -> None:
-        self._listeners.promote(number)
-        self._auditor.audit()
-        generation = self._fleet.generations.get(number)  # it may have ended before its announcement was due
-        pids = [self._crew.pid(worker) for worker in generation.workers] if generation is not None else []
-        self._bus.publish(events.GenerationPromoted(number, tuple(pids)))
-        outcome = Outcome(ok=True, message=f"generation {number} serves", generation=number, pids=pids)
-        self._requesters.concluded(outcome)
 
     def _close_queues(self, *, keep: Collection[int]) -> None:
         for lost in self._queues.keep(keep):
             self._bus.publish(lost)
 
-    def _given_up(self, given_up: table.GivenUp) -> None:
-        number, reason = given_up.generation, given_up.reason
+    def _goes_on(self) -> list[int]:
+        """The listeners of which the generation that serves takes connections."""
         serving = self._fleet.serving
-        if serving is None and self._first_failure is None:
-            self._first_failure = StartError(f"the service could not start: {reason}.")
-        event = events.GenerationGivenUp(number, reason, serving.number if serving else None, given_up.worker)
-        self._bus.publish(event)
-        outcome = Outcome(ok=False, message=event.with_reason, details=given_up.details, generation=number)
-        self._requesters.concluded(outcome)
+        return self._listeners.used_by(serving.number) if serving is not None else []
+
+    def _give_up(self, command: table.GivenUp) -> None:
+        if self._fleet.serving is None and self._first_failure is None:
+            self._first_failure = StartError(f"the service could not start: {command.reason}.")
+        self._announcer.announce(command)
 
     # --- what workers say and do ---
 
@@ -361,6 +354,10 @@ class Supervisor:
                 process.deaf = True
                 self._apply(table.WorkerDeaf(process.number))
                 self._close_listeners_if_all_are_deaf()
+            case "paused":
+                self._apply(table.WorkerDeaf(process.number))
+            case "answered":
+                self._apply(table.WorkerAnswered(process.number, message["responses"], message["errors"]))
             case "tired":
                 self._bus.publish(events.WorkerTired(process.generation, process.number, message["reason"]))
                 self._apply(table.WorkerTired(process.number))
@@ -389,9 +386,3 @@ class Supervisor:
     def _close_listeners_if_all_are_deaf(self) -> None:
         if self._fleet.stopping and self._crew.all_deaf():
             self._listeners.close_all()  # the queues are empty: newcomers are refused at once, not at the end
-
-
-def _death(died: table.Died) -> events.Event:
-    if died.served:
-        return events.WorkerDied(died.generation, died.worker, died.reason, died.again_in_seconds)
-    return events.WorkerFailedToStart(died.generation, died.worker, died.reason, died.unlogged, died.again_in_seconds)

@@ -43,7 +43,20 @@ class _Code:
     fds: list[int]
 
 
-_FORMS: dict[str, type] = {"hello": _Hello, "code": _Code, "failed": _Failed, "tired": _Tired, "shed": _Shed}
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    responses: int
+    errors: int
+
+
+_FORMS: dict[str, type] = {
+    "hello": _Hello,
+    "code": _Code,
+    "failed": _Failed,
+    "answered": _Answered,
+    "tired": _Tired,
+    "shed": _Shed,
+}
 
 
 def check_message(message: Message) -> None:

@@ -195,28 +195,45 @@ class Arrivals:
         self._on_end = on_end
         self._publish = publish
         self._open = True
+        self._paused = False
         self.ended = False
         self._again: asyncio.TimerHandle | None = None
         # Descriptors that find no place in a full table are lost (MSG_CTRUNC), so one place is always kept for them.
         self._spare = os.open(os.devnull, os.O_RDONLY)
         loop.add_reader(queue.fileno(), self._take_some)
 
+    def pause(self) -> None:
+        """Take nothing until `resume`. What is in the queue is left to the other readers."""
+        if self._open and not self.ended and not self._paused:
+            self._paused = True
+            self._stop_looking()
+
+    def resume(self) -> None:
+        """Take what is in the queue again."""
+        if self._paused:
+            self._paused = False
+            self._loop.add_reader(self._queue.fileno(), self._take_some)
+
     def close(self) -> None:
         """Take nothing any more. What is in the queue is left to the other readers."""
         if self._open:
-            self._open = False
+            self._open = self._paused = False
             self.ended = True
-            if self._again is not None:
-                self._again.cancel()
-            self._loop.remove_reader(self._queue.fileno())
+            self._stop_looking()
             self._queue.close()
             if self._spare >= 0:
                 os.close(self._spare)
 
+    def _stop_looking(self) -> None:
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        self._loop.remove_reader(self._queue.fileno())
+
     def _take_some(self) -> None:
         self._obey()
         for _ in range(TAKEN_PER_WAKE_UP):
-            if not self._open or not self._make_room() or not self._take_one():
+            if not self._open or self._paused or not self._make_room() or not self._take_one():
                 return
 
     def _make_room(self) -> bool:

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Callable
 
 from gracehttp.events import ConnectionsShed, Event
-from gracehttp.http.connection import Connection, HttpSettings, RequestFinished
+from gracehttp.http.connection import Connection, HttpSettings, RequestFailed, RequestFinished
 from gracehttp.http.exchange import Application, RequestHead
 from gracehttp.http.http1 import Http1Connection
 from gracehttp.listeners.acceptor import Acceptor
@@ -39,13 +39,15 @@ class Port:
         publish: Callable[[Event], None],
         on_change: Callable[[], None],
         shed_idle_after_seconds: float,
+        request_failed: RequestFailed | None = None,
     ) -> None:
         """Connections that have been idle for `shed_idle_after_seconds` make room for newcomers if the port is full;
-        0: they don't."""
+        0: they don't. `request_failed` is told of responses that the application could not give whole."""
         self._loop = asyncio.get_running_loop()
         self.bound = listener.bound
         self.connections: set[Connection] = set()
         self.request_finished = request_finished
+        self._request_failed = request_failed
         self.number = listener.number
         self.permits = listener.permits
         self._listener = listener
@@ -55,6 +57,7 @@ class Port:
         self._publish = publish
         self._on_change = on_change
         self._draining = False
+        self.paused = False
         self._departures = Departures(listener.handover[0], self._loop) if listener.handover is not None else None
         self._arrivals: Arrivals | None = None
         self._handing_over = False
@@ -87,8 +90,27 @@ class Port:
     # --- its life ---
 
     def accept(self) -> None:
-        """Accept connections from now on."""
+        """Accept connections from now on, for the first time or again; those that were to go stay."""
+        if self.paused:
+            self.paused = self._draining = self._handing_over = False
+            if self._departures is not None:
+                self._departures.withdraw()
+            if self._arrivals is not None:
+                self._arrivals.resume()
+            for connection in self.connections:
+                connection.stay()
         self._acceptor.start()
+
+    def pause(self, *, hand_over: bool) -> None:
+        """Leave newcomers to the workers that share the listener, and let connections go, see `drain`, but close none.
+
+        It ends with `accept` or `drain`.
+        """
+        self.paused = True
+        self._acceptor.pause()
+        if self._arrivals is not None:
+            self._arrivals.pause()
+        self._see_all_off(hand_over=hand_over)
 
     def stop_accepting(self) -> None:
         """Leave the queue to the other workers that share it."""
@@ -111,6 +133,10 @@ class Port:
 
         May be called again without `hand_over`, when there is no next generation any more.
         """
+        self.paused = False
+        self._see_all_off(hand_over=hand_over)
+
+    def _see_all_off(self, *, hand_over: bool) -> None:
         self._draining = True
         # What a TLS session is made of lives in this process's memory, so only the client can take it elsewhere.
         self._handing_over = hand_over and self._departures is not None and self._tls is None
@@ -234,7 +260,7 @@ class Port:
             self._see_off(connection)
             if self._handing_over:
                 self._loop.call_soon(self._offer, connection)
-            else:
+            elif not self.paused:
                 # It came out of the queue after the drain began, and has the same right to be heard as the others.
                 self._loop.call_later(IDLE_GRACE_SECONDS, self.close_if_idle, connection)
 
@@ -285,6 +311,10 @@ class Port:
 
     def application_failed(self, head: RequestHead, error: BaseException) -> None:
         log_application_failure(head, error)
+        if self._request_failed is not None:
+            self._request_failed(head)
 
     def response_broken(self, head: RequestHead, reason: str) -> None:
         log_broken_response(head, reason)
+        if self._request_failed is not None:
+            self._request_failed(head)

@@ -82,9 +82,9 @@ class Wear:
         self._look: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
-        """The worker serves from now on: its age counts from here."""
+        """The worker serves from now on: its age counts from here. Said again, it changes nothing."""
         seconds = self._limits.age_seconds
-        if seconds and not self._over:
+        if seconds and not self._over and self._age is None:
             self._age = self._loop.call_later(
                 seconds, self._tire, f"it has served for {format_duration(round(seconds, 3))}"
             )

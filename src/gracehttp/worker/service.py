@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from gracehttp.config import ServerOptions
 from gracehttp.events import DrainFinished, DrainStarted, Event, RequestsCut
-from gracehttp.http.connection import HttpSettings, RequestFinished
+from gracehttp.http.connection import HttpSettings, RequestFailed, RequestFinished
 from gracehttp.worker.applications import Applications, ApplicationSettings
 from gracehttp.worker.drain import Action, Drain, DrainReason
 from gracehttp.worker.loading import ApplicationLoader, application_of
@@ -29,12 +29,14 @@ class ServiceSettings:
     applications: ApplicationSettings
     warmup: Sequence[str] = ()
     request_finished: RequestFinished | None = None
+    request_failed: RequestFailed | None = None
     closes_doors: bool = False
     """True if nobody else keeps newcomers out of the queues when the service ends."""
 
 
 class Service:
-    """`start`, `accept`, and at last `drain`, each once; `order_drain` at any time, any number of times."""
+    """`start`, `accept`, and at last `drain`, each once; `order_drain` at any time, any number of times. Between
+    `accept` and the drain it may `pause`, and `accept` again."""
 
     def __init__(self, settings: ServiceSettings, loader: ApplicationLoader, publish: Callable[[Event], None]) -> None:
         self._loop = asyncio.get_running_loop()
@@ -71,6 +73,7 @@ class Service:
                 _http_settings(server),
                 tls=context,
                 request_finished=self._settings.request_finished,
+                request_failed=self._settings.request_failed,
                 publish=self._publish,
                 on_change=self._changed.set,
                 shed_idle_after_seconds=server.shed_idle_after,
@@ -78,10 +81,22 @@ class Service:
             self.ports.append(port)
 
     def accept(self) -> None:
-        """Serve from now on, unless the drain was ordered already."""
-        if self._drain is None:
-            for port in self.ports:
-                port.accept()
+        """Serve from now on, for the first time or after a pause, unless the drain was ordered already."""
+        if self._drain is not None:
+            return
+        for port in self.ports:
+            port.accept()
+
+    def pause(self, goes_on: Iterable[int]) -> None:
+        """Leave to a next generation what it has too, and keep everything ready to go on: the applications hear nothing
+        of it, and nothing is closed. `goes_on` as in `order_drain`; the other listeners are served as before.
+        """
+        if self._drain is not None:
+            return
+        shared = frozenset(goes_on)
+        for port in self.ports:
+            if port.number in shared:
+                port.pause(hand_over=True)
 
     def take_over(self, obey: Callable[[], None]) -> None:
         """Go on with the connections that older workers hand over.
@@ -121,10 +136,10 @@ class Service:
         else:
             self._drain.ordered_again(reason, timeout_seconds, now)
         self._goes_on = frozenset(goes_on)
-        if reason is DrainReason.RESTART:
-            for port in self.ports:
-                if port.number in self._goes_on:
-                    port.take_no_more()
+        for port in self.ports:
+            # Who serves beside us takes what is in the queue.
+            if port.paused or (reason is DrainReason.RESTART and port.number in self._goes_on):
+                port.take_no_more()
         if self._draining:
             self._tell_ports()
         self.drain_ordered.set()

@@ -18,6 +18,7 @@ from gracehttp.config import ProcessOptions, ServerOptions
 from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError, StartError
 from gracehttp.event_bus import EventBus
 from gracehttp.events import CodeDiffers, ConnectionsShed, Event, SupervisorLost, ThreadsNotForked
+from gracehttp.http.connection import RequestFinished
 from gracehttp.observe.access_log import AccessLog
 from gracehttp.worker.applications import ApplicationSettings
 from gracehttp.worker.code_record import CAN_RECORD, changed_since, write_record
@@ -27,6 +28,7 @@ from gracehttp.worker.loops import loop_factory
 from gracehttp.worker.manifest import Manifest, introduce
 from gracehttp.worker.recycling import RecyclingLimits, Wear
 from gracehttp.worker.service import Service, ServiceSettings
+from gracehttp.worker.tally import Tally
 from gracehttp.worker.template import leave_template, threads
 
 LEAVE_SECONDS = 5.0
@@ -132,7 +134,9 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None
     program.loader.load_all(program.servers)
     _account_for_code(channel, manifest, bus)
     access_log = AccessLog(manifest.worker, manifest.generation) if process.access_log else None
-    wear = Wear(_recycling_limits(process), asyncio.get_running_loop(), access_log)
+    tally = _tally(process, access_log)
+    finished = tally or access_log
+    wear = Wear(_recycling_limits(process), asyncio.get_running_loop(), finished)
     settings = ServiceSettings(
         applications=ApplicationSettings(
             lifespan=process.lifespan,
@@ -140,10 +144,11 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None
             multiprocess=manifest.workers > 1,
         ),
         warmup=process.warmup,
-        request_finished=wear if wear.counts else access_log,
+        request_finished=wear if wear.counts else finished,
+        request_failed=tally.failed if tally is not None else None,
     )
     service = Service(settings, program.loader, bus.publish)
-    obedience = _Obedience(channel, service, wear, process.drain_timeout, bus)
+    obedience = _Obedience(channel, service, wear, tally, process.drain_timeout, bus)
     with obedience:
         service.on_deaf = lambda: obedience.tell({"type": "deaf"})
         wear.on_tired = lambda reason: obedience.tell({"type": "tired", "reason": reason})
@@ -177,6 +182,7 @@ class _Obedience:
         channel: Channel,
         service: Service,
         wear: Wear,
+        tally: Tally | None,
         drain_timeout_seconds: float,
         bus: EventBus,
     ) -> None:
@@ -184,17 +190,20 @@ class _Obedience:
         self._channel = channel
         self._service = service
         self._wear = wear
+        self._tally = tally
         self._drain_timeout_seconds = drain_timeout_seconds
         self._bus = bus
         self._supervisor_lost = False
 
     def __enter__(self) -> _Obedience:
         self._channel.set_blocking(False)
+        if self._tally is not None:
+            self._tally.on_count = self._tell_count
         self._loop.add_reader(self._channel.fileno(), self._listen)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._wear.end()
+        self._end_counting()
         self._loop.remove_reader(self._channel.fileno())
         self._loop.remove_writer(self._channel.fileno())
         self._channel.set_blocking(True)
@@ -206,6 +215,9 @@ class _Obedience:
             return  # reading tells it too, and acts on it
         if self._channel.pending:
             self._loop.add_writer(self._channel.fileno(), self._flush)
+
+    def _tell_count(self, responses: int, errors: int) -> None:
+        self.tell({"type": "answered", "responses": responses, "errors": errors})
 
     def on_event(self, event: Event) -> None:
         """What a worker sees and the supervisor counts."""
@@ -233,16 +245,29 @@ class _Obedience:
             match message["type"]:
                 case "serve":
                     self._service.accept()
-                    self._wear.begin()
+                    self._begin_counting()
                     self._service.take_over(self._listen)
+                case "pause":
+                    self._service.pause(message["handover"])
+                    self.tell({"type": "paused"})
                 case "drain":
-                    self._wear.end()
+                    self._end_counting()
                     reason = DrainReason(message["reason"])
                     self._service.order_drain(reason, message["timeout_seconds"], message["handover"])
                 case "hold":
                     self._service.hold()
                 case "go_on":
                     self._service.go_on()
+
+    def _begin_counting(self) -> None:
+        self._wear.begin()
+        if self._tally is not None:
+            self._tally.begin()
+
+    def _end_counting(self) -> None:
+        self._wear.end()
+        if self._tally is not None:
+            self._tally.end()
 
 
 def _recycling_limits(process: ProcessOptions) -> RecyclingLimits:
@@ -258,11 +283,21 @@ def _offers(process: ProcessOptions) -> list[str]:
     return [*(["template"] if process.preload else []), *(["code"] if CAN_RECORD else [])]
 
 
-def _settings(process: ProcessOptions) -> dict[str, float]:
+def _tally(process: ProcessOptions, then: RequestFinished | None) -> Tally | None:
+    """What counts for a probation; None costs nothing."""
+    if not process.probation or process.probation_max_errors is None:
+        return None
+    return Tally(process.probation, asyncio.get_running_loop(), then)
+
+
+def _settings(process: ProcessOptions) -> dict[str, object]:
     return {
         "workers": process.workers,
         "ready_timeout_seconds": process.ready_timeout,
         "drain_timeout_seconds": process.drain_timeout,
+        "probation_seconds": process.probation,
+        "probation_max_errors": process.probation_max_errors,
+        "stands_by": True,
     }
 
 

@@ -225,6 +225,28 @@ def test_status_shows_the_template_of_a_generation() -> None:
     ]
 
 
+def test_status_shows_who_is_on_probation_and_who_stands_by() -> None:
+    status = {
+        **STATUS,
+        "generations": [
+            {"generation": 7, "state": "standing_by", "workers": [{"worker": 1, "pid": 12, "state": "standing_by"}]},
+            {
+                "generation": 8,
+                "state": "serving",
+                "probation_seconds_left": 7.42,
+                "workers": [{"worker": 2, "pid": 13, "state": "serving"}],
+            },
+        ],
+    }
+    with supervisor([{"done": True, "ok": True, "status": status}]):
+        result = run("status", "--pid", ME)
+    assert result.stdout.splitlines()[6:9] == [
+        "GENERATION  STATE                               WORKER  PID  WORKER STATE",
+        "7           standing by                         1       12   standing by",
+        "8           serving, on probation for 7 s more  2       13   serving",
+    ]
+
+
 def test_status_as_json_is_what_the_supervisor_told() -> None:
     with supervisor([{"done": True, "ok": True, "status": STATUS}]):
         result = run("status", "--pid", ME, "--json")

@@ -58,6 +58,15 @@ def test_drain_over_tls_closes_after_the_response():
     assert wire.how_it_ended == "closed"
 
 
+def test_who_stays_after_all_is_not_told_to_go():
+    wire = Wire(answer).send(GET)
+    wire.connection.drain()
+    wire.connection.stay()
+    wire.send(GET)
+    assert CLOSE not in wire.raw
+    assert wire.how_it_ended == "open"
+
+
 # --- idle ---
 
 

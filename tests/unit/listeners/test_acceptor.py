@@ -313,3 +313,57 @@ def test_a_port_that_is_not_full_looks_at_nothing(runner):
         harness.close()
 
     runner.run(scenario())
+
+
+def test_a_pause_leaves_newcomers_in_the_queue_and_a_second_start_takes_them(runner):
+    async def scenario():
+        harness = Harness(LocalPermits(10))
+        harness.acceptor.start()
+        harness.acceptor.pause()
+        harness.connect(3)
+        await settle()
+        assert harness.accepted == []
+        harness.acceptor.start()
+        await harness.until(lambda: len(harness.accepted) == 3)
+        harness.close()
+
+    runner.run(scenario())
+
+
+@pytest.mark.parametrize("kind", ["local", "shared"])
+def test_a_pause_on_a_full_port_ends_the_wait_for_a_permit(runner, kind):
+    async def scenario():
+        pool = PermitPool(1)
+        permits = LocalPermits(1) if kind == "local" else SharedPermits(*duplicates(pool), 0)
+        harness = Harness(permits)
+        harness.acceptor.start()
+        harness.connect(2)
+        await harness.until(lambda: harness.acceptor._starving)
+        harness.acceptor.pause()
+        harness.close_one()
+        await settle()
+        assert (harness.accepted, permits.held) == ([], 0), "the place is for others"
+        harness.acceptor.start()
+        await harness.until(lambda: len(harness.accepted) == 1)
+        harness.close()
+        harness.acceptor.release()
+        permits.close()
+        pool.close()
+
+    runner.run(scenario())
+
+
+def test_who_is_paused_can_still_empty_the_queue_at_the_end(runner):
+    async def scenario():
+        harness = Harness(LocalPermits(10))
+        harness.acceptor.start()
+        harness.acceptor.pause()
+        harness.connect(3)
+        close_door(harness.listener)
+        deaf = asyncio.Event()
+        harness.acceptor.stop_when_queue_is_empty(deaf.set)
+        await asyncio.wait_for(deaf.wait(), 10)
+        assert len(harness.accepted) == 3
+        harness.close()
+
+    runner.run(scenario())

@@ -317,4 +317,11 @@ def test_what_is_not_known_changes_nothing():
 
 
 def test_states_are_listed_in_the_order_of_a_life():
-    assert [one.value for one in GenerationState] == ["starting", "completing", "serving", "draining", "abandoned"]
+    assert [one.value for one in GenerationState] == [
+        "starting",
+        "completing",
+        "serving",
+        "standing_by",
+        "draining",
+        "abandoned",
+    ]

@@ -25,6 +25,7 @@ class Histories(RuleBasedStateMachine):
         self.doomed: set[int] = set()
         self.retired: set[int] = set()
         self.holding: set[int] = set()
+        self.paused: set[int] = set()
         self.waiting: set[int] = set()
         self.told: dict[int, bool] = {}
         self.finished = None
@@ -47,10 +48,16 @@ class Histories(RuleBasedStateMachine):
             case table.LetServe(worker):
                 assert worker in self.alive
                 self.accepting.add(worker)
+                self.paused.discard(worker)
                 self.served_once = True
+            case table.Pause(worker):
+                assert worker in self.accepting
+                self.accepting.discard(worker)
+                self.paused.add(worker)
             case table.Retire(worker, _, _):
                 assert worker in self.alive
                 self.accepting.discard(worker)
+                self.paused.discard(worker)
                 self.retired.add(worker)
             case table.Hold(worker):
                 assert worker in self.retired - self.holding
@@ -60,8 +67,14 @@ class Histories(RuleBasedStateMachine):
                 self.holding.discard(worker)
             case table.Kill(_, worker, _):
                 self.doomed.add(worker)
-            case table.Promoted(generation):
-                self.tell(generation, True)
+            case table.Promoted(generation, probation_seconds):
+                if not probation_seconds:
+                    self.tell(generation, True)
+            case table.ProbationEnded(generation, _, passed, _):
+                self.tell(generation, passed)
+            case table.RolledBack(generation, to, _, _, _):
+                assert to < generation
+                self.tell(generation, False)
             case table.GivenUp(generation, _, _):
                 self.tell(generation, False)
             case table.Superseded(generation, by):
@@ -94,10 +107,36 @@ class Histories(RuleBasedStateMachine):
         self.asked(table.StopRequested(force))
 
     @precondition(lambda self: self.finished is None and self.alive)
-    @rule(data=st.data(), workers=st.integers(1, 3))
-    def introduce(self, data, workers):
+    @rule(data=st.data(), workers=st.integers(1, 3), probation=st.sampled_from([0, 1, 8]), stands_by=st.booleans())
+    def introduce(self, data, workers, probation, stands_by):
         worker = data.draw(st.sampled_from(sorted(self.alive)))
-        self.asked(table.WorkerIntroduced(worker, FleetSettings(workers=workers, ready_timeout_seconds=10)))
+        settings = FleetSettings(
+            workers=workers,
+            ready_timeout_seconds=10,
+            probation_seconds=probation,
+            probation_max_errors=0.05,
+            stands_by=stands_by,
+        )
+        self.asked(table.WorkerIntroduced(worker, settings))
+
+    @precondition(is_running)
+    @rule(probation=st.sampled_from([0, 8]))
+    def deploy(self, probation):
+        """A restart that works, as most do: so that histories get further than to its middle."""
+        self.restart()
+        settings = FleetSettings(
+            workers=1, ready_timeout_seconds=10, probation_seconds=probation, probation_max_errors=0.05, stands_by=True
+        )
+        while (coming := self.fleet.coming) is not None:
+            worker = next(iter(coming.in_state(WorkerState.STARTING)))
+            self.asked(table.WorkerIntroduced(worker.number, settings))
+            self.asked(table.WorkerReady(worker.number))
+
+    @precondition(lambda self: self.finished is None and self.accepting)
+    @rule(data=st.data(), responses=st.sampled_from([1, 30]), errors=st.integers(0, 1))
+    def answer(self, data, responses, errors):
+        worker = data.draw(st.sampled_from(sorted(self.accepting)))
+        self.asked(table.WorkerAnswered(worker, responses, responses * errors))
 
     @precondition(lambda self: self.finished is None and self.alive - self.doomed)
     @rule(data=st.data())
@@ -126,6 +165,7 @@ class Histories(RuleBasedStateMachine):
         self.doomed.discard(worker)
         self.retired.discard(worker)
         self.holding.discard(worker)
+        self.paused.discard(worker)
         self.asked(table.WorkerExited(worker, "ended"))
 
     @precondition(lambda self: self.finished is None and not self.fleet.stopping)
@@ -172,6 +212,24 @@ class Histories(RuleBasedStateMachine):
         for worker in self.accepting - self.doomed:
             assert serving is not None
             assert serving.workers[worker].state is WorkerState.SERVING
+
+    @invariant()
+    def one_generation_stands_by_while_another_is_on_probation_and_at_no_other_time(self):
+        standing_by = [one for one in self.fleet.generations.values() if one is self.fleet.standing_by]
+        assert len([one for one in self.fleet.generations.values() if one.state.value == "standing_by"]) <= 1
+        if standing_by:
+            assert self.fleet.serving is not None
+            assert self.fleet.serving.probation is not None
+            assert standing_by[0].number < self.fleet.serving.number
+        paused = {one.number for gen in standing_by for one in gen.in_state(WorkerState.STANDING_BY)}
+        assert self.paused - self.doomed == paused - self.doomed
+
+    @invariant()
+    def who_is_told_of_a_probation_waits_for_its_end(self):
+        serving = self.fleet.serving
+        if serving is not None and serving.probation is not None:
+            assert serving.number not in self.told
+            assert self.fleet.next_deadline() is not None
 
     @invariant()
     def nobody_is_missing_and_at_most_one_is_too_many(self):

@@ -12,10 +12,26 @@ import itertools
 import pytest
 
 from gracehttp.supervisor import fleet as table
-from gracehttp.supervisor.fleet import Fleet, FleetSettings, Generation, GenerationState, Worker, WorkerState
+from gracehttp.supervisor.fleet import (
+    Fleet,
+    FleetSettings,
+    Generation,
+    GenerationState,
+    Probation,
+    Worker,
+    WorkerState,
+)
 
 NOW = 1000.0
 SETTINGS = FleetSettings(workers=2, ready_timeout_seconds=10, drain_timeout_seconds=5)
+ON_PROBATION = FleetSettings(
+    workers=2,
+    ready_timeout_seconds=10,
+    drain_timeout_seconds=5,
+    probation_seconds=8,
+    probation_max_errors=0.05,
+    stands_by=True,
+)
 SUBJECT = 1
 """The number of the worker to whom things happen; 2 is its sibling, 3 and 4 are those of the other generation."""
 STRANGER = 99
@@ -29,6 +45,7 @@ OF_GENERATION = {
         WorkerState.KILLED,
     },
     GenerationState.SERVING: set(WorkerState) - {WorkerState.STANDING_BY},
+    GenerationState.STANDING_BY: set(WorkerState) - {WorkerState.STARTING, WorkerState.SERVING},
     GenerationState.DRAINING: {WorkerState.DRAINING, WorkerState.DUMPING, WorkerState.KILLED},
     GenerationState.ABANDONED: {WorkerState.KILLED},
 }
@@ -44,16 +61,21 @@ INPUTS = {
     "ready": table.WorkerReady(SUBJECT),
     "deaf": table.WorkerDeaf(SUBJECT),
     "exited": table.WorkerExited(SUBJECT, "ended with status 1", "details"),
+    "many errors": table.WorkerAnswered(SUBJECT, 50, 40),
+    "few responses": table.WorkerAnswered(SUBJECT, 3, 2),
     "tired": table.WorkerTired(SUBJECT),
     "stranger introduced": table.WorkerIntroduced(STRANGER, SETTINGS),
     "stranger ready": table.WorkerReady(STRANGER),
     "stranger deaf": table.WorkerDeaf(STRANGER),
+    "stranger answers": table.WorkerAnswered(STRANGER, 50, 50),
     "stranger tired": table.WorkerTired(STRANGER),
     "stranger exited": table.WorkerExited(STRANGER, "ended"),
     "time": table.TimePassed(),
 }
 
 OTHERS = (None, *GenerationState)
+PROBATION = {GenerationState.SERVING, GenerationState.STANDING_BY}
+"""The states of two generations of which one is on probation."""
 
 
 def worker(number, state, deadline_in):
@@ -67,7 +89,8 @@ def fleet_of(first, workers, other, *, stopping, due, wanted=2):
     fleet = Fleet(SETTINGS)
     fleet.stopping = stopping
     deadline_in = -1 if due else 3
-    generation = Generation(1, first, SETTINGS, wanted=wanted, retired_at=NOW - 5)
+    settings = SETTINGS if stopping else ON_PROBATION
+    generation = Generation(1, first, settings, wanted=wanted, retired_at=NOW - 5)
     generation.workers = {number: worker(number, state, deadline_in) for number, state in enumerate(workers, 1)}
     fleet.generations[1] = generation
     fleet._last_generation, fleet._last_worker = 2, 10
@@ -75,19 +98,24 @@ def fleet_of(first, workers, other, *, stopping, due, wanted=2):
         usual = next(iter(sorted(OF_GENERATION[other], key=lambda one: one.value, reverse=True)))
         if other is GenerationState.SERVING:
             usual = WorkerState.SERVING
-        second = Generation(2, other, SETTINGS, wanted=2, retired_at=NOW - 5)
+        second = Generation(2, other, settings, wanted=2, retired_at=NOW - 5)
         second.workers = {number: worker(number, usual, deadline_in) for number in (3, 4)}
         fleet.generations[2] = second
-        if other is GenerationState.SERVING and first is GenerationState.DRAINING:
+        if other is GenerationState.SERVING and first in {GenerationState.DRAINING, GenerationState.STANDING_BY}:
             second.predecessors, second.announce_at = {SUBJECT}, NOW + deadline_in
+        if {first, other} == PROBATION:
+            fleet.serving.probation = Probation(NOW - 5, NOW + deadline_in)
     return fleet
 
 
 def possible(first, other, stopping):
-    """At most one generation serves and at most one comes; when the service stops, none of either."""
+    """At most one generation serves and at most one comes; when the service stops, none of either. Who stands by does
+    so for one that serves."""
     coming = {GenerationState.STARTING, GenerationState.COMPLETING}
     alive = [one for one in (first, other) if one is not None]
     if stopping and any(one in coming or one is GenerationState.SERVING for one in alive):
+        return False
+    if GenerationState.STANDING_BY in alive and set(alive) != PROBATION:
         return False
     serving = alive.count(GenerationState.SERVING)
     return serving <= 1 and sum(one in coming for one in alive) <= 1
@@ -117,6 +145,8 @@ class Before:
         self.known = {number for one in fleet.generations.values() for number in one.workers}
         self.states = {n: w.state for one in fleet.generations.values() for n, w in one.workers.items()}
         self.stopping = fleet.stopping
+        self.standing_by = fleet.standing_by
+        self.can_take_over = self.standing_by is not None and bool(self.standing_by.in_state(WorkerState.STANDING_BY))
         self.description = describe(fleet)
 
 
@@ -143,6 +173,9 @@ def check(fleet, before, happened, commands):
             case table.LetServe(number):
                 assert known[number].state is WorkerState.SERVING, case
                 told.setdefault(number, []).append("serve")
+            case table.Pause(number):
+                assert known[number].state is WorkerState.STANDING_BY, case
+                told.setdefault(number, []).append("pause")
             case table.Retire(number, _, seconds):
                 assert known[number].state is WorkerState.DRAINING, case
                 assert seconds >= 0, case
@@ -171,6 +204,29 @@ def check(fleet, before, happened, commands):
             assert one.deadline is None, case
     assert bool(fleet.generations) != any(isinstance(one, table.Finish) for one in commands), case
     check_size(fleet, before, case)
+    check_probation(fleet, before, happened, commands, case)
+
+
+def check_probation(fleet, before, happened, commands, case):
+    """One stands by exactly while another is on probation and that is not over; who stands by is let serve before the
+    one that failed is retired, and a probation that is over has an outcome."""
+    standing_by = [one for one in fleet.generations.values() if one.state is GenerationState.STANDING_BY]
+    assert len(standing_by) <= 1, case
+    if standing_by:
+        assert fleet.serving is not None, case
+        assert fleet.serving.probation is not None, case
+    if before.standing_by is None:
+        return
+    took_over = fleet.serving is before.standing_by
+    if took_over:
+        kinds = [type(one) for one in commands]
+        assert before.can_take_over, case
+        assert fleet.serving.in_state(WorkerState.SERVING), case
+        if table.Retire in kinds:
+            assert kinds.index(table.LetServe) < kinds.index(table.Retire), case
+        assert fleet.serving.rolled_back is not None or table.RolledBack in kinds, case
+    elif fleet.standing_by is None and not isinstance(happened, table.WorkerReady):
+        assert any(isinstance(one, table.ProbationEnded) for one in commands), case
 
 
 def check_size(fleet, before, case):

@@ -292,6 +292,107 @@ def test_while_it_holds_it_serves_and_then_it_goes_on(run):
     run(scenario())
 
 
+def test_a_paused_port_hands_over_and_after_the_pause_it_keeps_what_comes_back(run):
+    async def scenario():
+        async with opened() as house:
+            client = await house.connect()
+            house.new.take_over()
+            house.old.port.pause(hand_over=True)
+            await until(lambda: house.new.open == 1 and house.old.open == 0)
+            assert await ask(client) == (b"new", False)
+            house.old.port.accept()
+            house.old.take_over()
+            house.new.arrivals.close()
+            house.new.port.drain(hand_over=True)
+            await until(lambda: house.old.open == 1 and house.new.open == 0)
+            for _ in range(3):
+                assert await ask(client) == (b"old", False)
+            other = await house.connect()
+            assert await ask(other) == (b"old", False), "and newcomers are accepted again"
+            house.assert_permits_are_exact()
+
+    run(scenario())
+
+
+def test_after_a_pause_a_connection_that_was_to_go_stays(run):
+    async def scenario():
+        async with opened() as house:
+            house.old.application.waits = True
+            reader, writer = await house.connect()
+            writer.write(GET)
+            await until(lambda: house.old.application.exchanges)
+            house.old.port.pause(hand_over=True)
+            house.old.departures.withdraw()
+            house.old.port.accept()
+            house.old.application.waits = False
+            house.old.application.answer()
+            assert await answer_on(reader) == (b"old", False)
+            assert await ask((reader, writer)) == (b"old", False)
+            assert house.queue.empty
+
+    run(scenario())
+
+
+def test_what_waits_for_room_in_the_queue_can_be_withdrawn(run):
+    async def scenario():
+        async with opened() as house:
+            await house.connect(5)
+            house.old.departures.hold()
+            house.old.port.pause(hand_over=True)
+            house.old.departures.withdraw()
+            house.old.port.accept()
+            house.old.departures.go_on()
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert house.queue.empty
+            assert {await ask(client) for client in house.clients} == {(b"old", False)}
+
+    run(scenario())
+
+
+def test_a_paused_port_without_a_queue_says_that_its_responses_are_the_last_until_it_goes_on(run):
+    async def scenario():
+        async with opened() as house:
+            one, other = await house.connect(), await house.connect()
+            house.old.port.pause(hand_over=False)
+            assert await ask(one) == (b"old", True)
+            house.old.port.accept()
+            assert await ask(other) == (b"old", False)
+
+    run(scenario())
+
+
+def test_a_paused_receiver_leaves_what_comes_to_others_until_it_resumes(run):
+    async def scenario():
+        async with opened() as house:
+            client = await house.connect()
+            house.new.take_over()
+            house.new.arrivals.pause()
+            house.old.port.drain(hand_over=True)
+            await until(lambda: house.old.port.quiet)
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert not house.queue.empty
+            house.new.arrivals.resume()
+            assert await ask(client) == (b"new", False)
+            house.assert_permits_are_exact()
+
+    run(scenario())
+
+
+def test_a_receiver_that_is_told_to_pause_when_it_looks_takes_nothing(run):
+    async def scenario():
+        async with opened() as house:
+            await house.connect()
+            house.new.take_over(obey=lambda: house.new.arrivals.pause())
+            house.old.port.drain(hand_over=True)
+            await until(lambda: house.new.arrivals._paused)
+            assert not house.queue.empty
+            assert house.new.open == 0
+
+    run(scenario())
+
+
 def test_a_sealed_queue_keeps_what_is_in_it_and_takes_no_more(run):
     async def scenario():
         async with opened() as house:

@@ -55,6 +55,12 @@ def test_it_has_enough_after_so_many_requests_and_says_it_once():
     assert worker.told == ["it has served 3 requests"]
 
 
+def test_its_age_counts_from_the_first_time_that_it_serves():
+    worker = Worker(age_seconds=90)
+    worker.wear.begin()
+    assert len(worker.loop.timers) == 1
+
+
 def test_it_has_enough_at_an_age():
     worker = Worker(age_seconds=90)
     (timer,) = worker.loop.timers

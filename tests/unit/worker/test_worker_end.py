@@ -152,7 +152,7 @@ def test_a_supervisor_is_lost_once_however_often_one_looks(run):
         channel, theirs = channel_pair()
         told, service, bus = [], WearlessService(), EventBus()
         bus.subscribe(told.append)
-        with _Obedience(channel, service, service, 5.0, bus) as obedience:
+        with _Obedience(channel, service, service, None, 5.0, bus) as obedience:
             theirs.close()
             for _ in range(3):
                 obedience._listen()

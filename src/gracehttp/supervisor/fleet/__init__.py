@@ -15,14 +15,19 @@ from gracehttp.supervisor.fleet.commands import (
     Hold,
     Kill,
     LetServe,
+    Pause,
+    ProbationEnded,
     Promoted,
     Retire,
+    RolledBack,
     StartWorker,
     Superseded,
 )
 from gracehttp.supervisor.fleet.generation import (
+    DEAF_SECONDS,
     HURRY_SECONDS,
     LIFESPAN_SECONDS,
+    TRACEBACK_SECONDS,
     Generation,
     GenerationState,
     Worker,
@@ -34,6 +39,7 @@ from gracehttp.supervisor.fleet.inputs import (
     ScaleRequested,
     StopRequested,
     TimePassed,
+    WorkerAnswered,
     WorkerDeaf,
     WorkerExited,
     WorkerIntroduced,
@@ -41,17 +47,17 @@ from gracehttp.supervisor.fleet.inputs import (
     WorkerTired,
 )
 from gracehttp.supervisor.fleet.memory import FleetMemory
+from gracehttp.supervisor.fleet.probation import FEWEST_RESPONSES, Probation
 from gracehttp.supervisor.fleet.settings import FleetSettings
 from gracehttp.supervisor.fleet.table import (
-    DEAF_SECONDS,
     MOST_DRAINING_GENERATIONS,
     SAME_STOP_SECONDS,
-    TRACEBACK_SECONDS,
     Fleet,
 )
 
 __all__ = [
     "DEAF_SECONDS",
+    "FEWEST_RESPONSES",
     "HURRY_SECONDS",
     "LIFESPAN_SECONDS",
     "MOST_DRAINING_GENERATIONS",
@@ -74,15 +80,20 @@ __all__ = [
     "Input",
     "Kill",
     "LetServe",
+    "Pause",
+    "Probation",
+    "ProbationEnded",
     "Promoted",
     "RestartRequested",
     "Retire",
+    "RolledBack",
     "ScaleRequested",
     "StartWorker",
     "StopRequested",
     "Superseded",
     "TimePassed",
     "Worker",
+    "WorkerAnswered",
     "WorkerDeaf",
     "WorkerExited",
     "WorkerIntroduced",

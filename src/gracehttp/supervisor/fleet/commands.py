@@ -17,6 +17,13 @@ class LetServe:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """Tell a worker to leave to its successors what they have too, and to keep itself ready to go on."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
 class Retire:
     """Tell a worker to drain; said again, a shorter timeout replaces the longer one."""
 
@@ -58,9 +65,36 @@ class CloseDoors:
 
 @dataclass(frozen=True, slots=True)
 class Promoted:
-    """The generation serves, and no older one accepts any more; whoever asked for it is to be told."""
+    """The generation serves, and no older one accepts any more. Whoever asked for it is to be told, unless it is on
+    probation: then when that is over."""
 
     generation: int
+    probation_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProbationEnded:
+    """The generation has been on probation for `seconds`; whoever asked for it is to be told.
+
+    `reason` tells why, if it is not that the time was up: it completes the sentence "the probation ended because ...".
+    """
+
+    generation: int
+    seconds: float
+    passed: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """The generation did not stand its probation, and nobody but generation `to` accepts any more; whoever asked for
+    the former is to be told why."""
+
+    generation: int
+    to: int
+    seconds: float
+    reason: str
+    details: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +117,8 @@ class Superseded:
 
 @dataclass(frozen=True, slots=True)
 class Died:
-    """A worker is gone unasked, from a generation that serves or is about to. `unlogged` is as it was told."""
+    """A worker is gone unasked, from a generation that serves, will, or has to be ready to. `unlogged` is as it was
+    told."""
 
     generation: int
     worker: int
@@ -113,6 +148,7 @@ class Finish:
 Command = (
     StartWorker
     | LetServe
+    | Pause
     | Retire
     | Hold
     | GoOn
@@ -120,6 +156,8 @@ Command = (
     | Kill
     | CloseDoors
     | Promoted
+    | ProbationEnded
+    | RolledBack
     | GivenUp
     | Superseded
     | Died

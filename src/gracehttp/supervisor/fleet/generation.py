@@ -9,9 +9,25 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from gracehttp.supervisor.fleet.commands import Command, Kill, LetServe, Promoted, Retire
+from gracehttp.supervisor.fleet.commands import (
+    Command,
+    DumpTraceback,
+    Kill,
+    LetServe,
+    Pause,
+    ProbationEnded,
+    Promoted,
+    Retire,
+    RolledBack,
+    Superseded,
+)
+from gracehttp.supervisor.fleet.probation import Probation
 from gracehttp.supervisor.fleet.settings import FleetSettings
 
+DEAF_SECONDS = 2.0
+"""How long the workers of the old generation may take to stop accepting before the new one is announced anyway."""
+TRACEBACK_SECONDS = 1.0
+"""How long a worker that hangs while it starts has to write down where."""
 HURRY_SECONDS = 2.0
 """How long a worker may take to end after its drain timeout has passed, or was taken away."""
 LIFESPAN_SECONDS = 10.0
@@ -22,13 +38,14 @@ class GenerationState(enum.Enum):
     STARTING = "starting"  # the canary is starting
     COMPLETING = "completing"  # the canary is ready, its siblings are starting
     SERVING = "serving"
+    STANDING_BY = "standing_by"  # its successor is on probation: it may have to serve again
     DRAINING = "draining"  # its successor serves, or the service stops
     ABANDONED = "abandoned"  # it was given up before it served
 
 
 class WorkerState(enum.Enum):
     STARTING = "starting"
-    STANDING_BY = "standing_by"  # ready, accepts nothing yet
+    STANDING_BY = "standing_by"  # ready, and accepts nothing that others accept
     SERVING = "serving"
     DRAINING = "draining"
     DUMPING = "dumping"  # asked to write down where it hangs, to be killed next
@@ -46,6 +63,10 @@ class Worker:
     def let_serve(self) -> LetServe:
         self.state, self.deadline = WorkerState.SERVING, None
         return LetServe(self.number)
+
+    def pause(self) -> Pause:
+        self.state, self.deadline = WorkerState.STANDING_BY, None
+        return Pause(self.number)
 
     def drain(self, reason: str, timeout_seconds: float, now: float) -> Retire:
         """Said again, it can only be hurried up."""
@@ -73,6 +94,10 @@ class Generation:
     predecessors: set[int] = field(default_factory=set)
     """Workers of older code that may still accept; the generation is announced when there are none."""
     announce_at: float | None = None
+    probation: Probation | None = None
+    """There is one while it serves and the generation before stands by."""
+    rolled_back: RolledBack | None = None
+    """What is to be announced instead of its promotion, if it serves again."""
 
     # --- looking ---
 
@@ -94,6 +119,8 @@ class Generation:
         yield from self.start_again_at
         if self.announce_at is not None:
             yield self.announce_at
+        elif self.probation is not None:  # which is not over before the generation was announced
+            yield self.probation.ends_at
 
     # --- steps ---
 
@@ -101,21 +128,62 @@ class Generation:
         """Tell that it serves, if that was not told before."""
         if self.announce_at is None:
             return []
+        self.forget_announcement()
+        if self.rolled_back is not None:
+            told, self.rolled_back = self.rolled_back, None
+            return [told]
+        return [Promoted(self.number, self.settings.probation_seconds if self.probation is not None else 0.0)]
+
+    def forget_announcement(self) -> None:
         self.announce_at = None
         self.predecessors.clear()
-        return [Promoted(self.number)]
+
+    def succeed(self, before: Generation, now: float) -> list[Command]:
+        """It serves instead of `before`: for good, or on probation."""
+        commands: list[Command] = []
+        if before.probation is not None:  # nobody will know any more how it would have ended
+            before.probation = None
+            commands.append(Superseded(before.number, by=self.number))
+        # Also those that the one before still waits for: three generations may overlap.
+        self.predecessors = before.predecessors | {one.number for one in before.in_state(WorkerState.SERVING)}
+        seconds = self.settings.probation_seconds
+        if seconds:
+            self.probation = Probation(began_at=now, ends_at=now + seconds)
+        if seconds and before.settings.stands_by:
+            return commands + before.stand_by()
+        return commands + before.retire("restart", now)
+
+    def end_probation(self, now: float, *, passed: bool, reason: str = "") -> list[Command]:
+        """Tell how its probation ended, if it is on one. What becomes of the one that stands by is the caller's."""
+        if self.probation is None:
+            return []
+        seconds = now - self.probation.began_at
+        self.probation = None
+        return [ProbationEnded(self.number, seconds, passed, reason)]
+
+    def stand_by(self) -> list[Command]:
+        """Its successor serves, and may turn out to be worse: those of its workers that serve keep themselves ready."""
+        commands = self.announce()
+        self.state = GenerationState.STANDING_BY
+        self.start_again_at.clear()
+        for worker in self.workers.values():
+            if worker.state is WorkerState.SERVING:
+                commands.append(worker.pause())
+            elif worker.state is WorkerState.STARTING:
+                commands.append(self.kill(worker, "its generation stands by, and starts nobody"))
+        return commands
 
     def retire(self, reason: str, now: float) -> list[Command]:
-        """It has served: those of its workers that do drain, the others are not needed any more."""
+        """It has served: those of its workers that do, or stand by, drain, the others are not needed any more."""
         commands = self.announce()
         self.state = GenerationState.DRAINING
         self.retired_at = now
         self.start_again_at.clear()
         timeout = self.settings.drain_timeout_seconds
         for worker in self.workers.values():
-            if worker.state is WorkerState.SERVING:
+            if worker.state in {WorkerState.SERVING, WorkerState.STANDING_BY}:
                 commands.append(worker.drain(reason, timeout, now))
-            elif worker.state in {WorkerState.STARTING, WorkerState.STANDING_BY}:
+            elif worker.state is WorkerState.STARTING:
                 commands.append(self.kill(worker, "its generation was retired before it served"))
         return commands
 
@@ -132,3 +200,14 @@ class Generation:
     def kill(self, worker: Worker, reason: str) -> Kill:
         worker.state, worker.deadline = WorkerState.KILLED, None
         return Kill(self.number, worker.number, reason)
+
+    def overdue(self, worker: Worker, now: float) -> Command:
+        """The deadline of the state that `worker` is in has passed."""
+        if worker.state is WorkerState.STARTING:
+            worker.state, worker.deadline = WorkerState.DUMPING, now + TRACEBACK_SECONDS
+            return DumpTraceback(worker.number)
+        if worker.state is WorkerState.DUMPING:
+            # Still to be counted as a failed start, so the state stays; the process is gone in a moment.
+            worker.deadline = None
+            return Kill(self.number, worker.number, f"not ready within {self.settings.ready_timeout_seconds:g} s")
+        return self.kill(worker, "its drain timeout passed")

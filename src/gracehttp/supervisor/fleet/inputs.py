@@ -39,9 +39,18 @@ class WorkerReady:
 
 @dataclass(frozen=True, slots=True)
 class WorkerDeaf:
-    """A worker that was told to drain accepts no more."""
+    """A worker that was told to drain, or to pause, accepts nothing any more that its successors accept too."""
 
     worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerAnswered:
+    """So many responses more were sent by a worker, of which so many were server errors."""
+
+    worker: int
+    responses: int
+    errors: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,7 @@ Input = (
     | WorkerIntroduced
     | WorkerReady
     | WorkerDeaf
+    | WorkerAnswered
     | WorkerTired
     | WorkerExited
     | TimePassed

@@ -7,6 +7,12 @@ whole, and until it is ready the old one serves, untouched.
         |                              |
         +------- anything fails -------+--> ABANDONED --> gone
 
+With a probation there is a step more. The successor serves, and if it fails within that time, they change places:
+
+    SERVING ----successor ready----> STANDING_BY ----probation passed----> DRAINING
+       ^                                  |
+       +-------- successor fails ---------+   (and the successor drains)
+
 `Fleet.apply(input, now)` changes the state and returns commands, in the order in which they must be carried out.
 `Fleet.next_deadline()` tells when `apply(TimePassed(), now)` is due.
 """
@@ -18,21 +24,20 @@ from gracehttp.supervisor.fleet.commands import (
     CloseDoors,
     Command,
     Died,
-    DumpTraceback,
     Finish,
     GivenUp,
     Gone,
-    Kill,
     StartWorker,
     Superseded,
 )
-from gracehttp.supervisor.fleet.generation import Generation, GenerationState, Worker, WorkerState
+from gracehttp.supervisor.fleet.generation import DEAF_SECONDS, Generation, GenerationState, Worker, WorkerState
 from gracehttp.supervisor.fleet.inputs import (
     Input,
     RestartRequested,
     ScaleRequested,
     StopRequested,
     TimePassed,
+    WorkerAnswered,
     WorkerDeaf,
     WorkerExited,
     WorkerIntroduced,
@@ -41,18 +46,16 @@ from gracehttp.supervisor.fleet.inputs import (
 )
 from gracehttp.supervisor.fleet.memory import FleetMemory
 from gracehttp.supervisor.fleet.recycling import hold_or_go_on, recycle
+from gracehttp.supervisor.fleet.rollback import can_take_over, judge, roll_back
+from gracehttp.supervisor.fleet.scaling import scale
 from gracehttp.supervisor.fleet.settings import FleetSettings
 
 MOST_DRAINING_GENERATIONS = 4
-DEAF_SECONDS = 2.0
-"""How long the workers of the old generation may take to stop accepting before the new one is announced anyway."""
 SAME_STOP_SECONDS = 0.2
 """Stop signals this close together are one: whoever signals a process group often signals its leader as well.
 
 The second one comes from a program that passes it on (timeout(1), a runner), so on a busy machine it may be tens of
 milliseconds late, and it would cut requests. A person who presses twice within that time has only to press again."""
-TRACEBACK_SECONDS = 1.0
-"""How long a worker that hangs while it starts has to write down where."""
 
 
 class Fleet:
@@ -64,7 +67,7 @@ class Fleet:
         self.generations = memory.generations
         self.stopping = False
         self.forced = False
-        self._settings = memory.settings  # for the first worker of a generation, until it has introduced itself
+        self._settings = memory.settings  # for the very first worker, until it has introduced itself
         self._last_generation = memory.last_generation
         self._last_worker = memory.last_worker
         self._finished = False
@@ -79,6 +82,16 @@ class Fleet:
     @property
     def serving(self) -> Generation | None:
         return self._find(GenerationState.SERVING)
+
+    @property
+    def standing_by(self) -> Generation | None:
+        """The generation that serves again if the one that serves fails."""
+        return self._find(GenerationState.STANDING_BY)
+
+    @property
+    def in_use(self) -> set[int]:
+        """The generations that serve, will serve, or may have to."""
+        return {one.number for one in (self.serving, self.standing_by, self.coming) if one is not None}
 
     @property
     def next_generation(self) -> int:
@@ -125,21 +138,22 @@ class Fleet:
                 commands = self._ready(worker, now)
             case WorkerDeaf(worker):
                 commands = self._heard_last(worker)
+            case WorkerAnswered(worker, responses, errors):
+                commands = self._answered(worker, responses, errors)
             case WorkerTired(worker):
                 commands = self._tired(worker)
             case WorkerExited(worker):
                 commands = self._heard_last(worker) + self._exited(happened, now)
             case TimePassed():
                 commands = self._time_passed(now)
-        return commands + self._recycle(now) + self._match_senders_to_takers() + self._sweep(now)
+        return commands + self._judge(now) + self._recycle(now) + self._match_senders_to_takers() + self._sweep(now)
 
     def _restart(self, now: float) -> list[Command]:
         if self.stopping:
             return []
         self._last_generation += 1
-        generation = Generation(
-            self._last_generation, GenerationState.STARTING, self._settings, wanted=self._settings.workers
-        )
+        settings = self._settings if self.serving is None else self.serving.settings
+        generation = Generation(self._last_generation, GenerationState.STARTING, settings, wanted=settings.workers)
         commands: list[Command] = []
         if (coming := self.coming) is not None:
             # Its files may be half of one deploy and half of the next: only the newer generation is worth waiting for.
@@ -155,29 +169,33 @@ class Fleet:
             return []
         self.stopping = True
         self._stopping_since = now
-        serving = self.serving
         # What is announced may open doors: so that comes before they are closed.
-        commands: list[Command] = [*(serving.announce() if serving is not None else ()), CloseDoors()]
+        commands: list[Command] = [*self._tell_of_stop(now), CloseDoors()]
         if (coming := self.coming) is not None:
             commands += self._give_up(coming, "the service was told to stop", now)
-        if serving is not None:
-            commands += serving.retire("stop", now)
         # Those that drain already keep their deadlines, but close what is idle soon: there is no successor to wait for.
-        for generation in self.generations.values():
-            if generation.state is GenerationState.DRAINING and generation is not serving:
-                commands += generation.drain_again("stop", generation.settings.drain_timeout_seconds, now)
+        draining = self._all(GenerationState.DRAINING)
+        for generation in self._all(GenerationState.SERVING, GenerationState.STANDING_BY):
+            commands += generation.retire("stop", now)
+        for generation in draining:
+            commands += generation.drain_again("stop", generation.settings.drain_timeout_seconds, now)
         return commands
+
+    def _tell_of_stop(self, now: float) -> list[Command]:
+        serving = self.serving
+        if serving is None:
+            return []
+        return serving.announce() + serving.end_probation(now, passed=False, reason="the service was told to stop")
 
     def _force_stop(self, now: float, *, first: bool) -> list[Command]:
         self.stopping = self.forced = True
-        serving = self.serving
-        commands: list[Command] = [*serving.announce()] if serving is not None else []
+        commands = self._tell_of_stop(now)
         if first:
             commands.append(CloseDoors())
         if (coming := self.coming) is not None:
             commands += self._give_up(coming, "the service was told to stop", now)
         for generation in self.generations.values():
-            if generation.state is GenerationState.SERVING:
+            if generation.state in {GenerationState.SERVING, GenerationState.STANDING_BY}:
                 generation.state = GenerationState.DRAINING
                 generation.retired_at = now
             generation.start_again_at.clear()
@@ -191,29 +209,9 @@ class Fleet:
         for generation in (self.serving, self.coming):
             if generation is None or self.stopping:
                 continue
-            generation.wanted = max(1, generation.wanted + by)
-            if generation.state is GenerationState.STARTING:
-                continue  # its siblings are not started yet: the number alone tells how many to start
-            missing = generation.wanted - generation.planned
-            for _ in range(missing):
-                commands.append(self._start_worker(generation, now))
-            for _ in range(-missing):
-                commands += self._take_one(generation, now)
+            commands += scale(generation, by, now, start=self._start_worker)
             commands += self._promote_if_complete(generation, now)
         return commands
-
-    def _take_one(self, generation: Generation, now: float) -> list[Command]:
-        if generation.start_again_at:  # one that isn't there yet is missed by nobody
-            generation.start_again_at.pop()
-            return []
-        not_serving = generation.in_state(WorkerState.STARTING, WorkerState.STANDING_BY, WorkerState.DUMPING)
-        if not_serving:
-            return [generation.kill(not_serving[-1], "one worker less is wanted")]
-        serving = generation.in_state(WorkerState.SERVING)
-        if len(serving) <= 1:
-            return []
-        goes = next((worker for worker in serving if worker.number in generation.tired), serving[-1])
-        return [goes.drain("restart", generation.settings.drain_timeout_seconds, now)]
 
     def _introduced(self, number: int, settings: FleetSettings, now: float) -> list[Command]:
         generation = self.generation_of(number)
@@ -247,23 +245,33 @@ class Fleet:
         standing_by = generation.in_state(WorkerState.STANDING_BY)
         if generation.state is not GenerationState.COMPLETING or len(standing_by) < generation.wanted:
             return []
-        before = self.serving
+        draining, stood_by, before = self._all(GenerationState.DRAINING), self.standing_by, self.serving
         generation.state = GenerationState.SERVING
-        self._settings = generation.settings
         # The successors accept before the predecessors stop; in between, newcomers wait in the kernel's queue.
         commands: list[Command] = [worker.let_serve() for worker in standing_by]
         generation.announce_at = now + DEAF_SECONDS
+        if stood_by is not None:
+            commands += stood_by.retire("restart", now)
         if before is not None:
-            # Also those that the one before still waits for: three generations may overlap.
-            generation.predecessors = before.predecessors | {one.number for one in before.in_state(WorkerState.SERVING)}
-            commands += before.retire("restart", now)
+            commands += generation.succeed(before, now)
         # Those that drain already hand over to other listeners from now on: the table of the new code may have fewer.
-        for older in self.generations.values():
-            if older.state is GenerationState.DRAINING and older is not before:
-                commands += older.drain_again("restart", older.settings.drain_timeout_seconds, now)
+        for older in draining:
+            commands += older.drain_again("restart", older.settings.drain_timeout_seconds, now)
         if not generation.predecessors:
             commands += generation.announce()
         return commands + self._cut_excess(now)
+
+    def _answered(self, worker: int, responses: int, errors: int) -> list[Command]:
+        generation = self.generation_of(worker)
+        if generation is not None and generation.probation is not None:
+            generation.probation.count(responses, errors)
+        return []
+
+    def _judge(self, now: float) -> list[Command]:
+        if self.serving is None:
+            return []
+        commands = judge(self.serving, self.standing_by, now, start=self._start_worker)
+        return commands + self._cut_excess(now) if commands else []
 
     def _heard_last(self, worker: int) -> list[Command]:
         """`worker` accepts no more: the generation that waited for it is the only one that does."""
@@ -276,9 +284,8 @@ class Fleet:
         return commands
 
     def _cut_excess(self, now: float) -> list[Command]:
-        draining = [one for one in self.generations.values() if one.state is GenerationState.DRAINING]
         commands: list[Command] = []
-        for generation in draining[:-MOST_DRAINING_GENERATIONS]:
+        for generation in self._all(GenerationState.DRAINING)[:-MOST_DRAINING_GENERATIONS]:
             commands += generation.drain_again("restart", 0.0, now)
         return commands
 
@@ -294,21 +301,26 @@ class Fleet:
         if worker.state is WorkerState.DUMPING:
             reason = f"was not ready within {generation.settings.ready_timeout_seconds:g} s"
         coming = generation.state in {GenerationState.STARTING, GenerationState.COMPLETING}
-        if expected or not (coming or generation.state is GenerationState.SERVING):
+        in_use = {GenerationState.SERVING, GenerationState.STANDING_BY}
+        if expected or not (coming or generation.state in in_use):
             return []
-        served = worker.state is WorkerState.SERVING
+        served = worker.state is WorkerState.SERVING or (worker.state is WorkerState.STANDING_BY and not coming)
+        fault = f"its worker {number} {reason}"
         if coming:
             died = Died(generation.number, number, reason, None, exited.unlogged, served)
-            why = f"its worker {number} {reason}"
-            return [died, *self._give_up(generation, why, now, details=exited.details, worker=number)]
+            return [died, *self._give_up(generation, fault, now, details=exited.details, worker=number)]
         if served and now - worker.started_at >= FORGIVEN_AFTER_SECONDS:
             generation.deaths_in_a_row = 0
         generation.deaths_in_a_row += 1
-        again = None  # it may have a successor already, or fewer are wanted by now
-        if generation.planned < generation.wanted:
+        again = None  # it may have a successor already, or fewer are wanted by now, or it has to go, or stands by
+        commands: list[Command] = []
+        if generation.probation is not None and can_take_over(self.standing_by):
+            commands = roll_back(generation, self.standing_by, fault, exited.details, now, start=self._start_worker)
+            commands += self._cut_excess(now)
+        elif generation.state is GenerationState.SERVING and generation.planned < generation.wanted:
             again = wait_before_restart(generation.deaths_in_a_row)
             generation.start_again_at.append(now + again)
-        return [Died(generation.number, number, reason, again, exited.unlogged, served)]
+        return [Died(generation.number, number, reason, again, exited.unlogged, served), *commands]
 
     def _time_passed(self, now: float) -> list[Command]:
         commands: list[Command] = []
@@ -320,22 +332,8 @@ class Fleet:
                 commands += generation.announce()
             for worker in list(generation.workers.values()):
                 if worker.deadline is not None and worker.deadline <= now:
-                    commands.append(self._overdue(generation, worker, now))
+                    commands.append(generation.overdue(worker, now))
         return commands
-
-    def _overdue(self, generation: Generation, worker: Worker, now: float) -> Command:
-        if worker.state is WorkerState.STARTING:
-            worker.state, worker.deadline = WorkerState.DUMPING, now + TRACEBACK_SECONDS
-            return DumpTraceback(worker.number)
-        if worker.state is WorkerState.DUMPING:
-            # Still to be counted as a failed start, so the state stays; the process is gone in a moment.
-            worker.deadline = None
-            return Kill(
-                generation.number,
-                worker.number,
-                f"not ready within {generation.settings.ready_timeout_seconds:g} s",
-            )
-        return generation.kill(worker, "its drain timeout passed")
 
     def _tired(self, number: int) -> list[Command]:
         generation = self.generation_of(number)
@@ -359,7 +357,10 @@ class Fleet:
     # --- steps that are used above ---
 
     def _find(self, *states: GenerationState) -> Generation | None:
-        return next((one for one in self.generations.values() if one.state in states), None)
+        return next(iter(self._all(*states)), None)
+
+    def _all(self, *states: GenerationState) -> list[Generation]:
+        return [one for one in self.generations.values() if one.state in states]
 
     def _start_worker(self, generation: Generation, now: float) -> StartWorker:
         self._last_worker += 1

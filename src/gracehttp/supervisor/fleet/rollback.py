@@ -1,0 +1,59 @@
+"""How a probation ends: the generation that stands by goes, or takes over again. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeGuard
+
+from gracehttp.supervisor.fleet.commands import Command, RolledBack
+from gracehttp.supervisor.fleet.generation import DEAF_SECONDS, Generation, GenerationState, WorkerState
+
+Start = Callable[[Generation, float], Command]
+
+
+def can_take_over(standing_by: Generation | None) -> TypeGuard[Generation]:
+    """Whether there is somebody to go back to."""
+    return standing_by is not None and bool(standing_by.in_state(WorkerState.STANDING_BY))
+
+
+def judge(serving: Generation, standing_by: Generation | None, now: float, *, start: Start) -> list[Command]:
+    """What the responses of `serving`, the time, and the state of the one that stands by say, if there is a probation.
+
+    It ends at the earliest when the generation has been announced.
+    """
+    probation = serving.probation
+    if probation is None:
+        return []
+    announced = serving.announce_at is None
+    over = announced and probation.ends_at <= now
+    lonely = not can_take_over(standing_by)
+    objection = probation.objection(serving.settings.probation_max_errors, at_the_end=over)
+    if objection and can_take_over(standing_by):
+        return roll_back(serving, standing_by, objection, "", now, start=start)
+    if not over and not (lonely and announced):
+        return []
+    reason = "no worker of the generation before is left that could take over again" if lonely else ""
+    commands = serving.end_probation(now, passed=True, reason=reason)
+    return commands + standing_by.retire("restart", now) if standing_by is not None else commands
+
+
+def roll_back(
+    serving: Generation, before: Generation, reason: str, details: str, now: float, *, start: Start
+) -> list[Command]:
+    """`before` serves again, and `serving`, which is on probation, is retired, in this order: so there is no moment in
+    which nobody accepts. Workers of `before` that died meanwhile are replaced, by `start`.
+
+    It is told when nobody else than `before` accepts any more, as at a promotion.
+    """
+    assert serving.probation is not None
+    before.rolled_back = RolledBack(serving.number, before.number, now - serving.probation.began_at, reason, details)
+    before.state = GenerationState.SERVING
+    before.predecessors = {one.number for one in serving.in_state(WorkerState.SERVING)}
+    before.predecessors |= serving.predecessors - before.workers.keys()
+    before.announce_at = now + DEAF_SECONDS
+    commands: list[Command] = [one.let_serve() for one in before.in_state(WorkerState.STANDING_BY)]
+    serving.probation = None
+    serving.forget_announcement()  # that it serves is not true any more
+    commands += serving.retire("restart", now)
+    commands += [start(before, now) for _ in range(before.wanted - before.planned)]
+    return commands if before.predecessors else commands + before.announce()

@@ -1,0 +1,213 @@
+"""A worker that stands by: what it leaves to others, what it goes on with, and how its pause ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+
+import pytest
+import uvloop
+
+from gracehttp.config import server_options
+from gracehttp.listeners.permits import LocalPermits
+from gracehttp.supervisor.handover_queue import HandoverQueue
+from gracehttp.worker.applications import ApplicationSettings
+from gracehttp.worker.drain import DrainReason
+from gracehttp.worker.loading import ApplicationLoader
+from gracehttp.worker.manifest import GivenListener
+from gracehttp.worker.service import Service, ServiceSettings
+
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+SETTINGS = ServiceSettings(
+    applications=ApplicationSettings(lifespan="on", threads=1, multiprocess=False), closes_doors=True
+)
+SHARED, OWN = 1, 2
+
+
+class Worker:
+    """A service with two listeners, of which the next generation has only one."""
+
+    def __init__(self):
+        self.queues = {number: HandoverQueue() for number in (SHARED, OWN)}
+        self.queue = self.queues[SHARED]
+        self.listeners = {number: socket.create_server(("127.0.0.1", 0)) for number in (SHARED, OWN)}
+        self.heard = []
+        self.drain = None
+        self.service = Service(SETTINGS, ApplicationLoader(None), lambda event: None)
+
+    async def application(self, scope, receive, send):
+        if scope["type"] == "lifespan":
+            while True:
+                message = await receive()
+                self.heard.append(message["type"])
+                await send({"type": f"{message['type']}.complete"})
+        self.drain = scope["extensions"]["gracehttp.drain"]
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"done"})
+
+    async def start(self):
+        given = []
+        for number, listener in self.listeners.items():
+            listener.setblocking(False)
+            queue = self.queues[number]
+            ends = (queue._send_end.dup(), queue._receive_end.dup())
+            given.append(GivenListener(number, "test", listener.dup(), LocalPermits(5), ends))
+        servers = list(server_options(self.application, bind=["127.0.0.1:1", "127.0.0.1:2"]))
+        await self.service.start(servers, given)
+        self.service.accept()
+
+    async def connect(self, number):
+        """A client with a request; what it reads is the answer."""
+        reader, writer = await asyncio.open_connection(*self.listeners[number].getsockname())
+        writer.write(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        return reader, writer
+
+    async def end(self, reason):
+        draining = asyncio.create_task(self.service.drain())
+        self.service.order_drain(reason, 5.0, [SHARED] if reason is DrainReason.RESTART else [])
+        await draining
+
+    def close(self):
+        for listener in self.listeners.values():
+            listener.close()
+        for queue in self.queues.values():
+            queue.close()
+
+
+async def answer(client):
+    reader, writer = client
+    head = await reader.readuntil(b"\r\n\r\n")
+    await reader.readexactly(4)
+    writer.close()
+    return head.split(b"\r\n")[0]
+
+
+async def unanswered(client):
+    """After a few turns of the loop nobody has taken the connection."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+    return not client[0]._buffer
+
+
+@pytest.fixture(params=LOOPS)
+def run(request):
+    def run(scenario):
+        async def main():
+            worker = Worker()
+            await worker.start()
+            try:
+                await scenario(worker)
+            finally:
+                worker.close()
+
+        with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
+            runner.run(asyncio.wait_for(main(), 20))
+
+    return run
+
+
+def test_it_serves_what_only_it_has_and_after_the_pause_everything(run):
+    async def scenario(worker):
+        worker.service.pause([SHARED])
+        shared = await worker.connect(SHARED)
+        assert b"200" in await answer(await worker.connect(OWN))
+        assert await unanswered(shared)
+        assert not worker.drain.is_set()
+        assert worker.heard == ["lifespan.startup"]
+        worker.service.accept()
+        assert b"200" in await answer(shared)
+        assert b"200" in await answer(await worker.connect(OWN))
+        await worker.end(DrainReason.RESTART)
+        assert worker.drain.is_set()
+
+    run(scenario)
+
+
+def test_a_pause_ends_with_an_order_to_drain_as_well(run):
+    async def scenario(worker):
+        worker.service.pause([SHARED])
+        shared = await worker.connect(SHARED)
+        await worker.end(DrainReason.RESTART)
+        assert worker.heard == ["lifespan.startup", "lifespan.shutdown"]
+        shared[1].close()
+
+    run(scenario)
+
+
+def test_at_a_stop_who_was_paused_helps_to_empty_the_queue(run):
+    async def scenario(worker):
+        worker.service.pause([SHARED])
+        shared = await worker.connect(SHARED)
+        await worker.end(DrainReason.STOP)
+        assert b"200" in await answer(shared)
+
+    run(scenario)
+
+
+def test_after_a_pause_what_waits_to_be_handed_over_is_not(run):
+    async def scenario(worker):
+        client = await worker.connect(SHARED)
+        head = await client[0].readuntil(b"\r\n\r\n")
+        assert b"close" not in head
+        worker.service.hold()
+        worker.service.pause([SHARED])
+        worker.service.accept()
+        worker.service.go_on()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert worker.service.ports[0]._departures._waiting == {}
+        assert worker.queue.empty
+        client[1].close()
+        await worker.end(DrainReason.RESTART)
+
+    run(scenario)
+
+
+def hand_over(worker):
+    """Put a connection with a request into the queue, as an older worker would; returns the client's end."""
+    theirs, ours = socket.socketpair()
+    with theirs:
+        ours.setblocking(False)
+        ours.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        head = json.dumps({"version": 1, "fresh": False}).encode()
+        socket.send_fds(worker.queue._send_end, [head, b"\n"], [theirs.fileno()])
+    return ours
+
+
+def test_while_it_is_paused_it_takes_nothing_from_the_queue(run):
+    async def scenario(worker):
+        worker.service.take_over(lambda: None)
+        worker.service.pause([SHARED])
+        with hand_over(worker) as client:
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert not worker.queue.empty
+            worker.service.accept()
+            received = await asyncio.get_running_loop().sock_recv(client, 1000)
+            assert received.endswith(b"done")
+        await worker.end(DrainReason.RESTART)
+
+    run(scenario)
+
+
+def test_at_a_stop_who_was_paused_leaves_the_queue_to_those_who_serve(run):
+    async def scenario(worker):
+        worker.service.take_over(lambda: None)
+        worker.service.pause([SHARED])
+        with hand_over(worker):
+            await worker.end(DrainReason.STOP)
+            assert not worker.queue.empty
+
+    run(scenario)
+
+
+def test_it_pauses_no_more_once_it_drains(run):
+    async def scenario(worker):
+        worker.service.order_drain(DrainReason.STOP, 5.0)
+        worker.service.pause([SHARED])
+        shared = await worker.connect(SHARED)
+        await worker.end(DrainReason.STOP)
+        assert b"200" in await answer(shared)
+
+    run(scenario)
