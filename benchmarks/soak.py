@@ -57,14 +57,14 @@ def memory_kib(pid):
     raise OSError(f"process {pid} has no memory")
 
 
-def soak(seconds, every_seconds, clients):
+def soak(seconds, every_seconds, clients, pause_seconds):
     """Run; returns the samples, the accounts of the clients and the errors in the log."""
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         server = ChaosServer(Path(folder), limit=LIMIT)
         try:
             server.wait_until_serving()
             samples = []
-            with Callers(server.port, clients, pause_seconds=0.01) as callers:
+            with Callers(server.port, clients, pause_seconds=pause_seconds) as callers:
                 callers.wait_for_answers(clients)
                 began = time.monotonic()
                 while (passed := time.monotonic() - began) < seconds:
@@ -125,7 +125,7 @@ def judge(samples, accounts, clients, errors):
     return wrong
 
 
-def report(samples, accounts, clients, every_seconds, wrong):
+def report(samples, accounts, clients, every_seconds, pause_seconds, wrong):
     """The page, in Markdown."""
     step = max(1, len(samples) // SHOWN_ROWS)
     shown = [*samples[:-1:step], samples[-1]]
@@ -140,8 +140,8 @@ def report(samples, accounts, clients, every_seconds, wrong):
 
 Made by `python benchmarks/soak.py` on {time.strftime("%Y-%m-%d")}: {samples[-1].seconds / 60:.1f} minutes, \
 {len(samples)} restarts, one every {every_seconds:g} s.
-{clients} keep-alive clients in a closed loop with 10 ms between an answer and the next request, 2 workers, Python
-{platform.python_version()}, {os.cpu_count()} cores that other programs used as well.
+{clients} keep-alive clients in a closed loop with {pause_seconds * 1000:g} ms between an answer and the next request,
+2 workers, Python {platform.python_version()}, {os.cpu_count()} cores that other programs used as well.
 
 What was looked for: no request lost, no client that had to connect again, and the supervisor's memory, descriptors and
 permits level. {verdict}
@@ -163,11 +163,12 @@ def main():
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--every", type=float, default=10.0, help="seconds between restarts")
     parser.add_argument("--clients", type=int, default=50)
+    parser.add_argument("--pause", type=float, default=0.01, help="seconds between an answer and the next request")
     parser.add_argument("--write", type=Path, help="the page to write the result to")
     options = parser.parse_args()
-    samples, accounts, errors = soak(options.minutes * 60, options.every, options.clients)
+    samples, accounts, errors = soak(options.minutes * 60, options.every, options.clients, options.pause)
     wrong = judge(samples, accounts, options.clients, errors)
-    page = report(samples, accounts, options.clients, options.every, wrong)
+    page = report(samples, accounts, options.clients, options.every, options.pause, wrong)
     print(page)
     if options.write is not None:
         options.write.write_text(page)

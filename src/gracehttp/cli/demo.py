@@ -7,12 +7,15 @@ import os
 import click
 
 from gracehttp.address import TcpAddress
+from gracehttp.cli.demo_load import CONNECTIONS
 from gracehttp.cli.demo_restarts import prove
 from gracehttp.config import Configuration, ServerOptions, process_options, server_options
 from gracehttp.lineage import is_first_process
 
 APPLICATION = "gracehttp.demo_app:application"
 _DEFAULT_BIND = "127.0.0.1:9090"
+_MAX_CONNECTIONS = 1000
+_WORKERS = "How many worker processes serve."
 
 
 @click.command()
@@ -23,7 +26,22 @@ _DEFAULT_BIND = "127.0.0.1:9090"
     metavar="N",
     help="Restart N times under load, count what was lost, and stop.",
 )
-def demo(bind: str | None, restarts: int | None) -> None:
+@click.option("--workers", "-w", type=click.IntRange(1, 64), default=1, metavar="N", help=_WORKERS, show_default=True)
+@click.option(
+    "--connections",
+    type=click.IntRange(1, 10_000),
+    default=CONNECTIONS,
+    show_default=True,
+    metavar="N",
+    help="With --restarts: how many connections the load comes over.",
+)
+@click.option(
+    "--max-connections",
+    type=click.IntRange(1),
+    metavar="N",
+    help=f"How many connections the service takes.  [default: {_MAX_CONNECTIONS}, or as many as the load has]",
+)
+def demo(bind: str | None, restarts: int | None, workers: int, connections: int, max_connections: int | None) -> None:
     """Serve a small application, to try restarts with.
 
     With --restarts N the demo proves itself: it starts the service, sends requests over 32 connections, restarts it
@@ -32,21 +50,25 @@ def demo(bind: str | None, restarts: int | None) -> None:
     \b
     gracehttp demo
     gracehttp demo --restarts 5
+    gracehttp demo --restarts 20 --workers 2 --connections 256
     """
     if restarts is not None:
-        prove(bind or "127.0.0.1:0", restarts)
+        limit = max_connections or max(_MAX_CONNECTIONS, connections)
+        prove(bind or "127.0.0.1:0", restarts, workers=workers, connections=connections, max_connections=limit)
         return
-    (server,) = demo_servers(bind or _DEFAULT_BIND)
+    (server,) = demo_servers(bind or _DEFAULT_BIND, max_connections or _MAX_CONNECTIONS)
     if is_first_process(os.environ):  # a worker runs the same command line, and has nobody to tell
         click.echo("\n".join(introduction(server, os.getpid())))
     from gracehttp.api import GraceHTTP  # help must not wait for the server's modules
 
-    GraceHTTP.from_configuration(Configuration(process_options(), (server,))).run()
+    GraceHTTP.from_configuration(Configuration(process_options(workers=workers), (server,))).run()
 
 
-def demo_servers(bind: str) -> tuple[ServerOptions, ...]:
+def demo_servers(bind: str, max_connections: int = _MAX_CONNECTIONS) -> tuple[ServerOptions, ...]:
     """The server of the demo on `bind`, with limits so low that one can watch them."""
-    return server_options(APPLICATION, bind=bind, max_connections=1000, header_timeout="1s", body_timeout="1s")
+    return server_options(
+        APPLICATION, bind=bind, max_connections=max_connections, header_timeout="1s", body_timeout="1s"
+    )
 
 
 def introduction(server: ServerOptions, pid: int) -> list[str]:

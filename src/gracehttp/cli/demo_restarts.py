@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
 import click
@@ -16,8 +16,9 @@ import click
 from gracehttp.address import TcpAddress, parse_address
 from gracehttp.cli.control_client import ControlAddress, ControlClient, Reply
 from gracehttp.cli.demo_accounting import Account, report
-from gracehttp.cli.demo_load import CONNECTIONS, Load
+from gracehttp.cli.demo_load import Load
 from gracehttp.errors import CommandFailed, StartError
+from gracehttp.listeners.limit import raise_descriptor_limit
 
 START_TIMEOUT_SECONDS = 60.0
 RESTART_TIMEOUT_SECONDS = 120.0
@@ -26,21 +27,23 @@ _REQUESTS_BETWEEN_RESTARTS = 1000
 _POLL_SECONDS = 0.05
 
 
-def prove(bind: str, restarts: int) -> None:
-    """Restart a service on `bind` `restarts` times under load, and print the sums.
+def prove(bind: str, restarts: int, *, workers: int, connections: int, max_connections: int) -> None:
+    """Restart a service of `workers` on `bind` `restarts` times, under load over `connections`, and print the sums.
 
     Raises `StartError` when it does not start, and `CommandFailed` when a restart failed or a request was lost.
     """
-    with _service(bind) as (pid, host, port):
-        click.echo(f"service on {host}:{port}, pid {pid}; load from {CONNECTIONS} connections")
-        account = asyncio.run(_restart_under_load(pid, host, port, restarts))
+    raise_descriptor_limit()
+    options = ["--bind", bind, "--workers", str(workers), "--max-connections", str(max_connections)]
+    with _service(options) as (pid, host, port):
+        click.echo(f"service on {host}:{port}, pid {pid}; load from {connections} connections")
+        load = Load(host, port, connections=connections)
+        account = asyncio.run(_restart_under_load(pid, load, restarts))
     click.echo("\n".join(report(account, restarts=restarts)))
     if account.lost:
         raise CommandFailed(f"{account.lost} of {account.requests} requests were lost.")
 
 
-async def _restart_under_load(pid: int, host: str, port: int, restarts: int) -> Account:
-    load = Load(host, port)
+async def _restart_under_load(pid: int, load: Load, restarts: int) -> Account:
     load.start()
     try:
         for number in range(1, restarts + 1):
@@ -58,10 +61,10 @@ async def _restart_under_load(pid: int, host: str, port: int, restarts: int) -> 
 
 
 @contextlib.contextmanager
-def _service(bind: str) -> Iterator[tuple[int, str, int]]:
+def _service(options: Sequence[str]) -> Iterator[tuple[int, str, int]]:
     """A demo in a child process, by its PID, host and port. It is stopped at the end."""
     with tempfile.TemporaryFile() as log:
-        command = [sys.executable, "-m", "gracehttp", "demo", "--bind", bind]
+        command = [sys.executable, "-m", "gracehttp", "demo", *options]
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603  our own program
         try:
             host, port = _wait_until_it_serves(child, log)
