@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -208,6 +208,20 @@ def test_refused_connection_is_a_loss() -> None:
 def test_demo_serves_on_9090_with_the_limits_of_the_original() -> None:
     (server,) = demo_servers("127.0.0.1:9090")
     assert (server.max_connections, server.header_timeout, server.body_timeout) == (1000, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(("arguments", "limit"), [((), 1000), (("--connections", "2000"), 2000)])
+def test_the_service_has_room_for_the_load(
+    monkeypatch: pytest.MonkeyPatch, arguments: Sequence[str], limit: int
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr("gracehttp.cli.demo.prove", lambda *what, **options: asked.append((*what, options)))
+    result = CliRunner().invoke(program, ["demo", "--restarts", "3", "--workers", "2", *arguments])
+    assert result.exit_code == 0, result.output
+    connections = int(arguments[1]) if arguments else 32
+    assert asked == [
+        ("127.0.0.1:0", 3, {"workers": 2, "connections": connections, "max_connections": limit}),
+    ]
 
 
 def test_introduction_tells_url_and_pid() -> None:

@@ -65,7 +65,11 @@ class Worker:
 
     async def end(self, reason):
         draining = asyncio.create_task(self.service.drain())
-        self.service.order_drain(reason, 5.0, [SHARED] if reason is DrainReason.RESTART else [])
+        goes_on = [SHARED] if reason is DrainReason.RESTART else []
+        for number, queue in self.queues.items():
+            if number not in goes_on:
+                queue.seal()  # as the supervisor does with the queues that nobody comes after
+        self.service.order_drain(reason, 5.0, goes_on)
         await draining
 
     def close(self):
