@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from gracehttp.cli.check import check
-from gracehttp.cli.demo import demo
-from gracehttp.cli.restart import restart
-from gracehttp.cli.serve import serve
-from gracehttp.cli.status import status
-from gracehttp.cli.stop import stop
 from gracehttp.errors import GraceHTTPError
 from gracehttp.release import RELEASE
 
@@ -20,11 +15,21 @@ INTERRUPTED = 130
 """What a shell reports for a program that SIGINT ended: 128 and the signal's number."""
 
 
+_COMMANDS = ("serve", "check", "restart", "stop", "status", "demo")
+"""In the order in which one needs them. Each is in the module of its name, and has that name there."""
+
+
 class Program(click.Group):
-    """The group of commands, in the order in which one needs them."""
+    """The group of commands. A command is imported when it is named: every worker starts by this way, too."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"gracehttp.cli.{cmd_name}"), cmd_name)
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -71,10 +76,6 @@ def program() -> None:
     Exit status: 0 done; 1 the command failed; 2 a mistake in the options; 3 the service could not start;
     4 what was ordered is still under way after --timeout.
     """
-
-
-for _command in (serve, check, restart, stop, status, demo):
-    program.add_command(_command)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -6,8 +6,6 @@ resolved. Pure, except `read_file`.
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +57,8 @@ def from_environment(environ: Mapping[str, str]) -> Source:
 
 def mistyped_variables(environ: Mapping[str, str]) -> list[tuple[str, str]]:
     """Variables that look like a slip of the pen, each with the one that was probably meant."""
+    import difflib  # read only where something is wrong
+
     known = [option.variable for option in OPTIONS.values()]
     ours = [name for name in environ if name.startswith(_PREFIX) and name not in known]
     matches = [(name, difflib.get_close_matches(name, known, n=1, cutoff=0.9)) for name in sorted(ours)]
@@ -85,6 +85,8 @@ def from_query(bind: Bind, folder: Path | None) -> Source:
 
 def read_file(path: Path) -> FileSources:
     """Read the TOML file `path`. Raises `ConfigurationError` if it can't be read or has a key that is not known."""
+    import tomllib  # most processes have no file
+
     try:
         with path.open("rb") as file:
             content = tomllib.load(file)
@@ -144,6 +146,8 @@ def unknown_key(key: str, known: Mapping[str, Option], place: str) -> Configurat
 
 def _nearest(key: str, known: Collection[str]) -> str | None:
     """The name of `known` that has the words of `key` in another order, else the one that is written most alike."""
+    import difflib  # read only where something is wrong
+
     words = sorted(key.split("_"))
     same = [name for name in known if sorted(name.split("_")) == words]
     alike = same or difflib.get_close_matches(key, known, n=1, cutoff=0.6)
