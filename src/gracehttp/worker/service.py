@@ -89,7 +89,7 @@ class Service:
 
     def pause(self, goes_on: Iterable[int]) -> None:
         """Leave to a next generation what it has too, and keep everything ready to go on: the applications hear nothing
-        of it, and nothing is closed. `goes_on` as in `order_drain`; the other listeners are served as before.
+        of it, and nothing is closed. `goes_on` as in `order_drain`; the other listeners are served as before, or again.
         """
         if self._drain is not None:
             return
@@ -97,6 +97,8 @@ class Service:
         for port in self.ports:
             if port.number in shared:
                 port.pause(hand_over=True)
+            elif port.paused:
+                port.accept()
 
     def take_over(self, obey: Callable[[], None]) -> None:
         """Go on with the connections that older workers hand over.

@@ -51,7 +51,7 @@ class Histories(RuleBasedStateMachine):
                 self.paused.discard(worker)
                 self.served_once = True
             case table.Pause(worker):
-                assert worker in self.accepting
+                assert worker in self.accepting | self.paused
                 self.accepting.discard(worker)
                 self.paused.add(worker)
             case table.Retire(worker, _, _):

@@ -10,7 +10,6 @@ from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.fleet import (
     Died,
     FleetSettings,
-    GenerationState,
     Gone,
     LetServe,
     Pause,
@@ -175,17 +174,25 @@ def test_a_stop_ends_the_probation_and_drains_both():
     assert {one.worker: one.reason for one in only(commands, Retire)} == dict.fromkeys((1, 2, 3, 4), "stop")
 
 
-def test_a_newer_generation_leaves_only_the_one_before_it_standing_by():
+def test_a_newer_generation_leaves_the_last_one_standing_by_that_has_proved_itself():
     fleet = on_probation()
     commands = restart(fleet, now=3.0)
     assert only(commands, Superseded) == [Superseded(2, by=3)]
-    assert [one.worker for one in only(commands, Retire)] == [1, 2]
-    assert only(commands, Pause) == [Pause(3), Pause(4)]
-    assert [one.state for one in fleet.generations.values()] == [
-        GenerationState.DRAINING,
-        GenerationState.STANDING_BY,
-        GenerationState.SERVING,
-    ]
+    assert [one.worker for one in only(commands, Retire)] == [3, 4]
+    assert only(commands, Pause) == [Pause(1), Pause(2)], "the newest may have other listeners"
+    deafen(fleet, 1, 3.1)
+    deafen(fleet, 2, 3.1)
+    commands = fleet.apply(WorkerExited(5, "was killed"), 4.0)
+    assert only(commands, LetServe) == [LetServe(1), LetServe(2)]
+    assert fleet.serving.number == 1
+
+
+def test_when_the_newest_is_announced_nobody_else_accepts_also_of_those_who_stand_by():
+    fleet = on_probation()
+    restart(fleet, now=3.0)
+    for deaf in (3, 4, 1):
+        assert fleet.apply(WorkerDeaf(deaf), 3.1) == []
+    assert fleet.apply(WorkerDeaf(2), 3.1) == [Promoted(3, 10)]
 
 
 def test_a_newer_generation_without_a_probation_leaves_nobody_standing_by():
@@ -211,9 +218,9 @@ def test_the_ports_of_whoever_stands_by_are_in_use_until_it_goes():
     fleet = on_probation()
     assert fleet.in_use == {1, 2}
     restart(fleet, now=3.0)
-    assert fleet.in_use == {2, 3}
+    assert fleet.in_use == {1, 3}
     fleet.apply(WorkerExited(5, "was killed"), 4.0)
-    assert fleet.in_use == {2}
+    assert fleet.in_use == {1}
 
 
 def test_one_worker_more_is_one_of_the_generation_that_serves():

@@ -128,6 +128,19 @@ def test_it_serves_what_only_it_has_and_after_the_pause_everything(run):
     run(scenario)
 
 
+def test_told_again_it_serves_what_the_newest_successor_does_not_have(run):
+    async def scenario(worker):
+        worker.service.pause([SHARED])
+        worker.service.pause([OWN])
+        own = await worker.connect(OWN)
+        assert b"200" in await answer(await worker.connect(SHARED))
+        assert await unanswered(own)
+        own[1].close()
+        await worker.end(DrainReason.RESTART)
+
+    run(scenario)
+
+
 def test_a_pause_ends_with_an_order_to_drain_as_well(run):
     async def scenario(worker):
         worker.service.pause([SHARED])

@@ -138,20 +138,29 @@ class Generation:
         self.announce_at = None
         self.predecessors.clear()
 
-    def succeed(self, before: Generation, now: float) -> list[Command]:
-        """It serves instead of `before`: for good, or on probation."""
+    def succeed(self, before: Generation, stood_by: Generation | None, now: float) -> list[Command]:
+        """It serves instead of `before`, for good or on probation; then the last one that has proved itself stands by:
+        that is `before`, or `stood_by` if `before` is on probation itself."""
         commands: list[Command] = []
+        proved = before
         if before.probation is not None:  # nobody will know any more how it would have ended
             before.probation = None
             commands.append(Superseded(before.number, by=self.number))
+            proved = stood_by or before
+        older = [one for one in (stood_by, before) if one is not None]
         # Also those that the one before still waits for: three generations may overlap.
-        self.predecessors = before.predecessors | {one.number for one in before.in_state(WorkerState.SERVING)}
+        self.predecessors = before.predecessors.union(
+            one.number
+            for older_one in older
+            for one in older_one.in_state(WorkerState.SERVING, WorkerState.STANDING_BY)
+        )
         seconds = self.settings.probation_seconds
         if seconds:
             self.probation = Probation(began_at=now, ends_at=now + seconds)
-        if seconds and before.settings.stands_by:
-            return commands + before.stand_by()
-        return commands + before.retire("restart", now)
+        for one in older:
+            stays = seconds and one is proved and one.settings.stands_by
+            commands += one.stand_by() if stays else one.retire("restart", now)
+        return commands
 
     def end_probation(self, now: float, *, passed: bool, reason: str = "") -> list[Command]:
         """Tell how its probation ended, if it is on one. What becomes of the one that stands by is the caller's."""
@@ -162,12 +171,15 @@ class Generation:
         return [ProbationEnded(self.number, seconds, passed, reason)]
 
     def stand_by(self) -> list[Command]:
-        """Its successor serves, and may turn out to be worse: those of its workers that serve keep themselves ready."""
+        """Its successor serves, and may turn out to be worse: those of its workers that serve keep themselves ready.
+
+        Said again, it tells them which listeners the newest successor has.
+        """
         commands = self.announce()
         self.state = GenerationState.STANDING_BY
         self.start_again_at.clear()
         for worker in self.workers.values():
-            if worker.state is WorkerState.SERVING:
+            if worker.state in {WorkerState.SERVING, WorkerState.STANDING_BY}:
                 commands.append(worker.pause())
             elif worker.state is WorkerState.STARTING:
                 commands.append(self.kill(worker, "its generation stands by, and starts nobody"))

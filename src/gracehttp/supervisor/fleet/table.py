@@ -250,10 +250,8 @@ class Fleet:
         # The successors accept before the predecessors stop; in between, newcomers wait in the kernel's queue.
         commands: list[Command] = [worker.let_serve() for worker in standing_by]
         generation.announce_at = now + DEAF_SECONDS
-        if stood_by is not None:
-            commands += stood_by.retire("restart", now)
         if before is not None:
-            commands += generation.succeed(before, now)
+            commands += generation.succeed(before, stood_by, now)
         # Those that drain already hand over to other listeners from now on: the table of the new code may have fewer.
         for older in draining:
             commands += older.drain_again("restart", older.settings.drain_timeout_seconds, now)
