@@ -8,7 +8,7 @@ Old and new may be different releases, so the first message of the worker, `hell
 speaks, and the supervisor answers with one of them or with `refused`. Messages of version 1:
 
     worker      hello       versions, release, pid, settings, listeners, offers (what it can do: template, code)
-    supervisor  listener    number, address, bound, limit, permits (shared or split), handover (true or false)
+    supervisor  listener    number, address, bound, limit, permits (shared or split), handover (true or false), queue
                             + socket [, free, owed, ledger] [, both ends of the handover queue]
     supervisor  template    (leave a template behind at the other end of this)    + channel
     supervisor  code        (tell your code; with a record: compare it with this)    [+ record]
@@ -18,8 +18,9 @@ speaks, and the supervisor answers with one of them or with `refused`. Messages 
     worker      ready       (warm, standing by, nothing accepted yet)
     worker      failed      message, hint, details
     supervisor  serve       (start accepting, or go on after a pause)
-    supervisor  pause       handover (leave those listeners to others; keep ready)
-    supervisor  drain       reason (restart or stop), timeout_seconds, handover (numbers of the listeners that go on)
+    supervisor  pause       handover, queues (leave those to others, as in drain; keep ready)
+    supervisor  drain       reason (restart or stop), timeout_seconds, handover (numbers of the listeners that go on),
+                            queues (the handover queues that others take from)
     supervisor  hold        (nobody would take what is handed over: keep it and serve it)
     supervisor  go_on       (somebody takes it again)
     worker      deaf        (accepts no more)

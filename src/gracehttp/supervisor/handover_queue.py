@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import time
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gracehttp.events import Event, HandoverBroken
 from gracehttp.records import Descriptor
@@ -23,10 +24,15 @@ class QueueRecord:
     send_end: Descriptor
     receive_end: Descriptor
     sealed: bool = False
+    identity: int = 0
+    generations: list[int] = field(default_factory=list)
 
 
 class HandoverQueue:
     """Held by the supervisor for its whole life, so that no worker's death loses what is in it. Owns both ends.
+
+    `identity` tells it from all that were before, also before the supervisor replaced itself; `generations` are those
+    whose workers have it.
 
     Raises `OSError` where there are no SOCK_SEQPACKET pairs (unix(7)): then connections are told to go instead.
     """
@@ -39,6 +45,8 @@ class HandoverQueue:
             self._send_end = socket.socket(fileno=record.send_end)
             self._receive_end = socket.socket(fileno=record.receive_end)
         self.sealed = record is not None and record.sealed
+        self.identity = record.identity if record is not None else time.monotonic_ns()
+        self.generations = set(record.generations) if record is not None else set()
         self._send_end.setblocking(False)
         self._receive_end.setblocking(False)
 
@@ -47,6 +55,8 @@ class HandoverQueue:
             send_end=Descriptor(self._send_end.fileno()),
             receive_end=Descriptor(self._receive_end.fileno()),
             sealed=self.sealed,
+            identity=self.identity,
+            generations=sorted(self.generations),
         )
 
     def filenos(self) -> tuple[int, int]:
@@ -92,8 +102,8 @@ class HandoverQueues:
     def carry(self) -> dict[int, list[QueueRecord]]:
         return {number: [one.carry() for one in queues] for number, queues in self._queues.items()}
 
-    def of(self, listener: int) -> HandoverQueue | None:
-        """The queue to the workers that serve this listener from now on; None where the system has none.
+    def of(self, listener: int, generation: int) -> HandoverQueue | None:
+        """The queue that a worker of `generation` gets for this listener; None where the system has none.
 
         One that is sealed is left to those who empty it, and another one takes its place.
         """
@@ -106,7 +116,12 @@ class HandoverQueues:
                 queues.append(HandoverQueue())
             except OSError:
                 return None
+        queues[-1].generations.add(generation)
         return queues[-1]
+
+    def live(self) -> list[int]:
+        """The identities of those that are not sealed."""
+        return [one.identity for queues in self._queues.values() for one in queues if not one.sealed]
 
     def empty(self, listener: int) -> bool:
         """Whether no connection of this listener is on its way."""
@@ -121,6 +136,17 @@ class HandoverQueues:
     def seal_all(self) -> None:
         """The service ends."""
         self.seal(self._queues)
+
+    def forget(self, generation: int) -> list[Event]:
+        """The generation is gone: close the sealed queues that only it had. Tells if there is somebody in them."""
+        lost: list[Event] = []
+        for number, queues in self._queues.items():
+            for queue in queues:
+                queue.generations.discard(generation)
+            over = [one for one in queues if one.sealed and not one.generations]
+            self._queues[number] = [one for one in queues if one not in over]
+            lost += [event for queue in over for event in queue.close()]
+        return lost
 
     def keep(self, listeners: Collection[int]) -> list[Event]:
         """Close the queues of all other listeners. Tells if there is somebody in them whom nobody took."""

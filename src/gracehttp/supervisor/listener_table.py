@@ -202,10 +202,18 @@ class ListenerTable:
         for listener in self._held:
             listener.close_door()
 
-    def leave_behind(self, in_use: Collection[int]) -> list[int]:
-        """Let nobody new into what no generation of `in_use` listens to: those that serve, or will. Returns the numbers
-        of such listeners."""
-        left = [listener for listener in self._held if not listener.wishes.keys() & set(in_use)]
+    def leave_behind(self, in_use: Collection[int], coming: int | None) -> list[int]:
+        """Let nobody new into what no generation of `in_use` listens to. Returns the numbers of such listeners.
+
+        The door of what the generation `coming` wants is opened again when it serves (`promote`). With a Unix socket
+        that is not possible, so it stays open.
+        """
+
+        def is_kept(listener: HeldListener) -> bool:
+            comes_back = coming in listener.wishes and not isinstance(listener.address, TcpAddress)
+            return comes_back or not listener.wishes.keys().isdisjoint(in_use)
+
+        left = [listener for listener in self._held if not is_kept(listener)]
         for listener in left:
             listener.close_door()
         return [listener.number for listener in left]

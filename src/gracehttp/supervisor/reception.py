@@ -44,8 +44,8 @@ def receive_worker(
         _refuse(crew, process, exc.message, exc.hint)
         return
     for listener, request in zip(found, hello["listeners"], strict=True):
-        queue = queues.of(listener.number)
-        manifest = _manifest(listener, request["address"], generation.wanted, handover=queue is not None)
+        queue = queues.of(listener.number, generation.number)
+        manifest = _manifest(listener, request["address"], generation.wanted, queue)
         crew.tell(process.number, manifest, _descriptors(listener, queue))
     offers = set(hello.get("offers", ()))
     if "template" in offers and (template := crew.templates.expect(generation.number)) is not None:
@@ -64,7 +64,7 @@ def receive_worker(
     crew.tell(process.number, welcome, [stderr])
 
 
-def _manifest(listener: HeldListener, asked_for: str, workers: int, *, handover: bool) -> dict[str, object]:
+def _manifest(listener: HeldListener, asked_for: str, workers: int, queue: HandoverQueue | None) -> dict[str, object]:
     shared = listener.pool is not None
     limit = listener.limit if shared else max(1, listener.limit // workers)
     return {
@@ -74,7 +74,8 @@ def _manifest(listener: HeldListener, asked_for: str, workers: int, *, handover:
         "bound": listener.bound,
         "limit": limit,
         "permits": "shared" if shared else "split",
-        "handover": handover,
+        "handover": queue is not None,
+        "queue": queue.identity if queue is not None else 0,
     }
 
 

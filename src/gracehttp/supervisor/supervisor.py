@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,7 @@ class Supervisor:
         self._predecessor = predecessor
         self._fleet = Fleet(options.fleet, predecessor.fleet if predecessor else None)
         self._inputs: deque[table.Input] = deque()
+        self._users: tuple[set[int], int | None] = (set(), None)
         self._acting = False
         self._requesters = Requesters(predecessor.last_outcome if predecessor else None)
         self._first_failure: StartError | None = None
@@ -96,7 +97,8 @@ class Supervisor:
             self._replacement.cancel()
             self._auditor.close()
             self._listeners.close_all()
-            self._close_queues(keep=())
+            for lost in self._queues.keep(()):
+                self._bus.publish(lost)
             if self._pidfile is not None:
                 self._pidfile.remove()
 
@@ -252,7 +254,9 @@ class Supervisor:
         self._acting = True
         try:
             while self._inputs:
-                for command in self._fleet.apply(self._inputs.popleft(), self._loop.time()):
+                commands = self._fleet.apply(self._inputs.popleft(), self._loop.time())
+                self._leave_behind()  # before those hear of it who used it
+                for command in commands:
                     self._carry_out(command)
         finally:
             self._acting = False
@@ -273,7 +277,9 @@ class Supervisor:
             case table.LetServe(worker) | table.Hold(worker) | table.GoOn(worker):
                 self._crew.tell(worker, {"type": _ORDERS[type(command)]})
             case table.Pause(worker):
-                self._crew.tell(worker, {"type": "pause", "handover": self._goes_on()})
+                serving = self._fleet.serving
+                goes_on = self._listeners.used_by(serving.number) if serving is not None else []
+                self._crew.tell(worker, {"type": "pause", "handover": goes_on, "queues": self._queues.live()})
             case table.Retire(worker, reason, timeout_seconds):
                 self._retire(worker, reason, timeout_seconds)
             case table.DumpTraceback(worker):
@@ -292,7 +298,7 @@ class Supervisor:
                 self._listeners.forget(generation)
                 self._crew.forget(generation)
                 if not self._fleet.stopping:
-                    self._close_queues(keep={one.number for one in self._listeners})
+                    self._close_queues(gone=generation)
                 if served:
                     self._bus.publish(events.GenerationRetired(generation, seconds))
             case table.Finish():
@@ -305,21 +311,24 @@ class Supervisor:
             self._inputs.append(table.WorkerExited(worker, f"could not be started ({exc})"))
 
     def _retire(self, worker: int, reason: str, timeout_seconds: float) -> None:
-        goes_on = []
-        if reason == "restart":
-            goes_on = self._goes_on()
-            self._queues.seal(self._listeners.leave_behind(self._fleet.in_use))
-        order = {"type": "drain", "reason": reason, "timeout_seconds": timeout_seconds, "handover": goes_on}
-        self._crew.tell(worker, order)
+        goes_on: set[int] = set()
+        if reason == "restart":  # somebody else takes connections of these listeners, if out of the same queue
+            goes_on = {number for one in self._fleet.in_use for number in self._listeners.used_by(one)}
+        order = {"type": "drain", "reason": reason, "timeout_seconds": timeout_seconds}
+        self._crew.tell(worker, {**order, "handover": sorted(goes_on), "queues": self._queues.live()})
 
-    def _close_queues(self, *, keep: Collection[int]) -> None:
-        for lost in self._queues.keep(keep):
+    def _leave_behind(self) -> None:
+        """Close the doors, and seal the queues, of ports that no generation has any more that serves or stands by."""
+        coming = self._fleet.coming
+        users = (self._fleet.in_use, coming.number if coming is not None else None)
+        if users != self._users and self._fleet.serving is not None:
+            self._queues.seal(self._listeners.leave_behind(*users))
+        self._users = users
+
+    def _close_queues(self, *, gone: int) -> None:
+        kept = {one.number for one in self._listeners}
+        for lost in (*self._queues.forget(gone), *self._queues.keep(kept)):
             self._bus.publish(lost)
-
-    def _goes_on(self) -> list[int]:
-        """The listeners of which the generation that serves takes connections."""
-        serving = self._fleet.serving
-        return self._listeners.used_by(serving.number) if serving is not None else []
 
     def _give_up(self, command: table.GivenUp) -> None:
         if self._fleet.serving is None and self._first_failure is None:

@@ -22,7 +22,8 @@ class GivenListener:
     """A listening socket and the limit on its connections. Whoever takes it closes all that it has.
 
     `number` is what all generations of one supervisor call it. `handover` is its handover queue, None where the
-    system has no such queue. `inherited` says that whoever started the service has opened the socket (fd://N).
+    system has no such queue, and `queue` what the supervisor calls that. `inherited` says that whoever started the
+    service has opened the socket (fd://N).
     """
 
     number: int
@@ -31,6 +32,7 @@ class GivenListener:
     permits: Permits
     handover: BothEnds | None = None
     inherited: bool = False
+    queue: int = 0
 
     def close(self) -> None:
         self.socket.close()
@@ -151,4 +153,5 @@ def _given(message: Message, slot: int) -> GivenListener:
         permits = LocalPermits(message["limit"])
     handover = (socket.socket(fileno=next(fds)), socket.socket(fileno=next(fds))) if message["handover"] else None
     inherited = isinstance(parse_address(message["address"]), DescriptorAddress)
-    return GivenListener(message["number"], message["bound"], sock, permits, handover, inherited)
+    queue = message.get("queue", 0)
+    return GivenListener(message["number"], message["bound"], sock, permits, handover, inherited, queue)

@@ -49,6 +49,7 @@ class Port:
         self.request_finished = request_finished
         self._request_failed = request_failed
         self.number = listener.number
+        self.queue = listener.queue
         self.permits = listener.permits
         self._listener = listener
         self._application = application
@@ -134,6 +135,8 @@ class Port:
         May be called again without `hand_over`, when there is no next generation any more.
         """
         self.paused = False
+        if self._arrivals is not None:
+            self._arrivals.resume()  # if that was not left to others, nobody else may come to empty the queue
         self._see_all_off(hand_over=hand_over)
 
     def _see_all_off(self, *, hand_over: bool) -> None:

@@ -43,6 +43,7 @@ class Service:
         self._settings = settings
         self._publish = publish
         self._goes_on: frozenset[int] = frozenset()
+        self._live_queues: frozenset[int] | None = None
         self._closes_doors = settings.closes_doors
         self._changed = asyncio.Event()
         self._applications = Applications(settings.applications, loader, self._changed.set)
@@ -87,16 +88,17 @@ class Service:
         for port in self.ports:
             port.accept()
 
-    def pause(self, goes_on: Iterable[int]) -> None:
+    def pause(self, goes_on: Iterable[int], live_queues: Iterable[int] | None = None) -> None:
         """Leave to a next generation what it has too, and keep everything ready to go on: the applications hear nothing
-        of it, and nothing is closed. `goes_on` as in `order_drain`; the other listeners are served as before, or again.
+        of it, and nothing is closed. The arguments are as in `order_drain`; other listeners are served as before, or
+        again.
         """
         if self._drain is not None:
             return
-        shared = frozenset(goes_on)
+        self._succeeded_by(goes_on, live_queues)
         for port in self.ports:
-            if port.number in shared:
-                port.pause(hand_over=True)
+            if port.number in self._goes_on:
+                port.pause(hand_over=self._is_taken(port))
             elif port.paused:
                 port.accept()
 
@@ -127,20 +129,26 @@ class Service:
             port.seal()
         self.order_drain(DrainReason.STOP, timeout_seconds)
 
-    def order_drain(self, reason: DrainReason, timeout_seconds: float, goes_on: Iterable[int] = ()) -> None:
+    def order_drain(
+        self,
+        reason: DrainReason,
+        timeout_seconds: float,
+        goes_on: Iterable[int] = (),
+        live_queues: Iterable[int] | None = None,
+    ) -> None:
         """Begin to drain, or, if that was ordered before, hurry up: of two deadlines the earlier one holds.
 
-        `goes_on` are the numbers of the listeners that a next generation has, and whose connections it takes.
+        `goes_on` are the numbers of the listeners that others go on with. `live_queues` are the handover queues out of
+        which they take connections: a listener that was left out and came back has another one than ours. None: all.
         """
         now = self._loop.time()
         if self._drain is None:
             self._drain = Drain.begin(reason, timeout_seconds, now)
         else:
             self._drain.ordered_again(reason, timeout_seconds, now)
-        self._goes_on = frozenset(goes_on)
+        self._succeeded_by(goes_on, live_queues)
         for port in self.ports:
-            # Who serves beside us takes what is in the queue.
-            if port.paused or (reason is DrainReason.RESTART and port.number in self._goes_on):
+            if reason is DrainReason.RESTART and self._is_taken(port):
                 port.take_no_more()
         if self._draining:
             self._tell_ports()
@@ -176,9 +184,17 @@ class Service:
             if complaint:
                 logging.getLogger("gracehttp").error("%s", complaint)
 
+    def _succeeded_by(self, goes_on: Iterable[int], live_queues: Iterable[int] | None) -> None:
+        self._goes_on = frozenset(goes_on)
+        self._live_queues = frozenset(live_queues) if live_queues is not None else None
+
+    def _is_taken(self, port: Port) -> bool:
+        """Whether somebody else takes what is in the handover queue of `port`."""
+        return port.number in self._goes_on and (self._live_queues is None or port.queue in self._live_queues)
+
     def _tell_ports(self) -> None:
         for port in self.ports:
-            port.drain(hand_over=port.number in self._goes_on)
+            port.drain(hand_over=self._is_taken(port))
 
     def _stop_accepting(self, reason: DrainReason) -> None:
         goes_on = self._goes_on if reason is DrainReason.RESTART else ()

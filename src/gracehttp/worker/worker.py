@@ -248,12 +248,13 @@ class _Obedience:
                     self._begin_counting()
                     self._service.take_over(self._listen)
                 case "pause":
-                    self._service.pause(message["handover"])
+                    self._service.pause(message["handover"], message.get("queues"))
                     self.tell({"type": "paused"})
                 case "drain":
                     self._end_counting()
                     reason = DrainReason(message["reason"])
-                    self._service.order_drain(reason, message["timeout_seconds"], message["handover"])
+                    goes_on, live_queues = message["handover"], message.get("queues")
+                    self._service.order_drain(reason, message["timeout_seconds"], goes_on, live_queues)
                 case "hold":
                     self._service.hold()
                 case "go_on":

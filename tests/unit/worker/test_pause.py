@@ -208,13 +208,32 @@ def test_while_it_is_paused_it_takes_nothing_from_the_queue(run):
     run(scenario)
 
 
-def test_at_a_stop_who_was_paused_leaves_the_queue_to_those_who_serve(run):
+def test_at_a_stop_who_was_paused_helps_to_empty_the_handover_queue(run):
+    """Those who serve may be the ones that hang."""
+
     async def scenario(worker):
         worker.service.take_over(lambda: None)
         worker.service.pause([SHARED])
-        with hand_over(worker):
+        with hand_over(worker) as client:
             await worker.end(DrainReason.STOP)
-            assert not worker.queue.empty
+            assert b"connection: close" in client.recv(1000).lower()
+
+    run(scenario)
+
+
+def test_a_queue_that_is_not_the_one_that_others_take_from_is_emptied(run):
+    """The listener was left out, and came back with another queue, while this worker heard nothing."""
+
+    async def scenario(worker):
+        worker.service.take_over(lambda: None)
+        with hand_over(worker) as client:
+            worker.queue.seal()
+            draining = asyncio.create_task(worker.service.drain())
+            worker.queues[OWN].seal()
+            worker.service.order_drain(DrainReason.RESTART, 5.0, [])
+            worker.service.order_drain(DrainReason.RESTART, 5.0, [SHARED], live_queues=[4711])
+            await draining
+            assert b"connection: close" in client.recv(1000).lower()
 
     run(scenario)
 

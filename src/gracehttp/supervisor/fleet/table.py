@@ -19,6 +19,8 @@ With a probation there is a step more. The successor serves, and if it fails wit
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gracehttp.supervisor.backoff import FORGIVEN_AFTER_SECONDS, wait_before_restart
 from gracehttp.supervisor.fleet.commands import (
     CloseDoors,
@@ -90,8 +92,8 @@ class Fleet:
 
     @property
     def in_use(self) -> set[int]:
-        """The generations that serve, will serve, or may have to."""
-        return {one.number for one in (self.serving, self.standing_by, self.coming) if one is not None}
+        """The generations that serve, or may have to."""
+        return {one.number for one in (self.serving, self.standing_by) if one is not None}
 
     @property
     def next_generation(self) -> int:
@@ -252,9 +254,7 @@ class Fleet:
         generation.announce_at = now + DEAF_SECONDS
         if before is not None:
             commands += generation.succeed(before, stood_by, now)
-        # Those that drain already hand over to other listeners from now on: the table of the new code may have fewer.
-        for older in draining:
-            commands += older.drain_again("restart", older.settings.drain_timeout_seconds, now)
+        commands += self._tell_again(draining, now)
         if not generation.predecessors:
             commands += generation.announce()
         return commands + self._cut_excess(now)
@@ -268,8 +268,15 @@ class Fleet:
     def _judge(self, now: float) -> list[Command]:
         if self.serving is None:
             return []
+        draining = self._all(GenerationState.DRAINING)
         commands = judge(self.serving, self.standing_by, now, start=self._start_worker)
-        return commands + self._cut_excess(now) if commands else []
+        return commands + self._tell_again(draining, now) + self._cut_excess(now) if commands else []
+
+    @staticmethod
+    def _tell_again(draining: Iterable[Generation], now: float) -> list[Command]:
+        """Those that drain already hand over to other listeners from now on: those who serve now may have fewer."""
+        timeouts = ((one, one.settings.drain_timeout_seconds) for one in draining)
+        return [command for one, timeout in timeouts for command in one.drain_again("restart", timeout, now)]
 
     def _heard_last(self, worker: int) -> list[Command]:
         """`worker` accepts no more: the generation that waited for it is the only one that does."""
@@ -313,8 +320,9 @@ class Fleet:
         again = None  # it may have a successor already, or fewer are wanted by now, or it has to go, or stands by
         commands: list[Command] = []
         if generation.probation is not None and can_take_over(self.standing_by):
+            draining = self._all(GenerationState.DRAINING)
             commands = roll_back(generation, self.standing_by, fault, exited.details, now, start=self._start_worker)
-            commands += self._cut_excess(now)
+            commands += self._tell_again(draining, now) + self._cut_excess(now)
         elif generation.state is GenerationState.SERVING and generation.planned < generation.wanted:
             again = wait_before_restart(generation.deaths_in_a_row)
             generation.start_again_at.append(now + again)

@@ -1,0 +1,84 @@
+"""Ports that no generation has any more that serves or stands by: their doors, and who closes them when."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from gracehttp.event_bus import EventBus
+from gracehttp.supervisor.command_line import CommandLine
+from gracehttp.supervisor.fleet import FleetSettings, GivenUp, RestartRequested
+from gracehttp.supervisor.listener_table import ListenerTable, ListenRequest
+from gracehttp.supervisor.supervisor import Supervisor, SupervisorOptions
+
+PLENTY = 10_000
+
+
+@pytest.fixture
+def table():
+    table = ListenerTable(descriptors=PLENTY, publish=lambda event: None)
+    yield table
+    table.close_all()
+
+
+def request(address):
+    return ListenRequest(address=address, backlog=5, max_connections=5, unix_mode=None)
+
+
+def test_a_port_that_only_a_coming_generation_wants_is_open_again_when_that_serves(table):
+    (listener,) = table.provide([request("127.0.0.1:0")], 1)
+    table.provide([request("127.0.0.1:0")], 3)
+    assert table.leave_behind({1}, coming=3) == []
+    assert table.leave_behind({2}, coming=3) == [listener.number]
+    assert not listener.door_open
+    table.promote(3)
+    assert listener.door_open
+
+
+def test_a_unix_socket_whose_door_could_not_be_opened_again_waits_for_the_generation_that_wants_it(table, tmp_path):
+    address = f"unix:{tmp_path}/socket"
+    (listener,) = table.provide([request(address)], 1)
+    table.provide([request(address)], 3)
+    assert table.leave_behind({2}, coming=3) == []
+    assert table.leave_behind({2}, coming=None) == [listener.number]
+    assert not (tmp_path / "socket").exists()
+
+
+class Fleet:
+    """A table of generations that goes through the given states, one at each step."""
+
+    stopping = False
+
+    def __init__(self, *steps):
+        self.steps = iter(steps)
+        self.in_use, self.coming, self.commands = set(), None, []
+
+    @property
+    def serving(self):
+        return self.in_use or None
+
+    def apply(self, happened, now):
+        self.in_use, coming, commands = next(self.steps)
+        self.coming = SimpleNamespace(number=coming) if coming is not None else None
+        return commands
+
+    def next_deadline(self):
+        return None
+
+
+def test_ports_are_left_behind_whenever_nobody_uses_them_any_more_and_before_that_is_told(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    options = SupervisorOptions(release="test", command_line=CommandLine(("none",), "."), fleet=FleetSettings())
+    supervisor = Supervisor(options, EventBus())
+    done = []
+    supervisor._loop = SimpleNamespace(time=lambda: 0.0)
+    supervisor._listeners = SimpleNamespace(leave_behind=lambda *users: done.append(users) or [7])
+    supervisor._queues = SimpleNamespace(seal=lambda numbers: done.append(numbers))
+    supervisor._announcer = SimpleNamespace(announce=lambda command: done.append(type(command)))
+    given_up = GivenUp(3, "it did not start", "", None)
+    supervisor._fleet = Fleet((set(), 1, []), ({1}, None, []), ({1}, 3, []), ({1}, 3, []), ({1}, None, [given_up]))
+    for _ in range(5):
+        supervisor._apply(RestartRequested())
+    assert done == [({1}, None), [7], ({1}, 3), [7], ({1}, None), [7], GivenUp]
