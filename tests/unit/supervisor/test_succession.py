@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from gracehttp.observe.patient_writer import PatientWriter, flush_all
+from gracehttp.release import RELEASE
 from gracehttp.supervisor import succession
 from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.state import decode
 
-STATE = Path(__file__).parents[2] / "vectors" / "supervisor-state-1.json"
+STATE = Path(__file__).parents[2] / "vectors" / RELEASE / "supervisor-state.json"
 LOG = b"".join(b"%d %b\n" % (number, b"x" * 1000) for number in range(200))  # more than a pipe holds
 
 
