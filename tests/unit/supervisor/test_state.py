@@ -44,7 +44,7 @@ def with_fields_added(plain):
     if not isinstance(plain, dict):
         return plain
     added = {key: one if key in MAPPINGS else with_fields_added(one) for key, one in plain.items()}
-    return added if any(key.isdecimal() for key in plain) else {**added, "added": ["something"]}
+    return added if not plain or any(key.isdecimal() for key in plain) else {**added, "added": ["something"]}
 
 
 @pytest.mark.parametrize("release", RELEASES)
