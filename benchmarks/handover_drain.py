@@ -1,17 +1,19 @@
 """How long it takes to hand over thousands of idle connections, and what clients notice of it meanwhile.
 
-    python benchmarks/handover_drain.py [--connections 10000] [--clients 2] [--loop auto]
+    python benchmarks/handover_drain.py [--connections 10000] [--clients 2] [--loop auto] [--runs 3] [--write PAGE]
 
 Starts one worker, opens the connections from several client processes (each may open only so many files), restarts,
 and measures the drain of the old generation from its own log. During the restart each client process sends requests
 on connections chosen at random, one after the other, and notes how long each answer takes and which process gave it.
-At the end every connection must answer, and none may have been closed.
+At the end every connection must answer, and none may have been closed; the exit status is 1 if that did not hold.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import os
+import platform
 import random
 import re
 import signal
@@ -22,6 +24,7 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -128,28 +131,82 @@ def measure(arguments):
                 process.terminate()
             server.process.terminate()
             server.process.wait(60)
-    report(arguments, [one for asked, _ in results for one in asked], sum(broken for _, broken in results),
-           old=old, began=began, ended=ended, drained=drained[0])  # fmt: skip
-
-
-def report(arguments, asked, broken, *, old, began, ended, drained):
+    asked = [one for answers, _ in results for one in answers]
     during = [(seconds, pid) for when, seconds, pid in asked if began <= when + seconds and when <= ended]
-    groups = {
-        "before and after the drain": [seconds for when, seconds, _ in asked if when > ended or when + seconds < began],
-        "during, not handed over yet": [seconds for seconds, pid in during if pid == old],
-        "during, handed over": [seconds for seconds, pid in during if pid != old],
-    }
-    print(f"{arguments.connections} connections, loop {arguments.loop}: {drained}; connections broken: {broken}")
-    print(f"{'requests':30}{'count':>8}{'median':>10}{'99 %':>10}{'longest':>10}   (ms)")
-    for name, values in groups.items():
-        if values:
-            cells = [statistics.median(values), percentile(values, 0.99), max(values)]
-            print(f"{name:30}{len(values):>8}" + "".join(f"{cell * 1000:>10.2f}" for cell in cells))
+    return Run(
+        connections=arguments.connections // arguments.clients * arguments.clients,
+        broken=sum(broken for _, broken in results),
+        drain_seconds=float(drained[1]) if drained[1] else ended - began,
+        groups={
+            "before and after the drain": [
+                seconds for when, seconds, _ in asked if when > ended or when + seconds < began
+            ],
+            "during, not handed over yet": [seconds for seconds, pid in during if pid == old],
+            "during, handed over": [seconds for seconds, pid in during if pid != old],
+        },
+    )
 
 
-if __name__ == "__main__":
+@dataclass(frozen=True)
+class Run:
+    """One restart. `groups` has the seconds of each answer."""
+
+    connections: int
+    broken: int
+    drain_seconds: float
+    groups: dict[str, list[float]]
+
+    def figures(self, name):
+        """Count, median, 99th percentile and longest, in milliseconds."""
+        values = self.groups[name] or [float("nan")]
+        seconds = (statistics.median(values), percentile(values, 0.99), max(values))
+        return len(self.groups[name]), *(1000 * one for one in seconds)
+
+
+def page(arguments, runs):
+    """What was measured, in Markdown: the median over the runs, and each run."""
+    yield "# Handing over idle connections"
+    yield ""
+    yield (
+        f"Made by `python benchmarks/handover_drain.py --connections {arguments.connections} --runs {len(runs)}` on "
+        f"{datetime.date.today()}: {runs[0].connections} idle keep-alive"
+    )
+    python, cores = platform.python_version(), os.cpu_count()
+    yield f"connections, one worker, loop {arguments.loop}, Python {python}, {cores} cores that others used as well,"
+    yield f"and the {arguments.clients} processes of the clients, which ask on connections chosen at random meanwhile."
+    yield ""
+    broken = ", ".join(str(run.broken) for run in runs)
+    yield f"Connections broken, in each run: {broken}. Drain of the old worker, median of the runs: " + (
+        f"{statistics.median(run.drain_seconds for run in runs):.2f} s"
+    )
+    yield f"(each: {', '.join(f'{run.drain_seconds:.2f} s' for run in runs)})."
+    yield ""
+    yield "How long an answer took, in milliseconds, medians of the runs (in brackets the worst run):"
+    yield ""
+    yield "| requests | count | median | 99th percentile | longest |"
+    yield "|---|---|---|---|---|"
+    for name in runs[0].groups:
+        columns = list(zip(*(run.figures(name) for run in runs), strict=True))
+        count, *times = columns
+        cells = [f"{statistics.median(one):.2f} ({max(one):.2f})" for one in times]
+        yield f"| {name} | {statistics.median(count):.0f} | " + " | ".join(cells) + " |"
+
+
+def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--connections", type=int, default=10_000)
     parser.add_argument("--clients", type=int, default=2)
     parser.add_argument("--loop", default="auto")
-    measure(parser.parse_args())
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="write the result there, in Markdown")
+    arguments = parser.parse_args()
+    runs = [measure(arguments) for _ in range(arguments.runs)]
+    text = "\n".join(page(arguments, runs)) + "\n"
+    print(text)
+    if arguments.write is not None:
+        arguments.write.write_text(text)
+    return 1 if any(run.broken for run in runs) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
