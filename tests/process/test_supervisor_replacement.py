@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -16,6 +17,8 @@ from pathlib import Path
 import pytest
 from load_client import ECHO_APPLICATION, Load
 from server_harness import DEADLINE_SECONDS, PID_APPLICATION, get, get_on, is_alive, read_response, wait_until
+
+from gracehttp.release import RELEASE as OURS
 
 TIMES = 20
 
@@ -111,6 +114,49 @@ def test_the_supervisor_runs_other_code_in_the_same_process(start):
     assert status["pid"] == server.pid
     assert Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()[19] == before
     assert sorted(server.workers()) == sorted(server.wait_until_serving(2))
+
+
+ANOTHER_RELEASE = """
+    import gracehttp.api
+
+    gracehttp.api.RELEASE = {release!r}
+"""
+NEWER = (
+    textwrap.dedent(ANOTHER_RELEASE).format(release="99.1")
+    + textwrap.dedent("""
+    import gracehttp.supervisor.state as state
+
+    to_plain = state.to_plain
+
+    def with_more(value):
+        plain = to_plain(value)
+        plain["added"] = plain["fleet"]["added"] = plain["crew"]["workers"][0]["added"] = ["something"]
+        return plain
+
+    state.to_plain = with_more
+    """)
+    + GOOD
+)
+"""A release after this one, which writes more into its state."""
+
+
+def test_connections_go_on_through_an_upgrade_a_downgrade_and_an_upgrade(start):
+    server = begin(start)
+    with contextlib.ExitStack() as opened:
+        address = ("127.0.0.1", server.port)
+        clients = [opened.enter_context(socket.create_connection(address, timeout=20)) for _ in range(20)]
+        assert {get_on(client)[0] for client in clients} == {200}
+        for generation, (release, script) in enumerate([("99.1", NEWER), (OURS, GOOD), ("99.1", NEWER)], start=2):
+            server.write("script.py", script)
+            result = server.command("restart", "--supervisor")
+            assert result.returncode == 0, result.stderr
+            newest = server.wait_until_serving(generation)
+            server.wait_until_gone(generation - 1)
+            assert server.status()["version"] == release
+            answers = [get_on(client) for client in clients]
+            assert {status for status, _ in answers} == {200}
+            assert {int(pid) for _, pid in answers} <= set(newest)
+    assert server.stop() == 0
 
 
 def test_twenty_replacements_under_load_lose_nothing_and_leak_nothing(start):

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 import os
 import signal
 import socket
+from pathlib import Path
 
 import pytest
 
 from gracehttp.channel import Channel, ChannelClosed
 from gracehttp.events import PreloadUnavailable, TemplateLost, TemplateStarted
 from gracehttp.records import Descriptor, from_plain, to_plain
+from gracehttp.release import RELEASE
 from gracehttp.supervisor import templates
 from gracehttp.supervisor.last_words import LastWords
 from gracehttp.supervisor.processes import WorkerProcess
 from gracehttp.supervisor.templates import Births, Templates, TemplatesRecord
 
+VECTORS = Path(__file__).parents[2] / "vectors"
+RELEASES = sorted(folder.name for folder in VECTORS.iterdir() if folder.is_dir())
 PID_OF_TEMPLATE = 4_000_001
 PID_OF_WORKER = 4_000_002
 KILLED = signal.SIGKILL.value  # as a wait status
@@ -109,6 +114,28 @@ def test_workers_are_forked_one_after_the_other_in_the_order_in_which_they_were_
         assert fleet.templates.orphans_are_nobodys
         assert fleet.told == [TemplateStarted(1, PID_OF_TEMPLATE)]
         template.close()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_template_of_another_release_is_told_and_says_what_the_vectors_have(release):
+    def vectors(name, of):
+        lines = map(json.loads, (VECTORS / of / name).read_text().splitlines())
+        return {line["type"]: line for line in lines}
+
+    async def scenario(fleet):
+        says = vectors("worker-says.jsonl", release)
+        with socket.socket(fileno=os.dup(fleet.templates.expect(1))) as template:
+            template.sendall(json.dumps({**says["template"], "added": 1}).encode() + b"\n")
+            fleet.order(2)
+            line, fds, _, _ = socket.recv_fds(template, 4096, 2)
+            assert json.loads(line) == vectors("supervisor-says.jsonl", RELEASE)["fork"]
+            for fd in fds:
+                os.close(fd)
+            template.sendall(json.dumps({**says["forked"], "added": 1}).encode() + b"\n")
+            assert await fleet.born.get() == (2, says["forked"]["pid"])
+        assert fleet.told == [TemplateStarted(1, says["template"]["pid"])]
 
     run(scenario)
 
