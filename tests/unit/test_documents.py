@@ -1,0 +1,38 @@
+"""What the documents name exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROMISES = re.search(r"## The promises\n(.*?)\n## ", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+ROWS = [line for line in PROMISES.splitlines() if line.startswith("| ") and "**" in line]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "tests" / "vectors" / "README.md"])
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.split("|")[1].strip())
+def test_each_test_that_a_promise_names_exists_and_each_promise_names_one(row):
+    named = re.findall(r"(C )?`(test_\w+\.py)`", row)
+    assert named
+    for in_chaos, name in named:
+        assert (ROOT / "tests" / ("chaos" if in_chaos else "process") / name).is_file(), name
+
+
+def test_every_file_of_chaos_shows_a_promise():
+    shown = set(re.findall(r"C `(test_\w+\.py)`", PROMISES))
+    assert shown == {file.name for file in (ROOT / "tests" / "chaos").glob("test_*.py")}
+
+
+def test_every_folder_that_a_promise_names_exists():
+    folders = re.findall(r"`(tests/[\w/]+)`", PROMISES)
+    assert folders
+    assert all((ROOT / one).is_dir() for one in folders)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_to_a_file_of_ours_leads_to_one(page):
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
