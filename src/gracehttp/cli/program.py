@@ -69,8 +69,10 @@ def program() -> None:
       TTIN, TTOU       one worker more, one worker less
 
     \b
-    Options come from the command line, else the environment (GRACEHTTP_WORKERS for --workers), else a TOML
-    file (--config), else the defaults. gracehttp check shows what they amount to, and where each comes from.
+    Options of serve and check come from the command line, else the environment (GRACEHTTP_WORKERS for --workers),
+    else a TOML file (--config), else the defaults. gracehttp check shows what they amount to, and where each
+    comes from. restart, stop and status find the supervisor by the same GRACEHTTP_PIDFILE, GRACEHTTP_CONTROL
+    and GRACEHTTP_CONFIG. Their other options, and those of demo, are for one call: they have no variables.
 
     \b
     Exit status: 0 done; 1 the command failed; 2 a mistake in the options; 3 the service could not start;
