@@ -75,7 +75,7 @@ class Http1Handover(Http1Ending):
 
     def _idle_seconds(self) -> float:
         """See `Carried`."""
-        if not self._deadline.when or (self._unparsed and not self._fresh):  # the next request has begun
+        if not self._deadline.when:
             return 0.0
         return max(0.0, self._loop.time() - self._deadline.when + self._idle_timeout_seconds)
 

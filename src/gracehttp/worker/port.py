@@ -103,7 +103,8 @@ class Port:
         self._acceptor.start()
 
     def pause(self, *, hand_over: bool) -> None:
-        """Leave newcomers to the workers that share the listener, and let connections go, see `drain`, but close none.
+        """Leave newcomers to the workers that share the listener, and let connections go, see `drain`, but close none,
+        except to make room on a full port.
 
         It ends with `accept` or `drain`.
         """

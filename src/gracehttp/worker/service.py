@@ -89,7 +89,8 @@ class Service:
 
     def pause(self, goes_on: Iterable[int]) -> None:
         """Leave to a next generation what it has too, and keep everything ready to go on: the applications hear nothing
-        of it, and nothing is closed. `goes_on` as in `order_drain`; the other listeners are served as before.
+        of it, and nothing is closed, but to make room on a full port. `goes_on` as in `order_drain`; the other
+        listeners are served as before.
         """
         if self._drain is not None:
             return
