@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import ssl
 
+import pytest
+import trustme
 from server_harness import get, get_on, wait_until
 
 SCRIPT = """
@@ -34,6 +38,49 @@ def begin(start, *, workers=1, shed_idle_after="300ms"):
     server = start("script.py", files={"application.py": APPLICATION, "script.py": script})
     server.wait_until_serving()
     return server
+
+
+TLS_SCRIPT = """
+    import gracehttp
+
+    grace = gracehttp.GraceHTTP(workers=1{settings})
+    grace.add_server(
+        "application:app", bind="127.0.0.1:0", max_connections=4, shed_idle_after="300ms", certfile="server.pem"
+    )
+    grace.run()
+"""
+
+
+def begin_tls(start, folder, settings=""):
+    """A full port with four idle clients that don't read; returns the server, them, and a function that connects."""
+    authority = trustme.CA()
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    script = TLS_SCRIPT.format(settings=settings)
+    server = start("script.py", files={"application.py": APPLICATION, "script.py": script})
+    server.wait_until_serving()
+
+    def connect_tls():
+        return context.wrap_socket(connect(server), server_hostname="127.0.0.1")
+
+    idle = [connect_tls() for _ in range(4)]
+    for sock in idle:
+        assert get_on(sock)[0] == 200
+    return server, idle, connect_tls
+
+
+def open_ones(socks):
+    """How many of `socks`, each of which has read all its responses, the server has not closed; closes them."""
+    count = 0
+    for sock in socks:
+        sock.settimeout(0)
+        try:
+            assert sock.recv(1) == b"", "it was told by a close_notify"
+        except ssl.SSLWantReadError:
+            count += 1
+        sock.close()
+    return count
 
 
 def connect(server):
@@ -106,3 +153,22 @@ def test_without_shedding_newcomers_wait_until_somebody_leaves(start):
         assert b" 200 " in newcomer.recv(1000)
     for sock in idle:
         sock.close()
+
+
+def test_one_newcomer_costs_one_tls_connection_even_if_its_client_does_not_read(start, tmp_path):
+    server, idle, connect_tls = begin_tls(start, tmp_path)
+    with connect_tls() as newcomer:
+        assert get_on(newcomer)[0] == 200
+        server.wait_for("is full: closed 1 idle connections")
+        assert server.status()["listeners"][0]["shed_connections"] == 1
+        assert open_ones(idle) == 3
+
+
+@pytest.mark.parametrize("settings", ["", ", probation=60"], ids=["drain", "probation"])
+def test_room_is_made_by_the_old_code_that_has_all_places(start, tmp_path, settings):
+    server, idle, connect_tls = begin_tls(start, tmp_path, settings)
+    server.send_signal(signal.SIGHUP)
+    server.wait_until_serving(2)
+    with connect_tls() as newcomer:  # long before a drain of 30 s closes idle connections
+        assert get_on(newcomer)[0] == 200
+        assert open_ones(idle) == 3

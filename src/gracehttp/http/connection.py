@@ -56,9 +56,27 @@ class Owner(Protocol):
         """The application did not keep the rules of a response, such as a body shorter than its Content-Length."""
 
 
-Send = Callable[[int, bool, bytes], bool]
-"""Takes the descriptor of a socket, whether no request was received on it yet, and pipelined bytes that were read but
-not parsed. Tells whether they are on their way to another process."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """What a connection takes along to another process, besides its socket. The default is a new connection.
+
+    - `fresh`: no request was received on it yet.
+    - `idle_seconds`: how much of the time is over that the client has for what is awaited of it: its first request if
+      the connection is fresh, the first byte of its next one if not.
+    - `received`: pipelined bytes that were read but not parsed.
+
+    There are no counters: nothing counts the requests of one connection. The kernel knows the peer.
+    """
+
+    fresh: bool = True
+    idle_seconds: float = 0.0
+    received: bytes = b""
+
+
+NEW = Carried()
+
+Send = Callable[[int, Carried], bool]
+"""Takes the descriptor of a socket and what goes along. Tells whether they are on their way to another process."""
 
 
 class Connection(ABC):
@@ -81,7 +99,8 @@ class Connection(ABC):
     def close_idle(self, *, linger: bool = True) -> bool:
         """Close politely if nothing is in flight and nothing of a request was received. Tells whether it did.
 
-        Without `linger` the descriptor is free at once, even if the client doesn't close its side too.
+        Without `linger` the descriptor is free at once, or over TLS as soon as the client was told (RFC 8446 section
+        6.1), even if the client doesn't close its side too. Only for what the client hasn't taken yet it waits longer.
         """
 
     @abstractmethod

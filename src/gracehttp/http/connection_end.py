@@ -13,6 +13,8 @@ from gracehttp.http.deadline import Deadline
 from gracehttp.http.sending import unsent_bytes
 
 _LINGER_SECONDS = 2.0
+_CLOSE_NOTIFY_SECONDS = 0.02
+"""For our alert to get to the kernel, which takes a turn of the loop."""
 _LINGER_LIMIT_BYTES = 1024 * 1024
 
 
@@ -48,6 +50,10 @@ class ConnectionEnd:
     def close(self) -> None:
         """Close as soon as all was sent. For clients that send nothing more."""
         self._transport.close()
+
+    def hurry(self) -> None:
+        """After `close` over TLS: don't wait for the close_notify of the client. It has all that was written before."""
+        self._deadline.move(self._loop.time() + _CLOSE_NOTIFY_SECONDS)
 
     def received(self, size: int) -> None:
         """The client has sent `size` bytes more, which nobody wants."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
+from gracehttp.http.connection import NEW
 from gracehttp.http.endpoints import client_of, server_of
 from gracehttp.http.http1_base import ANSWERING, CLOSED, DISCARDING, IDLE, READING_HEAD
 from gracehttp.http.http1_exchange import Http1Exchange
@@ -33,13 +34,12 @@ class Http1Connection(Http1Handover):
         self.write = self._transport.write
         self._client = client_of(transport)
         self._server = server_of(transport)
-        settings = self._settings
-        seconds = settings.header_timeout_seconds if self._fresh else settings.keep_alive_timeout_seconds
-        self._deadline.move(self._loop.time() + seconds)
+        carried, self._carried = self._carried, NEW
+        # If that is over already: `_timed_out` looks for what the client has sent meanwhile before it closes.
+        self._deadline.move(self._loop.time() + self._idle_timeout_seconds - carried.idle_seconds)
         self.owner.connection_opened(self)
-        if self._received:
-            data, self._received = self._received, b""
-            self.data_received(data)
+        if carried.received:
+            self.data_received(carried.received)
 
     def data_received(self, data: bytes) -> None:
         phase = self._phase

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Literal
 
-from gracehttp.http.connection import Connection, HttpSettings, Owner
+from gracehttp.http.connection import NEW, Carried, Connection, HttpSettings, Owner
 from gracehttp.http.connection_end import ConnectionEnd
 from gracehttp.http.deadline import Deadline
 from gracehttp.http.exchange import Application
@@ -44,6 +44,7 @@ class Http1Base(asyncio.Protocol, Connection):
 
     __slots__ = (
         "_application",
+        "_carried",
         "_client",
         "_continue_owed",
         "_deadline",
@@ -58,7 +59,6 @@ class Http1Base(asyncio.Protocol, Connection):
         "_parser",
         "_phase",
         "_reading_paused",
-        "_received",
         "_scheme",
         "_server",
         "_settings",
@@ -83,11 +83,9 @@ class Http1Base(asyncio.Protocol, Connection):
         owner: Owner,
         loop: asyncio.AbstractEventLoop,
         scheme: Literal["http", "https"],
-        fresh: bool = True,
-        received: bytes = b"",
+        carried: Carried = NEW,
     ) -> None:
-        """`fresh` is False for a connection on which another process has served requests already; `received` is what
-        that process has read of the next ones."""
+        """`carried` is what comes along with a connection that another process has had before."""
         self._application = application
         self._settings = settings
         self._loop = loop
@@ -95,8 +93,8 @@ class Http1Base(asyncio.Protocol, Connection):
         self._parser = RequestParser(settings.max_header_size_bytes, settings.max_body_size_bytes)
         self._deadline = Deadline(loop, self._timed_out)
         self._phase = IDLE
-        self._fresh = fresh  # no request was received yet
-        self._received = received
+        self._fresh = carried.fresh  # no request was received yet
+        self._carried = carried
         self._exchange: Http1Exchange | None = None
         self._unparsed = b""  # pipelined requests, from `_offset` on
         self._offset = 0
@@ -113,6 +111,12 @@ class Http1Base(asyncio.Protocol, Connection):
     @abstractmethod
     def _timed_out(self) -> None:
         """The deadline was reached."""
+
+    @property
+    def _idle_timeout_seconds(self) -> float:
+        """How long the client may take for the request that is awaited in the phase IDLE."""
+        settings = self._settings
+        return settings.header_timeout_seconds if self._fresh else settings.keep_alive_timeout_seconds
 
     def _regulate_reading(self) -> None:
         """Read on only while there is room for what comes."""

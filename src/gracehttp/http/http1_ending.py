@@ -37,8 +37,8 @@ class Http1Ending(Http1Base):
         elif self._phase is IDLE:
             if self._fresh:
                 self._finish(linger=False)
-            else:
-                self.close_idle()
+            elif not self.close_idle():  # something has come just now
+                self._deadline.move(self._loop.time() + _READ_FIRST_SECONDS)
         elif self._phase is READING_HEAD:
             self._refuse(408, "the head did not arrive in time")
         else:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gracehttp.http.connection import Connection, Send
+from gracehttp.http.connection import Carried, Connection, Send
 from gracehttp.http.http1_base import CLOSED, IDLE, READING_HEAD
 from gracehttp.http.http1_ending import Http1Ending
-from gracehttp.http.sending import has_unread_input
+from gracehttp.http.sending import has_unread_input, unsent_bytes
 
 
 class Http1Handover(Http1Ending):
@@ -28,7 +28,11 @@ class Http1Handover(Http1Ending):
         if self._phase is not IDLE or self._unparsed or has_unread_input(self._transport):
             return False
         # Over TLS the client learns only by the close itself (RFC 8446 section 6.1).
-        self._finish(linger=linger and self._transport.can_write_eof())
+        tls = not self._transport.can_write_eof()
+        has_all = not unsent_bytes(self._transport)
+        self._finish(linger=linger and not tls)
+        if tls and not linger and has_all and self._end is not None:
+            self._end.hurry()
         return True
 
     def abort(self) -> None:
@@ -44,10 +48,7 @@ class Http1Handover(Http1Ending):
     def idle_since(self) -> float | None:
         if not self.idle or not self._deadline.when:
             return None
-        settings = self._settings
-        return self._deadline.when - (
-            settings.header_timeout_seconds if self._fresh else settings.keep_alive_timeout_seconds
-        )
+        return self._deadline.when - self._idle_timeout_seconds
 
     def call_when_idle(self, callback: Callable[[Connection], None]) -> None:
         self._when_idle = callback
@@ -61,7 +62,8 @@ class Http1Handover(Http1Ending):
         if not self._reading_paused:
             transport.pause_reading()
         fd = transport.get_extra_info("socket").fileno()
-        if not send(fd, self._fresh, self._unparsed[self._offset :]):
+        carried = Carried(fresh=self._fresh, idle_seconds=self._idle_seconds(), received=self._unparsed[self._offset :])
+        if not send(fd, carried):
             if not self._reading_paused:
                 transport.resume_reading()
             return False
@@ -70,6 +72,12 @@ class Http1Handover(Http1Ending):
         self._when_idle = None
         transport.abort()  # closes our descriptor; the connection lives on in the other one (close(2))
         return True
+
+    def _idle_seconds(self) -> float:
+        """See `Carried`."""
+        if not self._deadline.when:
+            return 0.0
+        return max(0.0, self._loop.time() - self._deadline.when + self._idle_timeout_seconds)
 
     def describe(self) -> str:
         exchange = self._exchange

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import select
 import socket
 from collections.abc import Callable
 
 from gracehttp.events import AcceptPaused, Event
+from gracehttp.listeners.lookout import Lookout, MakeRoom
 from gracehttp.listeners.permits import Permits
 
 ACCEPTS_PER_WAKE_UP = 16
 SHORTEST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 1.0
-LOOK_SECONDS = 0.1
-"""How often it is looked, while there is no permit, whether somebody waits in the queue."""
 
 # The connection died in the queue, or the network failed before it was established: on to the next (accept(2)).
 _NEXT = frozenset({
@@ -49,17 +47,16 @@ class Acceptor:
         address: str,
         loop: asyncio.AbstractEventLoop,
         publish: Callable[[Event], None],
-        make_room: Callable[[], None] | None = None,
+        make_room: MakeRoom | None = None,
     ) -> None:
-        """`make_room` is called now and then while newcomers wait because there is no permit."""
+        """`make_room` is called now and then while newcomers wait because there is no permit, also in a pause."""
         self._listener = listener
         self._permits = permits
         self._on_connection = on_connection
         self._address = address
         self._loop = loop
         self._publish = publish
-        self._make_room = make_room
-        self._look: asyncio.TimerHandle | None = None
+        self._lookout = Lookout(listener, permits, make_room, loop=loop)
         self._watched: int | None = None
         self._starving = False
         self._pause: asyncio.TimerHandle | None = None
@@ -73,22 +70,24 @@ class Acceptor:
         """Accept from now on, for the first time or again."""
         if not self._closed and not self._accepting:
             self._accepting = True
+            self._lookout.end()
             self._watch_listener()
 
     def pause(self) -> None:
-        """Accept nothing until `start`. What waits in the queue is left to whoever shares it."""
+        """Accept nothing until `start`, if that ever comes. What waits in the queue is left to whoever shares it, and
+        room is made for it: what is still open here may take the places that newcomers need."""
         self._accepting = self._starving = False
         self._watch(None)
         if self._pause is not None:
             self._pause.cancel()
             self._pause = None
-        if self._look is not None:
-            self._look.cancel()
-            self._look = None
+        if not self._closed:
+            self._lookout.begin()
 
     def stop(self) -> None:
-        """Accept no more. What waits in the queue is left to whoever shares it."""
+        """Accept no more, and let go of the listener. What waits in the queue is left to whoever shares it."""
         self.pause()
+        self._lookout.end()
         if not self._closed:
             self._closed = True
             self._listener.close()
@@ -156,19 +155,7 @@ class Acceptor:
         self._watch(None)
         if fd is not None:
             self._watch(fd)
-        self._look_soon()
-
-    def _look_soon(self) -> None:
-        # A listener with a queue stays readable, so to watch it would spin: a timer, and only while nothing is free.
-        if self._make_room is not None and self._look is None:
-            self._look = self._loop.call_later(LOOK_SECONDS, self._look_at_queue)
-
-    def _look_at_queue(self) -> None:
-        self._look = None
-        if self._starving and not self._closed and self._make_room is not None:
-            self._look_soon()
-            if _is_readable(self._listener):
-                self._make_room()
+        self._lookout.begin()
 
     def _pause_for(self, exc: OSError) -> None:
         if self._pause_seconds == SHORTEST_PAUSE_SECONDS:
@@ -182,6 +169,7 @@ class Acceptor:
         if self._closed or not self._accepting:
             return
         self._starving = False
+        self._lookout.end()
         self._watch_listener()
         self._on_acceptable()
 
@@ -195,9 +183,3 @@ class Acceptor:
         if fd is None:
             return
         self._loop.add_reader(fd, self._resume if self._starving else self._on_acceptable)
-
-
-def _is_readable(sock: socket.socket) -> bool:
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return bool(poll.poll(0))

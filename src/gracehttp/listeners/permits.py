@@ -22,6 +22,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import select
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, Self
@@ -50,6 +51,10 @@ class Permits(Protocol):
     @property
     def held(self) -> int:
         """How many permits this process holds."""
+
+    @property
+    def available(self) -> bool:
+        """Whether there is one to take at this moment."""
 
     def begin_transfer(self) -> None:
         """A connection, its permit with it, may go to another process or come from one; end with `end_transfer`."""
@@ -83,6 +88,10 @@ class LocalPermits:
 
     def give_back(self) -> None:
         self._held -= 1
+
+    @property
+    def available(self) -> bool:
+        return self._held < self._limit
 
     def begin_transfer(self) -> None:
         return
@@ -133,6 +142,10 @@ class SharedPermits:
             os.eventfd_write(self._free, 1)
         self._held -= 1
         self._close_entry()
+
+    @property
+    def available(self) -> bool:
+        return is_readable(self._free)  # an eventfd is while its count isn't 0 (eventfd(2))
 
     def begin_transfer(self) -> None:
         self._open_entry()
@@ -277,6 +290,13 @@ def _take(fd: int, most: int) -> int:
         except BlockingIOError:
             return taken
     return most
+
+
+def is_readable(fd: int) -> bool:
+    """Whether a read, or an accept, would not block (poll(2))."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def eventfd_count(fd: int) -> int:

@@ -5,7 +5,9 @@ that serve receive, and a message that a dying receiver has not read is read by 
 connection: a JSON line, then the bytes of pipelined requests that were read already, with the descriptor (SCM_RIGHTS,
 unix(7)).
 
-    {"version": 1, "fresh": false}
+    {"version": 1, "fresh": false, "idle_seconds": 3.25}
+
+So the clocks of a connection go on where they were: see `Carried`. Of version 1, `idle_seconds` may be missing.
 
 The permit goes with the connection. Nobody holds it while it is in the queue, so the supervisor audits permits only
 while the queue is empty (`supervisor.auditor`), and both ends open their ledger entries around the transfer.
@@ -25,7 +27,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gracehttp.events import Event, HandoverBroken
-from gracehttp.http.connection import Connection
+from gracehttp.http.connection import Carried, Connection
 from gracehttp.listeners.permits import Permits
 
 MESSAGE_VERSION = 1
@@ -36,6 +38,7 @@ SENT_PER_TURN = 64
 AGAIN_SECONDS = 0.02
 
 _MESSAGE_BYTES = MOST_PIPELINED_BYTES + 1024
+_NO_TIME_SECONDS = 1e9  # NaN isn't below it either
 _NO_ROOM = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.ETOOMANYREFS, errno.EMFILE, errno.ENFILE})
 
 
@@ -145,12 +148,12 @@ class Departures:
         if gone:
             departure.on_gone(departure.connection)
 
-    def _send_message(self, fd: int, fresh: bool, pipelined: bytes) -> bool:
-        if len(pipelined) > MOST_PIPELINED_BYTES:
+    def _send_message(self, fd: int, carried: Carried) -> bool:
+        if len(carried.received) > MOST_PIPELINED_BYTES:
             return False
-        head = json.dumps({"version": MESSAGE_VERSION, "fresh": fresh}).encode()
+        facts = {"version": MESSAGE_VERSION, "fresh": carried.fresh, "idle_seconds": round(carried.idle_seconds, 3)}
         try:
-            socket.send_fds(self._queue, [head, b"\n", pipelined], [fd])
+            socket.send_fds(self._queue, [json.dumps(facts).encode(), b"\n", carried.received], [fd])
         except OSError as exc:
             # Any other error: there is no queue any more, so serve on here.
             self._full = exc.errno if exc.errno in _NO_ROOM else 0
@@ -163,7 +166,7 @@ class Harbour(Protocol):
 
     permits: Permits
 
-    def adopt(self, sock: socket.socket, *, fresh: bool, received: bytes) -> None:
+    def adopt(self, sock: socket.socket, carried: Carried) -> None:
         """Go on with a connection whose permit is held already."""
 
     def release(self) -> None:
@@ -282,14 +285,14 @@ class Arrivals:
             self._refuse(fds, "the descriptor was lost on the way")
             return
         head, _, received = message.partition(b"\n")
-        facts = _facts(head)
-        if facts is None or flags & socket.MSG_TRUNC:
+        carried = _carried(head, received)
+        if carried is None or flags & socket.MSG_TRUNC:
             self._refuse(fds, f"this release can't read what another one sent with it ({head[:100]!r})")
             return
         sock = socket.socket(fileno=fds[0])
         sock.setblocking(False)
         sock.set_inheritable(False)
-        self._harbour.adopt(sock, fresh=facts.get("fresh") is True, received=received)
+        self._harbour.adopt(sock, carried)
 
     def _refuse(self, fds: list[int], reason: str) -> None:
         for fd in fds:
@@ -299,10 +302,15 @@ class Arrivals:
         self._publish(HandoverBroken(reason))
 
 
-def _facts(head: bytes) -> dict[str, object] | None:
-    """What the head of a message says; None if it isn't of a version that we know."""
+def _carried(head: bytes, received: bytes) -> Carried | None:
+    """What a message says; None if its head isn't of a version that we know."""
     try:
         facts = json.loads(head)
     except ValueError:
         return None
-    return facts if isinstance(facts, dict) and facts.get("version") == MESSAGE_VERSION else None
+    if not isinstance(facts, dict) or facts.get("version") != MESSAGE_VERSION:
+        return None
+    idle = facts.get("idle_seconds")
+    if not isinstance(idle, (int, float)) or not 0 <= idle < _NO_TIME_SECONDS:
+        idle = 0.0
+    return Carried(fresh=facts.get("fresh") is True, idle_seconds=idle, received=received)

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Callable
 
 from gracehttp.events import ConnectionsShed, Event
-from gracehttp.http.connection import Connection, HttpSettings, RequestFailed, RequestFinished
+from gracehttp.http.connection import NEW, Carried, Connection, HttpSettings, RequestFailed, RequestFinished
 from gracehttp.http.exchange import Application, RequestHead
 from gracehttp.http.http1 import Http1Connection
 from gracehttp.listeners.acceptor import Acceptor
@@ -59,6 +59,7 @@ class Port:
         self._on_change = on_change
         self._draining = False
         self.paused = False
+        self._left_to_others = False
         self._departures = Departures(listener.handover[0], self._loop) if listener.handover is not None else None
         self._arrivals: Arrivals | None = None
         self._handing_over = False
@@ -103,7 +104,8 @@ class Port:
         self._acceptor.start()
 
     def pause(self, *, hand_over: bool) -> None:
-        """Leave newcomers to the workers that share the listener, and let connections go, see `drain`, but close none.
+        """Leave newcomers to the workers that share the listener, and let connections go, see `drain`, but close none,
+        except to make room on a full port.
 
         It ends with `accept` or `drain`.
         """
@@ -114,8 +116,13 @@ class Port:
         self._see_all_off(hand_over=hand_over)
 
     def stop_accepting(self) -> None:
-        """Leave the queue to the other workers that share it."""
-        self._acceptor.stop()
+        """Leave the queue to the other workers that share it.
+
+        The listener stays open as long as they have it, see `drain`: connections that can't be handed over make room
+        for whom they accept.
+        """
+        self._left_to_others = True
+        self._acceptor.pause()
 
     def accept_the_rest(self, on_deaf: Callable[[], None], *, close_the_door: bool) -> None:
         """The port ends with this generation: accept who waits in the queue, then stop and call `on_deaf`.
@@ -137,6 +144,8 @@ class Port:
         self.paused = False
         if self._arrivals is not None:
             self._arrivals.resume()  # if that was not left to others, nobody else may come to empty the queue
+        if self._left_to_others and not hand_over:
+            self._acceptor.stop()
         self._see_all_off(hand_over=hand_over)
 
     def _see_all_off(self, *, hand_over: bool) -> None:
@@ -219,17 +228,16 @@ class Port:
     # --- from socket to connection and back ---
 
     def _on_accepted(self, sock: socket.socket) -> None:
-        self._attach_soon(sock, self._tls, fresh=True, received=b"")
+        self._attach_soon(sock, self._tls, NEW)
 
-    def _attach_soon(self, sock: socket.socket, tls: ssl.SSLContext | None, *, fresh: bool, received: bytes) -> None:
+    def _attach_soon(self, sock: socket.socket, tls: ssl.SSLContext | None, carried: Carried) -> None:
         connection = Http1Connection(
             application=self._application,
             settings=self._settings,
             owner=self,
             loop=self._loop,
             scheme="https" if tls is not None else "http",
-            fresh=fresh,
-            received=received,
+            carried=carried,
         )
         task = self._loop.create_task(self._attach(connection, sock, tls))
         self._attaching[connection] = task
@@ -290,12 +298,12 @@ class Port:
         self._acceptor.release()
         self._on_change()
 
-    def adopt(self, sock: socket.socket, *, fresh: bool, received: bytes) -> None:
+    def adopt(self, sock: socket.socket, carried: Carried) -> None:
         """Go on with a connection that another worker has handed over, with the permit that came with it.
 
         It doesn't speak TLS, even if this port does by now: those that do are never handed over.
         """
-        self._attach_soon(sock, None, fresh=fresh, received=received)
+        self._attach_soon(sock, None, carried)
 
     def _see_off(self, connection: Connection) -> None:
         if self._handing_over:

@@ -90,8 +90,8 @@ class Service:
 
     def pause(self, goes_on: Iterable[int], live_queues: Iterable[int] | None = None) -> None:
         """Leave to a next generation what it has too, and keep everything ready to go on: the applications hear nothing
-        of it, and nothing is closed. The arguments are as in `order_drain`; other listeners are served as before, or
-        again.
+        of it, and nothing is closed, but to make room on a full port. The arguments are as in `order_drain`; other
+        listeners are served as before, or again.
         """
         if self._drain is not None:
             return

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from gracehttp.events import Event
 from gracehttp.http.connection import Connection
@@ -29,11 +29,14 @@ def longest_idle(connections: Iterable[Connection], *, until: float, most: int) 
 
 
 class Shedder:
-    """Closes one connection out of `connections` for each call of `make_room`, if one has been idle for long enough."""
+    """Closes one connection out of `connections` for each call of `make_room`, if one has been idle for long enough.
+
+    `connections` are those that are open: the owner takes out what is closed.
+    """
 
     def __init__(
         self,
-        connections: Iterable[Connection],
+        connections: Collection[Connection],
         *,
         idle_after_seconds: float,
         loop: asyncio.AbstractEventLoop,
@@ -46,18 +49,26 @@ class Shedder:
         self._loop = loop
         self._told = told
         self._publish = publish
+        self._leaving: list[Connection] = []
         self._candidates: deque[tuple[float, Connection]] = deque()
         self._asked_at = float("-inf")
         self._untold = 0
         self._quiet_until: asyncio.TimerHandle | None = None
 
-    def make_room(self) -> None:
-        """Close the connection that has been idle longest, politely, if that is long enough."""
+    def make_room(self, waiting: int) -> None:
+        """Close the connection that has been idle longest, politely, if that is long enough, for one of `waiting`.
+
+        Not if as many are being closed already: over TLS that takes a moment.
+        """
+        self._leaving = [one for one in self._leaving if one in self._connections]
+        if len(self._leaving) >= waiting:
+            return
         while self._candidates or self._ask():
             since, connection = self._candidates.popleft()
             # It may have spoken since we asked, or be speaking just now: the kernel knows, and `close_idle` looks.
             # No lingering: the response before was read long ago, and it is the place that is needed.
             if connection.idle_since == since and connection.close_idle(linger=False):
+                self._leaving.append(connection)
                 self._count()
                 return
 

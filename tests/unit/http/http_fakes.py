@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from gracehttp.http.connection import HttpSettings
+from gracehttp.http.connection import NEW, Carried, HttpSettings
 from gracehttp.http.exchange import Exchange, RequestHead
 from gracehttp.http.http1 import Http1Connection
 
@@ -202,7 +202,12 @@ class Wire:
     """One connection, seen from the client."""
 
     def __init__(
-        self, on_handle: Callable[[Exchange], None] | None = None, *, tls: bool = False, **settings: Any
+        self,
+        on_handle: Callable[[Exchange], None] | None = None,
+        *,
+        tls: bool = False,
+        carried: Carried = NEW,
+        **settings: Any,
     ) -> None:
         self.loop = FakeLoop()
         self.owner = FakeOwner()
@@ -214,6 +219,7 @@ class Wire:
             owner=self.owner,
             loop=self.loop,  # type: ignore[arg-type]  # a fake
             scheme="https" if tls else "http",
+            carried=carried,
         )
         self.transport.protocol = self.connection
         self.connection.connection_made(self.transport)  # type: ignore[arg-type]  # a fake

@@ -4,6 +4,7 @@ import pytest
 from http_fakes import Wire, answer
 
 from gracehttp.http import http1_exchange
+from gracehttp.http.connection import Carried
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
@@ -185,7 +186,7 @@ def test_handed_over_connection_takes_its_pipelined_bytes_along_and_parses_none(
     wire.connection.call_when_idle(lambda connection: connection.hand_over(lambda *what: sent.append(what) or True))
     answer(wire.exchange)
     wire.loop.run_soon()
-    assert sent == [(-1, False, GET + b"G")]
+    assert sent == [(-1, Carried(fresh=False, received=GET + b"G"))]
     assert len(wire.exchanges) == 1
     assert wire.how_it_ended == "aborted"
     assert wire.owner.closed == [wire.connection]
@@ -216,7 +217,7 @@ def test_connection_whose_client_is_quicker_than_the_loop_is_handed_over_with_wh
     answer(wire.exchange)
     wire.connection.data_received(GET + b"G")
     wire.loop.run_soon()
-    assert sent == [(-1, False, GET + b"G")]
+    assert sent == [(-1, Carried(fresh=False, received=GET + b"G"))]
     assert len(wire.exchanges) == 1
     assert wire.owner.closed == [wire.connection]
 

@@ -11,6 +11,7 @@ import uvloop
 
 from gracehttp.events import AcceptPaused
 from gracehttp.listeners import acceptor as module
+from gracehttp.listeners import lookout
 from gracehttp.listeners.acceptor import Acceptor
 from gracehttp.listeners.closing import close_door
 from gracehttp.listeners.permits import LocalPermits, PermitPool, SharedPermits
@@ -264,9 +265,9 @@ class Looks(list):
     """What was seen in the queue by those who looked; `until(n)` waits for n looks more."""
 
     def __init__(self, monkeypatch):
-        look = module._is_readable
-        monkeypatch.setattr(module, "LOOK_SECONDS", 0.001)
-        monkeypatch.setattr(module, "_is_readable", lambda sock: self.append(look(sock)) or self[-1])
+        look = lookout.is_readable
+        monkeypatch.setattr(lookout, "LOOK_SECONDS", 0.001)
+        monkeypatch.setattr(lookout, "is_readable", lambda fd: self.append(look(fd)) or self[-1])
 
     async def until(self, more):
         wanted = len(self) + more
@@ -278,10 +279,11 @@ class Looks(list):
 def test_room_is_made_while_newcomers_wait_for_a_permit_and_not_longer(runner, monkeypatch):
     async def scenario():
         looks, made = Looks(monkeypatch), []
-        harness = Harness(LocalPermits(2), make_room=lambda: made.append(harness.close_one()))
+        harness = Harness(LocalPermits(2), make_room=lambda waiting: made.append((waiting, harness.close_one())))
         harness.acceptor.start()
         harness.connect(5)
         await harness.until(lambda: len(made) == 3)
+        assert [waiting for waiting, _ in made] == [3, 2, 1]
         await looks.until(3)
         assert len(made) == 3, "one for each of the three who waited"
         assert len(harness.accepted) == 2
@@ -293,7 +295,7 @@ def test_room_is_made_while_newcomers_wait_for_a_permit_and_not_longer(runner, m
 def test_no_room_is_made_for_nobody(runner, monkeypatch):
     async def scenario():
         looks, made = Looks(monkeypatch), []
-        harness = Harness(LocalPermits(1), make_room=lambda: made.append(1))
+        harness = Harness(LocalPermits(1), make_room=lambda waiting: made.append(1))
         harness.acceptor.start()
         harness.connect()
         await looks.until(3)
@@ -305,11 +307,11 @@ def test_no_room_is_made_for_nobody(runner, monkeypatch):
 
 def test_a_port_that_is_not_full_looks_at_nothing(runner):
     async def scenario():
-        harness = Harness(LocalPermits(100), make_room=lambda: None)
+        harness = Harness(LocalPermits(100), make_room=lambda waiting: None)
         harness.acceptor.start()
         harness.connect(3)
         await harness.until(lambda: len(harness.accepted) == 3)
-        assert harness.acceptor._look is None
+        assert harness.acceptor._lookout._next is None
         harness.close()
 
     runner.run(scenario())
@@ -365,5 +367,36 @@ def test_who_is_paused_can_still_empty_the_queue_at_the_end(runner):
         await asyncio.wait_for(deaf.wait(), 10)
         assert len(harness.accepted) == 3
         harness.close()
+
+    runner.run(scenario())
+
+
+@pytest.mark.parametrize("free", [0, 1])
+def test_a_paused_port_makes_room_if_it_is_full_for_those_whom_others_accept(runner, monkeypatch, free):
+    async def scenario():
+        looks, made, pool = Looks(monkeypatch), [], PermitPool(2 + free)
+        permits = SharedPermits(*duplicates(pool), 0)
+        harness = Harness(permits, make_room=made.append)
+        harness.acceptor.start()
+        harness.connect(2)
+        await harness.until(lambda: len(harness.accepted) == 2)
+        harness.acceptor.pause()
+        harness.connect()
+        if free:
+            assert permits.available
+            await asyncio.sleep(0.02)
+            assert made == [], "who serves beside us takes it"
+        else:
+            await looks.until(3)
+            assert set(made) == {1}
+        harness.acceptor.stop()
+        seen = len(looks)
+        await asyncio.sleep(0.02)
+        assert len(looks) == seen, "who has let go of the listener looks no more"
+        for _ in harness.accepted:
+            harness.acceptor.release()
+        harness.close()
+        permits.close()
+        pool.close()
 
     runner.run(scenario())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import os
 import resource
 import socket
@@ -70,8 +71,9 @@ class Worker:
         self.published = []
         self.changed = asyncio.Event()
         self.permits = SharedPermits(*map(os.dup, house.pool.filenos()), slot)
+        self.listener = house.listener.dup()
         self.port = Port(
-            GivenListener(1, "test", house.listener.dup(), self.permits, (house.duplicate(0), house.duplicate(1))),
+            GivenListener(1, "test", self.listener, self.permits, (house.duplicate(0), house.duplicate(1))),
             self.application,
             HttpSettings(),
             tls=None,
@@ -503,6 +505,61 @@ def test_an_order_that_is_older_than_a_message_is_seen_first(run):
     run(scenario())
 
 
+def test_how_long_it_has_been_idle_goes_along(run):
+    async def scenario():
+        async with opened() as house:
+            assert await ask(await house.connect()) == (b"old", False)
+            (connection,) = house.old.port.connections
+            connection._deadline.when -= 20  # as after 20 seconds
+            since = connection.idle_since
+            house.new.take_over()
+            house.old.port.drain(hand_over=True)
+            await until(lambda: house.new.open == 1)
+            (connection,) = house.new.port.connections
+            assert connection.idle_since == pytest.approx(since, abs=1)
+            house.assert_permits_are_exact()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_request_that_came_before_the_timeout_is_answered_although_that_is_over(run, fresh):
+    async def scenario():
+        async with opened() as house:
+            client = await put(house, {"version": 1, "fresh": fresh, "idle_seconds": 1000})
+            client[1].write(GET)
+            await until(lambda: not client[1].transport.get_write_buffer_size())
+            house.new.take_over()
+            assert await answer_on(client[0]) == (b"new", False)
+            assert await ask(client) == (b"new", False)
+            house.assert_permits_are_exact()
+
+    run(scenario())
+
+
+def test_who_was_silent_for_too_long_over_all_workers_is_closed_politely(run):
+    async def scenario():
+        async with opened() as house:
+            reader, writer = await put(house, {"version": 1, "fresh": False, "idle_seconds": 1000})
+            house.new.take_over()
+            assert await reader.read() == b""
+            writer.close()
+
+    run(scenario())
+
+
+def test_who_leaves_the_queue_to_others_lets_go_of_the_listener_when_there_are_none(run):
+    async def scenario():
+        async with opened() as house:
+            house.old.port.stop_accepting()
+            house.old.port.drain(hand_over=True)
+            assert house.old.listener.fileno() >= 0, "there may be room to make"
+            house.old.port.drain(hand_over=False)
+            assert house.old.listener.fileno() == -1
+
+    run(scenario())
+
+
 async def put(house, head, received=b""):
     """Hand a connection over as another release of gracehttp would; returns the client's end."""
     theirs, ours = socket.socketpair()
@@ -524,8 +581,9 @@ async def put(house, head, received=b""):
         {"version": 1, "fresh": True},
         {"version": 1, "fresh": False, "of_a_later_release": [1, 2]},
         {"version": 1},
+        *[{"version": 1, "idle_seconds": value} for value in (3.5, 1e300, math.inf, math.nan, -5, 10**400, "5", None)],
     ],
-    ids=["version-1", "fresh", "more-than-we-know", "less-than-we-know"],
+    ids=lambda head: json.dumps(head)[:60],
 )
 def test_messages_of_other_releases_are_understood(run, head):
     async def scenario():

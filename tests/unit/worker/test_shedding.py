@@ -64,9 +64,9 @@ class Port:
             publish=self.told.append,
         )
 
-    def make_room(self, *, later=0.0):
+    def make_room(self, *, later=0.0, waiting=1000):
         self.loop.pass_time(later)
-        self.shedder.make_room()
+        self.shedder.make_room(waiting)
         return [index for index, one in enumerate(self.connections) if one.closed]
 
 
@@ -147,3 +147,14 @@ def test_what_was_not_told_yet_is_told_at_the_end():
 def test_the_longest_idle_come_first(most):
     connections = [FakeConnection(since) for since in (7, 3, None, 9, 1)]
     assert [since for since, _ in longest_idle(connections, until=8, most=most)] == [1, 3, 7][:most]
+
+
+def test_no_more_are_closed_than_wait_while_their_places_are_not_free_yet():
+    port = Port(FakeConnection(20), FakeConnection(30), FakeConnection(40), FakeConnection(50))
+    slow = port.connections[:2]
+    for _ in range(3):
+        assert port.make_room(waiting=1) == [0]
+    assert port.make_room(waiting=2) == port.make_room(waiting=2) == [0, 1]
+    for one in slow:
+        port.connections.remove(one)
+    assert port.make_room(waiting=1) == [0], "of those that are left: somebody else waits now"
