@@ -36,6 +36,18 @@ class SupervisorStarted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class VariableIgnored(Event):
+    """An environment variable that is no option, and looks like one."""
+
+    severity = Severity.NOTICE
+    variable: str
+    meant: str
+
+    def __str__(self) -> str:
+        return f"{self.variable} is set, and is no option; {self.meant} is one"
+
+
+@dataclass(frozen=True, slots=True)
 class ReplacementRequested(Event):
     severity = Severity.NOTICE
     source: str

@@ -10,9 +10,10 @@ import click
 
 from gracehttp.cli.import_trial import try_import
 from gracehttp.cli.option_parameters import ConfiguredCommand, configured
-from gracehttp.config import PROCESS_OPTIONS, SERVER_OPTIONS, Configuration, ServerOptions, load, mistyped_variables
+from gracehttp.config import PROCESS_OPTIONS, SERVER_OPTIONS, Configuration, ServerOptions, load
 from gracehttp.config.files import check_certificates
 from gracehttp.errors import GraceHTTPError
+from gracehttp.events import VariableIgnored
 
 
 @click.command(cls=ConfiguredCommand)
@@ -30,8 +31,8 @@ def check(config_file: Path | None, **values: object) -> None:
     """
     configuration = load(cli=values, environ=os.environ, file=config_file)
     click.echo("\n".join(report(configuration)))
-    for name, meant in mistyped_variables(os.environ):
-        click.echo(f"note: {name} is set, and is no option; {meant} is one")
+    for name, meant in configuration.mistyped:
+        click.echo(f"note: {VariableIgnored(name, meant)}")
     failures = [failure for failure in map(_try, _trials(configuration)) if failure is not None]
     if failures:
         raise click.exceptions.Exit(failures[0].exit_status)

@@ -46,6 +46,7 @@ class _Program:
     release: str
     bus: EventBus
     configure_logging: Callable[[bool], None]
+    spell: Callable[[str], str]
     loader: ApplicationLoader
 
 
@@ -57,11 +58,13 @@ def run_worker(
     release: str,
     bus: EventBus,
     configure_logging: Callable[[bool], None],
+    spell: Callable[[str], str] = str,
 ) -> int:
     """Serve until the supervisor says drain, or is gone. Returns the exit status.
 
-    `configure_logging(manifest.tty)` is called as soon as it is known whether the logs end on a terminal. With
-    `preload` it returns in each worker that is forked from this one as well.
+    `configure_logging(manifest.tty)` is called as soon as it is known whether the logs end on a terminal. `spell`
+    writes hints as they are for whoever wrote the program (`config.spelling`). With `preload` it returns in each worker
+    that is forked from this one as well.
     """
     faulthandler.enable()  # the supervisor has seen to it already, unless the interpreter ignores the environment (-I)
     loader = ApplicationLoader(process.app_dir)
@@ -71,6 +74,7 @@ def run_worker(
         release=release,
         bus=bus,
         configure_logging=configure_logging,
+        spell=spell,
         loader=loader,
     )
     return _live(channel, program, offers=_offers(process))
@@ -102,7 +106,7 @@ def _live(channel: Channel, program: _Program, *, offers: Sequence[str]) -> int:
     except ChannelClosed:
         return EXIT_COULD_NOT_START
     except GraceHTTPError as exc:
-        return _report(channel, exc.message, exc.hint, exc.details)
+        return _report(channel, exc.message, program.spell(exc.hint), exc.details)
     except Exception as exc:  # noqa: BLE001  a defect of ours, or of a loop: whoever asked for the restart shall see it
         return _report(channel, f"unexpected {type(exc).__name__}: {exc}", "", traceback.format_exc())
     finally:
