@@ -381,6 +381,23 @@ class WorkerWrote(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerHangs(Event):
+    """It was not ready in time, and is asked for the stacks of its threads, which ends it. In a log of text they follow
+    as the interpreter writes them, and look like those of a crash."""
+
+    severity = Severity.ERROR
+    generation: int
+    worker: int
+    seconds: float
+    doing: str
+
+    def __str__(self) -> str:
+        what = f"worker {self.worker} of generation {self.generation} is not ready after {self.seconds:g} s"
+        rest = "it is ended, and its stack comes next, to show where the application hangs: the server has not crashed"
+        return f"{what}, still {self.doing}: {rest}"
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerCut(Event):
     severity = Severity.NOTICE
     generation: int

@@ -96,7 +96,7 @@ def _live(channel: Channel, program: _Program, *, offers: Sequence[str]) -> int:
         program.configure_logging(manifest.tty)
         new_loop = loop_factory(process.loop)
         if manifest.template is not None:
-            program.loader.load_all(program.servers)
+            program.loader.load_all(program.servers, _stages(channel))
             born = _leave_template(channel, manifest, program)
             if born is not None:
                 return _live(born, program, offers=())  # it has the code of its generation, whatever lies on the disk
@@ -135,7 +135,7 @@ def _leave_template(channel: Channel, manifest: Manifest, program: _Program) -> 
 
 async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None:
     process, bus = program.process, program.bus
-    program.loader.load_all(program.servers)
+    program.loader.load_all(program.servers, _stages(channel))
     _account_for_code(channel, manifest, bus)
     access_log = AccessLog(manifest.worker, manifest.generation) if process.access_log else None
     tally = _tally(process, access_log)
@@ -157,12 +157,17 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None
         service.on_deaf = lambda: obedience.tell({"type": "deaf"})
         wear.on_tired = lambda reason: obedience.tell({"type": "tired", "reason": reason})
         bus.subscribe(obedience.on_event)
-        await service.start(program.servers, manifest.listeners)
+        await service.start(program.servers, manifest.listeners, obedience.tell_stage)
         _write_to_stderr_directly(manifest.stderr)
         # The application may have configured logging for itself, and disabled us.
         program.configure_logging(manifest.tty)
         obedience.tell({"type": "ready"})
         await service.drain()
+
+
+def _stages(channel: Channel) -> Callable[[str], None]:
+    """To be told of a stage while nothing listens to the channel yet: it blocks until that is sent."""
+    return lambda doing: channel.send({"type": "stage", "doing": doing})
 
 
 def _account_for_code(channel: Channel, manifest: Manifest, bus: EventBus) -> None:
@@ -219,6 +224,10 @@ class _Obedience:
             return  # reading tells it too, and acts on it
         if self._channel.pending:
             self._loop.add_writer(self._channel.fileno(), self._flush)
+
+    def tell_stage(self, doing: str) -> None:
+        """What begins now; if it hangs, the supervisor knows where."""
+        self.tell({"type": "stage", "doing": doing})
 
     def _tell_count(self, responses: int, errors: int) -> None:
         self.tell({"type": "answered", "responses": responses, "errors": errors})
