@@ -168,6 +168,7 @@ def run(app: object, *, bind: str | Sequence[str] = "127.0.0.1:8000", **options:
         program = GraceHTTP(**process)
         program.add_server(app, bind=bind, **server)
     except ConfigurationError as exc:
+        exc.hint = in_python(exc.hint)
         sys.stderr.write(f"gracehttp: error: {exc}\n")
         sys.exit(exc.exit_status)
     program.run()
