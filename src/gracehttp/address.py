@@ -11,7 +11,9 @@ from urllib.parse import parse_qsl
 
 from gracehttp.errors import ConfigurationError
 
-_FORMS = "HOST:PORT, :PORT, [::1]:PORT, http://HOST:PORT, https://HOST:PORT, unix:/PATH or fd://N"
+_FORMS = (
+    "HOST:PORT, :PORT or *:PORT (all addresses), [::1]:PORT, http://HOST:PORT, https://HOST:PORT, unix:/PATH or fd://N"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +93,18 @@ def _tcp(text: str, whole: str, default_port: int | None = None) -> TcpAddress:
     if match is None:
         raise _unreadable(whole)
     port = int(match["port"]) if match["port"] else default_port
+    if port is None and text.isdecimal():
+        # It could mean either, and to guess wrong would open to everybody what was meant for this machine.
+        raise ConfigurationError(
+            f"{whole!r} is a port without a host.",
+            hint=f"write :{text} to listen on all addresses of this machine, or 127.0.0.1:{text} for this machine only",
+        )
     if port is None:
-        if text.isdecimal():
-            return _tcp(f":{text}", whole)
         raise _unreadable(whole)
     if port > 65535:
         raise ConfigurationError(f"the port of {whole!r} is above 65535.", hint="ports are 0 to 65535")
-    return TcpAddress(match["v6"] or match["host"] or "", port)
+    host = match["v6"] or match["host"] or ""
+    return TcpAddress("" if host == "*" else host, port)
 
 
 def _unix(path: str, whole: str) -> UnixAddress:

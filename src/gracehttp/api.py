@@ -10,14 +10,16 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator, Iterable, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 
 from gracehttp.config import Configuration, ProcessOptions, ServerOptions, process_options, server_options
 from gracehttp.config.files import check_app_dir, check_certificates
-from gracehttp.errors import ConfigurationError, GraceHTTPError
+from gracehttp.config.spelling import in_python
+from gracehttp.errors import CalledInWrongPlace, ConfigurationError, GraceHTTPError
 from gracehttp.event_bus import EventBus
-from gracehttp.events import StartFailed
+from gracehttp.events import StartFailed, VariableIgnored
 from gracehttp.lineage import is_first_process, is_trial
 from gracehttp.listeners.bind import bound_address, file_identity, open_listener, remove_socket_file
 from gracehttp.listeners.limit import effective_limits, raise_descriptor_limit
@@ -27,6 +29,9 @@ from gracehttp.observe.logs import configure_logging, log_event
 from gracehttp.release import RELEASE
 from gracehttp.supervisor.command_line import this_command_line
 from gracehttp.worker.manifest import GivenListener, claim_channel
+
+_OPTIONS_OF_SERVING = {"lifespan", "threads", "warmup", "access_log", "drain_timeout"}
+_INSTEAD = "in a loop that runs, async with gracehttp.serving(app) serves"
 
 _COMMAND_LINE = this_command_line()  # before the program changes its working directory
 
@@ -45,6 +50,8 @@ class GraceHTTP:
         except ConfigurationError as exc:
             raise exc.with_traceback(None) from None  # it is found at the caller's line, not at one of ours
         self._servers: list[ServerOptions] = []
+        self._mistyped: Iterable[tuple[str, str]] = ()
+        self._spell: Callable[[str], str] = in_python
 
     @classmethod
     def from_configuration(cls, configuration: Configuration) -> GraceHTTP:
@@ -52,6 +59,8 @@ class GraceHTTP:
         program = cls()
         program._process = configuration.process
         program._servers = list(configuration.servers)
+        program._mistyped = configuration.mistyped
+        program._spell = str
         return program
 
     def add_server(self, app: object, *, bind: str | Sequence[str] = "127.0.0.1:8000", **options: object) -> None:
@@ -78,10 +87,15 @@ class GraceHTTP:
 
         When it can't start, the reason is printed and the process exits, with status 2 for a mistake in the options
         and 3 otherwise; after a forced stop it exits with status 1.
+
+        Raises `CalledInWrongPlace` in an event loop that runs, and beside the main thread: it wants the process for
+        itself.
         """
+        _check_place()
         try:
             status = self._run()
         except GraceHTTPError as exc:
+            exc.hint = self._spell(exc.hint)
             if self._process.log_format == "json":
                 self._configure_logging(tty=False)
                 log_event(StartFailed(exc.message, exc.hint, exc.details, exc.exit_status))
@@ -106,11 +120,19 @@ class GraceHTTP:
         channel = claim_channel(os.environ)
         if channel is None:
             self._configure_logging(_stderr_is_a_terminal())
+            for variable, meant in self._mistyped:
+                bus.publish(VariableIgnored(variable, meant))
             return self._supervise(bus)
         from gracehttp.worker.worker import run_worker
 
         return run_worker(
-            channel, self._servers, self._process, release=RELEASE, bus=bus, configure_logging=self._configure_logging
+            channel,
+            self._servers,
+            self._process,
+            release=RELEASE,
+            bus=bus,
+            configure_logging=self._configure_logging,
+            spell=self._spell,
         )
 
     def _supervise(self, bus: EventBus) -> int:
@@ -140,11 +162,13 @@ class GraceHTTP:
 
 def run(app: object, *, bind: str | Sequence[str] = "127.0.0.1:8000", **options: object) -> None:
     """Serve one application: `GraceHTTP`, `add_server` and `run` in one call. Takes the options of both."""
+    _check_place()
     process, server = _split(options)
     try:
         program = GraceHTTP(**process)
         program.add_server(app, bind=bind, **server)
     except ConfigurationError as exc:
+        exc.hint = in_python(exc.hint)
         sys.stderr.write(f"gracehttp: error: {exc}\n")
         sys.exit(exc.exit_status)
     program.run()
@@ -164,7 +188,8 @@ async def serving(app: object, *, bind: str = "127.0.0.1:0", **options: object) 
     """Serve `app` in the event loop that runs, for as long as the context lasts; for tests and notebooks.
 
     There is no supervisor, so no restart, and the limit on connections is this process's own. Port 0 lets the kernel
-    choose; the result tells which. Takes the options of a server and those of the program that make sense here.
+    choose; the result tells which. Takes the options of a server, and of those of the program `lifespan`, `threads`,
+    `warmup`, `access_log` and `drain_timeout`: the others are about a supervisor and its workers.
     Raises `GraceHTTPError` when it can't start. Leaving the context drains, for at most `drain_timeout`.
     """
     from gracehttp.worker.applications import ApplicationSettings
@@ -173,6 +198,7 @@ async def serving(app: object, *, bind: str = "127.0.0.1:0", **options: object) 
     from gracehttp.worker.service import Service, ServiceSettings
 
     for_process, for_server = _split(options)
+    _check_options_of_serving(for_process)
     process = process_options(**for_process)
     (server,) = server_options(app, bind=bind, **for_server)
     bus = EventBus()
@@ -200,6 +226,32 @@ async def serving(app: object, *, bind: str = "127.0.0.1:0", **options: object) 
         service.order_drain(DrainReason.STOP, process.drain_timeout)
         await service.drain()
         remove_socket_file(server.bind.address, file)
+
+
+def _check_place() -> None:
+    """Raise `CalledInWrongPlace` if this is no place to become a supervisor or a worker."""
+    if threading.current_thread() is not threading.main_thread():
+        raise CalledInWrongPlace(
+            "run() was called beside the main thread, and only that one hears signals.",
+            hint=f"call it in the main thread; {_INSTEAD}",
+        )
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise CalledInWrongPlace(
+        "run() was called in an event loop that runs already, and it needs one of its own.",
+        hint=f"call it outside of async functions; {_INSTEAD}",
+    )
+
+
+def _check_options_of_serving(options: Iterable[str]) -> None:
+    for name in options:
+        if name not in _OPTIONS_OF_SERVING:
+            raise ConfigurationError(
+                f"{name} has no effect in serving(): it is for the supervisor and its workers, and there are none.",
+                hint=f"leave it away, or run a program of its own with gracehttp.run(app, {name}=...)",
+            )
 
 
 def _running(server: ServerOptions, where: str) -> RunningServer:

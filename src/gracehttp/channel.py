@@ -15,6 +15,7 @@ speaks, and the supervisor answers with one of them or with `refused`. Messages 
     supervisor  welcome     version, generation, worker, slot, workers, tty    + stderr
     supervisor  refused     message, hint
     worker      code        (the files of its modules)    + record
+    worker      stage       doing (what it begins now, on its way to be ready)
     worker      ready       (warm, standing by, nothing accepted yet)
     worker      failed      message, hint, details
     supervisor  serve       (start accepting, or go on after a pause)

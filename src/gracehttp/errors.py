@@ -43,6 +43,10 @@ class ConfigurationError(GraceHTTPError):
     exit_status = EXIT_USAGE
 
 
+class CalledInWrongPlace(GraceHTTPError):
+    """A function was called where it can't do what it promises, such as in a loop that runs. Nothing was started."""
+
+
 class StartError(GraceHTTPError):
     """The service, or one generation of it, can't start. What serves already goes on serving."""
 

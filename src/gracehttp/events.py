@@ -36,6 +36,18 @@ class SupervisorStarted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class VariableIgnored(Event):
+    """An environment variable that is no option, and looks like one."""
+
+    severity = Severity.NOTICE
+    variable: str
+    meant: str
+
+    def __str__(self) -> str:
+        return f"{self.variable} is set, and is no option; {self.meant} is one"
+
+
+@dataclass(frozen=True, slots=True)
 class ReplacementRequested(Event):
     severity = Severity.NOTICE
     source: str
@@ -366,6 +378,23 @@ class WorkerWrote(Event):
 
     def __str__(self) -> str:
         return _with_details(f"worker {self.worker} of generation {self.generation} wrote to stderr:", self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerHangs(Event):
+    """It was not ready in time, and is asked for the stacks of its threads, which ends it. In a log of text they follow
+    as the interpreter writes them, and look like those of a crash."""
+
+    severity = Severity.ERROR
+    generation: int
+    worker: int
+    seconds: float
+    doing: str
+
+    def __str__(self) -> str:
+        what = f"worker {self.worker} of generation {self.generation} is not ready after {self.seconds:g} s"
+        rest = "it is ended, and its stack comes next, to show where the application hangs: the server has not crashed"
+        return f"{what}, still {self.doing}: {rest}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,8 +78,8 @@ FAULTS = {
 
         wait_for_what_never_comes()
         """,
-        ("was not ready within 8 s", "in wait_for_what_never_comes"),
-        ("was not ready within 5 s", "in wait_for_what_never_comes"),
+        ("was not ready within 8 s: it was still running the code before run()", "in wait_for_what_never_comes"),
+        ("was not ready within 5 s: it was still importing application:app", "in wait_for_what_never_comes"),
         hangs=True,
     ),
     "segmentation-fault-at-import": Fault(
@@ -227,7 +227,10 @@ def test_a_first_start_that_hangs_names_the_timeout_as_the_reason(start):
     arguments = ["-m", "gracehttp", "serve", "application:app", "-b", "127.0.0.1:0", "--ready-timeout", "1s"]
     server = start(*arguments, files=files)
     assert server.wait() == 3
-    assert server.lines[-1].endswith("the service could not start: its worker 1 was not ready within 1 s.")
+    reason = "its worker 1 was not ready within 1 s: it was still importing application:app (ready_timeout allows more)"
+    assert server.lines[-1].endswith(f"the service could not start: {reason}.")
+    stack = next(at for at, line in enumerate(server.lines) if line.startswith("Fatal Python error: Aborted"))
+    assert "its stack comes next" in server.lines[stack - 1], "a reader must not take it for a crash"
 
 
 def test_a_first_start_of_a_script_ends_with_status_3_and_the_traceback(start):

@@ -10,9 +10,11 @@ import click
 
 from gracehttp.cli.import_trial import try_import
 from gracehttp.cli.option_parameters import ConfiguredCommand, configured
-from gracehttp.config import PROCESS_OPTIONS, SERVER_OPTIONS, Configuration, ServerOptions, load, mistyped_variables
+from gracehttp.cli.place_trials import AddressTrial, PidFileTrial
+from gracehttp.config import PROCESS_OPTIONS, SERVER_OPTIONS, Configuration, ServerOptions, load
 from gracehttp.config.files import check_certificates
 from gracehttp.errors import GraceHTTPError
+from gracehttp.events import VariableIgnored
 
 
 @click.command(cls=ConfiguredCommand)
@@ -20,9 +22,14 @@ from gracehttp.errors import GraceHTTPError
 def check(config_file: Path | None, **values: object) -> None:
     """Try the options, certificates and applications.
 
-    Takes what serve takes, and shows what each option amounts to and where that comes from. Each application is
-    imported in a process of its own, so that its import can't disturb anything. Nothing is served; the exit status
-    is that with which serve would fail.
+    Takes what serve takes, and shows what each option amounts to and where that comes from. Then it tries what can
+    be tried without side effects, also beside a service that runs: each application is imported, in a process of
+    its own; certificates and keys are read; host names are resolved; the folders of pidfile and Unix sockets, and
+    what is there already, are looked at.
+
+    Not tried: whether a port is free, the lifespan startup, warm-up requests, what only the running service can know.
+
+    The exit status is 0 if all of that is well, else that with which serve would fail.
 
     \b
     gracehttp check main:app
@@ -30,8 +37,8 @@ def check(config_file: Path | None, **values: object) -> None:
     """
     configuration = load(cli=values, environ=os.environ, file=config_file)
     click.echo("\n".join(report(configuration)))
-    for name, meant in mistyped_variables(os.environ):
-        click.echo(f"note: {name} is set, and is no option; {meant} is one")
+    for name, meant in configuration.mistyped:
+        click.echo(f"note: {VariableIgnored(name, meant)}")
     failures = [failure for failure in map(_try, _trials(configuration)) if failure is not None]
     if failures:
         raise click.exceptions.Exit(failures[0].exit_status)
@@ -120,13 +127,16 @@ class _LifespanTrial:
         return f"lifespan {self._mode}"
 
 
-_Trial = _CertificateTrial | _ApplicationTrial | _LifespanTrial
+_Trial = _CertificateTrial | _ApplicationTrial | _LifespanTrial | PidFileTrial | AddressTrial
 
 
 def _trials(configuration: Configuration) -> list[_Trial]:
-    """What is to be tried: each certificate and each application once."""
+    """What is to be tried: each place, each certificate and each application once."""
     trials: dict[object, _Trial] = {}
+    if configuration.process.pidfile is not None:
+        trials["pidfile"] = PidFileTrial(configuration.process.pidfile)
     for server in configuration.servers:
+        trials[server.bind.address] = AddressTrial(server.bind.address)
         if server.certfile is not None:
             key = (server.certfile, server.keyfile, server.keyfile_password)
             trials.setdefault(key, _CertificateTrial(server))

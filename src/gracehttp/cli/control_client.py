@@ -197,7 +197,8 @@ def unreachable(address: ControlAddress, exc: OSError) -> CommandFailed:
         return CommandFailed(f"no process has the pid {address.pid}.", hint="the service is not running")
     return CommandFailed(
         f"process {address.pid} has no control socket.",
-        hint="is it the supervisor of gracehttp? If it runs with --control PATH, give that",
+        hint="is it the supervisor of gracehttp? If it runs with --control PATH, give that; with --no-control, "
+        f"kill -HUP {address.pid} restarts and kill -TERM {address.pid} stops",
     )
 
 

@@ -73,6 +73,11 @@ def _processes(generation: Mapping[str, Any]) -> Iterable[Sequence[str]]:
         yield (*which, "template", _number(generation["template"]), "waiting")
     for worker in generation["workers"]:
         yield (*which, str(worker["worker"]), _number(worker["pid"]), _words(worker["state"]))
+    starts = [f"starts in {seconds:.1f} s" for seconds in generation.get("starts_in_seconds", ())]
+    if not generation["workers"] and generation["state"] == "serving":
+        starts = [f"none runs, the next one {starts[0]}", *starts[1:]] if starts else ["none runs"]
+    for start in starts:
+        yield (*which, "-", "-", start)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from gracehttp.config.combinations import check_unix_mode
 from gracehttp.config.model import (
     DEFAULT_BIND,
     OPTIONS,
@@ -19,7 +20,7 @@ from gracehttp.config.model import (
     ProcessOptions,
     ServerOptions,
 )
-from gracehttp.config.resolve import resolve, resolve_servers, values_of
+from gracehttp.config.resolve import Resolved, resolve, resolve_servers, values_of
 from gracehttp.config.sources import (
     Source,
     from_command_line,
@@ -29,6 +30,7 @@ from gracehttp.config.sources import (
     read_file,
 )
 from gracehttp.errors import ConfigurationError
+from gracehttp.lineage import is_first_process
 
 __all__ = [
     "OPTIONS",
@@ -64,9 +66,7 @@ def server_options(
     `values` may have any form that a file would allow; None stands for the default. Raises `ConfigurationError`.
     """
     source = from_keywords({"app": app, "bind": bind, **values}, SERVER_OPTIONS)
-    servers = tuple(server for server, _ in resolve_servers([source]))
-    reject_duplicates(servers)
-    return servers
+    return _checked(resolve_servers([source]))
 
 
 def load(*, cli: Mapping[str, object], environ: Mapping[str, str], file: Path | None) -> Configuration:
@@ -84,14 +84,15 @@ def load(*, cli: Mapping[str, object], environ: Mapping[str, str], file: Path | 
     process = resolve(PROCESS_OPTIONS, [*above, *below])
     stacks = [[*above, table, *below] for table in tables] or [[*above, *below]]
     servers = [server for stack in stacks for server in resolve_servers(stack)]
-    reject_duplicates(server for server, _ in servers)
+    checked = _checked(servers)
     origins = {name: origin for name, (_, origin) in process.items()}
     for index, (_, resolved) in enumerate(servers):
         origins.update({f"servers.{index}.{name}": origin for name, (_, origin) in resolved.items()})
     return Configuration(
         process=ProcessOptions(**values_of(process)),
-        servers=tuple(server for server, _ in servers),
+        servers=checked,
         origins=origins,
+        mistyped=tuple(mistyped_variables(environ)) if is_first_process(environ) else (),
     )
 
 
@@ -103,6 +104,13 @@ def places(*, environ: Mapping[str, str], file: Path | None) -> tuple[str | None
     sources = [from_environment(environ)] + ([read_file(file).top] if file is not None else [])
     values = values_of(resolve({name: PROCESS_OPTIONS[name] for name in ("pidfile", "control")}, sources))
     return values["pidfile"], values["control"]
+
+
+def _checked(servers: Sequence[tuple[ServerOptions, Resolved]]) -> tuple[ServerOptions, ...]:
+    """The servers, if they go together. Raises `ConfigurationError`."""
+    reject_duplicates(server for server, _ in servers)
+    check_unix_mode((server, resolved["unix_mode"][1]) for server, resolved in servers)
+    return tuple(server for server, _ in servers)
 
 
 def reject_duplicates(servers: Iterable[ServerOptions]) -> None:

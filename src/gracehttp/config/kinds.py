@@ -229,6 +229,19 @@ class PathName(Kind):
 
 
 @dataclass(frozen=True, slots=True)
+class PidFileName(PathName):
+    """The path of a pidfile. A mere number is refused: in many programs `-p` is the port."""
+
+    def read(self, value: object) -> str | None:
+        path = PathName.read(self, value)
+        if path is not None and path.isdecimal():
+            raise UnreadableError(
+                "the path of a file", hint=f"-p is the pidfile; the port is --bind :{path}, and a file ./{path}"
+            )
+        return path
+
+
+@dataclass(frozen=True, slots=True)
 class Mode(Kind):
     """Permission bits of a file (chmod(2)). Text is octal, as for chmod(1)."""
 
@@ -266,10 +279,14 @@ class Texts(Kind):
             items = value
         else:
             raise UnreadableError(self.what)
-        texts = tuple(item for item in items if isinstance(item, str) and self.accepts(item))
+        texts = tuple(text for item in items if isinstance(item, str) and self.accepts(text := self.clean(item)))
         if len(texts) != len(tuple(items)):
             raise UnreadableError(self.what)
         return texts
+
+    def clean(self, item: str) -> str:
+        """`item` without what surely isn't meant."""
+        return item
 
     def accepts(self, item: str) -> bool:
         """Whether `item` may be one of them."""
@@ -296,6 +313,9 @@ class Binds(Texts):
 
     metavar: str = "ADDRESS"
     what: str = "an address, or a list of addresses"
+
+    def clean(self, item: str) -> str:
+        return item.strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from gracehttp.address import Bind, parse_bind
+from gracehttp.config.combinations import check_program
 from gracehttp.config.kinds import (
     ApplicationReference,
     Binds,
@@ -23,6 +24,7 @@ from gracehttp.config.kinds import (
     Kind,
     Mode,
     PathName,
+    PidFileName,
     RequestTargets,
     Share,
     Size,
@@ -212,7 +214,7 @@ class ProcessOptions:
     )
     pidfile: str | None = option(
         None,
-        kind=PathName(),
+        kind=PidFileName(),
         group=CONTROL,
         short="-p",
         help="Write the PID of the supervisor to this file. It stays the same through all restarts.",
@@ -232,10 +234,7 @@ class ProcessOptions:
     )
 
     def __post_init__(self) -> None:
-        if self.no_control and self.control:
-            raise ConfigurationError(
-                "control names a control socket and no_control forbids one.", hint="give only one of them"
-            )
+        check_program(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,8 +267,8 @@ class ServerOptions:
         kind=Binds(),
         group=LISTENING,
         short="-b",
-        help="Where to listen: HOST:PORT, :PORT (all addresses), [::1]:PORT, http://HOST:PORT, "
-        "https://HOST:PORT, unix:PATH or fd://N. Can be given again. Options for one address follow as "
+        help="Where to listen: HOST:PORT, :PORT or *:PORT (all IPv4 addresses), [::1]:PORT, http://HOST (port 80), "
+        "https://HOST (port 443), unix:PATH or fd://N. Can be given again. Options for one address follow as "
         "a query: 'https://:9443?certfile=a.pem&max_connections=500'.",
     )
     unix_mode: int | None = option(
@@ -367,12 +366,14 @@ class ServerOptions:
 class Configuration:
     """All of it.
 
-    `origins` tells where each value comes from: under `workers`, and for a server under `servers.0.bind`.
+    `origins` tells where each value comes from: under `workers`, and for a server under `servers.0.bind`. `mistyped`
+    are the environment variables that were probably meant to be options, each with the one that it resembles.
     """
 
     process: ProcessOptions
     servers: tuple[ServerOptions, ...]
     origins: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    mistyped: tuple[tuple[str, str], ...] = ()
 
 
 def _options_of(model: type[ProcessOptions | ServerOptions], scope: Scope) -> Mapping[str, Option]:

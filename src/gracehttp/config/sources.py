@@ -57,10 +57,12 @@ def from_environment(environ: Mapping[str, str]) -> Source:
 
 def mistyped_variables(environ: Mapping[str, str]) -> list[tuple[str, str]]:
     """Variables that look like a slip of the pen, each with the one that was probably meant."""
-    import difflib  # read only where something is wrong
-
     known = [option.variable for option in OPTIONS.values()]
     ours = [name for name in environ if name.startswith(_PREFIX) and name not in known]
+    if not ours:
+        return []
+    import difflib  # read only where something may be wrong
+
     matches = [(name, difflib.get_close_matches(name, known, n=1, cutoff=0.9)) for name in sorted(ours)]
     return [(name, match[0]) for name, match in matches if match]
 
@@ -106,6 +108,11 @@ def from_toml(content: Mapping[str, object], name: str, folder: Path) -> FileSou
             hint="write [[server]], with two brackets on each side",
         )
     top = {key: value for key, value in content.items() if key != SERVER_TABLE}
+    for key, value in top.items():
+        if key not in OPTIONS and _is_table(value):
+            raise ConfigurationError(
+                f"{key!r} is no table ({name}).", hint=f"did you mean [[{SERVER_TABLE}]]? There is no other"
+            )
     _check_keys(top, OPTIONS, name)
     servers = []
     for number, table in enumerate(tables, 1):
@@ -113,6 +120,10 @@ def from_toml(content: Mapping[str, object], name: str, folder: Path) -> FileSou
         _check_keys(table, SERVER_OPTIONS, place)
         servers.append(Source(table, _always(place), folder))
     return FileSources(Source(top, _always(name), folder), tuple(servers))
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(one, dict) for one in value))
 
 
 def _always(place: str) -> Callable[[Option], str]:

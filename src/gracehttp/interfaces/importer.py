@@ -153,7 +153,7 @@ def _check_usable(name: str, application: object, *, factory: bool) -> None:
         case Shape.FACTORY if not factory:
             raise ApplicationNotFound(
                 f"{name} takes no arguments: it looks like a factory that makes the application.",
-                hint=f"gracehttp serve --factory {name}",
+                hint=f"write --factory {name}",
             )
         case Shape.ASYNC_FACTORY if not factory:
             raise ApplicationNotFound(

@@ -59,6 +59,23 @@ def resolve(address: TcpAddress) -> tuple[int, tuple[str, int]]:
     return family, (str(where[0]), address.port)
 
 
+def look_at(address: Address) -> str:
+    """What can be known of `address` without opening anything: the empty text, or a note of what is to be kept in mind.
+
+    Raises `ListenError` if `open_listener` surely would. Whether a port is free isn't tried.
+    """
+    match address:
+        case TcpAddress():
+            resolve(address)
+        case UnixAddress():
+            return _look_at_file(address)
+        case DescriptorAddress():
+            if not _is_open(address.fd):
+                return f"descriptor {address.fd} is not open here; who starts the service has to open it"
+            _inherited(address).close()
+    return ""
+
+
 def bound_address(sock: socket.socket) -> str:
     """Where the socket really listens, with the port that the kernel chose."""
     name = sock.getsockname()
@@ -120,12 +137,8 @@ def _bind_unix(address: UnixAddress, mode: int | None) -> socket.socket:
 def _remove_stale(address: UnixAddress) -> None:
     """Remove a socket file on which nobody listens any more."""
     path = Path(address.path)
-    try:
-        mode = path.stat().st_mode
-    except OSError:
+    if not _is_socket_file(address):
         return
-    if not stat.S_ISSOCK(mode):
-        raise ListenError(f"cannot listen on {address}: the file exists and is no socket.", hint="choose another path")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
         try:
@@ -137,7 +150,44 @@ def _remove_stale(address: UnixAddress) -> None:
             return  # bind() will tell
 
 
+def _is_socket_file(address: UnixAddress) -> bool:
+    """Whether there is a socket, False if there is nothing. Raises `ListenError` for any other file."""
+    try:
+        mode = Path(address.path).stat().st_mode
+    except OSError:
+        return False
+    if not stat.S_ISSOCK(mode):
+        raise ListenError(f"cannot listen on {address}: the file exists and is no socket.", hint="choose another path")
+    return True
+
+
+def _look_at_file(address: UnixAddress) -> str:
+    folder = os.path.dirname(address.path) or "."
+    if not os.path.isdir(folder):
+        raise _cannot_bind(address, FileNotFoundError(errno.ENOENT, ""))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _cannot_bind(address, PermissionError(errno.EACCES, ""))
+    return f"{address} exists; one on which somebody listens is refused" if _is_socket_file(address) else ""
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
 def _adopt(address: DescriptorAddress) -> socket.socket:
+    sock = _inherited(address)
+    os.set_inheritable(address.fd, False)
+    open_door(sock)  # a service that ended without its supervisor may have closed it
+    sock.setblocking(False)
+    return sock
+
+
+def _inherited(address: DescriptorAddress) -> socket.socket:
+    """A copy of the descriptor, if it is a socket that listens. Raises `ListenError`."""
     try:
         sock = socket.socket(fileno=os.dup(address.fd))
         listening = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
@@ -149,9 +199,6 @@ def _adopt(address: DescriptorAddress) -> socket.socket:
     if not listening:
         sock.close()
         raise ListenError(f"cannot listen on {address}: the socket doesn't listen.", hint="call listen() on it first")
-    os.set_inheritable(address.fd, False)
-    open_door(sock)  # a service that ended without its supervisor may have closed it
-    sock.setblocking(False)
     return sock
 
 

@@ -12,8 +12,16 @@ from gracehttp.supervisor.listener_table import ListenerTable
 from gracehttp.supervisor.outcome import Outcome
 from gracehttp.supervisor.requesters import Requesters
 
-Announcement = table.Promoted | table.ProbationEnded | table.RolledBack | table.GivenUp | table.Superseded | table.Died
-"""The commands of the table that are carried out here."""
+Announcement = (
+    table.DumpTraceback
+    | table.Promoted
+    | table.ProbationEnded
+    | table.RolledBack
+    | table.GivenUp
+    | table.Superseded
+    | table.Died
+)
+"""The commands of the table that are carried out here, or told before they are."""
 
 
 class Announcer:
@@ -47,8 +55,16 @@ class Announcer:
                 self._given_up(command)
             case table.Superseded(generation, by):
                 self._requesters.supersede(generation, by)
+            case table.DumpTraceback(worker):
+                self._hangs(worker)
             case table.Died():
                 self._bus.publish(_death(command))
+
+    def _hangs(self, worker: int) -> None:
+        generation = self._fleet.generation_of(worker)
+        if generation is not None:
+            seconds = generation.settings.ready_timeout_seconds
+            self._bus.publish(events.WorkerHangs(generation.number, worker, seconds, self._crew.doing(worker)))
 
     def _promoted(self, number: int, probation_seconds: float) -> None:
         self._take_over_listeners(number)

@@ -90,6 +90,11 @@ class Crew:
         process = self._processes.get(worker)
         return process.pid if process else 0
 
+    def doing(self, worker: int) -> str:
+        """What a worker does on its way to be ready, "" if it has no process."""
+        process = self._processes.get(worker)
+        return process.doing if process else ""
+
     def slots(self) -> list[int]:
         """The places of all living workers in the ledgers."""
         return [process.slot for process in self._processes.values()]

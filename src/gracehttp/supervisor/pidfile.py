@@ -5,12 +5,17 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from gracehttp.errors import StartError
 from gracehttp.records import Descriptor
+
+_A_PID = re.compile(rb"[0-9]{0,10}\s{0,2}")
+_LONGEST_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,25 +36,25 @@ class PidFile:
 
     @classmethod
     def write(cls, path: str) -> Self:
-        """Write our PID to `path`. Raises `StartError` if another supervisor holds it or it can't be written."""
+        """Write our PID to `path`. Raises `StartError` if another supervisor holds it, if it can't be written, or if it
+        is a file of somebody else."""
         try:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as exc:
-            raise StartError(
-                f"cannot write the pidfile {path}: {exc.strerror}.",
-                hint="choose another --pidfile, or make its folder",
-            ) from exc
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as exc:
-            pid = os.read(fd, 32).decode("ascii", "replace").strip()
-            os.close(fd)
-            raise StartError(
-                f"the pidfile {path} belongs to a supervisor that is running, pid {pid}.",
-                hint=f"gracehttp restart --pidfile {path} brings new code; gracehttp stop --pidfile {path} ends it",
-            ) from exc
-        os.ftruncate(fd, 0)
-        os.write(fd, f"{os.getpid()}\n".encode())
+            raise _cannot_write(path, exc.strerror) from exc
+        with contextlib.ExitStack() as on_error:
+            on_error.callback(os.close, fd)
+            pid = _pid_in(path, fd)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as exc:
+                raise StartError(
+                    f"the pidfile {path} belongs to a supervisor that is running, pid {pid}.",
+                    hint=f"gracehttp restart --pidfile {path} brings new code; gracehttp stop --pidfile {path} ends it",
+                ) from exc
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+            on_error.pop_all()
         return cls(path, fd)
 
     def carry(self) -> PidFileRecord:
@@ -66,6 +71,46 @@ class PidFile:
             if os.fstat(self._fd).st_ino == self.path.stat().st_ino:
                 self.path.unlink()
         os.close(self._fd)
+
+
+def look_at(path: str) -> int | None:
+    """The PID in the pidfile `path`, None if there is none. Raises `StartError` if `PidFile.write` surely would, as far
+    as that can be known without touching anything. Whether the PID is that of a living supervisor isn't known."""
+    folder = os.path.dirname(path) or "."
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError as exc:
+        if not os.path.isdir(folder):
+            raise _cannot_write(path, "the folder does not exist") from exc
+        if not os.access(folder, os.W_OK):
+            raise _cannot_write(path, f"this user may not write to {folder}") from exc
+        return None
+    except OSError as exc:
+        raise _cannot_write(path, exc.strerror) from exc
+    try:
+        pid = _pid_in(path, fd)
+    finally:
+        os.close(fd)
+    if not os.access(path, os.W_OK):
+        raise _cannot_write(path, "this user may not write to it")
+    return pid
+
+
+def _pid_in(path: str, fd: int) -> int | None:
+    """The PID in the open file, None if it is empty. Raises `StartError` for any other file: it would be lost."""
+    content = os.pread(fd, _LONGEST_BYTES, 0) if stat.S_ISREG(os.fstat(fd).st_mode) else None
+    if content is None or not _A_PID.fullmatch(content):
+        raise StartError(
+            f"the pidfile {path} exists already and is no pidfile: it would be overwritten, and removed at the end.",
+            hint="choose another --pidfile, or remove that file",
+        )
+    return int(content.strip() or b"0") or None
+
+
+def _cannot_write(path: str, reason: str | None) -> StartError:
+    return StartError(
+        f"cannot write the pidfile {path}: {reason}.", hint="choose another --pidfile, or make its folder"
+    )
 
 
 def write(path: str | None) -> PidFile | None:

@@ -44,6 +44,7 @@ class WorkerRecord:
     channel: ChannelRecord
     last_words: LastWordsRecord
     introduced: bool = True
+    stage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,8 @@ class WorkerProcess:
         self.failure: dict[str, str] | None = None
         self.deaf = False
         self.introduced = False
+        self.stage = ""
+        """What it said that it begins, on its way to be ready."""
         self._early_signals: list[int] = []
 
     @classmethod
@@ -130,6 +133,11 @@ class WorkerProcess:
         self.channel.close()
         self.last_words.close()
 
+    @property
+    def doing(self) -> str:
+        """What it was at, on its way to be ready, when it was last heard of; completes "it was still ..."."""
+        return self.stage or ("preparing itself" if self.introduced else "running the code before run()")
+
     def carry(self) -> WorkerRecord:
         """To be taken of one that is born."""
         return WorkerRecord(
@@ -141,6 +149,7 @@ class WorkerProcess:
             deaf=self.deaf,
             failure=self.failure,
             introduced=self.introduced,
+            stage=self.stage,
             channel=self.channel.carry(),
             last_words=self.last_words.carry(),
         )
@@ -158,6 +167,7 @@ class WorkerProcess:
             last_words=LastWords.adopt(record.last_words, asyncio.get_running_loop(), pass_on),
         )
         process.deaf, process.failure, process.introduced = record.deaf, record.failure, record.introduced
+        process.stage = record.stage
         return process
 
     def signal(self, number: int) -> None:

@@ -39,6 +39,7 @@ def _generation(generation: Generation, crew: Crew, now: float, *, coming: bool)
         "state": "starting" if coming else generation.state.value,
         "template": crew.templates.pid(generation.number),
         "probation_seconds_left": None if probation is None else round(max(0.0, probation.ends_at - now), 3),
+        "starts_in_seconds": [round(max(0.0, at - now), 3) for at in sorted(generation.start_again_at)],
         "workers": [
             {"worker": one.number, "pid": crew.pid(one.number), "state": one.state.value}
             for one in generation.workers.values()

@@ -283,6 +283,7 @@ class Supervisor:
             case table.Retire(worker, reason, timeout_seconds):
                 self._retire(worker, reason, timeout_seconds)
             case table.DumpTraceback(worker):
+                self._announcer.announce(command)
                 self._crew.signal(worker, TRACEBACK_SIGNAL)
             case table.Kill(generation, worker, reason):
                 self._bus.publish(events.WorkerCut(generation, worker, self._crew.pid(worker), reason))
@@ -351,6 +352,8 @@ class Supervisor:
                     )
             case "code":
                 self._crew.codes.keep(process.generation, message["fds"])
+            case "stage":
+                process.stage = message["doing"]
             case "ready":
                 seconds = self._loop.time() - process.started_at
                 if wrote := process.last_words.release():
@@ -389,7 +392,8 @@ class Supervisor:
         if self._fleet.serving is None and self._first_failure is None and process.failure is not None:
             # The details are in the log; the sentence and the hint are what is read last.
             self._first_failure = StartError(process.failure["message"], hint=process.failure.get("hint", ""))
-        self._apply(table.WorkerExited(process.number, ending.reason, ending.details, ending.unlogged))
+        told = (ending.reason, ending.details, ending.unlogged)
+        self._apply(table.WorkerExited(process.number, *told, doing=process.doing))
         self._close_listeners_if_all_are_deaf()
 
     def _close_listeners_if_all_are_deaf(self) -> None:

@@ -28,6 +28,11 @@ class _Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class _Stage:
+    doing: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Tired:
     reason: str
 
@@ -53,6 +58,7 @@ _FORMS: dict[str, type] = {
     "hello": _Hello,
     "code": _Code,
     "failed": _Failed,
+    "stage": _Stage,
     "answered": _Answered,
     "tired": _Tired,
     "shed": _Shed,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
 from gracehttp.config import ServerOptions
@@ -45,7 +45,9 @@ class ApplicationLoader:
             self._loaded[named.key] = load_application(named.target, factory=named.factory, interface=named.interface)
         return self._loaded[named.key]
 
-    def load_all(self, servers: Iterable[ServerOptions]) -> None:
-        """The applications of all `servers`. Raises as `load` does."""
-        for server in servers:
-            self.load(application_of(server))
+    def load_all(self, servers: Iterable[ServerOptions], on_stage: Callable[[str], None]) -> None:
+        """The applications of all `servers`. Raises as `load` does. `on_stage` is told what begins."""
+        for named in map(application_of, servers):
+            if named.key not in self._loaded:
+                on_stage(f"importing {named.target if isinstance(named.target, str) else 'the application'}")
+            self.load(named)

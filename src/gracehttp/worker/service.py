@@ -55,17 +55,24 @@ class Service:
         self.on_deaf: Callable[[], None] = lambda: None
         """Called once, when the service accepts no more."""
 
-    async def start(self, servers: Sequence[ServerOptions], listeners: Sequence[GivenListener]) -> None:
+    async def start(
+        self,
+        servers: Sequence[ServerOptions],
+        listeners: Sequence[GivenListener],
+        on_stage: Callable[[str], None] = lambda doing: None,
+    ) -> None:
         """Load, start and warm the applications, and prepare the ports. Nothing is accepted yet.
 
-        Raises `StartError` of some kind. `listeners[i]` is that of `servers[i]`.
+        Raises `StartError` of some kind. `listeners[i]` is that of `servers[i]`. `on_stage` is told what begins.
         """
         contexts = [_tls_context(server) for server in servers]
         applications = self._applications.provide(map(application_of, servers))
         for application in self._applications:
+            on_stage(f"in the lifespan startup of {application.name}")
             await application.startup()
         for application in self._applications:
             for path in self._settings.warmup:
+                on_stage(f"waiting for the answer to the warm-up request GET {path}")
                 await warm_up(application, path)
         for server, listener, context, application in zip(servers, listeners, contexts, applications, strict=True):
             port = Port(

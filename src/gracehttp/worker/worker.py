@@ -46,6 +46,7 @@ class _Program:
     release: str
     bus: EventBus
     configure_logging: Callable[[bool], None]
+    spell: Callable[[str], str]
     loader: ApplicationLoader
 
 
@@ -57,11 +58,13 @@ def run_worker(
     release: str,
     bus: EventBus,
     configure_logging: Callable[[bool], None],
+    spell: Callable[[str], str] = str,
 ) -> int:
     """Serve until the supervisor says drain, or is gone. Returns the exit status.
 
-    `configure_logging(manifest.tty)` is called as soon as it is known whether the logs end on a terminal. With
-    `preload` it returns in each worker that is forked from this one as well.
+    `configure_logging(manifest.tty)` is called as soon as it is known whether the logs end on a terminal. `spell`
+    writes hints as they are for whoever wrote the program (`config.spelling`). With `preload` it returns in each worker
+    that is forked from this one as well.
     """
     faulthandler.enable()  # the supervisor has seen to it already, unless the interpreter ignores the environment (-I)
     loader = ApplicationLoader(process.app_dir)
@@ -71,6 +74,7 @@ def run_worker(
         release=release,
         bus=bus,
         configure_logging=configure_logging,
+        spell=spell,
         loader=loader,
     )
     return _live(channel, program, offers=_offers(process))
@@ -92,7 +96,7 @@ def _live(channel: Channel, program: _Program, *, offers: Sequence[str]) -> int:
         program.configure_logging(manifest.tty)
         new_loop = loop_factory(process.loop)
         if manifest.template is not None:
-            program.loader.load_all(program.servers)
+            program.loader.load_all(program.servers, _stages(channel))
             born = _leave_template(channel, manifest, program)
             if born is not None:
                 return _live(born, program, offers=())  # it has the code of its generation, whatever lies on the disk
@@ -102,7 +106,7 @@ def _live(channel: Channel, program: _Program, *, offers: Sequence[str]) -> int:
     except ChannelClosed:
         return EXIT_COULD_NOT_START
     except GraceHTTPError as exc:
-        return _report(channel, exc.message, exc.hint, exc.details)
+        return _report(channel, exc.message, program.spell(exc.hint), exc.details)
     except Exception as exc:  # noqa: BLE001  a defect of ours, or of a loop: whoever asked for the restart shall see it
         return _report(channel, f"unexpected {type(exc).__name__}: {exc}", "", traceback.format_exc())
     finally:
@@ -131,7 +135,7 @@ def _leave_template(channel: Channel, manifest: Manifest, program: _Program) -> 
 
 async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None:
     process, bus = program.process, program.bus
-    program.loader.load_all(program.servers)
+    program.loader.load_all(program.servers, _stages(channel))
     _account_for_code(channel, manifest, bus)
     access_log = AccessLog(manifest.worker, manifest.generation) if process.access_log else None
     tally = _tally(process, access_log)
@@ -153,12 +157,17 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None
         service.on_deaf = lambda: obedience.tell({"type": "deaf"})
         wear.on_tired = lambda reason: obedience.tell({"type": "tired", "reason": reason})
         bus.subscribe(obedience.on_event)
-        await service.start(program.servers, manifest.listeners)
+        await service.start(program.servers, manifest.listeners, obedience.tell_stage)
         _write_to_stderr_directly(manifest.stderr)
         # The application may have configured logging for itself, and disabled us.
         program.configure_logging(manifest.tty)
         obedience.tell({"type": "ready"})
         await service.drain()
+
+
+def _stages(channel: Channel) -> Callable[[str], None]:
+    """To be told of a stage while nothing listens to the channel yet: it blocks until that is sent."""
+    return lambda doing: channel.send({"type": "stage", "doing": doing})
 
 
 def _account_for_code(channel: Channel, manifest: Manifest, bus: EventBus) -> None:
@@ -215,6 +224,10 @@ class _Obedience:
             return  # reading tells it too, and acts on it
         if self._channel.pending:
             self._loop.add_writer(self._channel.fileno(), self._flush)
+
+    def tell_stage(self, doing: str) -> None:
+        """What begins now; if it hangs, the supervisor knows where."""
+        self.tell({"type": "stage", "doing": doing})
 
     def _tell_count(self, responses: int, errors: int) -> None:
         self.tell({"type": "answered", "responses": responses, "errors": errors})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -108,3 +109,8 @@ def test_missing_pidfile_is_told(tmp_path: Path) -> None:
 def test_pidfile_that_can_not_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(CommandFailed, match="cannot read the pidfile"):
         read_pidfile(tmp_path)
+
+
+def test_service_without_a_control_socket_is_left_to_signals() -> None:
+    hint = unreachable(ControlAddress(pid=os.getpid()), ConnectionRefusedError()).hint
+    assert f"with --no-control, kill -HUP {os.getpid()} restarts and kill -TERM {os.getpid()} stops" in hint

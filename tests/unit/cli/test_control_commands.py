@@ -225,6 +225,27 @@ def test_status_shows_the_template_of_a_generation() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("workers", "starts", "rows"),
+    [
+        ([], [12.34], ["7           serving  -       -    none runs, the next one starts in 12.3 s"]),
+        ([], [], ["7           serving  -       -    none runs"]),
+        (
+            [{"worker": 3, "pid": 12, "state": "serving"}],
+            [1.0],
+            ["7           serving  3       12   serving", "7           serving  -       -    starts in 1.0 s"],
+        ),
+    ],
+)
+def test_status_shows_that_no_worker_runs_and_when_the_next_one_starts(
+    workers: list[dict[str, Any]], starts: list[float], rows: list[str]
+) -> None:
+    crashing = {"generation": 7, "state": "serving", "workers": workers, "starts_in_seconds": starts}
+    with supervisor([{"done": True, "ok": True, "status": {**STATUS, "generations": [crashing]}}]):
+        result = run("status", "--pid", ME)
+    assert result.stdout.splitlines()[7:-2] == rows
+
+
 def test_status_shows_who_is_on_probation_and_who_stands_by() -> None:
     status = {
         **STATUS,

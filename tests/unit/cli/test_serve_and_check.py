@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -196,6 +198,49 @@ def test_check_tells_a_mistyped_variable(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("gracehttp.cli.check.try_import", lambda target, **rest: "asgi")
     result = run("check", DEMO, env={"GRACEHTTP_WORKER": "2"})
     assert "note: GRACEHTTP_WORKER is set, and is no option; GRACEHTTP_WORKERS is one" in result.stdout
+
+
+@pytest.fixture
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gracehttp.cli.check.try_import", lambda target, **rest: "asgi")
+
+
+@pytest.mark.usefixtures("importable")
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("-p", "FOLDER/none/app.pid"), "cannot write the pidfile FOLDER/none/app.pid: the folder does not exist"),
+        (("-p", "FOLDER/main.py"), "exists already and is no pidfile"),
+        (("-b", "unix:FOLDER/none/a.sock"), "cannot listen on unix:FOLDER/none/a.sock: the folder does not exist"),
+        (("-b", "unix:FOLDER/main.py"), "the file exists and is no socket"),
+        (("-b", "no-such-host.invalid:80"), "the host name 'no-such-host.invalid' can't be resolved"),
+        (("-b", "fd://2"), "descriptor 2 is no open socket"),
+    ],
+)
+def test_check_looks_at_places_without_touching_them(tmp_path: Path, arguments: tuple[str, str], told: str) -> None:
+    (tmp_path / "main.py").write_text("code")
+    option, value = arguments
+    result = run("check", DEMO, option, value.replace("FOLDER", str(tmp_path)))
+    assert told.replace("FOLDER", str(tmp_path)) in result.stderr
+    assert result.exit_code == 3
+    assert (tmp_path / "main.py").read_text() == "code"
+    assert [one.name for one in tmp_path.iterdir()] == ["main.py"]
+
+
+@pytest.mark.usefixtures("importable")
+def test_check_beside_a_running_service_succeeds_and_leaves_it_alone(tmp_path: Path) -> None:
+    pidfile = tmp_path / "app.pid"
+    pidfile.write_text(f"{os.getpid()}\n")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "a.sock"))
+        listener.listen()
+        places = ("-p", str(pidfile), "-b", f"unix:{tmp_path}/a.sock", "-b", f"fd://{listener.fileno()}")
+        result = run("check", DEMO, *places, "-b", "fd://987")
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert f"pid {os.getpid()} runs" in result.stdout
+        assert "descriptor 987 is not open here" in result.stdout
+        listener.getsockname()
+    assert pidfile.read_text() == f"{os.getpid()}\n"
 
 
 def test_same_application_on_several_addresses_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:

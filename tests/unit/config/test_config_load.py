@@ -130,6 +130,8 @@ def test_paths_of_the_command_line_stay_relative_to_the_working_directory(tmp_pa
         ("[[server]]\nworkers = 2", "workers is an option of the whole program", "top level"),
         ("[server]\nbind = ':1'", "not an array of tables", "[[server]]"),
         ("server = 5", "not an array of tables", "[[server]]"),
+        ("[[servers]]\nbind = ':1'", "'servers' is no table", "did you mean [[server]]?"),
+        ("[listener]\nbind = ':1'", "'listener' is no table", "did you mean [[server]]?"),
         ("workers = ", "is not valid TOML", "toml.io"),
         ("workers = 'x'", "workers must be a whole number", ""),
         ("bind = []", "bind is empty", "leave it away"),
@@ -250,3 +252,54 @@ def test_same_descriptor_in_two_servers_is_an_error() -> None:
 def test_certificate_for_a_plain_server_can_not_be_constructed() -> None:
     with pytest.raises(ConfigurationError, match="plain HTTP"):
         ServerOptions(app="main:app", bind=Bind(TcpAddress("", 1), tls=False), certfile="a.pem")
+
+
+@pytest.mark.parametrize(
+    ("written", "host", "port"),
+    [
+        (":8000", "", 8000),
+        ("*:8000", "", 8000),
+        (" :8000 ", "", 8000),
+        ("http://localhost", "localhost", 80),
+        ("[::1]:5", "::1", 5),
+    ],
+)
+def test_address_is_read(written: str, host: str, port: int) -> None:
+    (server,) = server_options("main:app", bind=[written])
+    assert server.bind.address == TcpAddress(host, port)
+
+
+def test_mode_of_unix_sockets_may_stand_beside_other_addresses() -> None:
+    servers = server_options("main:app", bind=[":1", "unix:x"], unix_mode="660")
+    assert [one.unix_mode for one in servers] == [0o660, 0o660]
+
+
+def test_number_as_the_pidfile_is_taken_for_a_port(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        loaded(tmp_path, cli={"app": "main:app", "pidfile": "9000"}, toml="")
+    assert caught.value.hint == "-p is the pidfile; the port is --bind :9000, and a file ./9000"
+
+
+def test_variable_that_resembles_an_option_is_remembered_by_the_process_that_a_person_started() -> None:
+    environ = {"GRACEHTTP_WORKRES": "2", "GRACEHTTP_APP": "main:app"}
+    assert load(cli={}, environ=environ, file=None).mistyped == (("GRACEHTTP_WORKRES", "GRACEHTTP_WORKERS"),)
+    assert load(cli={}, environ={**environ, "GRACEHTTP_WORKER_CHANNEL": "5"}, file=None).mistyped == ()
+
+
+@pytest.mark.parametrize(
+    ("toml", "message", "hint"),
+    [
+        ("bind = '8000'", "'8000' is a port without a host", "write :8000 to listen on all addresses"),
+        ("probation_max_errors = '5%'", "probation_max_errors has no effect without probation", "give probation too"),
+        ("max_requests_jitter = 5", "max_requests_jitter has no effect without max_requests", "give max_requests too"),
+        ("unix_mode = '660'", "has no effect: 127.0.0.1:8000 is no Unix socket", "unix:/PATH"),
+        ("bind = ['unix:x', ':1?unix_mode=600']", "unix_mode (from the query of :1) has no effect", "unix:/PATH"),
+    ],
+)
+def test_value_that_would_have_no_effect_or_two_meanings_is_refused(
+    tmp_path: Path, toml: str, message: str, hint: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        loaded(tmp_path, toml=toml)
+    assert message in caught.value.message
+    assert hint in caught.value.hint

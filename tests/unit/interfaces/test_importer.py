@@ -227,7 +227,7 @@ def test_factory_is_called(project):
 
 def test_factory_without_the_option_gets_the_hint(project):
     project("gtest_g.py", "def create_app(config=None): ...\n")
-    assert failure("gtest_g:create_app").hint == "gracehttp serve --factory gtest_g:create_app"
+    assert failure("gtest_g:create_app").hint == "write --factory gtest_g:create_app"
 
 
 def test_application_given_as_factory_gets_the_hint(project):

@@ -5,7 +5,15 @@ from __future__ import annotations
 from gracehttp import events
 from gracehttp.event_bus import EventBus
 from gracehttp.supervisor.announcements import Announcer
-from gracehttp.supervisor.fleet import Fleet, FleetSettings, ProbationEnded, Promoted, RolledBack
+from gracehttp.supervisor.fleet import (
+    DumpTraceback,
+    Fleet,
+    FleetSettings,
+    ProbationEnded,
+    Promoted,
+    RestartRequested,
+    RolledBack,
+)
 from gracehttp.supervisor.requesters import Requesters
 
 
@@ -19,7 +27,8 @@ class House:
         requesters, bus = Requesters(), EventBus()
         requesters.of_restart(2, self)
         bus.subscribe(self.events.append)
-        self.announcer = Announcer(Fleet(FleetSettings()), self, self, self, requesters, bus)
+        self.fleet = Fleet(FleetSettings())
+        self.announcer = Announcer(self.fleet, self, self, self, requesters, bus)
         self.requesters = requesters
 
     def promote(self, generation):
@@ -27,6 +36,9 @@ class House:
 
     def audit(self):
         self.done.append("audit")
+
+    def doing(self, worker):
+        return f"importing app{worker}:app"
 
     def tell(self, outcome):
         self.told.append((outcome.ok, outcome.message, outcome.details))
@@ -65,3 +77,12 @@ def test_a_stop_during_a_probation_is_no_success():
     house = House()
     house.announcer.announce(ProbationEnded(2, 3.0, passed=False, reason="the service was told to stop"))
     assert house.told == [(False, "generation 2 was still on probation when the service was told to stop", "")]
+
+
+def test_that_the_stack_of_a_worker_follows_is_told_with_what_it_was_at():
+    house = House()
+    house.fleet.apply(RestartRequested(), 0.0)
+    house.announcer.announce(DumpTraceback(1))
+    assert house.events == [events.WorkerHangs(1, 1, 60.0, "importing app1:app")]
+    assert "still importing app1:app" in str(house.events[0])
+    assert "the server has not crashed" in str(house.events[0])

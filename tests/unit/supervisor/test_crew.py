@@ -92,7 +92,13 @@ def test_who_does_not_speak_our_language_is_ended(line):
 
 @pytest.mark.parametrize(
     "message",
-    [HELLO, {"type": "ready"}, {"type": "of a later release"}, {"type": "tired", "reason": "age", "more": 1}],
+    [
+        HELLO,
+        {"type": "ready"},
+        {"type": "stage", "doing": "importing main:app"},
+        {"type": "of a later release"},
+        {"type": "tired", "reason": "age", "more": 1},
+    ],
     ids=lambda message: message["type"],
 )
 def test_what_a_worker_may_say(message):
@@ -107,6 +113,7 @@ def test_what_a_worker_may_say(message):
         {**HELLO, "settings": {"workers": "two"}},
         {**HELLO, "listeners": [{"address": ":80"}]},
         {"type": "failed", "message": "no"},
+        {"type": "stage"},
         {"type": "shed", "listener": 1, "connections": None},
     ],
     ids=str,

@@ -163,8 +163,9 @@ def test_a_worker_that_hangs_is_asked_where_and_then_killed():
     assert fleet.next_deadline() == 161.0
     (kill,) = fleet.apply(TimePassed(), 161.0)
     assert isinstance(kill, Kill)
-    (given_up,) = only(fleet.apply(WorkerExited(canary, "was killed by SIGKILL", "stack"), 161.1), GivenUp)
-    assert "was not ready within 60 s" in given_up.reason
+    exited = WorkerExited(canary, "was killed by SIGKILL", "stack", doing="importing main:app")
+    (given_up,) = only(fleet.apply(exited, 161.1), GivenUp)
+    assert "was not ready within 60 s: it was still importing main:app (ready_timeout " in given_up.reason
 
 
 def test_the_ready_timeout_is_the_one_that_the_new_code_asks_for():

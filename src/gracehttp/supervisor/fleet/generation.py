@@ -122,6 +122,11 @@ class Generation:
         elif self.probation is not None:  # which is not over before the generation was announced
             yield self.probation.ends_at
 
+    def hung(self, doing: str) -> str:
+        """How a worker failed that was not ready in time, and still `doing` something."""
+        told = f"was not ready within {self.settings.ready_timeout_seconds:g} s"
+        return f"{told}: it was still {doing} (ready_timeout allows more)" if doing else told
+
     # --- steps ---
 
     def announce(self) -> list[Command]:

@@ -63,12 +63,14 @@ class WorkerTired:
 @dataclass(frozen=True, slots=True)
 class WorkerExited:
     """A process is gone. `reason` completes the sentence "the worker ...", `details` is its last words, and
-    `unlogged` what of them the log hasn't got yet."""
+    `unlogged` what of them the log hasn't got yet. `doing` is what it was at when it was last heard of, if it was on
+    its way to be ready."""
 
     worker: int
     reason: str
     details: str = ""
     unlogged: str = ""
+    doing: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -304,7 +304,7 @@ class Fleet:
         if generation.recycling == number:
             generation.recycling = None
         if worker.state is WorkerState.DUMPING:
-            reason = f"was not ready within {generation.settings.ready_timeout_seconds:g} s"
+            reason = generation.hung(exited.doing)
         coming = generation.state in {GenerationState.STARTING, GenerationState.COMPLETING}
         in_use = {GenerationState.SERVING, GenerationState.STANDING_BY}
         if expected or not (coming or generation.state in in_use):

@@ -1,0 +1,74 @@
+"""Where the functions of the programming interface may be called, and what they take."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+import gracehttp
+from gracehttp.demo_app import application
+from gracehttp.errors import CalledInWrongPlace, ConfigurationError
+from gracehttp.events import VariableIgnored
+
+
+def run_program() -> None:
+    program = gracehttp.GraceHTTP()
+    program.add_server(application, bind="127.0.0.1:0")
+    program.run()
+
+
+def run_application() -> None:
+    gracehttp.run(application, bind="127.0.0.1:0")
+
+
+@pytest.mark.parametrize("call", [run_program, run_application])
+def test_run_in_a_loop_that_runs_is_told_what_to_use_instead(call) -> None:
+    async def main() -> None:
+        call()
+
+    with pytest.raises(CalledInWrongPlace, match="in an event loop that runs already") as caught:
+        asyncio.run(main())
+    assert "gracehttp.serving" in caught.value.hint
+
+
+def test_run_beside_the_main_thread_is_told_what_to_use_instead() -> None:
+    raised: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            run_program()
+        except BaseException as exc:
+            raised.append(exc)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join()
+    (error,) = raised
+    assert isinstance(error, CalledInWrongPlace)
+    assert "beside the main thread" in error.message
+    assert "gracehttp.serving" in error.hint
+
+
+def test_serving_takes_no_options_of_a_supervisor() -> None:
+    async def main() -> None:
+        async with gracehttp.serving(application, workers=3):
+            pass
+
+    with pytest.raises(ConfigurationError, match=r"workers has no effect in serving\(\)"):
+        asyncio.run(main())
+
+
+def test_mistyped_variable_is_one_sentence() -> None:
+    told = str(VariableIgnored("GRACEHTTP_WORKRES", "GRACEHTTP_WORKERS"))
+    assert told == "GRACEHTTP_WORKRES is set, and is no option; GRACEHTTP_WORKERS is one"
+
+
+def test_hint_for_a_script_names_the_keyword(monkeypatch, capsys, tmp_path) -> None:
+    monkeypatch.setattr(gracehttp.GraceHTTP, "_supervise", lambda self, bus: 0)
+    program = gracehttp.GraceHTTP(app_dir=str(tmp_path / "nowhere"))
+    program.add_server("main:app")
+    with pytest.raises(SystemExit):
+        program.run()
+    assert "Hint: see app_dir=" in capsys.readouterr().err

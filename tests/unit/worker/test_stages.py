@@ -1,0 +1,42 @@
+"""A worker tells what it begins, so that whoever waits in vain learns where it hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from gracehttp.config import server_options
+from gracehttp.listeners.permits import LocalPermits
+from gracehttp.worker.applications import ApplicationSettings
+from gracehttp.worker.drain import DrainReason
+from gracehttp.worker.loading import ApplicationLoader
+from gracehttp.worker.manifest import GivenListener
+from gracehttp.worker.service import Service, ServiceSettings
+
+DEMO = "gracehttp.demo_app:application"
+APPLICATIONS = ApplicationSettings(lifespan="auto", threads=1, multiprocess=False)
+
+
+def test_each_stage_is_told_before_it_begins():
+    told = []
+
+    async def scenario():
+        settings = ServiceSettings(applications=APPLICATIONS, warmup=["/ping", "/else"], closes_doors=True)
+        loader = ApplicationLoader(None)
+        servers = server_options(DEMO)
+        loader.load_all([*servers, *servers], told.append)
+        service = Service(settings, loader, lambda event: None)
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setblocking(False)
+        await service.start(servers, [GivenListener(1, "test", listener, LocalPermits(5))], told.append)
+        service.accept()
+        service.order_drain(DrainReason.STOP, 20.0)
+        await service.drain()
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+    assert told == [
+        f"importing {DEMO}",
+        f"in the lifespan startup of {DEMO}",
+        "waiting for the answer to the warm-up request GET /ping",
+        "waiting for the answer to the warm-up request GET /else",
+    ]
