@@ -5,7 +5,15 @@ from __future__ import annotations
 from gracehttp import events
 from gracehttp.event_bus import EventBus
 from gracehttp.supervisor.announcements import Announcer
-from gracehttp.supervisor.fleet import Fleet, FleetSettings, ProbationEnded, Promoted, RolledBack
+from gracehttp.supervisor.fleet import (
+    Fleet,
+    FleetSettings,
+    GivenUp,
+    ProbationEnded,
+    Promoted,
+    RolledBack,
+    StopRequested,
+)
 from gracehttp.supervisor.requesters import Requesters
 
 
@@ -19,7 +27,8 @@ class House:
         requesters, bus = Requesters(), EventBus()
         requesters.of_restart(2, self)
         bus.subscribe(self.events.append)
-        self.announcer = Announcer(Fleet(FleetSettings()), self, self, self, requesters, bus)
+        self.fleet = Fleet(FleetSettings())
+        self.announcer = Announcer(self.fleet, self, self, self, requesters, bus)
         self.requesters = requesters
 
     def promote(self, generation):
@@ -65,3 +74,11 @@ def test_a_stop_during_a_probation_is_no_success():
     house = House()
     house.announcer.announce(ProbationEnded(2, 3.0, passed=False, reason="the service was told to stop"))
     assert house.told == [(False, "generation 2 was still on probation when the service was told to stop", "")]
+
+
+def test_a_start_that_a_stop_calls_off_is_no_error_but_who_asked_for_it_has_not_got_it():
+    house = House()
+    house.fleet.apply(StopRequested(), 0.0)
+    house.announcer.announce(GivenUp(2, "the service was told to stop", ""))
+    assert house.events == [events.StartCalledOff(2)]
+    assert house.told == [(False, "generation 2 was given up: the service was told to stop; nothing serves", "")]
