@@ -13,6 +13,7 @@ from gracehttp.cli.option_parameters import ConfiguredCommand, configured
 from gracehttp.config import PROCESS_OPTIONS, SERVER_OPTIONS, Configuration, ServerOptions, load, mistyped_variables
 from gracehttp.config.files import check_certificates
 from gracehttp.errors import GraceHTTPError
+from gracehttp.observe.saying import say
 
 
 @click.command(cls=ConfiguredCommand)
@@ -29,9 +30,9 @@ def check(config_file: Path | None, **values: object) -> None:
     gracehttp check -c gracehttp.toml
     """
     configuration = load(cli=values, environ=os.environ, file=config_file)
-    click.echo("\n".join(report(configuration)))
+    say("\n".join(report(configuration)))
     for name, meant in mistyped_variables(os.environ):
-        click.echo(f"note: {name} is set, and is no option; {meant} is one")
+        say(f"note: {name} is set, and is no option; {meant} is one")
     failures = [failure for failure in map(_try, _trials(configuration)) if failure is not None]
     if failures:
         raise click.exceptions.Exit(failures[0].exit_status)
@@ -139,8 +140,8 @@ def _trials(configuration: Configuration) -> list[_Trial]:
 def _try(trial: _Trial) -> GraceHTTPError | None:
     """Run `trial`, and print how it ended."""
     try:
-        click.echo(f"ok: {trial.run()}")
+        say(f"ok: {trial.run()}")
     except GraceHTTPError as error:
-        click.echo(f"gracehttp: error: {error}", err=True)
+        say(f"gracehttp: error: {error}", err=True)
         return error
     return None
