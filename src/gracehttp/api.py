@@ -26,6 +26,7 @@ from gracehttp.listeners.limit import effective_limits, raise_descriptor_limit
 from gracehttp.listeners.permits import LocalPermits
 from gracehttp.observe.access_log import AccessLog
 from gracehttp.observe.logs import configure_logging, log_event
+from gracehttp.observe.saying import say
 from gracehttp.release import RELEASE
 from gracehttp.supervisor.command_line import this_command_line
 from gracehttp.worker.manifest import GivenListener, claim_channel
@@ -100,7 +101,7 @@ class GraceHTTP:
                 self._configure_logging(tty=False)
                 log_event(StartFailed(exc.message, exc.hint, exc.details, exc.exit_status))
             else:
-                sys.stderr.write(f"gracehttp: error: {exc}\n")
+                say(f"gracehttp: error: {exc}", err=True)
             status = exc.exit_status
         if status:
             sys.exit(status)
@@ -169,7 +170,7 @@ def run(app: object, *, bind: str | Sequence[str] = "127.0.0.1:8000", **options:
         program.add_server(app, bind=bind, **server)
     except ConfigurationError as exc:
         exc.hint = in_python(exc.hint)
-        sys.stderr.write(f"gracehttp: error: {exc}\n")
+        say(f"gracehttp: error: {exc}", err=True)
         sys.exit(exc.exit_status)
     program.run()
 

@@ -11,6 +11,8 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_COULD_NOT_START = 3
 EXIT_STILL_UNDER_WAY = 4
+EXIT_INTERRUPTED = 130
+"""What a shell reports for a program that SIGINT ended: 128 and the signal's number."""
 
 
 class GraceHTTPError(Exception):
@@ -77,3 +79,9 @@ class StillUnderWay(CommandFailed):
     """The time that a command was to wait is over; what it ordered goes on, and its end is not known."""
 
     exit_status = EXIT_STILL_UNDER_WAY
+
+
+class WaitInterrupted(StillUnderWay):
+    """Whoever waited for the end of a command pressed Ctrl+C; what it ordered goes on."""
+
+    exit_status = EXIT_INTERRUPTED

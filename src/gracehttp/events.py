@@ -86,7 +86,7 @@ class ListenerOpened(Event):
     max_connections: int
 
     def __str__(self) -> str:
-        return f"listening on {self.address}, at most {self.max_connections} connections"
+        return f"listening on {self.address}, at most {_counted(self.max_connections, 'connection')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +96,14 @@ class LimitLowered(Event):
     wanted: int
     effective: int
     descriptors: int
+    other_ports: int = 0
+    """The other ports of the program, which share what a process may open."""
 
     def __str__(self) -> str:
+        shared = f", shared with {_counted(self.other_ports, 'other port')}" if self.other_ports else ""
         return (
-            f"{self.address}: the limit of {self.wanted} connections is lowered to {self.effective}, "
-            f"because a process may open {self.descriptors} files "
+            f"{self.address}: the limit of {_counted(self.wanted, 'connection')} is lowered to {self.effective}, "
+            f"because a process may open {self.descriptors} files{shared} "
             f"(raise RLIMIT_NOFILE, with ulimit -Hn or LimitNOFILE=)"
         )
 
@@ -113,7 +116,7 @@ class LimitChanged(Event):
     after: int
 
     def __str__(self) -> str:
-        return f"{self.address}: the limit changed from {self.before} to {self.after} connections"
+        return f"{self.address}: the limit changed from {self.before} to {_counted(self.after, 'connection')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,9 @@ class LimitSplit(Event):
     share: int
 
     def __str__(self) -> str:
-        return f"{self.address}: this system has no eventfd: the workers share {self.share} connections evenly"
+        return (
+            f"{self.address}: this system has no eventfd: the workers share {_counted(self.share, 'connection')} evenly"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +232,7 @@ class CodeDiffers(Event):
     files: tuple[str, ...]
 
     def __str__(self) -> str:
-        more = f" and {len(self.files) - 3} more files" if len(self.files) > 3 else ""
+        more = f" and {_counted(len(self.files) - 3, 'more file')}" if len(self.files) > 3 else ""
         changed = ", ".join(self.files[:3]) + more
         who = f"worker {self.worker} runs other code than generation {self.generation} started with"
         return f"{who}: {changed} changed since; a restart makes all workers alike (--preload keeps them so)"
@@ -277,6 +282,17 @@ class GenerationGivenUp(Event):
     def _sentence(self, reason: str) -> str:
         rest = f"generation {self.serving} serves on" if self.serving is not None else "nothing serves"
         return f"generation {self.generation} was given up: {reason}; {rest}"
+
+
+@dataclass(frozen=True, slots=True)
+class StartCalledOff(Event):
+    """A stop was requested before the generation served. That is what was wanted, not a failure."""
+
+    severity = Severity.NOTICE
+    generation: int
+
+    def __str__(self) -> str:
+        return f"generation {self.generation} does not start: the service was told to stop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,7 +432,8 @@ class PermitsReclaimed(Event):
     permits: int
 
     def __str__(self) -> str:
-        return f"{self.address}: {self.permits} places of a dead worker are free again"
+        are = "is" if self.permits == 1 else "are"
+        return f"{self.address}: {_counted(self.permits, 'place')} of a dead worker {are} free again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -469,7 +486,7 @@ class ConnectionsShed(Event):
     connections: int
 
     def __str__(self) -> str:
-        return f"{self.address} is full: closed {self.connections} idle connections for newcomers that wait"
+        return f"{self.address} is full: closed {_counted(self.connections, 'idle connection')} for newcomers that wait"
 
 
 @dataclass(frozen=True, slots=True)
@@ -478,7 +495,7 @@ class DrainStarted(Event):
     timeout_seconds: float
 
     def __str__(self) -> str:
-        return f"draining {self.connections} connections, for at most {self.timeout_seconds:g} s"
+        return f"draining {_counted(self.connections, 'connection')}, for at most {self.timeout_seconds:g} s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -500,7 +517,9 @@ class RequestsCut(Event):
     def __str__(self) -> str:
         named = "; ".join(self.cut[:_MOST_NAMED])
         more = f"; and {len(self.cut) - _MOST_NAMED} more" if len(self.cut) > _MOST_NAMED else ""
-        return f"drain ended after {self.seconds:.2f} s, {len(self.cut)} requests were cut: {named}{more}"
+        were = "was" if len(self.cut) == 1 else "were"
+        what = f"{_counted(len(self.cut), 'request')} {were} cut"
+        return f"drain ended after {self.seconds:.2f} s, {what}: {named}{more}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -539,6 +558,11 @@ class StartFailed(Event):
 def _fate(generation: int, worker: int, how: str, again_in_seconds: float | None) -> str:
     rest = "" if again_in_seconds is None else f"; another one starts in {again_in_seconds:.1f} s"
     return f"worker {worker} of generation {generation} {how}{rest}"
+
+
+def _counted(number: int, what: str) -> str:
+    """`1 connection`, `2 connections`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _with_details(sentence: str, details: str) -> str:

@@ -120,7 +120,7 @@ def test_a_request_that_outlives_the_drain_timeout_is_cut_and_named(start):
     with send_slow(server, "60") as sock:
         assert server.stop() == 0
         assert sock.recv(1000) == b""
-    assert "1 requests were cut: GET /slow?60" in server.log
+    assert "1 request was cut: GET /slow?60" in server.log
 
 
 def test_ttin_and_ttou_add_and_take_a_worker(start):

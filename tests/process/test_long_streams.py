@@ -125,7 +125,7 @@ def test_a_stream_that_does_not_listen_is_cut_at_the_deadline_and_named(start, a
     server = begin(start, application, "--drain-timeout", "500ms")
     with open_stream(server, "/deaf") as sock:
         server.send_signal(number)
-        server.wait_for(r"drain ended after [\d.]+ s, 1 requests were cut: GET /deaf for \d+\.\d s$")
+        server.wait_for(r"drain ended after [\d.]+ s, 1 request was cut: GET /deaf for \d+\.\d s$")
         assert sock.recv(65536) == b"", "without the last chunk, so the client knows that it is not whole"
         assert "CancelledError" not in server.log
         if number == signal.SIGTERM:

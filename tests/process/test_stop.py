@@ -97,7 +97,7 @@ def test_a_request_on_an_idle_connection_just_after_the_stop_is_answered(start):
     with connect(server) as sock:
         assert get_on(sock)[0] == 200
         server.send_signal(signal.SIGTERM)
-        server.wait_for("draining 1 connections")
+        server.wait_for("draining 1 connection")
         sock.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
         status, headers, _body = read_response(sock)
         assert (status, headers["connection"]) == (200, "close")
@@ -160,4 +160,4 @@ def test_what_outlives_the_drain_timeout_is_cut_also_on_a_restart(start):
         server.restart(2)
         held.wait_until_cut()
     server.wait_until_gone(1)
-    assert "1 requests were cut: POST /too-long" in server.log
+    assert "1 request was cut: POST /too-long" in server.log

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gracehttp.events import RequestsCut
+from gracehttp.events import LimitLowered, PermitsReclaimed, RequestsCut
 
 
 def test_ten_cut_requests_are_named_and_the_rest_is_counted():
@@ -13,4 +13,14 @@ def test_ten_cut_requests_are_named_and_the_rest_is_counted():
 
 
 def test_up_to_ten_cut_requests_are_all_named():
-    assert str(RequestsCut(30.0, ("GET /a for 1.0 s",))).endswith("1 requests were cut: GET /a for 1.0 s")
+    assert str(RequestsCut(30.0, ("GET /a for 1.0 s",))).endswith("1 request was cut: GET /a for 1.0 s")
+
+
+def test_one_is_told_in_the_singular():
+    assert str(PermitsReclaimed("a:1", 1)) == "a:1: 1 place of a dead worker is free again"
+    assert str(PermitsReclaimed("a:1", 2)) == "a:1: 2 places of a dead worker are free again"
+
+
+def test_lowered_limit_tells_who_shares_what_a_process_may_open():
+    assert "may open 20000 files (raise" in str(LimitLowered("a:1", 100000, 19744, 20000))
+    assert "may open 20000 files, shared with 2 other ports (raise" in str(LimitLowered("a:1", 100000, 9, 20000, 2))

@@ -15,6 +15,7 @@ from gracehttp.config import PROCESS_OPTIONS, SERVER_OPTIONS, Configuration, Ser
 from gracehttp.config.files import check_certificates
 from gracehttp.errors import GraceHTTPError
 from gracehttp.events import VariableIgnored
+from gracehttp.observe.saying import say
 
 
 @click.command(cls=ConfiguredCommand)
@@ -36,9 +37,9 @@ def check(config_file: Path | None, **values: object) -> None:
     gracehttp check -c gracehttp.toml
     """
     configuration = load(cli=values, environ=os.environ, file=config_file)
-    click.echo("\n".join(report(configuration)))
+    say("\n".join(report(configuration)))
     for name, meant in configuration.mistyped:
-        click.echo(f"note: {VariableIgnored(name, meant)}")
+        say(f"note: {VariableIgnored(name, meant)}")
     failures = [failure for failure in map(_try, _trials(configuration)) if failure is not None]
     if failures:
         raise click.exceptions.Exit(failures[0].exit_status)
@@ -149,8 +150,8 @@ def _trials(configuration: Configuration) -> list[_Trial]:
 def _try(trial: _Trial) -> GraceHTTPError | None:
     """Run `trial`, and print how it ended."""
     try:
-        click.echo(f"ok: {trial.run()}")
+        say(f"ok: {trial.run()}")
     except GraceHTTPError as error:
-        click.echo(f"gracehttp: error: {error}", err=True)
+        say(f"gracehttp: error: {error}", err=True)
         return error
     return None

@@ -67,7 +67,7 @@ class ControlClient:
 
     def __init__(self, address: ControlAddress) -> None:
         """Connect. Raises `CommandFailed` when nobody listens there, or not for us."""
-        self._address = address
+        self.address = address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self._socket.settimeout(CONNECT_TIMEOUT_SECONDS)
@@ -139,8 +139,8 @@ class ControlClient:
             return self._socket.recv(_READ_BYTES)
         except TimeoutError as exc:
             raise StillUnderWay(
-                f"the supervisor ({self._address}) is still {doing}.",
-                hint=f"it goes on; gracehttp status {self._address.option} tells how it ends",
+                f"the supervisor ({self.address}) is still {doing}.",
+                hint=f"it goes on; gracehttp status {self.address.option} tells how it ends",
             ) from exc
         except ConnectionError:
             return b""

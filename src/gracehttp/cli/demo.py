@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import click
 
@@ -11,6 +12,7 @@ from gracehttp.cli.demo_load import CONNECTIONS
 from gracehttp.cli.demo_restarts import prove
 from gracehttp.config import Configuration, ServerOptions, process_options, server_options
 from gracehttp.lineage import is_first_process
+from gracehttp.observe.saying import say
 
 APPLICATION = "gracehttp.demo_app:application"
 _DEFAULT_BIND = "127.0.0.1:9090"
@@ -30,10 +32,8 @@ _WORKERS = "How many worker processes serve."
 @click.option(
     "--connections",
     type=click.IntRange(1, 10_000),
-    default=CONNECTIONS,
-    show_default=True,
     metavar="N",
-    help="With --restarts: how many connections the load comes over.",
+    help=f"With --restarts: how many connections the load comes over.  [default: {CONNECTIONS}]",
 )
 @click.option(
     "--max-connections",
@@ -41,7 +41,9 @@ _WORKERS = "How many worker processes serve."
     metavar="N",
     help=f"How many connections the service takes.  [default: {_MAX_CONNECTIONS}, or as many as the load has]",
 )
-def demo(bind: str | None, restarts: int | None, workers: int, connections: int, max_connections: int | None) -> None:
+def demo(
+    bind: str | None, restarts: int | None, workers: int, connections: int | None, max_connections: int | None
+) -> None:
     """Serve a small application, to try restarts with.
 
     With --restarts N the demo proves itself: it starts the service, sends requests over 32 connections, restarts it
@@ -53,12 +55,15 @@ def demo(bind: str | None, restarts: int | None, workers: int, connections: int,
     gracehttp demo --restarts 20 --workers 2 --connections 256
     """
     if restarts is not None:
+        connections = connections or CONNECTIONS
         limit = max_connections or max(_MAX_CONNECTIONS, connections)
         prove(bind or "127.0.0.1:0", restarts, workers=workers, connections=connections, max_connections=limit)
         return
+    if connections is not None:
+        raise click.UsageError("--connections is for the load of --restarts. Hint: give --restarts N, too")
     (server,) = demo_servers(bind or _DEFAULT_BIND, max_connections or _MAX_CONNECTIONS)
     if is_first_process(os.environ):  # a worker runs the same command line, and has nobody to tell
-        click.echo("\n".join(introduction(server, os.getpid())))
+        say("\n".join(introduction(server, os.getpid(), called_as(sys.argv[0]))))
     from gracehttp.api import GraceHTTP  # help must not wait for the server's modules
 
     GraceHTTP.from_configuration(Configuration(process_options(workers=workers), (server,))).run()
@@ -71,18 +76,25 @@ def demo_servers(bind: str, max_connections: int = _MAX_CONNECTIONS) -> tuple[Se
     )
 
 
-def introduction(server: ServerOptions, pid: int) -> list[str]:
-    """What to try with `server`, whose supervisor has the PID `pid`."""
+def called_as(argument: str) -> str:
+    """How to call this program once more, given the argument 0 of this call: a path, unless the shell found it."""
+    if os.path.basename(argument) == "__main__.py":
+        return f"{sys.executable} -m gracehttp"
+    return argument if "/" in argument and os.path.basename(argument) == "gracehttp" else "gracehttp"
+
+
+def introduction(server: ServerOptions, pid: int, command: str) -> list[str]:
+    """What to try with `server`, whose supervisor has the PID `pid`; `command` calls this program."""
     address = server.bind.address
+    status = f"  {command} status --pid {pid}"
     if isinstance(address, TcpAddress) and address.port:
         url = f"{'https' if server.tls else 'http'}://{address if address.host else f'127.0.0.1:{address.port}'}"
-        attempt = f"  curl {url}/ping"
+        first = [f"  curl {url}/ping", status]
     else:
-        url, attempt = str(address), f"  gracehttp status --pid {pid}     (tells the address)"
+        url, first = str(address), [f"{status}     (tells the address)"]
     return [
         f"The demo starts on {url}, supervisor PID {pid}. Try:",
-        attempt,
-        f"  gracehttp restart --pid {pid}    (or kill -HUP {pid}; then the PID of the answers is another one)",
-        f"  gracehttp status --pid {pid}",
-        f"  gracehttp stop --pid {pid}       (or Ctrl+C)",
+        *first,
+        f"  {command} restart --pid {pid}    (or kill -HUP {pid}; then the PID of the answers is another one)",
+        f"  {command} stop --pid {pid}       (or Ctrl+C)",
     ]

@@ -9,7 +9,8 @@ import click
 
 from gracehttp.cli.control_client import ControlClient, Reply
 from gracehttp.cli.target import read_duration
-from gracehttp.errors import CommandFailed
+from gracehttp.errors import CommandFailed, WaitInterrupted
+from gracehttp.observe.saying import say
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -36,15 +37,22 @@ def order(
 ) -> Reply:
     """Order `command`, with those of `parameters` that are true, and wait until it is carried out.
 
-    Raises `SupervisorEnded`, `StillUnderWay` at the timeout, and `CommandFailed` when it was not carried out.
+    Raises `SupervisorEnded`, `StillUnderWay` at the timeout, `WaitInterrupted` at Ctrl+C, and `CommandFailed` when it
+    was not carried out.
     """
-    reply = client.ask(
-        command,
-        doing=doing,
-        timeout_seconds=timeout,
-        on_progress=None if quiet else _tell,
-        **{name: True for name, wanted in parameters.items() if wanted},
-    )
+    try:
+        reply = client.ask(
+            command,
+            doing=doing,
+            timeout_seconds=timeout,
+            on_progress=None if quiet else _tell,
+            **{name: True for name, wanted in parameters.items() if wanted},
+        )
+    except KeyboardInterrupt as exc:
+        raise WaitInterrupted(
+            f"interrupted; the supervisor ({client.address}) is still {doing}.",
+            hint=f"the {command} goes on; gracehttp status {client.address.option} tells how it ends",
+        ) from exc
     if not reply.ok:
         raise CommandFailed(reply.message, details=reply.details)
     return reply
@@ -52,4 +60,4 @@ def order(
 
 def _tell(sentence: str) -> None:
     """One line each, on stderr: tracebacks come with the result."""
-    click.echo(sentence.partition("\n")[0], err=True)
+    say(sentence.partition("\n")[0], err=True)

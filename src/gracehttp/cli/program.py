@@ -8,12 +8,9 @@ from typing import Any
 
 import click
 
-from gracehttp.errors import GraceHTTPError
+from gracehttp.errors import EXIT_INTERRUPTED, GraceHTTPError
+from gracehttp.observe.saying import say
 from gracehttp.release import RELEASE
-
-INTERRUPTED = 130
-"""What a shell reports for a program that SIGINT ended: 128 and the signal's number."""
-
 
 _COMMANDS = ("serve", "check", "restart", "stop", "status", "demo")
 """In the order in which one needs them. Each is in the module of its name, and has that name there."""
@@ -35,11 +32,11 @@ class Program(click.Group):
         try:
             return super().invoke(ctx)
         except GraceHTTPError as error:
-            click.echo(f"gracehttp: error: {error}", err=True)
+            say(f"gracehttp: error: {error}", err=True)
             ctx.exit(error.exit_status)
         except KeyboardInterrupt:
             # Whoever pressed Ctrl+C knows it.
-            ctx.exit(INTERRUPTED)
+            ctx.exit(EXIT_INTERRUPTED)
 
 
 @click.group(
@@ -76,7 +73,7 @@ def program() -> None:
 
     \b
     Exit status: 0 done; 1 the command failed; 2 a mistake in the options; 3 the service could not start;
-    4 what was ordered is still under way after --timeout.
+    4 what was ordered is still under way after --timeout; 130 the same after Ctrl+C.
     """
 
 

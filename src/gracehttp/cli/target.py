@@ -31,7 +31,15 @@ def targeted(command: Callable[..., None]) -> Callable[..., None]:
     def with_address(
         pidfile: str | None, pid: int | None, control: str | None, config_file: Path | None, **others: object
     ) -> None:
-        command(find(pidfile=pidfile, pid=pid, control=control, config_file=config_file), **others)
+        try:
+            address = find(pidfile=pidfile, pid=pid, control=control, config_file=config_file)
+        except ConfigurationError as exc:
+            if config_file is None:
+                raise
+            unchanged = "no supervisor was asked for anything: what runs, runs on"
+            hint = f"{exc.hint}; {unchanged}" if exc.hint else unchanged
+            raise ConfigurationError(exc.message, hint=hint, details=exc.details) from exc
+        command(address, **others)
 
     pidfile, control = PROCESS_OPTIONS["pidfile"].variable, PROCESS_OPTIONS["control"].variable
     config_option(

@@ -10,7 +10,9 @@ from typing import Protocol
 from gracehttp.http.exchange import RequestHead
 
 RequestFinished = Callable[[RequestHead, int, int, float], None]
-"""Takes the head, the status (0: the client was gone before there was one), the bytes of body sent, the seconds."""
+"""Takes the head, the status (0: the client was gone before there was one), the bytes of body sent, the seconds.
+
+It is told of refused requests, too; see `RefusedHead`."""
 
 RequestFailed = Callable[[RequestHead], None]
 """Takes the head of a request that the application did not answer as it should have. Comes before `RequestFinished`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 Header = tuple[bytes, bytes]
 
@@ -20,6 +20,9 @@ class RequestHead:
     percent-decoded (UTF-8, undecodable bytes replaced). `headers` are in the order received, names in lower case.
     `client` and `server` are `(host, port)`, or `(path, None)` / None for Unix sockets as ASGI says.
     """
+
+    refused: ClassVar[bool] = False
+    """Whether it is of a request that the server answered itself, because no application may see it."""
 
     __slots__ = (
         "client",
@@ -44,6 +47,17 @@ class RequestHead:
     headers: list[Header]
     client: tuple[str, int] | None
     server: tuple[str, int | None] | None
+
+
+class RefusedHead(RequestHead):
+    """As much as is known of a head that is malformed, too large or not whole: `method`, `target` and `client`.
+
+    What is not known of the first two is `-`. No interface sees it; it is for the log.
+    """
+
+    __slots__ = ()
+
+    refused = True
 
 
 class Exchange(ABC):

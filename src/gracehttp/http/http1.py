@@ -7,6 +7,7 @@ are in order by construction, and a malformed request is found only when all res
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import cast
 
 from gracehttp.http.connection import NEW
@@ -115,6 +116,7 @@ class Http1Connection(Http1Handover):
         else:
             if parser.started and phase is IDLE:
                 self._phase = READING_HEAD
+                self._head_began_at = monotonic()
                 if not self._fresh:  # else the time runs since the connection was opened
                     self._deadline.move(self._loop.time() + self._settings.header_timeout_seconds)
             return False

@@ -54,6 +54,7 @@ class Http1Base(asyncio.Protocol, Connection):
         "_eof",
         "_exchange",
         "_fresh",
+        "_head_began_at",
         "_loop",
         "_offset",
         "_parser",
@@ -72,6 +73,7 @@ class Http1Base(asyncio.Protocol, Connection):
 
     # From `connection_made` on:
     _transport: asyncio.Transport
+    _client: tuple[str, int] | None
     write: Callable[[bytes], None]
     """That of the transport."""
 
@@ -94,6 +96,7 @@ class Http1Base(asyncio.Protocol, Connection):
         self._deadline = Deadline(loop, self._timed_out)
         self._phase = IDLE
         self._fresh = carried.fresh  # no request was received yet
+        self._head_began_at = 0.0  # in the phase READING_HEAD: when its first byte came
         self._carried = carried
         self._exchange: Http1Exchange | None = None
         self._unparsed = b""  # pipelined requests, from `_offset` on

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from time import time
+from time import monotonic, time
 
 from gracehttp.http.connection_end import ConnectionEnd
 from gracehttp.http.http1_base import DISCARDING, ENDING, IDLE, READING_HEAD, Http1Base
 from gracehttp.http.http1_exchange import Http1Exchange
+from gracehttp.http.request_head import build_refused_head
 from gracehttp.http.response_head import error_response
 from gracehttp.http.sending import has_unread_input, reset
 
@@ -50,11 +51,15 @@ class Http1Ending(Http1Base):
         if exchange is not None and exchange.head_sent:
             self.cut(exchange)
             return
-        if exchange is not None:
-            self._give_up(exchange, status)
         if self._phase is not DISCARDING:  # there the response has been sent
             without_body = self._parser.method == "HEAD"
-            self.write(error_response(status, reason, second=int(time()), without_body=without_body))
+            head, body = error_response(status, reason, second=int(time()), without_body=without_body)
+            if exchange is not None:
+                exchange.body_sent = len(body)
+                self._give_up(exchange, status)
+            else:
+                self._report_refused(status, len(body))
+            self.write(head + body)
         self._finish(linger=True)
 
     def _give_up(self, exchange: Http1Exchange, status: int | None = None) -> None:
@@ -69,6 +74,13 @@ class Http1Ending(Http1Base):
         finished = self.owner.request_finished
         if finished is not None:
             finished(exchange.head, status, exchange.body_sent, exchange.age_seconds)
+
+    def _report_refused(self, status: int, body_bytes: int) -> None:
+        """Tell of a request that was refused before there was an exchange. Its time runs from its first byte."""
+        finished = self.owner.request_finished
+        if finished is not None:
+            seconds = monotonic() - self._head_began_at if self._phase is READING_HEAD else 0.0
+            finished(build_refused_head(self._parser, self._client), status, body_bytes, seconds)
 
     def _finish(self, *, linger: bool) -> None:
         """Nothing more will be written; what was written reaches the client first."""

@@ -23,11 +23,12 @@ _LONGEST_METHOD = 256
 # The parser tells its errors apart by their text only. All others are malformed requests: 400.
 _PARSER_STATUS = {
     "Invalid HTTP version": 505,
-    "Pause on PRI/Upgrade": 505,  # the preface of HTTP/2 (RFC 9113 section 3.4) on a connection for HTTP/1.1
     "Request has invalid `Transfer-Encoding`": 501,
     "Invalid method for HTTP/x.x request": 501,
     "Expected SOURCE method for ICE/x.x request": 501,
 }
+
+_HTTP2_PREFACE = "Pause on PRI/Upgrade"  # RFC 9113 section 3.4
 
 
 class RequestError(Exception):
@@ -114,9 +115,11 @@ def is_valid_host(host: bytes) -> bool:
     return _HOST.fullmatch(host) is not None
 
 
-def parser_status(reason: str) -> int:
-    """The status for an error of the parser, known by its text."""
-    return _PARSER_STATUS.get(reason, 400)
+def parser_refusal(reason: str) -> RequestError:
+    """What an error of the parser, known by its text, means to the client."""
+    if reason == _HTTP2_PREFACE:
+        return RequestError(505, "HTTP/2 with prior knowledge is not spoken here; this is a connection for HTTP/1.1")
+    return RequestError(_PARSER_STATUS.get(reason, 400), f"malformed request: {reason}")
 
 
 def method_status(line: bytes) -> int | None:
@@ -132,6 +135,15 @@ def method_status(line: bytes) -> int | None:
     if match.end() < len(line) or len(line) > _LONGEST_METHOD:
         return 400
     return None
+
+
+def read_bad_line(line: bytes) -> tuple[str, bytes]:
+    """Method and target of a request line whose method the parser does not know, as far as they can be told."""
+    match = _METHOD_LINE.match(line)
+    if match is None or not match[2]:
+        return "", b""
+    target, _, version = line[match.end() :].partition(b"\r\n")[0].partition(b" ")
+    return match[1].decode("ascii"), target if version.startswith(b"HTTP/") else b""
 
 
 def too_large_status(target_size: int, max_header_size: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gracehttp.http.exchange import RequestHead
+from gracehttp.http.exchange import RefusedHead, RequestHead
 from gracehttp.http.request_parser import RequestParser
 from gracehttp.http.request_target import split_target
 
@@ -24,4 +24,14 @@ def build_head(
         # The authority of the target replaces Host, whatever that says (RFC 9112 section 3.2.2).
         others = [field for field in head.headers if field[0] != b"host"]
         head.headers = [(b"host", authority), *others]
+    return head
+
+
+def build_refused_head(parser: RequestParser, client: tuple[str, int] | None) -> RefusedHead:
+    """What `parser` knows of the head that it has refused, or that has not come to its end."""
+    method, target = parser.request_line()
+    head = RefusedHead()
+    head.method = method or "-"
+    head.target = target or b"-"
+    head.client = client
     return head

@@ -21,7 +21,8 @@ from gracehttp.http.request_checks import (
     RequestError,
     is_valid_host,
     method_status,
-    parser_status,
+    parser_refusal,
+    read_bad_line,
     read_framing,
     too_large_status,
 )
@@ -126,6 +127,14 @@ class RequestParser:
         pieces, self.body = self.body, []
         return pieces
 
+    def request_line(self) -> tuple[str, bytes]:
+        """Method and target as far as they are known, also after `RequestError`; what is not known is empty."""
+        if self._bad_line is not None:
+            return read_bad_line(self._bad_line)
+        if self.method or not self.target:
+            return self.method, self.target
+        return self._httptools.get_method().decode("ascii"), self.target
+
     # --- bytes in ---
 
     def feed(self, data: bytes, start: int) -> int:
@@ -225,7 +234,7 @@ class RequestParser:
         except httptools.HttpParserCallbackError:
             raise  # our own fault
         except httptools.HttpParserError as error:
-            raise RequestError(parser_status(str(error)), f"malformed request: {error}") from None
+            raise parser_refusal(str(error)) from None
 
     def _judge_method(self, data: bytes) -> None:
         # The parser gives up at the first byte that no method of its list has; the whole method decides the status.

@@ -175,8 +175,8 @@ def date_and_server_lines(second: int) -> bytes:
 SERVER_LINE: Final = b"Server: gracehttp\r\n"
 
 
-def error_response(status: int, reason: str, *, second: int, without_body: bool = False) -> bytes:
-    """A whole response of the server's own, after which the connection is closed."""
+def error_response(status: int, reason: str, *, second: int, without_body: bool = False) -> tuple[bytes, bytes]:
+    """Head and body of a response of the server's own, after which the connection is closed."""
     line = status_line(status)
     phrase = line[9:].strip().decode("ascii")
     body = f"{phrase}: {reason}\n".encode() if reason else f"{phrase}\n".encode()
@@ -185,4 +185,4 @@ def error_response(status: int, reason: str, *, second: int, without_body: bool 
         len(body),
         date_and_server_lines(second),
     )
-    return head if without_body else head + body
+    return head, b"" if without_body else body

@@ -128,14 +128,19 @@ class _Run:
         self.begun = False
 
     async def call(self, app: AsgiCallable, scope: Scope) -> None:
-        """Await the application and end the exchange with what it raised."""
+        """Await the application and end the exchange with what it raised.
+
+        SystemExit and KeyboardInterrupt end the request, not the worker: a task that raises them ends the loop, and
+        with it every other request.
+        """
         self.begun = True
         try:
             await app(scope, self.receive, self.send)
-        except BaseException as error:
+        except asyncio.CancelledError as error:
             self.finish(error)
-            if not isinstance(error, Exception):
-                raise  # cancelled, or the process is to end
+            raise
+        except BaseException as error:  # noqa: BLE001  see above
+            self.finish(error)
         else:
             self.finish(None)
 

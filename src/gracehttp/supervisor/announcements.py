@@ -93,7 +93,8 @@ class Announcer:
         serving = self._fleet.serving
         number, goes_on = given_up.generation, serving.number if serving else None
         event = events.GenerationGivenUp(number, given_up.reason, goes_on, given_up.worker)
-        self._bus.publish(event)
+        # While the service stops, the table gives up what is coming because of that, and for no other reason.
+        self._bus.publish(events.StartCalledOff(number) if self._fleet.stopping else event)
         outcome = Outcome(ok=False, message=event.with_reason, details=given_up.details, generation=number)
         self._requesters.concluded(outcome)
 

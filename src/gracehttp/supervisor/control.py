@@ -25,6 +25,7 @@ from gracehttp.events import (
     GenerationGivenUp,
     GenerationRolledBack,
     ReplacementGivenUp,
+    StartCalledOff,
     WorkerFailedToStart,
 )
 from gracehttp.records import Descriptor
@@ -34,7 +35,7 @@ from gracehttp.supervisor.outcome import Outcome, Requester
 CONTROL_VERSION = 1
 ACCEPT_PAUSE_SECONDS = 1.0
 
-_OUTCOMES = (GenerationGivenUp, GenerationRolledBack, ReplacementGivenUp, WorkerFailedToStart)
+_OUTCOMES = (GenerationGivenUp, GenerationRolledBack, ReplacementGivenUp, StartCalledOff, WorkerFailedToStart)
 """What is no progress, but told as the last line, with all its details."""
 
 

@@ -159,7 +159,7 @@ class ListenerTable:
             for request, limit in zip(requests, limits, strict=True):
                 listener = self._find(parse_address(request.address))
                 if listener is None:
-                    listener = self._open(request, limit)
+                    listener = self._open(request, limit, other_ports=len(requests) - 1)
                     on_error.callback(self._close, listener)
                 found.append(listener)
             on_error.pop_all()
@@ -234,7 +234,7 @@ class ListenerTable:
                     return listener
         return None
 
-    def _open(self, request: ListenRequest, limit: int) -> HeldListener:
+    def _open(self, request: ListenRequest, limit: int, *, other_ports: int) -> HeldListener:
         address = parse_address(request.address)
         sock = open_listener(address, backlog=request.backlog, unix_mode=request.unix_mode)
         try:
@@ -247,7 +247,8 @@ class ListenerTable:
         self._held.append(listener)
         self._publish(ListenerOpened(listener.bound, limit))
         if limit < request.max_connections:
-            self._publish(LimitLowered(listener.bound, request.max_connections, limit, self._descriptors))
+            wanted = request.max_connections
+            self._publish(LimitLowered(listener.bound, wanted, limit, self._descriptors, other_ports))
         if pool is None:
             self._publish(LimitSplit(listener.bound, limit))
         return listener

@@ -41,6 +41,8 @@ from gracehttp.supervisor.state import SupervisorState
 from gracehttp.supervisor.status import status_of
 from gracehttp.supervisor.succession import let_signals_come
 
+_TOO_LATE = "the service is stopping, and takes no restart any more; start it again when it has ended."
+
 _ORDERS: dict[type[table.Command], str] = {table.LetServe: "serve", table.Hold: "hold", table.GoOn: "go_on"}
 
 
@@ -216,9 +218,7 @@ class Supervisor:
 
     def _restart(self, source: str) -> None:
         if self._fleet.stopping:
-            self._requesters.concluded(
-                Outcome(ok=False, message="the service is stopping", generation=self._fleet.next_generation)
-            )
+            self._requesters.concluded(Outcome(ok=False, message=_TOO_LATE, generation=self._fleet.next_generation))
             return
         self._bus.publish(events.RestartRequested(self._fleet.next_generation, source))
         self._apply(table.RestartRequested())

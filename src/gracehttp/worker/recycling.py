@@ -85,9 +85,7 @@ class Wear:
         """The worker serves from now on: its age counts from here. Said again, it changes nothing."""
         seconds = self._limits.age_seconds
         if seconds and not self._over and self._age is None:
-            self._age = self._loop.call_later(
-                seconds, self._tire, f"it has served for {format_duration(round(seconds, 3))}"
-            )
+            self._age = self._loop.call_later(seconds, self._tire, f"it has served for {_roughly(seconds)}")
 
     def end(self) -> None:
         """The worker goes already."""
@@ -101,7 +99,7 @@ class Wear:
             self._then(head, status, body_bytes, seconds)
         self._requests += 1
         if self._requests == self._limits.requests:
-            self._tire(f"it has served {self._requests} requests")
+            self._tire(f"it has served {self._requests} request{'s' if self._requests > 1 else ''}")
         elif self._look is None and self._limits.memory_bytes and not self._over:
             self._look = self._loop.call_later(LOOK_SECONDS, self._look_at_memory)
 
@@ -115,6 +113,11 @@ class Wear:
         if not self._over:
             self.end()
             self.on_tired(reason)
+
+
+def _roughly(seconds: float) -> str:
+    """`2.2 s`, `1m30s`: nobody chose the milliseconds, chance did."""
+    return f"{seconds:.1f} s" if seconds < 60 else format_duration(round(seconds))
 
 
 def resident_bytes() -> int:

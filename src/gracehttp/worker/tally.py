@@ -19,7 +19,8 @@ class Tally:
     """Counts from `begin` on, for `seconds`, and calls `on_count(responses, errors)` with what is new.
 
     It is a `RequestFinished`, and passes on to `then` what it is told. A response that the application could not give
-    whole is an error, whatever its status said (`failed`); a client that was gone before its response is none.
+    whole is an error, whatever its status said (`failed`). A client that was gone before its response is none, and
+    neither is a request that the server refused itself, with 501 or 505: it says nothing about the new code.
     """
 
     def __init__(self, seconds: float, loop: asyncio.AbstractEventLoop, then: RequestFinished | None = None) -> None:
@@ -54,7 +55,7 @@ class Tally:
             self._then(head, status, body_bytes, seconds)
         if status and self._ends_at is not None and self._loop.time() < self._ends_at:
             self._responses += 1
-            self._errors += status >= _FIRST_SERVER_ERROR or head is self._failed
+            self._errors += head is self._failed or (status >= _FIRST_SERVER_ERROR and not head.refused)
             if self._telling is None:
                 self._telling = self._loop.call_later(TELL_SECONDS, self._tell)
         self._failed = None

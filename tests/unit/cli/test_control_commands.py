@@ -283,12 +283,31 @@ def test_status_that_is_not_told_is_a_failure() -> None:
 # --- interruption ---
 
 
-@pytest.mark.parametrize("command", ["restart", "stop", "status"])
-def test_interrupted_command_ends_silently(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("command", ["restart", "stop"])
+def test_interrupted_wait_tells_that_what_was_ordered_goes_on(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(ControlClient, "ask", interrupted)
     with supervisor([]):
         result = run(command, "--pid", ME)
+    assert result.exit_code == 130
+    assert f"the {command} goes on; gracehttp status --pid {ME} tells how it ends" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["restart", "stop", "status"])
+def test_file_that_can_not_be_read_changes_nothing_that_runs(command: str, tmp_path: Path) -> None:
+    (tmp_path / "two.toml").write_text("app = = 1")
+    result = run(command, "-c", str(tmp_path / "two.toml"))
+    assert result.exit_code == 2
+    assert "no supervisor was asked for anything: what runs, runs on" in result.stderr
+
+
+def test_interrupted_question_ends_silently(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ControlClient, "ask", interrupted)
+    with supervisor([]):
+        result = run("status", "--pid", ME)
     assert (result.exit_code, result.output) == (130, "")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from gracehttp.cli.demo import demo_servers, introduction
+from gracehttp.cli.demo import called_as, demo_servers, introduction
 from gracehttp.cli.demo_accounting import Account, Ending, Response, report, take_response
 from gracehttp.cli.demo_load import Load
 from gracehttp.cli.demo_restarts import serving_address
@@ -226,14 +226,31 @@ def test_the_service_has_room_for_the_load(
 
 def test_introduction_tells_url_and_pid() -> None:
     (server,) = demo_servers(":9090")
-    text = "\n".join(introduction(server, 42))
+    text = "\n".join(introduction(server, 42, "gracehttp"))
     assert "curl http://127.0.0.1:9090/ping" in text
     assert "gracehttp restart --pid 42" in text
 
 
 def test_introduction_without_a_known_port_tells_how_to_learn_it() -> None:
     (server,) = demo_servers("127.0.0.1:0")
-    assert "gracehttp status --pid 42     (tells the address)" in "\n".join(introduction(server, 42))
+    text = "\n".join(introduction(server, 42, "gracehttp"))
+    assert "gracehttp status --pid 42     (tells the address)" in text
+    assert text.count("gracehttp status") == 1
+
+
+def test_introduction_calls_the_program_as_it_was_called() -> None:
+    (server,) = demo_servers("127.0.0.1:0")
+    assert "  .venv/bin/gracehttp stop --pid 42" in "\n".join(
+        introduction(server, 42, called_as(".venv/bin/gracehttp"))
+    )
+    assert called_as("gracehttp") == "gracehttp"
+    assert called_as("/x/gracehttp/__main__.py").endswith(" -m gracehttp")
+
+
+def test_connections_of_a_load_that_does_not_come_are_a_mistake() -> None:
+    result = CliRunner().invoke(program, ["demo", "--connections", "5"])
+    assert result.exit_code == 2
+    assert "give --restarts N" in result.stderr
 
 
 @pytest.mark.parametrize(("variables", "greets"), [({}, True), ({"GRACEHTTP_WORKER_CHANNEL": "5"}, False)])

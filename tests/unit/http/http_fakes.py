@@ -182,7 +182,8 @@ class FakeOwner:
         self.broken.append((head.path, reason))
 
     def _finished(self, head: RequestHead, status: int, size: int, seconds: float) -> None:
-        self.finished.append((head.path, status, size, seconds))
+        name = f"{head.method} {head.target.decode('latin-1')}" if head.refused else head.path
+        self.finished.append((name, status, size, seconds))
 
 
 class FakeApplication:

@@ -4,7 +4,8 @@ from gracehttp.http.request_checks import (
     RequestError,
     is_valid_host,
     method_status,
-    parser_status,
+    parser_refusal,
+    read_bad_line,
     read_framing,
     too_large_status,
 )
@@ -98,7 +99,25 @@ def test_token_is_an_unknown_method_and_anything_else_is_garbage(line, status):
 
 
 def test_unknown_parser_error_is_a_malformed_request():
-    assert parser_status("something new") == 400
+    assert parser_refusal("something new").status == 400
+
+
+def test_http_2_is_named_to_a_client_that_begins_with_its_preface():
+    refusal = parser_refusal("Pause on PRI/Upgrade")
+    assert (refusal.status, refusal.reason.startswith("HTTP/2 with prior knowledge")) == (505, True)
+
+
+@pytest.mark.parametrize(
+    ("line", "method", "target"),
+    [
+        (b"BREW /pot HTTP/1.1\r\nHost: a\r\n", "BREW", b"/pot"),
+        (b"BREW /p", "BREW", b""),
+        (b"BREW", "", b""),
+        (b"\x16\x03\x01\x02\x00", "", b""),
+    ],
+)
+def test_of_a_line_with_an_unknown_method_is_told_what_is_sure(line, method, target):
+    assert read_bad_line(line) == (method, target)
 
 
 @pytest.mark.parametrize(("target_size", "status"), [(0, 431), (500, 431), (501, 414), (1000, 414)])

@@ -513,6 +513,30 @@ def test_in_flight_counts_applications_that_work_on_after_their_response(run):
     run(main())
 
 
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_exit_of_one_request_ends_neither_the_loop_nor_the_others(run, error):
+    async def main():
+        async def app(scope, receive, send):
+            if scope["method"] == "DELETE":
+                await asyncio.sleep(0)
+                raise error(3)
+            await receive()
+            await hello(scope, receive, send)
+
+        ends, goes_on = FakeExchange(method="DELETE"), FakeExchange()
+        application = make(app)
+        application.handle(goes_on)
+        application.handle(ends)
+        await ends.ended.wait()
+        goes_on.body.append((b"", False))
+        goes_on.change()
+        await goes_on.ended.wait()
+        assert (type(ends.error), goes_on.error) == (error, None)
+        assert application.in_flight == 0
+
+    run(main())
+
+
 def test_cancel_all_cancels_what_runs_and_ends_the_exchanges(run):
     async def main():
         started = asyncio.Event()

@@ -9,10 +9,12 @@ from gracehttp.supervisor.fleet import (
     DumpTraceback,
     Fleet,
     FleetSettings,
+    GivenUp,
     ProbationEnded,
     Promoted,
     RestartRequested,
     RolledBack,
+    StopRequested,
 )
 from gracehttp.supervisor.requesters import Requesters
 
@@ -86,3 +88,11 @@ def test_that_the_stack_of_a_worker_follows_is_told_with_what_it_was_at():
     assert house.events == [events.WorkerHangs(1, 1, 60.0, "importing app1:app")]
     assert "still importing app1:app" in str(house.events[0])
     assert "the server has not crashed" in str(house.events[0])
+
+
+def test_a_start_that_a_stop_calls_off_is_no_error_but_who_asked_for_it_has_not_got_it():
+    house = House()
+    house.fleet.apply(StopRequested(), 0.0)
+    house.announcer.announce(GivenUp(2, "the service was told to stop", ""))
+    assert house.events == [events.StartCalledOff(2)]
+    assert house.told == [(False, "generation 2 was given up: the service was told to stop; nothing serves", "")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gracehttp.http.exchange import RefusedHead, RequestHead
 from gracehttp.worker.tally import LONGER_SECONDS, TELL_SECONDS, Tally
 
 
@@ -48,7 +49,7 @@ class Worker:
 
     def answer(self, *statuses, head=None):
         for status in statuses:
-            self.tally(head or object(), status, 10, 0.1)
+            self.tally(head or RequestHead(), status, 10, 0.1)
 
 
 def test_what_is_new_is_told_together_soon_after_the_first_response():
@@ -82,6 +83,15 @@ def test_a_failure_that_was_answered_by_500_is_one_error():
     worker.answer(500, head=head)
     worker.loop.pass_time(TELL_SECONDS)
     assert worker.told == [(1, 1)]
+
+
+def test_a_request_that_the_server_refused_itself_is_no_error_of_the_application():
+    worker = Worker()
+    worker.tally.begin()
+    worker.answer(400, 501, 505, head=RefusedHead())
+    worker.answer(501)
+    worker.loop.pass_time(TELL_SECONDS)
+    assert worker.told == [(4, 1)]
 
 
 def test_a_client_that_was_gone_before_its_response_does_not_count():
