@@ -75,7 +75,7 @@ class History(RuleBasedStateMachine):
             loop=self.loop,
             workers=WORKERS,
             limit=LIMIT,
-            options=("--ready-timeout", "10s", "--drain-timeout", "5s", "--preload" if preload else "--no-preload"),
+            options=("--ready-timeout", "60s", "--drain-timeout", "5s", "--preload" if preload else "--no-preload"),
         )
         self.cleanup.callback(self.server.end)
         self.server.wait_until_serving()
