@@ -180,6 +180,7 @@ async def serving(app: object, *, bind: str = "127.0.0.1:0", **options: object) 
     settings = ServiceSettings(
         applications=ApplicationSettings(lifespan=process.lifespan, threads=process.threads, multiprocess=False),
         warmup=process.warmup,
+        ready_timeout_seconds=process.ready_timeout,
         request_finished=_access_log(process),
         closes_doors=True,
     )

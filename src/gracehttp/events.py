@@ -444,6 +444,16 @@ class ConnectionsShed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class WarmUpSlow(Event):
+    severity = Severity.NOTICE
+    path: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"the warm-up request GET {self.path} has no answer yet after {self.seconds:g} s"
+
+
+@dataclass(frozen=True, slots=True)
 class DrainStarted(Event):
     connections: int
     timeout_seconds: float

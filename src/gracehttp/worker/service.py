@@ -20,6 +20,8 @@ from gracehttp.worker.warmup import warm_up
 
 LIFESPAN_SHUTDOWN_SECONDS = 9.0
 """Less than the supervisor waits after the drain (`supervisor.fleet.LIFESPAN_SECONDS`)."""
+SLOW_PART = 0.5
+"""After which part of the ready timeout the log tells of a warm-up request that has no answer."""
 CANCEL_SECONDS = 0.5
 """How long applications that were cancelled at the end of a drain have to clean up."""
 
@@ -28,6 +30,8 @@ CANCEL_SECONDS = 0.5
 class ServiceSettings:
     applications: ApplicationSettings
     warmup: Sequence[str] = ()
+    ready_timeout_seconds: float = 60.0
+    """What whoever waits for `start` grants it. Nothing is ended here when it is over."""
     request_finished: RequestFinished | None = None
     request_failed: RequestFailed | None = None
     closes_doors: bool = False
@@ -65,7 +69,8 @@ class Service:
             await application.startup()
         for application in self._applications:
             for path in self._settings.warmup:
-                await warm_up(application, path)
+                slow_after_seconds = self._settings.ready_timeout_seconds * SLOW_PART
+                await warm_up(application, path, slow_after_seconds=slow_after_seconds, publish=self._publish)
         for server, listener, context, application in zip(servers, listeners, contexts, applications, strict=True):
             port = Port(
                 listener,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 
 from gracehttp.errors import ApplicationFailed
+from gracehttp.events import Event, WarmUpSlow
 from gracehttp.http.connection import Connection, HttpSettings
 from gracehttp.http.exchange import Application, RequestHead
 from gracehttp.http.http1 import Http1Connection
@@ -35,8 +37,13 @@ class _WarmUp:
         self.error = reason
 
 
-async def warm_up(application: Application, path: str) -> None:
+async def warm_up(
+    application: Application, path: str, *, slow_after_seconds: float, publish: Callable[[Event], None]
+) -> None:
     """GET `path` from `application`, on the same way that a client's request takes, but for the network.
+
+    Publishes `WarmUpSlow` if there is no answer after `slow_after_seconds`: whoever ends the worker later because it is
+    not ready can't tell what it waits for.
 
     Raises `ApplicationFailed` if the answer is a 5xx or none at all. Other statuses are fine: a redirect or a 401
     shows that the application works.
@@ -50,11 +57,13 @@ async def warm_up(application: Application, path: str) -> None:
     connection = Http1Connection(application=application, settings=forever, owner=owner, loop=loop, scheme="http")
     await loop.connect_accepted_socket(lambda: connection, theirs)
     reader, writer = await asyncio.open_connection(sock=ours)
+    slow = loop.call_later(slow_after_seconds, publish, WarmUpSlow(path, slow_after_seconds))
     try:
         request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: gracehttp-warmup\r\nConnection: close\r\n\r\n"
         writer.write(request.encode())
         answer = await reader.read()
     finally:
+        slow.cancel()
         writer.close()
     status_line, _, rest = answer.partition(b"\r\n")
     status = status_line.split(b" ")[1].decode() if status_line.startswith(b"HTTP/") else ""

@@ -144,6 +144,7 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None
             multiprocess=manifest.workers > 1,
         ),
         warmup=process.warmup,
+        ready_timeout_seconds=process.ready_timeout,
         request_finished=wear if wear.counts else finished,
         request_failed=tally.failed if tally is not None else None,
     )
