@@ -8,6 +8,7 @@ whole, and compares every byte of the answer with what it has to be. The connect
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import threading
 import time
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 import uvloop
 
 DEADLINE_SECONDS = 60.0
+LOOK_AGAIN_SECONDS = 0.005
 
 
 @dataclass
@@ -58,6 +60,7 @@ class Callers:
         self.pause_seconds = pause_seconds
         self.goes_on = goes_on
         self.finishing = False
+        self.paused = False
         self.numbers = itertools.count(1)
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -72,6 +75,15 @@ class Callers:
         """Let each client finish the request that it is at; returns the accounts."""
         self.finishing = True
         return self.join()
+
+    @contextlib.contextmanager
+    def resting(self):
+        """For the time of the block each client keeps the connection that it has, and asks nothing."""
+        self.paused = True
+        try:
+            yield
+        finally:
+            self.paused = False
 
     def give_up(self):
         """The test is over: finish, without waiting for answers that may never come."""
@@ -148,6 +160,9 @@ class _Call(asyncio.Protocol):
     def _ask(self):
         if self._owner.finishing or self._transport.is_closing():
             self._end("")
+            return
+        if self._owner.paused:
+            self._loop.call_later(LOOK_AGAIN_SECONDS, self._ask)
             return
         self._count += 1
         self.waits = True

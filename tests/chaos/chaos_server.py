@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
 import re
 import signal
 import threading
+import time
 from pathlib import Path
 
 from server_harness import Server, is_alive, wait_until
@@ -88,8 +90,20 @@ class ChaosServer(Server):
         return sum(int.from_bytes(one.read_bytes(), "little") for one in (self.folder / "counters").iterdir())
 
     def ended_by_force(self):
-        """The PIDs of the workers that the supervisor has killed because they did not end in time."""
-        return {int(pid) for pid in re.findall(r"\(pid (\d+)\) is ended by force: its drain timeout", self.log)}
+        """The workers that the supervisor has killed, each with the time of `time.monotonic`."""
+        return self._times(r"\(pid (\d+)\) is ended by force: ")
+
+    def draining_since(self):
+        """When each worker began to drain, by PID, in `time.monotonic`."""
+        return dict(self._times(r"\[(\d+)\] draining \d+ connections"))
+
+    def _times(self, pattern):
+        """PID and time of each line that matches; the time is a millisecond too early at most."""
+        offset = time.time() - time.monotonic()
+        found = (re.search(rf"^(\S+ \S+) .*?{pattern}", line) for line in self.log.splitlines())
+        return [
+            (int(match[2]), datetime.datetime.fromisoformat(match[1]).timestamp() - offset) for match in found if match
+        ]
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
@@ -119,6 +133,10 @@ class ChaosServer(Server):
         """Stop gracefully, and hold the service to what it promises for its end. `files` is what the test made."""
         workers = self.workers()
         assert self.stop(signal.SIGTERM) == 0, self.log
+        self.assert_nothing_is_left(workers, *files)
+
+    def assert_nothing_is_left(self, workers, *files):
+        """The supervisor has ended; `workers` are the PIDs of its children, `files` is what the test made."""
         assert not any(map(is_alive, workers))
         assert "Exception in callback" not in self.log, self.log
         assert f"@gracehttp-{self.pid}" not in Path("/proc/net/unix").read_text()
@@ -135,6 +153,8 @@ class LimitWatch:
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self.most = 0
         """The most connections that were certainly open at one moment."""
+        self.latest = 0
+        """How many were certainly open at the moment of the latest look."""
         self.looks = 0
 
     def __enter__(self):
@@ -150,7 +170,8 @@ class LimitWatch:
         while not self._stopped.wait(0.01):
             # The table is no snapshot, but who is in two of them was open all the time between.
             now = self._accepted()
-            self.most = max(self.most, len(before & now))
+            self.latest = len(before & now)
+            self.most = max(self.most, self.latest)
             self.looks += 1
             before = now
 

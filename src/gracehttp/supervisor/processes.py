@@ -1,4 +1,4 @@
-"""Worker processes: starting them, and telling how they ended."""
+"""Worker processes: what belongs to each, and telling how they ended."""
 
 from __future__ import annotations
 
@@ -6,25 +6,18 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
 from gracehttp.channel import CHANNEL_VARIABLE, Channel, ChannelRecord, channel_pair
 from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.last_words import LastWords, LastWordsRecord, last_error
+from gracehttp.supervisor.spawning import spawn
 
 TRACEBACK_SIGNAL = signal.SIGABRT
 """Makes a worker write the stacks of its threads to stderr, and ends it: what the interpreter's fault handler does,
 which is at work from the first moment (PYTHONFAULTHANDLER), so wherever the worker hangs."""
-
-SUPERVISOR_SIGNALS = frozenset({
-    signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGQUIT, signal.SIGINT,
-    signal.SIGTTIN, signal.SIGTTOU,
-})  # fmt: skip
-"""What the supervisor acts on. A worker is born with them blocked, so that one sent to the whole process group
-(Ctrl+C in a terminal) ends no worker that is still starting; it unblocks them once it ignores them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,24 +218,3 @@ def reap(pids: Iterable[int], *, orphans: Callable[[], bool]) -> Iterator[tuple[
         with contextlib.suppress(ChildProcessError):
             while (found := os.waitpid(target, os.WNOHANG))[0]:
                 yield found
-
-
-def spawn(command_line: CommandLine, environment: Mapping[str, str], *, pass_fds: Collection[int], stderr: int) -> int:
-    """Run the command line in a child process, with `environment` added to ours; returns its PID. Raises `OSError`.
-
-    The child is born with `SUPERVISOR_SIGNALS` blocked. Whoever called waits for it (see `reap`).
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SUPERVISOR_SIGNALS)
-    try:
-        child = subprocess.Popen(  # noqa: S603  the command line is the one that started this very process
-            command_line.arguments,
-            executable=command_line.executable(),
-            cwd=command_line.directory,
-            env={"PYTHONFAULTHANDLER": "1", **os.environ, **environment},
-            pass_fds=pass_fds,
-            stderr=stderr,
-        )
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    child.returncode = 0  # not true, but it keeps Popen from waiting for the child, which is `reap`'s task
-    return child.pid

@@ -18,7 +18,7 @@ from gracehttp.lineage import STATE_VARIABLE
 from gracehttp.observe.patient_writer import flush_all
 from gracehttp.records import descriptors_in
 from gracehttp.supervisor.command_line import CommandLine
-from gracehttp.supervisor.processes import SUPERVISOR_SIGNALS
+from gracehttp.supervisor.spawning import SUPERVISOR_SIGNALS
 from gracehttp.supervisor.state import SupervisorState, UnreadableState, decode, encode
 
 HELD_BACK = SUPERVISOR_SIGNALS | {signal.SIGCHLD}

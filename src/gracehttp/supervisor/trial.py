@@ -22,7 +22,8 @@ from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.crew import Crew
 from gracehttp.supervisor.fleet import TRACEBACK_SECONDS
 from gracehttp.supervisor.last_words import last_error
-from gracehttp.supervisor.processes import TRACEBACK_SIGNAL, describe_exit, spawn
+from gracehttp.supervisor.processes import TRACEBACK_SIGNAL, describe_exit
+from gracehttp.supervisor.spawning import spawn
 from gracehttp.supervisor.state import FORMATS_READ, SupervisorState, decode, encode
 from gracehttp.supervisor.succession import anonymous_file, read_all
 

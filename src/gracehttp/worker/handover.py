@@ -62,6 +62,7 @@ class Departures:
         self._loop = loop
         self._waiting: OrderedDict[Connection, Departure] = OrderedDict()
         self._scheduled: asyncio.Handle | None = None
+        self._watching = False  # for the queue to be writable
         self._full = 0  # the error of the last attempt, while it is one that passes
         self._held = False
         self._closed = False
@@ -117,13 +118,15 @@ class Departures:
         # descriptors of this user are no longer on their way (ETOOMANYREFS), so look again in any case.
         self._scheduled = self._loop.call_later(AGAIN_SECONDS, self._send_waiting)
         if self._full == errno.EAGAIN:
+            self._watching = True
             self._loop.add_writer(self._queue.fileno(), self._send_waiting)
 
     def _unschedule(self) -> None:
         if self._scheduled is not None:
             self._scheduled.cancel()
             self._scheduled = None
-        if self._full == errno.EAGAIN:
+        if self._watching:
+            self._watching = False
             self._loop.remove_writer(self._queue.fileno())
 
     def _send_waiting(self) -> None:

@@ -1,0 +1,286 @@
+"""The flow of departures over the whole product of its states and inputs: whatever happens in whatever order, nothing
+is sent that must not be, nothing is sent twice, and what could not be sent is tried again.
+
+The states are reached by inputs, from the first one on, until no input leads to another state. Then in each of them
+every two inputs happen.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+
+import pytest
+
+from gracehttp.worker.handover import Departure, Departures
+
+ROOM, DEAD = 0, errno.EPIPE
+QUEUES = (ROOM, errno.EAGAIN, errno.ETOOMANYREFS, DEAD)
+
+
+class Handle:
+    def __init__(self, callback):
+        self.callback = callback
+        self.cancelled = False
+
+    def cancel(self):
+        self.cancelled = True
+
+
+class Loop:
+    """What was asked of the loop and did not happen yet."""
+
+    def __init__(self):
+        self.soon = []
+        self.later = []
+        self.writer = None
+
+    def call_soon(self, callback):
+        self.soon.append(Handle(callback))
+        return self.soon[-1]
+
+    def call_later(self, _seconds, callback):
+        self.later.append(Handle(callback))
+        return self.later[-1]
+
+    def add_writer(self, fd, callback):
+        assert fd >= 0
+        self.writer = callback
+
+    def remove_writer(self, fd):
+        if fd < 0:
+            raise ValueError(f"Invalid file descriptor: {fd}")  # as a selector does
+        self.writer = None
+
+    def pending(self):
+        return [one for one in self.soon + self.later if not one.cancelled]
+
+    def turn(self):
+        self._call(self.soon)
+
+    def time_passes(self):
+        self._call(self.later)
+
+    def _call(self, handles):
+        due, handles[:] = handles[:], []
+        for handle in due:
+            if not handle.cancelled:
+                handle.callback()
+
+
+class Queue:
+    """The socket into which messages go."""
+
+    def __init__(self, world):
+        self.world = world
+        self.outcome = ROOM
+        self.closed = False
+
+    def fileno(self):
+        return -1 if self.closed else 7
+
+    def sendmsg(self, _buffers, _ancillary):
+        assert not self.world.held, "nothing goes while nobody would take it"
+        assert not self.closed
+        if self.outcome != ROOM:
+            raise OSError(self.outcome, "as the test wants")
+
+    def shutdown(self, _how):
+        if self.closed:
+            raise OSError(errno.EBADF, "closed")
+        self.outcome = DEAD
+
+    def close(self):
+        self.closed = True
+
+
+class Connection:
+    """Between two requests, or in the middle of one."""
+
+    def __init__(self, world, *, busy):
+        self.world = world
+        self.busy = busy
+        self.gone = False
+
+    def hand_over(self, send):
+        assert self.world.in_transfer
+        if self.busy or self.gone or not send(5, False, b""):
+            if self.busy or self.world.queue.outcome == DEAD:
+                self.world.wanted.discard(self)  # whoever offered it will do so again; or nobody ever can
+            return False
+        self.gone = True
+        return True
+
+
+class World:
+    """Departures among fakes, and what a model knows of them: `wanted` are the connections that have to go."""
+
+    def __init__(self, outcome):
+        self.loop = Loop()
+        self.queue = Queue(self)
+        self.queue.outcome = outcome
+        self.full = outcome or errno.EAGAIN
+        self.departures = Departures(self.queue, self.loop)
+        self.held = self.closed = self.in_transfer = False
+        self.wanted = set()
+        self.connections = []
+        self.told = []
+        self.permits = 0
+
+    # --- permits ---
+
+    def begin_transfer(self):
+        assert not self.in_transfer
+        self.in_transfer = True
+
+    def end_transfer(self, change):
+        assert self.in_transfer
+        self.in_transfer = False
+        self.permits += change
+
+    # --- inputs ---
+
+    def _new(self, *, busy=False):
+        connection = Connection(self, busy=busy)
+        self.connections.append(connection)
+        self.permits += 1
+        if not self.closed:
+            self.wanted.add(connection)
+        return Departure(connection, self, self.told.append)
+
+    def offer(self):
+        self.departures.offer(self._new())
+
+    def offer_busy(self):
+        self.departures.offer(self._new(busy=True))
+
+    def offer_again(self):
+        """One that waits already becomes idle, after it has answered a request meanwhile."""
+        if waiting := [one for one in self.connections if one in self.wanted and not one.gone]:
+            self.departures.offer(Departure(waiting[0], self, self.told.append))
+
+    def offer_soon(self):
+        self.departures.offer_soon([self._new(), self._new(busy=True)])
+
+    def hold(self):
+        self.held = True
+        self.departures.hold()
+
+    def go_on(self):
+        self.held = False
+        self.departures.go_on()
+
+    def withdraw(self):
+        self.wanted.clear()
+        self.departures.withdraw()
+
+    def seal(self):
+        self.departures.seal()
+
+    def close(self):
+        self.closed = True
+        self.wanted.clear()
+        self.departures.close()
+
+    def queue_changes(self):
+        """From full to empty, and back; one that is dead stays so."""
+        if self.queue.outcome != DEAD:
+            self.queue.outcome = self.full if self.queue.outcome == ROOM else ROOM
+
+    def writable(self):
+        if self.loop.writer is not None:
+            self.loop.writer()
+
+    def turn(self):
+        self.loop.turn()
+
+    def time_passes(self):
+        self.loop.time_passes()
+
+    # --- what holds at any time ---
+
+    def check(self):
+        gone = [one for one in self.connections if one.gone]
+        assert sorted(map(id, self.told)) == sorted(map(id, gone)), "each that went is told once, and no other"
+        assert self.permits == len(self.connections) - len(gone), "the permit of each goes with it"
+        assert len(self.loop.pending()) <= 1
+        if self.held or self.closed:
+            assert not self.loop.pending()
+            assert self.loop.writer is None
+        if self.closed:
+            assert self.queue.closed
+
+    def state(self):
+        one, loop = self.departures, self.loop
+        wanted = any(not one.gone for one in self.wanted)
+        flow = (one._held, one._closed, one._full, bool(one._waiting), wanted, self.queue.outcome)
+        pending = {handle in loop.soon for handle in loop.pending()}
+        return (*flow, frozenset(pending), loop.writer is not None)
+
+
+def inputs():
+    named = ["offer", "offer_busy", "offer_again", "offer_soon", "hold", "go_on", "withdraw", "seal", "close"]
+    return [getattr(World, name) for name in [*named, "queue_changes", "writable", "turn", "time_passes"]]
+
+
+def played(outcome, sequence):
+    world = World(outcome)
+    for happens in sequence:
+        happens(world)
+        world.check()
+    return world
+
+
+def ways_to_all_states(outcome):
+    """A shortest sequence of inputs to each state that there is, when the queue begins as `outcome`."""
+    ways = {played(outcome, ()).state(): ()}
+    new = list(ways.values())
+    while new:
+        tried = [(*way, happens) for way in new for happens in inputs()]
+        new = []
+        for way in tried:
+            state = played(outcome, way).state()
+            if state not in ways:
+                ways[state] = way
+                new.append(way)
+    return list(ways.values())
+
+
+def worlds(outcome):
+    """Each state, after any two inputs."""
+    for way, more in itertools.product(ways_to_all_states(outcome), itertools.product(inputs(), repeat=2)):
+        yield played(outcome, (*way, *more)), [happens.__name__ for happens in (*way, *more)]
+
+
+def run_out(world):
+    """Time passes, until nothing is left to happen."""
+    for _ in range(4):
+        world.turn()
+        world.time_passes()
+        world.check()
+
+
+@pytest.mark.parametrize("outcome", QUEUES, ids=lambda number: errno.errorcode.get(number, "room"))
+def test_whatever_happens_nothing_is_sent_that_must_not_be_and_nothing_is_forgotten(outcome):
+    for world, sequence in worlds(outcome):
+        if world.queue.outcome != DEAD:
+            world.queue.outcome = ROOM
+        if world.held:
+            gone = sum(one.gone for one in world.connections)
+            run_out(world)
+            assert sum(one.gone for one in world.connections) == gone, sequence
+            world.go_on()
+        run_out(world)
+        assert all(one.gone for one in world.wanted), sequence
+        assert not world.loop.pending(), sequence
+        assert world.loop.writer is None, sequence
+
+
+@pytest.mark.parametrize("outcome", [errno.EAGAIN, errno.ETOOMANYREFS])
+def test_while_there_is_no_room_it_is_tried_again_and_again(outcome):
+    for world, sequence in worlds(outcome):
+        if world.queue.outcome == outcome and not world.held:
+            run_out(world)
+            waiting = any(not one.gone for one in world.wanted)
+            assert bool(world.loop.pending()) == waiting, sequence
+            assert (world.loop.writer is not None) == (waiting and outcome == errno.EAGAIN), sequence
