@@ -93,9 +93,16 @@ def supervise(start):
 
 
 def heard(server, pid):
-    """The whole lines that a worker has heard."""
+    """The whole lines that a worker has heard; its handover queue, which the kernel numbers, has that of the vector."""
     *lines, _ = (server.folder / f"heard-{pid}").read_bytes().split(b"\n")
-    return list(map(json.loads, lines))
+    messages = list(map(json.loads, lines))
+    theirs = said("supervisor-says.jsonl")["listener"]["queue"]
+    for message in messages:
+        if message["type"] == "listener":
+            ours, message["queue"] = message["queue"], theirs
+        if "queues" in message:
+            message["queues"] = [theirs if one == ours else one for one in message["queues"]]
+    return messages
 
 
 def wait_until_heard(server, pid, *kinds):
