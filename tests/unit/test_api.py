@@ -8,6 +8,7 @@ import threading
 import pytest
 
 import gracehttp
+from gracehttp.config import load
 from gracehttp.demo_app import application
 from gracehttp.errors import CalledInWrongPlace, ConfigurationError
 from gracehttp.events import VariableIgnored
@@ -72,3 +73,13 @@ def test_hint_for_a_script_names_the_keyword(monkeypatch, capsys, tmp_path) -> N
     with pytest.raises(SystemExit):
         program.run()
     assert "Hint: see app_dir=" in capsys.readouterr().err
+
+
+def test_mistyped_variable_is_a_line_at_the_start_of_a_service(monkeypatch) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(gracehttp.GraceHTTP, "_supervise", lambda self, bus: 0)
+    monkeypatch.setattr(gracehttp.GraceHTTP, "_configure_logging", lambda self, tty: None)
+    monkeypatch.setattr("gracehttp.api.log_event", told.append)
+    environ = {"GRACEHTTP_APP": "main:app", "GRACEHTTP_WORKRES": "2"}
+    gracehttp.GraceHTTP.from_configuration(load(cli={}, environ=environ, file=None)).run()
+    assert told == [VariableIgnored("GRACEHTTP_WORKRES", "GRACEHTTP_WORKERS")]
