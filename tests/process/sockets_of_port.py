@@ -16,11 +16,13 @@ _NLM_F_REQUEST_DUMP = 0x301
 _NLMSG_DONE = 3
 
 _ESTABLISHED = 1
+_LISTEN = 1 << 10
 _OPEN_STATES = sum(1 << state for state in (1, 4, 5, 8, 9, 11))  # all but SYN_*, TIME_WAIT, CLOSE and LISTEN
 
 _HEADER = struct.Struct("=IHHII")  # struct nlmsghdr
 _REQUEST = struct.Struct("=BBBBI H46x")  # struct inet_diag_req_v2, from which only the local port is told
 _PEER = slice(_HEADER.size + 6, _HEADER.size + 8)  # in struct inet_diag_msg
+_WRITE_QUEUE = slice(_HEADER.size + 60, _HEADER.size + 64)  # of a listener: the longest that its queue may get
 _INODE = slice(_HEADER.size + 68, _HEADER.size + 72)
 
 
@@ -46,9 +48,22 @@ def accepted_at_one_moment(port):
     return len(accepted(port) & accepted(port))
 
 
+def backlog(port):
+    """The length of the accept queue that was asked for, as far as the system allows it (listen(2))."""
+    (listener,) = _messages(port, _LISTEN)
+    return int.from_bytes(listener[_WRITE_QUEUE], sys.byteorder)
+
+
 def _sockets(port):
     """Peer's port, state and inode of our side of each IPv4 connection of `port`."""
-    body = _REQUEST.pack(socket.AF_INET, socket.IPPROTO_TCP, 0, 0, _OPEN_STATES, socket.htons(port))
+    for message in _messages(port, _OPEN_STATES):
+        state = message[_HEADER.size + 1]
+        yield int.from_bytes(message[_PEER], "big"), state, int.from_bytes(message[_INODE], sys.byteorder)
+
+
+def _messages(port, states):
+    """What the kernel tells of each IPv4 socket of `port` in one of the `states`."""
+    body = _REQUEST.pack(socket.AF_INET, socket.IPPROTO_TCP, 0, 0, states, socket.htons(port))
     head = _HEADER.pack(_HEADER.size + len(body), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST_DUMP, 0, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as netlink:
         netlink.send(head + body)
@@ -60,5 +75,4 @@ def _sockets(port):
                     return
                 assert kind == _SOCK_DIAG_BY_FAMILY, f"netlink says {kind}: {data!r}"
                 message, data = data[:length], data[length + 3 & ~3 :]
-                state = message[_HEADER.size + 1]
-                yield int.from_bytes(message[_PEER], "big"), state, int.from_bytes(message[_INODE], sys.byteorder)
+                yield message

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,22 @@ def test_a_generation_of_eight_workers_imports_the_application_once(start):
     assert len(set(server.first)) == 8
     assert imports(server) == 1
     assert answers(server, "/frozen") == {"True"}, "or the garbage collection of each would end the sharing of memory"
+
+
+def processor_seconds(pid):
+    """What the process has used since it was forked (proc_pid_stat(5)); an import before that is not its own."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_an_import_that_takes_half_a_second_of_a_processor_is_done_once_for_eight_workers(start):
+    """Counted in time of processors, so that a busy machine changes nothing."""
+    slow = "import time\nwhile time.process_time() < 0.5: pass\n" + textwrap.dedent(COUNTING)
+    server = begin(start, "--preload", workers=8, application=slow)
+    assert imports(server) == 1
+    assert len(set(server.first)) == 8
+    spent = sum(processor_seconds(pid) for pid in server.workers())
+    assert 0.5 <= spent < 3 * 0.5, "eight imports would be 4"
 
 
 def test_a_script_preloads_as_well(start):

@@ -12,6 +12,7 @@ import itertools
 
 import pytest
 
+from gracehttp.http.connection import Carried
 from gracehttp.worker.handover import Departure, Departures
 
 ROOM, DEAD = 0, errno.EPIPE
@@ -104,7 +105,7 @@ class Connection:
 
     def hand_over(self, send):
         assert self.world.in_transfer
-        if self.busy or self.gone or not send(5, False, b""):
+        if self.busy or self.gone or not send(5, Carried(fresh=False)):
             if self.busy or self.world.queue.outcome == DEAD:
                 self.world.wanted.discard(self)  # whoever offered it will do so again; or nobody ever can
             return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import math
 import os
@@ -272,6 +273,37 @@ def test_a_connection_that_waits_for_room_is_answered(run):
             assert len(house.old.departures._waiting) == len(waiting), "each waits once"
             house.new.take_over()
             await until(lambda: house.new.open == 60)
+
+    run(scenario())
+
+
+PASSING = ["EAGAIN", "ENOBUFS", "ENOMEM", "ETOOMANYREFS", "EMFILE", "ENFILE"]
+"""What sendmsg(2) and unix(7) name when there is no room now and there may be later."""
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_what_the_kernel_has_no_room_for_is_served_here_and_tried_again(run, monkeypatch, name):
+    """No event tells that most of these are over, so time has to."""
+    refused = []
+    send_fds = socket.send_fds
+
+    def send(sock, buffers, fds):
+        if len(refused) < 3:
+            refused.append(name)
+            raise OSError(getattr(errno, name), name)
+        return send_fds(sock, buffers, fds)
+
+    async def scenario():
+        async with opened() as house:
+            client = await house.connect()
+            monkeypatch.setattr(socket, "send_fds", send)
+            house.new.take_over()
+            house.old.port.drain(hand_over=True)
+            await until(lambda: refused)
+            await until(lambda: house.new.open == 1)
+            assert await ask(client) == (b"new", False)
+            assert len(refused) == 3
+            house.assert_permits_are_exact()
 
     run(scenario())
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gracehttp.http.connection import Carried
 from gracehttp.listeners.permits import LocalPermits
 from gracehttp.release import RELEASE
 from gracehttp.worker.handover import Arrivals, Departure, Departures
@@ -30,9 +31,9 @@ class Harbour:
         self.permits = LocalPermits(10)
         self.arrived = []
 
-    def adopt(self, sock, **facts):
+    def adopt(self, sock, carried):
         sock.close()
-        self.arrived.append(facts)
+        self.arrived.append(carried)
 
     def release(self):
         raise AssertionError("a connection was lost")
@@ -75,34 +76,34 @@ def arrive(queue, lines):
 @pytest.mark.parametrize("added", [{}, {"added": ["something"]}], ids=["as written", "fields added"])
 def test_the_heads_of_each_release_so_far_are_read_whatever_else_is_in_them(queue, release, added):
     arrived = arrive(queue, [{**head, **added} for head in heads(release)])
-    assert [one["received"] for one in arrived] == [PIPELINED] * len(arrived)
-    assert [one["fresh"] for one in arrived] == [head["fresh"] for head in heads(release)]
+    told = [(head["fresh"], head.get("idle_seconds", 0.0)) for head in heads(release)]
+    assert arrived == [Carried(fresh=fresh, idle_seconds=idle, received=PIPELINED) for fresh, idle in told]
 
 
 class Connection:
-    """Idle, and ready to go with these facts."""
+    """Idle, and ready to go with what it takes along."""
 
-    def __init__(self, *facts):
-        self.facts = facts
+    def __init__(self, carried):
+        self.carried = carried
 
     def hand_over(self, send):
         other, ours = socket.socketpair()
         with other, ours:
-            return send(ours.fileno(), *self.facts)
+            return send(ours.fileno(), self.carried)
 
 
-@pytest.mark.parametrize(("number", "facts"), [(0, (False,)), (1, (True,))])
-def test_this_release_writes_what_its_vector_says(queue, number, facts):
+def test_this_release_writes_what_its_vector_says(queue):
     send_end, receive_end = queue
+    carried = Carried(fresh=False, idle_seconds=12.5, received=PIPELINED)
 
     async def send():
         departures = Departures(send_end, asyncio.get_running_loop())
-        departures.offer(Departure(Connection(*facts, PIPELINED), LocalPermits(10), lambda connection: None))
+        departures.offer(Departure(Connection(carried), LocalPermits(10), lambda connection: None))
         departures.close()
 
     asyncio.run(send())
     message, (fd,), _, _ = socket.recv_fds(receive_end, 65536, 1)
     os.close(fd)
     head, _, pipelined = message.partition(b"\n")
-    assert json.loads(head) == heads()[number]
+    assert json.loads(head) == heads()[-1]
     assert pipelined == PIPELINED
