@@ -50,7 +50,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from gracehttp.records import Descriptor
+from gracehttp.records import Descriptor, parse_json
 
 CHANNEL_VARIABLE = "GRACEHTTP_WORKER_CHANNEL"
 VERSIONS = (1,)
@@ -189,7 +189,7 @@ class Channel:
 
     def _decode(self, line: bytes) -> Message:
         try:
-            message = json.loads(line)
+            message = parse_json(line)
         except ValueError as exc:
             raise UnreadableMessage(f"{line[:100]!r} is no message") from exc
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
