@@ -23,6 +23,8 @@ speaks, and the supervisor answers with one of them or with `refused`. Messages 
                             queues (the handover queues that others take from)
     supervisor  hold        (nobody would take what is handed over: keep it and serve it)
     supervisor  go_on       (somebody takes it again)
+    supervisor  ask         (are you there?)
+    worker      here        (its event loop turns)
     worker      deaf        (accepts no more)
     worker      paused      (accepts nothing any more that others accept)
     worker      answered    responses, errors (so many more, while new code is on probation)

@@ -42,7 +42,9 @@ from gracehttp.supervisor.state import SupervisorState
 from gracehttp.supervisor.status import status_of
 from gracehttp.supervisor.succession import let_signals_come
 
-_ORDERS: dict[type[table.Command], str] = {table.LetServe: "serve", table.Hold: "hold", table.GoOn: "go_on"}
+_ORDERS: dict[type[table.Command], str] = {
+    table.LetServe: "serve", table.Hold: "hold", table.GoOn: "go_on", table.Ask: "ask",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,7 +277,7 @@ class Supervisor:
         match command:
             case table.StartWorker(generation, worker):
                 self._start_worker(generation, worker)
-            case table.LetServe(worker) | table.Hold(worker) | table.GoOn(worker):
+            case table.LetServe(worker) | table.Hold(worker) | table.GoOn(worker) | table.Ask(worker):
                 self._crew.tell(worker, {"type": _ORDERS[type(command)]})
             case table.Pause(worker):
                 serving = self._fleet.serving
@@ -367,6 +369,8 @@ class Supervisor:
                 self._close_listeners_if_all_are_deaf()
             case "paused":
                 self._apply(table.WorkerDeaf(process.number))
+            case "here":
+                self._apply(table.WorkerHere(process.number))
             case "answered":
                 self._apply(table.WorkerAnswered(process.number, message["responses"], message["errors"]))
             case "tired":
