@@ -24,6 +24,8 @@ speaks, and the supervisor answers with one of them or with `refused`. Messages 
                             queues (the handover queues that others take from)
     supervisor  hold        (nobody would take what is handed over: keep it and serve it)
     supervisor  go_on       (somebody takes it again)
+    supervisor  ask         (are you there?)
+    worker      here        (its event loop turns)
     worker      deaf        (accepts no more)
     worker      paused      (accepts nothing any more that others accept)
     worker      answered    responses, errors (so many more, while new code is on probation)
@@ -51,7 +53,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from gracehttp.records import Descriptor
+from gracehttp.records import Descriptor, parse_json
 
 CHANNEL_VARIABLE = "GRACEHTTP_WORKER_CHANNEL"
 VERSIONS = (1,)
@@ -190,7 +192,7 @@ class Channel:
 
     def _decode(self, line: bytes) -> Message:
         try:
-            message = json.loads(line)
+            message = parse_json(line)
         except ValueError as exc:
             raise UnreadableMessage(f"{line[:100]!r} is no message") from exc
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):

@@ -437,6 +437,16 @@ class PermitsReclaimed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class PermitsNotCounted(Event):
+    severity = Severity.ERROR
+    address: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.address}: places of dead workers can't be counted now ({self.reason}); it is tried again"
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequested(Event):
     severity = Severity.NOTICE
     source: str

@@ -7,6 +7,7 @@ and a field that isn't there has its default. A field without a default must be 
 from __future__ import annotations
 
 import enum
+import json
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
@@ -21,6 +22,14 @@ class Descriptor(int):
 
 class UnreadableRecord(ValueError):
     """The value is not what the annotation says."""
+
+
+def parse_json(text: bytes | str) -> Any:
+    """What `json.loads` makes of it. Raises `ValueError`, also for what is nested deeper than the interpreter bears."""
+    try:
+        return json.loads(text)
+    except RecursionError as exc:
+        raise ValueError("it is nested too deeply") from exc
 
 
 def to_plain(value: object) -> Any:

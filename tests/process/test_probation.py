@@ -70,6 +70,31 @@ def test_a_crash_of_new_code_brings_the_old_processes_back_and_costs_only_what_t
     assert sorted(server.workers()) == sorted(server.first)
 
 
+HANGING_APPLICATION = textwrap.dedent(ECHO_APPLICATION) + textwrap.dedent("""
+    import threading
+
+    async def good(scope, receive, send, answer=app):
+        await answer(scope, receive, send)
+
+    async def app(scope, receive, send):
+        if scope["type"] == "http":
+            threading.Event().wait()
+        await good(scope, receive, send)
+""")
+
+
+def test_new_code_that_hangs_at_its_first_request_does_not_pass_its_probation(start):
+    server = begin(start, "--probation", "500ms", "--drain-timeout", "100ms")
+    server.write("app.py", HANGING_APPLICATION)
+    with restarting(server) as command, socket.create_connection(("127.0.0.1", server.port)) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        status, _out, err = outcome(command)
+    assert status == 1
+    assert "its worker 2 did not answer for 2 s; generation 1 serves again" in err
+    assert get(server.port)[0] == 200
+    assert server.workers()[0] == server.first[0]
+
+
 def test_server_errors_of_new_code_bring_the_old_code_back_on_the_same_connections_without_a_loss(start):
     server = begin(start, "--probation", "60s", "--probation-max-errors", "0%")
     server.write("app.py", BAD_APPLICATION)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import socket
 import stat
 import textwrap
@@ -70,6 +71,37 @@ def test_a_worker_that_crashes_while_all_is_well_takes_nothing_down(start):
 
 
 # --- generations ---
+
+
+FULL_FILE_TABLE = """
+    import errno
+    import os
+
+    import gracehttp
+    from gracehttp.listeners import permits
+
+    def count(fd, counted=permits.eventfd_count):
+        if os.path.exists("full"):
+            raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
+        return counted(fd)
+
+    permits.eventfd_count = count
+    grace = gracehttp.GraceHTTP()
+    grace.add_server("application:app", bind="127.0.0.1:0")
+    grace.run()
+"""
+
+
+def test_a_worker_that_dies_while_the_system_refuses_to_open_a_file_is_replaced_and_the_service_can_be_stopped(start):
+    server = start("script.py", files={"script.py": FULL_FILE_TABLE, "application.py": PID_APPLICATION})
+    (first,) = server.wait_until_serving()
+    full = server.write("full", "")
+    os.kill(first, signal.SIGKILL)
+    server.wait_for(r"places of dead workers can't be counted now \(Too many open files in system\)")
+    server.wait_for("is ready after", count=2)
+    assert get(server.port)[1] == str(server.workers()[0])
+    full.unlink()
+    assert server.stop() == 0
 
 
 def test_the_oldest_of_more_than_four_draining_generations_is_cut(start):

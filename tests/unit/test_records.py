@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from gracehttp.records import Descriptor, UnreadableRecord, descriptors_in, from_plain, to_plain
+from gracehttp.records import Descriptor, UnreadableRecord, descriptors_in, from_plain, parse_json, to_plain
 
 
 class Color(enum.Enum):
@@ -46,6 +46,12 @@ WHOLE = Outer(
 @pytest.mark.parametrize("value", [WHOLE, Outer(Color.RED, None, {})], ids=["whole", "defaults"])
 def test_what_was_written_as_json_is_read_as_it_was(value):
     assert from_plain(Outer, json.loads(json.dumps(to_plain(value)))) == value
+
+
+@pytest.mark.parametrize("text", [b"nonsense", b"[" * 60_000], ids=["nonsense", "nested"])
+def test_what_no_interpreter_can_read_is_a_value_error(text):
+    with pytest.raises(ValueError, match=r"nested|Expecting"):
+        parse_json(text)
 
 
 def test_descriptors_are_found_however_deep_and_plain_numbers_are_not():

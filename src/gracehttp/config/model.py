@@ -151,8 +151,8 @@ class ProcessOptions:
         0.0,
         kind=Duration(may_be_zero=True),
         group=PROCESSES,
-        help="After a restart, the old workers stand by for that long. If one of the new ones dies meanwhile, the old "
-        "ones take over again, and the restart has failed. 0s: they go at once.",
+        help="After a restart, the old workers stand by for that long. If one of the new ones dies meanwhile, or "
+        "hangs when that time is over, the old ones take over again, and the restart has failed. 0s: they go at once.",
     )
     probation_max_errors: float | None = option(
         None,

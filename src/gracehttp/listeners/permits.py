@@ -230,7 +230,8 @@ class PermitPool:
         self.limit = limit
         if difference < 0:
             os.eventfd_write(self._owed, -difference)
-            self._collect()
+            with contextlib.suppress(OSError):  # the count can't be read now: the next audit collects the rest
+                self._collect()
             return
         forgiven = _take(self._owed, difference)
         if difference > forgiven:

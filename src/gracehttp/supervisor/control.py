@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import socket
 import struct
@@ -28,7 +27,7 @@ from gracehttp.events import (
     StartCalledOff,
     WorkerFailedToStart,
 )
-from gracehttp.records import Descriptor
+from gracehttp.records import Descriptor, parse_json
 from gracehttp.supervisor.control_connection import ClientRecord, ControlConnection
 from gracehttp.supervisor.outcome import Outcome, Requester
 
@@ -169,9 +168,14 @@ class ControlSocket:
             self._carry_out(connection, line)
         except (ValueError, KeyError, TypeError) as exc:
             connection.answer(_refusal(f"the request can't be read ({exc})"))
+        except Exception as exc:  # noqa: BLE001  a defect of ours: who asked must not wait for ever
+            connection.answer(_refusal(f"the supervisor failed to act on the request ({exc!r})"))
+            self._loop.call_exception_handler(
+                {"message": "a client of the control socket was failed", "exception": exc}
+            )
 
     def _carry_out(self, connection: ControlConnection, line: bytes) -> None:
-        request = json.loads(line)
+        request = parse_json(line)
         if request["version"] != CONTROL_VERSION:
             connection.answer(_refusal(f"this supervisor speaks version {CONTROL_VERSION} of the control protocol"))
             return

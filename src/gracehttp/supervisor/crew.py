@@ -16,6 +16,7 @@ from gracehttp.observe.patient_writer import PatientWriter
 from gracehttp.records import Descriptor
 from gracehttp.supervisor.code_records import CodeRecords
 from gracehttp.supervisor.command_line import CommandLine
+from gracehttp.supervisor.guard import guarded
 from gracehttp.supervisor.last_words import LastWords
 from gracehttp.supervisor.processes import Ending, WorkerProcess, WorkerRecord, reap
 from gracehttp.supervisor.templates import Births, Templates, TemplatesRecord
@@ -153,10 +154,13 @@ class Crew:
         if process.channel.pending:
             self._loop.add_writer(process.channel.fileno(), self._flush, process)
 
-    def signal(self, worker: int, number: int) -> None:
+    def signal(self, worker: int, number: int) -> bool:
+        """Send a signal to `worker`. False if it has no process, and none is on its way."""
         process = self._processes.get(worker)
-        if process is not None:
-            process.signal(number)
+        if process is None:
+            return False
+        process.signal(number)
+        return True
 
     def _take_on(self, process: WorkerProcess) -> None:
         self._processes[process.number] = process
@@ -174,7 +178,7 @@ class Crew:
         try:
             for message in process.channel.receive():
                 check_message(message)
-                self._act_on(process, message)
+                guarded("act on {1[type]!r} of worker {0.number}", self._on_message, process, message)
         except ChannelClosed:
             self._loop.remove_reader(process.channel.fileno())
         except UnreadableMessage as exc:
@@ -182,13 +186,6 @@ class Crew:
             process.failure = {"message": f"it said what the supervisor can't read ({exc})"}
             self._loop.remove_reader(process.channel.fileno())
             process.signal(signal.SIGKILL)
-
-    def _act_on(self, process: WorkerProcess, message: Message) -> None:
-        try:
-            self._on_message(process, message)
-        except Exception as exc:  # noqa: BLE001  a defect of ours is told, and no worker has to pay for it
-            told = f"worker {process.number} said {message['type']!r}, and the supervisor failed to act on it"
-            self._loop.call_exception_handler({"message": told, "exception": exc})
 
     def _born(self, process: WorkerProcess, pid: int) -> None:
         process.born(pid)
@@ -213,16 +210,20 @@ class Crew:
         """Wait for all of ours that have ended. SIGCHLD does not tell how many (signal(7)), so look at each."""
         pids = [process.pid for process in self._processes.values() if process.pid]
         for pid, status in reap([*pids, *self._watched], orphans=lambda: self.templates.orphans_are_nobodys):
-            if pid in self._watched:
-                self._watched.pop(pid)(status)
-                continue
-            process = next((one for one in self._processes.values() if one.pid == pid), None)
-            if process is None:
-                continue
-            if process.failure is None:
-                self._hear(process)  # its last message may still lie there
-            self._remove(process)
-            self._on_exit(process, process.ended(status))
+            guarded("act on the end of pid {0}", self._buried, pid, status)
+
+    def _buried(self, pid: int, status: int) -> None:
+        """A child of ours was waited for; it won't be found again."""
+        if pid in self._watched:
+            self._watched.pop(pid)(status)
+            return
+        process = next((one for one in self._processes.values() if one.pid == pid), None)
+        if process is None:
+            return
+        if process.failure is None:
+            guarded("hear the last message of worker {.number}", self._hear, process)  # it may still lie there
+        self._remove(process)
+        self._on_exit(process, process.ended(status))
 
 
 def _ignore(_status: int) -> None:

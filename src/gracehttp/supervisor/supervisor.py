@@ -27,6 +27,7 @@ from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.control import ControlSocket, open_control
 from gracehttp.supervisor.crew import Crew
 from gracehttp.supervisor.fleet import Fleet, FleetSettings, Generation, GenerationState
+from gracehttp.supervisor.guard import guarded
 from gracehttp.supervisor.handover_queue import HandoverQueues
 from gracehttp.supervisor.kept_places import Place, ignored
 from gracehttp.supervisor.listener_table import ListenerTable
@@ -43,7 +44,9 @@ from gracehttp.supervisor.succession import let_signals_come
 
 _TOO_LATE = "the service is stopping, and takes no restart any more; start it again when it has ended."
 
-_ORDERS: dict[type[table.Command], str] = {table.LetServe: "serve", table.Hold: "hold", table.GoOn: "go_on"}
+_ORDERS: dict[type[table.Command], str] = {
+    table.LetServe: "serve", table.Hold: "hold", table.GoOn: "go_on", table.Ask: "ask",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,9 +258,9 @@ class Supervisor:
         try:
             while self._inputs:
                 commands = self._fleet.apply(self._inputs.popleft(), self._loop.time())
-                self._leave_behind()  # before those hear of it who used it
+                guarded("leave ports behind", self._leave_behind)  # before those hear of it who used them
                 for command in commands:
-                    self._carry_out(command)
+                    guarded("carry out {}", self._carry_out, command)
         finally:
             self._acting = False
         self._set_timer()
@@ -274,7 +277,7 @@ class Supervisor:
         match command:
             case table.StartWorker(generation, worker):
                 self._start_worker(generation, worker)
-            case table.LetServe(worker) | table.Hold(worker) | table.GoOn(worker):
+            case table.LetServe(worker) | table.Hold(worker) | table.GoOn(worker) | table.Ask(worker):
                 self._crew.tell(worker, {"type": _ORDERS[type(command)]})
             case table.Pause(worker):
                 serving = self._fleet.serving
@@ -287,7 +290,8 @@ class Supervisor:
                 self._crew.signal(worker, TRACEBACK_SIGNAL)
             case table.Kill(generation, worker, reason):
                 self._bus.publish(events.WorkerCut(generation, worker, self._crew.pid(worker), reason))
-                self._crew.signal(worker, signal.SIGKILL)
+                if not self._crew.signal(worker, signal.SIGKILL):  # then nothing else will tell that it is gone
+                    self._inputs.append(table.WorkerExited(worker, "had no process"))
             case table.CloseDoors():
                 self._listeners.close_doors()
                 self._queues.seal_all()
@@ -368,6 +372,8 @@ class Supervisor:
                 self._close_listeners_if_all_are_deaf()
             case "paused":
                 self._apply(table.WorkerDeaf(process.number))
+            case "here":
+                self._apply(table.WorkerHere(process.number))
             case "answered":
                 self._apply(table.WorkerAnswered(process.number, message["responses"], message["errors"]))
             case "tired":
@@ -388,12 +394,13 @@ class Supervisor:
                 self._bus.publish(fact)
 
     def _on_worker_exit(self, process: WorkerProcess, ending: Ending) -> None:
-        self._auditor.worker_died(process.slot)
         if self._fleet.serving is None and self._first_failure is None and process.failure is not None:
             # The details are in the log; the sentence and the hint are what is read last.
             self._first_failure = StartError(process.failure["message"], hint=process.failure.get("hint", ""))
         told = (ending.reason, ending.details, ending.unlogged)
         self._apply(table.WorkerExited(process.number, *told, doing=process.doing))
+        # After that: it may fail, and whoever has its place by now holds no permit before it is welcomed.
+        self._auditor.worker_died(process.slot)
         self._close_listeners_if_all_are_deaf()
 
     def _close_listeners_if_all_are_deaf(self) -> None:

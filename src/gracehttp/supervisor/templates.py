@@ -121,10 +121,10 @@ class Template:
         self._abandon("its generation is gone")
 
     def buried(self, status: int) -> None:
-        """The process was waited for."""
+        """The process was waited for: from now on its PID may be somebody else's."""
+        self.pid = 0
         if self.alive:
             self._hear()  # its last message may still lie there
-        self.pid = 0
         self._abandon("the template of its generation is gone")
         if not self._ended:
             self._publish(TemplateLost(self.generation, describe_exit(os.waitstatus_to_exitcode(status))))
@@ -152,11 +152,15 @@ class Template:
     def _obey(self, message: Message) -> None:
         match message["type"]:
             case "template":
+                if self._their_end is None:
+                    raise ValueError("it exists already")
                 self._close_their_end()
                 self.pid = message["pid"]
                 self._publish(TemplateStarted(self.generation, self.pid))
                 self.on_start()
             case "forked":
+                if self._deadline is None:
+                    raise ValueError("it forked what was not ordered")
                 self._settle(message["pid"], message["reason"])
 
     def _settle(self, pid: int, reason: str) -> None:

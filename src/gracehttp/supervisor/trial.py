@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from gracehttp.errors import StartError
 from gracehttp.lineage import TRIAL_VARIABLE
+from gracehttp.records import parse_json
 from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.crew import Crew
 from gracehttp.supervisor.fleet import TRACEBACK_SECONDS
@@ -125,7 +126,7 @@ def judge(answer: bytes, status: int, said: str, held: str = "") -> Verdict:
         reason = f"{how} before it reached run()" + (f": {error}" if error else "")
         return Verdict(ok=False, reason=reason, details=said, unlogged=held)
     try:
-        told = json.loads(answer)
+        told = parse_json(answer)
         if told["ok"] is True:
             return Verdict(ok=True)
         return Verdict(ok=False, reason=f"refuses: {told['reason']}", details=said, unlogged=held)

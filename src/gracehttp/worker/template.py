@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from gracehttp.channel import Channel, ChannelClosed, Message
 
@@ -62,7 +62,6 @@ def _wait_for_orders(orders: Channel, become_template: Callable[[], None]) -> Ch
     try:
         gc.disable()
         become_template()
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # the application may have chosen otherwise for itself
         while True:
             for order in orders.receive():
                 born = _fork_worker(order, orders)
@@ -99,11 +98,9 @@ def _fork_orphan(report: Callable[[int], None]) -> bool:
     """Fork a process that the supervisor adopts. True in that process, which does nothing before `report(pid)` is done
     and it has its new parent; False here. Raises `OSError`."""
     read_end, write_end = os.pipe()
-    with warnings.catch_warnings():
-        # Python 3.12 warns of a fork when there are threads. We told it already, in our own words (ThreadsNotForked).
-        warnings.simplefilter("ignore", DeprecationWarning)
+    with _children_waited_for():
         try:
-            between = os.fork()
+            between = _fork_in_silence()
         except OSError:
             os.close(read_end)
             os.close(write_end)
@@ -113,20 +110,44 @@ def _fork_orphan(report: Callable[[int], None]) -> bool:
             os.read(read_end, 1)  # the end of the file: the process in between is gone
             os.close(read_end)
             return True
-    os.close(read_end)
-    os.close(write_end)
-    _pid, status = os.waitpid(between, 0)
+        os.close(read_end)
+        os.close(write_end)
+        _pid, status = os.waitpid(between, 0)
     if status:
         failed = os.waitstatus_to_exitcode(status)
         raise OSError(failed, os.strerror(failed) if failed > 0 else f"ended by signal {-failed}")
     return False
 
 
+@contextlib.contextmanager
+def _children_waited_for() -> Iterator[None]:
+    """What the application has chosen for SIGCHLD does not act in here, and does again afterwards, in both processes.
+
+    Where SIGCHLD is ignored, no child leaves a status to be waited for (waitpid(2)); and a handler may wait for ours.
+    """
+    chosen = signal.getsignal(signal.SIGCHLD)
+    if chosen is None:  # not a handler of Python's: it could not be put back
+        yield
+        return
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, chosen)
+
+
+def _fork_in_silence() -> int:
+    with warnings.catch_warnings():
+        # Python 3.12 warns of a fork when there are threads. We told it already, in our own words (ThreadsNotForked).
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
 def _fork_between(report: Callable[[int], None]) -> bool:
     """True in the grandchild. The process in between ends here, with an errno as its status if it could not fork."""
     status = 1
     try:
-        pid = os.fork()
+        pid = _fork_in_silence()
         if pid == 0:
             return True
         with contextlib.suppress(ChannelClosed):  # the supervisor is gone, which the grandchild will see for itself

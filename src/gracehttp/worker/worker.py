@@ -268,6 +268,8 @@ class _Obedience:
                     reason = DrainReason(message["reason"])
                     goes_on, live_queues = message["handover"], message.get("queues")
                     self._service.order_drain(reason, message["timeout_seconds"], goes_on, live_queues)
+                case "ask":
+                    self.tell({"type": "here"})
                 case "hold":
                     self._service.hold()
                 case "go_on":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -77,7 +78,11 @@ def test_for_a_defect_of_ours_no_worker_is_killed():
     asyncio.run(asyncio.wait_for(scenario(), 20))
 
 
-@pytest.mark.parametrize("line", [b"nonsense", b"[]", b'{"type": "tired"}', b'{"type": "ready", "descriptors": 1}'])
+@pytest.mark.parametrize(
+    "line",
+    [b"nonsense", b"[]", b"[" * 60_000, b'{"type": "tired"}', b'{"type": "ready", "descriptors": 1}'],
+    ids=lambda line: line[:40].decode(),
+)
 def test_who_does_not_speak_our_language_is_ended(line):
     async def scenario():
         world = World(lambda process, message: None)
@@ -157,5 +162,40 @@ def test_a_child_that_has_ended_before_it_is_watched_is_waited_for():
         crew.watch(child.pid, ended.set_result)
         assert os.waitstatus_to_exitcode(await asyncio.wait_for(ended, 20)) == 3
         child.returncode = 3  # or Popen would warn that nobody waited for it
+
+    asyncio.run(scenario())
+
+
+def test_who_has_ended_is_told_also_if_its_last_message_can_not_be_read():
+    async def scenario():
+        def refuse():
+            raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
+
+        world = World(lambda process, message: None)
+        world.worker.channel.receive = refuse
+        await world.end()
+        assert world.ended == ["was killed by SIGKILL"]
+        assert world.defects
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
+def test_the_next_child_is_buried_also_if_the_end_of_the_one_before_could_not_be_acted_on():
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        defects = []
+        loop.set_exception_handler(lambda _loop, context: defects.append(str(context["exception"])))
+        children = sorted((subprocess.Popen(["true"]) for _ in range(2)), key=lambda child: child.pid)
+        for child in children:
+            os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        crew = crew_without_workers()
+        ended = loop.create_future()
+        crew.watch(children[0].pid, {}.__getitem__)
+        crew.watch(children[1].pid, ended.set_result)
+        crew.bury()
+        assert ended.result() == 0
+        assert defects == ["0"], "the key that was not there"
+        for child in children:
+            child.returncode = 0
 
     asyncio.run(scenario())

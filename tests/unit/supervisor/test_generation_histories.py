@@ -27,6 +27,7 @@ class Histories(RuleBasedStateMachine):
         self.holding: set[int] = set()
         self.paused: set[int] = set()
         self.waiting: set[int] = set()
+        self.asked_whether_there: set[int] = set()
         self.told: dict[int, bool] = {}
         self.finished = None
         self.served_once = False
@@ -54,8 +55,12 @@ class Histories(RuleBasedStateMachine):
                 assert worker in self.accepting | self.paused
                 self.accepting.discard(worker)
                 self.paused.add(worker)
+            case table.Ask(worker):
+                assert worker in self.accepting
+                self.asked_whether_there.add(worker)
             case table.Retire(worker, _, _):
                 assert worker in self.alive
+                self.asked_whether_there.discard(worker)
                 self.accepting.discard(worker)
                 self.paused.discard(worker)
                 self.retired.add(worker)
@@ -70,7 +75,9 @@ class Histories(RuleBasedStateMachine):
             case table.Promoted(generation, probation_seconds):
                 if not probation_seconds:
                     self.tell(generation, True)
-            case table.ProbationEnded(generation, _, passed, _):
+            case table.ProbationEnded(generation, _, passed, reason):
+                assert reason or not self.asked_whether_there, "who is asked has to answer"
+                self.asked_whether_there.clear()
                 self.tell(generation, passed)
             case table.RolledBack(generation, to, _, _, _):
                 assert to < generation
@@ -138,6 +145,20 @@ class Histories(RuleBasedStateMachine):
         worker = data.draw(st.sampled_from(sorted(self.accepting)))
         self.asked(table.WorkerAnswered(worker, responses, responses * errors))
 
+    @precondition(lambda self: self.finished is None and self.asked_whether_there)
+    @rule()
+    def all_are_there(self):
+        for worker in sorted(self.asked_whether_there):
+            self.asked_whether_there.discard(worker)
+            self.asked(table.WorkerHere(worker))
+
+    @precondition(lambda self: self.finished is None and self.alive)
+    @rule(data=st.data())
+    def one_is_there(self, data):
+        worker = data.draw(st.sampled_from(sorted(self.alive)))
+        self.asked_whether_there.discard(worker)
+        self.asked(table.WorkerHere(worker))
+
     @precondition(lambda self: self.finished is None and self.alive - self.doomed)
     @rule(data=st.data())
     def ready(self, data):
@@ -166,6 +187,7 @@ class Histories(RuleBasedStateMachine):
         self.retired.discard(worker)
         self.holding.discard(worker)
         self.paused.discard(worker)
+        self.asked_whether_there.discard(worker)
         self.asked(table.WorkerExited(worker, "ended"))
 
     @precondition(lambda self: self.finished is None and not self.fleet.stopping)

@@ -8,6 +8,7 @@ from test_generation import deafen, only, serving_fleet, started
 from gracehttp.records import from_plain
 from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.fleet import (
+    Ask,
     Died,
     FleetSettings,
     Gone,
@@ -26,6 +27,7 @@ from gracehttp.supervisor.fleet import (
     WorkerAnswered,
     WorkerDeaf,
     WorkerExited,
+    WorkerHere,
     WorkerIntroduced,
     WorkerReady,
 )
@@ -70,13 +72,56 @@ def test_the_beginning_of_a_probation_is_told_when_no_older_code_accepts_any_mor
 def test_a_generation_that_stands_its_probation_stays_and_the_one_before_drains():
     fleet = on_probation()
     assert fleet.next_deadline() == 10.0
-    assert fleet.apply(TimePassed(), 10.0) == [
-        ProbationEnded(2, 10.0, passed=True),
+    assert fleet.apply(TimePassed(), 10.0) == [Ask(3), Ask(4)]
+    assert fleet.apply(WorkerHere(4), 10.0) == []
+    assert fleet.apply(WorkerHere(3), 10.5) == [
+        ProbationEnded(2, 10.5, passed=True),
         Retire(1, "restart", 30),
         Retire(2, "restart", 30),
     ]
     fleet.apply(WorkerExited(1, "ended"), 11.0)
-    assert fleet.apply(WorkerExited(2, "ended"), 12.0) == [Gone(1, served=True, seconds=2.0)]
+    assert fleet.apply(WorkerExited(2, "ended"), 12.5) == [Gone(1, served=True, seconds=2.0)]
+
+
+def test_a_worker_that_does_not_answer_at_the_end_brings_the_old_generation_back():
+    fleet = on_probation()
+    fleet.apply(TimePassed(), 10.0)
+    fleet.apply(WorkerHere(3), 10.1)
+    assert fleet.next_deadline() == 10.0 + table.ANSWER_SECONDS
+    assert fleet.apply(TimePassed(), 11.9) == []
+    assert only(fleet.apply(TimePassed(), 12.0), LetServe) == [LetServe(1), LetServe(2)]
+    (told,) = only([*fleet.apply(WorkerDeaf(3), 12.1), *fleet.apply(TimePassed(), 14.0)], RolledBack)
+    assert told.reason == "its worker 4 did not answer for 2 s"
+
+
+def test_answers_that_are_there_when_their_time_is_up_are_heard_before_it_counts():
+    """Those of the second worker are read after those of the first, by a supervisor that was busy."""
+    fleet = on_probation()
+    fleet.apply(TimePassed(), 10.0)
+    assert fleet.apply(WorkerHere(3), 13.0) == []
+    assert only(fleet.apply(WorkerHere(4), 13.0), ProbationEnded) == [ProbationEnded(2, 13.0, passed=True)]
+
+
+def test_an_answer_that_was_not_asked_for_says_nothing():
+    fleet = on_probation()
+    for worker in (1, 3, 4):
+        assert fleet.apply(WorkerHere(worker), 5.0) == []
+    assert fleet.apply(TimePassed(), 10.0) == [Ask(3), Ask(4)]
+
+
+def test_a_worker_that_was_asked_and_is_not_wanted_any_more_need_not_answer():
+    fleet = on_probation()
+    fleet.apply(TimePassed(), 10.0)
+    (leaving,) = only(fleet.apply(ScaleRequested(-1), 10.1), Retire)
+    staying = {3: 4, 4: 3}[leaving.worker]
+    assert only(fleet.apply(WorkerHere(staying), 10.2), ProbationEnded) == [ProbationEnded(2, 10.2, passed=True)]
+
+
+def test_while_the_workers_are_asked_errors_and_deaths_still_count():
+    for told in (WorkerAnswered(3, 3, 1), WorkerExited(3, "was killed")):
+        fleet = on_probation()
+        fleet.apply(TimePassed(), 10.0)
+        assert only(fleet.apply(told, 10.1), LetServe) == [LetServe(1), LetServe(2)]
 
 
 def test_a_worker_that_dies_on_probation_brings_the_old_generation_back_before_the_new_one_goes():
@@ -135,7 +180,7 @@ def test_a_probation_is_not_over_before_the_generation_was_announced():
     assert fleet.next_deadline() == table.DEAF_SECONDS
     assert fleet.apply(TimePassed(), 1.0) == []
     kinds = [type(one) for one in fleet.apply(TimePassed(), table.DEAF_SECONDS)]
-    assert kinds[:2] == [Promoted, ProbationEnded]
+    assert kinds == [Promoted, Ask, Ask]
 
 
 def test_a_worker_that_dies_while_it_stands_by_is_started_when_it_is_needed():

@@ -63,11 +63,13 @@ INPUTS = {
     "exited": table.WorkerExited(SUBJECT, "ended with status 1", "details"),
     "many errors": table.WorkerAnswered(SUBJECT, 50, 40),
     "few responses": table.WorkerAnswered(SUBJECT, 3, 2),
+    "here": table.WorkerHere(SUBJECT),
     "tired": table.WorkerTired(SUBJECT),
     "stranger introduced": table.WorkerIntroduced(STRANGER, SETTINGS),
     "stranger ready": table.WorkerReady(STRANGER),
     "stranger deaf": table.WorkerDeaf(STRANGER),
     "stranger answers": table.WorkerAnswered(STRANGER, 50, 50),
+    "stranger here": table.WorkerHere(STRANGER),
     "stranger tired": table.WorkerTired(STRANGER),
     "stranger exited": table.WorkerExited(STRANGER, "ended"),
     "time": table.TimePassed(),
@@ -84,8 +86,9 @@ def worker(number, state, deadline_in):
     return Worker(number, state, NOW - 20, NOW + deadline_in if has_deadline else None)
 
 
-def fleet_of(first, workers, other, *, stopping, due, wanted=2):
-    """A fleet with one generation of `workers` and, if `other`, a second one in that state."""
+def fleet_of(first, workers, other, *, stopping, due, wanted=2, asked=False):
+    """A fleet with one generation of `workers` and, if `other`, a second one in that state. `asked`: if one is on
+    probation, its time was up a second ago, and its workers have been asked whether they are there."""
     fleet = Fleet(SETTINGS)
     fleet.stopping = stopping
     deadline_in = -1 if due else 3
@@ -104,7 +107,12 @@ def fleet_of(first, workers, other, *, stopping, due, wanted=2):
         if other is GenerationState.SERVING and first in {GenerationState.DRAINING, GenerationState.STANDING_BY}:
             second.predecessors, second.announce_at = {SUBJECT}, NOW + deadline_in
         if {first, other} == PROBATION:
-            fleet.serving.probation = Probation(NOW - 5, NOW + deadline_in)
+            serving = fleet.serving
+            serving.probation = Probation(NOW - 5, NOW + deadline_in)
+            if asked and serving.announce_at is None:
+                serving.probation.ends_at = NOW - 1
+                serving.probation.ask({one.number for one in serving.in_state(WorkerState.SERVING)}, NOW - 1)
+                serving.probation.answers_due = NOW + deadline_in
     return fleet
 
 
@@ -146,6 +154,9 @@ class Before:
         self.states = {n: w.state for one in fleet.generations.values() for n, w in one.workers.items()}
         self.stopping = fleet.stopping
         self.standing_by = fleet.standing_by
+        probation = self.serving.probation if self.serving is not None else None
+        self.asked = probation is not None and probation.answers_due is not None
+        self.silent = set(probation.silent) if self.asked else set()
         self.can_take_over = self.standing_by is not None and bool(self.standing_by.in_state(WorkerState.STANDING_BY))
         self.description = describe(fleet)
 
@@ -180,6 +191,9 @@ def check(fleet, before, happened, commands):
                 assert known[number].state is WorkerState.DRAINING, case
                 assert seconds >= 0, case
                 told.setdefault(number, []).append("drain")
+            case table.Ask(number):
+                assert known[number].state in {WorkerState.SERVING, WorkerState.DRAINING}, case
+                assert number in fleet.serving.probation.silent, case
             case table.Kill(_, number, _):
                 assert known[number].state in {WorkerState.KILLED, WorkerState.DUMPING}, case
                 assert before.states.get(number) is not WorkerState.KILLED, case
@@ -226,7 +240,12 @@ def check_probation(fleet, before, happened, commands, case):
             assert kinds.index(table.LetServe) < kinds.index(table.Retire), case
         assert fleet.serving.rolled_back is not None or table.RolledBack in kinds, case
     elif fleet.standing_by is None and not isinstance(happened, table.WorkerReady):
-        assert any(isinstance(one, table.ProbationEnded) for one in commands), case
+        (ended,) = [one for one in commands if isinstance(one, table.ProbationEnded)]
+        if ended.passed and not ended.reason:
+            assert before.asked, case
+            there = {happened.worker} if isinstance(happened, table.WorkerHere) else set()
+            staying = {one.number for one in fleet.serving.in_state(WorkerState.SERVING)}
+            assert not (before.silent - there) & staying, case
 
 
 def check_size(fleet, before, case):
@@ -245,27 +264,31 @@ def check_size(fleet, before, case):
     assert serving.wanted >= 1, case
 
 
+@pytest.mark.parametrize("asked", [False, True])
 @pytest.mark.parametrize("wanted", [1, 2, 3])
 @pytest.mark.parametrize("name", INPUTS)
-def test_any_input_in_any_state_keeps_what_is_promised(name, wanted):
+def test_any_input_in_any_state_keeps_what_is_promised(name, wanted, asked):
     happened = INPUTS[name]
     tried = 0
     for first, pair, other, stopping, due in fleets():
+        if asked and {first, other} != PROBATION:
+            continue
         if first is GenerationState.COMPLETING and pair.count(WorkerState.STANDING_BY) >= wanted:
             continue  # it serves by now
-        fleet = fleet_of(first, pair, other, stopping=stopping, due=due, wanted=wanted)
+        fleet = fleet_of(first, pair, other, stopping=stopping, due=due, wanted=wanted, asked=asked)
         before = Before(fleet)
         commands = fleet.apply(happened, NOW)
         check(fleet, before, happened, commands)
         tried += 1
-    assert tried > 400
+    assert tried > (60 if asked else 400)
 
 
+@pytest.mark.parametrize("asked", [False, True])
 @pytest.mark.parametrize("name", INPUTS)
-def test_what_is_due_is_due_once(name):
+def test_what_is_due_is_due_once(name, asked):
     """After time has passed, the next deadline lies ahead: the loop that waits for it never spins."""
     for first, pair, other, stopping, due in fleets():
-        fleet = fleet_of(first, pair, other, stopping=stopping, due=due)
+        fleet = fleet_of(first, pair, other, stopping=stopping, due=due, asked=asked)
         fleet.apply(INPUTS[name], NOW)
         fleet.apply(table.TimePassed(), NOW)
         deadline = fleet.next_deadline()

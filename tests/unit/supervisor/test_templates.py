@@ -219,6 +219,35 @@ def test_what_a_template_did_before_it_died_counts():
     run(scenario)
 
 
+def test_a_template_that_was_waited_for_is_sent_no_signal_any_more(killed):
+    async def scenario(fleet):
+        template = fleet.leave_template()
+        await started(fleet)
+        template.close()
+        fleet.bury(PID_OF_TEMPLATE, KILLED)
+        assert killed == [], "the PID may be somebody else's"
+        assert fleet.told[-1] == TemplateLost(1, "was killed by SIGKILL")
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    "nonsense", [{"type": "forked", "pid": 1, "reason": ""}, {"type": "template", "pid": PID_OF_WORKER}]
+)
+def test_a_template_that_tells_of_what_was_not_ordered_is_ended(killed, nonsense):
+    async def scenario(fleet):
+        template = fleet.leave_template()
+        await started(fleet)
+        template.send(nonsense)
+        while not killed:
+            await asyncio.sleep(0)
+        assert killed == [(PID_OF_TEMPLATE, signal.SIGKILL)]
+        assert fleet.templates.of(1) is None
+        template.close()
+
+    run(scenario)
+
+
 def test_a_template_ends_by_force_with_its_generation_and_is_waited_for(killed):
     async def scenario(fleet):
         template = fleet.leave_template()

@@ -4,6 +4,7 @@
 """
 
 from gracehttp.supervisor.fleet.commands import (
+    Ask,
     CloseDoors,
     Command,
     Died,
@@ -42,12 +43,13 @@ from gracehttp.supervisor.fleet.inputs import (
     WorkerAnswered,
     WorkerDeaf,
     WorkerExited,
+    WorkerHere,
     WorkerIntroduced,
     WorkerReady,
     WorkerTired,
 )
 from gracehttp.supervisor.fleet.memory import FleetMemory
-from gracehttp.supervisor.fleet.probation import FEWEST_RESPONSES, Probation
+from gracehttp.supervisor.fleet.probation import ANSWER_SECONDS, FEWEST_RESPONSES, Probation
 from gracehttp.supervisor.fleet.settings import FleetSettings
 from gracehttp.supervisor.fleet.table import (
     MOST_DRAINING_GENERATIONS,
@@ -56,6 +58,7 @@ from gracehttp.supervisor.fleet.table import (
 )
 
 __all__ = [
+    "ANSWER_SECONDS",
     "DEAF_SECONDS",
     "FEWEST_RESPONSES",
     "HURRY_SECONDS",
@@ -63,6 +66,7 @@ __all__ = [
     "MOST_DRAINING_GENERATIONS",
     "SAME_STOP_SECONDS",
     "TRACEBACK_SECONDS",
+    "Ask",
     "CloseDoors",
     "Command",
     "Died",
@@ -96,6 +100,7 @@ __all__ = [
     "WorkerAnswered",
     "WorkerDeaf",
     "WorkerExited",
+    "WorkerHere",
     "WorkerIntroduced",
     "WorkerReady",
     "WorkerState",

@@ -47,6 +47,13 @@ class GoOn:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask a worker whether it is there."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
 class DumpTraceback:
     worker: int
 
@@ -152,6 +159,7 @@ Command = (
     | Retire
     | Hold
     | GoOn
+    | Ask
     | DumpTraceback
     | Kill
     | CloseDoors

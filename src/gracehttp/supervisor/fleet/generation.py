@@ -120,7 +120,7 @@ class Generation:
         if self.announce_at is not None:
             yield self.announce_at
         elif self.probation is not None:  # which is not over before the generation was announced
-            yield self.probation.ends_at
+            yield self.probation.deadline
 
     def hung(self, doing: str) -> str:
         """How a worker failed that was not ready in time, and still `doing` something."""

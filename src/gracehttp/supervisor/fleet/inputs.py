@@ -54,6 +54,13 @@ class WorkerAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerHere:
+    """A worker that was asked whether it is there says so: its event loop turns."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerTired:
     """A worker has served as many requests, or as long, as one is to serve, or has grown too big."""
 
@@ -86,6 +93,7 @@ Input = (
     | WorkerReady
     | WorkerDeaf
     | WorkerAnswered
+    | WorkerHere
     | WorkerTired
     | WorkerExited
     | TimePassed

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeGuard
 
-from gracehttp.supervisor.fleet.commands import Command, RolledBack
+from gracehttp.supervisor.fleet.commands import Ask, Command, RolledBack
 from gracehttp.supervisor.fleet.generation import DEAF_SECONDS, Generation, GenerationState, WorkerState
+from gracehttp.supervisor.fleet.inputs import Input, TimePassed
 
 Start = Callable[[Generation, float], Command]
 
@@ -16,23 +17,36 @@ def can_take_over(standing_by: Generation | None) -> TypeGuard[Generation]:
     return standing_by is not None and bool(standing_by.in_state(WorkerState.STANDING_BY))
 
 
-def judge(serving: Generation, standing_by: Generation | None, now: float, *, start: Start) -> list[Command]:
-    """What the responses of `serving`, the time, and the state of the one that stands by say, if there is a probation.
+def judge(
+    happened: Input, serving: Generation, standing_by: Generation | None, now: float, *, start: Start
+) -> list[Command]:
+    """What the workers of `serving`, the time, and the state of the one that stands by say, if there is a probation.
 
-    It ends at the earliest when the generation has been announced.
+    An objection ends it at any moment, as a death does (`roll_back`). It is passed at the earliest when the generation
+    has been announced, its time is up, and each of its workers that serve has answered since then.
     """
     probation = serving.probation
     if probation is None:
         return []
     announced = serving.announce_at is None
     over = announced and probation.ends_at <= now
-    lonely = not can_take_over(standing_by)
+    if not can_take_over(standing_by):
+        reason = "no worker of the generation before is left that could take over again"
+        return _pass(serving, standing_by, now, reason) if announced else []
+    in_service = {one.number for one in serving.in_state(WorkerState.SERVING)}
+    probation.silent &= in_service  # who was told to drain meanwhile, because fewer are wanted, need not answer
     objection = probation.objection(serving.settings.probation_max_errors, at_the_end=over)
-    if objection and can_take_over(standing_by):
+    if isinstance(happened, TimePassed):  # not before: answers that are there already are heard first
+        objection = objection or probation.no_answer(now)
+    if objection:
         return roll_back(serving, standing_by, objection, "", now, start=start)
-    if not over and not (lonely and announced):
-        return []
-    reason = "no worker of the generation before is left that could take over again" if lonely else ""
+    if over and probation.answers_due is None:
+        probation.ask(in_service, now)
+        return [Ask(one) for one in sorted(in_service)]
+    return _pass(serving, standing_by, now) if over and not probation.silent else []
+
+
+def _pass(serving: Generation, standing_by: Generation | None, now: float, reason: str = "") -> list[Command]:
     commands = serving.end_probation(now, passed=True, reason=reason)
     return commands + standing_by.retire("restart", now) if standing_by is not None else commands
 

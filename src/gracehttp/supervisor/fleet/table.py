@@ -42,6 +42,7 @@ from gracehttp.supervisor.fleet.inputs import (
     WorkerAnswered,
     WorkerDeaf,
     WorkerExited,
+    WorkerHere,
     WorkerIntroduced,
     WorkerReady,
     WorkerTired,
@@ -140,15 +141,16 @@ class Fleet:
                 commands = self._ready(worker, now)
             case WorkerDeaf(worker):
                 commands = self._heard_last(worker)
-            case WorkerAnswered(worker, responses, errors):
-                commands = self._answered(worker, responses, errors)
+            case WorkerAnswered() | WorkerHere():
+                commands = self._told_of_itself(happened)
             case WorkerTired(worker):
                 commands = self._tired(worker)
             case WorkerExited(worker):
                 commands = self._heard_last(worker) + self._exited(happened, now)
             case TimePassed():
                 commands = self._time_passed(now)
-        return commands + self._judge(now) + self._recycle(now) + self._match_senders_to_takers() + self._sweep(now)
+        commands += self._judge(happened, now) + self._recycle(now)
+        return commands + self._match_senders_to_takers() + self._sweep(now)
 
     def _restart(self, now: float) -> list[Command]:
         if self.stopping:
@@ -259,17 +261,17 @@ class Fleet:
             commands += generation.announce()
         return commands + self._cut_excess(now)
 
-    def _answered(self, worker: int, responses: int, errors: int) -> list[Command]:
-        generation = self.generation_of(worker)
+    def _told_of_itself(self, told: WorkerAnswered | WorkerHere) -> list[Command]:
+        generation = self.generation_of(told.worker)
         if generation is not None and generation.probation is not None:
-            generation.probation.count(responses, errors)
+            generation.probation.hear(told)
         return []
 
-    def _judge(self, now: float) -> list[Command]:
+    def _judge(self, happened: Input, now: float) -> list[Command]:
         if self.serving is None:
             return []
         draining = self._all(GenerationState.DRAINING)
-        commands = judge(self.serving, self.standing_by, now, start=self._start_worker)
+        commands = judge(happened, self.serving, self.standing_by, now, start=self._start_worker)
         return commands + self._tell_again(draining, now) + self._cut_excess(now) if commands else []
 
     @staticmethod
