@@ -24,7 +24,7 @@ SCRIPT = """
     import gracehttp
 
     grace = gracehttp.GraceHTTP(workers=2)
-    grace.add_server("application:app", bind="127.0.0.1:0", max_connections={limit})
+    grace.add_server("application:app", bind="127.0.0.1:0", max_connections={limit}, shed_idle_after="0s")
     grace.run()
 """
 
