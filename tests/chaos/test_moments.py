@@ -34,7 +34,7 @@ def hang_up(server, conversations):
     assert server.counted() == sum(one.asked for one in conversations)
     assert "ERROR" not in server.log
     assert "Traceback" not in server.log
-    assert "places of a dead worker" not in server.log, "nobody died, so nothing was missing"
+    assert "of a dead worker" not in server.log, "nobody died, so nothing was missing"
 
 
 def test_a_head_that_is_cut_at_any_byte_is_answered(place):

@@ -75,7 +75,16 @@ class History(RuleBasedStateMachine):
             loop=self.loop,
             workers=WORKERS,
             limit=LIMIT,
-            options=("--ready-timeout", "60s", "--drain-timeout", "5s", "--preload" if preload else "--no-preload"),
+            # Clients that rest while the port is full are no reason to close one of them.
+            options=(
+                "--shed-idle-after",
+                "0",
+                "--ready-timeout",
+                "60s",
+                "--drain-timeout",
+                "5s",
+                "--preload" if preload else "--no-preload",
+            ),
         )
         self.cleanup.callback(self.server.end)
         self.server.wait_until_serving()
