@@ -44,9 +44,7 @@ from gracehttp.supervisor.succession import let_signals_come
 
 _TOO_LATE = "the service is stopping, and takes no restart any more; start it again when it has ended."
 
-_ORDERS: dict[type[table.Command], str] = {
-    table.LetServe: "serve", table.Hold: "hold", table.GoOn: "go_on", table.Ask: "ask",
-}  # fmt: skip
+_ORDERS = {table.LetServe: "serve", table.Hold: "hold", table.GoOn: "go_on", table.Ask: "ask"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,10 +129,7 @@ class Supervisor:
             self._fleet, self._crew, self._listeners, self._auditor, self._requesters, self._bus
         )
         self._replacement = Replacement(
-            self._options.command_line,
-            self._crew,
-            carry=self._carry,
-            on_failure=self._not_replaced,
+            self._options.command_line, self._crew, carry=self._carry, on_failure=self._not_replaced
         )
 
     def _carry(self, source: str) -> SupervisorState:

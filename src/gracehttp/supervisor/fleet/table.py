@@ -19,8 +19,6 @@ With a probation there is a step more. The successor serves, and if it fails wit
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from gracehttp.supervisor.backoff import FORGIVEN_AFTER_SECONDS, wait_before_restart
 from gracehttp.supervisor.fleet.commands import (
     CloseDoors,
@@ -275,7 +273,7 @@ class Fleet:
         return commands + self._tell_again(draining, now) + self._cut_excess(now) if commands else []
 
     @staticmethod
-    def _tell_again(draining: Iterable[Generation], now: float) -> list[Command]:
+    def _tell_again(draining: list[Generation], now: float) -> list[Command]:
         """Those that drain already hand over to other listeners from now on: those who serve now may have fewer."""
         timeouts = ((one, one.settings.drain_timeout_seconds) for one in draining)
         return [command for one, timeout in timeouts for command in one.drain_again("restart", timeout, now)]
