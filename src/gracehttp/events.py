@@ -536,9 +536,11 @@ class RequestsCut(Event):
 class HandoverBroken(Event):
     severity = Severity.ERROR
     reason: str
+    connections: int = 1
 
     def __str__(self) -> str:
-        return f"a connection was lost between two generations: {self.reason}"
+        lost = "a connection was" if self.connections == 1 else f"{self.connections} connections were"
+        return f"{lost} lost between two generations: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gracehttp.events import LimitLowered, PermitsReclaimed, RequestsCut
+from gracehttp.events import HandoverBroken, LimitLowered, PermitsReclaimed, RequestsCut
 
 
 def test_ten_cut_requests_are_named_and_the_rest_is_counted():
@@ -24,3 +24,8 @@ def test_one_is_told_in_the_singular():
 def test_lowered_limit_tells_who_shares_what_a_process_may_open():
     assert "may open 20000 files (raise" in str(LimitLowered("a:1", 100000, 19744, 20000))
     assert "may open 20000 files, shared with 2 other ports (raise" in str(LimitLowered("a:1", 100000, 9, 20000, 2))
+
+
+def test_connections_that_were_lost_are_counted():
+    assert str(HandoverBroken("why")) == "a connection was lost between two generations: why"
+    assert str(HandoverBroken("why", 3)) == "3 connections were lost between two generations: why"

@@ -85,11 +85,15 @@ class HandoverQueue:
             self._send_end.shutdown(socket.SHUT_WR)
 
     def close(self) -> list[Event]:
-        """To be called when no worker is left that takes from it. Tells if there is somebody in it whom nobody took."""
-        lost: list[Event] = [] if self.empty else [HandoverBroken("its last worker ended before anybody took it")]
+        """To be called when no worker is left that takes from it. Tells how many are in it whom nobody took."""
+        self.seal()
+        lost = 0
+        with contextlib.suppress(OSError):
+            while self._receive_end.recv(1):  # each is one message; without room for it, no descriptor is taken
+                lost += 1
         self._send_end.close()
         self._receive_end.close()
-        return lost
+        return [HandoverBroken("the last worker ended before anybody took what was left", lost)] if lost else []
 
 
 class HandoverQueues:

@@ -103,3 +103,10 @@ def test_no_queue_is_ever_taken_for_an_older_one(queues):
     second = queues.of(1, 8).identity
     assert second > first
     assert second in [one.identity for one in queues.carry()[1]]
+
+
+def test_all_who_are_left_in_a_queue_are_counted(queues):
+    queue = queues.of(1, 7)
+    for _ in range(3):
+        put_somebody_into(queue)
+    assert [event.connections for event in queues.keep(())] == [3]
