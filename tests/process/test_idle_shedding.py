@@ -105,7 +105,7 @@ def test_a_health_check_gets_in_when_idle_connections_fill_the_port(start):
         assert get_on(sock)[0] == 200
     assert get(server.port)[0] == 200, "though nobody has left by himself"
     assert sorted(is_open(sock) for sock in socks) == [False, True, True, True]
-    server.wait_for("is full: closed 1 idle connections")
+    server.wait_for("is full: closed 1 idle connection ")
     assert server.status()["listeners"][0]["shed_connections"] == 1
     for sock in socks:
         sock.close()
@@ -159,7 +159,7 @@ def test_one_newcomer_costs_one_tls_connection_even_if_its_client_does_not_read(
     server, idle, connect_tls = begin_tls(start, tmp_path)
     with connect_tls() as newcomer:
         assert get_on(newcomer)[0] == 200
-        server.wait_for("is full: closed 1 idle connections")
+        server.wait_for("is full: closed 1 idle connection ")
         assert server.status()["listeners"][0]["shed_connections"] == 1
         assert open_ones(idle) == 3
 

@@ -245,7 +245,8 @@ def test_a_worker_obeys_the_supervisor_of_another_release_and_says_what_it_shoul
                 one.connect(supervisor.where)
                 one.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
                 assert read_response(one)[2] == str(supervisor.process.pid).encode()
-        for kind in ("answered", "tired", "shed"):
+        supervisor.say("ask")
+        for kind in ("here", "answered", "tired", "shed"):
             supervisor.wait_for(kind)
         supervisor.say("pause")
         supervisor.wait_for("paused")
@@ -257,7 +258,9 @@ def test_a_worker_obeys_the_supervisor_of_another_release_and_says_what_it_shoul
     expected = said("worker-says.jsonl")
     hello = {**supervisor.said.pop("hello"), "pid": expected["hello"]["pid"]}
     assert hello == expected["hello"]
-    assert set(supervisor.said) == {"code", "ready", "answered", "tired", "shed", "paused", "deaf"}
+    assert set(supervisor.said) == {
+        "code", "stage", "ready", "here", "answered", "tired", "shed", "paused", "deaf",
+    }  # fmt: skip
     assert {kind: shape(line) for kind, line in supervisor.said.items()} == {
         kind: shape(expected[kind]) for kind in supervisor.said
     }
