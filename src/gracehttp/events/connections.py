@@ -1,0 +1,160 @@
+"""Ports, their limits, and what becomes of connections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gracehttp.events.base import Event, Severity, counted
+
+_MOST_NAMED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerOpened(Event):
+    severity = Severity.NOTICE
+    address: str
+    max_connections: int
+
+    def __str__(self) -> str:
+        return f"listening on {self.address}, at most {counted(self.max_connections, 'connection')}"
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerClosed(Event):
+    severity = Severity.NOTICE
+    address: str
+
+    def __str__(self) -> str:
+        return f"closed {self.address}"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitLowered(Event):
+    severity = Severity.NOTICE
+    address: str
+    wanted: int
+    effective: int
+    descriptors: int
+    other_ports: int = 0
+    """The other ports of the program, which share what a process may open."""
+
+    def __str__(self) -> str:
+        shared = f", shared with {counted(self.other_ports, 'other port')}" if self.other_ports else ""
+        return (
+            f"{self.address}: the limit of {counted(self.wanted, 'connection')} is lowered to {self.effective}, "
+            f"because a process may open {self.descriptors} files{shared} "
+            f"(raise RLIMIT_NOFILE, with ulimit -Hn or LimitNOFILE=)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LimitChanged(Event):
+    severity = Severity.NOTICE
+    address: str
+    before: int
+    after: int
+
+    def __str__(self) -> str:
+        return f"{self.address}: the limit changed from {self.before} to {counted(self.after, 'connection')}"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSplit(Event):
+    severity = Severity.NOTICE
+    address: str
+    share: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.address}: this system has no eventfd: the workers share {counted(self.share, 'connection')} evenly"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PermitsReclaimed(Event):
+    severity = Severity.NOTICE
+    address: str
+    permits: int
+
+    def __str__(self) -> str:
+        are = "is" if self.permits == 1 else "are"
+        return f"{self.address}: {counted(self.permits, 'place')} of a dead worker {are} free again"
+
+
+@dataclass(frozen=True, slots=True)
+class PermitsNotCounted(Event):
+    severity = Severity.ERROR
+    address: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.address}: places of dead workers can't be counted now ({self.reason}); it is tried again"
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptPaused(Event):
+    severity = Severity.ERROR
+    address: str
+    reason: str
+    pause_seconds: float
+
+    def __str__(self) -> str:
+        then = f"newcomers wait in the kernel, next try in {self.pause_seconds:g} s"
+        return f"{self.address}: accept() failed ({self.reason}); {then}"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionsShed(Event):
+    """Told at most once a second by each worker."""
+
+    severity = Severity.NOTICE
+    listener: int
+    address: str
+    connections: int
+
+    def __str__(self) -> str:
+        return f"{self.address} is full: closed {counted(self.connections, 'idle connection')} for newcomers that wait"
+
+
+@dataclass(frozen=True, slots=True)
+class DrainStarted(Event):
+    connections: int
+    timeout_seconds: float
+
+    def __str__(self) -> str:
+        return f"draining {counted(self.connections, 'connection')}, for at most {self.timeout_seconds:g} s"
+
+
+@dataclass(frozen=True, slots=True)
+class DrainFinished(Event):
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"drained in {self.seconds:.2f} s, no request was cut"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestsCut(Event):
+    """A drain ended with requests in flight. `cut` describes each: method, target, age; the sentence names ten."""
+
+    severity = Severity.NOTICE
+    seconds: float
+    cut: tuple[str, ...]
+
+    def __str__(self) -> str:
+        named = "; ".join(self.cut[:_MOST_NAMED])
+        more = f"; and {len(self.cut) - _MOST_NAMED} more" if len(self.cut) > _MOST_NAMED else ""
+        were = "was" if len(self.cut) == 1 else "were"
+        what = f"{counted(len(self.cut), 'request')} {were} cut"
+        return f"drain ended after {self.seconds:.2f} s, {what}: {named}{more}"
+
+
+@dataclass(frozen=True, slots=True)
+class HandoverBroken(Event):
+    severity = Severity.ERROR
+    reason: str
+    connections: int = 1
+
+    def __str__(self) -> str:
+        lost = "a connection was" if self.connections == 1 else f"{self.connections} connections were"
+        return f"{lost} lost between two generations: {self.reason}"

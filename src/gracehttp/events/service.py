@@ -1,0 +1,138 @@
+"""The life of the service: its supervisor, stops, and what of the options has no effect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gracehttp.events.base import Event, Severity, with_details
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorStarted(Event):
+    severity = Severity.NOTICE
+    pid: int
+    version: str
+
+    def __str__(self) -> str:
+        signals = f"kill -HUP {self.pid} restarts, kill -TERM {self.pid} stops"
+        return f"gracehttp {self.version} started, pid {self.pid} ({signals})"
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorStopped(Event):
+    severity = Severity.NOTICE
+    pid: int
+
+    def __str__(self) -> str:
+        return f"gracehttp stopped, pid {self.pid}"
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorLost(Event):
+    severity = Severity.ERROR
+    pid: int
+
+    def __str__(self) -> str:
+        return f"the supervisor is gone; worker {self.pid} finishes what is in flight and ends"
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested(Event):
+    severity = Severity.NOTICE
+    source: str
+    forced: bool
+
+    def __str__(self) -> str:
+        return f"{'forced stop' if self.forced else 'stop'} requested by {self.source}"
+
+
+@dataclass(frozen=True, slots=True)
+class StartFailed(Event):
+    """The last word of a service that could not start."""
+
+    severity = Severity.ERROR
+    reason: str
+    hint: str
+    details: str
+    exit_status: int
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class VariableIgnored(Event):
+    """An environment variable that is no option, and looks like one."""
+
+    severity = Severity.NOTICE
+    variable: str
+    meant: str
+
+    def __str__(self) -> str:
+        return f"{self.variable} is set, and is no option; {self.meant} is one"
+
+
+@dataclass(frozen=True, slots=True)
+class OptionIgnored(Event):
+    """New code asks for something that a supervisor settles once, when it starts."""
+
+    severity = Severity.NOTICE
+    option: str
+    wanted: str
+    kept: str
+
+    def __str__(self) -> str:
+        kept = f"the supervisor keeps what it has ({self.kept}) until it is stopped and started"
+        return f"the new code asks for another {self.option} ({self.wanted}): {kept}"
+
+
+@dataclass(frozen=True, slots=True)
+class ControlUnavailable(Event):
+    severity = Severity.ERROR
+    where: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"no control socket at {self.where} ({self.reason}); signals work all the same"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacementRequested(Event):
+    severity = Severity.NOTICE
+    source: str
+
+    def __str__(self) -> str:
+        return f"another supervisor requested by {self.source}: trying whether it would start"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacementGivenUp(Event):
+    """`details` is what the next image said, as far as it isn't in the log already."""
+
+    severity = Severity.ERROR
+    reason: str
+    details: str = ""
+
+    def __str__(self) -> str:
+        return with_details(f"the supervisor stays the same: {self.reason}; nothing was changed", self.details)
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorReplaced(Event):
+    severity = Severity.NOTICE
+    pid: int
+    version: str
+    predecessor: str
+
+    def __str__(self) -> str:
+        return f"the supervisor has replaced itself: gracehttp {self.predecessor} by {self.version}, pid {self.pid}"
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriberFailed(Event):
+    severity = Severity.ERROR
+    subscriber: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.subscriber} raised {self.reason}; it is called again, and not reported again"

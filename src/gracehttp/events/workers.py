@@ -1,0 +1,168 @@
+"""The life of workers and of the templates that they are forked from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gracehttp.events.base import Event, Severity, counted, with_details
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStarted(Event):
+    generation: int
+    worker: int
+    pid: int
+
+    def __str__(self) -> str:
+        return f"worker {self.worker} of generation {self.generation} started, pid {self.pid}"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerBecameReady(Event):
+    generation: int
+    worker: int
+    pid: int
+    seconds: float
+
+    def __str__(self) -> str:
+        who = f"worker {self.worker} of generation {self.generation}"
+        return f"{who} is ready after {self.seconds:.2f} s, pid {self.pid}"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFailedToStart(Event):
+    """A worker ended before it served. `details`, such as the traceback of the application, is what isn't in the log
+    already; one that wrote a traceback itself has had that passed on, unless the log is JSON."""
+
+    severity = Severity.ERROR
+    generation: int
+    worker: int
+    how: str
+    details: str
+    again_in_seconds: float | None
+
+    def __str__(self) -> str:
+        return with_details(_fate(self.generation, self.worker, self.how, self.again_in_seconds), self.details)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerWrote(Event):
+    """What a worker wrote to stderr while it started. Told where the log is JSON; elsewhere it is passed on at once."""
+
+    generation: int
+    worker: int
+    text: str
+
+    def __str__(self) -> str:
+        return with_details(f"worker {self.worker} of generation {self.generation} wrote to stderr:", self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerHangs(Event):
+    """It was not ready in time, and is asked for the stacks of its threads, which ends it. In a log of text they follow
+    as the interpreter writes them, and look like those of a crash."""
+
+    severity = Severity.ERROR
+    generation: int
+    worker: int
+    seconds: float
+    doing: str
+
+    def __str__(self) -> str:
+        what = f"worker {self.worker} of generation {self.generation} is not ready after {self.seconds:g} s"
+        rest = "it is ended, and its stack comes next, to show where the application hangs: the server has not crashed"
+        return f"{what}, still {self.doing}: {rest}"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDied(Event):
+    severity = Severity.ERROR
+    generation: int
+    worker: int
+    how: str
+    again_in_seconds: float | None
+
+    def __str__(self) -> str:
+        return _fate(self.generation, self.worker, self.how, self.again_in_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerTired(Event):
+    severity = Severity.NOTICE
+    generation: int
+    worker: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"worker {self.worker} of generation {self.generation} is to be replaced: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerCut(Event):
+    severity = Severity.NOTICE
+    generation: int
+    worker: int
+    pid: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"worker {self.worker} of generation {self.generation} (pid {self.pid}) is ended by force: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateStarted(Event):
+    generation: int
+    pid: int
+
+    def __str__(self) -> str:
+        return f"the template of generation {self.generation} has imported the application, pid {self.pid}"
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateLost(Event):
+    severity = Severity.ERROR
+    generation: int
+    how: str
+
+    def __str__(self) -> str:
+        rest = "its workers serve on; one that is replaced later starts from the code on disk then"
+        return f"the template of generation {self.generation} {self.how}: {rest}"
+
+
+@dataclass(frozen=True, slots=True)
+class PreloadUnavailable(Event):
+    severity = Severity.NOTICE
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the application can't be preloaded ({self.reason}); each worker imports it for itself"
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadsNotForked(Event):
+    severity = Severity.ERROR
+    threads: tuple[str, ...]
+
+    def __str__(self) -> str:
+        named = ", ".join(self.threads)
+        rest = "other workers are forked without them, and locks that they hold stay locked there"
+        return f"importing the application started threads ({named}): {rest}; start them in the lifespan instead"
+
+
+@dataclass(frozen=True, slots=True)
+class CodeDiffers(Event):
+    severity = Severity.ERROR
+    generation: int
+    worker: int
+    files: tuple[str, ...]
+
+    def __str__(self) -> str:
+        more = f" and {counted(len(self.files) - 3, 'more file')}" if len(self.files) > 3 else ""
+        changed = ", ".join(self.files[:3]) + more
+        who = f"worker {self.worker} runs other code than generation {self.generation} started with"
+        return f"{who}: {changed} changed since; a restart makes all workers alike (--preload keeps them so)"
+
+
+def _fate(generation: int, worker: int, how: str, again_in_seconds: float | None) -> str:
+    rest = "" if again_in_seconds is None else f"; another one starts in {again_in_seconds:.1f} s"
+    return f"worker {worker} of generation {generation} {how}{rest}"
