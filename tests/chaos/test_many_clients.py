@@ -9,7 +9,7 @@ from callers import Callers
 from conversation import Conversation
 from server_harness import wait_until
 
-SHORT = (300, 6)  # for each of two event loops
+SHORT = (200, 5)  # for each of two event loops
 LONG = (2000, 50)
 
 

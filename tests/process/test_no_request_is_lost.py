@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import ssl
 import threading
 
-import pytest
 import trustme
 from load_client import ECHO_APPLICATION, Load, get, post
 from server_harness import get_on, read_response
@@ -19,13 +19,15 @@ SCRIPT = """
     import gracehttp
 
     grace = gracehttp.GraceHTTP(workers=2)
-    grace.add_server("application:app", bind="127.0.0.1:0", certfile={certfile!r})
+    for host, certfile in zip(("127.0.0.1", "localhost"), {certfiles!r}):
+        grace.add_server("application:app", bind=f"{{host}}:0", certfile=certfile)
     grace.run()
 """
 
 
-def begin(start, certfile=None, **options):
-    files = {"application.py": ECHO_APPLICATION, "script.py": SCRIPT.format(certfile=certfile)}
+def begin(start, certfiles=(None,), **options):
+    """A server for each of `certfiles`; None: plain HTTP."""
+    files = {"application.py": ECHO_APPLICATION, "script.py": SCRIPT.format(certfiles=certfiles)}
     server = start("script.py", files=files, **options)
     server.first = server.wait_until_serving()
     return server
@@ -40,41 +42,36 @@ def make_certificate(folder):
     return context
 
 
-def assert_restarts_lose_nothing(server, load):
-    with load:
+def test_twenty_restarts_lose_no_request_of_any_kind(start, tmp_path):
+    """All kinds of clients at once, 32 of each, so that each worker is started once for all of them."""
+    context = make_certificate(tmp_path)
+    server = begin(start, certfiles=(None, "cert.pem"))
+    plain, encrypted = server.ports
+    loads = {
+        "keep-alive": Load(plain, keep_alive=CLIENTS),
+        "a new connection for each request": Load(plain, reconnecting=CLIENTS),
+        "handlers of 300 ms": Load(plain, keep_alive=CLIENTS, request=get("/300ms")),
+        "a body of 4 KB in four pieces": Load(plain, keep_alive=CLIENTS, request=post(4096, pieces=4)),
+        "TLS": Load(encrypted, keep_alive=CLIENTS, tls=context),
+    }
+    with contextlib.ExitStack() as running:
+        for load in loads.values():
+            running.enter_context(load)
         for generation in range(2, RESTARTS + 2):
             newest = server.restart(generation)
-        load.wait_for_answers_of(newest)
-    account = load.account
-    assert account.lost == []
-    assert account.refused == 0
-    assert account.answered > CLIENTS * 2
-    assert len(account.pids) > RESTARTS / 2, "it was not the same code that answered all the time"
-
-
-@pytest.mark.parametrize(
-    "clients",
-    [
-        pytest.param({"keep_alive": CLIENTS}, id="keep-alive"),
-        pytest.param({"reconnecting": CLIENTS}, id="new-connection-per-request"),
-        pytest.param({"keep_alive": CLIENTS, "request": get("/300ms")}, id="300-ms-handlers"),
-        pytest.param({"keep_alive": CLIENTS, "request": post(4096, pieces=4)}, id="4-KB-body-in-four-pieces"),
-    ],
-)
-def test_restarts_lose_no_request(start, clients):
-    server = begin(start)
-    assert_restarts_lose_nothing(server, Load(server.port, **clients))
-
-
-def test_restarts_lose_no_request_over_tls(start, tmp_path):
-    context = make_certificate(tmp_path)
-    server = begin(start, certfile="cert.pem")
-    assert_restarts_lose_nothing(server, Load(server.port, keep_alive=CLIENTS, tls=context))
+        for load in loads.values():
+            load.wait_for_answers_of(newest)
+    for kind, load in loads.items():
+        account = load.account
+        assert account.lost == [], kind
+        assert account.refused == 0, kind
+        assert account.answered > CLIENTS * 2, kind
+        assert len(account.pids) > RESTARTS / 2, f"{kind}: it was not the same code that answered all the time"
 
 
 def test_who_connected_before_the_restart_and_speaks_5_seconds_after_it_is_answered(start, tmp_path):
     context = make_certificate(tmp_path)
-    encrypted = begin(start, certfile="cert.pem")
+    encrypted = begin(start, certfiles=("cert.pem",))
     plain = begin(start, folder=tmp_path / "plain")
     address = ("127.0.0.1", plain.port)
     with (
