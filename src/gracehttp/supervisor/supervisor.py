@@ -43,7 +43,6 @@ from gracehttp.supervisor.status import status_of
 from gracehttp.supervisor.succession import let_signals_come
 
 _TOO_LATE = "the service is stopping, and takes no restart any more; start it again when it has ended."
-
 _ORDERS = {table.LetServe: "serve", table.Hold: "hold", table.GoOn: "go_on", table.Ask: "ask"}
 
 
@@ -341,14 +340,12 @@ class Supervisor:
         match message["type"]:
             case "hello":
                 process.introduced = True
-                settings = from_plain(FleetSettings, message["settings"])
-                self._apply(table.WorkerIntroduced(process.number, settings))
+                self._apply(table.WorkerIntroduced(process.number, from_plain(FleetSettings, message["settings"])))
                 generation = self._fleet.generation_of(process.number)
                 self._tell_what_is_ignored(generation, message.get("places", {}))
                 if generation is not None and not self._fleet.stopping:
-                    receive_worker(
-                        process, message, generation, self._listeners, self._queues, self._crew, self._stderr
-                    )
+                    held = self._listeners, self._queues, self._crew, self._stderr
+                    receive_worker(process, message, generation, *held)
             case "code":
                 self._crew.codes.keep(process.generation, message["fds"])
             case "stage":
