@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -52,6 +53,7 @@ class GraceHTTP:
             raise exc.with_traceback(None) from None  # it is found at the caller's line, not at one of ours
         self._servers: list[ServerOptions] = []
         self._mistyped: Iterable[tuple[str, str]] = ()
+        self._is_whole_program = False
         self._spell: Callable[[str], str] = in_python
 
     @classmethod
@@ -62,6 +64,7 @@ class GraceHTTP:
         program._servers = list(configuration.servers)
         program._mistyped = configuration.mistyped
         program._spell = str
+        program._is_whole_program = True
         return program
 
     def add_server(self, app: object, *, bind: str | Sequence[str] = "127.0.0.1:8000", **options: object) -> None:
@@ -138,6 +141,7 @@ class GraceHTTP:
 
     def _supervise(self, bus: EventBus) -> int:
         from gracehttp.supervisor.fleet import FleetSettings
+        from gracehttp.supervisor.signals import MEANING
         from gracehttp.supervisor.succession import claim_state
         from gracehttp.supervisor.supervisor import Supervisor, SupervisorOptions
 
@@ -154,8 +158,14 @@ class GraceHTTP:
             control=False if process.no_control else process.control,
             log_is_json=process.log_format == "json",
         )
-        with asyncio.Runner() as runner:
-            return runner.run(Supervisor(options, bus, claim_state(os.environ, release=RELEASE)).run())
+        before = {number: signal.getsignal(number) for number in MEANING}
+        try:
+            with asyncio.Runner() as runner:
+                return runner.run(Supervisor(options, bus, claim_state(os.environ, release=RELEASE)).run())
+        finally:
+            if not self._is_whole_program:  # a script may go on, and be interrupted
+                for number, handler in before.items():
+                    signal.signal(number, handler)
 
     def _configure_logging(self, tty: bool) -> None:
         configure_logging(self._process.log_level, self._process.log_format, color=tty)

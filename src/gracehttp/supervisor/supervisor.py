@@ -37,7 +37,7 @@ from gracehttp.supervisor.processes import TRACEBACK_SIGNAL, Ending, WorkerProce
 from gracehttp.supervisor.reception import receive_worker
 from gracehttp.supervisor.replacement import Replacement
 from gracehttp.supervisor.requesters import Requesters
-from gracehttp.supervisor.signals import MEANING, ReplacementRequested
+from gracehttp.supervisor.signals import MEANING, ReplacementRequested, ignore_from_now_on
 from gracehttp.supervisor.state import SupervisorState
 from gracehttp.supervisor.status import status_of
 from gracehttp.supervisor.succession import let_signals_come
@@ -103,6 +103,7 @@ class Supervisor:
                 self._bus.publish(lost)
             if self._pidfile is not None:
                 self._pidfile.remove()
+            ignore_from_now_on(self._loop)
 
     def _set_up(self, carried: SupervisorState | None) -> None:
         """Make what it works with, or take it over."""
