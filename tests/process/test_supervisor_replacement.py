@@ -67,14 +67,23 @@ def command(server, *arguments):
 
 
 def descriptors(pid):
-    """How many descriptors of each kind the process has (proc_pid_fd(5))."""
+    """How many descriptors of each kind the process has (proc_pid_fd(5)), but for what it reads in /proc."""
+    return Counter(name for name in open_files(pid) if not name.startswith("/proc/"))
+
+
+def open_files(pid):
     names = []
     for path in Path(f"/proc/{pid}/fd").iterdir():
         try:
             names.append(re.sub(r"\[\d+\]", "", os.readlink(path)))
         except FileNotFoundError:
             continue
-    return Counter(names)
+    return names
+
+
+def reads_nothing(pid):
+    """It opens a file of /proc for a moment when it counts permits; none of them stays."""
+    return not any(name.startswith("/proc/") for name in open_files(pid))
 
 
 def inheritable(pid):
@@ -172,6 +181,7 @@ def test_twenty_replacements_under_load_lose_nothing_and_leak_nothing(start):
             before = before or descriptors(server.pid)
             assert descriptors(server.pid) == before, f"replacement {generation - 1}"
             load.wait_for_answers_of(newest)
+        wait_until(lambda: reads_nothing(server.pid), what="no open file of /proc")
     assert load.account.lost == []
     assert load.account.refused == 0
     assert load.account.connections - load.account.closed_after_notice >= 16
