@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gracehttp.events import OptionIgnored
+from gracehttp.supervisor.control import ControlSocket
+from gracehttp.supervisor.pidfile import PidFile
 
 Place = str | bool | None
 """An absolute path; None: the default; False: none at all."""
+
+
+def kept_places(pidfile: PidFile | None, control: ControlSocket | None) -> dict[str, Place]:
+    """Where they are, by the names of the options."""
+    return {
+        "pidfile": str(pidfile.path) if pidfile is not None else None,
+        "control": control.path if control is not None else False,
+    }
 
 
 def ignored(wanted: Mapping[str, Place], kept: Mapping[str, Place]) -> list[OptionIgnored]:

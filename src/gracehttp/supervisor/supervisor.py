@@ -29,7 +29,7 @@ from gracehttp.supervisor.crew import Crew
 from gracehttp.supervisor.fleet import Fleet, FleetSettings, Generation, GenerationState
 from gracehttp.supervisor.guard import guarded
 from gracehttp.supervisor.handover_queue import HandoverQueues
-from gracehttp.supervisor.kept_places import Place, ignored
+from gracehttp.supervisor.kept_places import Place, ignored, kept_places
 from gracehttp.supervisor.listener_table import ListenerTable
 from gracehttp.supervisor.outcome import Outcome, Requester
 from gracehttp.supervisor.pidfile import take_over, write
@@ -378,12 +378,8 @@ class Supervisor:
     def _tell_what_is_ignored(self, generation: Generation | None, wanted: Mapping[str, Place]) -> None:
         if generation is None or generation.state is not GenerationState.STARTING:
             return  # the canary has been heard
-        kept: dict[str, Place] = {
-            "pidfile": str(self._pidfile.path) if self._pidfile is not None else None,
-            "control": self._control.path if self._control is not None else False,
-        }
         if self._fleet.serving is not None:
-            for fact in ignored(wanted, kept):
+            for fact in ignored(wanted, kept_places(self._pidfile, self._control)):
                 self._bus.publish(fact)
 
     def _on_worker_exit(self, process: WorkerProcess, ending: Ending) -> None:
