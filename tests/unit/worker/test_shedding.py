@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from timer_fakes import FakeLoop
 
 from gracehttp.worker.shedding import ASKED_EVERY_SECONDS, REMEMBERED, TOLD_EVERY_SECONDS, Shedder, longest_idle
 
@@ -21,34 +22,6 @@ class FakeConnection:
         if not self.refuses:
             self.closed, self.idle_since = True, None
         return self.closed
-
-
-class FakeTimer:
-    def __init__(self, when, callback):
-        self.when, self.callback, self.armed = when, callback, True
-
-    def cancel(self):
-        self.armed = False
-
-
-class FakeLoop:
-    def __init__(self):
-        self.now = 100.0
-        self.timers = []
-
-    def time(self):
-        return self.now
-
-    def call_later(self, seconds, callback):
-        self.timers.append(FakeTimer(self.now + seconds, callback))
-        return self.timers[-1]
-
-    def pass_time(self, seconds):
-        self.now += seconds
-        due = [timer for timer in self.timers if timer.armed and timer.when <= self.now]
-        for timer in due:
-            timer.armed = False
-            timer.callback()
 
 
 class Port:

@@ -2,40 +2,10 @@
 
 from __future__ import annotations
 
+from timer_fakes import FakeLoop
+
 from gracehttp.http.exchange import RefusedHead, RequestHead
 from gracehttp.worker.tally import LONGER_SECONDS, TELL_SECONDS, Tally
-
-
-class Timer:
-    def __init__(self, when, callback):
-        self.when = when
-        self.callback = callback
-
-    def cancel(self):
-        self.callback = None
-
-
-class FakeLoop:
-    """A clock that the test moves, and what is due by it."""
-
-    def __init__(self):
-        self.now = 100.0
-        self.timers = []
-
-    def time(self):
-        return self.now
-
-    def call_later(self, seconds, callback):
-        self.timers.append(Timer(self.now + seconds, callback))
-        return self.timers[-1]
-
-    def pass_time(self, seconds):
-        self.now += seconds
-        due = [one for one in self.timers if one.when <= self.now]
-        self.timers = [one for one in self.timers if one not in due]
-        for timer in due:
-            if timer.callback is not None:
-                timer.callback()
 
 
 class Worker:
