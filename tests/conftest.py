@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import compileall
+from pathlib import Path
+
 import hypothesis
 import pytest
+
+import gracehttp
 
 # How long one example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("suite", deadline=None)
@@ -13,6 +18,13 @@ hypothesis.settings.load_profile("suite")
 def pytest_addoption(parser):
     parser.addoption("--soak", action="store_true", help="include the long runs, in their full size")
     parser.addoption("--seed", type=int, help="play the random histories of tests/chaos that this number stands for")
+
+
+def pytest_configure(config):
+    # The servers of tests write no bytecode, because tests change applications faster than its time stamps can tell.
+    # So ours is written once, here; otherwise each of a few thousand processes would compile all modules anew.
+    if not hasattr(config, "workerinput"):
+        compileall.compile_dir(Path(gracehttp.__file__).parent, quiet=1)
 
 
 def pytest_collection_modifyitems(config, items):

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from load_client import Load
 from load_client import get as request_to
-from server_harness import Server, read_response
+from server_harness import Server, get, read_response, wait_until
 
 APPS = Path(__file__).parents[1] / "apps"
 NAMES = ["fastapi_app:app", "starlette_app:app", "django_app:asgi", "django_app:wsgi", "flask_app:app"]
@@ -239,3 +239,50 @@ def test_a_background_task_that_outlives_the_drain_timeout_does_not_keep_the_ser
     server = begin_background_task(start, "--drain-timeout", "300ms")
     assert server.stop() == 0
     assert not (server.folder / "done").exists()
+
+
+# --- an application that asks its process to exit ---
+
+EXITING = """
+    import asyncio
+    import os
+    import sys
+    from pathlib import Path
+
+    from starlette.applications import Starlette
+    from starlette.middleware.base import BaseHTTPMiddleware
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+
+    async def exit(request):
+        sys.exit(3)
+
+    async def wait(request):
+        Path("waits").touch()
+        while not Path("may-end").exists():
+            await asyncio.sleep(0.01)
+        return PlainTextResponse(str(os.getpid()))
+
+    async def in_a_task_of_its_own(request, call_next):
+        return await call_next(request)
+
+    app = Starlette(routes=[Route("/exit", exit), Route("/wait", wait)])
+    app.add_middleware(BaseHTTPMiddleware, dispatch=in_a_task_of_its_own)
+"""
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_exit_in_a_task_of_a_request_ends_that_request_alone(start, loop):
+    server = start(
+        *("-m", "gracehttp", "serve", "exiting:app", "-b", "127.0.0.1:0", "--loop", loop),
+        files={"exiting.py": EXITING},
+    )
+    (pid,) = server.wait_until_serving()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as waiting:
+        waiting.sendall(b"GET /wait HTTP/1.1\r\nHost: test\r\n\r\n")
+        wait_until((server.folder / "waits").exists, what="a request in flight")
+        assert get(server.port, "/exit")[0] == 500
+        server.wait_for("a task of the application raised SystemExit; only that task ended")
+        (server.folder / "may-end").touch()
+        assert int(read_response(waiting)[2]) == pid
+    assert server.stop() == 0

@@ -1,4 +1,4 @@
-"""What an application did wrong with one request."""
+"""What an application did wrong with a request."""
 
 from __future__ import annotations
 
@@ -33,6 +33,16 @@ def log_broken_response(head: LoggedRequest, reason: str) -> None:
         target_text(head),
         escaped(reason),
         extra={"fields": {**_fields(head), "reason": reason}},
+    )
+
+
+def log_exit_of_a_task(error: BaseException) -> None:
+    """Log that a task of the application asked the process to exit, and that only the task ended."""
+    LOGGER.error(
+        "a task of the application raised %s; only that task ended",
+        type(error).__name__,
+        exc_info=_exc_info(error),
+        extra={"fields": {"error": type(error).__name__}},
     )
 
 

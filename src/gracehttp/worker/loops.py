@@ -1,9 +1,10 @@
-"""Which event loop to run."""
+"""Which event loop to run, and how to run it to the end."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from gracehttp.errors import StartError
 
@@ -20,3 +21,25 @@ def loop_factory(choice: str) -> Callable[[], asyncio.AbstractEventLoop]:
         raise StartError("--loop uvloop: uvloop is not installed.", hint="pip install uvloop, or --loop auto") from exc
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return factory
+
+
+def run_to_the_end(
+    runner: asyncio.Runner, main: Coroutine[Any, Any, None], on_exit: Callable[[BaseException], None]
+) -> None:
+    """Run `main`, also when other tasks ask the process to exit meanwhile; `on_exit` is told of each.
+
+    A task that ends with SystemExit or KeyboardInterrupt stops the whole loop, as `sys.exit()` does in a request
+    behind a middleware that runs it in a task group. Nothing is lost by that, because the loop goes on with what it
+    had not come to when it is run again. (`asyncio.Runner.run` would cancel every other request.)
+    """
+    loop = runner.get_loop()
+    task = loop.create_task(main)
+    while True:
+        try:
+            loop.run_until_complete(task)
+        except (SystemExit, KeyboardInterrupt) as exc:
+            if task.done():
+                raise
+            on_exit(exc)
+        else:
+            return

@@ -20,11 +20,12 @@ from gracehttp.event_bus import EventBus
 from gracehttp.events import CodeDiffers, ConnectionsShed, Event, SupervisorLost, ThreadsNotForked
 from gracehttp.http.connection import RequestFinished
 from gracehttp.observe.access_log import AccessLog
+from gracehttp.observe.request_failures import log_exit_of_a_task
 from gracehttp.worker.applications import ApplicationSettings
 from gracehttp.worker.code_record import CAN_RECORD, changed_since, write_record
 from gracehttp.worker.drain import DrainReason
 from gracehttp.worker.loading import ApplicationLoader
-from gracehttp.worker.loops import loop_factory
+from gracehttp.worker.loops import loop_factory, run_to_the_end
 from gracehttp.worker.manifest import Manifest, introduce
 from gracehttp.worker.recycling import RecyclingLimits, Wear
 from gracehttp.worker.service import Service, ServiceSettings
@@ -101,7 +102,7 @@ def _live(channel: Channel, program: _Program, *, offers: Sequence[str]) -> int:
             if born is not None:
                 return _live(born, program, offers=())  # it has the code of its generation, whatever lies on the disk
         with asyncio.Runner(loop_factory=new_loop) as runner:
-            runner.run(_work(channel, manifest, program))
+            run_to_the_end(runner, _work(channel, manifest, program), log_exit_of_a_task)
         faulthandler.dump_traceback_later(LEAVE_SECONDS, exit=True)  # and it says what held the process up
     except ChannelClosed:
         return EXIT_COULD_NOT_START

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 
 from gracehttp.http.exchange import ResponseError
 from gracehttp.interfaces.wsgi_headers import wire_headers
 from gracehttp.observe.logs import configure_logging
-from gracehttp.observe.request_failures import log_application_failure, log_broken_response
+from gracehttp.observe.request_failures import log_application_failure, log_broken_response, log_exit_of_a_task
 from gracehttp.observe.tracebacks import application_frames, application_traceback
 
 
@@ -80,6 +81,14 @@ def test_broken_response_names_the_reason(stderr):
     configure_logging("info", "text", color=False)
     log_broken_response(Head(), "3 bytes of 5")
     assert stderr.getvalue().endswith("GET /a\\x1b: the response is broken: 3 bytes of 5\n")
+
+
+def test_exit_of_a_task_shows_where_it_was_asked_for(stderr):
+    configure_logging("info", "text", color=False)
+    log_exit_of_a_task(error_of(lambda: sys.exit(3)))
+    first, *rest = stderr.getvalue().splitlines()
+    assert first.endswith("a task of the application raised SystemExit; only that task ended")
+    assert "sys.exit(3)" in "".join(rest)
 
 
 def test_traceback_without_frames_of_the_application_is_its_last_line():
