@@ -284,6 +284,17 @@ def test_stop_signals_that_come_together_are_one():
     assert not fleet.forced
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_a_stop_that_comes_when_all_has_ended_forces_nothing(force):
+    fleet = serving_fleet()
+    fleet.apply(StopRequested(), 1.0)
+    fleet.apply(WorkerExited(1, "ended"), 2.0)
+    fleet.apply(WorkerExited(2, "ended"), 2.0)
+    assert not fleet.stop_forces(force, 3.0)
+    assert fleet.apply(StopRequested(force), 3.0) == []
+    assert not fleet.forced
+
+
 def test_a_restart_while_stopping_does_nothing():
     fleet = serving_fleet()
     fleet.apply(StopRequested(), 1.0)
