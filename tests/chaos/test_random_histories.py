@@ -198,7 +198,8 @@ class History(RuleBasedStateMachine):
             lambda: self.server.descriptors() <= self.descriptors + DESCRIPTORS_OF_A_CHILD * children,
             what="few descriptors",
         )
-        if not self.stopped:  # or newcomers and places may be with one that stands still
+        nobody_may_serve = self.broken and self.killed  # who was killed may not have been replaced by broken code
+        if not (self.stopped or nobody_may_serve):  # newcomers and places may be with one that stands still
             with self.callers.resting():
                 wait_until(lambda: self.watch.latest == LIMIT, what="a full port")
 

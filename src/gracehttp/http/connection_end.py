@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 
 from gracehttp.http.deadline import Deadline
-from gracehttp.http.sending import unsent_bytes
+from gracehttp.http.sending import Uptake
 
 _LINGER_SECONDS = 2.0
 _CLOSE_NOTIFY_SECONDS = 0.02
@@ -21,7 +21,7 @@ _LINGER_LIMIT_BYTES = 1024 * 1024
 class ConnectionEnd:
     """Made when nothing more will be written. The connection passes on what it is told, and its deadline."""
 
-    __slots__ = ("_deadline", "_loop", "_received", "_stall_seconds", "_transport", "_unsent")
+    __slots__ = ("_deadline", "_hurried", "_loop", "_received", "_stall_seconds", "_took_at", "_transport", "_uptake")
 
     def __init__(
         self,
@@ -36,8 +36,10 @@ class ConnectionEnd:
         self._deadline = deadline
         self._stall_seconds = stall_seconds
         self._received = 0
-        self._unsent = 0
-        self._wait_for_client()
+        self._hurried = False
+        self._uptake = Uptake(transport)
+        self._took_at = loop.time()
+        self._look_later()
 
     def linger(self) -> None:
         """Close as soon as the client has, but at most 2 s after all was sent and 1 MiB that it sent after that."""
@@ -53,6 +55,7 @@ class ConnectionEnd:
 
     def hurry(self) -> None:
         """After `close` over TLS: don't wait for the close_notify of the client. It has all that was written before."""
+        self._hurried = True
         self._deadline.move(self._loop.time() + _CLOSE_NOTIFY_SECONDS)
 
     def received(self, size: int) -> None:
@@ -62,13 +65,17 @@ class ConnectionEnd:
             self._transport.abort()
 
     def timed_out(self) -> None:
-        """The deadline was reached: go on only if the client has taken something of what it waits for."""
-        if self._unsent and unsent_bytes(self._transport) < self._unsent:
-            self._wait_for_client()
+        """The deadline was reached: go on only if the client takes what it waits for, and then a last time."""
+        now = self._loop.time()
+        waited = self._uptake.waits
+        if self._uptake.went_on():
+            self._took_at = now
+        waits = self._uptake.waits or waited
+        if waits and not self._hurried and now - self._took_at < self._stall_seconds:
+            self._look_later()
         else:
             self._transport.abort()
 
-    def _wait_for_client(self) -> None:
-        # 0: all is with the kernel, which needs nothing of us any more.
-        self._unsent = unsent_bytes(self._transport) if self._transport.get_write_buffer_size() else 0
-        self._deadline.move(self._loop.time() + (self._stall_seconds if self._unsent else _LINGER_SECONDS))
+    def _look_later(self) -> None:
+        patience = min(_LINGER_SECONDS, self._stall_seconds) if self._uptake.waits else _LINGER_SECONDS
+        self._deadline.move(self._loop.time() + patience)

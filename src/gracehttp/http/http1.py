@@ -60,9 +60,14 @@ class Http1Connection(Http1Handover):
     def eof_received(self) -> bool:
         """True keeps the transport open, for a client that has sent whole requests and now only listens."""
         self._eof = True
-        if not self._transport.can_write_eof():  # TLS knows no half-closed connection
-            return False
-        return bool(self._unparsed) or (self._phase is ANSWERING and self._parser.complete)
+        only_listens = bool(self._unparsed) or (self._phase is ANSWERING and self._parser.complete)
+        if only_listens and self._transport.can_write_eof():  # TLS knows no half-closed connection
+            return True
+        if self._end is None:  # the transport closes itself, but only when the client has taken all: not for ever
+            if self._exchange is not None:
+                self._give_up(self._exchange)
+            self._finish(linger=False)
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._phase = CLOSED

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from gracehttp.http.connection import Carried, Connection, Send
 from gracehttp.http.http1_base import CLOSED, IDLE, READING_HEAD
 from gracehttp.http.http1_ending import Http1Ending
-from gracehttp.http.sending import has_unread_input, unsent_bytes
+from gracehttp.http.sending import has_unread_input, unsent_bytes, waiting_bytes
 
 
 class Http1Handover(Http1Ending):
@@ -46,7 +46,7 @@ class Http1Handover(Http1Ending):
 
     @property
     def idle_since(self) -> float | None:
-        if not self.idle or not self._deadline.when:
+        if not self.idle or not self._deadline.when or waiting_bytes(self._transport):
             return None
         return self._deadline.when - self._idle_timeout_seconds
 
@@ -82,6 +82,9 @@ class Http1Handover(Http1Ending):
     def describe(self) -> str:
         exchange = self._exchange
         if exchange is None:
-            return "a request of which only a part has arrived" if self._phase is READING_HEAD else ""
+            if self._phase is READING_HEAD:
+                return "a request of which only a part has arrived"
+            waiting = 0 if self._phase is CLOSED else waiting_bytes(self._transport)
+            return f"a response of which the client has not taken {waiting} bytes yet" if waiting else ""
         target = exchange.head.target[:200].decode("ascii", "backslashreplace")
         return f"{exchange.head.method} {target} for {exchange.age_seconds:.1f} s"

@@ -19,7 +19,8 @@ from gracehttp.worker.handover import Arrivals, Departure, Departures
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.shedding import Shedder
 
-TLS_SHUTDOWN_SECONDS = 5.0
+TLS_SHUTDOWN_SECONDS = 1e7
+"""No limit: `http.connection_end` knows better when a client has had its time, and what it has not taken yet."""
 
 
 class Port:

@@ -388,6 +388,18 @@ def test_end_of_input_within_a_body_is_a_disconnect():
     assert wire.how_it_ended == "closed"
 
 
+@pytest.mark.parametrize("tls", [False, True])
+def test_client_that_shuts_its_side_and_takes_nothing_is_not_waited_for_for_ever(tls):
+    wire = Wire(answer, tls=tls, body_timeout_seconds=30).send(GET)
+    wire.transport.fill(60_000)
+    wire.send_eof()
+    assert wire.how_it_ended == "closed"
+    wire.loop.pass_time(29)
+    assert not wire.transport.lost
+    wire.loop.pass_time(2)
+    assert wire.how_it_ended == "aborted"
+
+
 def test_end_of_input_over_tls_is_a_disconnect():
     wire = Wire(tls=True).send(GET)
     wire.send_eof()
@@ -407,6 +419,14 @@ def test_description_tells_what_is_in_flight_and_since_when(monkeypatch):
 
 def test_description_of_an_idle_connection_is_empty():
     assert Wire(answer).send(GET).connection.describe() == ""
+
+
+def test_description_of_a_response_that_the_client_has_not_taken_says_how_much():
+    wire = Wire(answer).send(GET)
+    wire.transport.fill(60_000)
+    assert wire.connection.describe() == "a response of which the client has not taken 60000 bytes yet"
+    wire.connection.close_idle()
+    assert "60000 bytes" in wire.connection.describe()
 
 
 def test_description_of_a_partial_head_says_so():

@@ -12,8 +12,10 @@ import trustme
 import uvloop
 from http_fakes import FakeApplication, FakeOwner, answer
 
+from gracehttp.http import connection_end
 from gracehttp.http.connection import HttpSettings
 from gracehttp.http.http1 import Http1Connection
+from gracehttp.worker.port import TLS_SHUTDOWN_SECONDS
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -54,7 +56,8 @@ class Service:
         if unix is not None:
             server = await loop.create_unix_server(connect, unix)
         else:
-            server = await loop.create_server(connect, "127.0.0.1", 0, ssl=tls)
+            shutdown = TLS_SHUTDOWN_SECONDS if tls else None
+            server = await loop.create_server(connect, "127.0.0.1", 0, ssl=tls, ssl_shutdown_timeout=shutdown)
         try:
             yield None if unix is not None else server.sockets[0].getsockname()[1]
         finally:
@@ -342,6 +345,90 @@ def test_tls_client_that_closes_while_it_waits_is_noticed(run, certificates):
             writer.close()
             await service.application.exchanges[0].wait_for_disconnect()
             assert service.application.exchanges[0].disconnected
+
+    run(main())
+
+
+class Looks:
+    """Makes a connection that ends look often whether its client takes something, and counts."""
+
+    def __init__(self, monkeypatch):
+        self.count = 0
+        look = connection_end.Uptake.went_on
+
+        def counted(uptake):
+            self.count += 1
+            return look(uptake)
+
+        monkeypatch.setattr(connection_end.Uptake, "went_on", counted)
+        monkeypatch.setattr(connection_end, "_LINGER_SECONDS", 0.01)
+
+
+async def connect_and_read_nothing(port, client):
+    """A TLS client with little room for what it doesn't read; returns its reader and writer."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+    reader, writer = await asyncio.open_connection(sock=sock, ssl=client, server_hostname="localhost", limit=1)
+    return reader, writer
+
+
+BODY = b"x" * 8_000_000  # more than the kernel takes, so that a part of it waits below the transport of TLS
+
+
+def test_last_response_over_tls_waits_for_a_client_that_takes_its_time(run, certificates, monkeypatch):
+    looks = Looks(monkeypatch)
+
+    async def main():
+        server, client = certificates
+        service = Service(lambda exchange: answer(exchange, BODY))
+        async with service.listening(tls=server) as port:
+            reader, writer = await connect_and_read_nothing(port, client)
+            writer.write(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            await until(lambda: looks.count > 3)
+            assert "has not taken" in service.owner.opened[0].describe()
+            assert service.owner.opened[0].idle_since is None
+            assert (await reader.read()).endswith(b"\r\n\r\n" + BODY)
+            writer.close()
+            await until(lambda: service.owner.closed)
+
+    run(main())
+
+
+def test_idle_tls_connection_that_is_closed_gives_its_client_the_rest(run, certificates, monkeypatch):
+    looks = Looks(monkeypatch)
+
+    async def main():
+        server, client = certificates
+        service = Service(lambda exchange: answer(exchange, BODY))
+        async with service.listening(tls=server) as port:
+            reader, writer = await connect_and_read_nothing(port, client)
+            writer.write(GET)
+            await until(lambda: service.owner.finished)
+            connection = service.owner.opened[0]
+            while not connection.describe():  # until the kernel has what it takes
+                await asyncio.sleep(0)
+            assert connection.close_idle()
+            await until(lambda: looks.count > 3)
+            assert (await reader.read()).endswith(b"\r\n\r\n" + BODY)
+            writer.close()
+            await until(lambda: service.owner.closed)
+
+    run(main())
+
+
+def test_tls_client_that_takes_nothing_more_is_not_waited_for_for_ever(run, certificates, monkeypatch):
+    Looks(monkeypatch)
+
+    async def main():
+        server, client = certificates
+        service = Service(lambda exchange: answer(exchange, BODY), body_timeout_seconds=0.05)
+        async with service.listening(tls=server) as port:
+            _reader, writer = await connect_and_read_nothing(port, client)
+            writer.write(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            await until(lambda: service.owner.closed)
+            writer.transport.abort()
 
     run(main())
 

@@ -77,7 +77,7 @@ class Fleet:
     # --- looking ---
 
     def stop_forces(self, force: bool, now: float) -> bool:
-        """Whether a request to stop at `now` is one by force: it says so, or is the second, and there is who to force."""
+        """Whether a request to stop at `now` is by force: it says so, or is the second, and there is who to force."""
         second = self.stopping and now - self._stopping_since > SAME_STOP_SECONDS
         return (force or second) and not self._finished
 
