@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import ssl
+import time
 
 import pytest
 import trustme
@@ -29,7 +30,7 @@ APPLICATION = """
             while not os.path.exists(scope["query_string"]):
                 await asyncio.sleep(0.01)
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
-        await send({"type": "http.response.body", "body": b"done"})
+        await send({"type": "http.response.body", "body": str(os.getpid()).encode()})
 """
 
 
@@ -122,6 +123,36 @@ def test_room_is_made_for_as_many_as_wait_over_all_workers(start):
     for sock in newcomers:
         assert b" 200 " in sock.recv(1000)
     for sock in (*idle, *newcomers):
+        sock.close()
+
+
+def connect_idle(server):
+    """A connection that has been idle for a shorter time than all others; returns it and the worker that has it."""
+    time.sleep(0.01)  # uvloop's clock has milliseconds
+    sock = connect(server)
+    return sock, get_on(sock)[1]
+
+
+def connect_idle_to_both(server):
+    """Four of them, of two workers."""
+    while True:
+        idle = [connect_idle(server) for _ in range(4)]
+        if len({pid for _, pid in idle}) == 2:
+            return [sock for sock, _ in idle]
+        for sock, _ in idle:
+            sock.close()
+        wait_until(lambda: server.status()["listeners"][0]["open_connections"] == 0)
+
+
+def test_the_longest_idle_goes_first_whichever_worker_has_it(start):
+    server = begin(start, workers=2, shed_idle_after="100ms")
+    idle = connect_idle_to_both(server)
+    for _ in range(8):
+        assert get(server.port)[0] == 200
+        assert [is_open(sock) for sock in idle] == [False, True, True, True]
+        idle.pop(0).close()
+        idle.append(connect_idle(server)[0])  # in the place of the newcomer, who has left
+    for sock in idle:
         sock.close()
 
 

@@ -81,6 +81,9 @@ class Uptake:
 
     __slots__ = ("_acknowledged", "_transport", "_unsent", "waits")
 
+    waits: bool
+    """As of the last look: whether the client would miss something if the connection were closed."""
+
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._look()
@@ -96,7 +99,6 @@ class Uptake:
 
     def _look(self) -> None:
         self.waits = waiting_bytes(self._transport) > 0
-        """As of the last look: whether the client would miss something if the connection were closed."""
         self._unsent = unsent_bytes(self._transport)
         self._acknowledged = acknowledged_bytes(self._transport)
 

@@ -8,8 +8,7 @@ from collections.abc import Callable
 
 from gracehttp.listeners.closing import most_waiting
 from gracehttp.listeners.permits import Permits, is_readable
-
-LOOK_SECONDS = 0.1
+from gracehttp.listeners.seniority import LOOK_SECONDS
 
 MakeRoom = Callable[[int], None]
 """Takes how many wait at most."""

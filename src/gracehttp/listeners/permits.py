@@ -13,6 +13,9 @@ Only the last term is unknown. A word changes to an odd sequence number before t
 even one afterwards with the new number held (a seqlock), so an audit that saw all words even and unchanged around
 its look at the eventfd saw one consistent moment.
 
+Behind these words the ledger has as many others, by which workers compare their idle connections
+(`listeners.seniority`).
+
 A limit that is lowered below the number of open connections leaves a *debt*, the count of a second eventfd. Who gives
 a permit back pays the debt first: a free permit would be taken at once by the next one who waits in the queue.
 """
@@ -27,10 +30,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, Self
 
+from gracehttp.listeners.seniority import Alone, Seniority, SharedSeniority
 from gracehttp.records import Descriptor
 
 MAX_WORKERS = 512
-LEDGER_BYTES = MAX_WORKERS * 8
+LEDGER_BYTES = 2 * MAX_WORKERS * 8
 
 _HELD_BITS = 32
 _HELD_MASK = (1 << _HELD_BITS) - 1
@@ -41,6 +45,9 @@ HAS_SHARED_PERMITS = hasattr(os, "eventfd") and hasattr(os, "memfd_create")
 
 class Permits(Protocol):
     """What an acceptor needs of a limit."""
+
+    seniority: Seniority
+    """Compares the connections of this process with those of others that share the limit."""
 
     def take(self) -> bool:
         """Take one permit if there is one. Never blocks."""
@@ -73,6 +80,7 @@ class LocalPermits:
     """A limit that one process keeps for itself: for `serving()`, and for systems without eventfd."""
 
     def __init__(self, limit: int) -> None:
+        self.seniority: Seniority = Alone()
         self._limit = limit
         self._held = 0
 
@@ -115,6 +123,8 @@ class SharedPermits:
         self._page = mmap.mmap(ledger, LEDGER_BYTES)
         os.close(ledger)
         self._words = memoryview(self._page).cast("Q")
+        self._idle_words = self._words[MAX_WORKERS:]
+        self.seniority: Seniority = SharedSeniority(self._idle_words, slot)
         self._slot = slot
         self._held = 0
         self._sequence = self._words[slot] >> _HELD_BITS
@@ -158,6 +168,7 @@ class SharedPermits:
         return self._free
 
     def close(self) -> None:
+        self._idle_words.release()
         self._words.release()
         self._page.close()
         os.close(self._free)

@@ -70,6 +70,7 @@ class Port:
         self._shedder = Shedder(
             self.connections,
             idle_after_seconds=shed_idle_after_seconds,
+            seniority=listener.permits.seniority,
             loop=self._loop,
             told=lambda count: ConnectionsShed(listener.number, listener.bound, count),
             publish=publish,

@@ -16,20 +16,21 @@ from collections.abc import Callable, Collection, Iterable
 
 from gracehttp.events import Event
 from gracehttp.http.connection import Connection
+from gracehttp.listeners.seniority import Seniority
 
 REMEMBERED = 64
 ASKED_EVERY_SECONDS = 1.0
 TOLD_EVERY_SECONDS = 1.0
 
 
-def longest_idle(connections: Iterable[Connection], *, until: float, most: int) -> list[tuple[float, Connection]]:
-    """At most `most` of those that have been idle since `until` or longer, with the time since when, longest first."""
-    since = ((idle, one) for one in connections if (idle := one.idle_since) is not None and idle <= until)
+def longest_idle(connections: Iterable[Connection], *, most: int) -> list[tuple[float, Connection]]:
+    """At most `most` of those that are idle, with the time since when, longest first."""
+    since = ((idle, one) for one in connections if (idle := one.idle_since) is not None)
     return heapq.nsmallest(most, since, key=lambda found: found[0])
 
 
 class Shedder:
-    """Closes one connection out of `connections` for each call of `make_room`, if one has been idle for long enough.
+    """Closes connections out of `connections` for those who wait, if some have been idle for long enough.
 
     `connections` are those that are open: the owner takes out what is closed.
     """
@@ -39,6 +40,7 @@ class Shedder:
         connections: Collection[Connection],
         *,
         idle_after_seconds: float,
+        seniority: Seniority,
         loop: asyncio.AbstractEventLoop,
         told: Callable[[int], Event],
         publish: Callable[[Event], None],
@@ -46,6 +48,7 @@ class Shedder:
         """`told(n)` is the event that says that `n` connections were closed; it is published once a second at most."""
         self._connections = connections
         self._idle_after_seconds = idle_after_seconds
+        self._seniority = seniority
         self._loop = loop
         self._told = told
         self._publish = publish
@@ -56,21 +59,40 @@ class Shedder:
         self._quiet_until: asyncio.TimerHandle | None = None
 
     def make_room(self, waiting: int) -> None:
-        """Close the connection that has been idle longest, politely, if that is long enough, for one of `waiting`.
+        """Close the connections that have been idle longest, politely, if that is long enough: one for each of
+        `waiting`.
 
-        Not if as many are being closed already: over TLS that takes a moment.
+        Not those of which another worker has one that has been idle longer, which goes first; and fewer by those that
+        are being closed already, which over TLS takes a moment.
         """
         self._leaving = [one for one in self._leaving if one in self._connections]
-        if len(self._leaving) >= waiting:
-            return
-        while self._candidates or self._ask():
-            since, connection = self._candidates.popleft()
-            # It may have spoken since we asked, or be speaking just now: the kernel knows, and `close_idle` looks.
-            # No lingering: the response before was read long ago, and it is the place that is needed.
-            if connection.idle_since == since and connection.close_idle(linger=False):
+        now = self._loop.time()
+        turn: float | None = None
+        while len(self._leaving) < waiting and self._say(now) and self._seniority.comes_first(now):
+            since, connection = self._candidates[0]
+            if now - since < self._idle_after_seconds:
+                break
+            self._candidates.popleft()
+            # It may be speaking just now: the kernel knows, and `close_idle` looks. No lingering: the response before
+            # was read long ago, and it is the place that is needed.
+            if connection.close_idle(linger=False):
                 self._leaving.append(connection)
                 self._count()
-                return
+                turn = since if turn is None else turn
+        if turn is not None:
+            # It stays our turn until we look again: by then newcomers have the places, and nobody makes more of them.
+            self._seniority.say(turn, now)
+
+    def _say(self, now: float) -> bool:
+        """Say which is our longest idle; tells whether there is one. It is the first of the candidates then."""
+        while self._candidates or self._ask(now):
+            since, connection = self._candidates[0]
+            if connection.idle_since == since:
+                self._seniority.say(since, now)
+                return True
+            self._candidates.popleft()  # it has spoken since we asked
+        self._seniority.say(None, now)
+        return False
 
     def close(self) -> None:
         """Tell what was not told yet, and end."""
@@ -80,13 +102,11 @@ class Shedder:
             self._publish(self._told(self._untold))
             self._untold = 0
 
-    def _ask(self) -> bool:
-        now = self._loop.time()
+    def _ask(self, now: float) -> bool:
         if now - self._asked_at < ASKED_EVERY_SECONDS:
             return False
         self._asked_at = now
-        until = now - self._idle_after_seconds
-        self._candidates.extend(longest_idle(self._connections, until=until, most=REMEMBERED))
+        self._candidates.extend(longest_idle(self._connections, most=REMEMBERED))
         return bool(self._candidates)
 
     def _count(self) -> None:

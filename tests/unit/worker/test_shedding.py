@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from timer_fakes import FakeLoop
 
+from gracehttp.listeners.seniority import Alone, SharedSeniority
 from gracehttp.worker.shedding import ASKED_EVERY_SECONDS, REMEMBERED, TOLD_EVERY_SECONDS, Shedder, longest_idle
 
 
@@ -25,21 +26,27 @@ class FakeConnection:
 
 
 class Port:
-    def __init__(self, *connections, idle_after=5.0):
+    def __init__(self, *connections, idle_after=5.0, seniority=None):
         self.loop = FakeLoop()
         self.connections = list(connections)
         self.told = []
         self.shedder = Shedder(
             self.connections,
             idle_after_seconds=idle_after,
+            seniority=seniority or Alone(),
             loop=self.loop,
             told=lambda count: count,
             publish=self.told.append,
         )
 
-    def make_room(self, *, later=0.0, waiting=1000):
+    def make_room(self, *, later=0.0, waiting=None):
+        """For one newcomer more, unless `waiting` says how many there are. Returns who was closed so far."""
         self.loop.pass_time(later)
-        self.shedder.make_room(waiting)
+        self.shedder.make_room(waiting or len(self.closed) + 1)
+        return self.closed
+
+    @property
+    def closed(self):
         return [index for index, one in enumerate(self.connections) if one.closed]
 
 
@@ -52,8 +59,56 @@ def test_the_one_that_has_been_idle_longest_goes_and_only_that():
 def test_nobody_goes_who_has_not_been_idle_for_long_enough():
     port = Port(FakeConnection(95.5), FakeConnection(None))
     assert port.make_room() == []
-    assert port.make_room(later=0.6) == [], "it was asked a moment ago"
-    assert port.make_room(later=ASKED_EVERY_SECONDS) == [0]
+    assert port.make_room(later=0.4) == []
+    assert port.make_room(later=0.1) == [0]
+
+
+def shared_page():
+    return memoryview(bytearray(8 * 8)).cast("Q")
+
+
+def test_the_one_that_has_been_idle_longest_goes_whichever_worker_has_it():
+    page = shared_page()
+    ours = Port(FakeConnection(50), FakeConnection(20), seniority=SharedSeniority(page, 3))
+    others = Port(FakeConnection(30), FakeConnection(60), seniority=SharedSeniority(page, 5))
+    gone = [(ours.make_room(later=0.1), others.make_room(later=0.1)) for _ in range(4)]
+    assert gone == [([], []), ([1], []), ([1], [0]), ([1], [0])]
+    assert (ours.make_room(later=0.1), others.make_room(later=0.1)) == ([0, 1], [0])
+
+
+def test_as_many_go_at_once_as_wait_and_no_younger_ones_than_those_of_others():
+    page = shared_page()
+    ours = Port(*map(FakeConnection, (10, 20, 30, 40, 60)), seniority=SharedSeniority(page, 3))
+    others = Port(FakeConnection(50), seniority=SharedSeniority(page, 5))
+    for port in (ours, others):
+        port.make_room(later=0.1, waiting=2)
+    assert ours.make_room(later=0.1, waiting=2) == [0, 1]
+    assert others.make_room(later=0.1, waiting=2) == [], "these places are not taken yet"
+    del ours.connections[:2]
+    assert ours.make_room(later=0.1, waiting=9) == [0, 1]
+    assert others.make_room(later=0.1, waiting=9) == []
+    assert ours.make_room(later=0.1, waiting=9) == [0, 1]
+    assert others.make_room(later=0.1, waiting=9) == [0]
+
+
+def test_a_worker_without_idle_connections_keeps_nobody_waiting():
+    page = shared_page()
+    ours = Port(FakeConnection(50), seniority=SharedSeniority(page, 3))
+    others = Port(FakeConnection(20), FakeConnection(None), seniority=SharedSeniority(page, 5))
+    for port in (ours, others):
+        port.make_room(later=0.1)
+    assert (ours.make_room(later=0.1), others.make_room(later=0.1)) == ([], [0])
+    assert (ours.make_room(later=0.1), others.make_room(later=0.1)) == ([], [0])
+    assert ours.make_room(later=0.1) == [0]
+
+
+def test_one_that_has_been_idle_longest_but_not_long_enough_yet_keeps_its_turn():
+    page = shared_page()
+    ours = Port(FakeConnection(95.5), seniority=SharedSeniority(page, 3))
+    others = Port(FakeConnection(95.6), seniority=SharedSeniority(page, 5))
+    for later in (0.1, 0.1, 0.1, 0.1):
+        assert (ours.make_room(later=later), others.make_room(later=later)) == ([], [])
+    assert (ours.make_room(later=0.11), others.make_room(later=0.11)) == ([0], [])
 
 
 def test_who_has_just_sent_something_stays_and_the_next_one_goes():
@@ -119,7 +174,7 @@ def test_what_was_not_told_yet_is_told_at_the_end():
 @pytest.mark.parametrize("most", [1, 3, REMEMBERED])
 def test_the_longest_idle_come_first(most):
     connections = [FakeConnection(since) for since in (7, 3, None, 9, 1)]
-    assert [since for since, _ in longest_idle(connections, until=8, most=most)] == [1, 3, 7][:most]
+    assert [since for since, _ in longest_idle(connections, most=most)] == [1, 3, 7, 9][:most]
 
 
 def test_no_more_are_closed_than_wait_while_their_places_are_not_free_yet():
