@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import ssl
+import time
 import warnings
 
 import pytest
@@ -169,6 +170,38 @@ def test_restarts_under_load_lose_no_request_over_tls(start, tmp_path):
             load.wait_for_answers_of(server.restart(generation))
     assert load.account.lost == []
     assert load.account.refused == 0
+
+
+LARGE_APPLICATION = """
+    BODY = bytes(range(256)) * 32768
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": BODY})
+"""
+
+
+def test_a_slow_reader_gets_its_whole_response_over_tls_from_code_that_drains(start, tmp_path):
+    server = begin(start, tmp_path, application=LARGE_APPLICATION)
+    with socket.socket() as plain:
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        plain.settimeout(20)
+        plain.connect(("127.0.0.1", server.tls_port))
+        with client_context().wrap_socket(plain, server_hostname="localhost") as sock:
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n")
+            server.restart(2)
+            sock.sendall(b"\r\n")
+            received = bytearray()
+            slow_until = time.monotonic() + 2.5  # longer than the server lingers when all was taken
+            while piece := sock.recv(65536):
+                received += piece
+                if time.monotonic() < slow_until:
+                    time.sleep(0.012)
+        head, _, body = bytes(received).partition(b"\r\n\r\n")
+        assert b"\r\nConnection: close" in head
+        assert body == bytes(range(256)) * 32768
+    server.wait_until_gone(1)
+    assert "were cut" not in server.log
 
 
 def test_a_new_certificate_is_used_after_a_restart(start, tmp_path):
