@@ -258,7 +258,7 @@ class Supervisor:
                     guarded("carry out {}", self._carry_out, command)
         finally:
             self._acting = False
-        self._set_timer()
+            self._set_timer()  # also after a defect of ours: what was decided before keeps its deadlines
 
     def _set_timer(self) -> None:
         if self._timer is not None:

@@ -1,4 +1,5 @@
-"""A command that can't be carried out: what comes after it is still done, and the service can be ended."""
+"""A command that can't be carried out, or an input that breaks the table: what comes after it is still done, and the
+service can be ended."""
 
 from __future__ import annotations
 
@@ -6,10 +7,11 @@ import asyncio
 
 import pytest
 
+from gracehttp.errors import StartError
 from gracehttp.event_bus import EventBus
 from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.crew import Crew
-from gracehttp.supervisor.fleet import FleetSettings
+from gracehttp.supervisor.fleet import Fleet, FleetSettings, TimePassed
 from gracehttp.supervisor.listener_table import ListenerTable
 from gracehttp.supervisor.supervisor import Supervisor, SupervisorOptions
 
@@ -46,3 +48,27 @@ def test_a_worker_that_has_no_process_is_no_reason_to_stay(monkeypatch, defects)
         assert requester.told == ["stopped by force"]
 
     asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
+def test_a_deadline_that_met_a_defect_of_the_table_comes_again(monkeypatch):
+    monkeypatch.setattr(Crew, "start", lambda *_arguments: None)
+    apply, met = Fleet.apply, []
+
+    def fail_once(fleet, happened, now):
+        if isinstance(happened, TimePassed) and not met:
+            met.append(happened)
+            fail()
+        return apply(fleet, happened, now)
+
+    monkeypatch.setattr(Fleet, "apply", fail_once)
+
+    async def scenario():
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: None)
+        command_line = CommandLine(("none",), ".")
+        settings = FleetSettings(ready_timeout_seconds=0.01)
+        options = SupervisorOptions(release="1", command_line=command_line, fleet=settings, control=False)
+        with pytest.raises(StartError, match="was not ready within"):
+            await Supervisor(options, EventBus()).run()
+        assert met
+
+    asyncio.run(asyncio.wait_for(scenario(), 5))
