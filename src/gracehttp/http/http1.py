@@ -116,7 +116,7 @@ class Http1Connection(Http1Handover):
             self._pass_on_body()
         elif phase is DISCARDING:
             self._discard()
-        elif parser.head_complete:
+        elif parser.complete or (parser.head_complete and not self._eof):  # else the body will never come
             self._begin_exchange()
         else:
             if parser.started and phase is IDLE:

@@ -32,7 +32,7 @@ class Http1Ending(Http1Base):
     def _timed_out(self) -> None:
         if self._end is not None:
             self._end.timed_out()
-        elif not self._reading_paused and has_unread_input(self._transport):
+        elif not (self._reading_paused or self._eof) and has_unread_input(self._transport):
             # The client was in time; the loop was busy, and uvloop calls timers before it reads.
             self._deadline.move(self._loop.time() + _READ_FIRST_SECONDS)
         elif self._phase is IDLE:

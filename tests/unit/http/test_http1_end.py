@@ -445,3 +445,15 @@ def test_abort_ends_at_once_and_the_exchange_knows():
     assert wire.exchange.disconnected
     assert wire.owner.closed == [wire.connection]
     assert wire.loop.timers_armed == 0
+
+
+@pytest.mark.parametrize("expect", [b"", b"Expect: 100-continue\r\n"])
+def test_half_closed_client_whose_next_request_lacks_its_body_is_closed_at_once(expect):
+    """Nobody would tell the application that the rest never comes: poll(2) calls a half-closed socket readable."""
+    wire = Wire().send(GET + POST.replace(b"\r\n\r\n", b"\r\n" + expect + b"\r\n") + b"he")
+    wire.send_eof()
+    answer(wire.exchange)
+    wire.loop.run_soon()
+    assert len(wire.exchanges) == 1
+    assert wire.statuses == [200]
+    assert wire.how_it_ended == "closed"
