@@ -19,6 +19,7 @@ _METHOD_LINE = re.compile(rb"(" + _TOKEN + rb"+)( ?)")
 # uri-host [ ":" port ] of RFC 3986 section 3.2; the inside of an IP literal is left to whoever uses it.
 _HOST = re.compile(rb"(?:\[[0-9A-Za-z:.%_~!$&'()*+,;=-]+\]|[0-9A-Za-z._~%!$&'()*+,;=-]*)(?::[0-9]*)?")
 _LONGEST_METHOD = 256
+_LONGEST_CONTENT_LENGTH = 20  # digits, of 2**64 - 1, above which the parser refuses
 
 # The parser tells its errors apart by their text only. All others are malformed requests: 400.
 _PARSER_STATUS = {
@@ -73,7 +74,7 @@ def read_framing(method: str, http_version: str, fields: Iterable[Header]) -> Fr
         elif name == b"connection":
             _read_connection(framing, value)
         elif name == b"content-length":
-            framing.content_length = int(value)  # the parser has let nothing but digits pass
+            framing.content_length = _read_content_length(value)
         elif name == b"transfer-encoding":
             _read_transfer_encoding(framing, value, http_version)
         elif http_version == "1.1":  # HTTP/1.0 knows no Expect; RFC 9110 10.1.1 says to ignore it there
@@ -93,6 +94,16 @@ def _read_connection(framing: Framing, value: bytes) -> None:
     elif b"keep-alive" in options:
         # Close wins over keep-alive, wherever they stand (RFC 9112 section 9.3).
         framing.keep_alive = not framing.says_close
+
+
+def _read_content_length(value: bytes) -> int:
+    """The parser has let nothing but digits pass, of which int(), ours or the application's, takes 4300 at most.
+
+    Only zeros in front make more of them than a number has (RFC 9110 section 8.6 asks for care).
+    """
+    if len(value) > _LONGEST_CONTENT_LENGTH:
+        raise RequestError(400, "Content-Length has more digits than any length")
+    return int(value)
 
 
 def _read_transfer_encoding(framing: Framing, value: bytes, http_version: str) -> None:

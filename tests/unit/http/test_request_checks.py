@@ -21,6 +21,8 @@ HOST = (b"host", b"a")
         ("GET", "1.1", [], 400),
         ("GET", "1.1", [HOST, HOST], 400),
         ("GET", "1.0", [HOST, HOST], 400),
+        ("POST", "1.1", [HOST, (b"content-length", b"5".zfill(21))], 400),
+        ("POST", "1.1", [HOST, (b"content-length", b"5".zfill(5000))], 400),  # more than int() takes
         ("POST", "1.0", [(b"transfer-encoding", b"chunked")], 400),
         ("POST", "1.1", [HOST, (b"transfer-encoding", b"gzip, chunked")], 501),
         ("POST", "1.1", [HOST, (b"transfer-encoding", b"gzip"), (b"transfer-encoding", b"chunked")], 501),
