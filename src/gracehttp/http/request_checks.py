@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 
 from gracehttp.http.exchange import Header
+from gracehttp.http.request_target import split_target
 
 FRAMING_FIELDS = frozenset((b"host", b"connection", b"content-length", b"transfer-encoding", b"expect"))
 """The names, in lower case, of the fields that `read_framing` has to see."""
@@ -124,6 +125,22 @@ def _read_expect(framing: Framing, value: bytes) -> None:
 def is_valid_host(host: bytes) -> bool:
     """Whether `host` may stand in a Host field (RFC 9110 section 7.2); empty may."""
     return _HOST.fullmatch(host) is not None
+
+
+def check_target(method: str, target: bytes) -> None:
+    """Judge a target that doesn't begin with a slash (RFC 9112 sections 3.2.2 and 3.2.4).
+
+    The parser takes anything that begins with `*`, and authorities of the right characters in any order. Raises
+    `RequestError` with 400.
+    """
+    if target.startswith(b"*"):
+        if target != b"*" or method != "OPTIONS":
+            raise RequestError(400, "the target * stands alone, and is for OPTIONS")
+        return
+    authority = split_target(target)[3] or b""
+    # It replaces Host, and is held against the same rules; an empty host is invalid here (RFC 9110 section 4.2.1).
+    if not authority.partition(b":")[0] or not is_valid_host(authority):
+        raise RequestError(400, "the target names no valid host")
 
 
 def parser_refusal(reason: str) -> RequestError:

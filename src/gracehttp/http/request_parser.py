@@ -19,6 +19,7 @@ from gracehttp.http.exchange import Header
 from gracehttp.http.request_checks import (
     FRAMING_FIELDS,
     RequestError,
+    check_target,
     is_valid_host,
     method_status,
     parser_refusal,
@@ -251,6 +252,8 @@ class RequestParser:
         self.http_version = self._httptools.get_http_version()
         framing = read_framing(self.method, self.http_version, self._watched)
         self._check_host(framing.host)
+        if not self.target.startswith(b"/"):
+            check_target(self.method, self.target)
         if framing.chunked or framing.content_length >= 0 or self._upgrade:
             self._plain = False
         self.keep_alive = framing.keep_alive

@@ -82,6 +82,13 @@ BAD = [
     (b"GET /\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     (b"GET a HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     (b"GET / FTP/1.1\r\nHost: a\r\n\r\n", 400),
+    (b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    (b"OPTIONS *a HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    (b"GET *://b/admin HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    (b"GET http:///a HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    (b"GET http://:80/a HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    (b"GET http://b:1:2/a HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    (b"GET http://[/a HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
     (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", 400),
     (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400),
@@ -154,6 +161,14 @@ def test_header_line_that_never_ends_is_refused_at_the_limit():
     with pytest.raises(RequestError) as caught:
         parser.feed(b"x", 0)
     assert caught.value.status == 431
+
+
+@pytest.mark.parametrize(
+    "line", [b"OPTIONS *", b"GET http://b", b"GET http://b:80/?q", b"GET http://u:p@b/", b"GET http://[::1]:80/"]
+)
+def test_target_of_another_form_than_a_path_is_taken(line):
+    ((_, target, _, _),) = parse([line + b" HTTP/1.1\r\nHost: a\r\n\r\n"])
+    assert target == line.partition(b" ")[2]
 
 
 def test_empty_lines_before_a_request_are_no_part_of_it():
