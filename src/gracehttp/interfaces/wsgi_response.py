@@ -162,7 +162,7 @@ class WsgiResponse:
             self._asked = done
         failure = self._write(data, last=done and error is None)
         if done:
-            exchange.end(error or failure)
+            exchange.end(failure if error is None else error)  # an error may be false: one with a length of 0
             self._on_end()
         elif failure is not None or exchange.writable or exchange.disconnected:
             self._written(len(data), failure)

@@ -19,7 +19,7 @@ def log_application_failure(head: LoggedRequest, error: BaseException) -> None:
         head.method,
         target_text(head),
         type(error).__name__,
-        escaped(str(error)),
+        escaped(_text_of(error)),
         exc_info=_exc_info(error),
         extra={"fields": {**_fields(head), "error": type(error).__name__}},
     )
@@ -44,6 +44,14 @@ def log_exit_of_a_task(error: BaseException) -> None:
         exc_info=_exc_info(error),
         extra={"fields": {"error": type(error).__name__}},
     )
+
+
+def _text_of(error: BaseException) -> str:
+    """What `error` says; its `__str__` is the application's, and may fail too."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  whatever it raises
+        return "<exception str() failed>"  # as module traceback says
 
 
 def _exc_info(error: BaseException) -> _ExcInfo | None:

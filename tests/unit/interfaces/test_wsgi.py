@@ -115,6 +115,17 @@ def test_exception_in_the_middle_leaves_what_was_sent_and_does_not_end_the_respo
     assert isinstance(exchange.error, KeyError)
 
 
+def test_exception_that_is_false_is_one():
+    class Nothing(Exception):
+        def __len__(self) -> int:
+            return 0
+
+    def app(environ, start_response):
+        raise Nothing
+
+    assert isinstance(answered(app).error, Nothing)
+
+
 def test_exit_of_the_application_ends_its_request_only():
     def app(environ, start_response):
         sys.exit(1)

@@ -45,6 +45,16 @@ def test_failure_shows_the_request_and_the_applications_frames(stderr):
     assert rest[-2:] == ["    ValueError: bad", "    value"]
 
 
+def test_error_that_can_not_say_what_it_is_is_logged_all_the_same(stderr):
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise ValueError("no words")
+
+    configure_logging("info", "text", color=False)
+    log_application_failure(Head(), Mute())
+    assert "the application raised Mute: <exception str() failed>" in stderr.getvalue()
+
+
 def test_frames_of_the_server_are_cut_above_and_below_the_applications(stderr):
     configure_logging("info", "text", color=False)
     error = error_of(misuse)
