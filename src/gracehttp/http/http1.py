@@ -195,12 +195,12 @@ class Http1Connection(Http1Handover):
         if self._phase is not IDLE:
             return
         data, self._unparsed = self._unparsed, b""
-        if self._parse(data, self._offset):  # and it may be answered already
-            self._regulate_reading()
-        elif self._eof:
-            self._finish(linger=False)  # the rest of that request will never come
-        elif self._phase is IDLE:  # there were empty lines only
-            self._become_idle()
+        if not self._parse(data, self._offset):
+            if self._eof:
+                self._finish(linger=False)  # the rest of that request will never come
+            elif self._phase is IDLE:  # there were empty lines only
+                self._become_idle()
+        self._regulate_reading()  # also for the rest of a head that alone was more than may wait
 
     def _tell_idle(self) -> None:
         if self._when_idle is None or self._phase is not IDLE or self._unparsed:

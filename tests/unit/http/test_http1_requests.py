@@ -289,3 +289,15 @@ def test_owner_is_told_of_each_connection_once():
     wire.vanish()
     assert wire.owner.closed == [wire.connection]
     assert wire.loop.timers_armed == 0
+
+
+def test_head_that_alone_is_more_than_may_wait_is_read_on():
+    """Reading stopped while the response before it was awaited."""
+    wire = Wire(max_header_size_bytes=1_000_000).send(GET)
+    wire.send(b"GET /next HTTP/1.1\r\nHost: a\r\nA: " + b"a" * 100_000)
+    assert not wire.transport.reading
+    answer(wire.exchange)
+    wire.loop.run_soon()
+    assert wire.transport.reading
+    wire.send(b"\r\n\r\n")
+    assert wire.exchange.head.path == "/next"
