@@ -297,13 +297,16 @@ class RequestParser:
         self.target = self.target + piece if self.target else piece
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self.head_complete:
-            return  # a trailer field
+        if self.head_complete:  # a trailer field; the parser obeys Connection also there
+            self._spent = True
+            return
         name = name.lower()
         field = (name, value.rstrip())  # the parser leaves the white space at the end (RFC 9110 section 5.5)
         self.headers.append(field)
         if name in FRAMING_FIELDS:
             self._watched.append(field)
+        elif name == b"proxy-connection":  # of no meaning to us, but the parser takes nothing more after its "close"
+            self._spent = True
 
     def on_headers_complete(self) -> None:
         self.head_complete = True

@@ -246,3 +246,16 @@ def test_expectation_without_a_body_is_none():
     parser = RequestParser(65536, 0)
     parser.feed(b"GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n", 0)
     assert not parser.expects_continue
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        GET.replace(b"\r\n\r\n", b"\r\nProxy-Connection: close\r\n\r\n"),
+        CHUNKED.replace(b"Trailer: 1", b"Connection: close"),
+    ],
+)
+def test_next_request_is_taken_unless_connection_in_a_head_says_close(request_bytes):
+    """The parser itself takes nothing after these two, which mean nothing (RFC 9110 sections 6.5.1 and 7.6.1)."""
+    _, second = parse([request_bytes, GET])
+    assert second[1] == b"/a?b"
