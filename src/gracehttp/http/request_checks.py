@@ -158,9 +158,11 @@ def method_status(line: bytes) -> int | None:
     match = _METHOD_LINE.match(line)
     if match is None:
         return 400
+    if len(match[1]) > _LONGEST_METHOD:
+        return 400
     if match[2]:
         return 501
-    if match.end() < len(line) or len(line) > _LONGEST_METHOD:
+    if match.end() < len(line):
         return 400
     return None
 

@@ -94,6 +94,7 @@ def test_host_with_other_characters_is_invalid(host):
         (b'{"a": 1}', 400),
         (b" GET", 400),
         (b"A" * 257, 400),
+        (b"A" * 257 + b" / HTTP/1.1", 400),
     ],
 )
 def test_token_is_an_unknown_method_and_anything_else_is_garbage(line, status):
