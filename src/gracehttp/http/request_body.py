@@ -5,6 +5,9 @@ from __future__ import annotations
 HIGH_WATER_BYTES = 65536
 """When more than this waits for the application, the connection reads no further."""
 
+_MOST_PIECES = 128
+"""More are made one: a piece of a few bytes takes 20 times as much memory, and clients choose the size."""
+
 _NOTHING_LEFT = (b"", False)
 
 
@@ -29,6 +32,8 @@ class RequestBody:
         for piece in pieces:
             self._pieces.append(piece)
             self.buffered += len(piece)
+        if len(self._pieces) > _MOST_PIECES:
+            self._pieces = [b"".join(self._pieces)]
         self.received_any = self.received_any or self.buffered > 0
         self.complete = complete
 

@@ -1,6 +1,7 @@
 """Request bodies, and back-pressure in both directions."""
 
 import asyncio
+import tracemalloc
 
 import pytest
 from http_fakes import Wire, answer, step
@@ -289,3 +290,20 @@ def test_exchange_that_begins_while_the_buffer_is_full_knows_it():
     wire.application.on_handle = None
     wire.send(GET)
     assert not wire.exchange.writable
+
+
+@pytest.mark.parametrize("chunks_at_once", [1, 1000])
+def test_body_in_tiny_pieces_takes_little_more_memory_than_its_bytes(chunks_at_once):
+    wire = Wire().send(CHUNKED)
+    tracemalloc.start()
+    try:
+        while wire.transport.reading:
+            wire.send(b"2\r\nab\r\n" * chunks_at_once)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 4 * 65536
+    body, more = wire.exchange.take_body()
+    assert body == b"ab" * (len(body) // 2)
+    assert len(body) > 65536
+    assert more
