@@ -174,7 +174,7 @@ class WsgiResponse:
     def _write(self, data: bytes, *, last: bool) -> BaseException | None:
         """Give `data` to the exchange; what is wrong with it is returned."""
         exchange = self._exchange
-        if exchange.response_complete or not (data or last):
+        if exchange.response_complete or exchange.disconnected or not (data or last):
             return None
         try:
             if not exchange.response_started:

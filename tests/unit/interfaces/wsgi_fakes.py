@@ -121,6 +121,8 @@ class FakeExchange(Exchange):
 
     def start_response(self, status: int, headers: Iterable[Header]) -> None:
         assert not self.response_started
+        if not 200 <= status <= 999:
+            raise ResponseError(f"{status} is no status of a final response")
         self.response_started = True
         self.status, self.headers = status, list(headers)
 
