@@ -78,6 +78,10 @@ def configure_logging(level: str, log_format: str, *, color: bool) -> None:
         printing.setFormatter(formatter)
         LOGGER.addHandler(printing)
         LOGGER.propagate = False
+        if logging.lastResort is not None:
+            # It prints what nobody has configured a handler for, such as what asyncio says of a task that failed. That
+            # goes to the same place, so a client's text must not act there either, nor pass for a record (CWE-117).
+            logging.lastResort.setFormatter(formatter)
     elif THRESHOLD.of_the_user is not None:
         threshold = THRESHOLD.of_the_user
     attach_callbacks()

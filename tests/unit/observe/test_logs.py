@@ -221,3 +221,13 @@ def test_threads_log_through_the_same_handler(stderr):
     for thread in threads:
         thread.join()
     assert stderr.getvalue().count("\n") == 4
+
+
+def test_record_that_nobody_has_a_handler_for_can_not_pass_for_two(stderr, monkeypatch):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # pytest has some
+    configure_logging("info", "text", color=False)
+    logging.getLogger("of_nobody").error("task failed", exc_info=failing())
+    first, *rest = stderr.getvalue().splitlines()
+    assert re.match(LINE + r"ERROR   \[\d+\] task failed", first)
+    assert all(line.startswith("    ") for line in rest)
+    assert "\x1b" not in "".join(rest)
