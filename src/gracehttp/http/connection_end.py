@@ -21,7 +21,17 @@ _LINGER_LIMIT_BYTES = 1024 * 1024
 class ConnectionEnd:
     """Made when nothing more will be written. The connection passes on what it is told, and its deadline."""
 
-    __slots__ = ("_deadline", "_hurried", "_loop", "_received", "_stall_seconds", "_took_at", "_transport", "_uptake")
+    __slots__ = (
+        "_closed",
+        "_deadline",
+        "_hurried",
+        "_loop",
+        "_received",
+        "_stall_seconds",
+        "_took_at",
+        "_transport",
+        "_uptake",
+    )
 
     def __init__(
         self,
@@ -36,6 +46,7 @@ class ConnectionEnd:
         self._deadline = deadline
         self._stall_seconds = stall_seconds
         self._received = 0
+        self._closed = False
         self._hurried = False
         self._uptake = Uptake(transport)
         self._took_at = loop.time()
@@ -51,6 +62,7 @@ class ConnectionEnd:
 
     def close(self) -> None:
         """Close as soon as all was sent. For clients that send nothing more."""
+        self._closed = True
         self._transport.close()
 
     def hurry(self) -> None:
@@ -73,8 +85,11 @@ class ConnectionEnd:
         waits = self._uptake.waits or waited
         if waits and not self._hurried and now - self._took_at < self._stall_seconds:
             self._look_later()
-        else:
+        elif self._closed or self._transport.can_write_eof():
             self._transport.abort()
+        else:  # TLS that lingered, whose client must be able to tell the end from a cut (RFC 9112 section 9.8)
+            self.close()
+            self.hurry()
 
     def _look_later(self) -> None:
         patience = min(_LINGER_SECONDS, self._stall_seconds) if self._uptake.waits else _LINGER_SECONDS

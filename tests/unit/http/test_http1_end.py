@@ -457,3 +457,18 @@ def test_half_closed_client_whose_next_request_lacks_its_body_is_closed_at_once(
     assert len(wire.exchanges) == 1
     assert wire.statuses == [200]
     assert wire.how_it_ended == "closed"
+
+
+def test_lingering_over_tls_ends_with_a_close_that_the_client_can_tell_from_a_cut():
+    wire = Wire(tls=True).send(b"BAD\r\n\r\n")
+    assert wire.statuses == [400]
+    assert wire.how_it_ended == "open"  # our side alone can't be shut down
+    wire.loop.pass_time(10)
+    assert wire.how_it_ended == "closed"
+
+
+def test_lingering_over_tls_ends_also_if_the_client_does_not_close_its_side():
+    wire = Wire(tls=True).send(b"BAD\r\n\r\n")
+    wire.transport.close = lambda: None  # it waits for the close_notify
+    wire.loop.pass_time(10)
+    assert wire.how_it_ended == "aborted"
