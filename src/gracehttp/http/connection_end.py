@@ -15,7 +15,8 @@ from gracehttp.http.sending import Uptake
 _LINGER_SECONDS = 2.0
 _CLOSE_NOTIFY_SECONDS = 0.02
 """For our alert to get to the kernel, which takes a turn of the loop."""
-_LINGER_LIMIT_BYTES = 1024 * 1024
+_LONGEST_LINGER_SECONDS = 30.0
+"""For a client that sends on and on: many read what they are told only when all their upload is sent."""
 
 
 class ConnectionEnd:
@@ -24,9 +25,9 @@ class ConnectionEnd:
     __slots__ = (
         "_closed",
         "_deadline",
+        "_ends_at",
         "_hurried",
         "_loop",
-        "_received",
         "_stall_seconds",
         "_took_at",
         "_transport",
@@ -45,15 +46,18 @@ class ConnectionEnd:
         self._loop = loop
         self._deadline = deadline
         self._stall_seconds = stall_seconds
-        self._received = 0
         self._closed = False
         self._hurried = False
         self._uptake = Uptake(transport)
         self._took_at = loop.time()
+        self._ends_at = self._took_at + _LONGEST_LINGER_SECONDS
         self._look_later()
 
     def linger(self) -> None:
-        """Close as soon as the client has, but at most 2 s after all was sent and 1 MiB that it sent after that."""
+        """Close as soon as the client has, or 2 s after all was sent and the client has sent its last byte.
+
+        A client that sends for 30 s is not waited for any longer.
+        """
         if self._transport.is_closing():
             return
         # Over TLS our side can't be shut down alone; the client knows from Connection: close that nothing more comes.
@@ -70,11 +74,12 @@ class ConnectionEnd:
         self._hurried = True
         self._deadline.move(self._loop.time() + _CLOSE_NOTIFY_SECONDS)
 
-    def received(self, size: int) -> None:
-        """The client has sent `size` bytes more, which nobody wants."""
-        self._received += size
-        if self._received > _LINGER_LIMIT_BYTES:
+    def received(self) -> None:
+        """The client has sent more, which nobody wants."""
+        if self._loop.time() > self._ends_at:
             self._transport.abort()
+        elif not self._hurried:
+            self._look_later()
 
     def timed_out(self) -> None:
         """The deadline was reached: go on only if the client takes what it waits for, and then a last time."""

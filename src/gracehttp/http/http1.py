@@ -49,7 +49,7 @@ class Http1Connection(Http1Handover):
             self._offset = 0
             self._regulate_reading()
         elif self._end is not None:
-            self._end.received(len(data))
+            self._end.received()
         elif phase is IDLE and self._when_idle is not None:
             # A client that is quicker than the loop would otherwise have each of its requests answered here.
             self._unparsed, self._offset = data, 0

@@ -287,10 +287,22 @@ def test_lingering_discards_what_comes():
     assert wire.how_it_ended == "lingering"
 
 
-def test_lingering_ends_after_a_mebibyte():
+def test_lingering_waits_for_a_client_that_sends_its_whole_upload_before_it_reads():
     wire = linger()
-    for _ in range(11):
-        wire.send(b"x" * 100_000)
+    for _ in range(14):
+        wire.send(b"x" * 5_000_000)
+        wire.loop.pass_time(1.9)
+    assert wire.how_it_ended == "lingering"
+    wire.loop.pass_time(0.2)
+    assert wire.how_it_ended == "aborted"
+
+
+def test_lingering_ends_after_thirty_seconds_of_sending():
+    wire = linger()
+    for _ in range(31):
+        assert wire.how_it_ended == "lingering"
+        wire.loop.pass_time(1)
+        wire.send(b"x")
     assert wire.how_it_ended == "aborted"
 
 
