@@ -152,7 +152,8 @@ class Http1Connection(Http1Handover):
             self._continue_owed = False  # the client didn't wait
         exchange.body.put(pieces, self._parser.complete)
         self._await_body(exchange.body)
-        exchange.body_arrived()
+        if pieces or self._parser.complete:  # else it was framing only, such as a part of the size of a chunk
+            exchange.body_arrived()
 
     def _await_body(self, body: RequestBody) -> None:
         """Set the deadline for the next piece: there is one while it is the client's turn."""

@@ -54,6 +54,24 @@ def test_waiting_for_input_ends_with_the_next_piece():
     assert step(waiting)
 
 
+@pytest.mark.parametrize("framing", [[b"5", b"\r\n"], [b"5;name=value\r\n"]])
+def test_waiting_for_input_goes_on_while_only_framing_arrives(framing):
+    wire = Wire().send(CHUNKED)
+    waiting = wire.exchange.wait_for_input()
+    arrived = waiting.send(None)
+    for piece in framing:
+        wire.send(piece)
+    assert not arrived.done()
+    wire.send(b"hello\r\n0\r\n\r")
+    assert arrived.done()
+    assert wire.exchange.take_body() == (b"hello", True)
+    waiting = wire.exchange.wait_for_input()
+    arrived = waiting.send(None)
+    wire.send(b"\n")
+    assert arrived.done()
+    assert wire.exchange.take_body() == (b"", False)
+
+
 @pytest.mark.parametrize("sent", [b"h", b"hello"])
 def test_waiting_for_input_that_is_there_does_not_wait(sent):
     assert step(Wire().send(post(5) + sent).exchange.wait_for_input())
