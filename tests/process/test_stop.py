@@ -92,6 +92,38 @@ def test_idle_connections_hold_up_the_end_for_about_a_second_and_are_closed_poli
     assert "no request was cut" in server.log
 
 
+STREAM_UNTIL_THE_END_OF_THE_BODY = """
+    async def app(scope, receive, send):
+        if scope["type"] != "http":
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+        while (await receive()).get("more_body"):
+            pass
+        await send({"type": "http.response.body", "body": b"ended"})
+"""
+
+
+def test_who_becomes_idle_after_the_others_were_closed_holds_up_the_end_for_about_a_second_too(start):
+    server = begin(start, STREAM_UNTIL_THE_END_OF_THE_BODY)
+    with connect(server) as idle, connect(server) as sock:
+        sock.sendall(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\n")
+        received = b""
+        while b"begun" not in received:  # with a head that can't say any more that the response is the last one
+            received += sock.recv(65536)
+        assert b"close" not in received
+        server.send_signal(signal.SIGTERM)
+        assert idle.recv(1) == b""
+        sock.sendall(b"x")
+        while not received.endswith(b"ended\r\n0\r\n\r\n"):
+            received += sock.recv(65536)
+        began = time.monotonic()
+        assert sock.recv(1) == b""
+        assert 0.5 < time.monotonic() - began < 5, "far less than the drain timeout of 30 s"
+    assert server.wait() == 0
+    assert "no request was cut" in server.log
+
+
 def test_a_request_on_an_idle_connection_just_after_the_stop_is_answered(start):
     server = begin(start)
     with connect(server) as sock:

@@ -64,6 +64,7 @@ class Port:
         self._departures = Departures(listener.handover[0], self._loop) if listener.handover is not None else None
         self._arrivals: Arrivals | None = None
         self._handing_over = False
+        self._closing_soon = False
         self._gone: set[Connection] = set()
         self._releasing = 0
         self._attaching: dict[Connection, asyncio.Task[None]] = {}
@@ -137,13 +138,16 @@ class Port:
         at_most = most_waiting(self._listener.socket) if open_to_others else None
         self._acceptor.stop_when_queue_is_empty(on_deaf, at_most=at_most)
 
-    def drain(self, *, hand_over: bool) -> None:
+    def drain(self, *, hand_over: bool, soon: bool = False) -> None:
         """The port's end in this process. Every connection, also one that is still being opened, goes to the next
-        generation as soon as it is between two requests (`hand_over`), or ends after its next response.
+        generation as soon as it is between two requests (`hand_over`), or ends after its next response. If it must be
+        `soon`, it is closed as well when it has become idle and nothing has come for a moment, because its response had
+        begun before it could say that it is the last one. (Those that are idle already are the caller's to close.)
 
         May be called again without `hand_over`, when there is no next generation any more.
         """
         self.paused = False
+        self._closing_soon = soon
         if self._arrivals is not None:
             self._arrivals.resume()  # if that was not left to others, nobody else may come to empty the queue
         if self._left_to_others and not hand_over:
@@ -273,9 +277,9 @@ class Port:
             self._see_off(connection)
             if self._handing_over:
                 self._loop.call_soon(self._offer, connection)
-            elif not self.paused:
+            elif self._closing_soon:
                 # It came out of the queue after the drain began, and has the same right to be heard as the others.
-                self._loop.call_later(IDLE_GRACE_SECONDS, self.close_if_idle, connection)
+                self._close_soon(connection)
 
     def connection_closed(self, connection: Connection) -> None:
         self.connections.discard(connection)
@@ -312,6 +316,11 @@ class Port:
             connection.call_when_idle(self._offer)
         else:
             connection.drain()
+            if self._closing_soon:
+                connection.call_when_idle(self._close_soon)
+
+    def _close_soon(self, connection: Connection) -> None:
+        self._loop.call_later(IDLE_GRACE_SECONDS, self.close_if_idle, connection)
 
     def _offer(self, connection: Connection) -> None:
         if self._handing_over and self._departures is not None and connection in self.connections:

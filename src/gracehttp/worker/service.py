@@ -200,8 +200,9 @@ class Service:
         return port.number in self._goes_on and (self._live_queues is None or port.queue in self._live_queues)
 
     def _tell_ports(self) -> None:
+        soon = self._drain is not None and self._drain.reason is DrainReason.STOP
         for port in self.ports:
-            port.drain(hand_over=self._is_taken(port))
+            port.drain(hand_over=self._is_taken(port), soon=soon)
 
     def _stop_accepting(self, reason: DrainReason) -> None:
         goes_on = self._goes_on if reason is DrainReason.RESTART else ()

@@ -12,6 +12,7 @@ import uvloop
 from gracehttp.config import server_options
 from gracehttp.listeners.permits import LocalPermits
 from gracehttp.supervisor.handover_queue import HandoverQueue
+from gracehttp.worker import port
 from gracehttp.worker.applications import ApplicationSettings
 from gracehttp.worker.drain import DrainReason
 from gracehttp.worker.loading import ApplicationLoader
@@ -91,3 +92,28 @@ def test_at_a_restart_only_the_ports_that_end_go_on_taking():
         assert [lost for queue in queues for lost in queue.close()] == []
 
     asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
+@pytest.mark.parametrize("factory", LOOPS.values(), ids=LOOPS)
+def test_who_is_accepted_after_a_restart_has_the_time_of_those_that_were_there_before(factory, monkeypatch):
+    monkeypatch.setattr(port, "IDLE_GRACE_SECONDS", 0.0)
+
+    async def scenario():
+        service = Service(SETTINGS, ApplicationLoader(None), lambda event: None)
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setblocking(False)
+        await service.start(list(server_options(answer)), [GivenListener(1, "test", listener, LocalPermits(5), None)])
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        service.order_drain(DrainReason.RESTART, 20.0)
+        draining = asyncio.create_task(service.drain())
+        while not service.ports[0].connections:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.05)
+        assert not reader.at_eof()
+        writer.write(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert (await reader.read()).endswith(b"done")
+        writer.close()
+        await draining
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(asyncio.wait_for(scenario(), 20))
