@@ -248,3 +248,35 @@ def test_a_thread_of_the_application_that_never_ends_does_not_hold_up_a_stop(sta
     server.wait_until_serving()
     assert server.stop() == 0
     assert "Timeout" in server.log, "and the log shows the threads"
+
+
+@pytest.mark.parametrize(
+    "left",
+    ["asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)", "asyncio.create_task(never_ending())"],
+    ids=["thread", "task"],
+)
+def test_what_a_request_leaves_running_does_not_hold_up_the_end_when_the_supervisor_is_killed(start, left):
+    application = f"""
+        import asyncio
+        import contextlib
+        import threading
+
+        import pids
+
+        async def never_ending():
+            while True:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(60)
+
+        async def app(scope, receive, send):
+            if scope["type"] == "http":
+                app.left = {left}
+            await pids.app(scope, receive, send)
+    """
+    script = SCRIPT.replace("from application import app", "app = 'application:app'")
+    server = start("script.py", files={"pids.py": PID_APPLICATION, "application.py": application, "script.py": script})
+    pids = server.wait_until_serving()
+    assert get(server.port)[0] == 200
+    server.send_signal(signal.SIGKILL)
+    wait_until(lambda: not any(map(is_alive, pids)), what="the end of the workers")
+    assert "Timeout" in server.log, "and the log shows what held it up"

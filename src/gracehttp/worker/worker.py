@@ -33,7 +33,7 @@ from gracehttp.worker.tally import Tally
 from gracehttp.worker.template import leave_template, threads
 
 LEAVE_SECONDS = 5.0
-"""How long threads and exit handlers of the application may hold the process up when all its work is done."""
+"""How long tasks, threads and exit handlers of the application may hold the process up when all its work is done."""
 
 _IGNORED = ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGQUIT", "SIGINT", "SIGTTIN", "SIGTTOU")
 
@@ -103,7 +103,9 @@ def _live(channel: Channel, program: _Program, *, offers: Sequence[str]) -> int:
                 return _live(born, program, offers=())  # it has the code of its generation, whatever lies on the disk
         with asyncio.Runner(loop_factory=new_loop) as runner:
             run_to_the_end(runner, _work(channel, manifest, program), log_exit_of_a_task)
-        faulthandler.dump_traceback_later(LEAVE_SECONDS, exit=True)  # and it says what held the process up
+            # Before the runner closes: it waits for tasks that don't let themselves be cancelled, and for the threads
+            # of the default executor. When the time is over, the log says what held the process up.
+            faulthandler.dump_traceback_later(LEAVE_SECONDS, exit=True)
     except ChannelClosed:
         return EXIT_COULD_NOT_START
     except GraceHTTPError as exc:
