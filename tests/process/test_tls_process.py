@@ -95,6 +95,20 @@ def test_the_command_line_serves_both_as_well(start, tmp_path):
         assert get_on(sock)[0] == 200
 
 
+def test_an_application_that_changes_the_working_directory_changes_no_path_of_an_option(start, tmp_path):
+    issue(tmp_path)
+    server = start(
+        *("-m", "gracehttp", "serve", "application:app", "-b", "127.0.0.1:0", "--workers", "2"),
+        *("--certfile", "cert.pem", "--keyfile", "key.pem", "--preload"),
+        files={"application.py": PID_APPLICATION + "\n    os.chdir('/')\n"},
+    )
+    server.wait_until_serving()
+    server.tls_port = server.port
+    with connect(server) as sock:
+        assert get_on(sock)[0] == 200
+    server.restart(2)
+
+
 # --- clients that speak something else ---
 
 

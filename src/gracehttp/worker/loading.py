@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
@@ -34,7 +35,8 @@ class ApplicationLoader:
     """
 
     def __init__(self, app_dir: str | None) -> None:
-        self._app_dir = app_dir
+        # Absolute, because the first application may change the working directory before the second one is loaded.
+        self._app_dir = os.path.abspath(app_dir) if app_dir is not None else None
         self._loaded: dict[Hashable, LoadedApplication] = {}
 
     def load(self, named: Named) -> LoadedApplication:

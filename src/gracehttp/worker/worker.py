@@ -10,7 +10,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 
 from gracehttp.channel import Channel, ChannelClosed, Message
@@ -70,7 +70,7 @@ def run_worker(
     faulthandler.enable()  # the supervisor has seen to it already, unless the interpreter ignores the environment (-I)
     loader = ApplicationLoader(process.app_dir)
     program = _Program(
-        servers=servers,
+        servers=[_with_absolute_paths(server) for server in servers],
         process=process,
         release=release,
         bus=bus,
@@ -287,6 +287,12 @@ class _Obedience:
         self._wear.end()
         if self._tally is not None:
             self._tally.end()
+
+
+def _with_absolute_paths(server: ServerOptions) -> ServerOptions:
+    """The application may change the working directory, and its import comes before the certificates are read."""
+    certfile, keyfile = (path and os.path.abspath(path) for path in (server.certfile, server.keyfile))
+    return replace(server, certfile=certfile, keyfile=keyfile)
 
 
 def _recycling_limits(process: ProcessOptions) -> RecyclingLimits:
