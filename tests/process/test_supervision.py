@@ -10,6 +10,7 @@ import signal
 import socket
 import stat
 import textwrap
+from pathlib import Path
 
 import pytest
 from held_request import BODY_APPLICATION, HeldRequest
@@ -336,3 +337,42 @@ def test_a_program_that_the_application_starts_inherits_no_descriptor_of_ours(st
     server.restart(2)
     seen = json.loads(get(server.port)[1])
     assert seen["descriptors"] == ["0", "1", "2", "3"], "the last is the folder that it lists"
+
+
+DIES_WHEN_READY = """
+    import asyncio
+    import os
+    from pathlib import Path
+
+    Path("pid").write_text(str(os.getpid()))
+
+    async def app(scope, receive, send):
+        assert scope["type"] == "lifespan"
+        await receive()
+        Path("starting").touch()
+        while not Path("go").exists():
+            await asyncio.sleep(0.01)
+        asyncio.get_running_loop().call_later(0.3, os._exit, 3)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+"""
+
+
+def test_a_worker_that_is_dead_when_it_is_heard_that_it_was_ready_takes_over_from_nobody(start, tmp_path):
+    server = start(
+        *("-m", "gracehttp", "serve", "application:app", "-b", "127.0.0.1:0"), files={"application.py": PID_APPLICATION}
+    )
+    first = server.wait_until_serving()
+    server.write("application.py", DIES_WHEN_READY)
+    server.send_signal(signal.SIGHUP)
+    wait_until((tmp_path / "starting").exists)
+    server.send_signal(signal.SIGSTOP)  # or it would be heard before it is dead
+    try:
+        (tmp_path / "go").touch()
+        fate = Path("/proc") / (tmp_path / "pid").read_text() / "stat"
+        wait_until(lambda: ") Z " in fate.read_text(), what="the end of the worker")
+    finally:
+        server.send_signal(signal.SIGCONT)
+    server.wait_for("generation 2 was given up: its worker 2 did not start; generation 1 serves on")
+    assert int(get(server.port)[1]) in first
+    assert server.stop() == 0

@@ -178,6 +178,8 @@ class Crew:
         try:
             for message in process.channel.receive():
                 check_message(message)
+                if message["type"] == "ready" and process.has_ended:
+                    continue  # or older code would be retired for it, before its end is heard of
                 guarded("act on {1[type]!r} of worker {0.number}", self._on_message, process, message)
         except ChannelClosed:
             self._loop.remove_reader(process.channel.fileno())

@@ -131,6 +131,16 @@ class WorkerProcess:
         """What it was at, on its way to be ready, when it was last heard of; completes "it was still ..."."""
         return self.stage or ("preparing itself" if self.introduced else "running the code before run()")
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process has come to its end, also if it was not waited for yet (waitid(2), WNOWAIT)."""
+        if not self.pid:
+            return False
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:
+            return True
+
     def carry(self) -> WorkerRecord:
         """To be taken of one that is born."""
         return WorkerRecord(
