@@ -8,6 +8,7 @@ side, read and discard until the client closes its own, but not forever.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from gracehttp.http.deadline import Deadline
 from gracehttp.http.sending import Uptake
@@ -62,11 +63,15 @@ class ConnectionEnd:
             return
         # Over TLS our side can't be shut down alone; the client knows from Connection: close that nothing more comes.
         if self._transport.can_write_eof():
-            self._transport.write_eof()
+            with contextlib.suppress(OSError):  # the client is gone already (shutdown(2), ENOTCONN)
+                self._transport.write_eof()
 
     def close(self) -> None:
         """Close as soon as all was sent. For clients that send nothing more."""
         self._closed = True
+        # The client learns of a close(2) only when the last copy of the descriptor is gone, and a process that the
+        # application has forked (a pool of multiprocessing) has one. A shutdown(2) acts on the socket itself.
+        self.linger()
         self._transport.close()
 
     def hurry(self) -> None:

@@ -24,8 +24,8 @@ class Http1Ending(Http1Base):
         looks_whole = exchange.ends_with_connection
         self._give_up(exchange)
         if looks_whole:
+            reset(self._transport)  # before anything shuts our side down, which would be the end of the body
             self._finish(linger=False)
-            reset(self._transport)
         else:
             self._finish(linger=True)
 

@@ -107,6 +107,28 @@ def test_unix_socket_has_a_path_and_no_client(run, tmp_path):
     run(main())
 
 
+def test_the_client_learns_of_the_close_also_while_another_process_has_a_copy_of_the_descriptor(run):
+    copies = []
+
+    def fork_and_answer(exchange):
+        copies.append(service.owner.opened[0]._transport.get_extra_info("socket").dup())
+        answer(exchange)
+
+    service = Service(fork_and_answer)
+
+    async def main():
+        async with service.listening() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET / HTTP/1.0\r\n\r\n")
+            assert (await reader.read()).endswith(b"ok")
+            writer.close()
+            await until(lambda: service.owner.closed)
+        for copy in copies:
+            copy.close()
+
+    run(main())
+
+
 def test_polite_close_gives_the_client_the_whole_response_and_then_the_end(run):
     async def main():
         service = Service(answer)
