@@ -20,7 +20,7 @@ SCRIPT = """
 
     grace = gracehttp.GraceHTTP(workers=2)
     for host, certfile in zip(("127.0.0.1", "localhost"), {certfiles!r}):
-        grace.add_server("application:app", bind=f"{{host}}:0", certfile=certfile)
+        grace.add_server("application:app", bind=f"{{host}}:0", certfile=certfile, header_timeout=60)
     grace.run()
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import socket
 import ssl
 import time
@@ -216,6 +217,57 @@ def test_a_slow_reader_gets_its_whole_response_over_tls_from_code_that_drains(st
         assert body == bytes(range(256)) * 32768
     server.wait_until_gone(1)
     assert "were cut" not in server.log
+
+
+class TlsRecords:
+    """A client that sends its TLS records itself, so that it can send a part of one."""
+
+    def __init__(self, server):
+        self.sock = socket.create_connection(("127.0.0.1", server.tls_port), timeout=20)
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = client_context().wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
+        self._when_readable(self._tls.do_handshake)
+
+    def _when_readable(self, call):
+        while True:
+            try:
+                result = call()
+            except ssl.SSLWantReadError:
+                self.sock.sendall(self._outgoing.read())
+                received = self.sock.recv(65536)
+                if not received:
+                    return b""
+                self._incoming.write(received)
+            else:
+                self.sock.sendall(self._outgoing.read())
+                return result
+
+    def record(self, data):
+        self._tls.write(data)
+        return self._outgoing.read()
+
+    def read(self):
+        return self._when_readable(lambda: self._tls.read(65536))
+
+
+def test_a_request_of_which_half_a_tls_record_has_come_is_answered_at_a_stop(start, tmp_path):
+    server = begin(start, tmp_path)
+    client = TlsRecords(server)
+    with client.sock, connect(server) as idle:
+        request = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
+        client.sock.sendall(client.record(request))
+        assert b"200 OK" in client.read()
+        time.sleep(0.1)  # so that it is idle for longer than clocks differ
+        record = client.record(request)
+        client.sock.sendall(record[:20])
+        assert get_on(idle)[0] == 200
+        server.send_signal(signal.SIGTERM)
+        assert idle.recv(1) == b"", "it is closed after a second, and so would the other one be"
+        client.sock.sendall(record[20:])
+        answer = client.read()
+        assert b"200 OK" in answer
+        assert b"Connection: close" in answer
+    assert server.wait() == 0
 
 
 def test_a_new_certificate_is_used_after_a_restart(start, tmp_path):

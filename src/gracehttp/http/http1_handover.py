@@ -7,7 +7,9 @@ from collections.abc import Callable
 from gracehttp.http.connection import Carried, Connection, Send
 from gracehttp.http.http1_base import CLOSED, IDLE, READING_HEAD
 from gracehttp.http.http1_ending import Http1Ending
-from gracehttp.http.sending import has_unread_input, unsent_bytes, waiting_bytes
+from gracehttp.http.sending import has_unread_input, seconds_since_input, unsent_bytes, waiting_bytes
+
+_CLOCK_SECONDS = 0.02  # by which the kernel's time may differ from the loop's
 
 
 class Http1Handover(Http1Ending):
@@ -25,7 +27,7 @@ class Http1Handover(Http1Ending):
             self._transport.set_write_buffer_limits()  # `call_when_idle` may have changed them
 
     def close_idle(self, *, linger: bool = True) -> bool:
-        if self._phase is not IDLE or self._unparsed or has_unread_input(self._transport):
+        if self._phase is not IDLE or self._unparsed or has_unread_input(self._transport) or self._has_half_a_record():
             return False
         # Over TLS the client learns only by the close itself (RFC 8446 section 6.1).
         tls = not self._transport.can_write_eof()
@@ -34,6 +36,18 @@ class Http1Handover(Http1Ending):
         if tls and not linger and has_all and self._end is not None:
             self._end.hurry()
         return True
+
+    def _has_half_a_record(self) -> bool:
+        """Whether something has come over TLS since the connection is idle that can't be read before more comes.
+
+        Nobody tells of it, so the times are compared. It counts for as long as the client has for a head.
+        """
+        if self._transport.can_write_eof():
+            return False
+        came = seconds_since_input(self._transport)
+        # Timeouts clear the deadline before they ask; then it was idle for as long as it may be.
+        idle = self._idle_seconds() if self._deadline.when else self._idle_timeout_seconds
+        return came < min(idle - _CLOCK_SECONDS, self._settings.header_timeout_seconds)
 
     def abort(self) -> None:
         self._transport.abort()

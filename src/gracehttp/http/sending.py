@@ -1,10 +1,11 @@
-"""What the kernel holds of a connection: what has not left yet, and what was not read yet."""
+"""What the kernel knows of a connection: what has not left yet, what was not read yet, when the client last sent."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import fcntl
+import math
 import select
 import socket
 import struct
@@ -12,7 +13,9 @@ import sys
 import termios
 
 _NO_LINGER = struct.pack("ii", 1, 0)
-_BYTES_ACKED = slice(120, 128)  # tcpi_bytes_acked in the struct tcp_info of linux/tcp.h
+# In the struct tcp_info of linux/tcp.h:
+_LAST_DATA_RECV = slice(52, 56)  # tcpi_last_data_recv, in milliseconds
+_BYTES_ACKED = slice(120, 128)  # tcpi_bytes_acked
 
 
 def unsent_bytes(transport: asyncio.Transport) -> int:
@@ -46,15 +49,26 @@ def waiting_bytes(transport: asyncio.Transport) -> int:
 
 
 def acknowledged_bytes(transport: asyncio.Transport) -> int:
-    """How many bytes the client has acknowledged since it connected (tcp(7)); 0 if the kernel doesn't tell."""
+    """How many bytes the client has acknowledged since it connected; 0 if the kernel doesn't tell."""
+    return int.from_bytes(_tcp_info(transport)[_BYTES_ACKED], sys.byteorder)
+
+
+def seconds_since_input(transport: asyncio.Transport) -> float:
+    """How long ago the client has sent something, to a few milliseconds; infinite if the kernel doesn't tell."""
+    milliseconds = _tcp_info(transport)[_LAST_DATA_RECV]
+    return int.from_bytes(milliseconds, sys.byteorder) / 1000 if milliseconds else math.inf
+
+
+def _tcp_info(transport: asyncio.Transport) -> bytes:
+    """TCP_INFO (tcp(7)); as much of it as the kernel knows, nothing for other sockets."""
     sock = transport.get_extra_info("socket")
     if sock is None or sys.platform != "linux" or sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return 0
+        return b""
     try:
-        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.stop)
+        info: bytes = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.stop)
     except OSError:
-        return 0
-    return int.from_bytes(info[_BYTES_ACKED], sys.byteorder)  # a kernel that is too old for it returns less
+        return b""
+    return info
 
 
 def has_unread_input(transport: asyncio.Transport) -> bool:
