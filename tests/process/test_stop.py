@@ -193,3 +193,40 @@ def test_what_outlives_the_drain_timeout_is_cut_also_on_a_restart(start):
         held.wait_until_cut()
     server.wait_until_gone(1)
     assert "1 request was cut: POST /too-long" in server.log
+
+
+FORKING = """
+    import contextlib
+    import os
+    import signal
+
+    async def app(scope, receive, send):
+        assert scope["type"] == "http"
+        child = os.fork()
+        if not child:
+            os.setsid()
+            log = os.stat(2)
+            for fd in map(int, os.listdir("/proc/self/fd")):  # the test reads the log to its end
+                with contextlib.suppress(OSError):
+                    if os.path.samestat(os.fstat(fd), log):
+                        os.close(fd)
+            while True:
+                signal.pause()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": str(child).encode()})
+"""
+
+
+def test_a_process_that_the_application_left_behind_does_not_hold_the_port(start):
+    server = begin(start, FORKING)
+    with connect(server) as sock:
+        child = int(get_on(sock)[1])
+    try:
+        assert server.stop() == 0
+        assert is_alive(child)
+        with pytest.raises(ConnectionRefusedError):
+            connect(server)
+        with socket.create_server(("127.0.0.1", server.port)):
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)

@@ -13,6 +13,7 @@ from gracehttp.http.exchange import Application, RequestHead
 from gracehttp.http.http1 import Http1Connection
 from gracehttp.listeners.acceptor import Acceptor
 from gracehttp.listeners.closing import close_door, most_waiting
+from gracehttp.listeners.forks import close_in_children
 from gracehttp.observe.request_failures import log_application_failure, log_broken_response
 from gracehttp.worker.drain import IDLE_GRACE_SECONDS
 from gracehttp.worker.handover import Arrivals, Departure, Departures
@@ -53,6 +54,7 @@ class Port:
         self.queue = listener.queue
         self.permits = listener.permits
         self._listener = listener
+        close_in_children(listener.socket)
         self._application = application
         self._settings = settings
         self._tls = tls
