@@ -16,4 +16,7 @@ def escaped(text: str) -> str:
 
 def escaped_lines(text: str) -> list[str]:
     """The lines of `text`, where it is meant to have several, each escaped. Tabs become four spaces."""
-    return [escaped(line.expandtabs(4)) for line in text.rstrip().split("\n")]
+    text = text.rstrip()
+    if text.isprintable():  # then it has neither line breaks nor tabs
+        return [text]
+    return [escaped(line.expandtabs(4)) for line in text.split("\n")]
