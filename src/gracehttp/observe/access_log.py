@@ -36,8 +36,6 @@ class AccessLog:
         }
         arguments = (method, target, status, body_bytes, seconds * 1000, client, self._worker, self._generation)
         # Not through Logger.info: it would walk the stack for the name of this file, which takes longer than the rest.
-        ACCESS_LOGGER.handle(
-            ACCESS_LOGGER.makeRecord(
-                ACCESS_LOGGER.name, logging.INFO, __file__, 0, _TEXT, arguments, None, extra={"fields": fields}
-            )
-        )
+        record = ACCESS_LOGGER.makeRecord(ACCESS_LOGGER.name, logging.INFO, __file__, 0, _TEXT, arguments, None)
+        record.__dict__["fields"] = fields  # as `extra` would, at a third of its price
+        ACCESS_LOGGER.handle(record)
