@@ -28,6 +28,7 @@ from gracehttp.http.request_checks import (
     too_large_status,
 )
 
+_KEEP_ALIVE = (b"connection", b"keep-alive")  # what browsers say behind Host, though HTTP/1.1 means it anyway
 _EMPTY_LINE = b"\r\n\r\n"
 # What a chunk may cost besides its data: size line and line ends. More is counted as excess (see _feed_chunked).
 _FAIR_CHUNK_OVERHEAD = 16
@@ -149,7 +150,7 @@ class RequestParser:
             # -1 of find would equal end - 4 for three bytes of a method.)
             self._execute(data)
             if self.head_complete:
-                self._read_head()
+                self._read_head(data)
             return end
         self._plain = False
         while start < end and not self.complete:
@@ -170,7 +171,7 @@ class RequestParser:
         piece = data if start == 0 and stop == end else data[start:stop]
         self._execute(piece)
         if self.head_complete:
-            self._read_head()
+            self._read_head(piece)
             return stop
         if not self.started:
             if not piece.strip(b"\r\n"):  # empty lines before a request are ignored (RFC 9112 section 2.2)
@@ -245,15 +246,28 @@ class RequestParser:
         if status is not None:
             raise RequestError(status, "unknown method" if status == 501 else "this is not HTTP")
 
-    def _read_head(self) -> None:
+    def _read_head(self, data: bytes) -> None:
         self.started = True
         self._tail = b""
-        self.method = self._httptools.get_method().decode("ascii")
-        self.http_version = self._httptools.get_http_version()
-        framing = read_framing(self.method, self.http_version, self._watched)
+        parser = self._httptools
+        method = parser.get_method()
+        self.method = method.decode("ascii")
+        # httptools formats the version anew each time; to look is cheaper.
+        target = self.target
+        at = len(method) + len(target) + 1
+        self.http_version = "1.1" if data.startswith(b" HTTP/1.1\r\n", at) else parser.get_http_version()
+        watched = self._watched
+        usual = len(watched) == 1 or (len(watched) == 2 and watched[1] == _KEEP_ALIVE)
+        usual = usual and watched[0][0] == b"host" and target.startswith(b"/")
+        if usual and self.http_version == "1.1" and not self._upgrade:
+            # Only Host needs a look. All the steps below would come to the same; whoever adds one looks here, too.
+            self._check_host(watched[0][1])
+            self.keep_alive = True
+            return
+        framing = read_framing(self.method, self.http_version, watched)
         self._check_host(framing.host)
-        if not self.target.startswith(b"/"):
-            check_target(self.method, self.target)
+        if not target.startswith(b"/"):
+            check_target(self.method, target)
         if framing.chunked or framing.content_length >= 0 or self._upgrade:
             self._plain = False
         self.keep_alive = framing.keep_alive
