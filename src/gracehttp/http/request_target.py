@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
+_NUMBER_SIGN = ord("#")  # not b"#": to look for bytes in bytes, Python raises and drops a TypeError first
+
 
 def split_target(target: bytes) -> tuple[str, bytes, bytes, bytes | None]:
     """Path (decoded), raw path, query string, and the authority if the target has one (absolute-form).
@@ -15,7 +17,7 @@ def split_target(target: bytes) -> tuple[str, bytes, bytes, bytes | None]:
     if target[:1] != b"/" and target != b"*":
         authority, target = _split_absolute(target)
     raw_path, _, query = target.partition(b"?")
-    if b"#" in target:
+    if _NUMBER_SIGN in target:
         raw_path, fragment, _ = raw_path.partition(b"#")
         query = b"" if fragment else query.partition(b"#")[0]
     path = raw_path.decode("ascii")

@@ -41,6 +41,7 @@ _MEANINGS = {
 _REMEMBERED_NAMES: Final = 1024
 _known_names: dict[bytes, int] = dict(_MEANINGS)
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_NUL: Final = 0  # a number: to look for bytes instead, Python raises and drops a TypeError first
 _FORBIDDEN_IN_VALUE = re.compile(rb"[\r\n\0]")
 
 
@@ -78,7 +79,7 @@ class ResponseFields:
         except (TypeError, ValueError, AttributeError) as error:
             raise ResponseError(f"headers must be pairs of bytes: {error}") from error
         # One scan over the whole block instead of one per value: each line has exactly one CR and one LF, at its end.
-        if block.count(b"\n") != count or block.count(b"\r") != count or b"\0" in block:
+        if block.count(b"\n") != count or block.count(b"\r") != count or _NUL in block:
             raise ResponseError(_blame_value(lines))
         self.block = block
 

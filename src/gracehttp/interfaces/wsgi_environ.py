@@ -13,6 +13,8 @@ from gracehttp.http.exchange import RequestHead
 
 Environ = dict[str, Any]
 
+_PERCENT_SIGN = ord("%")  # not b"%": to look for bytes in bytes, Python raises and drops a TypeError first
+
 
 class SupportsRead(Protocol):
     """What an application may give to `wsgi.file_wrapper`. Its `close` method is optional."""
@@ -61,7 +63,7 @@ def build_environ(head: RequestHead, template: Environ, body: io.BufferedIOBase)
     environ = template.copy()
     raw_path = head.raw_path
     environ["REQUEST_METHOD"] = head.method
-    environ["PATH_INFO"] = (unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path).decode("latin-1")
+    environ["PATH_INFO"] = (unquote_to_bytes(raw_path) if _PERCENT_SIGN in raw_path else raw_path).decode("latin-1")
     environ["QUERY_STRING"] = head.query_string.decode("latin-1")
     environ["REQUEST_URI"] = head.target.decode("latin-1")
     environ["SERVER_PROTOCOL"] = f"HTTP/{head.http_version}"
