@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from time import monotonic, time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from gracehttp.http.exchange import Exchange, Header, RequestHead, ResponseError
 from gracehttp.http.response_head import (
@@ -13,6 +13,7 @@ from gracehttp.http.response_head import (
     COUNTED,
     NO_BODY,
     SERVER_LINE,
+    STATUS_LINES,
     UNTIL_CLOSE,
     ResponseFields,
     choose_framing,
@@ -135,7 +136,10 @@ class Http1Exchange(Exchange):
         if type(data) is not bytes:
             data = _as_bytes(data)
         if self._framing == COUNTED:
-            self._count(len(data), more)
+            # Held against its Content-Length before any byte that breaks it is sent.
+            self._left -= len(data)
+            if self._left and (self._left < 0 or not more):
+                self._blame_length()
         if not self.head_sent:
             self._write_first(data, more)
         else:
@@ -158,11 +162,8 @@ class Http1Exchange(Exchange):
             return "body bytes after the end of the response"
         return "body bytes after the body had more or less than its Content-Length"
 
-    def _count(self, size: int, more: bool) -> None:
-        """Hold the body against its Content-Length before any byte that breaks it is sent."""
-        self._left -= size
-        if self._left >= 0 and (more or self._left == 0):
-            return
+    def _blame_length(self) -> NoReturn:
+        """The body has more or less than its Content-Length."""
         length = self._fields.content_length
         sent = length - self._left
         wrong = f"{sent} bytes or more" if self._left < 0 else f"only {sent} bytes"
@@ -183,24 +184,29 @@ class Http1Exchange(Exchange):
                 length = size
             elif size and self.status not in (204, 304):
                 length = size
-        head = self._head_bytes(framing, length, more)
-        self.head_sent = True
-        if framing == NO_BODY or not size:
-            self._connection.write(head)
-            return
-        self.body_sent = size
-        if framing == CHUNKED:
-            data = b"%x\r\n%b\r\n" % (size, data)
-        if size <= _JOIN_LIMIT_BYTES:
-            self._connection.write(head + data)
+        if framing == NO_BODY:
+            data = b""
         else:
+            self.body_sent = size
+            if framing == CHUNKED and size:
+                data = b"%x\r\n%b\r\n" % (size, data)
+        if size <= _JOIN_LIMIT_BYTES:
+            head = self._head_bytes(framing, length, more, data)
+            self.head_sent = True
             self._connection.write(head)
-            self._connection.write(data)
+        else:
+            head = self._head_bytes(framing, length, more)
+            self.head_sent = True
+            self._connection.write(head)
+            if data:
+                self._connection.write(data)
 
-    def _head_bytes(self, framing: int, length: int, more: bool) -> bytes:
+    def _head_bytes(self, framing: int, length: int, more: bool, body: bytes = b"") -> bytes:
+        """The head, and after it `body`."""
         fields = self._fields
+        status = self.status
         http11 = self.head.http_version == "1.1"
-        self.closes = fields.closes or framing == UNTIL_CLOSE or self._connection.closes_after(not more)
+        self.closes = closes = fields.closes or framing == UNTIL_CLOSE or self._connection.closes_after(not more)
         second = int(time())
         if fields.has_date:
             ours = b"" if fields.has_server else SERVER_LINE
@@ -208,16 +214,11 @@ class Http1Exchange(Exchange):
             ours = date_line(second)
         else:
             ours = date_and_server_lines(second)
-        return b"".join(
-            (
-                status_line(self.status),
-                fields.block,
-                framing_line(framing, self.status, length),
-                ours,
-                connection_line(http11, self.closes),
-                b"\r\n",
-            )
-        )
+        # Here and below, functions of response_head that have nothing to say in the usual case aren't called in it.
+        line = STATUS_LINES.get(status) or status_line(status)
+        framed = framing_line(framing, status, length)
+        connection = b"" if http11 and not closes else connection_line(http11, closes)
+        return b"".join((line, fields.block, framed, ours, connection, b"\r\n", body))
 
     def _write_next(self, data: bytes, more: bool) -> None:
         framing = self._framing

@@ -20,7 +20,7 @@ COUNTED: Final = 1  # Content-Length
 CHUNKED: Final = 2
 UNTIL_CLOSE: Final = 3  # HTTP/1.0 without Content-Length
 
-_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -71,8 +71,17 @@ class ResponseFields:
                 meaning = _known_names.get(name)
                 if meaning is None:
                     meaning = _examine_name(name)
-                if meaning and not self._note(meaning, value):
-                    continue
+                if meaning:
+                    if (
+                        meaning == _CONTENT_LENGTH
+                        and type(value) is bytes
+                        and value.isdigit()
+                        and self.content_length < 0
+                    ):
+                        self.content_length = int(value)  # the usual case of what `_note` does
+                        continue
+                    if not self._note(meaning, value):
+                        continue
                 lines += (name, b": ", value, b"\r\n")
                 count += 1
             block = b"".join(lines)
@@ -154,7 +163,7 @@ def connection_line(http11: bool, close: bool) -> bytes:
 
 def status_line(status: int) -> bytes:
     """Always HTTP/1.1, the highest version that we speak (RFC 9110 section 6.2)."""
-    line = _STATUS_LINES.get(status)
+    line = STATUS_LINES.get(status)
     return line if line is not None else b"HTTP/1.1 %d \r\n" % status
 
 
