@@ -1,0 +1,258 @@
+"""How much of a server a small GET costs, side by side with other servers: the figures of small_get.md.
+
+    pip install uvicorn granian hypercorn      # whichever of them you want to see
+    python benchmarks/small_get.py --rounds 7
+
+Each server that can be imported runs one worker on one core, with the same application on keep-alive connections, and
+without an access log; everything else is left at its default. All are started at once and take turns: one round is a
+few seconds of load for each. The client is wrk where it is found, else a small one of our own, on another core.
+
+Two figures: requests per second, which need a quiet machine, and the CPU time that the server's processes took for one
+request (proc_pid_stat(5)), which noise disturbs less. What is compared are medians over the rounds. Linux only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+APP = """
+HEADERS = [(b"content-type", b"text/plain"), (b"content-length", b"13")]
+
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": message["type"] + ".complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+    await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+    await send({"type": "http.response.body", "body": b"Hello, world!"})
+"""
+START_SECONDS = 20
+WARM_UP_SECONDS = 1
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+
+COMMANDS = {
+    "gracehttp": "gracehttp serve small_get_app:app --bind 127.0.0.1:{port} --workers 1 --loop uvloop --no-access-log",
+    "uvicorn": "uvicorn small_get_app:app --port {port} --workers 1 --loop uvloop --http httptools --no-access-log",
+    "granian": "granian small_get_app:app --port {port} --workers 1 --loop uvloop --interface asgi --no-access-log",
+    "hypercorn": "hypercorn small_get_app:app --bind 127.0.0.1:{port} --workers 1 --worker-class uvloop",
+}
+BASELINE = "gracehttp (baseline)"
+
+
+class Server:
+    """One server, from its start to its end; `samples` are pairs of requests per second and CPU microseconds."""
+
+    def __init__(self, name, folder, core, source=None):
+        self.name = name
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        module = "gracehttp" if name == BASELINE else name
+        command = COMMANDS[module].format(port=self.port).split()
+        paths = [str(folder), *([str(source)] if source else []), *filter(None, [os.environ.get("PYTHONPATH")])]
+        self.log = (folder / f"{name}.log").open("w+")
+        self.process = subprocess.Popen(
+            ["taskset", "-c", str(core), sys.executable, "-m", *command],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            stdout=self.log,
+            stderr=self.log,
+            start_new_session=True,
+        )
+        self.samples = []
+
+    def wait_until_ready(self):
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self.process.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as sock:
+                sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                sock.settimeout(5)
+                if sock.recv(4096).startswith(b"HTTP/1.1 200"):
+                    return
+            time.sleep(0.1)
+        self.log.seek(0)
+        raise SystemExit(f"{self.name} doesn't answer:\n{self.log.read()}")
+
+    def cpu_seconds(self):
+        """Of the process and all below it: each server has a supervisor of some kind."""
+        return sum(_cpu_ticks(pid) for pid in _descendants(self.process.pid)) / CLOCK_TICKS
+
+    def measure(self, load, seconds):
+        before = self.cpu_seconds()
+        requests, per_second = load(self.port, seconds)
+        self.samples.append((per_second, (self.cpu_seconds() - before) / requests * 1e6))
+
+    def median(self, which):
+        return statistics.median(sample[which] for sample in self.samples)
+
+    def end(self):
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)
+                break
+        self.log.close()
+
+
+def _stat(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _cpu_ticks(pid):
+    try:
+        fields = _stat(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(fields[11]) + int(fields[12])  # utime, stime
+
+
+def _descendants(pid):
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                parents.setdefault(int(_stat(entry.name)[1]), []).append(int(entry.name))
+    found = [pid]
+    for one in found:  # grows meanwhile
+        found += parents.get(one, [])
+    return found
+
+
+# --- the clients: each takes a port and seconds, and returns how many requests were answered, and how many a second ---
+
+
+def wrk(core, connections):
+    def load(port, seconds):
+        command = f"taskset -c {core} wrk -t 1 -c {connections} -d {seconds} http://127.0.0.1:{port}/".split()
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        if "Non-2xx" in said or "Socket errors" in said:
+            raise SystemExit(f"not all was answered:\n{said}")
+        answered = re.search(r"(\d+) requests in", said)
+        rate = re.search(r"Requests/sec: +([\d.]+)", said)
+        return int(answered[1]), float(rate[1])
+
+    return load
+
+
+class OwnClient(asyncio.Protocol):
+    """Asks again when it has the whole answer."""
+
+    REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    END = b"Hello, world!"
+
+    def __init__(self, deadline, counts, gone):
+        self.deadline, self.counts, self.gone, self.received = deadline, counts, gone, b""
+
+    def connection_made(self, transport):
+        self.transport = transport
+        transport.write(self.REQUEST)
+
+    def data_received(self, data):
+        self.received += data
+        if not self.received.endswith(self.END):
+            return
+        self.counts[0] += self.received.startswith(b"HTTP/1.1 200")
+        self.received = b""
+        if time.monotonic() < self.deadline:
+            self.transport.write(self.REQUEST)
+        else:
+            self.transport.close()
+
+    def connection_lost(self, exc):
+        self.gone.release()
+
+
+def own_client(core, connections):
+    async def run(port, seconds):
+        counts, gone, loop = [0], asyncio.Semaphore(0), asyncio.get_running_loop()
+        began = time.monotonic()
+        for _ in range(connections):
+            await loop.create_connection(lambda: OwnClient(began + seconds, counts, gone), "127.0.0.1", port)
+        for _ in range(connections):
+            await gone.acquire()
+        return counts[0], counts[0] / (time.monotonic() - began)
+
+    def load(port, seconds):
+        import uvloop
+
+        os.sched_setaffinity(0, {core})
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(run(port, seconds))
+
+    return load
+
+
+# --- the report ---
+
+
+def report(servers, options, client):
+    reference = next((server for server in servers if server.name == "uvicorn"), servers[0])
+    print(f"{options.rounds} rounds of {options.seconds} s, {options.connections} connections, client: {client},")
+    print(f"Python {sys.version.split()[0]}, httptools {_version('httptools')}, uvloop {_version('uvloop')}.\n")
+    print(f"| server | requests/s | CPU per request | requests/s, {reference.name} = 1 | CPU, {reference.name} = 1 |")
+    print("|---|---|---|---|---|")
+    for server in servers:
+        rate, cpu = server.median(0), server.median(1)
+        ratios = f"{rate / reference.median(0):.2f} | {cpu / reference.median(1):.2f}"
+        print(f"| {server.name} {_version(server.name)} | {rate:.0f} | {cpu:.1f} µs | {ratios} |")
+
+
+def _version(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Compares servers that answer a small GET.")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=int, default=3, help="of load for each server in each round")
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--server-core", type=int, default=0)
+    parser.add_argument("--client-core", type=int, default=1)
+    parser.add_argument("--servers", nargs="+", choices=COMMANDS, default=list(COMMANDS))
+    parser.add_argument("--baseline", type=Path, help="the src folder of another gracehttp to compare with")
+    options = parser.parse_args()
+    has_wrk = shutil.which("wrk") is not None
+    load = (wrk if has_wrk else own_client)(options.client_core, options.connections)
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as ends:
+        folder = Path(name)
+        (folder / "small_get_app.py").write_text(APP)
+        servers = []
+        chosen = [(one, None) for one in options.servers if importlib.util.find_spec(one) is not None]
+        if options.baseline is not None:
+            chosen.append((BASELINE, options.baseline.resolve()))
+        for one, source in chosen:
+            servers.append(Server(one, folder, options.server_core, source))
+            ends.callback(servers[-1].end)
+        for server in servers:
+            server.wait_until_ready()
+            load(server.port, WARM_UP_SECONDS)
+        for number in range(options.rounds):
+            for server in servers[number % len(servers) :] + servers[: number % len(servers)]:
+                server.measure(load, options.seconds)
+        report(servers, options, "wrk" if has_wrk else "our own")
+
+
+if __name__ == "__main__":
+    main()
