@@ -46,6 +46,9 @@ class GraceHTTP:
     Raises `ConfigurationError` for one that doesn't exist or can't be read.
     """
 
+    _was_worker = False
+    """Whether this process has been a worker: then it must not become a supervisor."""
+
     def __init__(self, **options: object) -> None:
         try:
             self._process = process_options(**options)
@@ -89,13 +92,21 @@ class GraceHTTP:
     def run(self) -> None:
         """Serve until told to stop. Returns after a graceful stop.
 
+        It returns once, in the process that was started first. In a worker, which runs the same program, it ends with
+        SystemExit when the worker has done its work: what comes after the call is not run there. (`finally` is.)
+
         When it can't start, the reason is printed and the process exits, with status 2 for a mistake in the options
         and 3 otherwise; after a forced stop it exits with status 1.
 
         Raises `CalledInWrongPlace` in an event loop that runs, and beside the main thread: it wants the process for
-        itself.
+        itself. Also in a worker that has done its work.
         """
         _check_place()
+        if GraceHTTP._was_worker:
+            raise CalledInWrongPlace(
+                "run() was called again in a worker, whose service goes on in other processes.",
+                hint="let the SystemExit pass with which run() ends a worker",
+            )
         try:
             status = self._run()
         except GraceHTTPError as exc:
@@ -129,14 +140,17 @@ class GraceHTTP:
             return self._supervise(bus)
         from gracehttp.worker.worker import run_worker
 
-        return run_worker(
-            channel,
-            self._servers,
-            self._process,
-            release=RELEASE,
-            bus=bus,
-            configure_logging=self._configure_logging,
-            spell=self._spell,
+        GraceHTTP._was_worker = True
+        sys.exit(
+            run_worker(
+                channel,
+                self._servers,
+                self._process,
+                release=RELEASE,
+                bus=bus,
+                configure_logging=self._configure_logging,
+                spell=self._spell,
+            )
         )
 
     def _supervise(self, bus: EventBus) -> int:

@@ -66,9 +66,18 @@ def refuse(start, **options):
 
 
 def test_a_descriptor_that_is_not_open_is_an_error(start):
-    assert "cannot listen on fd://777: descriptor 777 is no open socket" in refuse(start)
+    assert "cannot listen on fd://777: descriptor 777 was not inherited" in refuse(start)
 
 
 def test_a_socket_that_does_not_listen_is_an_error(start):
     with socket.socket() as deaf:
         assert "the socket doesn't listen" in refuse(start, pass_fds=(deaf.fileno(),))
+
+
+def test_a_descriptor_of_the_server_itself_is_no_listener(start):
+    """Neither its control socket nor anything else that it has opened itself."""
+    for number in range(3, 12):
+        arguments = ("-m", "gracehttp", "serve", "application:app", "-b", f"fd://{number}")
+        server = start(*arguments, files={"application.py": PID_APPLICATION})
+        assert server.wait() == 3, number
+        assert f"descriptor {number} was not inherited" in server.log

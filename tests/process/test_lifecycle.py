@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import time
@@ -47,6 +48,49 @@ def test_a_restart_by_signal_brings_other_processes_and_keeps_the_supervisor(sta
     server.wait_until_gone(1)
     assert server.process.poll() is None
     assert sorted(server.workers()) == sorted(second)
+
+
+AFTER_RUN = """
+    import os
+    from pathlib import Path
+
+    import gracehttp
+
+    grace = gracehttp.GraceHTTP(workers=1)
+    grace.add_server("application:app", bind="127.0.0.1:0")
+    grace.run()
+    Path(f"after-{os.getpid()}").touch()
+"""
+
+
+def test_what_comes_after_run_happens_once_and_in_the_supervisor(start):
+    server = begin(start, AFTER_RUN)
+    server.restart(2)
+    server.wait_until_gone(1)
+    assert server.stop() == 0
+    assert [path.name for path in server.folder.glob("after-*")] == [f"after-{server.pid}"]
+
+
+RUN_AGAIN = """
+    import contextlib
+
+    import gracehttp
+
+    grace = gracehttp.GraceHTTP(workers=1)
+    grace.add_server("application:app", bind="127.0.0.1:0")
+    with contextlib.suppress(SystemExit):
+        grace.run()
+    grace.run()
+"""
+
+
+def test_a_worker_that_has_done_its_work_never_becomes_a_supervisor(start):
+    server = begin(start, RUN_AGAIN)
+    server.restart(2)
+    server.wait_for(r"run\(\) was called again in a worker")
+    server.wait_until_gone(1)
+    assert len(re.findall(r"gracehttp \S+ started", server.log)) == 1
+    assert len(server.workers()) == 1
 
 
 def test_signals_work_again_and_again(start):

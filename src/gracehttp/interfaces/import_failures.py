@@ -79,16 +79,24 @@ def _near_attribute(module: object, attribute: str) -> str:
 def _looks_like_applications(module: object, module_name: str) -> str:
     applications, factories = [], []
     for name, value in vars(module).items():
-        if name.startswith("_") or isinstance(value, type):
+        if name.startswith("_"):
             continue
-        own = getattr(value, "__module__", module_name) == module_name or not hasattr(value, "__qualname__")
-        match shape_of(value):
-            case Shape.ASGI | Shape.WSGI if own:
+        match _shape_of_own(value, module_name):
+            case Shape.ASGI | Shape.WSGI:
                 applications.append(f"{module_name}:{name}")
-            case Shape.FACTORY if own and any(word in name.lower() for word in _FACTORY_WORDS):
+            case Shape.FACTORY if any(word in name.lower() for word in _FACTORY_WORDS):
                 factories.append(f"--factory {module_name}:{name}")
     found = applications + factories
     return f"these look like applications: {', '.join(found)}" if found else ""
+
+
+def _shape_of_own(value: object, module_name: str) -> Shape:
+    """The shape of what the module has made itself, `OTHER` for what it has imported."""
+    try:
+        imported = getattr(value, "__module__", module_name) != module_name and hasattr(value, "__qualname__")
+        return Shape.OTHER if imported or isinstance(value, type) else shape_of(value)
+    except Exception:  # noqa: BLE001  a stand-in, such as Flask's `request`, raises what it likes when looked at
+        return Shape.OTHER
 
 
 def _near_module(module_name: str, directories: Iterable[Path]) -> str:

@@ -70,8 +70,8 @@ def look_at(address: Address) -> str:
         case UnixAddress():
             return _look_at_file(address)
         case DescriptorAddress():
-            if not _is_open(address.fd):
-                return f"descriptor {address.fd} is not open here; who starts the service has to open it"
+            if not _was_inherited(address.fd):
+                return f"descriptor {address.fd} was not inherited here; who starts the service has to open it"
             _inherited(address).close()
     return ""
 
@@ -170,16 +170,21 @@ def _look_at_file(address: UnixAddress) -> str:
     return f"{address} exists; one on which somebody listens is refused" if _is_socket_file(address) else ""
 
 
-def _is_open(fd: int) -> bool:
+_adopted: set[int] = set()
+"""Descriptors that were inherited, and that no child of ours shall inherit."""
+
+
+def _was_inherited(fd: int) -> bool:
+    """Whether `fd` is open, and not one of this process's own: those are all closed by execve(2) (PEP 446)."""
     try:
-        os.fstat(fd)
+        return fd in _adopted or os.get_inheritable(fd)
     except OSError:
         return False
-    return True
 
 
 def _adopt(address: DescriptorAddress) -> socket.socket:
     sock = _inherited(address)
+    _adopted.add(address.fd)
     os.set_inheritable(address.fd, False)
     open_door(sock)  # a service that ended without its supervisor may have closed it
     sock.setblocking(False)
@@ -188,13 +193,18 @@ def _adopt(address: DescriptorAddress) -> socket.socket:
 
 def _inherited(address: DescriptorAddress) -> socket.socket:
     """A copy of the descriptor, if it is a socket that listens. Raises `ListenError`."""
+    if not _was_inherited(address.fd):
+        raise ListenError(
+            f"cannot listen on {address}: descriptor {address.fd} was not inherited.",
+            hint="whoever starts gracehttp must open it and let it be inherited",
+        )
     try:
         sock = socket.socket(fileno=os.dup(address.fd))
         listening = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     except OSError as exc:
         raise ListenError(
-            f"cannot listen on {address}: descriptor {address.fd} is no open socket ({exc.strerror}).",
-            hint="whoever starts gracehttp must open it and let it be inherited",
+            f"cannot listen on {address}: descriptor {address.fd} is no socket ({exc.strerror}).",
+            hint="whoever starts gracehttp must open a listening socket there",
         ) from exc
     if not listening:
         sock.close()

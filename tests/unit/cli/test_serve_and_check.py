@@ -214,7 +214,7 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
         (("-b", "unix:FOLDER/none/a.sock"), "cannot listen on unix:FOLDER/none/a.sock: the folder does not exist"),
         (("-b", "unix:FOLDER/main.py"), "the file exists and is no socket"),
         (("-b", "no-such-host.invalid:80"), "the host name 'no-such-host.invalid' can't be resolved"),
-        (("-b", "fd://2"), "descriptor 2 is no open socket"),
+        (("-b", "fd://2"), "descriptor 2 is no socket"),
     ],
 )
 def test_check_looks_at_places_without_touching_them(tmp_path: Path, arguments: tuple[str, str], told: str) -> None:
@@ -234,11 +234,12 @@ def test_check_beside_a_running_service_succeeds_and_leaves_it_alone(tmp_path: P
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "a.sock"))
         listener.listen()
+        listener.set_inheritable(True)
         places = ("-p", str(pidfile), "-b", f"unix:{tmp_path}/a.sock", "-b", f"fd://{listener.fileno()}")
         result = run("check", DEMO, *places, "-b", "fd://987")
         assert (result.exit_code, result.stderr) == (0, "")
         assert f"pid {os.getpid()} runs" in result.stdout
-        assert "descriptor 987 is not open here" in result.stdout
+        assert "descriptor 987 was not inherited here" in result.stdout
         listener.getsockname()
     assert pidfile.read_text() == f"{os.getpid()}\n"
 

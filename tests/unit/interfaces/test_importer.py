@@ -107,6 +107,15 @@ def test_unknown_interface_is_a_configuration_error():
         load_application(lambda *args: None, interface="rack")
 
 
+def test_stand_ins_that_raise_when_looked_at_are_no_applications(project):
+    project(
+        "gtest_flask.py", "from flask import Flask, request, session, g, current_app\nflask_app = Flask(__name__)\n"
+    )
+    error = failure("gtest_flask:application")
+    assert "has no 'application'" in error.message
+    assert error.hint == "these look like applications: gtest_flask:flask_app"
+
+
 def test_missing_module_says_where_it_was_looked_for(project, tmp_path):
     error = failure("gtest_nowhere:app")
     assert error.message == "there is no module 'gtest_nowhere'."
