@@ -17,7 +17,7 @@ def application_frames(tb: TracebackType | None) -> TracebackType | None:
     """
     kept = []
     while tb is not None:
-        if not _belongs_to_the_server(tb.tb_frame.f_code.co_filename):
+        if not belongs_to_the_server(tb.tb_frame.f_code.co_filename):
             kept.append(tb)
         tb = tb.tb_next
     cut: TracebackType | None = None
@@ -40,5 +40,6 @@ def said_by(error: BaseException) -> str:
     return f": {first}" if first else ""
 
 
-def _belongs_to_the_server(filename: str) -> bool:
+def belongs_to_the_server(filename: str) -> bool:
+    """Whether a frame of that file is the server's own, or of the import that it has ordered."""
     return filename.startswith((_OWN_DIRECTORY, "<frozen importlib")) or _IMPORT_MACHINERY in filename
