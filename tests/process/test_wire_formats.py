@@ -151,6 +151,23 @@ def test_a_supervisor_tells_why_a_worker_of_another_release_failed(supervise, re
     server.wait_for(says["failed"]["message"].rstrip("."))
 
 
+@every_release
+def test_a_supervisor_asks_workers_of_another_release_where_they_hang_and_ends_those_that_do_not_tell(
+    supervise, release, added
+):
+    says = said("worker-says-least.jsonl", release)
+    settings = {**says["hello"]["settings"], "ready_timeout_seconds": 1.0}
+    server = supervise({**says, "hello": {**says["hello"], "settings": settings}}, added, {})
+    assert server.wait() == 3
+    assert "Fatal Python error: Aborted" in server.log
+    (file,) = server.folder.glob("heard-*")
+    (worker,) = {int(file.name.removeprefix("heard-"))}
+    lines = heard(server, worker)
+    expected = said("supervisor-says.jsonl")
+    assert [one["type"] for one in lines] == ["listener", "welcome", "where"]
+    assert lines == [expected[one["type"]] for one in lines]
+
+
 def test_a_supervisor_refuses_a_worker_that_speaks_no_version_it_knows(supervise):
     hello = {**said("worker-says.jsonl")["hello"], "versions": [99]}
     server = supervise({"hello": hello}, {}, {})
@@ -265,6 +282,15 @@ def test_a_worker_obeys_the_supervisor_of_another_release_and_says_what_it_shoul
         kind: shape(expected[kind]) for kind in supervisor.said
     }
     assert supervisor.said["code"]["descriptors"] == 1
+
+
+@every_release
+def test_a_worker_that_the_supervisor_of_another_release_asks_where_it_hangs_tells_and_ends(tmp_path, release, added):
+    with PlayedSupervisor(tmp_path, release, added) as supervisor:
+        supervisor.welcome()
+        supervisor.wait_for("ready")
+        supervisor.say("where")
+        assert supervisor.process.wait(DEADLINE_SECONDS) == -signal.SIGABRT
 
 
 @every_release

@@ -59,8 +59,8 @@ class WorkerWrote(Event):
 
 @dataclass(frozen=True, slots=True)
 class WorkerHangs(Event):
-    """It was not ready in time, and is asked for the stacks of its threads, which ends it. In a log of text they follow
-    as the interpreter writes them, and look like those of a crash."""
+    """It was not ready in time, and is asked where its tasks wait and for the stacks of its threads, which ends it. In
+    a log of text they follow as the interpreter writes them, and look like those of a crash."""
 
     severity = Severity.ERROR
     generation: int

@@ -280,8 +280,10 @@ class Supervisor:
                 self._crew.tell(worker, {"type": "pause", "handover": goes_on, "queues": self._queues.live()})
             case table.Retire(worker, reason, timeout_seconds):
                 self._retire(worker, reason, timeout_seconds)
-            case table.DumpTraceback(worker):
+            case table.AskWhere(worker):
                 self._announcer.announce(command)
+                self._crew.tell(worker, {"type": "where"})
+            case table.DumpTraceback(worker):
                 self._crew.signal(worker, TRACEBACK_SIGNAL)
             case table.Kill(generation, worker, reason):
                 self._bus.publish(events.WorkerCut(generation, worker, self._crew.pid(worker), reason))

@@ -21,6 +21,7 @@ from gracehttp.events import CodeDiffers, ConnectionsShed, Event, SupervisorLost
 from gracehttp.http.connection import RequestFinished
 from gracehttp.observe.access_log import AccessLog
 from gracehttp.observe.request_failures import log_exit_of_a_task
+from gracehttp.observe.suspended import write_suspended_tasks
 from gracehttp.worker.applications import ApplicationSettings
 from gracehttp.worker.code_record import CAN_RECORD, changed_since, write_record
 from gracehttp.worker.drain import DrainReason
@@ -273,6 +274,9 @@ class _Obedience:
                     self._service.order_drain(reason, message["timeout_seconds"], goes_on, live_queues)
                 case "ask":
                     self.tell({"type": "here"})
+                case "where":
+                    self._loop.call_soon(os.abort)  # next: then this here is not on the stack that it writes
+                    write_suspended_tasks(self._loop)
                 case "hold":
                     self._service.hold()
                 case "go_on":

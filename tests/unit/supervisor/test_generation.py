@@ -6,6 +6,7 @@ import pytest
 
 from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.fleet import (
+    AskWhere,
     Died,
     DumpTraceback,
     Finish,
@@ -159,12 +160,14 @@ def test_a_worker_that_hangs_is_asked_where_and_then_killed():
     fleet = serving_fleet()
     (canary,) = started(fleet.apply(RestartRequested(), 100.0))
     assert fleet.next_deadline() == 160.0
-    assert fleet.apply(TimePassed(), 160.0) == [DumpTraceback(canary)]
+    assert fleet.apply(TimePassed(), 160.0) == [AskWhere(canary)]
     assert fleet.next_deadline() == 161.0
-    (kill,) = fleet.apply(TimePassed(), 161.0)
+    assert fleet.apply(TimePassed(), 161.0) == [DumpTraceback(canary)]
+    assert fleet.next_deadline() == 162.0
+    (kill,) = fleet.apply(TimePassed(), 162.0)
     assert isinstance(kill, Kill)
     exited = WorkerExited(canary, "was killed by SIGKILL", "stack", doing="importing main:app")
-    (given_up,) = only(fleet.apply(exited, 161.1), GivenUp)
+    (given_up,) = only(fleet.apply(exited, 162.1), GivenUp)
     assert "was not ready within 60 s: it was still importing main:app (ready_timeout " in given_up.reason
 
 

@@ -80,13 +80,15 @@ PROBATION = {GenerationState.SERVING, GenerationState.STANDING_BY}
 """The states of two generations of which one is on probation."""
 
 
-def worker(number, state, deadline_in):
-    """A worker with the deadline that its state has, `deadline_in` seconds from now."""
+def worker(number, state, deadline_in, *, silent=False):
+    """A worker with the deadline that its state has, `deadline_in` seconds from now; `silent`, if it hangs, is whether
+    it was asked where without an answer."""
     has_deadline = state in {WorkerState.STARTING, WorkerState.DRAINING, WorkerState.DUMPING}
-    return Worker(number, state, NOW - 20, NOW + deadline_in if has_deadline else None)
+    silent = silent and state is WorkerState.DUMPING
+    return Worker(number, state, NOW - 20, NOW + deadline_in if has_deadline else None, silent=silent)
 
 
-def fleet_of(first, workers, other, *, stopping, due, wanted=2, asked=False):
+def fleet_of(first, workers, other, *, stopping, due, wanted=2, asked=False, silent=False):
     """A fleet with one generation of `workers` and, if `other`, a second one in that state. `asked`: if one is on
     probation, its time was up a second ago, and its workers have been asked whether they are there."""
     fleet = Fleet(SETTINGS)
@@ -94,7 +96,9 @@ def fleet_of(first, workers, other, *, stopping, due, wanted=2, asked=False):
     deadline_in = -1 if due else 3
     settings = SETTINGS if stopping else ON_PROBATION
     generation = Generation(1, first, settings, wanted=wanted, retired_at=NOW - 5)
-    generation.workers = {number: worker(number, state, deadline_in) for number, state in enumerate(workers, 1)}
+    generation.workers = {
+        number: worker(number, state, deadline_in, silent=silent) for number, state in enumerate(workers, 1)
+    }
     fleet.generations[1] = generation
     fleet._last_generation, fleet._last_worker = 2, 10
     if other is not None:
@@ -102,7 +106,7 @@ def fleet_of(first, workers, other, *, stopping, due, wanted=2, asked=False):
         if other is GenerationState.SERVING:
             usual = WorkerState.SERVING
         second = Generation(2, other, settings, wanted=2, retired_at=NOW - 5)
-        second.workers = {number: worker(number, usual, deadline_in) for number in (3, 4)}
+        second.workers = {number: worker(number, usual, deadline_in, silent=silent) for number in (3, 4)}
         fleet.generations[2] = second
         if other is GenerationState.SERVING and first in {GenerationState.DRAINING, GenerationState.STANDING_BY}:
             second.predecessors, second.announce_at = {SUBJECT}, NOW + deadline_in
@@ -152,6 +156,7 @@ class Before:
         self.serving = fleet.serving
         self.known = {number for one in fleet.generations.values() for number in one.workers}
         self.states = {n: w.state for one in fleet.generations.values() for n, w in one.workers.items()}
+        self.told_nothing = {n for one in fleet.generations.values() for n, w in one.workers.items() if w.silent}
         self.stopping = fleet.stopping
         self.standing_by = fleet.standing_by
         probation = self.serving.probation if self.serving is not None else None
@@ -194,9 +199,18 @@ def check(fleet, before, happened, commands):
             case table.Ask(number):
                 assert known[number].state in {WorkerState.SERVING, WorkerState.DRAINING}, case
                 assert number in fleet.serving.probation.silent, case
+            case table.AskWhere(number):
+                assert before.states[number] is WorkerState.STARTING, case
+                assert known[number].state is WorkerState.DUMPING, case
+            case table.DumpTraceback(number):
+                assert number not in before.told_nothing, case
+                assert known[number].state is WorkerState.DUMPING, case
+                assert before.states[number] is WorkerState.DUMPING, case
             case table.Kill(_, number, _):
                 assert known[number].state in {WorkerState.KILLED, WorkerState.DUMPING}, case
                 assert before.states.get(number) is not WorkerState.KILLED, case
+                if known[number].state is WorkerState.DUMPING:
+                    assert number in before.told_nothing, ("its stacks come first", case)
                 told.setdefault(number, []).append("kill")
     kinds = [type(one) for one in commands]
     if table.CloseDoors in kinds:
@@ -264,31 +278,31 @@ def check_size(fleet, before, case):
     assert serving.wanted >= 1, case
 
 
-@pytest.mark.parametrize("asked", [False, True])
+@pytest.mark.parametrize(("asked", "silent"), [(False, False), (True, False), (False, True)])
 @pytest.mark.parametrize("wanted", [1, 2, 3])
 @pytest.mark.parametrize("name", INPUTS)
-def test_any_input_in_any_state_keeps_what_is_promised(name, wanted, asked):
+def test_any_input_in_any_state_keeps_what_is_promised(name, wanted, asked, silent):
     happened = INPUTS[name]
     tried = 0
     for first, pair, other, stopping, due in fleets():
-        if asked and {first, other} != PROBATION:
+        if (asked and {first, other} != PROBATION) or (silent and WorkerState.DUMPING not in pair):
             continue
         if first is GenerationState.COMPLETING and pair.count(WorkerState.STANDING_BY) >= wanted:
             continue  # it serves by now
-        fleet = fleet_of(first, pair, other, stopping=stopping, due=due, wanted=wanted, asked=asked)
+        fleet = fleet_of(first, pair, other, stopping=stopping, due=due, wanted=wanted, asked=asked, silent=silent)
         before = Before(fleet)
         commands = fleet.apply(happened, NOW)
         check(fleet, before, happened, commands)
         tried += 1
-    assert tried > (60 if asked else 400)
+    assert tried > (60 if asked else 100 if silent else 400)
 
 
-@pytest.mark.parametrize("asked", [False, True])
+@pytest.mark.parametrize(("asked", "silent"), [(False, False), (True, False), (False, True)])
 @pytest.mark.parametrize("name", INPUTS)
-def test_what_is_due_is_due_once(name, asked):
+def test_what_is_due_is_due_once(name, asked, silent):
     """After time has passed, the next deadline lies ahead: the loop that waits for it never spins."""
     for first, pair, other, stopping, due in fleets():
-        fleet = fleet_of(first, pair, other, stopping=stopping, due=due, asked=asked)
+        fleet = fleet_of(first, pair, other, stopping=stopping, due=due, asked=asked, silent=silent)
         fleet.apply(INPUTS[name], NOW)
         fleet.apply(table.TimePassed(), NOW)
         deadline = fleet.next_deadline()

@@ -80,9 +80,9 @@ def test_while_successors_fail_the_tired_worker_serves_on_and_it_is_tried_again_
 def test_a_successor_that_hangs_is_killed_and_tried_again():
     fleet = serving_fleet(ONE)
     (successor,) = started(fleet.apply(WorkerTired(1), 50.0))
-    fleet.apply(TimePassed(), 110.0)
-    fleet.apply(TimePassed(), 111.0)
-    commands = fleet.apply(WorkerExited(successor, "was killed"), 111.1)
+    for now in (110.0, 111.0, 112.0):
+        fleet.apply(TimePassed(), now)
+    commands = fleet.apply(WorkerExited(successor, "was killed"), 112.1)
     assert [type(one) for one in commands] == [Died]
     assert started(fleet.apply(TimePassed(), fleet.next_deadline())) == [3]
     assert serving(fleet) == [1]

@@ -5,6 +5,7 @@
 
 from gracehttp.supervisor.fleet.commands import (
     Ask,
+    AskWhere,
     CloseDoors,
     Command,
     Died,
@@ -67,6 +68,7 @@ __all__ = [
     "SAME_STOP_SECONDS",
     "TRACEBACK_SECONDS",
     "Ask",
+    "AskWhere",
     "CloseDoors",
     "Command",
     "Died",

@@ -54,7 +54,17 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class AskWhere:
+    """Ask a worker that is not ready in time to write down where its tasks wait, and the stacks of its threads, and to
+    end. Only one whose event loop runs can do so."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
 class DumpTraceback:
+    """Make a worker that did not answer write down the stacks of its threads, which ends it."""
+
     worker: int
 
 
@@ -160,6 +170,7 @@ Command = (
     | Hold
     | GoOn
     | Ask
+    | AskWhere
     | DumpTraceback
     | Kill
     | CloseDoors

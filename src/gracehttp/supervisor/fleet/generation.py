@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gracehttp.supervisor.fleet.commands import (
+    AskWhere,
     Command,
     DumpTraceback,
     Kill,
@@ -26,8 +27,10 @@ from gracehttp.supervisor.fleet.settings import FleetSettings
 
 DEAF_SECONDS = 2.0
 """How long the workers of the old generation may take to stop accepting before the new one is announced anyway."""
+TASKS_SECONDS = 1.0
+"""How long a worker that hangs while it starts has to tell by itself where."""
 TRACEBACK_SECONDS = 1.0
-"""How long a worker that hangs while it starts has to write down where."""
+"""How long it has, if it does not, until the interpreter has written down its stacks."""
 HURRY_SECONDS = 2.0
 """How long a worker may take to end after its drain timeout has passed, or was taken away."""
 LIFESPAN_SECONDS = 10.0
@@ -48,7 +51,7 @@ class WorkerState(enum.Enum):
     STANDING_BY = "standing_by"  # ready, and accepts nothing that others accept
     SERVING = "serving"
     DRAINING = "draining"
-    DUMPING = "dumping"  # asked to write down where it hangs, to be killed next
+    DUMPING = "dumping"  # asked where it hangs, then made to write it down, to be killed next
     KILLED = "killed"
 
 
@@ -59,6 +62,7 @@ class Worker:
     started_at: float
     deadline: float | None  # of the state that it is in
     holding: bool = False  # told to hand nothing over, because nobody would take it
+    silent: bool = False  # it hangs, and did not tell where when it was asked
 
     def let_serve(self) -> LetServe:
         self.state, self.deadline = WorkerState.SERVING, None
@@ -221,7 +225,10 @@ class Generation:
     def overdue(self, worker: Worker, now: float) -> Command:
         """The deadline of the state that `worker` is in has passed."""
         if worker.state is WorkerState.STARTING:
-            worker.state, worker.deadline = WorkerState.DUMPING, now + TRACEBACK_SECONDS
+            worker.state, worker.deadline = WorkerState.DUMPING, now + TASKS_SECONDS
+            return AskWhere(worker.number)
+        if worker.state is WorkerState.DUMPING and not worker.silent:
+            worker.silent, worker.deadline = True, now + TRACEBACK_SECONDS
             return DumpTraceback(worker.number)
         if worker.state is WorkerState.DUMPING:
             # Still to be counted as a failed start, so the state stays; the process is gone in a moment.
