@@ -89,3 +89,27 @@ def test_a_blocked_event_loop_can_not_tell_so_the_stacks_of_the_threads_do(start
     stack = server.log.partition("Fatal Python error: Aborted")[2]
     assert re.findall(r'application\.py", line \d+ in (\w+)', stack) == ["block", "app"]
     assert "was not ready within 3 s" in server.log
+
+
+STUBBORN = """
+    import asyncio
+
+    async def stay():
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                pass
+
+    async def app(scope, receive, send):
+        app.task = asyncio.create_task(stay())
+        await receive()
+        raise RuntimeError("no database")
+"""
+
+
+def test_why_a_start_failed_is_told_also_if_a_task_does_not_end(start):
+    server = start(*SERVE, "--lifespan", "on", files={"application.py": STUBBORN})
+    assert server.wait() == 3
+    assert "the application failed in its lifespan startup: RuntimeError: no database" in server.log
+    assert "gracehttp: error: the application failed in its lifespan startup" in server.log

@@ -85,37 +85,48 @@ def run_worker(
 def _live(channel: Channel, program: _Program, *, offers: Sequence[str]) -> int:
     """The life of one worker. A worker that is forked lives the same life, on a channel of its own."""
     _leave_signals_to_the_supervisor()
-    process = program.process
     try:
-        manifest = introduce(
-            channel,
-            release=program.release,
-            settings=_settings(process),
-            places=_places(process),
-            listeners=_listeners(program.servers),
-            offers=offers,
-        )
-        program.configure_logging(manifest.tty)
-        new_loop = loop_factory(process.loop)
-        if manifest.template is not None:
-            program.loader.load_all(program.servers, _stages(channel))
-            born = _leave_template(channel, manifest, program)
-            if born is not None:
-                return _live(born, program, offers=())  # it has the code of its generation, whatever lies on the disk
-        with asyncio.Runner(loop_factory=new_loop) as runner:
-            run_to_the_end(runner, _work(channel, manifest, program), log_exit_of_a_task)
-            # Before the runner closes: it waits for tasks that don't let themselves be cancelled, and for the threads
-            # of the default executor. When the time is over, the log says what held the process up.
-            faulthandler.dump_traceback_later(LEAVE_SECONDS, exit=True)
+        return _reporting(channel, program, lambda: _begin(channel, program, offers))
+    finally:
+        _ignore_signals_to_the_end()
+
+
+def _begin(channel: Channel, program: _Program, offers: Sequence[str]) -> int:
+    process = program.process
+    manifest = introduce(
+        channel,
+        release=program.release,
+        settings=_settings(process),
+        places=_places(process),
+        listeners=_listeners(program.servers),
+        offers=offers,
+    )
+    program.configure_logging(manifest.tty)
+    new_loop = loop_factory(process.loop)
+    if manifest.template is not None:
+        program.loader.load_all(program.servers, _stages(channel))
+        born = _leave_template(channel, manifest, program)
+        if born is not None:
+            return _live(born, program, offers=())  # it has the code of its generation, whatever lies on the disk
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        # What went wrong is told, and the time measured, before the runner closes: that waits for tasks that don't let
+        # themselves be cancelled, and for threads of the default executor. The log says what held the process up.
+        work = _work(channel, manifest, program)
+        status = _reporting(channel, program, lambda: run_to_the_end(runner, work, log_exit_of_a_task))
+        faulthandler.dump_traceback_later(LEAVE_SECONDS, exit=True)
+    return status
+
+
+def _reporting(channel: Channel, program: _Program, call: Callable[[], int | None]) -> int:
+    """Call it, and tell the supervisor why if it fails. Returns the exit status."""
+    try:
+        return call() or EXIT_DONE
     except ChannelClosed:
         return EXIT_COULD_NOT_START
     except GraceHTTPError as exc:
         return _report(channel, exc.message, program.spell(exc.hint), exc.details)
     except Exception as exc:  # noqa: BLE001  a defect of ours, or of a loop: whoever asked for the restart shall see it
         return _report(channel, f"unexpected {type(exc).__name__}: {exc}", "", traceback.format_exc())
-    finally:
-        _ignore_signals_to_the_end()
-    return EXIT_DONE
 
 
 def _leave_template(channel: Channel, manifest: Manifest, program: _Program) -> Channel | None:
