@@ -95,7 +95,7 @@ class ChaosServer(Server):
 
     def draining_since(self):
         """When each worker began to drain, by PID, in `time.monotonic`."""
-        return dict(self._times(r"\[(\d+)\] draining \d+ connections"))
+        return dict(self._times(r"\[(\d+)\] draining \d+ connections?\b"))
 
     def _times(self, pattern):
         """PID and time of each line that matches; the time is a millisecond too early at most."""

@@ -213,7 +213,7 @@ class History(RuleBasedStateMachine):
         deaths = self.deaths()
         told = Told(self.server.generations(), self.server.draining_since())
         for failure in self.callers.accounts.failures:
-            assert culprits(failure, deaths, told), (failure, deaths, told, self.server.log)
+            assert culprits(failure, deaths, told), f"{failure}\n{deaths}\n{told}\n{self.server.log}"
             assert "wrong answer" not in failure.what
             assert "nobody asked for" not in failure.what
 
@@ -280,7 +280,7 @@ class History(RuleBasedStateMachine):
         generations = self.server.generations()
         for pids in self.callers.accounts.pids.values():
             seen = [generations[pid] for pid in pids]
-            assert seen == sorted(seen), (pids, self.server.log)
+            assert seen == sorted(seen), f"{pids}\n{self.server.log}"
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])

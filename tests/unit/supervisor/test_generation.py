@@ -271,6 +271,17 @@ def test_stop_gives_up_what_is_starting_and_hurries_what_is_draining():
     assert {one.worker: one.reason for one in only(commands, Retire)} == {1: "stop", 2: "stop", 3: "stop", 4: "stop"}
 
 
+@pytest.mark.parametrize("happened", ["stop", "restart"])
+def test_a_worker_that_drained_alone_is_told_when_its_generation_ends(happened):
+    """It hands its connections to the others, which go now too; at a stop nobody is there to take them."""
+    fleet = serving_fleet()
+    (alone,) = only(fleet.apply(ScaleRequested(-1), 1.0), Retire)
+    commands = fleet.apply(StopRequested(), 2.0) if happened == "stop" else restart(fleet)
+    told = {one.worker: one.reason for one in only(commands, Retire)}
+    assert told == {1: happened, 2: happened}
+    assert alone.worker in told
+
+
 def test_a_second_stop_forces():
     fleet = serving_fleet()
     fleet.apply(StopRequested(), 1.0)

@@ -195,14 +195,17 @@ class Generation:
         return commands
 
     def retire(self, reason: str, now: float) -> list[Command]:
-        """It has served: those of its workers that do, or stand by, drain, the others are not needed any more."""
+        """It has served: those of its workers that do, or stand by, drain, the others are not needed any more.
+
+        Those that drain already, each for itself, learn that they have other successors now, or none.
+        """
         commands = self.announce()
         self.state = GenerationState.DRAINING
         self.retired_at = now
         self.start_again_at.clear()
         timeout = self.settings.drain_timeout_seconds
         for worker in self.workers.values():
-            if worker.state in {WorkerState.SERVING, WorkerState.STANDING_BY}:
+            if worker.state in {WorkerState.SERVING, WorkerState.STANDING_BY, WorkerState.DRAINING}:
                 commands.append(worker.drain(reason, timeout, now))
             elif worker.state is WorkerState.STARTING:
                 commands.append(self.kill(worker, "its generation was retired before it served"))
