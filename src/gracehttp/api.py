@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 
 from gracehttp.config import Configuration, ProcessOptions, ServerOptions, process_options, server_options
-from gracehttp.config.files import check_app_dir, check_certificates
+from gracehttp.config.files import check_app_dir, check_certificates, check_working_directory
 from gracehttp.config.spelling import in_python
 from gracehttp.errors import CalledInWrongPlace, ConfigurationError, GraceHTTPError
 from gracehttp.event_bus import EventBus
@@ -130,6 +130,7 @@ class GraceHTTP:
 
             answer_trial(os.environ, release=RELEASE)
         if is_first_process(os.environ):
+            check_working_directory(_COMMAND_LINE.directory)
             check_app_dir(self._process.app_dir)
             check_certificates(self._servers)
         channel = claim_channel(os.environ)

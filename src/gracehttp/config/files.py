@@ -9,11 +9,33 @@ from gracehttp.config.model import ServerOptions
 from gracehttp.errors import ConfigurationError
 
 
+def check_working_directory(directory: str) -> None:
+    """Raise `ConfigurationError` if the program was started in a folder that was deleted, so `directory` is empty."""
+    if not directory:
+        raise ConfigurationError(
+            "the working directory was deleted, and a service starts its workers in it.",
+            hint="cd to a folder that exists, and start again there",
+        )
+
+
+def app_dir_path(path: str) -> str:
+    """The absolute path of the folder that applications are imported from. Raises `ConfigurationError` if it is
+    relative to a working directory that was deleted."""
+    try:
+        return os.path.abspath(path)
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"the application directory {path!r} is relative to the working directory, and that was deleted.",
+            hint="cd to a folder that exists, or give an absolute --app-dir",
+        ) from None
+
+
 def check_app_dir(path: str) -> None:
     """Raise `ConfigurationError` if applications are to be imported from a folder that isn't there."""
-    absolute = os.path.abspath(path)
+    absolute = app_dir_path(path)
     if not os.path.isdir(absolute):
-        raise ConfigurationError(f"the application directory {absolute} does not exist.", hint="see --app-dir")
+        wrong = "is no directory" if os.path.exists(absolute) else "does not exist"
+        raise ConfigurationError(f"the application directory {absolute} {wrong}.", hint="see --app-dir")
 
 
 def check_certificates(servers: Iterable[ServerOptions]) -> None:

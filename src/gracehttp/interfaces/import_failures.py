@@ -135,12 +135,21 @@ def _entries(directory: Path) -> list[Path]:
 
 def _directories() -> list[Path]:
     """Where a person's own code is: the head of `sys.path` and the working directory."""
-    unique = dict.fromkeys(os.path.abspath(path) for path in (*sys.path[:1], os.getcwd()))
+    here = _working_directory()
+    unique = dict.fromkeys(os.path.normpath(os.path.join(here, path)) for path in (*sys.path[:1], here) if here or path)
     return [Path(path) for path in unique]
 
 
 def _where() -> str:
-    shown = [path or os.getcwd() for path in sys.path[:_SHOWN_PATHS]]
+    here = _working_directory() or "(deleted)"
+    shown = [path or here for path in sys.path[:_SHOWN_PATHS]]
     rest = len(sys.path) - len(shown)
     more = f" and {rest} more" if rest > 0 else ""
-    return f"{', '.join(shown)}{more} (working directory {os.getcwd()})"
+    return f"{', '.join(shown)}{more} (working directory {here})"
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # deleted (getcwd(3))
+        return ""

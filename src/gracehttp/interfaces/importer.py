@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gracehttp.config.files import check_app_dir
+from gracehttp.config.files import app_dir_path, check_app_dir
 from gracehttp.errors import ApplicationNotFound, ConfigurationError
 from gracehttp.interfaces import import_failures as failures
 from gracehttp.interfaces.detect import Shape, is_clearly_not, required_arguments, shape_of
@@ -34,7 +33,7 @@ def add_app_dir(path: str) -> None:
     Raises `ConfigurationError` when it is no directory.
     """
     check_app_dir(path)
-    absolute = os.path.abspath(path)
+    absolute = app_dir_path(path)
     if absolute in sys.path:
         sys.path.remove(absolute)
     sys.path.insert(0, absolute)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """What to execute, and in which folder; both as they were typed."""
+    """What to execute, and in which folder; both as they were typed. `directory` is empty if it was deleted."""
 
     arguments: tuple[str, ...]
     directory: str
@@ -47,4 +47,11 @@ def this_command_line() -> CommandLine:
             sys.executable,
             *arguments[1:],
         )  # some launchers put a label where the program's name belongs
-    return CommandLine(arguments or (sys.executable,), typed_directory(os.environ, os.getcwd()))
+    return CommandLine(arguments or (sys.executable,), _working_directory())
+
+
+def _working_directory() -> str:
+    try:
+        return typed_directory(os.environ, os.getcwd())
+    except FileNotFoundError:  # deleted (getcwd(3)): only who is to start the program again needs it
+        return ""

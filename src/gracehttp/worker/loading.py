@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
 from gracehttp.config import ServerOptions
+from gracehttp.config.files import app_dir_path
 from gracehttp.interfaces.importer import LoadedApplication, add_app_dir, load_application
 
 
@@ -36,7 +36,7 @@ class ApplicationLoader:
 
     def __init__(self, app_dir: str | None) -> None:
         # Absolute, because the first application may change the working directory before the second one is loaded.
-        self._app_dir = os.path.abspath(app_dir) if app_dir is not None else None
+        self._app_dir = app_dir_path(app_dir) if app_dir is not None else None
         self._loaded: dict[Hashable, LoadedApplication] = {}
 
     def load(self, named: Named) -> LoadedApplication:

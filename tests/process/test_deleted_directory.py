@@ -1,0 +1,71 @@
+"""A working directory that was deleted: what doesn't need it works, what does says so in a sentence."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def run_there(tmp_path):
+    """Runs the interpreter with these arguments in a folder that was deleted."""
+
+    def run(*arguments):
+        gone = tmp_path / "gone"
+        gone.mkdir()
+        enter = 'cd "$1" && rmdir "$1" && shift && exec "$@"'
+        return subprocess.run(
+            ["sh", "-c", enter, "sh", gone, sys.executable, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            env={**os.environ, "PWD": str(gone)},
+            check=False,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("arguments", [("-m", "gracehttp", "--version"), ("-c", "import gracehttp")])
+def test_what_does_not_need_it_works(run_there, arguments):
+    ended = run_there(*arguments)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_commands_reach_a_supervisor_from_there(start, run_there):
+    server = start("-m", "gracehttp", "serve", "gracehttp.demo_app:application", "--bind", "127.0.0.1:0")
+    server.wait_until_serving()
+    for command in ("status", "restart", "stop"):
+        ended = run_there("-m", "gracehttp", command, "--pid", server.pid)
+        assert (ended.returncode, ended.stderr.count("Traceback")) == (0, 0), ended.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--app-dir", "/")])
+def test_a_service_that_would_start_there_says_what_is_wrong(run_there, options):
+    ended = run_there("-m", "gracehttp", "serve", "gracehttp.demo_app:application", *options)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("gracehttp: error: the working directory was deleted")
+    assert "Hint: cd to a folder that exists" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 2
+
+
+def test_check_says_what_is_wrong(run_there):
+    ended = run_there("-m", "gracehttp", "check", "gracehttp.demo_app:application")
+    assert ended.returncode == 2
+    assert "relative to the working directory, and that was deleted" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_check_finds_an_application_that_lies_elsewhere(run_there):
+    ended = run_there("-m", "gracehttp", "check", "gracehttp.demo_app:application", "--app-dir", "/")
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_check_says_what_is_missing(run_there):
+    ended = run_there("-m", "gracehttp", "check", "nothing_like_it:app", "--app-dir", "/")
+    assert ended.returncode == 3
+    assert "there is no module 'nothing_like_it'" in ended.stderr
+    assert "Traceback" not in ended.stderr
