@@ -26,7 +26,7 @@ from gracehttp.listeners.bind import bound_address, file_identity, open_listener
 from gracehttp.listeners.limit import effective_limits, raise_descriptor_limit
 from gracehttp.listeners.permits import LocalPermits
 from gracehttp.observe.access_log import AccessLog
-from gracehttp.observe.logs import configure_logging, log_event
+from gracehttp.observe.logs import configure_logging, errors_are_logged, log_event
 from gracehttp.observe.saying import say
 from gracehttp.release import RELEASE
 from gracehttp.supervisor.command_line import this_command_line
@@ -112,7 +112,8 @@ class GraceHTTP:
         except GraceHTTPError as exc:
             exc.hint = self._spell(exc.hint)
             if self._process.log_format == "json":
-                self._configure_logging(tty=False)
+                level = "error" if self._process.log_level == "critical" else self._process.log_level
+                configure_logging(level, "json", color=False)  # the last word is said at any level
                 log_event(StartFailed(exc.message, exc.hint, exc.details, exc.exit_status))
             else:
                 say(f"gracehttp: error: {exc}", err=True)
@@ -172,6 +173,7 @@ class GraceHTTP:
             pidfile=process.pidfile,
             control=False if process.no_control else process.control,
             log_is_json=process.log_format == "json",
+            errors_are_logged=errors_are_logged(),
         )
         before = {number: signal.getsignal(number) for number in MEANING}
         try:

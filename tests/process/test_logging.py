@@ -74,6 +74,29 @@ def test_a_first_start_that_fails_ends_a_json_log_with_an_object_too(start):
     assert last["hint"]
 
 
+def start_in_vain(start, *options):
+    arguments = ("-m", "gracehttp", "serve", "application:app", "--bind", "127.0.0.1:0", *options)
+    return start(*arguments, files={"application.py": "1 / 0"})
+
+
+@pytest.mark.parametrize("level", ["info", "critical"])
+def test_the_traceback_of_a_first_start_that_fails_is_shown_once_at_any_level(start, level):
+    server = start_in_vain(start, "--log-level", level)
+    assert server.wait() == 3
+    assert server.log.count("Traceback") == 1
+    assert server.log.count("1 / 0") == 1
+    said = server.log[server.log.index("gracehttp: error: the module application raised ZeroDivisionError") :]
+    assert ("1 / 0" in said) == (level == "critical")
+
+
+def test_a_first_start_that_fails_ends_a_json_log_with_its_traceback_if_nothing_else_is_logged(start):
+    server = start_in_vain(start, "--log-level", "critical", "--log-format", "json")
+    assert server.wait() == 3
+    (last,) = [json.loads(line) for line in server.lines]
+    assert last["event"] == "StartFailed"
+    assert "1 / 0" in last["details"]
+
+
 def test_the_access_log_has_all_that_is_promised(start):
     server = serve(start, "--log-format", "json", "--access-log", application=NAUGHTY)
     pids = server.restart(2)

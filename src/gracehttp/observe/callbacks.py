@@ -46,6 +46,10 @@ class _CallbackHandler(OwnHandler):
         self._reported: set[str] = set()
         self._busy = threading.local()
 
+    @property
+    def takes_errors(self) -> bool:
+        return "error" in self._callbacks
+
     def set(self, kind: str, callback: LogCallback | None) -> None:
         if callback is not None and not callable(callback):
             raise TypeError(f"the {kind} log callback must be callable or None, not {callback!r}")

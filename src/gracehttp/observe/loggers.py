@@ -23,6 +23,10 @@ LEVELS = {
 class OwnHandler(logging.Handler):
     """A handler that gracehttp itself put on its logger, not the user."""
 
+    @property
+    def takes_errors(self) -> bool:
+        return self.level <= logging.ERROR
+
 
 class Threshold:
     """The lowest level at which anybody wants records.

@@ -95,6 +95,16 @@ def log_event(event: Event) -> None:
         LOGGER.log(level, "%s", event, extra={"event": event})
 
 
+def errors_are_logged() -> bool:
+    """Whether anybody is told an event of severity ERROR: standard error, a handler of the user's, or a callback."""
+    handlers = [*LOGGER.handlers, *(logging.getLogger().handlers if LOGGER.propagate else ())]
+    return LOGGER.isEnabledFor(logging.ERROR) and any(map(_takes_errors, handlers))
+
+
+def _takes_errors(handler: logging.Handler) -> bool:
+    return handler.takes_errors if isinstance(handler, OwnHandler) else handler.level <= logging.ERROR
+
+
 def _formatter(log_format: str, *, color: bool) -> logging.Formatter:
     match log_format:
         case "text":

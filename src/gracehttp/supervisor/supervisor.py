@@ -16,7 +16,6 @@ from typing import Any
 
 from gracehttp import events
 from gracehttp.channel import Message
-from gracehttp.errors import StartError
 from gracehttp.event_bus import EventBus
 from gracehttp.listeners.limit import raise_descriptor_limit
 from gracehttp.records import from_plain
@@ -26,6 +25,7 @@ from gracehttp.supervisor.auditor import Auditor
 from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.control import ControlSocket, open_control
 from gracehttp.supervisor.crew import Crew
+from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import Fleet, FleetSettings, Generation, GenerationState
 from gracehttp.supervisor.guard import guarded
 from gracehttp.supervisor.handover_queue import HandoverQueues
@@ -59,6 +59,7 @@ class SupervisorOptions:
     pidfile: str | None = None
     control: str | bool | None = None
     log_is_json: bool = False
+    errors_are_logged: bool = True
 
 
 class Supervisor:
@@ -74,7 +75,7 @@ class Supervisor:
         self._users: tuple[set[int], int | None] = (set(), None)
         self._acting = False
         self._requesters = Requesters(predecessor.last_outcome if predecessor else None)
-        self._first_failure: StartError | None = None
+        self._first_failure = FirstFailure(errors_are_logged=options.errors_are_logged)
         self._timer: asyncio.TimerHandle | None = None
         self._control: ControlSocket | None = None
         self._stderr = sys.stderr.fileno() if sys.stderr is not None else os.open(os.devnull, os.O_WRONLY)
@@ -169,7 +170,7 @@ class Supervisor:
         if self._control is not None:
             await self._control.close()
         if not finish.could_start:
-            raise self._first_failure or StartError("the service could not start.")
+            raise self._first_failure.error
         return 1 if finish.forced else 0
 
     # --- what is asked of it ---
@@ -333,8 +334,8 @@ class Supervisor:
             self._bus.publish(lost)
 
     def _give_up(self, command: table.GivenUp) -> None:
-        if self._fleet.serving is None and self._first_failure is None:
-            self._first_failure = StartError(f"the service could not start: {command.reason}.")
+        if self._fleet.serving is None:
+            self._first_failure.given_up(command.reason)
         self._announcer.announce(command)
 
     # --- what workers say and do ---
@@ -385,9 +386,8 @@ class Supervisor:
                 self._bus.publish(fact)
 
     def _on_worker_exit(self, process: WorkerProcess, ending: Ending) -> None:
-        if self._fleet.serving is None and self._first_failure is None and process.failure is not None:
-            # The details are in the log; the sentence and the hint are what is read last.
-            self._first_failure = StartError(process.failure["message"], hint=process.failure.get("hint", ""))
+        if self._fleet.serving is None:
+            self._first_failure.worker_ended(process, ending)
         told = (ending.reason, ending.details, ending.unlogged)
         self._apply(table.WorkerExited(process.number, *told, doing=process.doing))
         # After that: it may fail, and whoever has its place by now holds no permit before it is welcomed.

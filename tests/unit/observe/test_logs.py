@@ -20,8 +20,9 @@ from gracehttp.events import (
     WorkerFailedToStart,
     WorkerStarted,
 )
+from gracehttp.observe.callbacks import set_error_log_callback
 from gracehttp.observe.loggers import ACCESS_LOGGER, LOGGER, NOTICE
-from gracehttp.observe.logs import configure_logging, log_event
+from gracehttp.observe.logs import configure_logging, errors_are_logged, log_event
 
 LINE = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} "
 
@@ -231,3 +232,23 @@ def test_record_that_nobody_has_a_handler_for_can_not_pass_for_two(stderr, monke
     assert re.match(LINE + r"ERROR   \[\d+\] task failed", first)
     assert all(line.startswith("    ") for line in rest)
     assert "\x1b" not in "".join(rest)
+
+
+@pytest.mark.parametrize(
+    ("level", "callback", "logged"),
+    [("info", None, True), ("error", None, True), ("critical", None, False), ("critical", print, True)],
+)
+def test_it_is_known_whether_errors_are_told_to_anybody(stderr, level, callback, logged):
+    set_error_log_callback(callback)
+    configure_logging(level, "text", color=False)
+    assert errors_are_logged() == logged
+
+
+@pytest.mark.parametrize(("level", "logged"), [(logging.INFO, True), (logging.CRITICAL, False)])
+def test_errors_are_told_if_a_handler_of_the_user_takes_them(level, logged):
+    collector = Collector()
+    collector.setLevel(level)
+    LOGGER.addHandler(collector)
+    LOGGER.propagate = False
+    configure_logging("info", "text", color=False)
+    assert errors_are_logged() == logged
