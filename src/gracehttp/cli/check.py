@@ -10,7 +10,7 @@ import click
 
 from gracehttp.cli.import_trial import try_import
 from gracehttp.cli.option_parameters import ConfiguredCommand, configured
-from gracehttp.cli.place_trials import AddressTrial, PidFileTrial
+from gracehttp.cli.place_trials import AddressTrial, ControlTrial, PidFileTrial
 from gracehttp.config import PROCESS_OPTIONS, SERVER_OPTIONS, Configuration, ServerOptions, load
 from gracehttp.config.files import check_certificates
 from gracehttp.errors import GraceHTTPError
@@ -25,8 +25,8 @@ def check(config_file: Path | None, **values: object) -> None:
 
     Takes what serve takes, and shows what each option amounts to and where that comes from. Then it tries what can
     be tried without side effects, also beside a service that runs: each application is imported, in a process of
-    its own; certificates and keys are read; host names are resolved; the folders of pidfile and Unix sockets, and
-    what is there already, are looked at.
+    its own; certificates and keys are read; host names are resolved; the folders of pidfile, control socket and Unix
+    sockets, and what is there already, are looked at.
 
     Not tried: whether a port is free, the lifespan startup, warm-up requests, what only the running service can know.
 
@@ -128,7 +128,7 @@ class _LifespanTrial:
         return f"lifespan {self._mode}"
 
 
-_Trial = _CertificateTrial | _ApplicationTrial | _LifespanTrial | PidFileTrial | AddressTrial
+_Trial = _CertificateTrial | _ApplicationTrial | _LifespanTrial | PidFileTrial | ControlTrial | AddressTrial
 
 
 def _trials(configuration: Configuration) -> list[_Trial]:
@@ -136,6 +136,8 @@ def _trials(configuration: Configuration) -> list[_Trial]:
     trials: dict[object, _Trial] = {}
     if configuration.process.pidfile is not None:
         trials["pidfile"] = PidFileTrial(configuration.process.pidfile)
+    if configuration.process.control is not None:
+        trials["control"] = ControlTrial(configuration.process.control)
     for server in configuration.servers:
         trials[server.bind.address] = AddressTrial(server.bind.address)
         if server.certfile is not None:
@@ -149,6 +151,9 @@ def _trials(configuration: Configuration) -> list[_Trial]:
 
 def _try(trial: _Trial) -> GraceHTTPError | None:
     """Run `trial`, and print how it ended."""
+    if isinstance(trial, ControlTrial) and (note := trial.note()):
+        say(f"note: {note}")
+        return None
     try:
         say(f"ok: {trial.run()}")
     except GraceHTTPError as error:

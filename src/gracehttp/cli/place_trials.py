@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from gracehttp.address import Address
+from gracehttp.events import ControlUnavailable
 
 
 class PidFileTrial:
@@ -21,6 +22,23 @@ class PidFileTrial:
             return f"pidfile {self._path}"
         note = f"pid {pid} runs; if that is a supervisor, restart is right, and serve is refused"
         return f"pidfile {self._path} ({note})"
+
+
+class ControlTrial:
+    """Whether there can be a control socket at a path. If not, that is only noted: the service starts without it."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def note(self) -> str:
+        """What is wrong, as the log would say it; "" if nothing is."""
+        from gracehttp.supervisor.control import obstacle  # help must not wait for the server's modules
+
+        reason = obstacle(self._path)
+        return str(ControlUnavailable(self._path, reason)) if reason else ""
+
+    def run(self) -> str:
+        return f"control socket {self._path}"
 
 
 class AddressTrial:

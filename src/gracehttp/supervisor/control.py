@@ -33,6 +33,8 @@ from gracehttp.supervisor.outcome import Outcome, Requester
 
 CONTROL_VERSION = 1
 ACCEPT_PAUSE_SECONDS = 1.0
+MOST_PATH_BYTES = 107
+"""sun_path of unix(7) holds 108 bytes, one of them the final null byte."""
 
 _OUTCOMES = (GenerationGivenUp, GenerationRolledBack, ReplacementGivenUp, StartCalledOff, WorkerFailedToStart)
 """What is no progress, but told as the last line, with all its details."""
@@ -206,8 +208,22 @@ def open_control(where: str | bool | None, commands: Commands, bus: EventBus) ->
         return ControlSocket(_listen(path), path, commands, bus)
     except OSError as exc:
         name = path or abstract_name(os.getpid()).replace("\0", "@")
-        bus.publish(ControlUnavailable(name, exc.strerror or str(exc)))
+        bus.publish(ControlUnavailable(name, (path and obstacle(path)) or exc.strerror or str(exc)))
         return None
+
+
+def obstacle(path: str) -> str:
+    """Why there can be no control socket at `path`, as far as that is known without trying; "" if nothing is known."""
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        return f"the folder {folder} does not exist"
+    if os.path.lexists(path) and not Path(path).is_socket():
+        return "the file exists and is no socket"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"this user may not write to {folder}"
+    if len(os.fsencode(path)) > MOST_PATH_BYTES:
+        return f"the path is longer than {MOST_PATH_BYTES} bytes"
+    return ""
 
 
 def _listen(path: str | None) -> socket.socket:

@@ -244,6 +244,23 @@ def test_check_beside_a_running_service_succeeds_and_leaves_it_alone(tmp_path: P
     assert pidfile.read_text() == f"{os.getpid()}\n"
 
 
+@pytest.mark.usefixtures("importable")
+@pytest.mark.parametrize(
+    ("control", "told"),
+    [
+        ("main.py", "note: no control socket at FOLDER/main.py (the file exists and is no socket); signals work"),
+        ("none/c.sock", "note: no control socket at FOLDER/none/c.sock (the folder FOLDER/none does not exist); sig"),
+        ("c" * 108, "bytes); signals work all the same"),
+        ("c.sock", "ok: control socket FOLDER/c.sock\n"),
+    ],
+)
+def test_check_notes_where_there_can_be_no_control_socket(tmp_path: Path, control: str, told: str) -> None:
+    (tmp_path / "main.py").write_text("code")
+    result = run("check", DEMO, "--control", str(tmp_path / control))
+    assert told.replace("FOLDER", str(tmp_path)) in result.stdout
+    assert result.exit_code == 0
+
+
 def test_same_application_on_several_addresses_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
     monkeypatch.setattr("gracehttp.cli.check.try_import", lambda target, **rest: tried.append(target) or "wsgi")

@@ -9,10 +9,20 @@ import socket
 import pytest
 
 from gracehttp.event_bus import EventBus
-from gracehttp.supervisor.control import ControlSocket
+from gracehttp.supervisor.control import ControlSocket, open_control
 
 NESTED = b"[" * 60_000
 STATUS = b'{"version": 1, "command": "status"}'
+
+
+def test_a_file_that_is_no_socket_is_named_as_the_reason_that_there_is_no_control_socket(tmp_path):
+    file = tmp_path / "ctl.txt"
+    file.write_text("precious")
+    bus, told = EventBus(), []
+    bus.subscribe(lambda event: told.append(str(event)))
+    assert open_control(str(file), Broken(), bus) is None
+    assert told == [f"no control socket at {file} (the file exists and is no socket); signals work all the same"]
+    assert file.read_text() == "precious"
 
 
 class Broken:
