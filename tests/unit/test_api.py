@@ -83,3 +83,22 @@ def test_mistyped_variable_is_a_line_at_the_start_of_a_service(monkeypatch) -> N
     environ = {"GRACEHTTP_APP": "main:app", "GRACEHTTP_WORKRES": "2"}
     gracehttp.GraceHTTP.from_configuration(load(cli={}, environ=environ, file=None)).run()
     assert told == [VariableIgnored("GRACEHTTP_WORKRES", "GRACEHTTP_WORKERS")]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: gracehttp.GraceHTTP(wrokers=2), "'wrokers' is no option"),
+        (lambda: gracehttp.GraceHTTP().add_server(application, bind=8000), "bind must be an address"),
+    ],
+)
+def test_a_mistake_in_a_line_of_a_script_is_an_exception(call, message) -> None:
+    with pytest.raises(gracehttp.ConfigurationError, match=message):
+        call()
+
+
+def test_run_ends_the_process_with_one_sentence(capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        gracehttp.run(application, wrokers=2)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("gracehttp: error: 'wrokers' is no option")
