@@ -14,9 +14,16 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
-from gracehttp.config import Configuration, ProcessOptions, ServerOptions, process_options, server_options
-from gracehttp.config.files import check_app_dir, check_certificates, check_working_directory
+from gracehttp.config import OPTIONS, Configuration, ProcessOptions, ServerOptions, process_options, server_options
+from gracehttp.config.files import (
+    check_app_dir,
+    check_certificates,
+    check_program_file,
+    check_working_directory,
+)
+from gracehttp.config.sources import unknown_key
 from gracehttp.config.spelling import in_python
 from gracehttp.errors import CalledInWrongPlace, ConfigurationError, GraceHTTPError
 from gracehttp.event_bus import EventBus
@@ -33,6 +40,7 @@ from gracehttp.supervisor.command_line import this_command_line
 from gracehttp.worker.manifest import GivenListener, claim_channel
 
 _OPTIONS_OF_SERVING = {"lifespan", "threads", "warmup", "access_log", "drain_timeout"}
+_Error = TypeVar("_Error", bound=GraceHTTPError)
 _INSTEAD = "in a loop that runs, async with gracehttp.serving(app) serves"
 
 _COMMAND_LINE = this_command_line()  # before the program changes its working directory
@@ -53,7 +61,8 @@ class GraceHTTP:
         try:
             self._process = process_options(**options)
         except ConfigurationError as exc:
-            raise exc.with_traceback(None) from None  # it is found at the caller's line, not at one of ours
+            # It is found at the caller's line, not at one of ours.
+            raise _for_a_script(exc).with_traceback(None) from None
         self._servers: list[ServerOptions] = []
         self._mistyped: Iterable[tuple[str, str]] = ()
         self._is_whole_program = False
@@ -80,7 +89,7 @@ class GraceHTTP:
         try:
             added = server_options(app, bind=bind, **options)
         except ConfigurationError as exc:
-            raise exc.with_traceback(None) from None
+            raise _for_a_script(exc).with_traceback(None) from None
         taken = {server.bind.address for server in self._servers}
         for server in added:
             if server.bind.address in taken:
@@ -131,6 +140,7 @@ class GraceHTTP:
 
             answer_trial(os.environ, release=RELEASE)
         if is_first_process(os.environ):
+            check_program_file(is_typed_in=_COMMAND_LINE.is_typed_in)
             check_working_directory(_COMMAND_LINE.directory)
             check_app_dir(self._process.app_dir)
             check_certificates(self._servers)
@@ -191,13 +201,12 @@ class GraceHTTP:
 def run(app: object, *, bind: str | Sequence[str] = "127.0.0.1:8000", **options: object) -> None:
     """Serve one application: `GraceHTTP`, `add_server` and `run` in one call. Takes the options of both."""
     _check_place()
-    process, server = _split(options)
     try:
+        process, server = _split(options)
         program = GraceHTTP(**process)
         program.add_server(app, bind=bind, **server)
     except ConfigurationError as exc:
-        exc.hint = in_python(exc.hint)
-        say(f"gracehttp: error: {exc}", err=True)
+        say(f"gracehttp: error: {_for_a_script(exc)}", err=True)
         sys.exit(exc.exit_status)
     program.run()
 
@@ -225,28 +234,32 @@ async def serving(app: object, *, bind: str = "127.0.0.1:0", **options: object) 
     from gracehttp.worker.loading import ApplicationLoader
     from gracehttp.worker.service import Service, ServiceSettings
 
-    for_process, for_server = _split(options)
-    _check_options_of_serving(for_process)
-    process = process_options(**for_process)
-    (server,) = server_options(app, bind=bind, **for_server)
-    bus = EventBus()
-    bus.subscribe(log_event)
-    settings = ServiceSettings(
-        applications=ApplicationSettings(lifespan=process.lifespan, threads=process.threads, multiprocess=False),
-        warmup=process.warmup,
-        request_finished=_access_log(process),
-        closes_doors=True,
-    )
-    service = Service(settings, ApplicationLoader(None), bus.publish)
-    (limit,) = effective_limits([server.max_connections], raise_descriptor_limit())
-    sock = open_listener(server.bind.address, backlog=server.backlog, unix_mode=server.unix_mode)
-    file = file_identity(server.bind.address)
-    where = bound_address(sock)
     try:
-        await service.start([server], [GivenListener(0, where, sock, LocalPermits(limit))])
-        service.accept()
-    except BaseException:
-        sock.close()
+        for_process, for_server = _split(options)
+        _check_options_of_serving(for_process)
+        process = process_options(**for_process)
+        (server,) = server_options(app, bind=bind, **for_server)
+        bus = EventBus()
+        bus.subscribe(log_event)
+        settings = ServiceSettings(
+            applications=ApplicationSettings(lifespan=process.lifespan, threads=process.threads, multiprocess=False),
+            warmup=process.warmup,
+            request_finished=_access_log(process),
+            closes_doors=True,
+        )
+        service = Service(settings, ApplicationLoader(None), bus.publish)
+        (limit,) = effective_limits([server.max_connections], raise_descriptor_limit())
+        sock = open_listener(server.bind.address, backlog=server.backlog, unix_mode=server.unix_mode)
+        file = file_identity(server.bind.address)
+        where = bound_address(sock)
+        try:
+            await service.start([server], [GivenListener(0, where, sock, LocalPermits(limit))])
+            service.accept()
+        except BaseException:
+            sock.close()
+            raise
+    except GraceHTTPError as exc:
+        _for_a_script(exc)
         raise
     try:
         yield _running(server, where)
@@ -273,6 +286,12 @@ def _check_place() -> None:
     )
 
 
+def _for_a_script(error: _Error) -> _Error:
+    """`error` with the options in its hint as a script writes them."""
+    error.hint = in_python(error.hint)
+    return error
+
+
 def _check_options_of_serving(options: Iterable[str]) -> None:
     for name in options:
         if name not in _OPTIONS_OF_SERVING:
@@ -297,6 +316,9 @@ def _access_log(process: ProcessOptions) -> AccessLog | None:
 
 def _split(options: dict[str, object]) -> tuple[dict[str, object], dict[str, object]]:
     """The options of the program, and the rest, which must be those of a server."""
+    for name in options:
+        if name not in OPTIONS:
+            raise unknown_key(name, OPTIONS, "a keyword argument")
     names = _names(ProcessOptions)
     process = {name: value for name, value in options.items() if name in names}
     return process, {name: value for name, value in options.items() if name not in names}

@@ -111,8 +111,11 @@ def _failure(error: ssl.SSLError, certfile: str, keyfile: str, *, was_asked: boo
         )
     if was_asked:
         return CertificateError(f"the password of the private key {keyfile} is wrong.", hint="see --keyfile-password")
-    damaged = keyfile if _readable_certificate(certfile) else certfile
-    return CertificateError(f"{damaged} is damaged: OpenSSL can't decode it ({error.reason or 'PEM'}).")
+    damaged, reader = (keyfile, "pkey") if _readable_certificate(certfile) else (certfile, "x509")
+    return CertificateError(
+        f"{damaged} is damaged: OpenSSL can't decode it ({error.reason or 'PEM'}).",
+        hint=f"was it cut short? Copy it once more; openssl {reader} -in {damaged} -noout reads one that is whole",
+    )
 
 
 def _readable_certificate(certfile: str) -> bool:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import subprocess
+import sys
 import threading
 
 import pytest
 
 import gracehttp
 from gracehttp.config import load
+from gracehttp.config.files import check_app_dir
 from gracehttp.demo_app import application
 from gracehttp.errors import CalledInWrongPlace, ConfigurationError
 from gracehttp.events import VariableIgnored
@@ -102,3 +106,50 @@ def test_run_ends_the_process_with_one_sentence(capsys) -> None:
         gracehttp.run(application, wrokers=2)
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith("gracehttp: error: 'wrokers' is no option")
+
+
+def serve_in_a_loop(app=application, **options):
+    async def main() -> None:
+        async with gracehttp.serving(app, **options):
+            pass
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("call", [serve_in_a_loop, lambda **options: gracehttp.run(application, **options)])
+def test_a_mistyped_option_names_the_nearest_of_all(call, capsys) -> None:
+    with pytest.raises((gracehttp.ConfigurationError, SystemExit)) as caught:
+        call(workres=3)
+    told = f"{caught.value}{capsys.readouterr().err}"
+    assert "'workres' is no option" in told
+    assert "Hint: did you mean workers?" in told
+
+
+def test_hint_of_serving_names_the_keyword() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(gracehttp.StartError) as caught:
+        serve_in_a_loop(bind=f"127.0.0.1:{taken.getsockname()[1]}")
+    assert caught.value.hint == "stop that process, or choose another address with bind="
+
+
+def test_hint_of_add_server_is_for_a_script() -> None:
+    with pytest.raises(gracehttp.ConfigurationError) as caught:
+        gracehttp.GraceHTTP().add_server(None)
+    assert caught.value.hint == 'give the application itself, or its name such as "main:app"'
+
+
+@pytest.mark.parametrize("arguments", [(), ("-", "argument")])
+def test_a_script_from_standard_input_is_told_that_it_can_not_be_run_again(arguments) -> None:
+    script = "import gracehttp; gracehttp.run('gracehttp.demo_app:application', bind='127.0.0.1:0')"
+    ended = subprocess.run(
+        [sys.executable, *arguments], input=script, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert ended.returncode == 2
+    assert "this script comes from standard input, so it can't be run a second time" in ended.stderr
+    assert "Hint: write it to a file" in ended.stderr
+
+
+@pytest.mark.parametrize(("name", "wrong"), [("main.py", "is no directory"), ("none", "does not exist")])
+def test_what_is_wrong_with_an_application_directory_is_told(tmp_path, name, wrong) -> None:
+    (tmp_path / "main.py").write_text("")
+    with pytest.raises(gracehttp.ConfigurationError, match=wrong):
+        check_app_dir(str(tmp_path / name))

@@ -214,6 +214,8 @@ def test_damaged_files_are_told_apart(write):
     cut_certificate = write("c", good_certificate[:200])
     cut_key = write("k", good_key[:80])
     assert failure(cut_certificate, write("k2", good_key)).message.startswith(f"{cut_certificate} is damaged")
+    assert f"openssl x509 -in {cut_certificate} -noout" in failure(cut_certificate, write("k2", good_key)).hint
+    assert f"openssl pkey -in {cut_key} -noout" in failure(write("c2", good_certificate), cut_key).hint
     assert failure(write("c2", good_certificate), cut_key).message.startswith(f"{cut_key} is damaged")
 
 

@@ -28,6 +28,14 @@ class Program(click.Group):
         command: click.Command = getattr(importlib.import_module(f"gracehttp.cli.{cmd_name}"), cmd_name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            raise click.UsageError(f"No such command {args[0]!r}. Hint: {_meant(args[0])}", ctx) from error
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -37,6 +45,15 @@ class Program(click.Group):
         except KeyboardInterrupt:
             # Whoever pressed Ctrl+C knows it.
             ctx.exit(EXIT_INTERRUPTED)
+
+
+def _meant(name: str) -> str:
+    import difflib  # read only where something is wrong
+
+    if ":" in name:
+        return f"gracehttp serve {name} serves an application"
+    near = difflib.get_close_matches(name, _COMMANDS, n=1)
+    return f"did you mean {near[0]}?" if near else f"there are: {', '.join(_COMMANDS)}"
 
 
 @click.group(

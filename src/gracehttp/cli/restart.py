@@ -7,7 +7,7 @@ import click
 from gracehttp.cli.control_client import ControlAddress, ControlClient
 from gracehttp.cli.ordering import order, waiting
 from gracehttp.cli.target import targeted
-from gracehttp.observe.saying import say
+from gracehttp.observe.saying import say_done
 
 
 @click.command()
@@ -39,4 +39,4 @@ def restart(address: ControlAddress, supervisor: bool, timeout: float | None, qu
     with ControlClient(address) as client:
         reply = order(client, "restart", doing="restarting", timeout=timeout, quiet=quiet, supervisor=supervisor)
     pids = " ".join(map(str, reply.pids))
-    say(f"generation {reply.generation} serves, worker PIDs: {pids}")
+    say_done(f"generation {reply.generation} serves, worker PIDs: {pids}")

@@ -8,7 +8,7 @@ from gracehttp.cli.control_client import ControlAddress, ControlClient, Supervis
 from gracehttp.cli.ordering import order, waiting
 from gracehttp.cli.target import targeted
 from gracehttp.errors import CommandFailed
-from gracehttp.observe.saying import say
+from gracehttp.observe.saying import say_done
 
 
 @click.command()
@@ -34,4 +34,4 @@ def stop(address: ControlAddress, force: bool, timeout: float | None, quiet: boo
                 raise CommandFailed(
                     f"the supervisor ({address}) closed the connection and runs on.", hint="its log tells why"
                 ) from ended
-    say("stopped")
+    say_done("stopped")

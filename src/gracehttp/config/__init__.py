@@ -65,6 +65,10 @@ def server_options(
 
     `values` may have any form that a file would allow; None stands for the default. Raises `ConfigurationError`.
     """
+    if app is None:
+        raise ConfigurationError(
+            "no application was given: it is None.", hint='give the application itself, or its name such as "main:app"'
+        )
     source = from_keywords({"app": app, "bind": bind, **values}, SERVER_OPTIONS)
     return _checked(resolve_servers([source]))
 

@@ -18,6 +18,15 @@ def check_working_directory(directory: str) -> None:
         )
 
 
+def check_program_file(*, is_typed_in: bool) -> None:
+    """Raise `ConfigurationError` if there is no file that workers could run."""
+    if is_typed_in:
+        raise ConfigurationError(
+            "this script comes from standard input, so it can't be run a second time, and each worker runs it again.",
+            hint="write it to a file, and run that: python script.py",
+        )
+
+
 def app_dir_path(path: str) -> str:
     """The absolute path of the folder that applications are imported from. Raises `ConfigurationError` if it is
     relative to a working directory that was deleted."""

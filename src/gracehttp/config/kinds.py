@@ -314,6 +314,12 @@ class Binds(Texts):
     metavar: str = "ADDRESS"
     what: str = "an address, or a list of addresses"
 
+    def read(self, value: object) -> tuple[str, ...]:
+        if isinstance(value, int) and not isinstance(value, bool):
+            hint = f'write "127.0.0.1:{value}" for this machine only, or ":{value}" for all of its addresses'
+            raise UnreadableError(self.what, hint=hint)
+        return Texts.read(self, value)
+
     def clean(self, item: str) -> str:
         return item.strip()
 

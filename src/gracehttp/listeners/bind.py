@@ -162,12 +162,16 @@ def _is_socket_file(address: UnixAddress) -> bool:
 
 
 def _look_at_file(address: UnixAddress) -> str:
-    folder = os.path.dirname(address.path) or "."
+    folder = _folder(address)
     if not os.path.isdir(folder):
         raise _cannot_bind(address, FileNotFoundError(errno.ENOENT, ""))
     if not os.access(folder, os.W_OK | os.X_OK):
         raise _cannot_bind(address, PermissionError(errno.EACCES, ""))
     return f"{address} exists; one on which somebody listens is refused" if _is_socket_file(address) else ""
+
+
+def _folder(address: UnixAddress) -> str:
+    return os.path.dirname(address.path) or "."
 
 
 _adopted: set[int] = set()
@@ -222,13 +226,17 @@ def _cannot_bind(address: Address, exc: OSError) -> ListenError:
         case errno.EACCES if isinstance(address, TcpAddress) and address.port < 1024:
             reason = "ports below 1024 need privileges"
             hint = "choose a port above 1023, or grant CAP_NET_BIND_SERVICE"
+        case errno.EACCES | errno.EPERM if isinstance(address, UnixAddress):
+            reason = f"this user may not make a file in {_folder(address)}"
+            hint = "choose a folder in which this user may, or give it the permission (write and search)"
         case errno.EACCES | errno.EPERM:
             reason = "this user has no permission"
         case errno.EADDRNOTAVAIL:
             reason = "this machine has no such address"
             hint = "0.0.0.0 listens on all addresses of the machine"
-        case errno.ENOENT:
+        case errno.ENOENT if isinstance(address, UnixAddress):
             reason = "the folder does not exist"
+            hint = f"make the folder {_folder(address)}, or choose another path"
         case _:
             reason = exc.strerror or str(exc)
     return ListenError(f"cannot listen on {address}: {reason}.", hint=hint)

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """What to execute, and in which folder; both as they were typed. `directory` is empty if it was deleted."""
+    """What to execute, and in which folder; both as they were typed. `directory` is empty if it was deleted.
+    `is_typed_in` says that the program came from standard input, so that it can't be run a second time."""
 
     arguments: tuple[str, ...]
     directory: str
+    is_typed_in: bool = False
 
     def executable(self) -> str:
         """The interpreter: by its path if one was typed, else through PATH as a shell would find it now."""
@@ -47,7 +49,13 @@ def this_command_line() -> CommandLine:
             sys.executable,
             *arguments[1:],
         )  # some launchers put a label where the program's name belongs
-    return CommandLine(arguments or (sys.executable,), _working_directory())
+    return CommandLine(arguments or (sys.executable,), _working_directory(), _comes_from_standard_input())
+
+
+def _comes_from_standard_input() -> bool:
+    """Of `python < script.py`, `python - ARGUMENTS` and an interactive session."""
+    file = getattr(sys.modules.get("__main__"), "__file__", "<stdin>")
+    return file == "<stdin>" and (sys.argv[:1] or [""])[0] in {"", "-"}
 
 
 def _working_directory() -> str:

@@ -75,6 +75,28 @@ def test_every_command_has_short_help(command: str) -> None:
     assert run(command, "-h").exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("server", "main:app"), "did you mean serve?"),
+        (("main:app",), "gracehttp serve main:app serves an application"),
+        (("xyz",), "there are: serve, check, restart, stop, status, demo"),
+    ],
+)
+def test_command_that_does_not_exist_names_one_that_does(arguments: tuple[str, ...], hint: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert f"No such command {arguments[0]!r}. Hint: {hint}" in result.stderr
+
+
+def test_check_that_can_not_print_says_so() -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "gracehttp", "check", DEMO]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr == "gracehttp: error: standard output can't be written: No space left on device.\n"
+
+
 def test_version_is_told() -> None:
     assert run("--version").stdout == f"gracehttp {RELEASE}\n"
 
@@ -212,6 +234,7 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
         (("-p", "FOLDER/none/app.pid"), "cannot write the pidfile FOLDER/none/app.pid: the folder does not exist"),
         (("-p", "FOLDER/main.py"), "exists already and is no pidfile"),
         (("-b", "unix:FOLDER/none/a.sock"), "cannot listen on unix:FOLDER/none/a.sock: the folder does not exist"),
+        (("-b", "unix:FOLDER/none/a.sock"), "Hint: make the folder FOLDER/none, or choose another path"),
         (("-b", "unix:FOLDER/main.py"), "the file exists and is no socket"),
         (("-b", "no-such-host.invalid:80"), "the host name 'no-such-host.invalid' can't be resolved"),
         (("-b", "fd://2"), "descriptor 2 is no socket"),
@@ -225,6 +248,13 @@ def test_check_looks_at_places_without_touching_them(tmp_path: Path, arguments: 
     assert result.exit_code == 3
     assert (tmp_path / "main.py").read_text() == "code"
     assert [one.name for one in tmp_path.iterdir()] == ["main.py"]
+
+
+@pytest.mark.usefixtures("importable")
+def test_folder_in_which_no_socket_can_be_made_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: path != str(tmp_path))  # root may write everywhere
+    told = run("check", DEMO, "-b", f"unix:{tmp_path}/a.sock").stderr
+    assert f"this user may not make a file in {tmp_path}.\nHint: choose a folder in which this user may" in told
 
 
 @pytest.mark.usefixtures("importable")

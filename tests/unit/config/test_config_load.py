@@ -136,6 +136,7 @@ def test_paths_of_the_command_line_stay_relative_to_the_working_directory(tmp_pa
         ("workers = 'x'", "workers must be a whole number", ""),
         ("bind = []", "bind is empty", "leave it away"),
         ("[[server]]\nbind = ':1'\n[[server]]\nbind = ':1'", "two servers have the same address, :1", "of its own"),
+        ("bind = 8000", "bind must be an address", 'write "127.0.0.1:8000" for this machine only'),
     ],
 )
 def test_mistake_in_the_file_is_told(tmp_path: Path, toml: str, message: str, hint: str) -> None:
