@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gracehttp.events import HandoverBroken, LimitLowered, PermitsReclaimed, RequestsCut
+from gracehttp.events import HandoverBroken, LimitLowered, ListenerOpened, PermitsReclaimed, RequestsCut
 
 
 def test_ten_cut_requests_are_named_and_the_rest_is_counted():
@@ -29,3 +29,9 @@ def test_lowered_limit_tells_who_shares_what_a_process_may_open():
 def test_connections_that_were_lost_are_counted():
     assert str(HandoverBroken("why")) == "a connection was lost between two generations: why"
     assert str(HandoverBroken("why", 3)) == "3 connections were lost between two generations: why"
+
+
+def test_default_limit_that_is_lowered_is_told_where_it_listens() -> None:
+    assert str(ListenerOpened("a:1", 5)) == "listening on a:1, at most 5 connections"
+    assert str(ListenerOpened("a:1", 5, 20)) == "listening on a:1, at most 5 connections (a process may open 20 files)"
+    assert "may open 20 files, shared with 1 other port)" in str(ListenerOpened("a:1", 5, 20, 1))

@@ -9,14 +9,25 @@ from gracehttp.events.base import Event, Severity, counted
 _MOST_NAMED = 10
 
 
+def _shared_with(other_ports: int) -> str:
+    return f", shared with {counted(other_ports, 'other port')}" if other_ports else ""
+
+
 @dataclass(frozen=True, slots=True)
 class ListenerOpened(Event):
+    """`descriptors` is how many files a process may open if that is what lowers the default limit, else None."""
+
     severity = Severity.NOTICE
     address: str
     max_connections: int
+    descriptors: int | None = None
+    other_ports: int = 0
 
     def __str__(self) -> str:
-        return f"listening on {self.address}, at most {counted(self.max_connections, 'connection')}"
+        because = ""
+        if self.descriptors is not None:
+            because = f" (a process may open {self.descriptors} files{_shared_with(self.other_ports)})"
+        return f"listening on {self.address}, at most {counted(self.max_connections, 'connection')}{because}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +41,8 @@ class ListenerClosed(Event):
 
 @dataclass(frozen=True, slots=True)
 class LimitLowered(Event):
+    """A limit that somebody has set can't be had. Of the default, `ListenerOpened` tells."""
+
     severity = Severity.NOTICE
     address: str
     wanted: int
@@ -39,10 +52,9 @@ class LimitLowered(Event):
     """The other ports of the program, which share what a process may open."""
 
     def __str__(self) -> str:
-        shared = f", shared with {counted(self.other_ports, 'other port')}" if self.other_ports else ""
         return (
             f"{self.address}: the limit of {counted(self.wanted, 'connection')} is lowered to {self.effective}, "
-            f"because a process may open {self.descriptors} files{shared} "
+            f"because a process may open {self.descriptors} files{_shared_with(self.other_ports)} "
             f"(raise RLIMIT_NOFILE, with ulimit -Hn or LimitNOFILE=)"
         )
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from gracehttp.address import Address, DescriptorAddress, TcpAddress, parse_address
+from gracehttp.config import SERVER_OPTIONS
 from gracehttp.errors import ListenError
 from gracehttp.events import Event, LimitChanged, LimitLowered, LimitSplit, ListenerClosed, ListenerOpened
 from gracehttp.listeners.bind import (
@@ -245,13 +246,19 @@ class ListenerTable:
         self._last_number += 1
         listener = HeldListener(self._last_number, address, sock, pool, limit, file_identity(address))
         self._held.append(listener)
-        self._publish(ListenerOpened(listener.bound, limit))
-        if limit < request.max_connections:
-            wanted = request.max_connections
-            self._publish(LimitLowered(listener.bound, wanted, limit, self._descriptors, other_ports))
+        self._tell_of(listener, request.max_connections, other_ports)
         if pool is None:
             self._publish(LimitSplit(listener.bound, limit))
         return listener
+
+    def _tell_of(self, opened: HeldListener, wanted: int, other_ports: int) -> None:
+        if opened.limit == wanted:
+            self._publish(ListenerOpened(opened.bound, opened.limit))
+        elif wanted == SERVER_OPTIONS["max_connections"].default:  # what nobody has asked for is no disappointment
+            self._publish(ListenerOpened(opened.bound, opened.limit, self._descriptors, other_ports))
+        else:
+            self._publish(ListenerOpened(opened.bound, opened.limit))
+            self._publish(LimitLowered(opened.bound, wanted, opened.limit, self._descriptors, other_ports))
 
     def _close(self, listener: HeldListener) -> None:
         self._held.remove(listener)
