@@ -27,7 +27,7 @@ from gracehttp.config.sources import unknown_key
 from gracehttp.config.spelling import in_python
 from gracehttp.errors import CalledInWrongPlace, ConfigurationError, GraceHTTPError
 from gracehttp.event_bus import EventBus
-from gracehttp.events import StartFailed, VariableIgnored
+from gracehttp.events import Event, StartFailed, VariableIgnored
 from gracehttp.lineage import is_first_process, is_trial
 from gracehttp.listeners.bind import bound_address, file_identity, open_listener, remove_socket_file
 from gracehttp.listeners.limit import effective_limits, raise_descriptor_limit
@@ -67,11 +67,15 @@ class GraceHTTP:
         self._mistyped: Iterable[tuple[str, str]] = ()
         self._is_whole_program = False
         self._spell: Callable[[str], str] = in_python
+        self._on_event: Callable[[Event], None] | None = None
 
     @classmethod
-    def from_configuration(cls, configuration: Configuration) -> GraceHTTP:
-        """What a command line, the environment and a file of options amount to."""
+    def from_configuration(
+        cls, configuration: Configuration, on_event: Callable[[Event], None] | None = None
+    ) -> GraceHTTP:
+        """What a command line, the environment and a file of options amount to. `on_event` is told what is logged."""
         program = cls()
+        program._on_event = on_event
         program._process = configuration.process
         program._servers = list(configuration.servers)
         program._mistyped = configuration.mistyped
@@ -135,6 +139,8 @@ class GraceHTTP:
             raise ConfigurationError("there is no server to run.", hint="call add_server() before run()")
         bus = EventBus()
         bus.subscribe(log_event)
+        if self._on_event is not None:
+            bus.subscribe(self._on_event)
         if is_trial(os.environ):
             from gracehttp.supervisor.trial import answer_trial
 

@@ -11,6 +11,7 @@ from gracehttp.address import TcpAddress
 from gracehttp.cli.demo_load import CONNECTIONS
 from gracehttp.cli.demo_restarts import prove
 from gracehttp.config import Configuration, ServerOptions, process_options, server_options
+from gracehttp.events import Event, GenerationPromoted
 from gracehttp.lineage import is_first_process
 from gracehttp.observe.saying import say
 
@@ -62,11 +63,24 @@ def demo(
     if connections is not None:
         raise click.UsageError("--connections is for the load of --restarts. Hint: give --restarts N, too")
     (server,) = demo_servers(bind or _DEFAULT_BIND, max_connections or _MAX_CONNECTIONS)
-    if is_first_process(os.environ):  # a worker runs the same command line, and has nobody to tell
-        say("\n".join(introduction(server, os.getpid(), called_as(sys.argv[0]))))
+    first = is_first_process(os.environ)  # a worker runs the same command line, and has nobody to tell
     from gracehttp.api import GraceHTTP  # help must not wait for the server's modules
 
-    GraceHTTP.from_configuration(Configuration(process_options(workers=workers), (server,))).run()
+    configuration = Configuration(process_options(workers=workers), (server,))
+    GraceHTTP.from_configuration(configuration, Host(server) if first else None).run()
+
+
+class Host:
+    """Tells what to try, once the service serves."""
+
+    def __init__(self, server: ServerOptions) -> None:
+        self._server = server
+        self._greeted = False
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, GenerationPromoted) and not self._greeted:
+            self._greeted = True
+            say("\n".join(introduction(self._server, os.getpid(), called_as(sys.argv[0]))))
 
 
 def demo_servers(bind: str, max_connections: int = _MAX_CONNECTIONS) -> tuple[ServerOptions, ...]:
@@ -93,7 +107,7 @@ def introduction(server: ServerOptions, pid: int, command: str) -> list[str]:
     else:
         url, first = str(address), [f"{status}     (tells the address)"]
     return [
-        f"The demo starts on {url}, supervisor PID {pid}. Try:",
+        f"The demo serves on {url}, supervisor PID {pid}. Try:",
         *first,
         f"  {command} restart --pid {pid}    (or kill -HUP {pid}; then the PID of the answers is another one)",
         f"  {command} stop --pid {pid}       (or Ctrl+C)",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -16,6 +19,7 @@ from gracehttp.cli.demo_restarts import serving_address
 from gracehttp.cli.program import program
 from gracehttp.demo_app import application
 from gracehttp.errors import StartError
+from gracehttp.events import Event, GenerationPromoted, SupervisorStarted
 
 PONG = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 10\r\n\r\npong pid:7"
 CLOSING = PONG.replace(b"Content-Type", b"connection: close\r\nContent-Type")
@@ -253,22 +257,35 @@ def test_connections_of_a_load_that_does_not_come_are_a_mistake() -> None:
     assert "give --restarts N" in result.stderr
 
 
-@pytest.mark.parametrize(("variables", "greets"), [({}, True), ({"GRACEHTTP_WORKER_CHANNEL": "5"}, False)])
-def test_only_the_supervisor_introduces_itself(
-    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], greets: bool
+@pytest.mark.parametrize(("variables", "greets"), [({}, 1), ({"GRACEHTTP_WORKER_CHANNEL": "5"}, 0)])
+def test_only_the_supervisor_introduces_itself_once_it_serves(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], greets: int
 ) -> None:
     class Silent:
         @staticmethod
-        def from_configuration(configuration: object) -> Silent:
+        def from_configuration(configuration: object, on_event: Callable[[Event], None] | None) -> Silent:
+            Silent.on_event = on_event
             return Silent()
 
         def run(self) -> None:
-            pass
+            for event in (SupervisorStarted(1, "1"), GenerationPromoted(1, (2,)), GenerationPromoted(2, (3,))):
+                print(type(event).__name__)
+                if Silent.on_event is not None:
+                    Silent.on_event(event)
 
     monkeypatch.setattr("gracehttp.api.GraceHTTP", Silent)
     result = CliRunner().invoke(program, ["demo", "--bind", ":9090"], env=variables)
     assert result.exit_code == 0
-    assert ("The demo starts on http://127.0.0.1:9090" in result.stdout) is greets
+    assert result.stdout.count("The demo serves on http://127.0.0.1:9090") == greets
+    assert "serves on" not in result.stdout.partition("GenerationPromoted")[0]
+
+
+def test_demo_that_finds_its_port_in_use_invites_nobody() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        command = [sys.executable, "-m", "gracehttp", "demo", "--bind", f"127.0.0.1:{taken.getsockname()[1]}"]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert "it is in use by" in ended.stderr
 
 
 def status(state: str, bound: str) -> dict[str, Any]:
