@@ -101,7 +101,7 @@ def test_an_import_that_takes_half_a_second_of_a_processor_is_done_once_for_eigh
     assert imports(server) == 1
     assert len(set(server.first)) == 8
     spent = sum(processor_seconds(pid) for pid in server.workers())
-    assert 0.5 <= spent < 3 * 0.5, "eight imports would be 4"
+    assert 0.4 < spent < 3 * 0.5, "eight imports would be 4; the kernel counts whole ticks only"
 
 
 def test_a_script_preloads_as_well(start):
