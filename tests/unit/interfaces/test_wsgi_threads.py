@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
+from queue import SimpleQueue
 
 import pytest
 
@@ -36,12 +37,13 @@ def test_jobs_run_at_most_so_many_at_a_time():
 
 
 def test_close_lets_the_threads_end_after_what_was_submitted():
-    pool, threads = ThreadPool(1), []
-    pool.submit(lambda: threads.append(threading.current_thread()))
+    pool, threads = ThreadPool(1), SimpleQueue()
+    pool.submit(lambda: threads.put(threading.current_thread()))
     pool.close()
-    next(thread for thread in [*threads, *threading.enumerate()] if thread.name == "wsgi-0").join(5)
-    assert not threads[0].is_alive()
-    assert threads[0].daemon
+    thread = threads.get(timeout=5)
+    thread.join(5)
+    assert not thread.is_alive()
+    assert thread.daemon
 
 
 def test_a_thread_is_started_only_when_none_is_idle():
