@@ -240,12 +240,22 @@ def read_response(sock):
     return int(status_line.split()[1]), headers, body
 
 
+_given_ports: set[int] = set()
+_SHARES = 16
+"""Of the ports, so that each process of the test runner has its own."""
+
+
 def free_port():
-    """A port that was free a moment ago; for the tests that have to know it beforehand.
+    """A port that was free a moment ago; for the tests that have to know it beforehand. Another one at each call.
 
     It lies below the range from which the kernel chooses, so no client of another test gets it by chance.
     """
     lowest = max(20_000, int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]))
+    share = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _SHARES
     while True:
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", random.randrange(10_000, lowest))) as one:
-            return one.getsockname()[1]
+        port = random.randrange(10_000, lowest) // _SHARES * _SHARES + share
+        if port in _given_ports:
+            continue
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            _given_ports.add(port)
+            return port
