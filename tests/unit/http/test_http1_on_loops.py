@@ -386,34 +386,36 @@ class Looks:
         monkeypatch.setattr(connection_end, "_LINGER_SECONDS", 0.01)
 
 
-async def connect_and_read_nothing(port, client):
-    """A TLS client with little room for what it doesn't read; returns its reader and writer."""
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    sock.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
-    reader, writer = await asyncio.open_connection(sock=sock, ssl=client, server_hostname="localhost", limit=1)
-    return reader, writer
-
-
 BODY = b"x" * 8_000_000  # more than the kernel takes, so that a part of it waits below the transport of TLS
+LAST_GET = GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+
+
+@contextlib.asynccontextmanager
+async def slow_tls_client(certificates, request, **settings):
+    """A client that has asked for `BODY`, reads nothing, and has little room; gives the service and its reader."""
+    server, client = certificates
+    service = Service(lambda exchange: answer(exchange, BODY), **settings)
+    async with service.listening(tls=server) as port:
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+        reader, writer = await asyncio.open_connection(sock=sock, ssl=client, server_hostname="localhost", limit=1)
+        writer.write(request)
+        yield service, reader
+        writer.transport.abort()
+        await until(lambda: service.owner.closed)
 
 
 def test_last_response_over_tls_waits_for_a_client_that_takes_its_time(run, certificates, monkeypatch):
     looks = Looks(monkeypatch)
 
     async def main():
-        server, client = certificates
-        service = Service(lambda exchange: answer(exchange, BODY))
-        async with service.listening(tls=server) as port:
-            reader, writer = await connect_and_read_nothing(port, client)
-            writer.write(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        async with slow_tls_client(certificates, LAST_GET) as (service, reader):
             await until(lambda: looks.count > 3)
             assert "has not taken" in service.owner.opened[0].describe()
             assert service.owner.opened[0].idle_since is None
             assert (await reader.read()).endswith(b"\r\n\r\n" + BODY)
-            writer.close()
-            await until(lambda: service.owner.closed)
 
     run(main())
 
@@ -422,20 +424,13 @@ def test_idle_tls_connection_that_is_closed_gives_its_client_the_rest(run, certi
     looks = Looks(monkeypatch)
 
     async def main():
-        server, client = certificates
-        service = Service(lambda exchange: answer(exchange, BODY))
-        async with service.listening(tls=server) as port:
-            reader, writer = await connect_and_read_nothing(port, client)
-            writer.write(GET)
+        async with slow_tls_client(certificates, GET) as (service, reader):
             await until(lambda: service.owner.finished)
             connection = service.owner.opened[0]
-            while not connection.describe():  # until the kernel has what it takes
-                await asyncio.sleep(0)
+            await until(connection.describe)  # until the kernel has what it takes
             assert connection.close_idle()
             await until(lambda: looks.count > 3)
             assert (await reader.read()).endswith(b"\r\n\r\n" + BODY)
-            writer.close()
-            await until(lambda: service.owner.closed)
 
     run(main())
 
@@ -444,13 +439,8 @@ def test_tls_client_that_takes_nothing_more_is_not_waited_for_for_ever(run, cert
     Looks(monkeypatch)
 
     async def main():
-        server, client = certificates
-        service = Service(lambda exchange: answer(exchange, BODY), body_timeout_seconds=0.05)
-        async with service.listening(tls=server) as port:
-            _reader, writer = await connect_and_read_nothing(port, client)
-            writer.write(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        async with slow_tls_client(certificates, LAST_GET, body_timeout_seconds=0.05) as (service, _reader):
             await until(lambda: service.owner.closed)
-            writer.transport.abort()
 
     run(main())
 
