@@ -153,6 +153,24 @@ def test_a_stop_waits_for_requests_of_all_generations(start):
     assert "no request was cut" in server.log
 
 
+def test_a_worker_that_drains_alone_hears_of_the_stop(start):
+    server = begin(start, BODY_APPLICATION)
+    stays, goes = server.first
+    os.kill(stays, signal.SIGSTOP)  # so that the other one accepts
+    with HeldRequest(server.port) as held:
+        os.kill(stays, signal.SIGCONT)
+        server.send_signal(signal.SIGTTOU)
+        server.wait_for("draining 1 connection")
+        server.send_signal(signal.SIGTERM)
+        server.wait_for("stop requested by SIGTERM")
+        assert server.status()["generations"][0]["state"] == "draining"  # so all workers have been told
+        status, headers, pid = held.finish()
+        assert (status, int(pid)) == (200, goes)
+        assert headers["connection"] == "close", "there is nobody any more to hand the connection over to"
+    assert server.wait() == 0
+    assert "no request was cut" in server.log
+
+
 def test_a_stop_while_new_code_starts_ends_it_and_tells_who_asked_for_it(start):
     server = begin(start)
     server.write("application.py", 'print("starting", flush=True, file=__import__("sys").stderr)\ninput = open("fifo")')
