@@ -7,14 +7,18 @@ its listener, and when a generation leaves a listener out, its queue is sealed a
 from __future__ import annotations
 
 import contextlib
+import errno
 import select
 import socket
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+from gracehttp.errors import StartError
 from gracehttp.events import Event, HandoverBroken
 from gracehttp.records import Descriptor
+
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +113,8 @@ class HandoverQueues:
     def of(self, listener: int, generation: int) -> HandoverQueue | None:
         """The queue that a worker of `generation` gets for this listener; None where the system has none.
 
-        One that is sealed is left to those who empty it, and another one takes its place.
+        One that is sealed is left to those who empty it, and another one takes its place. Raises `StartError` when
+        there is a shortage of descriptors or memory.
         """
         queues = self._queues.setdefault(listener, [])
         for over in [one for one in queues if one.sealed and one.empty]:
@@ -118,8 +123,10 @@ class HandoverQueues:
         if not queues or queues[-1].sealed:
             try:
                 queues.append(HandoverQueue())
-            except OSError:
-                return None
+            except OSError as exc:
+                if exc.errno not in _SHORTAGES:
+                    return None
+                raise StartError(f"no queue can be made to hand connections over: {exc.strerror}.") from exc
         queues[-1].generations.add(generation)
         return queues[-1]
 

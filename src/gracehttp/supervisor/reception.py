@@ -40,11 +40,11 @@ def receive_worker(
         return
     try:
         found = listeners.provide([from_plain(ListenRequest, one) for one in hello["listeners"]], generation.number)
+        given = [(listener, queues.of(listener.number, generation.number)) for listener in found]
     except GraceHTTPError as exc:
         _refuse(crew, process, exc.message, exc.hint)
         return
-    for listener, request in zip(found, hello["listeners"], strict=True):
-        queue = queues.of(listener.number, generation.number)
+    for (listener, queue), request in zip(given, hello["listeners"], strict=True):
         manifest = _manifest(listener, request["address"], generation.wanted, queue)
         crew.tell(process.number, manifest, _descriptors(listener, queue))
     offers = set(hello.get("offers", ()))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 
 import pytest
 
+from gracehttp.errors import StartError
 from gracehttp.events import HandoverBroken
 from gracehttp.records import Descriptor
 from gracehttp.supervisor.handover_queue import HandoverQueues, QueueRecord
@@ -22,6 +24,30 @@ def queues():
 def put_somebody_into(queue):
     with socket.socket() as sock:
         socket.send_fds(queue._send_end, [b"{}\n"], [sock.fileno()])
+
+
+@pytest.fixture
+def no_queues(monkeypatch):
+    """Make the system refuse new queues, with the error that the test gives."""
+
+    def refuse_with(number):
+        def refuse(*_arguments):
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(socket, "socketpair", refuse)
+
+    return refuse_with
+
+
+def test_where_the_system_has_no_such_queues_there_are_none(queues, no_queues):
+    no_queues(errno.EPROTONOSUPPORT)
+    assert queues.of(1, 7) is None
+
+
+def test_a_shortage_is_a_failed_start_and_not_a_generation_without_a_queue(queues, no_queues):
+    no_queues(errno.EMFILE)
+    with pytest.raises(StartError, match="no queue can be made to hand connections over: Too many open files"):
+        queues.of(1, 7)
 
 
 def test_all_generations_that_have_a_listener_have_its_queue(queues):
