@@ -6,18 +6,17 @@ Pure: nothing is resolved or bound here.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from gracehttp.errors import ConfigurationError
+from gracehttp.values import Value
 
 _FORMS = (
     "HOST:PORT, :PORT or *:PORT (all addresses), [::1]:PORT, http://HOST:PORT, https://HOST:PORT, unix:/PATH or fd://N"
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TcpAddress:
+class TcpAddress(Value):
     """`host` is a name or a literal address; empty means all addresses of this machine. Port 0: the kernel chooses."""
 
     host: str
@@ -27,8 +26,7 @@ class TcpAddress:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class UnixAddress:
+class UnixAddress(Value):
     """A Unix socket in the file system (unix(7))."""
 
     path: str
@@ -37,8 +35,7 @@ class UnixAddress:
         return f"unix:{self.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class DescriptorAddress:
+class DescriptorAddress(Value):
     """A listening socket that was opened by whoever started the supervisor."""
 
     fd: int
@@ -50,8 +47,7 @@ class DescriptorAddress:
 Address = TcpAddress | UnixAddress | DescriptorAddress
 
 
-@dataclass(frozen=True, slots=True)
-class Bind:
+class Bind(Value):
     """One `--bind`: an address, whether TLS was asked for by `https://`, and its own settings from the query."""
 
     address: Address

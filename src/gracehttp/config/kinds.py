@@ -10,11 +10,11 @@ import contextlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from gracehttp.config.import_string import misspelling
 from gracehttp.config.units import format_duration, format_size, parse_duration, parse_size
+from gracehttp.values import Value
 
 _YEAR_SECONDS = 366 * 86400.0
 _YES = ("true", "yes", "on", "1")
@@ -29,8 +29,7 @@ class UnreadableError(ValueError):
         self.hint = hint
 
 
-@dataclass(frozen=True, slots=True)
-class Kind(ABC):
+class Kind(Value, ABC):
     """The common form.
 
     `metavar` stands for the value in help; `many` marks an option that can be given again; `secret` hides its value.
@@ -54,7 +53,6 @@ class Kind(ABC):
         return value
 
 
-@dataclass(frozen=True, slots=True)
 class Count(Kind):
     """A whole number from `minimum` to `maximum`. With `may_be_none`, the empty text is none."""
 
@@ -79,7 +77,6 @@ class Count(Kind):
         return "none" if value is None else str(value)
 
 
-@dataclass(frozen=True, slots=True)
 class Duration(Kind):
     """Seconds as a float, above zero; zero itself only where it has a meaning (`may_be_zero`)."""
 
@@ -104,7 +101,6 @@ class Duration(Kind):
         return format_duration(float(str(value)))
 
 
-@dataclass(frozen=True, slots=True)
 class Share(Kind):
     """A part of a whole, as a float from 0 to 1; the empty text is none. In text it is percent."""
 
@@ -127,7 +123,6 @@ class Share(Kind):
         return "none" if value is None else f"{100 * float(str(value)):.4g}%"
 
 
-@dataclass(frozen=True, slots=True)
 class Size(Kind):
     """Bytes. With `zero_means`, 0 is allowed and means that."""
 
@@ -155,7 +150,6 @@ class Size(Kind):
         return f"0 ({self.zero_means})" if size == 0 and self.zero_means else format_size(size)
 
 
-@dataclass(frozen=True, slots=True)
 class Choice(Kind):
     """One of a few words."""
 
@@ -172,7 +166,6 @@ def choice(*words: str) -> Choice:
     return Choice(metavar="|".join(words), words=words)
 
 
-@dataclass(frozen=True, slots=True)
 class Flag(Kind):
     """Yes or no. `negatable` offers `--no-NAME` beside `--NAME`."""
 
@@ -190,7 +183,6 @@ class Flag(Kind):
         return "true" if value else "false"
 
 
-@dataclass(frozen=True, slots=True)
 class Text(Kind):
     """Any text; the empty one means none."""
 
@@ -207,7 +199,6 @@ class Text(Kind):
         return "(hidden)" if self.secret else str(value)
 
 
-@dataclass(frozen=True, slots=True)
 class PathName(Kind):
     """A path, kept as text; the empty one means none."""
 
@@ -228,12 +219,11 @@ class PathName(Kind):
         return value if value is None else os.path.normpath(folder / str(value))
 
 
-@dataclass(frozen=True, slots=True)
 class PidFileName(PathName):
     """The path of a pidfile. A mere number is refused: in many programs `-p` is the port."""
 
     def read(self, value: object) -> str | None:
-        path = PathName.read(self, value)
+        path = super().read(value)
         if path is not None and path.isdecimal():
             raise UnreadableError(
                 "the path of a file", hint=f"-p is the pidfile; the port is --bind :{path}, and a file ./{path}"
@@ -241,7 +231,6 @@ class PidFileName(PathName):
         return path
 
 
-@dataclass(frozen=True, slots=True)
 class Mode(Kind):
     """Permission bits of a file (chmod(2)). Text is octal, as for chmod(1)."""
 
@@ -264,7 +253,6 @@ class Mode(Kind):
         return "none" if value is None else format(int(str(value)), "03o")
 
 
-@dataclass(frozen=True, slots=True)
 class Texts(Kind):
     """Several texts. One text is split at white space, so that an environment variable can hold several."""
 
@@ -296,7 +284,6 @@ class Texts(Kind):
         return " ".join(value) or "none" if isinstance(value, tuple) else str(value)
 
 
-@dataclass(frozen=True, slots=True)
 class RequestTargets(Texts):
     """Targets of requests in origin-form (RFC 9112 section 3.2.1)."""
 
@@ -307,7 +294,6 @@ class RequestTargets(Texts):
         return item.startswith("/") and item.isascii() and item.isprintable() and " " not in item
 
 
-@dataclass(frozen=True, slots=True)
 class Binds(Texts):
     """The texts of addresses; `gracehttp.address.parse_bind` reads each."""
 
@@ -318,13 +304,12 @@ class Binds(Texts):
         if isinstance(value, int) and not isinstance(value, bool):
             hint = f'write "127.0.0.1:{value}" for this machine only, or ":{value}" for all of its addresses'
             raise UnreadableError(self.what, hint=hint)
-        return Texts.read(self, value)
+        return super().read(value)
 
     def clean(self, item: str) -> str:
         return item.strip()
 
 
-@dataclass(frozen=True, slots=True)
 class ApplicationReference(Kind):
     """An import string (`module:attribute`), or an application object from Python."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import ClassVar
+
+from gracehttp.values import Value
 
 
 class Severity(enum.Enum):
@@ -15,8 +16,7 @@ class Severity(enum.Enum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Value):
     """One fact. `str(event)` is its sentence; the fields are its data."""
 
     severity: ClassVar[Severity] = Severity.INFO

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gracehttp.events.base import Event, Severity, counted
 
 _MOST_NAMED = 10
@@ -13,7 +11,6 @@ def _shared_with(other_ports: int) -> str:
     return f", shared with {counted(other_ports, 'other port')}" if other_ports else ""
 
 
-@dataclass(frozen=True, slots=True)
 class ListenerOpened(Event):
     """`descriptors` is how many files a process may open if that is what lowers the default limit, else None."""
 
@@ -30,7 +27,6 @@ class ListenerOpened(Event):
         return f"listening on {self.address}, at most {counted(self.max_connections, 'connection')}{because}"
 
 
-@dataclass(frozen=True, slots=True)
 class ListenerClosed(Event):
     severity = Severity.NOTICE
     address: str
@@ -39,7 +35,6 @@ class ListenerClosed(Event):
         return f"closed {self.address}"
 
 
-@dataclass(frozen=True, slots=True)
 class LimitLowered(Event):
     """A limit that somebody has set can't be had. Of the default, `ListenerOpened` tells."""
 
@@ -59,7 +54,6 @@ class LimitLowered(Event):
         )
 
 
-@dataclass(frozen=True, slots=True)
 class LimitChanged(Event):
     severity = Severity.NOTICE
     address: str
@@ -70,7 +64,6 @@ class LimitChanged(Event):
         return f"{self.address}: the limit changed from {self.before} to {counted(self.after, 'connection')}"
 
 
-@dataclass(frozen=True, slots=True)
 class LimitSplit(Event):
     severity = Severity.NOTICE
     address: str
@@ -82,7 +75,6 @@ class LimitSplit(Event):
         )
 
 
-@dataclass(frozen=True, slots=True)
 class PermitsReclaimed(Event):
     severity = Severity.NOTICE
     address: str
@@ -93,7 +85,6 @@ class PermitsReclaimed(Event):
         return f"{self.address}: {counted(self.permits, 'place')} of a dead worker {are} free again"
 
 
-@dataclass(frozen=True, slots=True)
 class PermitsNotCounted(Event):
     severity = Severity.ERROR
     address: str
@@ -103,7 +94,6 @@ class PermitsNotCounted(Event):
         return f"{self.address}: places of dead workers can't be counted now ({self.reason}); it is tried again"
 
 
-@dataclass(frozen=True, slots=True)
 class AcceptPaused(Event):
     severity = Severity.ERROR
     address: str
@@ -115,7 +105,6 @@ class AcceptPaused(Event):
         return f"{self.address}: accept() failed ({self.reason}); {then}"
 
 
-@dataclass(frozen=True, slots=True)
 class ConnectionsShed(Event):
     """Told at most once a second by each worker."""
 
@@ -128,7 +117,6 @@ class ConnectionsShed(Event):
         return f"{self.address} is full: closed {counted(self.connections, 'idle connection')} for newcomers that wait"
 
 
-@dataclass(frozen=True, slots=True)
 class DrainStarted(Event):
     connections: int
     timeout_seconds: float
@@ -137,7 +125,6 @@ class DrainStarted(Event):
         return f"draining {counted(self.connections, 'connection')}, for at most {self.timeout_seconds:g} s"
 
 
-@dataclass(frozen=True, slots=True)
 class DrainFinished(Event):
     seconds: float
 
@@ -145,7 +132,6 @@ class DrainFinished(Event):
         return f"drained in {self.seconds:.2f} s, no request was cut"
 
 
-@dataclass(frozen=True, slots=True)
 class RequestsCut(Event):
     """A drain ended with requests in flight. `cut` describes each: method, target, age; the sentence names ten."""
 
@@ -161,7 +147,6 @@ class RequestsCut(Event):
         return f"drain ended after {self.seconds:.2f} s, {what}: {named}{more}"
 
 
-@dataclass(frozen=True, slots=True)
 class HandoverBroken(Event):
     severity = Severity.ERROR
     reason: str

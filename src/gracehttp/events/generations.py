@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gracehttp.events.base import Event, Severity
 
 
-@dataclass(frozen=True, slots=True)
 class RestartRequested(Event):
     severity = Severity.NOTICE
     generation: int
@@ -17,7 +14,6 @@ class RestartRequested(Event):
         return f"restart requested by {self.source}: starting generation {self.generation}"
 
 
-@dataclass(frozen=True, slots=True)
 class GenerationPromoted(Event):
     severity = Severity.NOTICE
     generation: int
@@ -28,7 +24,6 @@ class GenerationPromoted(Event):
         return f"generation {self.generation} serves, pids {pids}"
 
 
-@dataclass(frozen=True, slots=True)
 class GenerationGivenUp(Event):
     """`worker` is the one that failed, if one did; how it did, `WorkerFailedToStart` has told already."""
 
@@ -51,7 +46,6 @@ class GenerationGivenUp(Event):
         return f"generation {self.generation} was given up: {reason}; {rest}"
 
 
-@dataclass(frozen=True, slots=True)
 class StartCalledOff(Event):
     """A stop was requested before the generation served. That is what was wanted, not a failure."""
 
@@ -62,7 +56,6 @@ class StartCalledOff(Event):
         return f"generation {self.generation} does not start: the service was told to stop"
 
 
-@dataclass(frozen=True, slots=True)
 class ProbationStarted(Event):
     severity = Severity.NOTICE
     generation: int
@@ -74,7 +67,6 @@ class ProbationStarted(Event):
         return f"generation {self.generation} is on probation for {self.seconds:g} s; {rest}"
 
 
-@dataclass(frozen=True, slots=True)
 class ProbationEnded(Event):
     """Without going back. `reason` is empty if the time was up."""
 
@@ -89,7 +81,6 @@ class ProbationEnded(Event):
         return f"generation {self.generation} has stood its probation of {self.seconds:.1f} s"
 
 
-@dataclass(frozen=True, slots=True)
 class GenerationRolledBack(Event):
     severity = Severity.ERROR
     generation: int
@@ -102,7 +93,6 @@ class GenerationRolledBack(Event):
         return f"{what}: {self.reason}; generation {self.serving} serves again"
 
 
-@dataclass(frozen=True, slots=True)
 class GenerationRetired(Event):
     severity = Severity.NOTICE
     generation: int

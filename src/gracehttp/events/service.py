@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gracehttp.events.base import Event, Severity, with_details
 
 
-@dataclass(frozen=True, slots=True)
 class SupervisorStarted(Event):
     severity = Severity.NOTICE
     pid: int
@@ -18,7 +15,6 @@ class SupervisorStarted(Event):
         return f"gracehttp {self.version} started, pid {self.pid} ({signals})"
 
 
-@dataclass(frozen=True, slots=True)
 class SupervisorStopped(Event):
     severity = Severity.NOTICE
     pid: int
@@ -27,7 +23,6 @@ class SupervisorStopped(Event):
         return f"gracehttp stopped, pid {self.pid}"
 
 
-@dataclass(frozen=True, slots=True)
 class SupervisorLost(Event):
     severity = Severity.ERROR
     pid: int
@@ -36,7 +31,6 @@ class SupervisorLost(Event):
         return f"the supervisor is gone; worker {self.pid} finishes what is in flight and ends"
 
 
-@dataclass(frozen=True, slots=True)
 class StopRequested(Event):
     severity = Severity.NOTICE
     source: str
@@ -46,7 +40,6 @@ class StopRequested(Event):
         return f"{'forced stop' if self.forced else 'stop'} requested by {self.source}"
 
 
-@dataclass(frozen=True, slots=True)
 class StartFailed(Event):
     """The last word of a service that could not start."""
 
@@ -60,7 +53,6 @@ class StartFailed(Event):
         return self.reason
 
 
-@dataclass(frozen=True, slots=True)
 class VariableIgnored(Event):
     """An environment variable that is no option, and looks like one."""
 
@@ -72,7 +64,6 @@ class VariableIgnored(Event):
         return f"{self.variable} is set, and is no option; {self.meant} is one"
 
 
-@dataclass(frozen=True, slots=True)
 class OptionIgnored(Event):
     """New code asks for something that a supervisor settles once, when it starts."""
 
@@ -86,7 +77,6 @@ class OptionIgnored(Event):
         return f"the new code asks for another {self.option} ({self.wanted}): {kept}"
 
 
-@dataclass(frozen=True, slots=True)
 class ControlUnavailable(Event):
     severity = Severity.ERROR
     where: str
@@ -96,7 +86,6 @@ class ControlUnavailable(Event):
         return f"no control socket at {self.where} ({self.reason}); signals work all the same"
 
 
-@dataclass(frozen=True, slots=True)
 class ReplacementRequested(Event):
     severity = Severity.NOTICE
     source: str
@@ -105,7 +94,6 @@ class ReplacementRequested(Event):
         return f"another supervisor requested by {self.source}: trying whether it would start"
 
 
-@dataclass(frozen=True, slots=True)
 class ReplacementGivenUp(Event):
     """`details` is what the next image said, as far as it isn't in the log already."""
 
@@ -117,7 +105,6 @@ class ReplacementGivenUp(Event):
         return with_details(f"the supervisor stays the same: {self.reason}; nothing was changed", self.details)
 
 
-@dataclass(frozen=True, slots=True)
 class SupervisorReplaced(Event):
     severity = Severity.NOTICE
     pid: int
@@ -128,7 +115,6 @@ class SupervisorReplaced(Event):
         return f"the supervisor has replaced itself: gracehttp {self.predecessor} by {self.version}, pid {self.pid}"
 
 
-@dataclass(frozen=True, slots=True)
 class SubscriberFailed(Event):
     severity = Severity.ERROR
     subscriber: str

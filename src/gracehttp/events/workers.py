@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gracehttp.events.base import Event, Severity, counted, with_details
 
 
-@dataclass(frozen=True, slots=True)
 class WorkerStarted(Event):
     generation: int
     worker: int
@@ -17,7 +14,6 @@ class WorkerStarted(Event):
         return f"worker {self.worker} of generation {self.generation} started, pid {self.pid}"
 
 
-@dataclass(frozen=True, slots=True)
 class WorkerBecameReady(Event):
     generation: int
     worker: int
@@ -29,7 +25,6 @@ class WorkerBecameReady(Event):
         return f"{who} is ready after {self.seconds:.2f} s, pid {self.pid}"
 
 
-@dataclass(frozen=True, slots=True)
 class WorkerFailedToStart(Event):
     """A worker ended before it served. `details`, such as the traceback of the application, is what isn't in the log
     already; one that wrote a traceback itself has had that passed on, unless the log is JSON."""
@@ -45,7 +40,6 @@ class WorkerFailedToStart(Event):
         return with_details(_fate(self.generation, self.worker, self.how, self.again_in_seconds), self.details)
 
 
-@dataclass(frozen=True, slots=True)
 class WorkerWrote(Event):
     """What a worker wrote to stderr while it started. Told where the log is JSON; elsewhere it is passed on at once."""
 
@@ -57,7 +51,6 @@ class WorkerWrote(Event):
         return with_details(f"worker {self.worker} of generation {self.generation} wrote to stderr:", self.text)
 
 
-@dataclass(frozen=True, slots=True)
 class WorkerHangs(Event):
     """It was not ready in time, and is asked where its tasks wait and for the stacks of its threads, which ends it. In
     a log of text they follow as the interpreter writes them, and look like those of a crash."""
@@ -74,7 +67,6 @@ class WorkerHangs(Event):
         return f"{what}, still {self.doing}: {rest}"
 
 
-@dataclass(frozen=True, slots=True)
 class WorkerDied(Event):
     severity = Severity.ERROR
     generation: int
@@ -86,7 +78,6 @@ class WorkerDied(Event):
         return _fate(self.generation, self.worker, self.how, self.again_in_seconds)
 
 
-@dataclass(frozen=True, slots=True)
 class WorkerTired(Event):
     severity = Severity.NOTICE
     generation: int
@@ -97,7 +88,6 @@ class WorkerTired(Event):
         return f"worker {self.worker} of generation {self.generation} is to be replaced: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
 class WorkerCut(Event):
     severity = Severity.NOTICE
     generation: int
@@ -109,7 +99,6 @@ class WorkerCut(Event):
         return f"worker {self.worker} of generation {self.generation} (pid {self.pid}) is ended by force: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
 class TemplateStarted(Event):
     generation: int
     pid: int
@@ -118,7 +107,6 @@ class TemplateStarted(Event):
         return f"the template of generation {self.generation} has imported the application, pid {self.pid}"
 
 
-@dataclass(frozen=True, slots=True)
 class TemplateLost(Event):
     severity = Severity.ERROR
     generation: int
@@ -129,7 +117,6 @@ class TemplateLost(Event):
         return f"the template of generation {self.generation} {self.how}: {rest}"
 
 
-@dataclass(frozen=True, slots=True)
 class PreloadUnavailable(Event):
     severity = Severity.NOTICE
     reason: str
@@ -138,7 +125,6 @@ class PreloadUnavailable(Event):
         return f"the application can't be preloaded ({self.reason}); each worker imports it for itself"
 
 
-@dataclass(frozen=True, slots=True)
 class ThreadsNotForked(Event):
     severity = Severity.ERROR
     threads: tuple[str, ...]
@@ -149,7 +135,6 @@ class ThreadsNotForked(Event):
         return f"importing the application started threads ({named}): {rest}; start them in the lifespan instead"
 
 
-@dataclass(frozen=True, slots=True)
 class CodeDiffers(Event):
     severity = Severity.ERROR
     generation: int

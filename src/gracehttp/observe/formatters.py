@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import json
 import logging
@@ -96,7 +95,7 @@ class JsonFormatter(logging.Formatter):
 def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
     event = getattr(record, "event", None)
     if isinstance(event, Event):
-        values = {field.name: _rounded(getattr(event, field.name)) for field in dataclasses.fields(event)}
+        values = {name: _rounded(value) for name, value in event.fields().items()}
         return {"event": type(event).__name__, **values}
     fields = getattr(record, "fields", None)
     return fields if isinstance(fields, dict) else {}

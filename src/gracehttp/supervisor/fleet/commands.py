@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gracehttp.values import Value
 
-@dataclass(frozen=True, slots=True)
-class StartWorker:
+
+class StartWorker(Value):
     generation: int
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class LetServe:
+class LetServe(Value):
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(Value):
     """Tell a worker to leave to its successors what they have too, and to keep itself ready to go on."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class Retire:
+class Retire(Value):
     """Tell a worker to drain; said again, a shorter timeout replaces the longer one."""
 
     worker: int
@@ -32,56 +30,48 @@ class Retire:
     timeout_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(Value):
     """Tell a worker that drains to keep its connections and serve them: nobody would take them now."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class GoOn:
+class GoOn(Value):
     """Tell a worker that holds to hand its connections over again."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Value):
     """Ask a worker whether it is there."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class AskWhere:
+class AskWhere(Value):
     """Ask a worker that is not ready in time to write down where its tasks wait, and the stacks of its threads, and to
     end. Only one whose event loop runs can do so."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class DumpTraceback:
+class DumpTraceback(Value):
     """Make a worker that did not answer write down the stacks of its threads, which ends it."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class Kill:
+class Kill(Value):
     generation: int
     worker: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class CloseDoors:
+class CloseDoors(Value):
     """Let no new connection into the queues: the service ends."""
 
 
-@dataclass(frozen=True, slots=True)
-class Promoted:
+class Promoted(Value):
     """The generation serves, and no older one accepts any more. Whoever asked for it is to be told, unless it is on
     probation: then when that is over."""
 
@@ -89,8 +79,7 @@ class Promoted:
     probation_seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class ProbationEnded:
+class ProbationEnded(Value):
     """The generation has been on probation for `seconds`; whoever asked for it is to be told.
 
     `reason` tells why, if it is not that the time was up: it completes the sentence "the probation ended because ...".
@@ -105,7 +94,7 @@ class ProbationEnded:
 @dataclass(frozen=True, slots=True)
 class RolledBack:
     """The generation did not stand its probation, and nobody but generation `to` accepts any more; whoever asked for
-    the former is to be told why."""
+    the former is to be told why. A generation remembers it until then, also through a replacement of the supervisor."""
 
     generation: int
     to: int
@@ -114,8 +103,7 @@ class RolledBack:
     details: str
 
 
-@dataclass(frozen=True, slots=True)
-class GivenUp:
+class GivenUp(Value):
     """The generation will not serve; whoever asked for it is to be told why. `worker` is the one that failed."""
 
     generation: int
@@ -124,16 +112,14 @@ class GivenUp:
     worker: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Superseded:
+class Superseded(Value):
     """The generation was given up for a newer one, on which its requesters wait now."""
 
     generation: int
     by: int
 
 
-@dataclass(frozen=True, slots=True)
-class Died:
+class Died(Value):
     """A worker is gone unasked, from a generation that serves, will, or has to be ready to. `unlogged` is as it was
     told."""
 
@@ -145,8 +131,7 @@ class Died:
     served: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
+class Gone(Value):
     """The last worker of the generation is gone, `seconds` after it was retired."""
 
     generation: int
@@ -154,8 +139,7 @@ class Gone:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(Value):
     """There is nothing left to supervise."""
 
     could_start: bool

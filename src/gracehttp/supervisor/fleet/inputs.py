@@ -2,50 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gracehttp.supervisor.fleet.settings import FleetSettings
+from gracehttp.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class RestartRequested:
+class RestartRequested(Value):
     """Somebody wants a new generation. The first one is asked for in the same way."""
 
 
-@dataclass(frozen=True, slots=True)
-class StopRequested:
+class StopRequested(Value):
     """Somebody wants the service to end; by force if this is the second time, or if `force`."""
 
     force: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ScaleRequested:
+class ScaleRequested(Value):
     by: int
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerIntroduced:
+class WorkerIntroduced(Value):
     """A worker said hello, with the settings that its code was given."""
 
     worker: int
     settings: FleetSettings
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerReady:
+class WorkerReady(Value):
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerDeaf:
+class WorkerDeaf(Value):
     """A worker that was told to drain, or to pause, accepts nothing any more that its successors accept too."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerAnswered:
+class WorkerAnswered(Value):
     """So many responses more were sent by a worker, of which so many were server errors."""
 
     worker: int
@@ -53,22 +45,19 @@ class WorkerAnswered:
     errors: int
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerHere:
+class WorkerHere(Value):
     """A worker that was asked whether it is there says so: its event loop turns."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerTired:
+class WorkerTired(Value):
     """A worker has served as many requests, or as long, as one is to serve, or has grown too big."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerExited:
+class WorkerExited(Value):
     """A process is gone. `reason` completes the sentence "the worker ...", `details` is its last words, and
     `unlogged` what of them the log hasn't got yet. `doing` is what it was at when it was last heard of, if it was on
     its way to be ready."""
@@ -80,8 +69,7 @@ class WorkerExited:
     doing: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TimePassed:
+class TimePassed(Value):
     pass
 
 
