@@ -1,11 +1,13 @@
 """How much of a server a small GET costs, side by side with other servers: the figures of small_get.md.
 
-    pip install uvicorn granian hypercorn      # whichever of them you want to see
+    pip install uvicorn granian hypercorn gunicorn waitress      # whichever of them you want to see
     python benchmarks/small_get.py --rounds 7
+    python benchmarks/small_get.py --rounds 7 --interface wsgi
 
-Each server that can be imported runs one worker on one core, with the same application on keep-alive connections, and
-without an access log; everything else is left at its default. All are started at once and take turns: one round is a
-few seconds of load for each. The client is wrk where it is found, else a small one of our own, on another core.
+Each server that can be imported runs one worker on one core, with the same application. What differs from its default
+stands in `COMMANDS`. All are started at once and take turns: one round is a few seconds of load for each. The client is
+wrk where it is found, else a small one of our own, on another core; it keeps its connections unless `--new-connections`
+is given. With `--access-log` each server writes its log, in the format that it has by itself, to a file.
 
 Two figures: requests per second, which need a quiet machine, and the CPU time that the server's processes took for one
 request (proc_pid_stat(5)), which noise disturbs less. What is compared are medians over the rounds. Linux only.
@@ -30,7 +32,8 @@ import tempfile
 import time
 from pathlib import Path
 
-APP = """
+APPS = {
+    "asgi": """
 HEADERS = [(b"content-type", b"text/plain"), (b"content-length", b"13")]
 
 
@@ -43,16 +46,36 @@ async def app(scope, receive, send):
                 return
     await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
     await send({"type": "http.response.body", "body": b"Hello, world!"})
-"""
+""",
+    "wsgi": """
+HEADERS = [("Content-Type", "text/plain"), ("Content-Length", "13")]
+
+
+def app(environ, start_response):
+    start_response("200 OK", HEADERS)
+    return [b"Hello, world!"]
+""",
+}
 START_SECONDS = 20
 WARM_UP_SECONDS = 1
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+LOG_SWITCH = "--access-log", "--no-access-log"
+LOG_FILE = "--access-logfile -", ""
 
+# By interface and name: the command, what makes it log each request (None: nothing does), and what makes it not.
 COMMANDS = {
-    "gracehttp": "gracehttp serve small_get_app:app --bind 127.0.0.1:{port} --workers 1 --loop uvloop --no-access-log",
-    "uvicorn": "uvicorn small_get_app:app --port {port} --workers 1 --loop uvloop --http httptools --no-access-log",
-    "granian": "granian small_get_app:app --port {port} --workers 1 --loop uvloop --interface asgi --no-access-log",
-    "hypercorn": "hypercorn small_get_app:app --bind 127.0.0.1:{port} --workers 1 --worker-class uvloop",
+    "asgi": {
+        "gracehttp": ("gracehttp serve {app} --bind 127.0.0.1:{port} --loop uvloop", *LOG_SWITCH),
+        "uvicorn": ("uvicorn {app} --port {port} --loop uvloop --http httptools", *LOG_SWITCH),
+        "granian": ("granian {app} --port {port} --loop uvloop --interface asgi", *LOG_SWITCH),
+        "hypercorn": ("hypercorn {app} --bind 127.0.0.1:{port} --worker-class uvloop", *LOG_FILE),
+    },
+    "wsgi": {
+        "gracehttp": ("gracehttp serve {app} --bind 127.0.0.1:{port} --threads 4", *LOG_SWITCH),
+        "gunicorn": ("gunicorn {app} --bind 127.0.0.1:{port} --worker-class gthread --threads 4", *LOG_FILE),
+        "granian": ("granian {app} --port {port} --interface wsgi --blocking-threads 4", *LOG_SWITCH),
+        "waitress": ("waitress --listen 127.0.0.1:{port} --threads 4 {app}", None, ""),
+    },
 }
 BASELINE = "gracehttp (baseline)"
 
@@ -60,13 +83,12 @@ BASELINE = "gracehttp (baseline)"
 class Server:
     """One server, from its start to its end; `samples` are pairs of requests per second and CPU microseconds."""
 
-    def __init__(self, name, folder, core, source=None):
+    def __init__(self, name, folder, core, arguments, source=None):
         self.name = name
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        module = "gracehttp" if name == BASELINE else name
-        command = COMMANDS[module].format(port=self.port).split()
+        command = arguments.format(port=self.port, app="small_get_app:app").split()
         paths = [str(folder), *([str(source)] if source else []), *filter(None, [os.environ.get("PYTHONPATH")])]
         self.log = (folder / f"{name}.log").open("w+")
         self.process = subprocess.Popen(
@@ -140,9 +162,10 @@ def _descendants(pid):
 # --- the clients: each takes a port and seconds, and returns how many requests were answered, and how many a second ---
 
 
-def wrk(core, connections):
+def wrk(core, connections, header):
     def load(port, seconds):
         command = f"taskset -c {core} wrk -t 1 -c {connections} -d {seconds} http://127.0.0.1:{port}/".split()
+        command += ["-H", header] if header else []
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         if "Non-2xx" in said or "Socket errors" in said:
             raise SystemExit(f"not all was answered:\n{said}")
@@ -205,9 +228,12 @@ def own_client(core, connections):
 
 
 def report(servers, options, client):
-    reference = next((server for server in servers if server.name == "uvicorn"), servers[0])
-    print(f"{options.rounds} rounds of {options.seconds} s, {options.connections} connections, client: {client},")
-    print(f"Python {sys.version.split()[0]}, httptools {_version('httptools')}, uvloop {_version('uvloop')}.\n")
+    reference = next((server for server in servers if server.name in ("uvicorn", "gunicorn")), servers[0])
+    kind = "new connections" if options.new_connections else "connections"
+    log = "with" if options.access_log else "without"
+    versions = ", ".join(f"{name} {_version(name)}" for name in ("httptools", "uvloop"))
+    print(f"{options.interface}, {log} access log, {options.rounds} rounds of {options.seconds} s, client: {client},")
+    print(f"{options.connections} {kind}, Python {sys.version.split()[0]}, {versions}.\n")
     print(f"| server | requests/s | CPU per request | requests/s, {reference.name} = 1 | CPU, {reference.name} = 1 |")
     print("|---|---|---|---|---|")
     for server in servers:
@@ -223,27 +249,47 @@ def _version(name):
         return ""
 
 
-def main():
+def _options():
     parser = argparse.ArgumentParser(description="Compares servers that answer a small GET.")
+    parser.add_argument("--interface", choices=COMMANDS, default="asgi")
+    parser.add_argument("--access-log", action="store_true", help="let each server log each request, to a file")
+    parser.add_argument("--new-connections", action="store_true", help="one for each request; needs wrk")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=3, help="of load for each server in each round")
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--server-core", type=int, default=0)
     parser.add_argument("--client-core", type=int, default=1)
-    parser.add_argument("--servers", nargs="+", choices=COMMANDS, default=list(COMMANDS))
+    parser.add_argument("--servers", nargs="+", help="default: all that can be imported")
     parser.add_argument("--baseline", type=Path, help="the src folder of another gracehttp to compare with")
-    options = parser.parse_args()
-    has_wrk = shutil.which("wrk") is not None
-    load = (wrk if has_wrk else own_client)(options.client_core, options.connections)
-    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as ends:
-        folder = Path(name)
-        (folder / "small_get_app.py").write_text(APP)
+    return parser.parse_args()
+
+
+def _client(options):
+    """How load is made, and by what."""
+    if shutil.which("wrk") is not None:
+        header = "Connection: close" if options.new_connections else ""
+        return wrk(options.client_core, options.connections, header), "wrk"
+    if options.new_connections:
+        raise SystemExit("--new-connections needs wrk, which is not found.")
+    return own_client(options.client_core, options.connections), "our own"
+
+
+def main():
+    options = _options()
+    load, client = _client(options)
+    commands = COMMANDS[options.interface]
+    found = [name for name in options.servers or commands if importlib.util.find_spec(name) is not None]
+    chosen = [(name, name, None) for name in found if not options.access_log or commands[name][1] is not None]
+    if options.baseline is not None:
+        chosen.append((BASELINE, "gracehttp", options.baseline.resolve()))
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as ends:
+        folder = Path(folder)
+        (folder / "small_get_app.py").write_text(APPS[options.interface])
         servers = []
-        chosen = [(one, None) for one in options.servers if importlib.util.find_spec(one) is not None]
-        if options.baseline is not None:
-            chosen.append((BASELINE, options.baseline.resolve()))
-        for one, source in chosen:
-            servers.append(Server(one, folder, options.server_core, source))
+        for name, module, source in chosen:
+            command, logging, silent = commands[module]
+            arguments = f"{command} {logging if options.access_log else silent}"
+            servers.append(Server(name, folder, options.server_core, arguments, source))
             ends.callback(servers[-1].end)
         for server in servers:
             server.wait_until_ready()
@@ -251,7 +297,7 @@ def main():
         for number in range(options.rounds):
             for server in servers[number % len(servers) :] + servers[: number % len(servers)]:
                 server.measure(load, options.seconds)
-        report(servers, options, "wrk" if has_wrk else "our own")
+        report(servers, options, client)
 
 
 if __name__ == "__main__":

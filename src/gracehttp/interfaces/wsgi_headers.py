@@ -31,6 +31,11 @@ def status_code(status: object) -> int:
     """The code of a status line such as `200 OK`. Raises `ResponseError`."""
     if not isinstance(status, str):
         raise ResponseError(f"the status must be a str such as '200 OK', not {status!r}")
+    return _status_code(status)
+
+
+@functools.lru_cache(maxsize=256)  # statuses come from the application, so there are few
+def _status_code(status: str) -> int:
     if _STATUS.fullmatch(status) is None:
         raise ResponseError(f"the status must be a code and a reason such as '200 OK', not {status!r}")
     code = int(status[:3])
