@@ -49,29 +49,28 @@ class ConnectionEnd:
         self._stall_seconds = stall_seconds
         self._closed = False
         self._hurried = False
-        self._uptake = Uptake(transport)
+        # In the usual case all is with the kernel, and there is nothing to look after.
+        may_wait = not transport.can_write_eof() or transport.get_write_buffer_size()
+        self._uptake = Uptake(transport) if may_wait else None
         self._took_at = loop.time()
         self._ends_at = self._took_at + _LONGEST_LINGER_SECONDS
-        self._look_later()
 
     def linger(self) -> None:
         """Close as soon as the client has, or 2 s after all was sent and the client has sent its last byte.
 
         A client that sends for 30 s is not waited for any longer.
         """
-        if self._transport.is_closing():
-            return
-        # Over TLS our side can't be shut down alone; the client knows from Connection: close that nothing more comes.
-        if self._transport.can_write_eof():
-            with contextlib.suppress(OSError):  # the client is gone already (shutdown(2), ENOTCONN)
-                self._transport.write_eof()
+        self._look_later()
+        self._shut_down()
 
     def close(self) -> None:
         """Close as soon as all was sent. For clients that send nothing more."""
         self._closed = True
+        if self._uptake is not None:
+            self._look_later()
         # The client learns of a close(2) only when the last copy of the descriptor is gone, and a process that the
         # application has forked (a pool of multiprocessing) has one. A shutdown(2) acts on the socket itself.
-        self.linger()
+        self._shut_down()
         self._transport.close()
 
     def hurry(self) -> None:
@@ -88,12 +87,7 @@ class ConnectionEnd:
 
     def timed_out(self) -> None:
         """The deadline was reached: go on only if the client takes what it waits for, and then a last time."""
-        now = self._loop.time()
-        waited = self._uptake.waits
-        if self._uptake.went_on():
-            self._took_at = now
-        waits = self._uptake.waits or waited
-        if waits and not self._hurried and now - self._took_at < self._stall_seconds:
+        if self._uptake is not None and self._still_takes(self._uptake) and not self._hurried:
             self._look_later()
         elif self._closed or self._transport.can_write_eof():
             self._transport.abort()
@@ -101,6 +95,21 @@ class ConnectionEnd:
             self.close()
             self.hurry()
 
+    def _shut_down(self) -> None:
+        # Over TLS our side can't be shut down alone; the client knows from Connection: close that nothing more comes.
+        if self._transport.can_write_eof() and not self._transport.is_closing():
+            with contextlib.suppress(OSError):  # the client is gone already (shutdown(2), ENOTCONN)
+                self._transport.write_eof()
+
+    def _still_takes(self, uptake: Uptake) -> bool:
+        """Whether something waits, or did at the last look, and the client has not stood still for too long."""
+        now = self._loop.time()
+        waited = uptake.waits
+        if uptake.went_on():
+            self._took_at = now
+        return (uptake.waits or waited) and now - self._took_at < self._stall_seconds
+
     def _look_later(self) -> None:
-        patience = min(_LINGER_SECONDS, self._stall_seconds) if self._uptake.waits else _LINGER_SECONDS
+        waits = self._uptake is not None and self._uptake.waits
+        patience = min(_LINGER_SECONDS, self._stall_seconds) if waits else _LINGER_SECONDS
         self._deadline.move(self._loop.time() + patience)

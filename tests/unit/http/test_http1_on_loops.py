@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import socket
 import ssl
 import struct
@@ -127,6 +128,42 @@ def test_the_client_learns_of_the_close_also_while_another_process_has_a_copy_of
             copy.close()
 
     run(main())
+
+
+@contextlib.contextmanager
+def garbage_of_ours():
+    """The objects of gracehttp that only the garbage collector has found; known at the end of the block."""
+    found = []
+    gc.collect()
+    gc.disable()
+    try:
+        yield found
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        found += [one for one in gc.garbage if type(one).__module__.startswith("gracehttp.")]
+    finally:
+        gc.set_debug(0)
+        gc.enable()
+        gc.garbage.clear()
+
+
+@pytest.mark.parametrize("request_", [GET, b"GET / HTTP/1.0\r\n\r\n", b"nonsense\r\n\r\n"], ids=["kept", "last", "bad"])
+def test_a_connection_that_is_over_leaves_nothing_to_the_garbage_collector(run, request_):
+    service = Service(answer)
+
+    async def main():
+        async with service.listening() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(request_)
+            assert await reader.readuntil(b"\r\n\r\n")
+            writer.close()
+            await until(lambda: service.owner.closed)
+        for told in (service.owner.opened, service.owner.closed, service.owner.finished, service.application.exchanges):
+            told.clear()
+
+    with garbage_of_ours() as found:
+        run(main())
+    assert found == []
 
 
 def test_polite_close_gives_the_client_the_whole_response_and_then_the_end(run):
