@@ -211,8 +211,17 @@ class Port:
         if self._listener.handover is not None:
             self._listener.handover[1].close()
 
-    def close_if_idle(self, connection: Connection) -> None:
-        """Close `connection` politely if nothing happens on it."""
+    def close_rested(self, connection: Connection) -> None:
+        """Close `connection` politely if nothing happens on it; but not before it has been idle for a moment, because
+        its client may have sent the next request already."""
+        since = connection.idle_since
+        rest = 0.0 if since is None else since + IDLE_GRACE_SECONDS - self._loop.time()
+        if rest > 0:
+            self._loop.call_later(rest, self._close_if_idle, connection)
+        else:
+            self._close_if_idle(connection)
+
+    def _close_if_idle(self, connection: Connection) -> None:
         if connection in self.connections:
             connection.close_idle()
 
@@ -322,7 +331,7 @@ class Port:
                 connection.call_when_idle(self._close_soon)
 
     def _close_soon(self, connection: Connection) -> None:
-        self._loop.call_later(IDLE_GRACE_SECONDS, self.close_if_idle, connection)
+        self._loop.call_later(IDLE_GRACE_SECONDS, self._close_if_idle, connection)
 
     def _offer(self, connection: Connection) -> None:
         if self._handing_over and self._departures is not None and connection in self.connections:

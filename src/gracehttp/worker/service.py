@@ -244,7 +244,7 @@ class Service:
     def _close_some(self, drain: Drain, now: float) -> None:
         idle = [(port, one) for port in self.ports for one in port.connections if not one.describe()]
         for port, connection in idle[: drain.how_many_to_close(len(idle), now)]:
-            port.close_if_idle(connection)
+            port.close_rested(connection)
 
     async def _cancel_the_rest(self) -> None:
         for application in self._applications:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import socket
 
 import pytest
@@ -12,7 +13,7 @@ import uvloop
 from gracehttp.config import server_options
 from gracehttp.listeners.permits import LocalPermits
 from gracehttp.supervisor.handover_queue import HandoverQueue
-from gracehttp.worker import port
+from gracehttp.worker import drain, port
 from gracehttp.worker.applications import ApplicationSettings
 from gracehttp.worker.drain import DrainReason
 from gracehttp.worker.loading import ApplicationLoader
@@ -114,6 +115,39 @@ def test_who_is_accepted_after_a_restart_has_the_time_of_those_that_were_there_b
         assert (await reader.read()).endswith(b"done")
         writer.close()
         await draining
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(asyncio.wait_for(scenario(), 20))
+
+
+@pytest.mark.parametrize("reason", DrainReason)
+@pytest.mark.parametrize("factory", LOOPS.values(), ids=LOOPS)
+def test_who_was_answered_just_before_idle_connections_are_closed_may_still_ask(factory, reason, monkeypatch):
+    monkeypatch.setattr(drain, "IDLE_GRACE_SECONDS", 0.0)  # so all are closed at once
+    monkeypatch.setattr(drain, "LAST_PART", 1.0)
+    monkeypatch.setattr(drain, "ANSWERING_PART", 1.0)
+
+    async def scenario():
+        service = Service(SETTINGS, ApplicationLoader(None), lambda event: None)
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setblocking(False)
+        await service.start(list(server_options(answer)), [GivenListener(1, "test", listener, LocalPermits(5), None)])
+        service.accept()
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        draining = asyncio.create_task(service.drain())
+        try:
+            writer.write(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+            assert b"close" not in await reader.readuntil(b"done")
+            service.order_drain(reason, 20.0)
+            while service._drain.closing_at < math.inf:
+                await asyncio.sleep(0)
+            writer.write(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+            assert b"close" in await reader.readuntil(b"done")
+            assert await reader.read() == b""
+        finally:
+            writer.close()
+            service.order_drain(reason, 0.0)
+            await draining
 
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(asyncio.wait_for(scenario(), 20))
