@@ -278,10 +278,14 @@ def main():
     options = _options()
     load, client = _client(options)
     commands = COMMANDS[options.interface]
+    if unknown := set(options.servers or ()) - commands.keys():
+        raise SystemExit(f"{', '.join(unknown)}: for {options.interface} there are {', '.join(commands)}.")
     found = [name for name in options.servers or commands if importlib.util.find_spec(name) is not None]
     chosen = [(name, name, None) for name in found if not options.access_log or commands[name][1] is not None]
     if options.baseline is not None:
         chosen.append((BASELINE, "gracehttp", options.baseline.resolve()))
+    if not chosen:
+        raise SystemExit("None of these servers is installed.")
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as ends:
         folder = Path(folder)
         (folder / "small_get_app.py").write_text(APPS[options.interface])

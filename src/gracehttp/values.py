@@ -1,7 +1,7 @@
 """Immutable values with named fields: what a frozen dataclass is, without what one costs at every start.
 
 For each dataclass the interpreter compiles half a dozen functions when the class is made. We have about a hundred such
-classes and start a process for every worker, so that would be a third of the time that a process takes to start
+classes and start a process for every worker, so that would be a quarter of the time that a process takes to start
 (docs/decisions/0011-values.md). The functions here serve all classes alike. They are slower to call, so this is for
 what happens seldom; what is read from JSON (`gracehttp.records`) is a dataclass.
 """
@@ -18,7 +18,7 @@ class Value:
     _names: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
-        annotated = (name for name, kind in cls.__annotations__.items() if not str(kind).startswith("ClassVar"))
+        annotated = (name for name, kind in cls.__annotations__.items() if "ClassVar" not in str(kind))
         cls._names = tuple(dict.fromkeys((*cls._names, *annotated)))  # those of the base class first
         type.__setattr__(cls, "__match_args__", cls._names)  # a type checker knows them by itself, as a constant
 

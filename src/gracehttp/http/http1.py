@@ -11,6 +11,7 @@ from time import monotonic
 from typing import cast
 
 from gracehttp.http.connection import NEW
+from gracehttp.http.deadline import Deadline
 from gracehttp.http.endpoints import client_of, server_of
 from gracehttp.http.http1_base import ANSWERING, CLOSED, DISCARDING, IDLE, READING_HEAD
 from gracehttp.http.http1_exchange import Http1Exchange
@@ -36,6 +37,7 @@ class Http1Connection(Http1Handover):
         self._client = client_of(transport)
         self._server = server_of(transport)
         carried, self._carried = self._carried, NEW
+        self._deadline = Deadline(self._loop, self._timed_out)
         # If that is over already: `_timed_out` looks for what the client has sent meanwhile before it closes.
         self._deadline.move(self._loop.time() + self._idle_timeout_seconds - carried.idle_seconds)
         self.owner.connection_opened(self)

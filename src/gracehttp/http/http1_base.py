@@ -73,6 +73,7 @@ class Http1Base(asyncio.Protocol, Connection):
 
     # From `connection_made` on:
     _transport: asyncio.Transport
+    _deadline: Deadline
     _client: tuple[str, int] | None
     write: Callable[[bytes], None]
     """That of the transport."""
@@ -93,7 +94,6 @@ class Http1Base(asyncio.Protocol, Connection):
         self._loop = loop
         self._scheme = scheme
         self._parser = RequestParser(settings.max_header_size_bytes, settings.max_body_size_bytes)
-        self._deadline = Deadline(loop, self._timed_out)
         self._phase = IDLE
         self._fresh = carried.fresh  # no request was received yet
         self._head_began_at = 0.0  # in the phase READING_HEAD: when its first byte came
