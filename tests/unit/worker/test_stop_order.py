@@ -31,15 +31,20 @@ async def answer(scope, receive, send):
     await send({"type": "http.response.body", "body": b"done"})
 
 
+async def started(handover=None):
+    """A service with one port, and the listener of that; it doesn't accept yet."""
+    service = Service(SETTINGS, ApplicationLoader(None), lambda event: None)
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    await service.start(list(server_options(answer)), [GivenListener(1, "test", listener, LocalPermits(5), handover)])
+    return service, listener
+
+
 @pytest.mark.parametrize("factory", LOOPS.values(), ids=LOOPS)
 def test_a_receiver_ends_only_when_the_queue_is_sealed_and_empty(factory):
     async def scenario():
         queue = HandoverQueue()
-        service = Service(SETTINGS, ApplicationLoader(None), lambda event: None)
-        listener = socket.create_server(("127.0.0.1", 0))
-        listener.setblocking(False)
-        ends = (queue._send_end.dup(), queue._receive_end.dup())
-        await service.start(list(server_options(answer)), [GivenListener(1, "test", listener, LocalPermits(5), ends)])
+        service, _listener = await started(handover=(queue._send_end.dup(), queue._receive_end.dup()))
         service.accept()
         service.take_over(lambda: None)
         service.on_deaf = (deaf := asyncio.Event()).set
@@ -100,10 +105,7 @@ def test_who_is_accepted_after_a_restart_has_the_time_of_those_that_were_there_b
     monkeypatch.setattr(port, "IDLE_GRACE_SECONDS", 0.0)
 
     async def scenario():
-        service = Service(SETTINGS, ApplicationLoader(None), lambda event: None)
-        listener = socket.create_server(("127.0.0.1", 0))
-        listener.setblocking(False)
-        await service.start(list(server_options(answer)), [GivenListener(1, "test", listener, LocalPermits(5), None)])
+        service, listener = await started()
         reader, writer = await asyncio.open_connection(*listener.getsockname())
         service.order_drain(DrainReason.RESTART, 20.0)
         draining = asyncio.create_task(service.drain())
@@ -128,10 +130,7 @@ def test_who_was_answered_just_before_idle_connections_are_closed_may_still_ask(
     monkeypatch.setattr(drain, "ANSWERING_PART", 1.0)
 
     async def scenario():
-        service = Service(SETTINGS, ApplicationLoader(None), lambda event: None)
-        listener = socket.create_server(("127.0.0.1", 0))
-        listener.setblocking(False)
-        await service.start(list(server_options(answer)), [GivenListener(1, "test", listener, LocalPermits(5), None)])
+        service, listener = await started()
         service.accept()
         reader, writer = await asyncio.open_connection(*listener.getsockname())
         draining = asyncio.create_task(service.drain())
