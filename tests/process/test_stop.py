@@ -124,6 +124,36 @@ def test_who_becomes_idle_after_the_others_were_closed_holds_up_the_end_for_abou
     assert "no request was cut" in server.log
 
 
+STREAM_UNTIL_JUST_BEFORE_IDLE_CONNECTIONS_ARE_CLOSED = """
+    import asyncio
+
+    async def app(scope, receive, send):
+        if scope["type"] != "http":
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+        await scope["extensions"]["gracehttp.drain"].wait()
+        await asyncio.sleep(0.9)
+        await send({"type": "http.response.body", "body": b"ended"})
+"""
+
+
+def test_who_becomes_idle_just_before_the_others_are_closed_has_a_moment_as_well(start):
+    server = begin(start, STREAM_UNTIL_JUST_BEFORE_IDLE_CONNECTIONS_ARE_CLOSED)
+    with connect(server) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        received = b""
+        while b"begun" not in received:
+            received += sock.recv(65536)
+        server.send_signal(signal.SIGTERM)
+        while not received.endswith(b"ended\r\n0\r\n\r\n"):
+            received += sock.recv(65536)
+        began = time.monotonic()
+        assert sock.recv(1) == b""
+        assert time.monotonic() - began > 0.5, "the others are closed 0.1 s after the end of the stream"
+    assert server.wait() == 0
+
+
 def test_a_request_on_an_idle_connection_just_after_the_stop_is_answered(start):
     server = begin(start)
     with connect(server) as sock:
