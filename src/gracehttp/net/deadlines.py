@@ -1,0 +1,121 @@
+"""Deadlines of many connections without a timer for each.
+
+All that wait for the same thing have the same time for it. So they stand in the order in which they began to wait, and
+the first of them is the first whose time is up. One timer of the event loop watches that first one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import OrderedDict
+from collections.abc import Iterator
+from itertools import count
+from typing import Protocol
+
+_RESOLUTION_SECONDS = 0.001
+"""uvloop's timers have milliseconds: an item whose time is up within one is due, or the timer would spin."""
+
+
+class Timed(Protocol):
+    """What can wait. It is hashed by identity."""
+
+    def timed_out(self) -> None:
+        """The time is up. The item waits no longer; it may wait again at once."""
+
+
+class Deadlines:
+    """The items that wait for one thing, each for `seconds` from its `add`. For the thread of the loop.
+
+    An item waits in one place once at most: call `discard` before it is added again.
+    """
+
+    __slots__ = ("_armed_for", "_early", "_loop", "_number", "_order", "_timer", "seconds")
+
+    def __init__(self, seconds: float, loop: asyncio.AbstractEventLoop) -> None:
+        self.seconds = seconds
+        self._loop = loop
+        self._order: OrderedDict[Timed, float] = OrderedDict()  # item -> when its time is up
+        # Items that had waited elsewhere before: their place in the order is later than their time.
+        self._early: list[tuple[float, int, Timed]] = []
+        self._number = count()
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed_for = 0.0
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __contains__(self, item: Timed) -> bool:
+        return item in self._order
+
+    def add(self, item: Timed, waited: float = 0.0) -> None:
+        """Wait for `item` from now on; `waited` seconds of its time are over already."""
+        when = self._loop.time() + self.seconds
+        if waited:
+            when -= waited
+            self._forget_stale()
+            heapq.heappush(self._early, (when, next(self._number), item))
+        self._order[item] = when
+        if self._timer is None or when < self._armed_for:
+            self._arm(when)
+
+    def discard(self, item: Timed) -> None:
+        """Stop waiting for `item`, if it waits here."""
+        # The timer stays armed: it fires at most once too early, and re-arms itself for the one that is first then.
+        self._order.pop(item, None)
+
+    def since(self, item: Timed) -> float | None:
+        """Since when, by the loop's clock, `item` waits; None if it doesn't."""
+        when = self._order.get(item)
+        return None if when is None else when - self.seconds
+
+    def longest(self) -> Iterator[tuple[float, Timed]]:
+        """The items and since when they wait, longest first. Nothing may be added or discarded meanwhile."""
+        self._forget_stale()
+        early = sorted(entry for entry in self._early if self._order.get(entry[2]) == entry[0])
+        is_early = {item for _when, _number, item in early}
+        in_order = ((when, item) for item, when in self._order.items() if not is_early or item not in is_early)
+        merged = heapq.merge(((when, item) for when, _number, item in early), in_order, key=lambda found: found[0])
+        return ((when - self.seconds, item) for when, item in merged)
+
+    def close(self) -> None:
+        """Forget all items."""
+        self._order.clear()
+        self._early.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _forget_stale(self) -> None:
+        early = self._early
+        while early and self._order.get(early[0][2]) != early[0][0]:
+            heapq.heappop(early)
+
+    def _first(self) -> tuple[float, Timed] | None:
+        if not self._order:
+            self._early.clear()
+            return None
+        item = next(iter(self._order))
+        first = self._order[item], item
+        self._forget_stale()
+        if self._early and self._early[0][0] < first[0]:
+            first = self._early[0][0], self._early[0][2]
+        return first
+
+    def _arm(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed_for = when
+        self._timer = self._loop.call_at(when, self._fire)
+
+    def _fire(self) -> None:
+        self._timer = None
+        limit = self._loop.time() + _RESOLUTION_SECONDS
+        while (first := self._first()) is not None:
+            when, item = first
+            if when > limit:
+                if self._timer is None or when < self._armed_for:
+                    self._arm(when)
+                return
+            del self._order[item]
+            item.timed_out()

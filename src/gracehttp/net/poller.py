@@ -1,0 +1,158 @@
+"""One poller for all connections of a worker, nested in the event loop.
+
+The event loop watches one descriptor, that of the poller (epoll(7): an epoll instance is readable while one of its
+descriptors is ready). So a connection costs the loop nothing, and the loop stays asyncio's or uvloop's, for the
+application, timers and signals.
+
+Both pollers are level-triggered: what a turn leaves is told again in the next one. A turn handles a bounded number of
+events, so that the callbacks of the application get theirs.
+
+Within one batch of events a descriptor can be closed and its number be given to a new connection. The rest of the batch
+may still have an event for that number, which is not the new connection's: `remove` marks the number until the batch
+ends, and what the kernel really has to tell of the new one comes with the next batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import selectors
+from typing import Final, Protocol
+
+READABLE: Final = 1
+WRITABLE: Final = 4
+BROKEN: Final = 24
+"""EPOLLERR | EPOLLHUP: both directions are over (epoll_ctl(2)). Told whether one asks for it or not."""
+
+EVENTS_PER_TURN: Final = 128
+
+
+class Pollable(Protocol):
+    """What a poller watches for. It must not raise."""
+
+    def ready(self, events: int) -> None:
+        """The descriptor is readable, writable or broken: a sum of `READABLE`, `WRITABLE` and `BROKEN`."""
+
+
+class Poller(Protocol):
+    """Watches descriptors. For the thread of the loop."""
+
+    def add(self, fd: int, pollable: Pollable, events: int) -> None:
+        """Tell `pollable` of `events` on `fd` from now on. Raises `OSError` (ENOMEM, ENOSPC: epoll_ctl(2))."""
+
+    def change(self, fd: int, events: int) -> None:
+        """Tell of these events instead; 0 leaves `BROKEN`, where the system tells of that alone."""
+
+    def remove(self, fd: int) -> None:
+        """Tell nothing more. To be called before the descriptor is closed."""
+
+    def close(self) -> None:
+        """Release the poller's own descriptor."""
+
+
+class EpollPoller:
+    """On epoll(7)."""
+
+    __slots__ = ("_epoll", "_loop", "_pollables", "_removed")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._epoll = select.epoll()
+        self._pollables: list[Pollable | None] = []  # by descriptor: these are small numbers
+        self._removed: set[int] = set()  # since the current batch was fetched
+        loop.add_reader(self._epoll.fileno(), self._turn)
+
+    def add(self, fd: int, pollable: Pollable, events: int) -> None:
+        self._epoll.register(fd, events)
+        pollables = self._pollables
+        if fd >= len(pollables):
+            pollables.extend([None] * (fd + 1 - len(pollables)))
+        pollables[fd] = pollable
+
+    def change(self, fd: int, events: int) -> None:
+        self._epoll.modify(fd, events)
+
+    def remove(self, fd: int) -> None:
+        self._epoll.unregister(fd)
+        self._pollables[fd] = None
+        self._removed.add(fd)
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._epoll.fileno())
+        self._epoll.close()
+
+    def _turn(self) -> None:
+        pollables = self._pollables
+        removed = self._removed
+        removed.clear()
+        for fd, events in self._epoll.poll(0, EVENTS_PER_TURN):
+            pollable = pollables[fd]
+            if pollable is not None and not (removed and fd in removed):
+                pollable.ready(events)
+
+
+class SelectorsPoller:
+    """On the `selectors` module, for systems without epoll. A connection that is not read is not told to be broken."""
+
+    __slots__ = ("_loop", "_pollables", "_removed", "_selector", "_watched")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._selector = selectors.DefaultSelector()
+        self._pollables: dict[int, Pollable] = {}
+        self._watched: set[int] = set()  # those of which there is an event to tell
+        self._removed: set[int] = set()
+        loop.add_reader(self._fileno(), self._turn)
+
+    def add(self, fd: int, pollable: Pollable, events: int) -> None:
+        self._pollables[fd] = pollable
+        self.change(fd, events)
+
+    def change(self, fd: int, events: int) -> None:
+        wanted = _to_selectors(events)
+        if fd not in self._watched:
+            if wanted:
+                self._selector.register(fd, wanted)
+                self._watched.add(fd)
+        elif wanted:
+            self._selector.modify(fd, wanted)
+        else:
+            self._selector.unregister(fd)
+            self._watched.discard(fd)
+
+    def remove(self, fd: int) -> None:
+        self.change(fd, 0)
+        del self._pollables[fd]
+        self._removed.add(fd)
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._fileno())
+        self._selector.close()
+
+    def _fileno(self) -> int:
+        # Of the selectors that are a descriptor themselves: epoll's, kqueue's, /dev/poll's. select's and poll's aren't,
+        # and are no default on any system with kqueue or epoll.
+        return int(self._selector.fileno())  # type: ignore[attr-defined]  # BaseSelector doesn't declare it
+
+    def _turn(self) -> None:
+        removed = self._removed
+        removed.clear()
+        for key, events in self._selector.select(0):  # all of them: which ones it would tell first is up to the system
+            pollable = self._pollables.get(key.fd)
+            if pollable is not None and key.fd not in removed:
+                pollable.ready(_from_selectors(events))
+
+
+def _to_selectors(events: int) -> int:
+    readable = selectors.EVENT_READ if events & READABLE else 0
+    return readable | (selectors.EVENT_WRITE if events & WRITABLE else 0)
+
+
+def _from_selectors(events: int) -> int:
+    readable = READABLE if events & selectors.EVENT_READ else 0
+    return readable | (WRITABLE if events & selectors.EVENT_WRITE else 0)
+
+
+def new_poller(loop: asyncio.AbstractEventLoop) -> Poller:
+    """The best that the system has."""
+    return EpollPoller(loop) if hasattr(select, "epoll") else SelectorsPoller(loop)

@@ -1,0 +1,419 @@
+"""A client's connection as a stream of bytes: the contract, and the plain one on a socket.
+
+A stream reads when the poller says so and hands what it has read to its `consumer`. It writes at once; what the kernel
+doesn't take waits in a queue of its own, whose size is known, until the kernel takes more. The descriptor is closed in
+the same moment in which the stream says that it is closed, so a permit never waits for a turn of the loop.
+
+How a stream ends (RFC 9112 section 9.6): a socket that is closed while its client still sends makes the kernel answer
+with RST, and RST can destroy the response in the client's buffer before the client has read it. So `close(linger=True)`
+shuts our half, and reads and discards until the client closes its own; `close(linger=False)` is for clients that send
+nothing more; `abort` and `reset` lose what was not sent. `net.ending` has the patience that each of them takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections import deque
+from typing import Final, Literal, Protocol
+
+from gracehttp.net.deadlines import Deadlines
+from gracehttp.net.ending import LINGER_SECONDS, Ending
+from gracehttp.net.poller import BROKEN, READABLE, WRITABLE, Poller
+from gracehttp.net.progress import Progress
+
+READ_BYTES: Final = 65536
+HIGH_WATER_BYTES: Final = 65536
+"""When more than this waits for the kernel, the stream is not `writable` until all of it is gone."""
+_PIECES_PER_CALL: Final = 64  # sendmsg(2) takes 1024 (IOV_MAX)
+_NO_LINGER = struct.pack("ii", 1, 0)
+
+
+class Consumer(Protocol):
+    """What reads from a stream: a protocol. Called on the thread of the loop; must not raise."""
+
+    def received(self, data: bytes) -> None:
+        """Bytes of the client, at least one."""
+
+    def ended(self) -> None:
+        """The client has ended its half: nothing more will be received. Ours is still open."""
+
+    def writable_again(self) -> None:
+        """The kernel has taken all that waited. Comes each time that something had to wait."""
+
+
+class Closed(Protocol):
+    """Who owns a stream."""
+
+    def stream_closed(self) -> None:
+        """The descriptor is closed, whatever the reason. Comes once; the stream calls nobody any more."""
+
+
+class StreamServices:
+    """What all streams of a port share: where they are watched, and how long they wait.
+
+    `stall`: how long a client may take nothing of what waits for it. `linger`: see `net.ending`.
+    """
+
+    __slots__ = ("linger", "loop", "poller", "stall")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, poller: Poller, stall_seconds: float) -> None:
+        self.loop = loop
+        self.poller = poller
+        self.stall = Deadlines(stall_seconds, loop)
+        self.linger = Deadlines(LINGER_SECONDS, loop)
+
+    def close(self) -> None:
+        """No stream is left."""
+        self.stall.close()
+        self.linger.close()
+
+
+class Stream(Protocol):
+    """One client's bytes, plain or TLS."""
+
+    consumer: Consumer
+    """Gets what is read; another one can take over at any time."""
+    writable: bool
+    """False while more waits for the kernel than memory should be spent on: write nothing more until
+    `Consumer.writable_again`."""
+    reading: bool
+    """False while reading is paused, and after the client's half has ended."""
+    closed: bool
+    """The descriptor is closed."""
+    shut: bool
+    """Our half is over, or will be as soon as all that waits is sent: nothing can be written any more."""
+    can_move: bool
+    """Whether another process could go on with this stream, given its descriptor (see `detach`)."""
+
+    @property
+    def unsent_bytes(self) -> int:
+        """How many of the bytes that were written wait in this process."""
+
+    def write(self, data: bytes) -> None:
+        """Send. Never blocks, never raises; when the stream is shut or broken, `data` is dropped."""
+
+    def write_pieces(self, pieces: list[bytes]) -> None:
+        """As `write` for all of them in order, without joining them first (sendmsg(2))."""
+
+    def pause_reading(self) -> None:
+        """Read nothing until `resume_reading`: what the client sends waits in the kernel."""
+
+    def resume_reading(self) -> None: ...
+
+    def read_now(self) -> bool:
+        """Read what is there without waiting for the poller; tells whether there was something, the end included."""
+
+    def close(self, *, linger: bool) -> None:
+        """Nothing more will be written: end our half after what was written, and close.
+
+        With `linger` the client may still send: reads and discards until it closes its half too. Nothing reaches the
+        consumer any more.
+        """
+
+    def abort(self) -> None:
+        """Close at once. What waits in this process is lost; what is with the kernel still reaches the client."""
+
+    def reset(self) -> None:
+        """Close at once with RST, so that the client can't take it for an end (RFC 9112 section 8)."""
+
+    def leave(self) -> int:
+        """Stop watching, and return the descriptor, which stays open. Only if `can_move`. Ends with `detach` or
+        `come_back`."""
+
+    def detach(self) -> None:
+        """Another process has the descriptor: close our copy of it. The connection goes on."""
+
+    def come_back(self) -> None:
+        """No other process took the descriptor: go on here."""
+
+
+class PlainStream:
+    """A stream on a socket, which it owns. Watched from the start."""
+
+    __slots__ = (
+        "_ending",
+        "_events",
+        "_owner",
+        "_services",
+        "_socket",
+        "_stall",
+        "_unsent",
+        "closed",
+        "consumer",
+        "input_over",
+        "shut",
+        "unsent_bytes",
+        "writable",
+    )
+
+    can_move = True
+
+    def __init__(self, sock: socket.socket, services: StreamServices, consumer: Consumer, owner: Closed) -> None:
+        """`sock` is connected and non-blocking. Raises `OSError` if the poller can't watch it."""
+        self._socket = sock
+        self._services = services
+        self._owner = owner
+        self._unsent: deque[bytes | memoryview] | None = None
+        self._ending: Ending | None = None
+        self._stall: Progress | None = None  # while the stream is not writable
+        self._events = READABLE
+        self.consumer = consumer
+        self.unsent_bytes = 0
+        self.writable = True
+        self.closed = False
+        self.shut = False
+        self.input_over = False
+        services.poller.add(sock.fileno(), self, READABLE)
+
+    # --- reading ---
+
+    @property
+    def reading(self) -> bool:
+        return bool(self._events & READABLE)
+
+    def ready(self, events: int) -> None:
+        """See `Pollable`."""
+        if events != READABLE:
+            if events & WRITABLE and self._unsent is not None:
+                self._send_waiting()
+                if self.closed:
+                    return
+            if events & BROKEN and not self._events & READABLE:
+                self._lose()
+                return
+            if not events & (READABLE | BROKEN) or not self._events & READABLE:
+                return
+        try:
+            data = self._socket.recv(READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self._lose()
+            return
+        if data:
+            if self._ending is None:
+                self.consumer.received(data)
+            else:
+                self._ending.received()
+        else:
+            self._end_input()
+
+    def read_now(self) -> bool:
+        if self.closed or not self._events & READABLE:
+            return False
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            pass  # `ready` comes to it as well
+        self.ready(READABLE)
+        return True
+
+    def pause_reading(self) -> None:
+        self._watch(self._events & ~READABLE)
+
+    def resume_reading(self) -> None:
+        if not self.input_over:
+            self._watch(self._events | READABLE)
+
+    def _end_input(self) -> None:
+        self.input_over = True
+        self._watch(self._events & ~READABLE)  # level-triggered: the end would be told again and again
+        if self._ending is None:
+            self.consumer.ended()
+        else:
+            self._ending.input_ended()
+
+    # --- writing ---
+
+    def write(self, data: bytes) -> None:
+        if self._unsent is not None:
+            self._keep([data])
+            return
+        if self.shut or self.closed:
+            return
+        try:
+            sent = self._socket.send(data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            self._break()
+            return
+        if sent < len(data):
+            self._keep([memoryview(data)[sent:]])
+
+    def write_pieces(self, pieces: list[bytes]) -> None:
+        if self._unsent is not None:
+            self._keep(pieces)
+            return
+        if self.shut or self.closed:
+            return
+        try:
+            sent = self._socket.sendmsg(pieces)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            self._break()
+            return
+        for at, piece in enumerate(pieces):
+            if sent < len(piece):
+                self._keep([memoryview(piece)[sent:], *pieces[at + 1 :]])
+                return
+            sent -= len(piece)
+
+    def _keep(self, pieces: list[bytes] | list[bytes | memoryview]) -> None:
+        """The kernel takes no more at the moment: the rest waits here."""
+        if self.shut or self.closed:
+            return
+        if self._unsent is None:
+            self._unsent = deque()
+            self._watch(self._events | WRITABLE)
+        self._unsent.extend(pieces)
+        self.unsent_bytes += sum(map(len, pieces))
+        if self.unsent_bytes > HIGH_WATER_BYTES and self.writable:
+            self.writable = False
+            self._stall = Progress(self._socket, self.unsent_bytes)
+            self._services.stall.add(self)
+
+    def _send_waiting(self) -> None:
+        unsent = self._unsent
+        assert unsent is not None
+        try:
+            sent = self._socket.sendmsg([unsent[at] for at in range(min(len(unsent), _PIECES_PER_CALL))])
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self._lose()
+            return
+        self.unsent_bytes -= sent
+        while sent:
+            piece = unsent[0]
+            if sent < len(piece):
+                unsent[0] = memoryview(piece)[sent:]
+                return
+            sent -= len(piece)
+            unsent.popleft()
+        if not unsent:
+            self._all_sent()
+
+    def _all_sent(self) -> None:
+        """The kernel has all that was written."""
+        self._unsent = None
+        self._watch(self._events & ~WRITABLE)
+        self.writable = True
+        if self._stall is not None:
+            self._stall = None
+            self._services.stall.discard(self)
+        if self._ending is None:
+            self.consumer.writable_again()
+        else:
+            self._ending.all_sent()
+
+    # --- time ---
+
+    def timed_out(self) -> None:
+        """A deadline of `StreamServices` was reached."""
+        if self._ending is not None:
+            self._ending.timed_out()
+        elif self._stall is not None:
+            if self._stall.went_on(self.unsent_bytes):
+                self._services.stall.add(self)
+            else:
+                self.abort()
+
+    # --- the end ---
+
+    def close(self, *, linger: bool) -> None:
+        if self.closed or self._ending is not None:
+            return
+        if self._stall is not None:
+            self._stall = None
+            self._services.stall.discard(self)
+        self.shut = True
+        linger = linger and not self.input_over
+        if self._unsent is None:
+            self.shut_our_half()
+            if not linger:
+                self._close()
+                return
+        self._ending = Ending(self, self._services, self._socket, linger=linger)
+        if linger and not self._events & READABLE:
+            self._watch(self._events | READABLE)
+
+    def shut_our_half(self) -> None:
+        """FIN behind what was written (shutdown(2)).
+
+        Also before a close: the client learns of a close(2) only when the last copy of the descriptor is gone, and a
+        process that the application has forked has one. A shutdown acts on the socket itself.
+        """
+        self.shut = True
+        with contextlib.suppress(OSError):  # the client is gone already (ENOTCONN)
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def abort(self) -> None:
+        if not self.closed:
+            self.shut_our_half()
+            self._close()
+
+    def reset(self) -> None:
+        if not self.closed:
+            with contextlib.suppress(OSError):
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            self._close()
+
+    def _break(self) -> None:
+        """A write has failed: the client is gone. Told in the next turn, because the writer is in the middle of it."""
+        self.shut = True
+        self._services.loop.call_soon(self._lose)
+
+    def _lose(self) -> None:
+        """The kernel says that the connection is over."""
+        if not self.closed:
+            self._close()
+
+    def _close(self) -> None:
+        services = self._services
+        services.poller.remove(self._socket.fileno())
+        self._socket.close()
+        self._forget()
+
+    def _forget(self) -> None:
+        services = self._services
+        self.closed = self.shut = True
+        self._events = 0
+        self._unsent = None
+        self.unsent_bytes = 0
+        if self._stall is not None:
+            self._stall = None
+            services.stall.discard(self)
+        if self._ending is not None:
+            self._ending = None
+            services.linger.discard(self)
+        self._owner.stream_closed()
+
+    # --- going to another process ---
+
+    def leave(self) -> int:
+        fd = self._socket.fileno()
+        self._services.poller.remove(fd)
+        return fd
+
+    def detach(self) -> None:
+        self._socket.close()
+        self._forget()
+
+    def come_back(self) -> None:
+        self._services.poller.add(self._socket.fileno(), self, self._events)
+
+    # --- the poller ---
+
+    def _watch(self, events: int) -> None:
+        if events != self._events and not self.closed:
+            self._events = events
+            self._services.poller.change(self._socket.fileno(), events)
+
+
