@@ -29,9 +29,9 @@ from gracehttp.errors import CalledInWrongPlace, ConfigurationError, GraceHTTPEr
 from gracehttp.event_bus import EventBus
 from gracehttp.events import Event, StartFailed, VariableIgnored
 from gracehttp.lineage import is_first_process, is_trial
-from gracehttp.listeners.bind import bound_address, file_identity, open_listener, remove_socket_file
-from gracehttp.listeners.limit import effective_limits, raise_descriptor_limit
-from gracehttp.listeners.permits import LocalPermits
+from gracehttp.net.bind import bound_address, file_identity, open_listener, remove_socket_file
+from gracehttp.net.limits import effective_limits, raise_descriptor_limit
+from gracehttp.net.permits import LocalPermits
 from gracehttp.observe.access_log import AccessLog
 from gracehttp.observe.logs import configure_logging, errors_are_logged, log_event
 from gracehttp.observe.saying import say

@@ -79,7 +79,7 @@ FULL_FILE_TABLE = """
     import os
 
     import gracehttp
-    from gracehttp.listeners import permits
+    from gracehttp.net import permits
 
     def count(fd, counted=permits.eventfd_count):
         if os.path.exists("full"):

@@ -19,7 +19,7 @@ import pytest
 from server_harness import DEADLINE_SECONDS, PID_APPLICATION, read_response, wait_until
 
 from gracehttp.channel import CHANNEL_VARIABLE
-from gracehttp.listeners.permits import PermitPool
+from gracehttp.net.permits import PermitPool
 from gracehttp.release import RELEASE
 from gracehttp.supervisor.handover_queue import HandoverQueue
 

@@ -84,7 +84,7 @@ class _CertificateTrial:
         self._server = server
 
     def run(self) -> str:
-        from gracehttp.tls import server_context  # help must not wait for the server's modules
+        from gracehttp.net.certificates import server_context  # help must not wait for the server's modules
 
         server = self._server
         assert server.certfile is not None

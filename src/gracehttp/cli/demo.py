@@ -7,12 +7,12 @@ import sys
 
 import click
 
-from gracehttp.address import TcpAddress
 from gracehttp.cli.demo_load import CONNECTIONS
 from gracehttp.cli.demo_restarts import prove
 from gracehttp.config import Configuration, ServerOptions, process_options, server_options
 from gracehttp.events import Event, GenerationPromoted
 from gracehttp.lineage import is_first_process
+from gracehttp.net.address import TcpAddress
 from gracehttp.observe.saying import say
 
 APPLICATION = "gracehttp.demo_app:application"

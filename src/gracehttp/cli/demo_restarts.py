@@ -11,12 +11,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
-from gracehttp.address import TcpAddress, parse_address
 from gracehttp.cli.control_client import ControlAddress, ControlClient, Reply
 from gracehttp.cli.demo_accounting import Account, report
 from gracehttp.cli.demo_load import Load
 from gracehttp.errors import CommandFailed, StartError
-from gracehttp.listeners.limit import raise_descriptor_limit
+from gracehttp.net.address import TcpAddress, parse_address
+from gracehttp.net.limits import raise_descriptor_limit
 from gracehttp.observe.saying import say
 
 START_TIMEOUT_SECONDS = 60.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from gracehttp.address import Address
 from gracehttp.events import ControlUnavailable
+from gracehttp.net.address import Address
 
 
 class PidFileTrial:
@@ -48,7 +48,7 @@ class AddressTrial:
         self._address = address
 
     def run(self) -> str:
-        from gracehttp.listeners.bind import look_at  # help must not wait for the server's modules
+        from gracehttp.net.bind import look_at  # help must not wait for the server's modules
 
         note = look_at(self._address)
         return f"address {self._address}" + (f" ({note})" if note else "")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from gracehttp.address import UnixAddress
 from gracehttp.errors import ConfigurationError
+from gracehttp.net.address import UnixAddress
 
 if TYPE_CHECKING:  # the options are checked by what is here when they are made
     from gracehttp.config.model import ProcessOptions, ServerOptions

@@ -48,7 +48,7 @@ def check_app_dir(path: str) -> None:
 
 
 def check_certificates(servers: Iterable[ServerOptions]) -> None:
-    """Raise `ConfigurationError` if a certificate or key isn't there. What is in it is for `gracehttp.tls` to tell."""
+    """Raise `ConfigurationError` if a certificate or key isn't there. `net.certificates` tells what is in it."""
     for server in servers:
         for option, path in (("certfile", server.certfile), ("keyfile", server.keyfile)):
             if path is not None and not os.path.exists(path):

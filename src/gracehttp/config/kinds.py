@@ -295,7 +295,7 @@ class RequestTargets(Texts):
 
 
 class Binds(Texts):
-    """The texts of addresses; `gracehttp.address.parse_bind` reads each."""
+    """The texts of addresses; `gracehttp.net.address.parse_bind` reads each."""
 
     metavar: str = "ADDRESS"
     what: str = "an address, or a list of addresses"

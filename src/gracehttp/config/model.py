@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from gracehttp.address import Bind, parse_bind
 from gracehttp.config.combinations import check_program
 from gracehttp.config.kinds import (
     ApplicationReference,
@@ -32,6 +31,7 @@ from gracehttp.config.kinds import (
     choice,
 )
 from gracehttp.errors import ConfigurationError
+from gracehttp.net.address import Bind, parse_bind
 
 DEFAULT_BIND: Final = "127.0.0.1:8000"
 

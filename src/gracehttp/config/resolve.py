@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gracehttp.address import Address, Bind, UnixAddress, parse_bind
 from gracehttp.config.kinds import UnreadableError
 from gracehttp.config.model import DEFAULT_BIND, SERVER_OPTIONS, Option, ServerOptions
 from gracehttp.config.sources import Source, from_query
 from gracehttp.errors import ConfigurationError
+from gracehttp.net.address import Address, Bind, UnixAddress, parse_bind
 
 DEFAULT = "default"
 _TLS_OPTIONS = ("certfile", "keyfile", "keyfile_password")

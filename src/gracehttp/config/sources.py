@@ -10,9 +10,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gracehttp.address import Bind
 from gracehttp.config.model import OPTIONS, PROCESS_OPTIONS, SERVER_OPTIONS, Option
 from gracehttp.errors import ConfigurationError
+from gracehttp.net.address import Bind
 
 SERVER_TABLE = "server"
 _PREFIX = "GRACEHTTP_"

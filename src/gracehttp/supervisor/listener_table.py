@@ -12,11 +12,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from gracehttp.address import Address, DescriptorAddress, TcpAddress, parse_address
 from gracehttp.config import SERVER_OPTIONS
 from gracehttp.errors import ListenError
 from gracehttp.events import Event, LimitChanged, LimitLowered, LimitSplit, ListenerClosed, ListenerOpened
-from gracehttp.listeners.bind import (
+from gracehttp.net.address import Address, DescriptorAddress, TcpAddress, parse_address
+from gracehttp.net.bind import (
     FileIdentity,
     bound_address,
     file_identity,
@@ -24,9 +24,9 @@ from gracehttp.listeners.bind import (
     remove_socket_file,
     resolve,
 )
-from gracehttp.listeners.closing import close_door, open_door
-from gracehttp.listeners.limit import effective_limits
-from gracehttp.listeners.permits import HAS_SHARED_PERMITS, PermitPool, PoolRecord
+from gracehttp.net.limits import effective_limits
+from gracehttp.net.permits import HAS_SHARED_PERMITS, PermitPool, PoolRecord
+from gracehttp.net.syn_filter import close_door, open_door
 from gracehttp.records import Descriptor
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from gracehttp import events
 from gracehttp.channel import Message
 from gracehttp.event_bus import EventBus
-from gracehttp.listeners.limit import raise_descriptor_limit
+from gracehttp.net.limits import raise_descriptor_limit
 from gracehttp.records import from_plain
 from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.announcements import Announcer

@@ -28,7 +28,7 @@ from typing import Protocol
 
 from gracehttp.events import Event, HandoverBroken
 from gracehttp.http.connection import Carried, Connection
-from gracehttp.listeners.permits import Permits
+from gracehttp.net.permits import Permits
 
 MESSAGE_VERSION = 1
 MOST_PIPELINED_BYTES = 32768

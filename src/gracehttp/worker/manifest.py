@@ -8,10 +8,10 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gracehttp.address import DescriptorAddress, parse_address
 from gracehttp.channel import CHANNEL_VARIABLE, VERSIONS, Channel, Message
 from gracehttp.errors import StartError
-from gracehttp.listeners.permits import LocalPermits, Permits, SharedPermits
+from gracehttp.net.address import DescriptorAddress, parse_address
+from gracehttp.net.permits import LocalPermits, Permits, SharedPermits
 
 BothEnds = tuple[socket.socket, socket.socket]
 """Of a handover queue: the one to send to, the one to receive from."""

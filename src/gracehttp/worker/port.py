@@ -11,9 +11,10 @@ from gracehttp.events import ConnectionsShed, Event
 from gracehttp.http.connection import NEW, Carried, Connection, HttpSettings, RequestFailed, RequestFinished
 from gracehttp.http.exchange import Application, RequestHead
 from gracehttp.http.http1 import Http1Connection
-from gracehttp.listeners.acceptor import Acceptor
-from gracehttp.listeners.closing import close_door, most_waiting
-from gracehttp.listeners.forks import close_in_children
+from gracehttp.net.acceptor import Acceptor
+from gracehttp.net.forks import close_in_children
+from gracehttp.net.kernel_view import most_waiting
+from gracehttp.net.syn_filter import close_door
 from gracehttp.observe.request_failures import log_application_failure, log_broken_response
 from gracehttp.worker.drain import IDLE_GRACE_SECONDS
 from gracehttp.worker.handover import Arrivals, Departure, Departures

@@ -261,7 +261,7 @@ class Service:
 def _tls_context(server: ServerOptions) -> ssl.SSLContext | None:
     if server.certfile is None:
         return None
-    from gracehttp.tls import server_context  # OpenSSL costs memory that plain HTTP needs not pay
+    from gracehttp.net.certificates import server_context  # OpenSSL costs memory that plain HTTP needs not pay
 
     return server_context(server.certfile, server.keyfile, server.keyfile_password)
 

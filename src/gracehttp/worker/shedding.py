@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterable
 
 from gracehttp.events import Event
 from gracehttp.http.connection import Connection
-from gracehttp.listeners.seniority import Seniority
+from gracehttp.net.idle_ranking import Seniority
 
 REMEMBERED = 64
 ASKED_EVERY_SECONDS = 1.0

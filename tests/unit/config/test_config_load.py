@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from gracehttp.address import Bind, DescriptorAddress, TcpAddress, UnixAddress
 from gracehttp.config import Configuration, load, mistyped_variables, reject_duplicates, server_options
 from gracehttp.config.model import ServerOptions
 from gracehttp.errors import ConfigurationError
+from gracehttp.net.address import Bind, DescriptorAddress, TcpAddress, UnixAddress
 
 
 def loaded(

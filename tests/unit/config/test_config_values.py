@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from gracehttp.address import Bind, TcpAddress
 from gracehttp.config import OPTIONS, PROCESS_OPTIONS, SERVER_OPTIONS, process_options, server_options
 from gracehttp.config.model import GROUPS, ProcessOptions, ServerOptions
 from gracehttp.errors import ConfigurationError
+from gracehttp.net.address import Bind, TcpAddress
 
 
 def a_server(**values: Any) -> tuple[ServerOptions, ...]:

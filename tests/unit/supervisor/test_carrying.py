@@ -7,9 +7,9 @@ import dataclasses
 import os
 import socket
 
-from gracehttp.address import parse_address
 from gracehttp.channel import Channel
-from gracehttp.listeners.permits import PermitPool
+from gracehttp.net.address import parse_address
+from gracehttp.net.permits import PermitPool
 from gracehttp.records import Descriptor, descriptors_in, from_plain, to_plain
 from gracehttp.supervisor.listener_table import HeldListener, ListenerRecord, ListenRequest
 from gracehttp.supervisor.processes import LastWords, WorkerProcess, WorkerRecord

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gracehttp.http.connection import Carried
-from gracehttp.listeners.permits import LocalPermits
+from gracehttp.net.permits import LocalPermits
 from gracehttp.release import RELEASE
 from gracehttp.worker.handover import Arrivals, Departure, Departures
 

@@ -7,7 +7,7 @@ import socket
 
 from gracehttp.http.connection import HttpSettings
 from gracehttp.http.exchange import RequestHead
-from gracehttp.listeners.permits import LocalPermits
+from gracehttp.net.permits import LocalPermits
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
 

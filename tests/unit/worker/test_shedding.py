@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from timer_fakes import FakeLoop
 
-from gracehttp.listeners.seniority import Alone, SharedSeniority
+from gracehttp.net.idle_ranking import Alone, SharedSeniority
 from gracehttp.worker.shedding import ASKED_EVERY_SECONDS, REMEMBERED, TOLD_EVERY_SECONDS, Shedder, longest_idle
 
 

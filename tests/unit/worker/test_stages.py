@@ -6,7 +6,7 @@ import asyncio
 import socket
 
 from gracehttp.config import server_options
-from gracehttp.listeners.permits import LocalPermits
+from gracehttp.net.permits import LocalPermits
 from gracehttp.worker.applications import ApplicationSettings
 from gracehttp.worker.drain import DrainReason
 from gracehttp.worker.loading import ApplicationLoader

@@ -11,7 +11,7 @@ import pytest
 import uvloop
 
 from gracehttp.config import server_options
-from gracehttp.listeners.permits import LocalPermits
+from gracehttp.net.permits import LocalPermits
 from gracehttp.supervisor.handover_queue import HandoverQueue
 from gracehttp.worker import drain, port
 from gracehttp.worker.applications import ApplicationSettings

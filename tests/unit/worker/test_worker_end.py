@@ -14,8 +14,8 @@ from gracehttp.config import server_options
 from gracehttp.event_bus import EventBus
 from gracehttp.events import SupervisorLost
 from gracehttp.http.connection import HttpSettings
-from gracehttp.listeners.permits import LocalPermits
-from gracehttp.tls import server_context
+from gracehttp.net.certificates import server_context
+from gracehttp.net.permits import LocalPermits
 from gracehttp.worker import service as service_module
 from gracehttp.worker.applications import ApplicationSettings
 from gracehttp.worker.drain import DrainReason

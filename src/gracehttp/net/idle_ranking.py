@@ -2,7 +2,7 @@
 
 When a full port makes room, each worker looks at its own connections only, now and then and at moments of its own. So
 that the longest idle of all goes first, each writes down at every look since when the longest idle of its own is idle,
-in one 64-bit word of the port's ledger (`listeners.permits`), and acts at its next look, when all others have looked
+in one 64-bit word of the port's ledger (`net.permits`), and acts at its next look, when all others have looked
 too. A word that was not written again for a while is that of a worker that has nothing to offer, or is gone.
 """
 

@@ -14,7 +14,7 @@ even one afterwards with the new number held (a seqlock), so an audit that saw a
 its look at the eventfd saw one consistent moment.
 
 Behind these words the ledger has as many others, by which workers compare their idle connections
-(`listeners.seniority`).
+(`net.idle_ranking`).
 
 A limit that is lowered below the number of open connections leaves a *debt*, the count of a second eventfd. Who gives
 a permit back pays the debt first: a free permit would be taken at once by the next one who waits in the queue.
@@ -25,12 +25,12 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-import select
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from gracehttp.listeners.seniority import Alone, Seniority, SharedSeniority
+from gracehttp.net.idle_ranking import Alone, Seniority, SharedSeniority
+from gracehttp.net.kernel_view import is_readable
 from gracehttp.records import Descriptor
 
 MAX_WORKERS = 512
@@ -302,13 +302,6 @@ def _take(fd: int, most: int) -> int:
         except BlockingIOError:
             return taken
     return most
-
-
-def is_readable(fd: int) -> bool:
-    """Whether a read, or an accept, would not block (poll(2))."""
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 def eventfd_count(fd: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gracehttp.listeners.seniority import LOOK_SECONDS, Alone, SharedSeniority
+from gracehttp.net.idle_ranking import LOOK_SECONDS, Alone, SharedSeniority
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import socket
 import stat
 from pathlib import Path
 
-from gracehttp.address import Address, DescriptorAddress, TcpAddress, UnixAddress
 from gracehttp.errors import ListenError
-from gracehttp.listeners.closing import open_door
-from gracehttp.listeners.port_owner import owner_of_port
+from gracehttp.net.address import Address, DescriptorAddress, TcpAddress, UnixAddress
+from gracehttp.net.port_owner import owner_of_port
+from gracehttp.net.syn_filter import open_door
 
 DEFAULT_BACKLOG = 2048
 

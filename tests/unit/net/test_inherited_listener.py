@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import socket
 
-from gracehttp.address import DescriptorAddress
-from gracehttp.listeners.bind import open_listener
-from gracehttp.listeners.closing import close_door
+from gracehttp.net.address import DescriptorAddress
+from gracehttp.net.bind import open_listener
+from gracehttp.net.syn_filter import close_door
 
 
 def test_a_door_that_a_lost_service_has_closed_is_opened_again():

@@ -3,7 +3,7 @@
 Closing a listening socket resets the connections in its accept queue, so before a stop the door is closed first and
 the queue emptied after. A TCP listener gets a socket filter (socket(7), SO_ATTACH_FILTER) that drops segments with
 SYN set. To a client that is a lost packet: it tries again a second later, and then gets a clean refusal. Whoever is
-in the middle of the handshake still completes it. (A Unix socket loses its file: see `listeners.bind`.)
+in the middle of the handshake still completes it. (A Unix socket loses its file: see `net.bind`.)
 
 The door of an inherited socket stays open, because its queue is its opener's: newcomers may keep it from ever being
 empty, so there the last ones to be accepted are those who waited when the end began.
@@ -16,13 +16,9 @@ import ctypes
 import socket
 import struct
 import sys
-from pathlib import Path
 
 _SO_ATTACH_FILTER = 26
 _SO_DETACH_FILTER = 27
-_LISTEN_QUEUE_LIMIT = 4096
-"""What net.core.somaxconn is since Linux 5.4, for systems that don't tell."""
-_UNACKED_OFFSET = 24
 _TCP_FLAGS_OFFSET = 13
 _SYN = 0x02
 
@@ -58,16 +54,3 @@ def open_door(listener: socket.socket) -> None:
     """Let connections into the queue again."""
     with contextlib.suppress(OSError):  # it was not closed
         listener.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
-
-
-def most_waiting(listener: socket.socket) -> int:
-    """How many connections wait in the accept queue of `listener`; where the kernel doesn't tell, how many could."""
-    if listener.family != socket.AF_UNIX and hasattr(socket, "TCP_INFO"):
-        # Of a listening socket, tcpi_unacked of struct tcp_info is the length of its accept queue (tcp_get_info in
-        # net/ipv4/tcp.c; it is the Recv-Q that ss(8) shows).
-        info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _UNACKED_OFFSET + 4)
-        return int(struct.unpack_from("I", info, _UNACKED_OFFSET)[0])
-    try:
-        return int(Path("/proc/sys/net/core/somaxconn").read_text())
-    except (OSError, ValueError):
-        return _LISTEN_QUEUE_LIMIT

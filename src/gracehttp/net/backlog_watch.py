@@ -6,9 +6,9 @@ import asyncio
 import socket
 from collections.abc import Callable
 
-from gracehttp.listeners.closing import most_waiting
-from gracehttp.listeners.permits import Permits, is_readable
-from gracehttp.listeners.seniority import LOOK_SECONDS
+from gracehttp.net.idle_ranking import LOOK_SECONDS
+from gracehttp.net.kernel_view import is_readable, most_waiting
+from gracehttp.net.permits import Permits
 
 MakeRoom = Callable[[int], None]
 """Takes how many wait at most."""

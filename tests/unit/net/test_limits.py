@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gracehttp.listeners.limit import effective_limits, reserved_descriptors
+from gracehttp.net.limits import effective_limits, reserved_descriptors
 
 
 def test_limits_that_fit_stay_as_they_are():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from gracehttp.listeners.permits import PermitPool, SharedPermits
+from gracehttp.net.permits import PermitPool, SharedPermits
 
 LIMITS = (1, 2)
 BEGIN = 2

@@ -10,11 +10,11 @@ import pytest
 import uvloop
 
 from gracehttp.events import AcceptPaused
-from gracehttp.listeners import acceptor as module
-from gracehttp.listeners import lookout
-from gracehttp.listeners.acceptor import Acceptor
-from gracehttp.listeners.closing import close_door
-from gracehttp.listeners.permits import LocalPermits, PermitPool, SharedPermits
+from gracehttp.net import acceptor as module
+from gracehttp.net import backlog_watch
+from gracehttp.net.acceptor import Acceptor
+from gracehttp.net.permits import LocalPermits, PermitPool, SharedPermits
+from gracehttp.net.syn_filter import close_door
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
@@ -265,9 +265,9 @@ class Looks(list):
     """What was seen in the queue by those who looked; `until(n)` waits for n looks more."""
 
     def __init__(self, monkeypatch):
-        look = lookout.is_readable
-        monkeypatch.setattr(lookout, "LOOK_SECONDS", 0.001)
-        monkeypatch.setattr(lookout, "is_readable", lambda fd: self.append(look(fd)) or self[-1])
+        look = backlog_watch.is_readable
+        monkeypatch.setattr(backlog_watch, "LOOK_SECONDS", 0.001)
+        monkeypatch.setattr(backlog_watch, "is_readable", lambda fd: self.append(look(fd)) or self[-1])
 
     async def until(self, more):
         wanted = len(self) + more

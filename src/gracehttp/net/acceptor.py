@@ -13,8 +13,8 @@ import socket
 from collections.abc import Callable
 
 from gracehttp.events import AcceptPaused, Event
-from gracehttp.listeners.lookout import Lookout, MakeRoom
-from gracehttp.listeners.permits import Permits
+from gracehttp.net.backlog_watch import Lookout, MakeRoom
+from gracehttp.net.permits import Permits
 
 ACCEPTS_PER_WAKE_UP = 16
 SHORTEST_PAUSE_SECONDS = 0.1
@@ -98,7 +98,7 @@ class Acceptor:
     def stop_when_queue_is_empty(self, on_deaf: Callable[[], None], *, at_most: int | None = None) -> None:
         """Accept what waits in the queue, as permits allow; then stop and call `on_deaf`.
 
-        Without `at_most` for a listener whose door is closed (`listeners.closing`): otherwise the queue might never be
+        Without `at_most` for a listener whose door is closed (`net.syn_filter`): otherwise the queue might never be
         empty.
         """
         self._on_deaf = on_deaf

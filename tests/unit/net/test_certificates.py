@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gracehttp.errors import CertificateError
-from gracehttp.tls import server_context
+from gracehttp.net.certificates import server_context
 
 AUTHORITY = trustme.CA()
 ISSUED = AUTHORITY.issue_cert("localhost")

@@ -12,8 +12,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gracehttp.listeners import permits
-from gracehttp.listeners.permits import LocalPermits, PermitPool, SharedPermits
+from gracehttp.net import permits
+from gracehttp.net.permits import LocalPermits, PermitPool, SharedPermits
 from gracehttp.records import Descriptor
 
 

@@ -9,9 +9,9 @@ import socket
 import pytest
 
 from gracehttp.http.connection import HttpSettings
-from gracehttp.listeners.acceptor import Acceptor
-from gracehttp.listeners.closing import most_waiting
-from gracehttp.listeners.permits import LocalPermits
+from gracehttp.net.acceptor import Acceptor
+from gracehttp.net.kernel_view import most_waiting
+from gracehttp.net.permits import LocalPermits
 from gracehttp.worker import port as port_module
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
