@@ -235,9 +235,9 @@ async def serving(app: object, *, bind: str = "127.0.0.1:0", **options: object) 
     `warmup`, `access_log` and `drain_timeout`: the others are about a supervisor and its workers.
     Raises `GraceHTTPError` when it can't start. Leaving the context drains, for at most `drain_timeout`.
     """
-    from gracehttp.worker.applications import ApplicationSettings
+    from gracehttp.applications.loading import ApplicationLoader
+    from gracehttp.applications.registry import ApplicationSettings
     from gracehttp.worker.drain import DrainReason
-    from gracehttp.worker.loading import ApplicationLoader
     from gracehttp.worker.service import Service, ServiceSettings
 
     try:

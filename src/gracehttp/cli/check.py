@@ -122,7 +122,7 @@ class _LifespanTrial:
         self._applications = applications
 
     def run(self) -> str:
-        from gracehttp.worker.lifespan import check_mode  # help must not wait for the server's modules
+        from gracehttp.applications.asgi.lifespan import check_mode  # help must not wait for the server's modules
 
         check_mode(self._mode, [(one.name, one.interface or "unknown") for one in self._applications])
         return f"lifespan {self._mode}"

@@ -11,8 +11,8 @@ import os
 import sys
 from typing import Any
 
+from gracehttp.applications.importer import add_app_dir, load_application
 from gracehttp.errors import GraceHTTPError
-from gracehttp.interfaces.importer import add_app_dir, load_application
 
 
 def probe(request: dict[str, Any]) -> dict[str, Any]:

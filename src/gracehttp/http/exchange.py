@@ -66,6 +66,10 @@ class Exchange(ABC):
     __slots__ = ()
 
     head: RequestHead
+    body_length: int | None
+    """The length of the request body in bytes, as far as it is known beforehand: 0 without a body, None if unknown."""
+    awaits_continue: bool
+    """Whether the client waited for `100 Continue` before it sends the body, when the exchange began."""
     response_started: bool
     """True once `start_response` was called."""
     response_complete: bool

@@ -143,6 +143,8 @@ class Http1Connection(Http1Handover):
         self._exchange = exchange = Http1Exchange(self, head, body, self._loop, self._stall is None)
         self._phase = ANSWERING
         if body is not NO_REQUEST_BODY:
+            exchange.body_length = None if parser.chunked else parser.content_length
+            exchange.awaits_continue = self._continue_owed
             self._await_body(body)
         self._application.handle(exchange)
 

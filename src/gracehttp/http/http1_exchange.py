@@ -47,7 +47,9 @@ class Http1Exchange(Exchange):
         "_loop",
         "_started_at",
         "_unusable",
+        "awaits_continue",
         "body",
+        "body_length",
         "body_sent",
         "closes",
         "disconnected",
@@ -78,6 +80,8 @@ class Http1Exchange(Exchange):
         self._drain_waiters: Waiters | None = None
         self.head = head
         self.body = body
+        self.body_length: int | None = 0  # the connection knows of a body, if there is one
+        self.awaits_continue = False
         # Not loop.time(): uvloop reads the clock once per turn of the loop, to a millisecond, and that takes as long.
         self._started_at = monotonic()
         self.status = 0

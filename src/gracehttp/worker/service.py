@@ -8,12 +8,12 @@ import ssl
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from gracehttp.applications.loading import ApplicationLoader, application_of
+from gracehttp.applications.registry import Applications, ApplicationSettings
 from gracehttp.config import ServerOptions
 from gracehttp.events import DrainFinished, DrainStarted, Event, RequestsCut
 from gracehttp.http.connection import HttpSettings, RequestFailed, RequestFinished
-from gracehttp.worker.applications import Applications, ApplicationSettings
 from gracehttp.worker.drain import Action, Drain, DrainReason
-from gracehttp.worker.loading import ApplicationLoader, application_of
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
 from gracehttp.worker.warmup import warm_up

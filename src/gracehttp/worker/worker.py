@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from types import FrameType
 
+from gracehttp.applications.loading import ApplicationLoader
+from gracehttp.applications.registry import ApplicationSettings
 from gracehttp.channel import Channel, ChannelClosed, Message
 from gracehttp.config import ProcessOptions, ServerOptions
 from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError, StartError
@@ -22,10 +24,8 @@ from gracehttp.http.connection import RequestFinished
 from gracehttp.observe.access_log import AccessLog
 from gracehttp.observe.request_failures import log_exit_of_a_task
 from gracehttp.observe.suspended import write_suspended_tasks
-from gracehttp.worker.applications import ApplicationSettings
 from gracehttp.worker.code_record import CAN_RECORD, changed_since, write_record
 from gracehttp.worker.drain import DrainReason
-from gracehttp.worker.loading import ApplicationLoader
 from gracehttp.worker.loops import loop_factory, run_to_the_end
 from gracehttp.worker.manifest import Manifest, introduce
 from gracehttp.worker.recycling import RecyclingLimits, Wear

@@ -8,7 +8,7 @@ import os
 import httpx
 import pytest
 
-from gracehttp.interfaces.importer import load_application
+from gracehttp.applications.importer import load_application
 
 PID = str(os.getpid())
 STREAM = "".join(f"piece {number}\n" for number in range(10))

@@ -28,6 +28,23 @@ def test_body_that_came_with_the_head_is_there_at_once():
     assert Wire().send(post(5) + b"hello").exchange.take_body() == (b"hello", False)
 
 
+@pytest.mark.parametrize(
+    ("request_bytes", "length", "awaits_continue"),
+    [
+        (GET, 0, False),
+        (post(0), 0, False),
+        (post(5), 5, False),
+        (post(5) + b"hello", 5, False),
+        (post(5, EXPECT), 5, True),
+        (post(5, EXPECT) + b"hello", 5, False),
+        (CHUNKED, None, False),
+    ],
+)
+def test_exchange_tells_what_is_known_of_the_body_beforehand(request_bytes, length, awaits_continue):
+    exchange = Wire().send(request_bytes).exchange
+    assert (exchange.body_length, exchange.awaits_continue) == (length, awaits_continue)
+
+
 def test_body_is_taken_as_it_arrives():
     wire = Wire().send(post(5))
     exchange = wire.exchange

@@ -6,8 +6,8 @@ import json
 import sys
 from dataclasses import dataclass
 
+from gracehttp.applications.wsgi.headers import wire_headers
 from gracehttp.http.exchange import ResponseError
-from gracehttp.interfaces.wsgi_headers import wire_headers
 from gracehttp.observe.logs import configure_logging
 from gracehttp.observe.request_failures import log_application_failure, log_broken_response, log_exit_of_a_task
 from gracehttp.observe.tracebacks import application_frames, application_traceback
@@ -60,8 +60,8 @@ def test_frames_of_the_server_are_cut_above_and_below_the_applications(stderr):
     error = error_of(misuse)
     log_application_failure(Head(), error)
     assert "in misuse" in stderr.getvalue()
-    assert "wsgi_headers.py" not in stderr.getvalue()
-    assert "wsgi_headers.py" in error.__traceback__.tb_next.tb_next.tb_frame.f_code.co_filename  # itself untouched
+    assert "wsgi/headers.py" not in stderr.getvalue()
+    assert "wsgi/headers.py" in error.__traceback__.tb_next.tb_next.tb_frame.f_code.co_filename  # itself untouched
 
 
 def test_error_that_the_server_found_afterwards_needs_no_traceback(stderr):
@@ -75,7 +75,7 @@ def test_fault_of_the_server_itself_keeps_its_traceback(stderr):
     server_error = error_of(lambda: wire_headers(3))
     server_error.__traceback__ = server_error.__traceback__.tb_next.tb_next  # from the server's frame on
     log_application_failure(Head(), server_error)
-    assert "wsgi_headers.py" in stderr.getvalue()
+    assert "wsgi/headers.py" in stderr.getvalue()
 
 
 def test_json_has_the_request_and_the_kind_of_error(stderr):

@@ -9,9 +9,9 @@ import types
 
 import pytest
 
+from gracehttp.applications.asgi.lifespan import Lifespan
 from gracehttp.observe import suspended
 from gracehttp.observe.suspended import describe_suspended_tasks, waiting_frames
-from gracehttp.worker.lifespan import Lifespan
 
 
 async def forever():

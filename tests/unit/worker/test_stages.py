@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 
+from gracehttp.applications.loading import ApplicationLoader
+from gracehttp.applications.registry import ApplicationSettings
 from gracehttp.config import server_options
 from gracehttp.net.permits import LocalPermits
-from gracehttp.worker.applications import ApplicationSettings
 from gracehttp.worker.drain import DrainReason
-from gracehttp.worker.loading import ApplicationLoader
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.service import Service, ServiceSettings
 

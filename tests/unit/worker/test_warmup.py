@@ -7,9 +7,9 @@ import asyncio
 import pytest
 import uvloop
 
-from gracehttp.drain_notice import DrainNotices
+from gracehttp.applications.asgi.requests import AsgiApplication
+from gracehttp.applications.drain_notice import DrainNotices
 from gracehttp.errors import ApplicationFailed
-from gracehttp.interfaces.asgi import AsgiApplication
 from gracehttp.worker.warmup import warm_up
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}

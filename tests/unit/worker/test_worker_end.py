@@ -9,6 +9,8 @@ import pytest
 import trustme
 import uvloop
 
+from gracehttp.applications.loading import ApplicationLoader
+from gracehttp.applications.registry import ApplicationSettings
 from gracehttp.channel import channel_pair
 from gracehttp.config import server_options
 from gracehttp.event_bus import EventBus
@@ -17,9 +19,7 @@ from gracehttp.http.connection import HttpSettings
 from gracehttp.net.certificates import server_context
 from gracehttp.net.permits import LocalPermits
 from gracehttp.worker import service as service_module
-from gracehttp.worker.applications import ApplicationSettings
 from gracehttp.worker.drain import DrainReason
-from gracehttp.worker.loading import ApplicationLoader
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
 from gracehttp.worker.service import Service, ServiceSettings

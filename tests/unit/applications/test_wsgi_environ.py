@@ -8,8 +8,8 @@ import sys
 import pytest
 from wsgi_fakes import request_head
 
-from gracehttp.drain_notice import DrainNotices
-from gracehttp.interfaces.wsgi_environ import FileWrapper, build_environ, environ_template
+from gracehttp.applications.drain_notice import DrainNotices
+from gracehttp.applications.wsgi.environ import FileWrapper, build_environ, environ_template
 
 DRAINING = DrainNotices().wsgi
 TEMPLATE = environ_template(multithread=True, multiprocess=False, draining=DRAINING)

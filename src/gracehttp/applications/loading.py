@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
+from gracehttp.applications.importer import LoadedApplication, add_app_dir, load_application
 from gracehttp.config import ServerOptions
 from gracehttp.config.files import app_dir_path
-from gracehttp.interfaces.importer import LoadedApplication, add_app_dir, load_application
 
 
 @dataclass(frozen=True, slots=True)

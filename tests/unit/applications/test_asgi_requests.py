@@ -7,11 +7,11 @@ import sys
 import pytest
 import uvloop
 
-from gracehttp.drain_notice import DrainNotices
+from gracehttp.applications.asgi.requests import AsgiApplication
+from gracehttp.applications.drain_notice import DrainNotices
 from gracehttp.http.connection import HttpSettings
 from gracehttp.http.exchange import ClientDisconnected, Exchange, RequestHead, ResponseError
 from gracehttp.http.http1 import Http1Connection
-from gracehttp.interfaces.asgi import AsgiApplication
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 

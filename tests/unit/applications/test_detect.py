@@ -6,7 +6,7 @@ import functools
 
 import pytest
 
-from gracehttp.interfaces.detect import Shape, is_clearly_not, required_arguments, shape_of
+from gracehttp.applications.detect import Shape, is_clearly_not, required_arguments, shape_of
 
 
 async def asgi_function(scope, receive, send): ...

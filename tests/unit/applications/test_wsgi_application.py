@@ -11,9 +11,9 @@ from wsgiref.validate import validator
 import pytest
 from wsgi_fakes import FakeExchange, answered, request_head, run, serving
 
-from gracehttp.drain_notice import DrainNotices
+from gracehttp.applications.drain_notice import DrainNotices
+from gracehttp.applications.wsgi.application import WsgiApplication
 from gracehttp.http.exchange import ResponseError
-from gracehttp.interfaces.wsgi import WsgiApplication
 
 
 def hello(environ, start_response):

@@ -7,8 +7,8 @@ import textwrap
 
 import pytest
 
+from gracehttp.applications.importer import add_app_dir, load_application
 from gracehttp.errors import ApplicationNotFound, ConfigurationError
-from gracehttp.interfaces.importer import add_app_dir, load_application
 
 ASGI = "async def app(scope, receive, send): ...\n"
 

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from gracehttp.applications.detect import Shape, shape_of
 from gracehttp.errors import ApplicationNotFound
-from gracehttp.interfaces.detect import Shape, shape_of
 from gracehttp.observe.tracebacks import application_frames, application_traceback
 
 _SHOWN_PATHS = 4

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any
 
-from gracehttp.drain_notice import DrainNotice
+from gracehttp.applications.drain_notice import DrainNotice
 from gracehttp.http.exchange import ClientDisconnected, Exchange, RequestHead, ResponseError
 
 Message = MutableMapping[str, Any]

@@ -9,8 +9,8 @@ from queue import SimpleQueue
 
 import pytest
 
-from gracehttp.interfaces.loop_calls import LoopCalls
-from gracehttp.interfaces.thread_pool import ThreadPool
+from gracehttp.applications.wsgi.loop_calls import LoopCalls
+from gracehttp.applications.wsgi.threads import ThreadPool
 
 
 def test_jobs_run_at_most_so_many_at_a_time():

@@ -7,13 +7,13 @@ import io
 from collections.abc import Callable
 from typing import Any
 
-from gracehttp.drain_notice import ThreadDrainNotice
+from gracehttp.applications.drain_notice import ThreadDrainNotice
+from gracehttp.applications.wsgi.environ import build_environ, environ_template
+from gracehttp.applications.wsgi.input import streaming_input
+from gracehttp.applications.wsgi.loop_calls import LoopCalls
+from gracehttp.applications.wsgi.response import WsgiResponse
+from gracehttp.applications.wsgi.threads import ThreadPool
 from gracehttp.http.exchange import Exchange, RequestHead
-from gracehttp.interfaces.loop_calls import LoopCalls
-from gracehttp.interfaces.thread_pool import ThreadPool
-from gracehttp.interfaces.wsgi_environ import build_environ, environ_template
-from gracehttp.interfaces.wsgi_input import streaming_input
-from gracehttp.interfaces.wsgi_response import WsgiResponse
 
 # A body up to this size is awaited before it takes up a thread: then a slow upload costs no thread. It is
 # what an exchange is ready to hold.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from gracehttp.applications.wsgi.headers import status_code, wire_headers
 from gracehttp.http.exchange import ResponseError
-from gracehttp.interfaces.wsgi_headers import status_code, wire_headers
 
 
 @pytest.mark.parametrize(("status", "code"), [("200 OK", 200), ("404 ", 404), ("503", 503), ("299 Été", 299)])

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from gracehttp.drain_notice import DrainNotices
+from gracehttp.applications.drain_notice import DrainNotices
 
 
 def test_nothing_is_set_before_the_drain():

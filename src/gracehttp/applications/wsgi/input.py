@@ -7,8 +7,8 @@ import io
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+from gracehttp.applications.wsgi.loop_calls import LoopCalls
 from gracehttp.http.exchange import ClientDisconnected, Exchange
-from gracehttp.interfaces.loop_calls import LoopCalls
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -14,9 +14,9 @@ from threading import Condition, Lock
 from types import TracebackType
 from typing import Any
 
+from gracehttp.applications.wsgi.headers import status_code, wire_headers
+from gracehttp.applications.wsgi.loop_calls import LoopCalls
 from gracehttp.http.exchange import ClientDisconnected, Exchange, Header, ResponseError
-from gracehttp.interfaces.loop_calls import LoopCalls
-from gracehttp.interfaces.wsgi_headers import status_code, wire_headers
 
 # How much of a response may wait for the loop or for a slow client before the thread has to wait too.
 _HIGH_WATER_BYTES = 65536

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 
-from gracehttp.drain_notice import DrainNotices
+from gracehttp.applications.asgi.lifespan import Lifespan, check_mode
+from gracehttp.applications.asgi.requests import AsgiApplication
+from gracehttp.applications.drain_notice import DrainNotices
+from gracehttp.applications.importer import LoadedApplication
+from gracehttp.applications.loading import ApplicationLoader, Named
+from gracehttp.applications.wsgi.application import WsgiApplication
 from gracehttp.http.exchange import Exchange
-from gracehttp.interfaces.asgi import AsgiApplication
-from gracehttp.interfaces.importer import LoadedApplication
-from gracehttp.interfaces.wsgi import WsgiApplication
-from gracehttp.worker.lifespan import Lifespan, check_mode
-from gracehttp.worker.loading import ApplicationLoader, Named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

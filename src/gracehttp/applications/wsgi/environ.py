@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
-from gracehttp.drain_notice import ThreadDrainNotice
+from gracehttp.applications.drain_notice import ThreadDrainNotice
 from gracehttp.http.exchange import RequestHead
 
 Environ = dict[str, Any]

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from gracehttp.applications import import_failures as failures
+from gracehttp.applications.detect import Shape, is_clearly_not, required_arguments, shape_of
 from gracehttp.config.files import app_dir_path, check_app_dir
 from gracehttp.errors import ApplicationNotFound, ConfigurationError
-from gracehttp.interfaces import import_failures as failures
-from gracehttp.interfaces.detect import Shape, is_clearly_not, required_arguments, shape_of
 from gracehttp.observe.tracebacks import application_traceback, said_by
 
 DEFAULT_ATTRIBUTES = ("app", "application")

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 import uvloop
 
-from gracehttp.drain_notice import DrainNotices
+from gracehttp.applications.drain_notice import DrainNotices
+from gracehttp.applications.wsgi.application import WsgiApplication
 from gracehttp.http.exchange import Exchange, Header, RequestHead, ResponseError
-from gracehttp.interfaces.wsgi import WsgiApplication
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 _PATIENCE_SECONDS = 10

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
+from gracehttp.applications.asgi.lifespan import check_mode
+from gracehttp.applications.loading import ApplicationLoader, Named
+from gracehttp.applications.registry import Applications, ApplicationSettings
 from gracehttp.errors import ApplicationFailed
-from gracehttp.worker.applications import Applications, ApplicationSettings
-from gracehttp.worker.lifespan import check_mode
-from gracehttp.worker.loading import ApplicationLoader, Named
 
 ASGI, WSGI = ("main:app", "asgi"), ("shop:app", "wsgi")
 
