@@ -1,25 +1,117 @@
-"""What a worker knows about a connection, and a connection about the worker that owns it, whatever the protocol."""
+"""A client's connection as the worker handles it, and what a protocol owes it, whatever the protocol is.
+
+`Connection` joins three things: a stream (bytes), a protocol (what they mean), and the terms on which the worker wants
+to keep it. A drain changes the terms; the protocol says what that means on its wire (`WireProtocol.last_call`).
+"""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+import asyncio
+import enum
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
 
-from gracehttp.http.exchange import RequestHead
-
-RequestFinished = Callable[[RequestHead, int, int, float], None]
-"""Takes the head, the status (0: the client was gone before there was one), the bytes of body sent, the seconds.
-
-It is told of refused requests, too; see `RefusedHead`."""
-
-RequestFailed = Callable[[RequestHead], None]
-"""Takes the head of a request that the application did not answer as it should have. Comes before `RequestFinished`."""
+from gracehttp.http.exchange import Application, ExchangeObserver
+from gracehttp.net.deadlines import Deadlines
+from gracehttp.net.stream import Consumer, Stream
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpSettings:
+class Terms(enum.Enum):
+    """On which terms a worker keeps a connection."""
+
+    STAY = "stay"
+    HAND_OVER = "hand over"
+    """It goes to another process as soon as it is between two messages."""
+    LAST_RESPONSE = "last response"
+    """The client is told that the next response, or whatever its protocol has instead, is the last one."""
+    SOON = "soon"
+    """As `LAST_RESPONSE`, and when it is at rest it is closed a moment later."""
+
+
+class Pace(NamedTuple):
+    """How the closing of the connections of one kind that are at rest is spread over a drain.
+
+    After a restart they are closed evenly while between `first_left` and `last_left` of the drain's time is left, so
+    that their clients don't come back all at once, and so that one that was sending is still answered. At a stop each
+    has `grace_seconds` from the time at which it came to rest, in which a message that is on its way still arrives.
+    """
+
+    first_left: float = 0.25
+    last_left: float = 0.05
+    grace_seconds: float = 1.0
+
+
+class InFlight(NamedTuple):
+    """Something that a protocol is at, for logs: `GET /slow` and since when, in seconds."""
+
+    what: str
+    seconds: float | None
+
+    def __str__(self) -> str:
+        return self.what if self.seconds is None else f"{self.what} for {self.seconds:.1f} s"
+
+
+class Carried(NamedTuple):
+    """What a connection takes along to another process, besides its descriptor. The default is a new connection.
+
+    - `fresh`: no request was received on it yet.
+    - `idle_seconds`: how long the client has already taken of its current timeout: for its first request if the
+      connection is fresh, for the first byte of its next one if not.
+    - `received`: bytes that were read but not parsed.
+    """
+
+    fresh: bool = True
+    idle_seconds: float = 0.0
+    received: bytes = b""
+
+
+NEW = Carried()
+
+
+class Parcel(NamedTuple):
+    """A connection on its way to another process. Its sender still owns `descriptor`."""
+
+    descriptor: int
+    carried: Carried
+
+
+class WireProtocol(Consumer, Protocol):
+    """What a connection speaks. Reads from the connection's stream; see `Consumer`."""
+
+    pace: Pace
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether it is between two messages: nothing is in flight, and not one byte of a next message was read."""
+
+    @property
+    def idle_since(self) -> float | None:
+        """Since when, by the loop's clock, it waits for the client's next message; None if it doesn't."""
+
+    def last_call(self, terms: Terms) -> None:
+        """The worker's terms have changed; `STAY` takes the others back.
+
+        HTTP/1.1 says `Connection: close` with the next response, or stops before the next request if the connection is
+        to be handed over. Call `Connection.rested` when it comes to rest from now on.
+        """
+
+    def close_at_rest(self, *, linger: bool) -> None:
+        """End the connection, as politely as the protocol can, now that it is at rest."""
+
+    def carried(self) -> Carried | None:
+        """What another process needs to go on; None if it can't, or if something is in flight."""
+
+    def in_flight(self) -> Iterable[InFlight]:
+        """For logs and status: at most one for HTTP/1.1, many for a multiplexed protocol."""
+
+    def timed_out(self) -> None:
+        """A deadline that the protocol has set was reached."""
+
+    def lost(self) -> None:
+        """The stream is closed. Comes once, whatever the reason; the connection is not to be used any more."""
+
+
+class HttpSettings(NamedTuple):
     """The limits that the hot path needs.
 
     - `keep_alive_timeout_seconds`: longest pause between a response and the next request.
@@ -40,105 +132,197 @@ class HttpSettings:
     max_body_size_bytes: int = 0
 
 
-class Owner(Protocol):
+class ConnectionOwner(ExchangeObserver, Protocol):
     """The worker, as its connections see it. Called on the loop's thread; must not raise."""
 
-    @property
-    def request_finished(self) -> RequestFinished | None:
-        """For the access log; None costs nothing. A plain attribute will do."""
+    def connection_speaks(self, connection: Connection) -> None:
+        """The connection has a protocol: its first one, or another one."""
 
-    def connection_opened(self, connection: Connection) -> None: ...
+    def connection_rested(self, connection: Connection) -> None:
+        """The connection is between two messages and all that was written is with the kernel, while the terms are
+        `HAND_OVER` or `SOON`."""
 
     def connection_closed(self, connection: Connection) -> None:
-        """Exactly once per opened connection, when its transport is gone."""
-
-    def application_failed(self, head: RequestHead, error: BaseException) -> None: ...
-
-    def response_broken(self, head: RequestHead, reason: str) -> None:
-        """The application did not keep the rules of a response, such as a body shorter than its Content-Length."""
+        """The descriptor is closed. Exactly once for each connection."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Carried:
-    """What a connection takes along to another process, besides its socket. The default is a new connection.
+class ServerContext:
+    """What all connections of a port share. The protocols' deadlines: see `HttpSettings`."""
 
-    - `fresh`: no request was received on it yet.
-    - `idle_seconds`: how much of the time is over that the client has for what is awaited of it: its first request if
-      the connection is fresh, the first byte of its next one if not.
-    - `received`: pipelined bytes that were read but not parsed.
+    __slots__ = ("application", "body", "head", "idle", "loop", "owner", "settings")
 
-    There are no counters: nothing counts the requests of one connection. The kernel knows the peer.
-    """
+    def __init__(
+        self,
+        application: Application,
+        settings: HttpSettings,
+        owner: ConnectionOwner,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.application = application
+        self.settings = settings
+        self.owner = owner
+        self.loop = loop
+        self.idle = Deadlines(settings.keep_alive_timeout_seconds, loop)
+        self.head = Deadlines(settings.header_timeout_seconds, loop)
+        self.body = Deadlines(settings.body_timeout_seconds, loop)
 
-    fresh: bool = True
-    idle_seconds: float = 0.0
-    received: bytes = b""
+    def close(self) -> None:
+        """No connection is left."""
+        for deadlines in (self.idle, self.head, self.body):
+            deadlines.close()
 
 
-NEW = Carried()
+class Connection:
+    """One client's connection. All methods are for the thread of the loop."""
 
-Send = Callable[[int, Carried], bool]
-"""Takes the descriptor of a socket and what goes along. Tells whether they are on their way to another process."""
+    __slots__ = ("client", "context", "moved", "protocol", "server", "stream", "terms")
 
+    stream: Stream
+    """Set by `begin`."""
 
-class Connection(ABC):
-    """One client's connection. All methods are called on the loop's thread."""
+    def __init__(
+        self,
+        context: ServerContext,
+        client: tuple[str, int] | None,
+        server: tuple[str, int | None] | None,
+    ) -> None:
+        """`client` and `server` are both ends, see `RequestHead`."""
+        self.context = context
+        self.client = client
+        self.server = server
+        self.protocol: WireProtocol = NO_PROTOCOL
+        self.terms = Terms.STAY
+        self.moved = False
+        """It goes on in another process."""
 
-    __slots__ = ()
+    def begin(self, stream: Stream) -> None:
+        """Own `stream`. It has no protocol before `switch`: a TLS handshake may come first."""
+        self.stream = stream
 
-    @abstractmethod
-    def drain(self) -> None:
-        """From now on the next response says that it is the last one, and the connection is closed after it.
+    def switch(self, to: WireProtocol, rest: bytes = b"") -> None:
+        """Speak another protocol from here on; `rest` are bytes of it that were read already.
 
-        "Next" includes the response in flight, if its head was not sent yet. An idle connection stays open.
+        The first protocol comes with ALPN or the first bytes, another one with a preface or an Upgrade.
         """
+        self.protocol = self.stream.consumer = to
+        if self.terms is not Terms.STAY:
+            to.last_call(self.terms)
+        self.context.owner.connection_speaks(self)
+        if rest:
+            to.received(rest)
 
-    @abstractmethod
-    def stay(self) -> None:
-        """Take back `drain` and `call_when_idle`. A response whose head has said that it is the last one still is."""
+    @property
+    def opened(self) -> bool:
+        """Whether it has a protocol."""
+        return self.protocol is not NO_PROTOCOL
 
-    @abstractmethod
+    @property
+    def busy(self) -> bool:
+        """Whether something is in flight in either direction, or a part of a message has come."""
+        stream = self.stream
+        return not self.protocol.at_rest or stream.unsent_bytes > 0 or stream.mid_record
+
+    @property
+    def idle_since(self) -> float | None:
+        """Since when, by the loop's clock, it is not busy; None if it is, or about to be closed."""
+        return None if self.busy or self.stream.shut else self.protocol.idle_since
+
+    def see_off(self, terms: Terms) -> None:
+        """The worker's terms from now on. What is at rest at this moment is the caller's to hand over or close."""
+        self.terms = terms
+        self.protocol.last_call(terms)
+
+    def rested(self) -> None:
+        """The protocol has come to rest. If something is not sent yet, the protocol calls again when it is."""
+        if self.terms in (Terms.HAND_OVER, Terms.SOON) and not self.stream.unsent_bytes:
+            self.context.owner.connection_rested(self)
+
+    def pack(self) -> Parcel | None:
+        """Stop reading and return what another process needs to go on; None if the connection can't go now.
+
+        To be followed by `left` or `unpack`. The client notices nothing: what it sends meanwhile waits in the kernel.
+        """
+        stream = self.stream
+        if not stream.can_move or stream.shut or stream.input_over or stream.unsent_bytes:
+            return None
+        carried = self.protocol.carried()
+        if carried is None:
+            return None
+        return Parcel(stream.leave(), carried)
+
+    def left(self) -> None:
+        """Another process has it: close our copy of the descriptor."""
+        self.moved = True
+        self.stream.detach()
+
+    def unpack(self) -> None:
+        """No other process took it: go on as before."""
+        self.stream.come_back()
+
     def close_idle(self, *, linger: bool = True) -> bool:
-        """Close politely if nothing is in flight and nothing of a request was received. Tells whether it did.
+        """Close politely if it isn't busy. Tells whether it did.
 
-        Without `linger` the descriptor is free at once, or over TLS as soon as the client was told (RFC 8446 section
-        6.1), even if the client doesn't close its side too. Only for what the client hasn't taken yet it waits longer.
+        Without `linger` the descriptor is free as soon as all is with the kernel, whether or not the client closes its
+        side too.
         """
+        if self.stream.shut or not self.opened or self.busy:
+            return False
+        if self.stream.read_now() and (self.stream.shut or self.busy):
+            return False  # the client was speaking just now
+        self.protocol.close_at_rest(linger=linger)
+        return True
 
-    @abstractmethod
     def abort(self) -> None:
         """Close at once; what was not sent yet is lost."""
+        self.stream.abort()
 
-    @property
-    @abstractmethod
-    def idle(self) -> bool:
-        """Whether the socket could go to another process now without loss.
+    def describe(self) -> list[str]:
+        """What is in flight, for logs: `GET /slow for 12.3 s`; empty when nothing is."""
+        described = [str(one) for one in self.protocol.in_flight()]
+        if not described and self.stream.unsent_bytes:
+            described.append(f"a response of which the client has not taken {self.stream.unsent_bytes} bytes yet")
+        return described
 
-        No exchange is in flight or waiting, not one byte of a next request was read, and all that was written has
-        been given to the kernel.
-        """
+    def stream_closed(self) -> None:
+        """See `Closed`."""
+        protocol, self.protocol = self.protocol, NO_PROTOCOL  # this cuts the circle of the two
+        protocol.lost()
+        self.context.owner.connection_closed(self)
 
-    @property
-    @abstractmethod
-    def idle_since(self) -> float | None:
-        """Since when, by the loop's clock, it has been `idle`; None if it isn't."""
 
-    @abstractmethod
-    def call_when_idle(self, callback: Callable[[Connection], None]) -> None:
-        """Call `callback(self)` from the loop each time the connection is between two requests from now on.
+class _NoProtocol:
+    """Before the first protocol is chosen, and after the last one has ended."""
 
-        That is, each time a response is complete and with the kernel, also when pipelined bytes wait already: then it
-        is not `idle`, but `hand_over` can take them along. There is no call for being idle at this moment.
-        """
+    pace = Pace()
+    at_rest = False
+    idle_since = None
 
-    @abstractmethod
-    def hand_over(self, send: Send) -> bool:
-        """Let another process go on with this connection, if it is between two requests; tells whether it does.
+    def received(self, data: bytes) -> None:
+        return
 
-        Reading is stopped, `send` is called with the descriptor, and if that worked, only our copy of it is closed:
-        the client notices nothing, and what it sends meanwhile waits in the kernel. If not, all goes on as before.
-        """
+    def ended(self) -> None:
+        return
 
-    @abstractmethod
-    def describe(self) -> str:
-        """Of what is in flight, for logs: `GET /slow for 12.3 s`; empty when nothing is."""
+    def writable_again(self) -> None:
+        return
+
+    def last_call(self, terms: Terms) -> None:
+        return
+
+    def close_at_rest(self, *, linger: bool) -> None:
+        return
+
+    def carried(self) -> Carried | None:
+        return None
+
+    def in_flight(self) -> Iterable[InFlight]:
+        return ()
+
+    def timed_out(self) -> None:
+        return
+
+    def lost(self) -> None:
+        return
+
+
+NO_PROTOCOL = _NoProtocol()

@@ -1,87 +1,193 @@
 """One request and its response, whatever the protocol that carries them: what ASGI and WSGI are written against.
 
-HTTP/1.1 implements this; HTTP/2 will. An application interface (`Application`) sees nothing of the wire.
-All methods are called on the thread of the event loop.
+`Exchange` keeps the rules that a response has in every version of HTTP (RFC 9110). A protocol carries it: it is a
+`Carrier`, which writes heads and bodies in its own way and knows nothing of the application. All methods are for the
+thread of the event loop.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import ClassVar, Protocol
+import asyncio
+import enum
+from collections.abc import Callable, Iterable
+from time import monotonic
+from typing import NoReturn, Protocol
 
-Header = tuple[bytes, bytes]
+from gracehttp.http.body import RequestBody
+from gracehttp.http.fields import ResponseError, ResponseFields, trailer_fields
+from gracehttp.http.head import Header, RequestHead
+
+__all__ = [
+    "Application",
+    "Carrier",
+    "ClientDisconnected",
+    "Exchange",
+    "ExchangeObserver",
+    "Header",
+    "RequestFinished",
+    "RequestHead",
+    "ResetReason",
+    "ResponseError",
+]
+
+_NO_FIELDS = ResponseFields(())
+_WITHOUT_LENGTH = (204, 304)
 
 
-class RequestHead:
-    """The head of a request (RFC 9110 section 6), decoded as far as every interface needs it.
+class ResetReason(enum.IntEnum):
+    """Why an exchange ends before it is complete: the error codes of RFC 9113 section 7 that one side can give.
 
-    `raw_path` and `query_string` are the bytes of the target before and after the first `?`; `path` is `raw_path`
-    percent-decoded (UTF-8, undecodable bytes replaced). `headers` are in the order received, names in lower case.
-    `client` and `server` are `(host, port)`, or `(path, None)` / None for Unix sockets as ASGI says.
+    HTTP/1.1 has no words for them: there the connection ends.
     """
 
-    refused: ClassVar[bool] = False
-    """Whether it is of a request that the server answered itself, because no application may see it."""
+    NO_ERROR = 0
+    INTERNAL_ERROR = 2
+    REFUSED_STREAM = 7
+    CANCEL = 8
+
+
+class ClientDisconnected(ConnectionError):
+    """The client is gone: nothing more can be read from it or written to it.
+
+    Raised into the application, which may let it pass. It is an OSError because ASGI wants one and frameworks know it
+    (Django makes UnreadablePostError of it).
+    """
+
+
+class Carrier(Protocol):
+    """The protocol under an exchange."""
+
+    def body_wanted(self, exchange: Exchange) -> None:
+        """The application asks for body bytes, and none are there. May send 100 (Continue)."""
+
+    def body_taken(self, exchange: Exchange) -> None:
+        """The application has taken all body bytes that had arrived, and more will come."""
+
+    def send_interim(self, exchange: Exchange, status: int, fields: ResponseFields) -> None:
+        """Send an interim response (RFC 9110 section 15.2)."""
+
+    def send_head(self, exchange: Exchange, data: bytes, end: bool) -> None:
+        """Send the head and, right behind it, the first bytes of the body; `end`: that is all of the response.
+
+        `exchange` has `status`, `fields`, `announced_length` and `bodyless`.
+        """
+
+    def send_body(self, exchange: Exchange, data: bytes, end: bool) -> None:
+        """Send more bytes of the body."""
+
+    def send_trailers(self, exchange: Exchange, fields: ResponseFields) -> None:
+        """End the response with trailer fields, if the client can be sent some."""
+
+    def response_completed(self, exchange: Exchange) -> None:
+        """The last byte of the response was sent. Comes once, unless `cut` does."""
+
+    def cut(self, exchange: Exchange, reason: ResetReason) -> None:
+        """End the exchange in the middle of its response, so that the client can tell that it isn't whole."""
+
+
+RequestFinished = Callable[[RequestHead, int, int, float], None]
+"""Takes the head, the status (0: the client was gone before there was one), the bytes of body sent, the seconds.
+
+It is told of refused requests, too; see `RefusedHead`."""
+
+
+class ExchangeObserver(Protocol):
+    """Who hears how exchanges end: the worker. Must not raise."""
+
+    request_finished: RequestFinished | None
+    """For the access log and what counts; None costs nothing."""
+
+    def application_failed(self, head: RequestHead, error: BaseException) -> None:
+        """The application raised `error`."""
+
+    def response_broken(self, head: RequestHead, reason: str) -> None:
+        """The application did not keep the rules of a response, such as a body shorter than its Content-Length."""
+
+
+class Exchange:
+    """One request being answered. The application gets it from `Application.handle` and owes it `end()`."""
 
     __slots__ = (
-        "client",
-        "headers",
-        "http_version",
-        "method",
-        "path",
-        "query_string",
-        "raw_path",
-        "scheme",
-        "server",
-        "target",
+        "_carrier",
+        "_drain_waiters",
+        "_input_waiters",
+        "_left",
+        "_loop",
+        "_observer",
+        "_started_at",
+        "_trailers_follow",
+        "_unusable",
+        "announced_length",
+        "awaits_continue",
+        "body",
+        "body_length",
+        "body_sent",
+        "bodyless",
+        "disconnected",
+        "fields",
+        "head",
+        "head_sent",
+        "reset_reason",
+        "response_complete",
+        "response_started",
+        "status",
+        "trailers",
+        "writable",
     )
 
-    method: str
-    target: bytes
-    path: str
-    raw_path: bytes
-    query_string: bytes
-    http_version: str
-    scheme: str
-    headers: list[Header]
-    client: tuple[str, int] | None
-    server: tuple[str, int | None] | None
-
-
-class RefusedHead(RequestHead):
-    """As much as is known of a head that is malformed, too large or not whole: `method`, `target` and `client`.
-
-    What is not known of the first two is `-`. No interface sees it; it is for the log.
-    """
-
-    __slots__ = ()
-
-    refused = True
-
-
-class Exchange(ABC):
-    """One request being answered. Its application gets it from `Application.handle` and owes it `end()`."""
-
-    __slots__ = ()
-
-    head: RequestHead
-    body_length: int | None
-    """The length of the request body in bytes, as far as it is known beforehand: 0 without a body, None if unknown."""
-    awaits_continue: bool
-    """Whether the client waited for `100 Continue` before it sends the body, when the exchange began."""
-    response_started: bool
-    """True once `start_response` was called."""
-    response_complete: bool
-    """True once the last byte of the response was given to the transport."""
-    disconnected: bool
-    """True once the client is gone: nothing that is written reaches anybody."""
-    writable: bool
-    """False while the client reads too slowly: write nothing more before `wait_until_writable` returns."""
+    def __init__(
+        self,
+        head: RequestHead,
+        body: RequestBody,
+        carrier: Carrier,
+        observer: ExchangeObserver,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        body_length: int | None,
+        awaits_continue: bool,
+        writable: bool,
+    ) -> None:
+        self.body = body
+        self._carrier = carrier
+        self._observer = observer
+        self._loop = loop
+        # Not loop.time(): uvloop reads the clock once per turn of the loop, to a millisecond, and that takes as long.
+        self._started_at = monotonic()
+        self._left = -1  # body bytes that Content-Length still asks for; -1: it asks for none
+        self._unusable = False  # the application broke a rule before anything was sent; only 500 is left
+        self._trailers_follow = False
+        self._input_waiters: Waiters | None = None
+        self._drain_waiters: Waiters | None = None
+        self.head = head
+        self.body_length = body_length
+        """The length of the request body in bytes, as far as it is known beforehand: 0 without a body, None if unknown."""
+        self.awaits_continue = awaits_continue
+        """Whether the client waited for `100 Continue` before it sends the body, when the exchange began."""
+        self.trailers: list[Header] | tuple[Header, ...] = ()
+        """The trailer fields of the request, names in lower case; whole when the end of the body was taken."""
+        self.status = 0
+        self.fields = _NO_FIELDS
+        """Of the final response."""
+        self.announced_length = -1
+        """The length of the response body that its head tells; -1: nobody knows it yet, or it must not be told."""
+        self.bodyless = False
+        """The response has no body, whatever the application sends: HEAD, 204, 304 (RFC 9110 section 6.4.1)."""
+        self.body_sent = 0
+        """Body bytes of the response that were given to the protocol."""
+        self.response_started = False
+        """`start_response` was called."""
+        self.head_sent = False
+        self.response_complete = False
+        """The last byte of the response was given to the protocol."""
+        self.disconnected = False
+        """The client is gone: nothing that is written reaches it."""
+        self.reset_reason: int | None = None
+        """The error code with which the client has reset the exchange, if it has given one (RFC 9113 section 7)."""
+        self.writable = writable
+        """False while the client reads too slowly: write nothing more before `wait_until_writable` returns."""
 
     # --- the request body ---
 
-    @abstractmethod
     def take_body(self) -> tuple[bytes, bool] | None:
         """All body bytes that have arrived and were not taken yet, and whether more will come.
 
@@ -89,63 +195,252 @@ class Exchange(ABC):
         was taken: `(b"", False)`. The first call sends `100 Continue` if the client waits for it (RFC 9110 10.1.1).
         Taking makes room: the connection reads on.
         """
+        taken = self.body.take()
+        if taken is None:
+            if not self.response_complete and not self.disconnected:
+                self._carrier.body_wanted(self)
+        elif taken[1]:
+            self._carrier.body_taken(self)
+        return taken
 
-    @abstractmethod
     async def wait_for_input(self) -> None:
         """Until body bytes or the end of the body arrived, or the client is gone, or the response is complete."""
+        body = self.body
+        if body.buffered or body.complete or self.disconnected or self.response_complete:
+            return
+        await self._waiters_for_input().wait()
 
-    @abstractmethod
     async def wait_for_disconnect(self) -> None:
         """Until the client is gone or the response is complete."""
+        while not self.disconnected and not self.response_complete:
+            await self._waiters_for_input().wait()
+
+    def _waiters_for_input(self) -> Waiters:
+        if self._input_waiters is None:
+            self._input_waiters = Waiters(self._loop)
+        return self._input_waiters
 
     # --- the response ---
 
-    @abstractmethod
-    def start_response(self, status: int, headers: Iterable[Header]) -> None:
+    def send_interim(self, status: int, headers: Iterable[Header]) -> None:
+        """Send an interim response before the final one (RFC 9110 section 15.2), such as 103 (RFC 8297).
+
+        Raises `ResponseError` after `start_response`, and for 100 and 101, which are the server's. Does nothing when
+        the client is gone or can't be sent one.
+        """
+        if self.response_started:
+            raise ResponseError("an interim response comes before the final one is started")
+        if not isinstance(status, int) or not 102 <= status <= 199:
+            raise ResponseError(f"{status!r} is no status of an interim response")
+        fields = ResponseFields(headers)
+        if not self.disconnected:
+            self._carrier.send_interim(self, status, fields)
+
+    def start_response(self, status: int, headers: Iterable[Header], *, trailers: bool = False) -> None:
         """Set status and header fields of the final response; they are sent together with the first body bytes.
+
+        `trailers`: the response ends with `send_trailers`, after the last body bytes.
 
         Raises `ResponseError` when called twice, or when a name or value can't stand in a header.
         """
+        if self.response_started:
+            raise ResponseError("the response was started already")
+        if not isinstance(status, int) or not 200 <= status <= 999:
+            raise ResponseError(f"{status!r} is no status of a final response")
+        self.fields = fields = ResponseFields(headers)
+        self.status = status
+        self._trailers_follow = trailers
+        self.announced_length = fields.content_length
+        self.bodyless = status in _WITHOUT_LENGTH or self.head.method == "HEAD"
+        self._left = -1 if self.bodyless else fields.content_length
+        self.response_started = True
 
-    @abstractmethod
     def write(self, data: bytes, more: bool) -> None:
-        """Send body bytes; `more=False` ends the response. Never blocks: look at `writable` afterwards.
+        """Send body bytes; `more=False` ends the body, and the response unless trailers follow. Never blocks: look at
+        `writable` afterwards.
 
-        Raises `ResponseError` before `start_response`, after the end, and when the body doesn't have the length
-        that its Content-Length said; in the last case the connection is closed after what was sent.
-        Does nothing when the client is gone.
+        Raises `ResponseError` before `start_response`, after the end, and when the body doesn't have the length that
+        its Content-Length said; in the last case the connection is closed after what was sent. Does nothing when the
+        client is gone.
         """
+        if self.disconnected:
+            return
+        if not self.response_started or self.response_complete or self._unusable:
+            raise ResponseError(self._why_not_now())
+        if type(data) is not bytes:
+            data = _as_bytes(data)
+        if self._left >= 0:
+            self._hold_against_length(len(data), more)
+        end = not more and not self._trailers_follow
+        if self.head_sent:
+            if self.bodyless:
+                data = b""
+            self.body_sent += len(data)
+            if data or end:
+                self._carrier.send_body(self, data, end)
+        else:
+            self._write_first(data, end)
+        if end:
+            self._complete()
 
-    @abstractmethod
     async def wait_until_writable(self) -> None:
-        """Until the transport's buffer has room again, or the client is gone, or the response is complete."""
+        """Until all that was written is with the kernel, or the client is gone, or the response is complete."""
+        while not (self.writable or self.disconnected or self.response_complete):
+            if self._drain_waiters is None:
+                self._drain_waiters = Waiters(self._loop)
+            await self._drain_waiters.wait()
+
+    def send_trailers(self, headers: Iterable[Header]) -> None:
+        """End a response that was started with `trailers`, after its body.
+
+        Raises `ResponseError` otherwise, and for fields that can't be trailers (RFC 9110 section 6.5.1). Trailers are
+        dropped if the protocol or the framing of the body has no place for them. Does nothing when the client is gone.
+        """
+        fields = trailer_fields(headers)
+        if self.disconnected:
+            return
+        if not self._trailers_follow or not self.head_sent or self.response_complete or self._left > 0:
+            raise ResponseError("trailers come after the body of a response that was started with them")
+        self._carrier.send_trailers(self, fields)
+        self._complete()
+
+    def _hold_against_length(self, size: int, more: bool) -> None:
+        """Compare with Content-Length before any byte that breaks it is sent."""
+        self._left -= size
+        if self._left < 0 or (self._left and not more):
+            self._blame_length()
+
+    def _write_first(self, data: bytes, end: bool) -> None:
+        size = len(data)
+        if self.bodyless:
+            # HEAD without body bytes tells nothing about the length that GET would have.
+            if end and size and self.announced_length < 0 and self.status not in _WITHOUT_LENGTH:
+                self.announced_length = size
+            data = b""
+        else:
+            if end and self.announced_length < 0:
+                self.announced_length = size  # the whole body is here
+            self.body_sent = size
+        self.head_sent = True
+        self._carrier.send_head(self, data, end)
+
+    def _complete(self) -> None:
+        self.response_complete = True
+        self._wake_all()
+        self._carrier.response_completed(self)
+
+    def _why_not_now(self) -> str:
+        if not self.response_started:
+            return "body bytes before the response was started"
+        if self.response_complete:
+            return "body bytes after the end of the response"
+        return "body bytes after the body had more or less than its Content-Length"
+
+    def _blame_length(self) -> NoReturn:
+        """The body has more or less than its Content-Length."""
+        length = self.fields.content_length
+        sent = length - self._left
+        wrong = f"{sent} bytes or more" if self._left < 0 else f"only {sent} bytes"
+        reason = f"the body has {wrong}, its Content-Length said {length}"
+        self._unusable = True
+        self._observer.response_broken(self.head, reason)
+        if self.head_sent:
+            self._carrier.cut(self, ResetReason.INTERNAL_ERROR)
+        raise ResponseError(reason)
 
     # --- the end ---
 
-    @abstractmethod
     def end(self, error: BaseException | None = None) -> None:
         """The application is done. Must be called exactly once, with what it raised, if it raised.
 
-        If the response is not complete: before it started the client gets 500; afterwards the connection is closed,
-        so that the client can tell that the answer is not whole (RFC 9112 section 8). `error` is logged with its
-        traceback.
+        If the response is not complete: before it started the client gets 500; afterwards the exchange is cut, so that
+        the client can tell that the answer is not whole (RFC 9112 section 8). `error` is logged with its traceback.
         """
+        if error is not None:
+            self._observer.application_failed(self.head, error)
+        if self.response_complete or self.disconnected:
+            return
+        if error is None and not self._unusable:
+            self._observer.response_broken(self.head, "the application ended before its response was complete")
+        if self.head_sent:
+            self._carrier.cut(self, ResetReason.INTERNAL_ERROR)
+            return
+        self._unusable = self.response_started = False
+        self.start_response(500, [(b"content-type", b"text/plain; charset=utf-8")])
+        self.write(b"Internal Server Error\n", False)
+
+    # --- the protocol's side ---
+
+    @property
+    def age_seconds(self) -> float:
+        """How long ago the head of the request was complete."""
+        return monotonic() - self._started_at
+
+    def body_arrived(self) -> None:
+        """The protocol has put something into the request body, or its end."""
+        if self._input_waiters is not None:
+            self._input_waiters.wake()
+
+    def set_writable(self, writable: bool) -> None:
+        """The stream has too much to send, or room again."""
+        self.writable = writable
+        if writable and self._drain_waiters is not None:
+            self._drain_waiters.wake()
+
+    def disconnect(self, reason: int | None = None) -> None:
+        """Nothing reaches the client from now on: wake what waits for it. `reason`: see `reset_reason`."""
+        self.disconnected = True
+        self.reset_reason = reason
+        self._wake_all()
+
+    def finished(self, status: int) -> None:
+        """Tell the worker of the exchange, with the status that the client was sent (0: none)."""
+        request_finished = self._observer.request_finished
+        if request_finished is not None:
+            request_finished(self.head, status, self.body_sent, self.age_seconds)
+
+    def _wake_all(self) -> None:
+        if self._input_waiters is not None:
+            self._input_waiters.wake()
+        if self._drain_waiters is not None:
+            self._drain_waiters.wake()
 
 
-class ResponseError(RuntimeError):
-    """The application broke the rules of a response. It is the application's fault, and raised into it."""
+class Waiters:
+    """Coroutines that wait for the same thing. Each has its own future, so that a cancelled one disturbs no other."""
 
+    __slots__ = ("_futures", "_loop")
 
-class ClientDisconnected(ConnectionError):
-    """The client is gone: there is nothing more to read, and nobody to write to.
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._futures: list[asyncio.Future[None]] = []
 
-    Raised into the application, which may let it pass: it is nobody's fault. It is an OSError because ASGI wants one
-    and frameworks know it (Django makes UnreadablePostError of it).
-    """
+    async def wait(self) -> None:
+        """Until the next `wake`."""
+        future = self._loop.create_future()
+        self._futures.append(future)
+        try:
+            await future
+        finally:
+            if future in self._futures:  # cancelled: wake did not come
+                self._futures.remove(future)
+
+    def wake(self) -> None:
+        """Let all that wait now go on."""
+        futures, self._futures = self._futures, []
+        for future in futures:
+            if not future.done():
+                future.set_result(None)
 
 
 class Application(Protocol):
-    """An interface (ASGI, WSGI) wrapped around a user's application."""
+    """An application interface (ASGI, WSGI) wrapped around a user's application."""
 
     def handle(self, exchange: Exchange) -> None:
         """Begin to answer and return; the work goes on in a task or a thread, and ends with `exchange.end()`."""
+
+
+def _as_bytes(data: object) -> bytes:
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    raise ResponseError(f"the body must be bytes, not {type(data).__name__}")

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 
 from gracehttp.net.idle_ranking import LOOK_SECONDS
-from gracehttp.net.kernel_view import is_readable, most_waiting
+from gracehttp.net.kernel_view import is_readable, queue_length
 from gracehttp.net.permits import Permits
 
 MakeRoom = Callable[[int], None]
@@ -47,4 +47,4 @@ class Lookout:
         self._next = None
         self.begin()
         if self._make_room is not None and not self._permits.available and is_readable(self._listener.fileno()):
-            self._make_room(most_waiting(self._listener))
+            self._make_room(queue_length(self._listener))

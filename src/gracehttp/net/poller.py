@@ -132,7 +132,7 @@ class SelectorsPoller:
     def _fileno(self) -> int:
         # Of the selectors that are a descriptor themselves: epoll's, kqueue's, /dev/poll's. select's and poll's aren't,
         # and are no default on any system with kqueue or epoll.
-        return int(self._selector.fileno())  # type: ignore[attr-defined]  # BaseSelector doesn't declare it
+        return int(self._selector.fileno())
 
     def _turn(self) -> None:
         removed = self._removed

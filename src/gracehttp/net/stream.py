@@ -17,7 +17,8 @@ import contextlib
 import socket
 import struct
 from collections import deque
-from typing import Final, Literal, Protocol
+from collections.abc import Iterable
+from typing import Final, Protocol
 
 from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.ending import LINGER_SECONDS, Ending
@@ -86,11 +87,16 @@ class Stream(Protocol):
     shut: bool
     """Our half is over, or will be as soon as all that waits is sent: nothing can be written any more."""
     can_move: bool
-    """Whether another process could go on with this stream, given its descriptor (see `detach`)."""
+    """Whether another process could go on with this stream, given its descriptor (see `leave`)."""
+    secure: bool
+    """Whether it speaks TLS."""
 
-    @property
-    def unsent_bytes(self) -> int:
-        """How many of the bytes that were written wait in this process."""
+    input_over: bool
+    """The client has ended its half."""
+    mid_record: bool
+    """Whether a part of something has come that can't be read before the rest of it comes (a TLS record)."""
+    unsent_bytes: int
+    """How many of the bytes that were written wait in this process."""
 
     def write(self, data: bytes) -> None:
         """Send. Never blocks, never raises; when the stream is shut or broken, `data` is dropped."""
@@ -137,24 +143,26 @@ class PlainStream:
         "_ending",
         "_events",
         "_owner",
-        "_services",
         "_socket",
         "_stall",
         "_unsent",
         "closed",
         "consumer",
         "input_over",
+        "services",
         "shut",
         "unsent_bytes",
         "writable",
     )
 
     can_move = True
+    secure = False
+    mid_record = False
 
     def __init__(self, sock: socket.socket, services: StreamServices, consumer: Consumer, owner: Closed) -> None:
         """`sock` is connected and non-blocking. Raises `OSError` if the poller can't watch it."""
         self._socket = sock
-        self._services = services
+        self.services = services
         self._owner = owner
         self._unsent: deque[bytes | memoryview] | None = None
         self._ending: Ending | None = None
@@ -232,7 +240,7 @@ class PlainStream:
 
     def write(self, data: bytes) -> None:
         if self._unsent is not None:
-            self._keep([data])
+            self._keep((data,))
             return
         if self.shut or self.closed:
             return
@@ -244,7 +252,7 @@ class PlainStream:
             self._break()
             return
         if sent < len(data):
-            self._keep([memoryview(data)[sent:]])
+            self._keep((memoryview(data)[sent:],))
 
     def write_pieces(self, pieces: list[bytes]) -> None:
         if self._unsent is not None:
@@ -261,23 +269,24 @@ class PlainStream:
             return
         for at, piece in enumerate(pieces):
             if sent < len(piece):
-                self._keep([memoryview(piece)[sent:], *pieces[at + 1 :]])
+                self._keep((memoryview(piece)[sent:], *pieces[at + 1 :]))
                 return
             sent -= len(piece)
 
-    def _keep(self, pieces: list[bytes] | list[bytes | memoryview]) -> None:
+    def _keep(self, pieces: Iterable[bytes | memoryview]) -> None:
         """The kernel takes no more at the moment: the rest waits here."""
         if self.shut or self.closed:
             return
         if self._unsent is None:
             self._unsent = deque()
             self._watch(self._events | WRITABLE)
-        self._unsent.extend(pieces)
-        self.unsent_bytes += sum(map(len, pieces))
+        for piece in pieces:
+            self._unsent.append(piece)
+            self.unsent_bytes += len(piece)
         if self.unsent_bytes > HIGH_WATER_BYTES and self.writable:
             self.writable = False
             self._stall = Progress(self._socket, self.unsent_bytes)
-            self._services.stall.add(self)
+            self.services.stall.add(self)
 
     def _send_waiting(self) -> None:
         unsent = self._unsent
@@ -307,7 +316,7 @@ class PlainStream:
         self.writable = True
         if self._stall is not None:
             self._stall = None
-            self._services.stall.discard(self)
+            self.services.stall.discard(self)
         if self._ending is None:
             self.consumer.writable_again()
         else:
@@ -321,7 +330,7 @@ class PlainStream:
             self._ending.timed_out()
         elif self._stall is not None:
             if self._stall.went_on(self.unsent_bytes):
-                self._services.stall.add(self)
+                self.services.stall.add(self)
             else:
                 self.abort()
 
@@ -332,7 +341,7 @@ class PlainStream:
             return
         if self._stall is not None:
             self._stall = None
-            self._services.stall.discard(self)
+            self.services.stall.discard(self)
         self.shut = True
         linger = linger and not self.input_over
         if self._unsent is None:
@@ -340,7 +349,7 @@ class PlainStream:
             if not linger:
                 self._close()
                 return
-        self._ending = Ending(self, self._services, self._socket, linger=linger)
+        self._ending = Ending(self, self.services, self._socket, linger=linger)
         if linger and not self._events & READABLE:
             self._watch(self._events | READABLE)
 
@@ -368,7 +377,7 @@ class PlainStream:
     def _break(self) -> None:
         """A write has failed: the client is gone. Told in the next turn, because the writer is in the middle of it."""
         self.shut = True
-        self._services.loop.call_soon(self._lose)
+        self.services.loop.call_soon(self._lose)
 
     def _lose(self) -> None:
         """The kernel says that the connection is over."""
@@ -376,13 +385,13 @@ class PlainStream:
             self._close()
 
     def _close(self) -> None:
-        services = self._services
+        services = self.services
         services.poller.remove(self._socket.fileno())
         self._socket.close()
         self._forget()
 
     def _forget(self) -> None:
-        services = self._services
+        services = self.services
         self.closed = self.shut = True
         self._events = 0
         self._unsent = None
@@ -399,7 +408,7 @@ class PlainStream:
 
     def leave(self) -> int:
         fd = self._socket.fileno()
-        self._services.poller.remove(fd)
+        self.services.poller.remove(fd)
         return fd
 
     def detach(self) -> None:
@@ -407,13 +416,11 @@ class PlainStream:
         self._forget()
 
     def come_back(self) -> None:
-        self._services.poller.add(self._socket.fileno(), self, self._events)
+        self.services.poller.add(self._socket.fileno(), self, self._events)
 
     # --- the poller ---
 
     def _watch(self, events: int) -> None:
         if events != self._events and not self.closed:
             self._events = events
-            self._services.poller.change(self._socket.fileno(), events)
-
-
+            self.services.poller.change(self._socket.fileno(), events)

@@ -9,14 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from gracehttp.http.exchange import Header
-from gracehttp.http.request_target import split_target
+from gracehttp.http.fields import TOKEN
+from gracehttp.http.head import Header, split_target
 
 FRAMING_FIELDS = frozenset((b"host", b"connection", b"content-length", b"transfer-encoding", b"expect"))
 """The names, in lower case, of the fields that `read_framing` has to see."""
 
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
-_METHOD_LINE = re.compile(rb"(" + _TOKEN + rb"+)( ?)")
+_METHOD_LINE = re.compile(rb"(" + TOKEN + rb")( ?)")
 # uri-host [ ":" port ] of RFC 3986 section 3.2; the inside of an IP literal is left to whoever uses it.
 _HOST = re.compile(rb"(?:\[[0-9A-Za-z:.%_~!$&'()*+,;=-]+\]|[0-9A-Za-z._~%!$&'()*+,;=-]*)(?::[0-9]*)?")
 _LONGEST_METHOD = 256

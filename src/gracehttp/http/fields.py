@@ -1,28 +1,18 @@
-"""The head of a response: its fields, how its body is framed, and what the server adds. Pure.
+"""The header fields of a response, checked, and what they mean for the server. Pure, and the same for every protocol.
 
-RFC 9112 section 6 (framing), RFC 9110 sections 5.5 and 5.6.2 (names and values), 6.6.1 (Date), 8.6 (Content-Length).
+RFC 9110 sections 5.5 and 5.6.2 (names and values), 6.5.1 (trailers), 6.6.1 (Date), 8.6 (Content-Length).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from functools import lru_cache
-from http import HTTPStatus
-from time import gmtime
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from gracehttp.http.exchange import Header, ResponseError
+from gracehttp.http.head import Header
 
-# How the end of a body is told (RFC 9112 section 6.3).
-NO_BODY: Final = 0  # HEAD, 204, 304: the head is all
-COUNTED: Final = 1  # Content-Length
-CHUNKED: Final = 2
-UNTIL_CLOSE: Final = 3  # HTTP/1.0 without Content-Length
-
-STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+"""What a field name and a method are made of (RFC 9110 section 5.6.2), as a regular expression."""
 
 # What a field name means to us. Names that were found valid are remembered, so that a field costs one look-up.
 _PLAIN: Final = 0
@@ -40,19 +30,30 @@ _MEANINGS = {
 }
 _REMEMBERED_NAMES: Final = 1024
 _known_names: dict[bytes, int] = dict(_MEANINGS)
-_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_NAME = re.compile(TOKEN)
 _NUL: Final = 0  # a number: to look for bytes instead, Python raises and drops a TypeError first
 _FORBIDDEN_IN_VALUE = re.compile(rb"[\r\n\0]")
 
+_NOT_IN_TRAILERS = frozenset((
+    b"content-length", b"transfer-encoding", b"connection", b"host", b"trailer", b"te", b"expect", b"upgrade",
+    b"authorization", b"set-cookie", b"content-type", b"content-encoding", b"content-range", b"cache-control",
+))  # fmt: skip
+"""They change how the message is framed, routed, authorized or understood (RFC 9110 section 6.5.1)."""
+
+
+class ResponseError(RuntimeError):
+    """The application broke the rules of a response. It is the application's fault, and raised into it."""
+
 
 class ResponseFields:
-    """The fields of one response, checked, and what they mean for the server.
+    """The fields of one response.
 
-    `block` is their lines. `content_length` is -1 when there is none. `closes`: the application wants the connection
-    to be closed. `has_date` and `has_server`: the application's own stand instead of ours.
+    `block` is those that are passed on, as lines of HTTP/1.1; they were made to be checked in one scan. `pairs` gives
+    the same ones to other protocols. `content_length` is -1 when there is none. `closes`: the application wants the
+    connection to be closed. `has_date` and `has_server`: the application's own stand instead of ours.
     """
 
-    __slots__ = ("block", "closes", "content_length", "has_date", "has_server")
+    __slots__ = ("_lines", "block", "closes", "content_length", "has_date", "has_server")
 
     def __init__(self, headers: Iterable[Header]) -> None:
         """Take over all fields but those which frame the message: Content-Length, Transfer-Encoding, Connection.
@@ -64,7 +65,8 @@ class ResponseFields:
         self.closes = False
         self.has_date = False
         self.has_server = False
-        lines: list[bytes] = []
+        self._lines: list[bytes] = []
+        lines = self._lines
         count = 0
         try:
             for name, value in headers:
@@ -92,6 +94,11 @@ class ResponseFields:
             raise ResponseError(_blame_value(lines))
         self.block = block
 
+    @property
+    def pairs(self) -> Iterator[Header]:
+        """Name and value of the fields that are passed on, in order."""
+        return zip(self._lines[0::4], self._lines[2::4], strict=True)
+
     def _note(self, meaning: int, value: bytes) -> bool:
         """Act upon a field that means something to the server; tell whether it is passed on as it is."""
         if meaning == _CONTENT_LENGTH:
@@ -111,6 +118,17 @@ class ResponseFields:
         else:
             self.has_server = True
         return True
+
+
+def trailer_fields(headers: Iterable[Header]) -> ResponseFields:
+    """The trailer fields of a response. Raises `ResponseError` as `ResponseFields` does, and for a field that can't be
+    in a trailer."""
+    fields = list(headers)
+    checked = ResponseFields(fields)
+    for name, _value in fields:
+        if name.lower() in _NOT_IN_TRAILERS:
+            raise ResponseError(f"{name.decode('ascii')} can't be a trailer field")
+    return checked
 
 
 def _examine_name(name: bytes) -> int:
@@ -133,66 +151,3 @@ def _blame_value(lines: list[bytes]) -> str:
         if _FORBIDDEN_IN_VALUE.search(value):
             return f"the value of {name.decode('ascii')} has a line break or a null byte: {value!r}"
     raise AssertionError("called for a block without a fault")
-
-
-def choose_framing(is_head: bool, status: int, http11: bool, content_length: int) -> int:
-    """How the end of the body is told. `content_length` is -1 if nobody knows it yet."""
-    if is_head or status in (204, 304):
-        return NO_BODY
-    if content_length >= 0:
-        return COUNTED
-    return CHUNKED if http11 else UNTIL_CLOSE
-
-
-def framing_line(framing: int, status: int, content_length: int) -> bytes:
-    """The field that announces the framing; empty if there is none to send."""
-    if framing == CHUNKED:
-        return b"Transfer-Encoding: chunked\r\n"
-    # HEAD and 304 tell the length that GET or 200 would have; 204 must not have the field (RFC 9110 section 8.6).
-    if content_length >= 0 and status != 204:
-        return b"Content-Length: %d\r\n" % content_length
-    return b""
-
-
-def connection_line(http11: bool, close: bool) -> bytes:
-    """HTTP/1.1 keeps the connection unless told otherwise, HTTP/1.0 closes it (RFC 9112 section 9.3)."""
-    if close:
-        return b"Connection: close\r\n"
-    return b"" if http11 else b"Connection: keep-alive\r\n"
-
-
-def status_line(status: int) -> bytes:
-    """Always HTTP/1.1, the highest version that we speak (RFC 9110 section 6.2)."""
-    line = STATUS_LINES.get(status)
-    return line if line is not None else b"HTTP/1.1 %d \r\n" % status
-
-
-@lru_cache(maxsize=2)
-def date_line(second: int) -> bytes:
-    """The Date field for seconds since the epoch (IMF-fixdate, RFC 9110 section 5.6.7), whatever the locale."""
-    t = gmtime(second)
-    day, month = _DAYS[t.tm_wday], _MONTHS[t.tm_mon - 1]
-    clock = f"{t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02}"
-    return f"Date: {day}, {t.tm_mday:02} {month} {t.tm_year:04} {clock} GMT\r\n".encode()
-
-
-@lru_cache(maxsize=2)
-def date_and_server_lines(second: int) -> bytes:
-    """Both fields that the server adds, as most responses need them."""
-    return date_line(second) + SERVER_LINE
-
-
-SERVER_LINE: Final = b"Server: gracehttp\r\n"
-
-
-def error_response(status: int, reason: str, *, second: int, without_body: bool = False) -> tuple[bytes, bytes]:
-    """Head and body of a response of the server's own, after which the connection is closed."""
-    line = status_line(status)
-    phrase = line[9:].strip().decode("ascii")
-    body = f"{phrase}: {reason}\n".encode() if reason else f"{phrase}\n".encode()
-    head = b"%bContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n%b\r\n" % (
-        line,
-        len(body),
-        date_and_server_lines(second),
-    )
-    return head, b"" if without_body else body

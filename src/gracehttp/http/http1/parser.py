@@ -15,8 +15,8 @@ from typing import Any
 
 import httptools
 
-from gracehttp.http.exchange import Header
-from gracehttp.http.request_checks import (
+from gracehttp.http.head import Header
+from gracehttp.http.http1.checks import (
     FRAMING_FIELDS,
     RequestError,
     check_target,
@@ -71,6 +71,7 @@ class RequestParser:
         "method",
         "started",
         "target",
+        "trailers",
     )
 
     def __init__(self, max_header_size: int, max_body_size: int) -> None:
@@ -104,6 +105,7 @@ class RequestParser:
         self.chunked = False
         self.expects_continue = False
         self.body: list[bytes] = []
+        self.trailers: list[Header] = []  # names in lower case
         self._body_size = 0
         self._head_size = 0
         self._tail = b""
@@ -311,10 +313,11 @@ class RequestParser:
         self.target = self.target + piece if self.target else piece
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self.head_complete:  # a trailer field; the parser obeys Connection also there
-            self._spent = True
-            return
         name = name.lower()
+        if self.head_complete:
+            self.trailers.append((name, value.rstrip()))
+            self._spent = True  # the parser obeys Connection also in a trailer
+            return
         field = (name, value.rstrip())  # the parser leaves the white space at the end (RFC 9110 section 5.5)
         self.headers.append(field)
         if name in FRAMING_FIELDS:
@@ -345,3 +348,37 @@ class _BodyCallbacks:
         self.on_body = parser.on_body
         self.on_chunk_header = parser.on_chunk_header
         self.on_message_complete = parser.on_message_complete
+
+
+_MOST_KEPT_PARSERS = 1024
+
+
+class Parsers:
+    """Parsers for all connections of a port. A connection has one only while it has a request: so an idle one costs
+    no parser, and each request finds one that is ready."""
+
+    __slots__ = ("_free", "_max_body_size", "_max_header_size")
+
+    def __init__(self, max_header_size: int, max_body_size: int) -> None:
+        """See `RequestParser`."""
+        self._max_header_size = max_header_size
+        self._max_body_size = max_body_size
+        self._free: list[RequestParser] = []
+
+    def take(self) -> RequestParser:
+        """A parser that expects a request."""
+        if self._free:
+            return self._free.pop()
+        return RequestParser(self._max_header_size, self._max_body_size)
+
+    def give_back(self, parser: RequestParser) -> None:
+        """The request of `parser` is complete, or did not begin."""
+        if len(self._free) < _MOST_KEPT_PARSERS:
+            parser.reset()
+            self._free.append(parser)
+        else:
+            parser.release()
+
+    def discard(self, parser: RequestParser) -> None:
+        """The request of `parser` was broken off."""
+        parser.release()

@@ -1,4 +1,4 @@
-"""The body of a request between the parser and the application."""
+"""The body of a request between the protocol and the application."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ _NOTHING_LEFT = (b"", False)
 
 
 class RequestBody:
-    """Pieces that arrived and were not taken yet."""
+    """Pieces that have arrived and that the application has not taken yet."""
 
-    __slots__ = ("_pieces", "buffered", "complete", "received_any")
+    __slots__ = ("_pieces", "buffered", "complete")
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
         self.buffered = 0
-        self.received_any = False
         self.complete = False
 
     @property
@@ -28,13 +27,12 @@ class RequestBody:
         return self.buffered > HIGH_WATER_BYTES
 
     def put(self, pieces: list[bytes], complete: bool) -> None:
-        """Add what arrived; `complete`: that was the end."""
+        """Add what has arrived; `complete`: that was the end."""
         for piece in pieces:
             self._pieces.append(piece)
             self.buffered += len(piece)
         if len(self._pieces) > _MOST_PIECES:
             self._pieces = [b"".join(self._pieces)]
-        self.received_any = self.received_any or self.buffered > 0
         self.complete = complete
 
     def take(self) -> tuple[bytes, bool] | None:
@@ -46,11 +44,6 @@ class RequestBody:
         self._pieces = []
         self.buffered = 0
         return data, not self.complete
-
-    def drop(self) -> None:
-        """Forget what waits: nobody will take it."""
-        self._pieces = []
-        self.buffered = 0
 
 
 NO_REQUEST_BODY = RequestBody()

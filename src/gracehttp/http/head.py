@@ -1,0 +1,92 @@
+"""The head of a request as applications see it, whatever the protocol (RFC 9110 section 6)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from urllib.parse import unquote
+
+Header = tuple[bytes, bytes]
+"""Name and value of a field (RFC 9110 section 5)."""
+
+_NUMBER_SIGN = ord("#")  # not b"#": to look for bytes in bytes, Python raises and drops a TypeError first
+
+
+class RequestHead:
+    """The head of a request, decoded as far as every application interface needs it.
+
+    `target` is the request target as it was sent (RFC 9112 section 3.2), for logs; a protocol without one composes it.
+    `raw_path` and `query_string` are its bytes before and after the first `?`; `path` is `raw_path` percent-decoded
+    (UTF-8, undecodable bytes replaced). `headers` are in the order received, names in lower case. `client` and `server`
+    are `(host, port)`, or `(path, None)` / None for Unix sockets, as ASGI says.
+    """
+
+    refused: ClassVar[bool] = False
+    """Whether it is of a request that the server answered itself, because no application may see it."""
+
+    __slots__ = (
+        "client",
+        "headers",
+        "http_version",
+        "method",
+        "path",
+        "query_string",
+        "raw_path",
+        "scheme",
+        "server",
+        "target",
+    )
+
+    method: str
+    target: bytes
+    path: str
+    raw_path: bytes
+    query_string: bytes
+    http_version: str
+    scheme: str
+    headers: list[Header]
+    client: tuple[str, int] | None
+    server: tuple[str, int | None] | None
+
+
+class RefusedHead(RequestHead):
+    """As much as is known of a head that is malformed, too large or not whole: `method`, `target` and `client`.
+
+    What is not known of the first two is `-`. No application sees it; it is for the log.
+    """
+
+    __slots__ = ()
+
+    refused = True
+
+    def __init__(self, method: str, target: bytes, client: tuple[str, int] | None) -> None:
+        """Empty is unknown."""
+        self.method = method or "-"
+        self.target = target or b"-"
+        self.client = client
+
+
+def split_target(target: bytes) -> tuple[str, bytes, bytes, bytes | None]:
+    """Path (decoded), raw path, query string, and the authority if the target has one (absolute-form).
+
+    `target` is ASCII, and has one of the forms `/path?query`, `scheme://authority/path?query` and `*`. A fragment,
+    which has no place in a target, is cut off.
+    """
+    authority = None
+    if target[:1] != b"/" and target != b"*":
+        authority, target = _split_absolute(target)
+    raw_path, _, query = target.partition(b"?")
+    if _NUMBER_SIGN in target:
+        raw_path, fragment, _ = raw_path.partition(b"#")
+        query = b"" if fragment else query.partition(b"#")[0]
+    path = raw_path.decode("ascii")
+    if "%" in path:
+        path = unquote(path)
+    return path, raw_path, query, authority
+
+
+def _split_absolute(target: bytes) -> tuple[bytes, bytes]:
+    rest = target.partition(b"://")[2]
+    end = min((at for at in (rest.find(b"/"), rest.find(b"?"), rest.find(b"#")) if at >= 0), default=len(rest))
+    authority = rest[:end].rpartition(b"@")[2]  # no user information in Host (RFC 9110 section 4.2.4)
+    path = rest[end:]
+    return authority, path if path.startswith(b"/") else b"/" + path

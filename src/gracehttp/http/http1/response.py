@@ -1,0 +1,93 @@
+"""The head of an HTTP/1.1 response: how the end of its body is told, and the lines that the server adds. Pure.
+
+RFC 9112 sections 4 (status line), 6 (framing) and 9.3 (persistence), RFC 9110 sections 6.6.1 (Date), 8.6
+(Content-Length).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from http import HTTPStatus
+from time import gmtime
+from typing import Final
+
+# How the end of a body is told (RFC 9112 section 6.3).
+NO_BODY: Final = 0  # HEAD, 204, 304: the head is all
+COUNTED: Final = 1  # Content-Length
+CHUNKED: Final = 2
+UNTIL_CLOSE: Final = 3  # HTTP/1.0 without Content-Length
+
+STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+SERVER_LINE: Final = b"Server: gracehttp\r\n"
+LAST_CHUNK: Final = b"0\r\n\r\n"
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def choose_framing(bodyless: bool, http11: bool, content_length: int) -> int:
+    """How the end of the body is told. `content_length` is -1 if nobody knows it yet."""
+    if bodyless:
+        return NO_BODY
+    if content_length >= 0:
+        return COUNTED
+    return CHUNKED if http11 else UNTIL_CLOSE
+
+
+def framing_line(framing: int, status: int, content_length: int) -> bytes:
+    """The field that announces the framing; empty if there is none to send."""
+    if framing == CHUNKED:
+        return b"Transfer-Encoding: chunked\r\n"
+    # HEAD and 304 tell the length that GET or 200 would have; 204 must not have the field (RFC 9110 section 8.6).
+    if content_length >= 0 and status != 204:
+        return b"Content-Length: %d\r\n" % content_length
+    return b""
+
+
+def connection_line(http11: bool, close: bool) -> bytes:
+    """HTTP/1.1 keeps the connection unless told otherwise, HTTP/1.0 closes it (RFC 9112 section 9.3)."""
+    if close:
+        return b"Connection: close\r\n"
+    return b"" if http11 else b"Connection: keep-alive\r\n"
+
+
+def status_line(status: int) -> bytes:
+    """Always HTTP/1.1, the highest version that we speak (RFC 9110 section 6.2)."""
+    line = STATUS_LINES.get(status)
+    return line if line is not None else b"HTTP/1.1 %d \r\n" % status
+
+
+@lru_cache(maxsize=2)
+def date_line(second: int) -> bytes:
+    """The Date field for seconds since the epoch (IMF-fixdate, RFC 9110 section 5.6.7), whatever the locale."""
+    t = gmtime(second)
+    day, month = _DAYS[t.tm_wday], _MONTHS[t.tm_mon - 1]
+    clock = f"{t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02}"
+    return f"Date: {day}, {t.tm_mday:02} {month} {t.tm_year:04} {clock} GMT\r\n".encode()
+
+
+@lru_cache(maxsize=2)
+def date_and_server_lines(second: int) -> bytes:
+    """Both fields that the server adds, as most responses need them."""
+    return date_line(second) + SERVER_LINE
+
+
+def server_lines(has_date: bool, has_server: bool, second: int) -> bytes:
+    """What of the two the application has not given itself."""
+    if has_date:
+        return b"" if has_server else SERVER_LINE
+    return date_line(second) if has_server else date_and_server_lines(second)
+
+
+def error_response(status: int, reason: str, *, second: int, without_body: bool = False) -> tuple[bytes, bytes]:
+    """Head and body of a response of the server's own, after which the connection is closed."""
+    line = status_line(status)
+    phrase = line[9:].strip().decode("ascii")
+    body = f"{phrase}: {reason}\n".encode() if reason else f"{phrase}\n".encode()
+    head = b"%bContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n%b\r\n" % (
+        line,
+        len(body),
+        date_and_server_lines(second),
+    )
+    return head, b"" if without_body else body
