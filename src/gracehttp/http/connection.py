@@ -79,6 +79,9 @@ class WireProtocol(Consumer, Protocol):
     """What a connection speaks. Reads from the connection's stream; see `Consumer`."""
 
     pace: Pace
+    can_move: bool
+    """Whether another process could go on with it between two messages."""
+    connection: Connection
 
     @property
     def at_rest(self) -> bool:
@@ -136,7 +139,7 @@ class ConnectionOwner(ExchangeObserver, Protocol):
     """The worker, as its connections see it. Called on the loop's thread; must not raise."""
 
     def connection_speaks(self, connection: Connection) -> None:
-        """The connection has a protocol: its first one, or another one."""
+        """The connection has a protocol: its first one, or another one. Tell it the worker's terms."""
 
     def connection_rested(self, connection: Connection) -> None:
         """The connection is between two messages and all that was written is with the kernel, while the terms are
@@ -149,7 +152,7 @@ class ConnectionOwner(ExchangeObserver, Protocol):
 class ServerContext:
     """What all connections of a port share. The protocols' deadlines: see `HttpSettings`."""
 
-    __slots__ = ("application", "body", "head", "idle", "loop", "owner", "settings")
+    __slots__ = ("application", "body", "handshake", "head", "idle", "loop", "owner", "settings")
 
     def __init__(
         self,
@@ -164,11 +167,12 @@ class ServerContext:
         self.loop = loop
         self.idle = Deadlines(settings.keep_alive_timeout_seconds, loop)
         self.head = Deadlines(settings.header_timeout_seconds, loop)
+        self.handshake = Deadlines(settings.header_timeout_seconds, loop)
         self.body = Deadlines(settings.body_timeout_seconds, loop)
 
     def close(self) -> None:
         """No connection is left."""
-        for deadlines in (self.idle, self.head, self.body):
+        for deadlines in (self.idle, self.head, self.handshake, self.body):
             deadlines.close()
 
 
@@ -205,8 +209,6 @@ class Connection:
         The first protocol comes with ALPN or the first bytes, another one with a preface or an Upgrade.
         """
         self.protocol = self.stream.consumer = to
-        if self.terms is not Terms.STAY:
-            to.last_call(self.terms)
         self.context.owner.connection_speaks(self)
         if rest:
             to.received(rest)
@@ -215,6 +217,11 @@ class Connection:
     def opened(self) -> bool:
         """Whether it has a protocol."""
         return self.protocol is not NO_PROTOCOL
+
+    @property
+    def can_move(self) -> bool:
+        """Whether another process could go on with it, between two messages."""
+        return self.stream.can_move and self.protocol.can_move
 
     @property
     def busy(self) -> bool:
@@ -243,7 +250,7 @@ class Connection:
         To be followed by `left` or `unpack`. The client notices nothing: what it sends meanwhile waits in the kernel.
         """
         stream = self.stream
-        if not stream.can_move or stream.shut or stream.input_over or stream.unsent_bytes:
+        if not self.can_move or stream.shut or stream.input_over or stream.unsent_bytes:
             return None
         carried = self.protocol.carried()
         if carried is None:
@@ -294,8 +301,10 @@ class _NoProtocol:
     """Before the first protocol is chosen, and after the last one has ended."""
 
     pace = Pace()
+    can_move = True
     at_rest = False
     idle_since = None
+    connection: Connection
 
     def received(self, data: bytes) -> None:
         return

@@ -160,7 +160,7 @@ class Exchange:
         self._drain_waiters: Waiters | None = None
         self.head = head
         self.body_length = body_length
-        """The length of the request body in bytes, as far as it is known beforehand: 0 without a body, None if unknown."""
+        """The length of the request body in bytes, as far as it is known beforehand: 0 without one, None if unknown."""
         self.awaits_continue = awaits_continue
         """Whether the client waited for `100 Continue` before it sends the body, when the exchange began."""
         self.trailers: list[Header] | tuple[Header, ...] = ()

@@ -1,8 +1,8 @@
 """Which protocol a connection speaks.
 
 The choice is one match over what is known when it is made: the protocol that ALPN has chosen (RFC 7301), None without
-TLS. A protocol that the client asks for later, by a preface (RFC 9113 section 3.3) or by Upgrade (RFC 9110 section 7.8),
-takes over with `Connection.switch`.
+TLS. A protocol that the client asks for later, by a preface (RFC 9113 section 3.3) or by Upgrade (RFC 9110 section
+7.8), takes over with `Connection.switch`.
 """
 
 from __future__ import annotations

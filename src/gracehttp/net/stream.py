@@ -77,26 +77,43 @@ class Stream(Protocol):
 
     consumer: Consumer
     """Gets what is read; another one can take over at any time."""
-    writable: bool
-    """False while more waits for the kernel than memory should be spent on: write nothing more until
-    `Consumer.writable_again`."""
-    reading: bool
-    """False while reading is paused, and after the client's half has ended."""
-    closed: bool
-    """The descriptor is closed."""
-    shut: bool
-    """Our half is over, or will be as soon as all that waits is sent: nothing can be written any more."""
-    can_move: bool
-    """Whether another process could go on with this stream, given its descriptor (see `leave`)."""
-    secure: bool
-    """Whether it speaks TLS."""
 
-    input_over: bool
-    """The client has ended its half."""
-    mid_record: bool
-    """Whether a part of something has come that can't be read before the rest of it comes (a TLS record)."""
-    unsent_bytes: int
-    """How many of the bytes that were written wait in this process."""
+    @property
+    def writable(self) -> bool:
+        """False while more waits for the kernel than memory should be spent on: write nothing more until
+        `Consumer.writable_again`."""
+
+    @property
+    def unsent_bytes(self) -> int:
+        """How many of the bytes that were written wait in this process."""
+
+    @property
+    def reading(self) -> bool:
+        """False while reading is paused, and after the client's half has ended."""
+
+    @property
+    def input_over(self) -> bool:
+        """The client has ended its half."""
+
+    @property
+    def mid_record(self) -> bool:
+        """Whether a part of a TLS record has come, which can't be read before the rest of it comes."""
+
+    @property
+    def shut(self) -> bool:
+        """Our half is over, or will be as soon as all that waits is sent: nothing can be written any more."""
+
+    @property
+    def closed(self) -> bool:
+        """The descriptor is closed."""
+
+    @property
+    def secure(self) -> bool:
+        """Whether it speaks TLS."""
+
+    @property
+    def can_move(self) -> bool:
+        """Whether another process could go on with this stream, given its descriptor (see `leave`)."""
 
     def write(self, data: bytes) -> None:
         """Send. Never blocks, never raises; when the stream is shut or broken, `data` is dropped."""
@@ -136,6 +153,25 @@ class Stream(Protocol):
         """No other process took the descriptor: go on here."""
 
 
+class _Nobody:
+    """In the place of consumer and owner of a stream that is closed."""
+
+    def received(self, data: bytes) -> None:
+        return
+
+    def ended(self) -> None:
+        return
+
+    def writable_again(self) -> None:
+        return
+
+    def stream_closed(self) -> None:
+        return
+
+
+_NOBODY = _Nobody()
+
+
 class PlainStream:
     """A stream on a socket, which it owns. Watched from the start."""
 
@@ -163,12 +199,12 @@ class PlainStream:
         """`sock` is connected and non-blocking. Raises `OSError` if the poller can't watch it."""
         self._socket = sock
         self.services = services
-        self._owner = owner
+        self._owner: Closed = owner
         self._unsent: deque[bytes | memoryview] | None = None
         self._ending: Ending | None = None
         self._stall: Progress | None = None  # while the stream is not writable
         self._events = READABLE
-        self.consumer = consumer
+        self.consumer: Consumer = consumer
         self.unsent_bytes = 0
         self.writable = True
         self.closed = False
@@ -402,7 +438,9 @@ class PlainStream:
         if self._ending is not None:
             self._ending = None
             services.linger.discard(self)
-        self._owner.stream_closed()
+        owner = self._owner
+        self.consumer = self._owner = _NOBODY  # so that no circle is left to the garbage collector
+        owner.stream_closed()
 
     # --- going to another process ---
 

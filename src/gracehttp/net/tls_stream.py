@@ -10,6 +10,7 @@ after ours the client's last bytes are read and discarded.
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from collections.abc import Callable
 from typing import Final
@@ -42,9 +43,9 @@ class RecordCounter:
     def count(self, data: bytes) -> None:
         """`data` has come."""
         size = len(data)
-        if not self._missing and not self._header and size >= _RECORD_HEADER_BYTES:
-            if size == _RECORD_HEADER_BYTES + (data[3] << 8 | data[4]):
-                return  # the usual case: one whole record
+        fresh = not self._missing and not self._header and size >= _RECORD_HEADER_BYTES
+        if fresh and size == _RECORD_HEADER_BYTES + (data[3] << 8 | data[4]):
+            return  # the usual case: one whole record
         at = 0
         while at < size:
             if self._missing:
@@ -171,14 +172,16 @@ class TlsStream:
             self._plain.close(linger=False)
             return False
         self._flush()
+        on_open = self._on_open
         self._end_handshake()
-        self._on_open(self._tls.selected_alpn_protocol())
+        on_open(self._tls.selected_alpn_protocol())
         return not self._plain.closed
 
     def _end_handshake(self) -> None:
         if self._handshakes is not None:
             self._handshakes.discard(self)
             self._handshakes = None
+            self._on_open = _opened
 
     def _deliver(self) -> None:
         """Pass on what can be decrypted."""
@@ -265,14 +268,16 @@ class TlsStream:
         self._plain.close(linger=linger and not self._input_over)
 
     def abort(self) -> None:
+        self._end_handshake()
         self._plain.abort()
 
     def reset(self) -> None:
+        self._end_handshake()
         self._plain.abort()  # without a close_notify a client knows that it is a cut (RFC 9112 section 9.8)
 
     def timed_out(self) -> None:
         """The handshake has taken too long."""
-        self._handshakes = None
+        self._end_handshake()
         self._plain.abort()
 
     def _say_goodbye(self) -> None:
@@ -280,10 +285,8 @@ class TlsStream:
         if self._handshakes is not None:
             self._end_handshake()
             return
-        try:
+        with contextlib.suppress(ssl.SSLError, OSError):  # it waits for the client's close_notify: ours is written
             self._tls.unwrap()
-        except (ssl.SSLError, OSError):
-            pass  # it waits for the client's close_notify, and we don't; ours is in the buffer
         self._flush()
 
     # --- going to another process ---
@@ -296,3 +299,7 @@ class TlsStream:
 
     def come_back(self) -> None:
         raise AssertionError("a TLS stream can't move")
+
+
+def _opened(alpn: str | None) -> None:
+    """In the place of `OnOpen` when it was called."""

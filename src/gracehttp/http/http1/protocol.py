@@ -57,10 +57,10 @@ class Http1Protocol:
     """See `WireProtocol` for the worker's side, `Consumer` for the stream's, `Carrier` for the exchange's."""
 
     pace = Pace()
+    can_move = True
 
     __slots__ = (
         "_closes",
-        "_connection",
         "_context",
         "_continue_owed",
         "_discarded",
@@ -78,12 +78,13 @@ class Http1Protocol:
         "_stream",
         "_unparsed",
         "_waits",
+        "connection",
     )
 
     def __init__(self, connection: Connection, parsers: Parsers, carried: Carried = NEW) -> None:
         """`carried` is what came along with a connection that another process has had before, its bytes excepted: those
         are the `rest` of `Connection.switch`."""
-        self._connection = connection
+        self.connection = connection
         self._context: ServerContext = connection.context
         self._stream: Stream = connection.stream
         self._parsers = parsers
@@ -176,9 +177,7 @@ class Http1Protocol:
         body_length: int | None = 0
         if parser.complete and not parser.body:
             body = NO_REQUEST_BODY
-            if self._waits is not None:
-                self._waits.discard(self)
-                self._waits = None
+            self._wait_no_more()
         else:
             body = RequestBody()
             body.put(parser.take_body(), parser.complete)
@@ -204,7 +203,7 @@ class Http1Protocol:
         context.application.handle(exchange)
 
     def _head(self, parser: RequestParser) -> RequestHead:
-        connection = self._connection
+        connection = self.connection
         head = RequestHead()
         head.method = parser.method
         head.target = parser.target
@@ -278,7 +277,7 @@ class Http1Protocol:
 
     def _parse_waiting(self) -> None:
         if self._leaving and self._phase == IDLE:
-            self._connection.rested()  # between two requests is a good moment also when the next one is here already
+            self.connection.rested()  # between two requests is a good moment also when the next one is here already
         if self._phase != IDLE:
             return
         data, self._unparsed = self._unparsed, b""
@@ -291,7 +290,7 @@ class Http1Protocol:
 
     def _tell_rest(self) -> None:
         if self._leaving and self._phase == IDLE and not self._unparsed:
-            self._connection.rested()
+            self.connection.rested()
 
     def _regulate_reading(self) -> None:
         """Read on only while there is room for what comes."""
@@ -322,11 +321,8 @@ class Http1Protocol:
 
     def timed_out(self) -> None:
         waited, self._waits = self._waits, None
-        if not self._paused and self._stream.read_now():
-            # The client was in time: the loop was busy, and uvloop calls timers before it reads.
-            if self._waits is None and self._phase in (IDLE, READING_HEAD, DISCARDING):
-                self._wait(self._context.head)  # nothing that would have set a deadline: a part of something
-            return
+        if not self._paused and self._stream.read_now() and not self._is_late():
+            return  # the client was in time: the loop was busy, and uvloop calls timers before it reads
         if self._phase == IDLE:
             if self._stream.mid_record and waited is not self._context.head:
                 self._wait(self._context.head)  # half a TLS record has come: it has the time of a head
@@ -336,6 +332,10 @@ class Http1Protocol:
             self._refuse(408, "the head did not arrive in time")
         elif self._phase != OVER:
             self._refuse(408, "the body did not arrive in time")
+
+    def _is_late(self) -> bool:
+        """Whether what was read after a timeout was not what had been waited for."""
+        return self._waits is None and self._phase in (IDLE, READING_HEAD) and not self._unparsed
 
     # --- the exchange's side ---
 
@@ -481,7 +481,7 @@ class Http1Protocol:
         request_finished = self._context.owner.request_finished
         if request_finished is not None:
             seconds = monotonic() - self._head_began_at if self._phase == READING_HEAD else 0.0
-            head = RefusedHead(*parser.request_line(), self._connection.client)
+            head = RefusedHead(*parser.request_line(), self.connection.client)
             request_finished(head, status, body_bytes, seconds)
 
     def _finish(self, *, linger: bool) -> None:
