@@ -142,12 +142,10 @@ class Departures:
         self._schedule()
 
     def _send(self, departure: Departure) -> None:
-        gone = False
-        departure.permits.begin_transfer()
-        try:
+        with departure.permits.transfer() as transfer:
             gone = departure.connection.hand_over(self._send_message)
-        finally:
-            departure.permits.end_transfer(-1 if gone else 0)
+            if gone:
+                transfer.sent()
         if gone:
             departure.on_gone(departure.connection)
 
@@ -259,17 +257,18 @@ class Arrivals:
 
     def _take_one(self) -> bool:
         message = b""
-        self._harbour.permits.begin_transfer()
         try:
-            os.close(self._spare)
-            self._spare = -1
-            message, fds, flags, _ = socket.recv_fds(self._queue, _MESSAGE_BYTES, 1)
+            with self._harbour.permits.transfer() as transfer:
+                os.close(self._spare)
+                self._spare = -1
+                message, fds, flags, _ = socket.recv_fds(self._queue, _MESSAGE_BYTES, 1)
+                if message:
+                    transfer.received()
         except BlockingIOError:
             return False
         except OSError as exc:
             self._publish(HandoverBroken(f"the queue can't be read ({exc.strerror})"))
         finally:
-            self._harbour.permits.end_transfer(1 if message else 0)
             with contextlib.suppress(OSError):
                 self._spare = os.open(os.devnull, os.O_RDONLY)
         if not message:  # the end of file: every message has a head

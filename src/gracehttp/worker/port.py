@@ -13,8 +13,8 @@ from gracehttp.http.exchange import Application, RequestHead
 from gracehttp.http.http1 import Http1Connection
 from gracehttp.net.acceptor import Acceptor
 from gracehttp.net.forks import close_in_children
-from gracehttp.net.kernel_view import most_waiting
-from gracehttp.net.syn_filter import close_door
+from gracehttp.net.kernel_view import queue_length
+from gracehttp.net.syn_filter import drop_new_connections
 from gracehttp.observe.request_failures import log_application_failure, log_broken_response
 from gracehttp.worker.drain import IDLE_GRACE_SECONDS
 from gracehttp.worker.handover import Arrivals, Departure, Departures
@@ -74,9 +74,9 @@ class Port:
         self._shedder = Shedder(
             self.connections,
             idle_after_seconds=shed_idle_after_seconds,
-            seniority=listener.permits.seniority,
+            ranking=listener.ranking,
             loop=self._loop,
-            told=lambda count: ConnectionsShed(listener.number, listener.bound, count),
+            closed=lambda count: ConnectionsShed(listener.number, listener.bound, count),
             publish=publish,
         )
         self._acceptor = Acceptor(
@@ -136,9 +136,9 @@ class Port:
         `close_the_door` if nobody else sees to it that no newcomers join the queue.
         """
         if close_the_door:
-            close_door(self._listener.socket)
+            drop_new_connections(self._listener.socket)
         open_to_others = self._listener.inherited and not close_the_door
-        at_most = most_waiting(self._listener.socket) if open_to_others else None
+        at_most = queue_length(self._listener.socket) if open_to_others else None
         self._acceptor.stop_when_queue_is_empty(on_deaf, at_most=at_most)
 
     def drain(self, *, hand_over: bool, soon: bool = False) -> None:
