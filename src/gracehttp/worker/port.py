@@ -15,7 +15,7 @@ from gracehttp.net.acceptor import Acceptor
 from gracehttp.net.forks import close_in_children
 from gracehttp.net.kernel_view import queue_length
 from gracehttp.net.syn_filter import drop_new_connections
-from gracehttp.observe.request_failures import log_application_failure, log_broken_response
+from gracehttp.observe.requests import log_application_failure, log_broken_response
 from gracehttp.worker.drain import IDLE_GRACE_SECONDS
 from gracehttp.worker.handover import Arrivals, Departure, Departures
 from gracehttp.worker.manifest import GivenListener
