@@ -32,8 +32,8 @@ from gracehttp.lineage import is_first_process, is_trial
 from gracehttp.net.bind import bound_address, file_identity, open_listener, remove_socket_file
 from gracehttp.net.limits import effective_limits, raise_descriptor_limit
 from gracehttp.net.permits import LocalPermits
-from gracehttp.observe.access_log import AccessLog
 from gracehttp.observe.logs import configure_logging, errors_are_logged, log_event
+from gracehttp.observe.requests import AccessLog
 from gracehttp.observe.saying import say
 from gracehttp.release import RELEASE
 from gracehttp.supervisor.command_line import this_command_line
@@ -251,7 +251,7 @@ async def serving(app: object, *, bind: str = "127.0.0.1:0", **options: object) 
             applications=ApplicationSettings(lifespan=process.lifespan, threads=process.threads, multiprocess=False),
             warmup=process.warmup,
             request_finished=_access_log(process),
-            closes_doors=True,
+            drops_new_connections=True,
         )
         service = Service(settings, ApplicationLoader(None), bus.publish)
         (limit,) = effective_limits([server.max_connections], raise_descriptor_limit())

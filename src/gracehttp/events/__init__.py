@@ -5,6 +5,7 @@ from __future__ import annotations
 from gracehttp.events.base import Event, Severity
 from gracehttp.events.connections import (
     AcceptPaused,
+    ConnectionNotWatched,
     ConnectionsShed,
     DrainFinished,
     DrainStarted,
@@ -61,6 +62,7 @@ from gracehttp.events.workers import (
 __all__ = [
     "AcceptPaused",
     "CodeDiffers",
+    "ConnectionNotWatched",
     "ConnectionsShed",
     "ControlUnavailable",
     "DrainFinished",

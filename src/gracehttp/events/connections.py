@@ -105,6 +105,15 @@ class AcceptPaused(Event):
         return f"{self.address}: accept() failed ({self.reason}); {then}"
 
 
+class ConnectionNotWatched(Event):
+    severity = Severity.ERROR
+    address: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.address}: closed a new connection that the system can't watch ({self.reason})"
+
+
 class ConnectionsShed(Event):
     """Told at most once a second by each worker."""
 

@@ -14,6 +14,8 @@ from typing import NamedTuple, Protocol
 from gracehttp.http.exchange import Application, ExchangeObserver
 from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.stream import Consumer, Stream
+from gracehttp.net.tls_stream import TlsStream
+from gracehttp.wire.handover import Carried
 
 
 class Terms(enum.Enum):
@@ -33,12 +35,14 @@ class Pace(NamedTuple):
 
     After a restart they are closed evenly while between `first_left` and `last_left` of the drain's time is left, so
     that their clients don't come back all at once, and so that one that was sending is still answered. At a stop each
-    has `grace_seconds` from the time at which it came to rest, in which a message that is on its way still arrives.
+    has `grace_seconds` from the time at which it came to rest, in which a message that is on its way still arrives, and
+    the closings are spread over `stop_spread_seconds`.
     """
 
     first_left: float = 0.25
     last_left: float = 0.05
     grace_seconds: float = 1.0
+    stop_spread_seconds: float = 0.0
 
 
 class InFlight(NamedTuple):
@@ -49,20 +53,6 @@ class InFlight(NamedTuple):
 
     def __str__(self) -> str:
         return self.what if self.seconds is None else f"{self.what} for {self.seconds:.1f} s"
-
-
-class Carried(NamedTuple):
-    """What a connection takes along to another process, besides its descriptor. The default is a new connection.
-
-    - `fresh`: no request was received on it yet.
-    - `idle_seconds`: how long the client has already taken of its current timeout: for its first request if the
-      connection is fresh, for the first byte of its next one if not.
-    - `received`: bytes that were read but not parsed.
-    """
-
-    fresh: bool = True
-    idle_seconds: float = 0.0
-    received: bytes = b""
 
 
 NEW = Carried()
@@ -165,15 +155,17 @@ class ServerContext:
         self.settings = settings
         self.owner = owner
         self.loop = loop
-        self.idle = Deadlines(settings.keep_alive_timeout_seconds, loop)
-        self.head = Deadlines(settings.header_timeout_seconds, loop)
-        self.handshake = Deadlines(settings.header_timeout_seconds, loop)
-        self.body = Deadlines(settings.body_timeout_seconds, loop)
+        self.idle: Deadlines[WireProtocol] = Deadlines(settings.keep_alive_timeout_seconds, loop)
+        self.head: Deadlines[WireProtocol] = Deadlines(settings.header_timeout_seconds, loop)
+        self.body: Deadlines[WireProtocol] = Deadlines(settings.body_timeout_seconds, loop)
+        self.handshake: Deadlines[TlsStream] = Deadlines(settings.header_timeout_seconds, loop)
 
     def close(self) -> None:
         """No connection is left."""
-        for deadlines in (self.idle, self.head, self.handshake, self.body):
-            deadlines.close()
+        self.idle.close()
+        self.head.close()
+        self.body.close()
+        self.handshake.close()
 
 
 class Connection:

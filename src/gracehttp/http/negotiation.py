@@ -7,9 +7,10 @@ TLS. A protocol that the client asks for later, by a preface (RFC 9113 section 3
 
 from __future__ import annotations
 
-from gracehttp.http.connection import NEW, Carried, Connection, HttpSettings, WireProtocol
+from gracehttp.http.connection import NEW, Connection, HttpSettings, WireProtocol
 from gracehttp.http.http1.parser import Parsers
 from gracehttp.http.http1.protocol import Http1Protocol
+from gracehttp.wire.handover import Carried
 
 
 class Negotiation:

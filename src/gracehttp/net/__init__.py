@@ -1,0 +1,13 @@
+"""Sockets and bytes, before any protocol: how connections reach a worker, and how many.
+
+- where to listen: `address` (the forms of --bind), `bind` (listening sockets), `unix_files`, `port_owner`
+- taking connections: `acceptor` (the accept loop), `syn_filter` and `forks` (the end of a listener)
+- how many: `permits` (the limit that all workers share), `limits` (what it may be), `shared_page` (their memory)
+- a full port: `backlog_watch` (are connections waiting?), `idle_ranking` (which worker has the oldest idle one?)
+- `kernel_view`: what the kernel tells of a socket; `certificates`: TLS contexts
+
+Imports errors, values, records and events, and nothing that knows HTTP, an application, the options or the channel
+between processes. `certificates` loads OpenSSL: import it only where TLS is configured, never in the supervisor.
+
+Start with `permits`, whose docstring has the invariant, then `acceptor`.
+"""

@@ -1,8 +1,8 @@
 """Accepting connections of one listener, never more than its permits (promise 5).
 
-The listening socket is watched by the loop like any other descriptor, and each wake-up accepts a few connections, so
-that several workers share the queue: whoever is idle gets there first. (An own epoll with EPOLLEXCLUSIVE between
-the two brings nothing: docs/decisions/0003-accept-loop.md.)
+The event loop watches the listening socket like any other descriptor, and each wake-up accepts a few connections, so
+that several workers share the queue: an idle worker gets there first. (An epoll of our own with EPOLLEXCLUSIVE brings
+nothing: docs/decisions/0003-accept-loop.md.)
 """
 
 from __future__ import annotations
@@ -11,31 +11,32 @@ import asyncio
 import errno
 import socket
 from collections.abc import Callable
+from typing import Any
 
 from gracehttp.events import AcceptPaused, Event
-from gracehttp.net.backlog_watch import Lookout, MakeRoom
+from gracehttp.net.backlog_watch import BacklogWatch, MakeRoom
 from gracehttp.net.permits import Permits
 
 ACCEPTS_PER_WAKE_UP = 16
 SHORTEST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 1.0
 
-# The connection died in the queue, or the network failed before it was established: on to the next (accept(2)).
-_NEXT = frozenset({
+# The connection died in the queue, or the network failed before it was established: accept the next (accept(2)).
+_ACCEPT_NEXT = frozenset({
     errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ENETDOWN, errno.ENOPROTOOPT, errno.EHOSTDOWN,
     getattr(errno, "ENONET", errno.EHOSTDOWN), errno.EHOSTUNREACH, errno.EOPNOTSUPP, errno.ENETUNREACH, errno.EINTR,
 })  # fmt: skip
 # Everything else, EMFILE and ENFILE first of all, is a fact about this process or machine, not about the listener:
 # closing it would drop the queue, and trying at once would spin. Wait, and try again.
 
-Accepted = Callable[[socket.socket], None]
+Accepted = Callable[[socket.socket, Any], None]
 
 
 class Acceptor:
     """Accepts from `listener` while there are permits. Owns `listener`; `permits` stays the caller's.
 
-    `on_connection` gets each accepted socket, non-blocking, together with one permit: whoever takes the socket gives
-    the permit back with `release`, after the socket was closed.
+    `on_connection` gets each accepted socket, non-blocking, and the address of its peer (accept(2)), with one permit. It
+    must call `release` after the socket was closed, which gives the permit back.
     """
 
     def __init__(
@@ -49,20 +50,20 @@ class Acceptor:
         publish: Callable[[Event], None],
         make_room: MakeRoom | None = None,
     ) -> None:
-        """`make_room` is called now and then while newcomers wait because there is no permit, also in a pause."""
+        """`make_room` is called at intervals while new connections wait for a permit, also in a pause."""
         self._listener = listener
         self._permits = permits
         self._on_connection = on_connection
         self._address = address
         self._loop = loop
         self._publish = publish
-        self._lookout = Lookout(listener, permits, make_room, loop=loop)
+        self._backlog = BacklogWatch(listener, permits, make_room, loop=loop)
         self._watched: int | None = None
-        self._starving = False
+        self._awaiting_permit = False
         self._pause: asyncio.TimerHandle | None = None
         self._pause_seconds = SHORTEST_PAUSE_SECONDS
-        self._on_deaf: Callable[[], None] | None = None
-        self._left: int | None = None  # how many are still to be accepted, if that is limited
+        self._on_stopped: Callable[[], None] | None = None
+        self._left: int | None = None  # how many connections may still be accepted, if that is limited
         self._accepting = False
         self._closed = False
 
@@ -70,50 +71,51 @@ class Acceptor:
         """Accept from now on, for the first time or again."""
         if not self._closed and not self._accepting:
             self._accepting = True
-            self._lookout.end()
+            self._backlog.stop()
             self._watch_listener()
 
     def pause(self) -> None:
-        """Accept nothing until `start`, if that ever comes. What waits in the queue is left to whoever shares it, and
-        room is made for it: what is still open here may take the places that newcomers need."""
-        self._accepting = self._starving = False
+        """Accept nothing until `start`. The queue is left to the workers that share it.
+
+        `make_room` is still called: connections that are open here may take the places that those workers need.
+        """
+        self._accepting = self._awaiting_permit = False
         self._watch(None)
         if self._pause is not None:
             self._pause.cancel()
             self._pause = None
         if not self._closed:
-            self._lookout.begin()
+            self._backlog.start()
 
     def stop(self) -> None:
-        """Accept no more, and let go of the listener. What waits in the queue is left to whoever shares it."""
+        """Accept no more, and close our copy of the listener. The queue is left to the workers that share it."""
         self.pause()
-        self._lookout.end()
+        self._backlog.stop()
         if not self._closed:
             self._closed = True
             self._listener.close()
-        if self._on_deaf is not None:
-            self._loop.call_soon(self._on_deaf)
-            self._on_deaf = None
+        if self._on_stopped is not None:
+            self._loop.call_soon(self._on_stopped)
+            self._on_stopped = None
 
-    def stop_when_queue_is_empty(self, on_deaf: Callable[[], None], *, at_most: int | None = None) -> None:
-        """Accept what waits in the queue, as permits allow; then stop and call `on_deaf`.
+    def stop_when_queue_is_empty(self, on_stopped: Callable[[], None], *, at_most: int | None = None) -> None:
+        """Accept what waits in the queue, as permits allow; then stop and call `on_stopped`.
 
-        Without `at_most` for a listener whose door is closed (`net.syn_filter`): otherwise the queue might never be
-        empty.
+        Give `at_most` unless new connections are kept out of the queue (`net.syn_filter`), or it might never be empty.
         """
-        self._on_deaf = on_deaf
+        self._on_stopped = on_stopped
         self._left = at_most
         self._accepting = True
         if self._closed:
             self.stop()
-        elif self._pause is None and not self._starving:
+        elif self._pause is None and not self._awaiting_permit:
             self._on_acceptable()
 
     def release(self) -> None:
-        """A connection is closed: its permit is free."""
+        """Give back the permit of a connection that is closed."""
         self._permits.give_back()
-        if self._starving and self._permits.fileno() is None:
-            self._starving = False
+        if self._awaiting_permit and self._permits.fileno() is None:
+            self._awaiting_permit = False
             self._loop.call_soon(self._resume)
 
     def _on_acceptable(self) -> None:
@@ -125,37 +127,37 @@ class Acceptor:
                 self._wait_for_permit()
                 return
             try:
-                connection, _peer = self._listener.accept()
+                connection, peer = self._listener.accept()
             except OSError as exc:
                 self._permits.give_back()
-                if not self._go_on_after(exc):
+                if not self._can_continue_after(exc):
                     return
             else:
                 connection.setblocking(False)
                 self._pause_seconds = SHORTEST_PAUSE_SECONDS
                 if self._left is not None:
                     self._left -= 1
-                self._on_connection(connection)
-        if self._on_deaf is not None:
+                self._on_connection(connection, peer)
+        if self._on_stopped is not None:
             self._loop.call_soon(self._resume)
 
-    def _go_on_after(self, exc: OSError) -> bool:
+    def _can_continue_after(self, exc: OSError) -> bool:
         if isinstance(exc, BlockingIOError):
-            if self._on_deaf is not None:
+            if self._on_stopped is not None:
                 self.stop()
             return False
-        if exc.errno in _NEXT:
+        if exc.errno in _ACCEPT_NEXT:
             return True
         self._pause_for(exc)
         return False
 
     def _wait_for_permit(self) -> None:
-        self._starving = True
+        self._awaiting_permit = True
         fd = self._permits.fileno()
         self._watch(None)
         if fd is not None:
             self._watch(fd)
-        self._lookout.begin()
+        self._backlog.start()
 
     def _pause_for(self, exc: OSError) -> None:
         if self._pause_seconds == SHORTEST_PAUSE_SECONDS:
@@ -168,8 +170,8 @@ class Acceptor:
         self._pause = None
         if self._closed or not self._accepting:
             return
-        self._starving = False
-        self._lookout.end()
+        self._awaiting_permit = False
+        self._backlog.stop()
         self._watch_listener()
         self._on_acceptable()
 
@@ -182,4 +184,4 @@ class Acceptor:
         self._watched = fd
         if fd is None:
             return
-        self._loop.add_reader(fd, self._resume if self._starving else self._on_acceptable)
+        self._loop.add_reader(fd, self._resume if self._awaiting_permit else self._on_acceptable)

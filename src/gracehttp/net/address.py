@@ -1,14 +1,16 @@
-"""Where a server listens: the forms that a person may write, and the one form that the program uses.
+"""Where a server listens: the forms of --bind that a user may write, and the classes that the program uses.
 
 Pure: nothing is resolved or bound here.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from urllib.parse import parse_qsl
 
 from gracehttp.errors import ConfigurationError
+from gracehttp.net.unix_files import MOST_PATH_BYTES
 from gracehttp.values import Value
 
 _FORMS = (
@@ -36,7 +38,7 @@ class UnixAddress(Value):
 
 
 class DescriptorAddress(Value):
-    """A listening socket that was opened by whoever started the supervisor."""
+    """A listening socket that was opened by the program that started the supervisor."""
 
     fd: int
 
@@ -48,7 +50,7 @@ Address = TcpAddress | UnixAddress | DescriptorAddress
 
 
 class Bind(Value):
-    """One `--bind`: an address, whether TLS was asked for by `https://`, and its own settings from the query."""
+    """One `--bind`: an address, whether it began with `https://`, and the settings of this address from its query."""
 
     address: Address
     tls: bool
@@ -90,7 +92,7 @@ def _tcp(text: str, whole: str, default_port: int | None = None) -> TcpAddress:
         raise _unreadable(whole)
     port = int(match["port"]) if match["port"] else default_port
     if port is None and text.isdecimal():
-        # It could mean either, and to guess wrong would open to everybody what was meant for this machine.
+        # It could mean :PORT or 127.0.0.1:PORT, and a wrong guess would open a private service to the network.
         raise ConfigurationError(
             f"{whole!r} is a port without a host.",
             hint=f"write :{text} to listen on all addresses of this machine, or 127.0.0.1:{text} for this machine only",
@@ -106,8 +108,10 @@ def _tcp(text: str, whole: str, default_port: int | None = None) -> TcpAddress:
 def _unix(path: str, whole: str) -> UnixAddress:
     if not path:
         raise _unreadable(whole)
-    if len(path.encode()) > 107:  # sun_path of unix(7) holds 108 bytes, one of them the final null byte
-        raise ConfigurationError(f"the socket path {path!r} is too long.", hint="Linux takes at most 107 bytes")
+    if len(os.fsencode(path)) > MOST_PATH_BYTES:
+        raise ConfigurationError(
+            f"the socket path {path!r} is too long.", hint=f"Linux takes at most {MOST_PATH_BYTES} bytes"
+        )
     return UnixAddress(path)
 
 

@@ -1,4 +1,4 @@
-"""Making listening sockets, and telling a person clearly why one can't be had."""
+"""Making listening sockets, and saying clearly why one can't be made."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pathlib import Path
 from gracehttp.errors import ListenError
 from gracehttp.net.address import Address, DescriptorAddress, TcpAddress, UnixAddress
 from gracehttp.net.port_owner import owner_of_port
-from gracehttp.net.syn_filter import open_door
+from gracehttp.net.syn_filter import admit_new_connections
+from gracehttp.net.unix_files import bind_file, remove_stale_file
 
 DEFAULT_BACKLOG = 2048
 
@@ -60,9 +61,9 @@ def resolve(address: TcpAddress) -> tuple[int, tuple[str, int]]:
 
 
 def look_at(address: Address) -> str:
-    """What can be known of `address` without opening anything: the empty text, or a note of what is to be kept in mind.
+    """Dry run of `open_listener`, which opens nothing. Returns a note for the user, or the empty text.
 
-    Raises `ListenError` if `open_listener` surely would. Whether a port is free isn't tried.
+    Raises `ListenError` if `open_listener` surely would. Doesn't try whether a port is free.
     """
     match address:
         case TcpAddress():
@@ -89,7 +90,7 @@ FileIdentity = tuple[int, int]
 
 
 def file_identity(address: Address) -> FileIdentity | None:
-    """Device and inode of the file of a Unix socket, to be asked for right after it was bound."""
+    """Device and inode of the file of a Unix socket: call it right after the bind. None for other addresses."""
     if not isinstance(address, UnixAddress):
         return None
     found = Path(address.path).stat()
@@ -119,35 +120,16 @@ def _bind_tcp(address: TcpAddress) -> socket.socket:
 
 
 def _bind_unix(address: UnixAddress, mode: int | None) -> socket.socket:
-    _remove_stale(address)
+    if _is_socket_file(address):
+        with contextlib.suppress(OSError):  # bind() will tell
+            remove_stale_file(address.path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # The mode must hold from the first moment: a chmod() after bind() would leave a gap (unix(7)).
-    before = os.umask(0o777 & ~mode) if mode is not None else None
     try:
-        sock.bind(address.path)
+        bind_file(sock, address.path, mode)
     except OSError as exc:
         sock.close()
         raise _cannot_bind(address, exc) from exc
-    finally:
-        if before is not None:
-            os.umask(before)
     return sock
-
-
-def _remove_stale(address: UnixAddress) -> None:
-    """Remove a socket file on which nobody listens any more."""
-    path = Path(address.path)
-    if not _is_socket_file(address):
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1)
-        try:
-            probe.connect(address.path)
-        except ConnectionRefusedError:
-            with contextlib.suppress(OSError):
-                path.unlink()
-        except OSError:
-            return  # bind() will tell
 
 
 def _is_socket_file(address: UnixAddress) -> bool:
@@ -175,11 +157,11 @@ def _folder(address: UnixAddress) -> str:
 
 
 _adopted: set[int] = set()
-"""Descriptors that were inherited, and that no child of ours shall inherit."""
+"""Descriptors that this process has inherited, and that its children must not inherit."""
 
 
 def _was_inherited(fd: int) -> bool:
-    """Whether `fd` is open, and not one of this process's own: those are all closed by execve(2) (PEP 446)."""
+    """Whether `fd` is open and was inherited. Descriptors that this process opens aren't inheritable (PEP 446)."""
     try:
         return fd in _adopted or os.get_inheritable(fd)
     except OSError:
@@ -190,7 +172,7 @@ def _adopt(address: DescriptorAddress) -> socket.socket:
     sock = _inherited(address)
     _adopted.add(address.fd)
     os.set_inheritable(address.fd, False)
-    open_door(sock)  # a service that ended without its supervisor may have closed it
+    admit_new_connections(sock)  # a service that ended without its supervisor may have left its filter there
     sock.setblocking(False)
     return sock
 

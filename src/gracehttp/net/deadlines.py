@@ -11,7 +11,7 @@ import heapq
 from collections import OrderedDict
 from collections.abc import Iterator
 from itertools import count
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 _RESOLUTION_SECONDS = 0.001
 """uvloop's timers have milliseconds: an item whose time is up within one is due, or the timer would spin."""
@@ -24,7 +24,10 @@ class Timed(Protocol):
         """The time is up. The item waits no longer; it may wait again at once."""
 
 
-class Deadlines:
+Item = TypeVar("Item", bound=Timed)
+
+
+class Deadlines(Generic[Item]):
     """The items that wait for one thing, each for `seconds` from its `add`. For the thread of the loop.
 
     An item waits in one place once at most: call `discard` before it is added again.
@@ -35,9 +38,9 @@ class Deadlines:
     def __init__(self, seconds: float, loop: asyncio.AbstractEventLoop) -> None:
         self.seconds = seconds
         self._loop = loop
-        self._order: OrderedDict[Timed, float] = OrderedDict()  # item -> when its time is up
+        self._order: OrderedDict[Item, float] = OrderedDict()  # item -> when its time is up
         # Items that had waited elsewhere before: their place in the order is later than their time.
-        self._early: list[tuple[float, int, Timed]] = []
+        self._early: list[tuple[float, int, Item]] = []
         self._number = count()
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = 0.0
@@ -45,10 +48,10 @@ class Deadlines:
     def __len__(self) -> int:
         return len(self._order)
 
-    def __contains__(self, item: Timed) -> bool:
+    def __contains__(self, item: Item) -> bool:
         return item in self._order
 
-    def add(self, item: Timed, waited: float = 0.0) -> None:
+    def add(self, item: Item, waited: float = 0.0) -> None:
         """Wait for `item` from now on; `waited` seconds of its time are over already."""
         when = self._loop.time() + self.seconds
         if waited:
@@ -59,17 +62,17 @@ class Deadlines:
         if self._timer is None or when < self._armed_for:
             self._arm(when)
 
-    def discard(self, item: Timed) -> None:
+    def discard(self, item: Item) -> None:
         """Stop waiting for `item`, if it waits here."""
         # The timer stays armed: it fires at most once too early, and re-arms itself for the one that is first then.
         self._order.pop(item, None)
 
-    def since(self, item: Timed) -> float | None:
+    def since(self, item: Item) -> float | None:
         """Since when, by the loop's clock, `item` waits; None if it doesn't."""
         when = self._order.get(item)
         return None if when is None else when - self.seconds
 
-    def longest(self) -> Iterator[tuple[float, Timed]]:
+    def longest(self) -> Iterator[tuple[float, Item]]:
         """The items and since when they wait, longest first. Nothing may be added or discarded meanwhile."""
         self._forget_stale()
         early = sorted(entry for entry in self._early if self._order.get(entry[2]) == entry[0])
@@ -91,7 +94,7 @@ class Deadlines:
         while early and self._order.get(early[0][2]) != early[0][0]:
             heapq.heappop(early)
 
-    def _first(self) -> tuple[float, Timed] | None:
+    def _first(self) -> tuple[float, Item] | None:
         if not self._order:
             self._early.clear()
             return None

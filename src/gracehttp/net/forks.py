@@ -1,8 +1,7 @@
-"""What a process that the application forks must not keep.
+"""Closes our listening sockets in processes that the application forks.
 
-A child gets copies of all descriptors, and those that are closed by execve(2) stay open if it executes nothing, such as
-a worker of multiprocessing. A copy of a listening socket would hold the port, with a queue that nobody serves, when the
-server has ended long ago.
+A forked child gets copies of all descriptors. execve(2) closes them, but some children execute nothing, such as the
+workers of multiprocessing. Such a copy would hold the port after the server has ended, with a queue that is not served.
 """
 
 from __future__ import annotations
@@ -11,16 +10,16 @@ import os
 import socket
 import weakref
 
-_ours: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+_listeners: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
 
 def close_in_children(listener: socket.socket) -> None:
     """Close the copies of `listener` in all processes that this one forks from now on."""
-    _ours.add(listener)
+    _listeners.add(listener)
 
 
 def _close_all() -> None:
-    for listener in list(_ours):
+    for listener in list(_listeners):
         listener.close()
 
 

@@ -1,7 +1,7 @@
 """What the kernel knows of a socket: what was not read or not acknowledged yet, and how many connections wait.
 
-Each question is one system call. Where the kernel doesn't answer (another system, another kind of socket), the functions
-return what is safe for their callers, as their docstrings say.
+Each question is one system call. Where the kernel doesn't answer, on other systems or for other kinds of sockets, each
+function returns what is safe for its callers, as its docstring says.
 """
 
 from __future__ import annotations

@@ -1,53 +1,47 @@
 """Permits: the limit on the open connections of one port, over all workers and generations (promise 5).
 
-A worker takes a permit *before* `accept()` and gives it back when the connection is closed. While there is none,
-newcomers wait in the kernel's accept queue and cost no descriptor.
+A worker takes a permit *before* `accept()` and gives it back when the connection is closed. While there is none, new
+connections wait in the kernel's accept queue and cost no descriptor.
 
-The permits of a port are the count of one eventfd in semaphore mode (eventfd(2)), inherited by every worker.
-What each worker holds is written down in the port's *ledger*, a page of shared memory with one 64-bit word for each
-worker. A worker that is killed can't give back, so the supervisor audits the ledger:
+The permits of a port are the count of one eventfd in semaphore mode (eventfd(2)), inherited by every worker. Each
+worker also writes down how many it holds: its *entry*, one word of the port's shared page. A worker that is killed
+can't give back, so the supervisor audits the entries:
 
-    permits in circulation = count of the eventfd + what the living workers hold + what the dead have lost
+    permits in circulation = count of the eventfd + what the living workers hold + what dead workers have lost
 
-Only the last term is unknown. A word changes to an odd sequence number before the eventfd is touched, and to an
-even one afterwards with the new number held (a seqlock), so an audit that saw all words even and unchanged around
-its look at the eventfd saw one consistent moment.
+Only the last term is unknown. An entry has a sequence number in its upper half (a seqlock): a worker makes it odd
+before it touches the eventfd, and even again afterwards, with the new number of permits in the lower half. So an audit
+that saw all entries even, and unchanged around its look at the eventfd, saw one consistent moment. A permit may also go
+from worker to worker with its connection: then the entry of each is odd while it sends or receives it (`Transfer`).
 
-Behind these words the ledger has as many others, by which workers compare their idle connections
-(`net.idle_ranking`).
-
-A limit that is lowered below the number of open connections leaves a *debt*, the count of a second eventfd. Who gives
-a permit back pays the debt first: a free permit would be taken at once by the next one who waits in the queue.
+A limit that is lowered below the number of open connections leaves a *debt*, the count of a second eventfd. `give_back`
+pays the debt first: a free permit would be taken at once by a worker with new connections in its queue. To spare it the
+system call that finds no debt, one more word of the page is a sequence number too, of the supervisor: odd while it
+raises the debt, and even afterwards. Workers only pay, so a worker that has found no debt under an even number need not
+look again until the number has changed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from gracehttp.net.idle_ranking import Alone, Seniority, SharedSeniority
 from gracehttp.net.kernel_view import is_readable
+from gracehttp.net.shared_page import SharedPage, anonymous_file
 from gracehttp.records import Descriptor
 
-MAX_WORKERS = 512
-LEDGER_BYTES = 2 * MAX_WORKERS * 8
-
-_HELD_BITS = 32
-_HELD_MASK = (1 << _HELD_BITS) - 1
-_SEQUENCE_MASK = (1 << 32) - 1
+_HELD_MASK = (1 << 32) - 1
+_WORD_MASK = (1 << 64) - 1
+_ODD = 1 << 32  # the lowest bit of the sequence number, which is the upper half of the word
 
 HAS_SHARED_PERMITS = hasattr(os, "eventfd") and hasattr(os, "memfd_create")
 
 
 class Permits(Protocol):
     """What an acceptor needs of a limit."""
-
-    seniority: Seniority
-    """Compares the connections of this process with those of others that share the limit."""
 
     def take(self) -> bool:
         """Take one permit if there is one. Never blocks."""
@@ -63,11 +57,8 @@ class Permits(Protocol):
     def available(self) -> bool:
         """Whether there is one to take at this moment."""
 
-    def begin_transfer(self) -> None:
-        """A connection, its permit with it, may go to another process or come from one; end with `end_transfer`."""
-
-    def end_transfer(self, change: int) -> None:
-        """-1: the permit went with its connection; +1: one came; 0: nothing happened."""
+    def transfer(self) -> Transfer:
+        """To be entered around sending connections to another process, or receiving some, with their permits."""
 
     def fileno(self) -> int | None:
         """A descriptor that is readable while there are permits; None if only `give_back` here can free one."""
@@ -76,11 +67,41 @@ class Permits(Protocol):
         """Release the descriptors. Permits that are held stay taken."""
 
 
+class Transfer:
+    """A context in which permits may go to another process, or come from one, with their connections.
+
+    Within it the supervisor doesn't audit this process, and nothing may be taken or given back. Without a call of
+    `sent` or `received`, also after an exception, nothing has changed.
+    """
+
+    __slots__ = ("_begin", "_change", "_end")
+
+    def __init__(self, begin: Callable[[], None], end: Callable[[int], None]) -> None:
+        """`end` takes by how many permits this process holds more."""
+        self._begin = begin
+        self._end = end
+        self._change = 0
+
+    def __enter__(self) -> Self:
+        self._begin()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._end(self._change)
+
+    def sent(self, connections: int = 1) -> None:
+        """So many are on their way to another process, which holds their permits as soon as it receives them."""
+        self._change -= connections
+
+    def received(self, connections: int = 1) -> None:
+        """So many have come from another process."""
+        self._change += connections
+
+
 class LocalPermits:
     """A limit that one process keeps for itself: for `serving()`, and for systems without eventfd."""
 
     def __init__(self, limit: int) -> None:
-        self.seniority: Seniority = Alone()
         self._limit = limit
         self._held = 0
 
@@ -101,10 +122,10 @@ class LocalPermits:
     def available(self) -> bool:
         return self._held < self._limit
 
-    def begin_transfer(self) -> None:
-        return
+    def transfer(self) -> Transfer:
+        return Transfer(lambda: None, self._add)
 
-    def end_transfer(self, change: int) -> None:
+    def _add(self, change: int) -> None:
         self._held += change
 
     def fileno(self) -> int | None:
@@ -115,75 +136,83 @@ class LocalPermits:
 
 
 class SharedPermits:
-    """A worker's side of a limit that all workers share. Owns the descriptors it is given, those of a `PermitPool`."""
+    """A worker's side of a limit that all workers share.
+
+    Owns the descriptors that it is given, copies of those of a `PermitPool`.
+    """
 
     def __init__(self, free: int, owed: int, ledger: int, slot: int) -> None:
+        """`ledger` is the file of the port's shared page, `slot` this worker's place in it."""
+        self.page = SharedPage(ledger)
+        os.close(ledger)
         self._free = free
         self._owed = owed
-        self._page = mmap.mmap(ledger, LEDGER_BYTES)
-        os.close(ledger)
-        self._words = memoryview(self._page).cast("Q")
-        self._idle_words = self._words[MAX_WORKERS:]
-        self.seniority: Seniority = SharedSeniority(self._idle_words, slot)
+        self._entries = self.page.words("held")
+        self._debts = self.page.words("debts")
         self._slot = slot
-        self._held = 0
-        self._sequence = self._words[slot] >> _HELD_BITS
+        self._no_debt_at = -1  # the supervisor's sequence number when there was no debt
+        self._entry = self._entries[slot] & ~_HELD_MASK  # as it is between two operations: even
 
     @property
     def held(self) -> int:
-        return self._held
+        return self._entry & _HELD_MASK
+
+    # `take` and `give_back` are on the path of each new connection: hence one system call, and no calls of our own.
 
     def take(self) -> bool:
-        self._open_entry()
+        entry = self._entry
+        self._entries[self._slot] = (entry + _ODD) & _WORD_MASK
         try:
             os.eventfd_read(self._free)
         except BlockingIOError:
-            self._close_entry()
+            self._close_entry(0)
             return False
-        self._held += 1
-        self._close_entry()
+        self._entry = self._entries[self._slot] = (entry + 2 * _ODD + 1) & _WORD_MASK
         return True
 
     def give_back(self) -> None:
-        self._open_entry()
+        entry = self._entry
+        self._entries[self._slot] = (entry + _ODD) & _WORD_MASK
+        if self._debts[0] == self._no_debt_at or not self._pay():
+            os.eventfd_write(self._free, 1)
+        self._entry = self._entries[self._slot] = (entry + 2 * _ODD - 1) & _WORD_MASK
+
+    def _pay(self) -> bool:
+        """Pay one permit of the debt; returns whether there was one."""
+        sequence = self._debts[0]  # before the eventfd: if the debt is raised in between, this number is outdated
         try:
             os.eventfd_read(self._owed)
-        except BlockingIOError:  # there is no debt
-            os.eventfd_write(self._free, 1)
-        self._held -= 1
-        self._close_entry()
+        except BlockingIOError:
+            if sequence and not sequence & 1:  # 0: an older release that keeps no such number
+                self._no_debt_at = sequence
+            return False
+        return True
 
     @property
     def available(self) -> bool:
         return is_readable(self._free)  # an eventfd is while its count isn't 0 (eventfd(2))
 
-    def begin_transfer(self) -> None:
-        self._open_entry()
-
-    def end_transfer(self, change: int) -> None:
-        self._held += change
-        self._close_entry()
+    def transfer(self) -> Transfer:
+        return Transfer(self._open_entry, self._close_entry)
 
     def fileno(self) -> int | None:
         return self._free
 
     def close(self) -> None:
-        self._idle_words.release()
-        self._words.release()
-        self._page.close()
+        self.page.close()
         os.close(self._free)
         os.close(self._owed)
 
     def _open_entry(self) -> None:
-        self._sequence = (self._sequence + 1) & _SEQUENCE_MASK
-        self._words[self._slot] = self._sequence << _HELD_BITS | self._held
+        self._entries[self._slot] = (self._entry + _ODD) & _WORD_MASK
 
-    _close_entry = _open_entry  # the sequence number becomes even again
+    def _close_entry(self, change: int) -> None:
+        self._entry = self._entries[self._slot] = (self._entry + 2 * _ODD + change) & _WORD_MASK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolRecord:
-    """The supervisor's side of the permits of one port, to go on with in another process."""
+    """The supervisor's side of the permits of one port, for the process that continues with it."""
 
     limit: int
     free: Descriptor
@@ -200,14 +229,16 @@ class PermitPool:
         with contextlib.ExitStack() as opened:
             self._free = _owned(record.free if record else _counter(limit), opened)
             self._owed = _owned(record.owed if record else _counter(0), opened)
-            self._ledger = _owned(record.ledger if record else _new_ledger(), opened)
-            self._page = opened.enter_context(mmap.mmap(self._ledger, LEDGER_BYTES))
-            self._words = opened.enter_context(memoryview(self._page).cast("Q"))
+            self._ledger = _owned(record.ledger if record else anonymous_file("port"), opened)
+            page = SharedPage(self._ledger)
+            opened.callback(page.close)
+            self._entries, self._debts = page.words("held"), page.words("debts")
+            self._debts[0] = self._debts[0] or 2  # new, or of an older release
             self._owned = opened.pop_all()
 
     @classmethod
     def adopt(cls, record: PoolRecord) -> Self:
-        """Go on with what another process carried."""
+        """Continue with what another process carried."""
         return cls(record.limit, record)
 
     def carry(self) -> PoolRecord:
@@ -218,12 +249,12 @@ class PermitPool:
         self._owned.close()
 
     def filenos(self) -> tuple[int, int, int]:
-        """What a worker needs for its `SharedPermits`; they stay the pool's."""
+        """The eventfds and the file of the page that a worker needs for its `SharedPermits`; they stay the pool's."""
         return self._free, self._owed, self._ledger
 
     @property
     def free(self) -> int:
-        """Permits that nobody holds."""
+        """Permits that no worker holds."""
         return eventfd_count(self._free)
 
     @property
@@ -233,14 +264,16 @@ class PermitPool:
 
     def open_connections(self, slots: Iterable[int]) -> int:
         """How many permits the workers in `slots` hold."""
-        return sum(self._words[slot] & _HELD_MASK for slot in slots)
+        return sum(self._entries[slot] & _HELD_MASK for slot in slots)
 
     def resize(self, limit: int) -> None:
         """Change the limit. A lower one is reached as connections close."""
         difference = limit - self.limit
         self.limit = limit
         if difference < 0:
+            self._debts[0] += 1
             os.eventfd_write(self._owed, -difference)
+            self._debts[0] += 1
             with contextlib.suppress(OSError):  # the count can't be read now: the next audit collects the rest
                 self._collect()
             return
@@ -257,20 +290,20 @@ class PermitPool:
 
     def forget(self, slot: int) -> None:
         """The worker in `slot` is dead: what it held is lost until the next audit finds it."""
-        self._words[slot] = 0
+        self._entries[slot] = 0
 
     def audit(self, living: Iterable[int], none_on_their_way: Callable[[], bool] = lambda: True) -> int | None:
         """Put back the permits that dead workers have lost, given the slots of all living workers.
 
-        `none_on_their_way` tells whether no permit is between two workers. Returns how many were put back, or None
-        when that moment showed no clear picture: try again soon.
+        `none_on_their_way` tells whether no permit is between two workers. Returns how many were put back, or None if
+        the workers were busy with permits at that moment: try again soon.
         """
         slots = tuple(living)
-        before = [self._words[slot] for slot in slots]
+        before = [self._entries[slot] for slot in slots]
         clear = none_on_their_way()
         free, debt = self.free, self.debt
-        after = [self._words[slot] for slot in slots]
-        if not clear or before != after or any(word >> _HELD_BITS & 1 for word in before):
+        after = [self._entries[slot] for slot in slots]
+        if not clear or before != after or any(word & _ODD for word in before):
             return None
         lost = self.limit + debt - free - sum(word & _HELD_MASK for word in before)
         if lost > 0:
@@ -286,12 +319,6 @@ def _owned(fd: int, owner: contextlib.ExitStack) -> int:
 
 def _counter(count: int) -> int:
     return os.eventfd(count, os.EFD_SEMAPHORE | os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-
-
-def _new_ledger() -> int:
-    fd = os.memfd_create("gracehttp-ledger", os.MFD_CLOEXEC)
-    os.ftruncate(fd, LEDGER_BYTES)
-    return fd
 
 
 def _take(fd: int, most: int) -> int:

@@ -1,12 +1,12 @@
-"""Letting nobody new into a listener while those who wait in its queue are still served.
+"""Keeping new connections out of a listener while the connections in its queue are still served.
 
-Closing a listening socket resets the connections in its accept queue, so before a stop the door is closed first and
-the queue emptied after. A TCP listener gets a socket filter (socket(7), SO_ATTACH_FILTER) that drops segments with
-SYN set. To a client that is a lost packet: it tries again a second later, and then gets a clean refusal. Whoever is
-in the middle of the handshake still completes it. (A Unix socket loses its file: see `net.bind`.)
+Closing a listening socket resets the connections in its accept queue. So before a stop the queue is first closed to new
+connections, and then emptied. A TCP listener gets a socket filter (socket(7), SO_ATTACH_FILTER) that drops segments
+with SYN set. To a client that is a lost packet: it tries again a second later, and then gets a clean refusal. A client
+in the middle of the handshake still completes it. (A Unix socket loses its file instead: see `net.bind`.)
 
-The door of an inherited socket stays open, because its queue is its opener's: newcomers may keep it from ever being
-empty, so there the last ones to be accepted are those who waited when the end began.
+An inherited socket gets no filter, because its queue is its opener's. New connections may then keep the queue from ever
+being empty, so there the server accepts only what was queued when the stop began.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _DROP_SYN = b"".join(
 )
 
 
-def close_door(listener: socket.socket) -> bool:
-    """Let no new connection into the queue of the TCP socket `listener`, whichever process shares it.
+def drop_new_connections(listener: socket.socket) -> bool:
+    """Keep new connections out of the queue of the TCP socket `listener`, in all processes that share it.
 
-    Tells whether that could be done; doing it twice does no harm.
+    Returns whether the system can do that. A second call changes nothing.
     """
     if listener.family == socket.AF_UNIX or sys.platform != "linux":
         return False
@@ -50,7 +50,7 @@ def close_door(listener: socket.socket) -> bool:
     return True
 
 
-def open_door(listener: socket.socket) -> None:
-    """Let connections into the queue again."""
-    with contextlib.suppress(OSError):  # it was not closed
+def admit_new_connections(listener: socket.socket) -> None:
+    """Undo `drop_new_connections`, if it was called."""
+    with contextlib.suppress(OSError):  # there is no filter
         listener.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)

@@ -1,10 +1,18 @@
-"""A request, in the words of a log line."""
+"""What is logged of a request: its line in the access log, and what the application did wrong with it."""
 
 from __future__ import annotations
 
-from typing import Protocol
+import logging
+from types import TracebackType
+from typing import Protocol, TypeVar
 
 from gracehttp.observe.escape import escaped
+from gracehttp.observe.loggers import ACCESS_LOGGER, LOGGER
+from gracehttp.observe.tracebacks import application_frames
+
+_ACCESS = "%s %s %d %d bytes %.1f ms %s worker %d generation %d"
+
+_ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
 class LoggedRequest(Protocol):
@@ -13,6 +21,94 @@ class LoggedRequest(Protocol):
     method: str
     target: bytes
     client: tuple[str, int] | None
+
+
+Head_contra = TypeVar("Head_contra", contravariant=True)
+
+
+class RequestObserver(Protocol[Head_contra]):
+    """Is told of each request that is finished, such as `AccessLog`. Must not raise."""
+
+    def __call__(self, head: Head_contra, status: int, body_bytes: int, seconds: float, /) -> None:
+        """`status` is 0 if the client left before there was one. `body_bytes` were sent as the body of a response that
+        took `seconds` from the head of its request on."""
+
+
+def as_one(*observers: RequestObserver[Head_contra] | None) -> RequestObserver[Head_contra] | None:
+    """One observer that tells all of `observers`, in order; None if there are none, so that this costs nothing."""
+    present = tuple(one for one in observers if one is not None)
+    if len(present) < 2:
+        return present[0] if present else None
+
+    def tell_all(head: Head_contra, status: int, body_bytes: int, seconds: float, /) -> None:
+        for observer in present:
+            observer(head, status, body_bytes, seconds)
+
+    return tell_all
+
+
+class AccessLog:
+    """Logs each finished request to `gracehttp.access`, at level INFO. A `RequestObserver`."""
+
+    __slots__ = ("_generation", "_worker")
+
+    def __init__(self, worker: int, generation: int) -> None:
+        self._worker = worker
+        self._generation = generation
+
+    def __call__(self, head: LoggedRequest, status: int, body_bytes: int, seconds: float, /) -> None:
+        if not ACCESS_LOGGER.isEnabledFor(logging.INFO):
+            return
+        method, target, client = head.method, target_text(head), client_text(head)
+        fields = {
+            "method": method,
+            "target": target,
+            "status": status,
+            "body_bytes": body_bytes,
+            "seconds": round(seconds, 6),
+            "client": client,
+            "worker": self._worker,
+            "generation": self._generation,
+        }
+        arguments = (method, target, status, body_bytes, seconds * 1000, client, self._worker, self._generation)
+        # Not through Logger.info: it would walk the stack for the name of this file, which takes longer than the rest.
+        record = ACCESS_LOGGER.makeRecord(ACCESS_LOGGER.name, logging.INFO, __file__, 0, _ACCESS, arguments, None)
+        record.__dict__["fields"] = fields  # as `extra` would, at a third of its price
+        ACCESS_LOGGER.handle(record)
+
+
+def log_application_failure(head: LoggedRequest, error: BaseException) -> None:
+    """Log that the application raised `error` for this request, with its own frames of the traceback."""
+    LOGGER.error(
+        "%s %s: the application raised %s: %s",
+        head.method,
+        target_text(head),
+        type(error).__name__,
+        escaped(_text_of(error)),
+        exc_info=_exc_info(error),
+        extra={"fields": {**_fields(head), "error": type(error).__name__}},
+    )
+
+
+def log_broken_response(head: LoggedRequest, reason: str) -> None:
+    """Log that the response was not what its head had announced, and that the client could notice."""
+    LOGGER.error(
+        "%s %s: the response is broken: %s",
+        head.method,
+        target_text(head),
+        escaped(reason),
+        extra={"fields": {**_fields(head), "reason": reason}},
+    )
+
+
+def log_exit_of_a_task(error: BaseException) -> None:
+    """Log that a task of the application asked the process to exit, and that only the task ended."""
+    LOGGER.error(
+        "a task of the application raised %s; only that task ended",
+        type(error).__name__,
+        exc_info=_exc_info(error),
+        extra={"fields": {"error": type(error).__name__}},
+    )
 
 
 def target_text(head: LoggedRequest) -> str:
@@ -26,3 +122,24 @@ def client_text(head: LoggedRequest) -> str:
         return "unix"
     host, port = head.client
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _text_of(error: BaseException) -> str:
+    """What `error` says; its `__str__` is the application's, and may fail too."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  whatever it raises
+        return "<exception str() failed>"  # as module traceback says
+
+
+def _exc_info(error: BaseException) -> _ExcInfo | None:
+    cut = application_frames(error.__traceback__)
+    if cut is not None:
+        return type(error), error, cut
+    if type(error).__module__.startswith("gracehttp."):
+        return None  # found by the server in what the application did before: the sentence says all
+    return type(error), error, error.__traceback__  # a fault of the server itself
+
+
+def _fields(head: LoggedRequest) -> dict[str, object]:
+    return {"method": head.method, "target": target_text(head), "client": client_text(head)}

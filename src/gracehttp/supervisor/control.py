@@ -27,14 +27,13 @@ from gracehttp.events import (
     StartCalledOff,
     WorkerFailedToStart,
 )
+from gracehttp.net.unix_files import MOST_PATH_BYTES, bind_file, remove_stale_file
 from gracehttp.records import Descriptor, parse_json
 from gracehttp.supervisor.control_connection import ClientRecord, ControlConnection
 from gracehttp.supervisor.outcome import Outcome, Requester
 
 CONTROL_VERSION = 1
 ACCEPT_PAUSE_SECONDS = 1.0
-MOST_PATH_BYTES = 107
-"""sun_path of unix(7) holds 108 bytes, one of them the final null byte."""
 
 _OUTCOMES = (GenerationGivenUp, GenerationRolledBack, ReplacementGivenUp, StartCalledOff, WorkerFailedToStart)
 """What is no progress, but told as the last line, with all its details."""
@@ -233,12 +232,8 @@ def _listen(path: str | None) -> socket.socket:
         if path is None:
             sock.bind(abstract_name(os.getpid()))
         else:
-            _remove_stale(path)
-            before = os.umask(0o177)
-            try:
-                sock.bind(path)
-            finally:
-                os.umask(before)
+            remove_stale_file(path)
+            bind_file(sock, path, 0o600)
         sock.listen(16)
     except OSError:
         sock.close()
@@ -257,14 +252,3 @@ def _peer(sock: socket.socket) -> tuple[int, int]:
         return 0, os.geteuid()
     pid, uid, _gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, option, 12))
     return pid, uid
-
-
-def _remove_stale(path: str) -> None:
-    if not Path(path).is_socket():
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1)
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            Path(path).unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from gracehttp.channel import ChannelClosed, Message, UnreadableMessage
 from gracehttp.events import Event, WorkerStarted
-from gracehttp.net.permits import MAX_WORKERS
+from gracehttp.net.shared_page import MAX_WORKERS
 from gracehttp.observe.patient_writer import PatientWriter
 from gracehttp.records import Descriptor
 from gracehttp.supervisor.code_records import CodeRecords

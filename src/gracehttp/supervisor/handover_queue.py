@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import select
 import socket
 import time
 from collections.abc import Collection, Iterable
@@ -16,7 +15,9 @@ from dataclasses import dataclass, field
 
 from gracehttp.errors import StartError
 from gracehttp.events import Event, HandoverBroken
+from gracehttp.net.kernel_view import is_readable
 from gracehttp.records import Descriptor
+from gracehttp.wire.handover import MESSAGE_BYTES, count
 
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -70,12 +71,8 @@ class HandoverQueue:
     @property
     def empty(self) -> bool:
         """Whether no connection is on its way."""
-        poll = select.poll()
-        poll.register(self._receive_end, select.POLLIN | select.POLLRDHUP)
-        found = poll.poll(0)
-        if not found or not found[0][1] & select.POLLRDHUP:
-            return not found
-        return not _holds_a_message(self._receive_end)  # sealed: it is readable in any case
+        # A sealed queue is readable even without a message: by its end of file.
+        return not (is_readable(self._receive_end.fileno()) and _holds_a_message(self._receive_end))
 
     def seal(self) -> None:
         """The listener has no future: nobody can send any more, and who receives sees the end of file behind the last
@@ -93,8 +90,8 @@ class HandoverQueue:
         self.seal()
         lost = 0
         with contextlib.suppress(OSError):
-            while self._receive_end.recv(1):  # each is one message; without room for it, no descriptor is taken
-                lost += 1
+            while message := self._receive_end.recv(MESSAGE_BYTES):  # without room for it, no descriptor is taken
+                lost += count(message)
         self._send_end.close()
         self._receive_end.close()
         return [HandoverBroken("the last worker ended before anybody took what was left", lost)] if lost else []

@@ -26,7 +26,7 @@ from gracehttp.net.bind import (
 )
 from gracehttp.net.limits import effective_limits
 from gracehttp.net.permits import HAS_SHARED_PERMITS, PermitPool, PoolRecord
-from gracehttp.net.syn_filter import close_door, open_door
+from gracehttp.net.syn_filter import admit_new_connections, drop_new_connections
 from gracehttp.records import Descriptor
 
 
@@ -86,13 +86,13 @@ class HeldListener:
         """Let no new connection into the queue; what waits in it is still to be served."""
         if self.door_open and not isinstance(self.address, DescriptorAddress):  # that queue is its opener's
             self.door_open = False
-            close_door(self.socket)
+            drop_new_connections(self.socket)
             remove_socket_file(self.address, self.file)
 
     def open_door(self) -> None:
         if not self.door_open:
             self.door_open = True
-            open_door(self.socket)
+            admit_new_connections(self.socket)
 
     def carry(self) -> ListenerRecord:
         return ListenerRecord(

@@ -10,11 +10,11 @@ import contextlib
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator, MutableMapping
 from typing import NoReturn
 
 from gracehttp.lineage import STATE_VARIABLE
+from gracehttp.net import shared_page
 from gracehttp.observe.patient_writer import flush_all
 from gracehttp.records import descriptors_in
 from gracehttp.supervisor.command_line import CommandLine
@@ -37,11 +37,7 @@ def let_signals_come() -> None:
 @contextlib.contextmanager
 def anonymous_file(content: bytes) -> Iterator[int]:
     """A descriptor of a file without a name, to be read from its beginning."""
-    if hasattr(os, "memfd_create"):
-        fd = os.memfd_create("gracehttp-state", os.MFD_CLOEXEC)
-    else:
-        with tempfile.TemporaryFile() as file:
-            fd = os.dup(file.fileno())
+    fd = shared_page.anonymous_file("state")
     try:
         with open(fd, "wb", closefd=False) as file:
             file.write(content)

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Mapping
 from types import ModuleType
 
+from gracehttp.net.shared_page import anonymous_file
+
 CAN_RECORD = hasattr(os, "memfd_create")
 
 FileFacts = tuple[str, int, int]
@@ -45,7 +47,7 @@ def changed_files(before: Mapping[str, FileFacts], now: Mapping[str, FileFacts])
 
 def write_record() -> int:
     """The record of this process, as a descriptor of memory that is the caller's. Raises `OSError`."""
-    record = os.memfd_create("gracehttp-code", os.MFD_CLOEXEC)
+    record = anonymous_file("code")
     with open(record, "w", encoding="utf-8", closefd=False) as file:
         json.dump(loaded_files(sys.modules), file, separators=(",", ":"))
     return record

@@ -1,31 +1,31 @@
-"""When a drain closes idle connections, how many at a time, and when it ends. Pure.
+"""When a drain closes connections that are at rest, how many at a time, and when it ends. Pure.
 
-After a restart an idle connection may stay as long as the drain lasts: its next request is answered here, with
-`Connection: close`. Those that nothing was heard of are closed over the last part of the drain, a few at a time, so
-that their clients don't come back all at once. When the service stops there is nothing to come back to and nothing to
-wait for, so all idle connections stay only for a moment, in which a request that is on its way still arrives.
+After a restart a connection at rest may stay as long as the drain lasts: its next request is answered here, with
+`Connection: close`. Those that stay silent are closed over the last part of the drain, a few at a time, so that their
+clients don't come back all at once. When the service stops there is nothing to come back to and nothing to wait for, so
+they stay only for a moment, in which a request that is on its way still arrives.
 
     |<------------------ timeout ------------------>|
     |            answered, if they speak            |
-    |                         closing_from closing_until
+    |                         closing_at  closing_until
     |                                   |xxxxxxxx|  |   after a restart
     | xx                                            |   at a stop
+
+Each kind of connection has a pace of its own (`http.connection.Pace`), and so a pacer of its own.
 """
 
 from __future__ import annotations
 
 import enum
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from typing import Final
 
-IDLE_GRACE_SECONDS = 1.0
-LAST_PART = 0.25
-"""Over how much of the drain idle connections are closed after a restart, ..."""
-SHORTEST_LAST_PART_SECONDS = 0.5
-"""... as long as that isn't less than this."""
-ANSWERING_PART = 0.2
-"""How much of the last part is left when the last of them is closed, so that one that was speaking is answered."""
-CLOSING_STEP_SECONDS = 0.1
+from gracehttp.http.connection import Pace
+
+SHORTEST_LAST_PART_SECONDS: Final = 0.5
+"""The part of a drain in which connections at rest are closed is never shorter, unless the whole drain is."""
+CLOSING_STEP_SECONDS: Final = 0.1
 
 
 class DrainReason(enum.Enum):
@@ -39,58 +39,100 @@ class Action(enum.Enum):
     CUT = "cut"
 
 
-@dataclass(slots=True)
-class Drain:
-    """One drain. Times are seconds of the clock that `begin` was given.
+class Order:
+    """An order to drain: why, from when on, and until when at the latest."""
 
-    `closing_at` is when idle connections are closed next, and infinite when all were. `owed` is the part of a
-    connection by which the closings so far are behind.
-    """
+    __slots__ = ("began_at", "ends_at", "reason")
 
-    reason: DrainReason
-    began_at: float
-    ends_at: float
-    closing_at: float
-    closing_until: float
-    owed: float = 0.0
+    def __init__(self, reason: DrainReason, timeout_seconds: float, now: float) -> None:
+        self.reason = reason
+        self.began_at = now
+        self.ends_at = now + timeout_seconds
 
-    @classmethod
-    def begin(cls, reason: DrainReason, timeout_seconds: float, now: float) -> Drain:
-        ends_at = now + timeout_seconds
-        if reason is DrainReason.STOP:
-            closing_from = closing_until = min(now + IDLE_GRACE_SECONDS, ends_at)
-        else:
-            last_part = min(timeout_seconds, max(timeout_seconds * LAST_PART, SHORTEST_LAST_PART_SECONDS))
-            closing_from, closing_until = ends_at - last_part, ends_at - last_part * ANSWERING_PART
-        return cls(reason, now, ends_at, closing_from, closing_until)
+    def closing(self, pace: Pace) -> tuple[float, float]:
+        """When the first and the last connection of this pace is closed."""
+        if self.reason is DrainReason.STOP:
+            begin = min(self.began_at + pace.grace_seconds, self.ends_at)
+            return begin, min(begin + pace.stop_spread_seconds, self.ends_at)
+        timeout = self.ends_at - self.began_at
+        last_part = min(timeout, max(timeout * pace.first_left, SHORTEST_LAST_PART_SECONDS))
+        return self.ends_at - last_part, self.ends_at - last_part * pace.last_left / pace.first_left
 
-    def ordered_again(self, reason: DrainReason, timeout_seconds: float, now: float) -> None:
-        """A later order can only shorten what is promised already."""
-        again = Drain.begin(reason, timeout_seconds, now)
-        if reason is DrainReason.STOP:
-            self.reason = reason
-        self.ends_at = min(self.ends_at, again.ends_at)
-        self.closing_at = min(self.closing_at, again.closing_at)
-        self.closing_until = min(self.closing_until, again.closing_until)
 
-    def due(self, now: float) -> Action:
-        """What is to be done at `now`. After `CLOSE_IDLE`, call `how_many_to_close`."""
-        if now >= self.ends_at:
-            return Action.CUT
-        return Action.CLOSE_IDLE if now >= self.closing_at else Action.WAIT
+class Pacer:
+    """Spreads the closing of the connections of one kind. `closing_at` is when some are closed next, and infinite when
+    all were. `owed` is the part of a connection by which the closings so far are behind."""
 
-    def how_many_to_close(self, idle: int, now: float) -> int:
-        """How many of the `idle` connections of this moment are to be closed; sets the time of the next closing."""
+    __slots__ = ("closing_at", "closing_until", "owed")
+
+    def __init__(self, closing_at: float, closing_until: float) -> None:
+        self.closing_at = closing_at
+        self.closing_until = closing_until
+        self.owed = 0.0
+
+    def hurry(self, closing_at: float, closing_until: float) -> None:
+        """A later order can only shorten what an earlier one promised."""
+        self.closing_at = min(self.closing_at, closing_at)
+        self.closing_until = min(self.closing_until, closing_until)
+
+    def how_many(self, at_rest: int, now: float) -> int:
+        """How many of the connections that are at rest at this moment must be closed; sets the time of the next
+        closing."""
         left = self.closing_until - now
         if left <= 0:
             self.closing_at = math.inf
-            return idle
+            return at_rest
         self.closing_at = min(now + CLOSING_STEP_SECONDS, self.closing_until)
-        self.owed += max(0.0, idle - self.owed) * min(1.0, CLOSING_STEP_SECONDS / left)
+        self.owed += max(0.0, at_rest - self.owed) * min(1.0, CLOSING_STEP_SECONDS / left)
         count = int(self.owed)
         self.owed -= count
-        return min(count, idle)
+        return min(count, at_rest)
+
+
+class Drain:
+    """One drain. Times are seconds of one clock."""
+
+    def __init__(self, reason: DrainReason, timeout_seconds: float, now: float) -> None:
+        self._orders = [Order(reason, timeout_seconds, now)]
+        self._pacers: dict[Pace, Pacer] = {}
+        self.began_at = now
+
+    @property
+    def reason(self) -> DrainReason:
+        """A stop that was ordered stays one."""
+        stops = any(order.reason is DrainReason.STOP for order in self._orders)
+        return DrainReason.STOP if stops else DrainReason.RESTART
+
+    @property
+    def ends_at(self) -> float:
+        return min(order.ends_at for order in self._orders)
+
+    def ordered_again(self, reason: DrainReason, timeout_seconds: float, now: float) -> None:
+        """Another order: of two deadlines the earlier one holds."""
+        order = Order(reason, timeout_seconds, now)
+        self._orders.append(order)
+        for pace, pacer in self._pacers.items():
+            pacer.hurry(*order.closing(pace))
+
+    def expect(self, paces: Iterable[Pace]) -> None:
+        """There are connections of these kinds."""
+        for pace in paces:
+            if pace not in self._pacers:
+                first, *later = [order.closing(pace) for order in self._orders]
+                self._pacers[pace] = pacer = Pacer(*first)
+                for closing in later:
+                    pacer.hurry(*closing)
+
+    def due(self, now: float) -> Action:
+        """What must be done at `now`. `CLOSE_IDLE`: see `closing`."""
+        if now >= self.ends_at:
+            return Action.CUT
+        return Action.CLOSE_IDLE if self.closing(now) else Action.WAIT
+
+    def closing(self, now: float) -> list[tuple[Pace, Pacer]]:
+        """The kinds of which some connections must be closed at `now`; ask their pacers how many."""
+        return [(pace, pacer) for pace, pacer in self._pacers.items() if now >= pacer.closing_at]
 
     def seconds_to_next(self, now: float) -> float:
-        """How long `due` will say WAIT, if nobody orders anything else."""
-        return max(0.0, min(self.closing_at, self.ends_at) - now)
+        """How long `due` will say WAIT, if there is no other order."""
+        return max(0.0, min([self.ends_at, *(pacer.closing_at for pacer in self._pacers.values())]) - now)

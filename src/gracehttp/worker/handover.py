@@ -1,92 +1,85 @@
-"""Handing connections that are between two requests to the next generation, on the same TCP connection (promise 3).
+"""Handing connections that are between two messages to the next generation, on the same TCP connection (promise 3).
 
 The queue of a listener is a pair of SOCK_SEQPACKET sockets that the supervisor keeps: workers that drain send, workers
-that serve receive, and a message that a dying receiver has not read is read by another one. A message is one
-connection: a JSON line, then the bytes of pipelined requests that were read already, with the descriptor (SCM_RIGHTS,
-unix(7)).
+that serve receive, and a message that a dying receiver has not read is read by another one. `wire.handover` has the
+message: up to sixteen connections each, so that a thousand of them cost the two workers little.
 
-    {"version": 1, "fresh": false, "idle_seconds": 3.25}
-
-So the clocks of a connection go on where they were: see `Carried`. Of version 1, `idle_seconds` may be missing.
-
-The permit goes with the connection. Nobody holds it while it is in the queue, so the supervisor audits permits only
-while the queue is empty (`supervisor.auditor`), and both ends open their ledger entries around the transfer.
+The permit goes with the connection. No process holds it while it is in the queue, so the supervisor audits permits only
+while the queue is empty, and both ends open their entries in the shared page around the transfer.
 """
 
 from __future__ import annotations
 
+import array
 import asyncio
 import contextlib
 import errno
-import json
 import os
 import socket
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from gracehttp.events import Event, HandoverBroken
-from gracehttp.http.connection import Carried, Connection
+from gracehttp.http.connection import Connection, Parcel
 from gracehttp.net.permits import Permits
+from gracehttp.wire.handover import (
+    MESSAGE_BYTES,
+    MOST_CONNECTIONS,
+    MOST_PIPELINED_BYTES,
+    Carried,
+    UnreadableHandover,
+    decode,
+    encode,
+)
 
-MESSAGE_VERSION = 1
-MOST_PIPELINED_BYTES = 32768
-"""A client that has sent more than this ahead is served here until there is less."""
-TAKEN_PER_WAKE_UP = 4  # so that workers share what comes
-SENT_PER_TURN = 64
-AGAIN_SECONDS = 0.02
+MESSAGES_PER_TURN: Final = 2  # so that requests are answered in between, and workers share what comes
+RETRY_SECONDS: Final = 0.02
 
-_MESSAGE_BYTES = MOST_PIPELINED_BYTES + 1024
-_NO_TIME_SECONDS = 1e9  # NaN isn't below it either
+_ITEM_BYTES: Final = array.array("i").itemsize
+_ANCILLARY_BYTES: Final = socket.CMSG_LEN(MOST_CONNECTIONS * _ITEM_BYTES)
+_CLOSE_ON_EXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 _NO_ROOM = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.ETOOMANYREFS, errno.EMFILE, errno.ENFILE})
-
-
-@dataclass(frozen=True, slots=True)
-class Departure:
-    """A connection that is to go, when it is between two requests; `on_gone` is called when it, and its permit, did."""
-
-    connection: Connection
-    permits: Permits
-    on_gone: Callable[[Connection], None]
 
 
 class Departures:
     """Sends connections of this worker into the queue. What the queue has no room for stays and is served here.
 
-    Owns `queue`.
+    Owns `queue`; `permits` stay the caller's. A connection that is handed over closes its own copy of the descriptor
+    (`Connection.left`).
     """
 
-    def __init__(self, queue: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, queue: socket.socket, permits: Permits, loop: asyncio.AbstractEventLoop) -> None:
         self._queue = queue
+        self._permits = permits
         self._loop = loop
-        self._waiting: OrderedDict[Connection, Departure] = OrderedDict()
+        self._waiting: OrderedDict[Connection, None] = OrderedDict()
         self._scheduled: asyncio.Handle | None = None
         self._watching = False  # for the queue to be writable
         self._full = 0  # the error of the last attempt, while it is one that passes
         self._held = False
         self._closed = False
 
-    def offer(self, departure: Departure) -> None:
+    def offer(self, connection: Connection) -> None:
         """Hand over now, or when the queue has room. If the connection is busy then, offer it again when it is not."""
         if not (self._closed or self._full or self._held):
-            self._send(departure)
+            self._send([connection])
         if self._full or self._held:
-            self.offer_soon([departure])
+            self.offer_soon([connection])
 
-    def offer_soon(self, departures: Iterable[Departure]) -> None:
+    def offer_soon(self, connections: Iterable[Connection]) -> None:
         """As `offer`, in the turns of the loop that follow, so that requests are answered in between."""
         if not self._closed:
-            self._waiting.update((one.connection, one) for one in departures)
+            self._waiting.update((one, None) for one in connections)
             self._schedule()
 
     def hold(self) -> None:
-        """Nobody would take what is handed over: keep it, and serve it here until `go_on`."""
+        """No worker would take what is handed over: keep it, and serve it here until `resume`."""
         self._held = True
         self._unschedule()
 
-    def go_on(self) -> None:
-        """Somebody takes what is handed over again."""
+    def resume(self) -> None:
+        """Workers take what is handed over again."""
         self._held = False
         self._schedule()
 
@@ -96,7 +89,8 @@ class Departures:
         self._unschedule()
 
     def seal(self) -> None:
-        """There will be no supervisor and no next generation: see `HandoverQueue.seal`, which can't do it any more."""
+        """There will be no supervisor and no next generation: close the queue for all senders, as the supervisor would
+        have done."""
         with contextlib.suppress(OSError):
             self._queue.shutdown(socket.SHUT_WR)
 
@@ -116,7 +110,7 @@ class Departures:
             return
         # Meanwhile all go on here. The loop tells when the queue is half empty again, but nothing tells when too many
         # descriptors of this user are no longer on their way (ETOOMANYREFS), so look again in any case.
-        self._scheduled = self._loop.call_later(AGAIN_SECONDS, self._send_waiting)
+        self._scheduled = self._loop.call_later(RETRY_SECONDS, self._send_waiting)
         if self._full == errno.EAGAIN:
             self._watching = True
             self._loop.add_writer(self._queue.fileno(), self._send_waiting)
@@ -132,45 +126,68 @@ class Departures:
     def _send_waiting(self) -> None:
         self._unschedule()
         self._full = 0
-        for _ in range(min(SENT_PER_TURN, len(self._waiting))):
-            connection, departure = self._waiting.popitem(last=False)
-            self._send(departure)
-            if self._full:
-                self._waiting[connection] = departure
-                self._waiting.move_to_end(connection, last=False)
+        for _ in range(MESSAGES_PER_TURN):
+            if self._full or not self._waiting:
                 break
+            batch = [self._waiting.popitem(last=False)[0] for _ in range(min(MOST_CONNECTIONS, len(self._waiting)))]
+            for connection in reversed(self._send(batch)):
+                self._waiting[connection] = None
+                self._waiting.move_to_end(connection, last=False)
         self._schedule()
 
-    def _send(self, departure: Departure) -> None:
-        gone = False
-        departure.permits.begin_transfer()
-        try:
-            gone = departure.connection.hand_over(self._send_message)
-        finally:
-            departure.permits.end_transfer(-1 if gone else 0)
-        if gone:
-            departure.on_gone(departure.connection)
+    def _send(self, batch: list[Connection]) -> list[Connection]:
+        """Send those of `batch` that can go in one message. Returns those that must wait for another one."""
+        packed, left_over = _pack(batch)
+        if not packed:
+            return left_over
+        message = encode([parcel.carried for _, parcel in packed])
+        descriptors = array.array("i", [parcel.descriptor for _, parcel in packed])
+        self._full = 0
+        with self._permits.transfer() as transfer:
+            try:
+                self._queue.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
+            except OSError as exc:
+                # Any other error: there is no queue any more, so serve on here.
+                self._full = exc.errno if exc.errno in _NO_ROOM else 0
+                sent = False
+            else:
+                transfer.sent(len(packed))
+                sent = True
+        for connection, _ in packed:
+            if sent:
+                connection.left()
+            else:
+                connection.unpack()
+        return [connection for connection, _ in packed] + left_over if self._full else left_over
 
-    def _send_message(self, fd: int, carried: Carried) -> bool:
-        if len(carried.received) > MOST_PIPELINED_BYTES:
-            return False
-        facts = {"version": MESSAGE_VERSION, "fresh": carried.fresh, "idle_seconds": round(carried.idle_seconds, 3)}
-        try:
-            socket.send_fds(self._queue, [json.dumps(facts).encode(), b"\n", carried.received], [fd])
-        except OSError as exc:
-            # Any other error: there is no queue any more, so serve on here.
-            self._full = exc.errno if exc.errno in _NO_ROOM else 0
-            return False
-        return True
+
+def _pack(batch: list[Connection]) -> tuple[list[tuple[Connection, Parcel]], list[Connection]]:
+    """What of `batch` goes in one message, and which connections must wait for another one. Those that are busy are
+    left out: they are offered again when they are not."""
+    packed: list[tuple[Connection, Parcel]] = []
+    room = MOST_PIPELINED_BYTES
+    for at, connection in enumerate(batch):
+        parcel = connection.pack()
+        if parcel is None:
+            continue
+        size = len(parcel.carried.received)
+        if size > room:
+            connection.unpack()
+            if packed:
+                return packed, batch[at:]
+            continue  # its client has sent too much ahead: it is served here until there is less
+        room -= size
+        packed.append((connection, parcel))
+    return packed, []
 
 
-class Harbour(Protocol):
-    """Where connections arrive: a `Port`."""
+class HandoverTarget(Protocol):
+    """Where connections arrive: a port."""
 
     permits: Permits
 
-    def adopt(self, sock: socket.socket, carried: Carried) -> None:
-        """Go on with a connection whose permit is held already."""
+    def adopt(self, descriptor: int, carried: Carried) -> None:
+        """Go on with a connection whose permit this process holds."""
 
     def release(self) -> None:
         """Give the permit of a connection back that was lost on the way."""
@@ -179,33 +196,34 @@ class Harbour(Protocol):
 class Arrivals:
     """Takes connections out of the queue, for one port of this worker. Owns `queue`.
 
-    `obey` is called before each look at the queue: an order to drain that is older than a message in the queue must be
-    seen first, or a connection could come back to older code than it was served by already.
+    `check_orders` is called before each look at the queue: the worker must see an order to drain that is older than a
+    message in the queue first, or a connection could move back to an older generation.
     """
 
     def __init__(
         self,
         queue: socket.socket,
-        harbour: Harbour,
+        target: HandoverTarget,
         *,
         loop: asyncio.AbstractEventLoop,
-        obey: Callable[[], None],
+        check_orders: Callable[[], None],
         on_end: Callable[[], None],
         publish: Callable[[Event], None],
     ) -> None:
-        """`on_end` is called when the queue was sealed, the last connection was taken, and so nothing will come."""
+        """`on_end` is called when the queue was sealed and the last connection was taken, so that none will come."""
         self._queue = queue
-        self._harbour = harbour
+        self._target = target
         self._loop = loop
-        self._obey = obey
+        self._check_orders = check_orders
         self._on_end = on_end
         self._publish = publish
         self._open = True
         self._paused = False
         self.ended = False
         self._again: asyncio.TimerHandle | None = None
-        # Descriptors that find no place in a full table are lost (MSG_CTRUNC), so one place is always kept for them.
-        self._spare = os.open(os.devnull, os.O_RDONLY)
+        # Descriptors that find no place in a full table are lost (MSG_CTRUNC), so places are always kept for them.
+        self._kept_places: list[int] = []
+        self._keep_places()
         loop.add_reader(queue.fileno(), self._take_some)
 
     def pause(self) -> None:
@@ -227,8 +245,7 @@ class Arrivals:
             self.ended = True
             self._stop_looking()
             self._queue.close()
-            if self._spare >= 0:
-                os.close(self._spare)
+            self._free_places()
 
     def _stop_looking(self) -> None:
         if self._again is not None:
@@ -237,20 +254,28 @@ class Arrivals:
         self._loop.remove_reader(self._queue.fileno())
 
     def _take_some(self) -> None:
-        self._obey()
-        for _ in range(TAKEN_PER_WAKE_UP):
-            if not self._open or self._paused or not self._make_room() or not self._take_one():
+        self._check_orders()
+        for _ in range(MESSAGES_PER_TURN):
+            if not self._open or self._paused or not self._has_places() or not self._take_one():
                 return
 
-    def _make_room(self) -> bool:
-        """Whether there is a place for a descriptor; if not, somebody else may take the connection, or we later."""
-        if self._spare < 0:
-            try:
-                self._spare = os.open(os.devnull, os.O_RDONLY)
-            except OSError:
-                self._loop.remove_reader(self._queue.fileno())
-                self._again = self._loop.call_later(AGAIN_SECONDS, self._look_again)
-                return False
+    def _keep_places(self) -> None:
+        kept = self._kept_places
+        with contextlib.suppress(OSError):
+            while len(kept) < MOST_CONNECTIONS:
+                kept.append(os.dup(kept[0]) if kept else os.open(os.devnull, os.O_RDONLY))
+
+    def _free_places(self) -> None:
+        while self._kept_places:
+            os.close(self._kept_places.pop())
+
+    def _has_places(self) -> bool:
+        """Whether a whole message finds its places; if not, another worker may take it, or we later."""
+        self._keep_places()
+        if len(self._kept_places) < MOST_CONNECTIONS:
+            self._loop.remove_reader(self._queue.fileno())
+            self._again = self._loop.call_later(RETRY_SECONDS, self._look_again)
+            return False
         return True
 
     def _look_again(self) -> None:
@@ -258,24 +283,27 @@ class Arrivals:
         self._loop.add_reader(self._queue.fileno(), self._take_some)
 
     def _take_one(self) -> bool:
-        message = b""
-        self._harbour.permits.begin_transfer()
+        message, descriptors, flags = b"", array.array("i"), 0
+        carried: list[Carried] = []
+        unreadable = ""
         try:
-            os.close(self._spare)
-            self._spare = -1
-            message, fds, flags, _ = socket.recv_fds(self._queue, _MESSAGE_BYTES, 1)
+            with self._target.permits.transfer() as transfer:
+                self._free_places()
+                message, ancillary, flags, _ = self._queue.recvmsg(MESSAGE_BYTES, _ANCILLARY_BYTES, _CLOSE_ON_EXEC)
+                if message:
+                    descriptors = _descriptors_in(ancillary)
+                    carried, unreadable = _read(message, flags)
+                    transfer.received(max(1, len(carried), len(descriptors)))
         except BlockingIOError:
             return False
         except OSError as exc:
             self._publish(HandoverBroken(f"the queue can't be read ({exc.strerror})"))
         finally:
-            self._harbour.permits.end_transfer(1 if message else 0)
-            with contextlib.suppress(OSError):
-                self._spare = os.open(os.devnull, os.O_RDONLY)
+            self._keep_places()
         if not message:  # the end of file: every message has a head
             self._end()
             return False
-        self._settle(message, fds, flags)
+        self._settle(carried, descriptors, unreadable)
         return True
 
     def _end(self) -> None:
@@ -283,37 +311,36 @@ class Arrivals:
         self._loop.remove_reader(self._queue.fileno())
         self._on_end()
 
-    def _settle(self, message: bytes, fds: list[int], flags: int) -> None:
-        if not fds or flags & socket.MSG_CTRUNC:
-            self._refuse(fds, "the descriptor was lost on the way")
-            return
-        head, _, received = message.partition(b"\n")
-        carried = _carried(head, received)
-        if carried is None or flags & socket.MSG_TRUNC:
-            self._refuse(fds, f"this release can't read what another one sent with it ({head[:100]!r})")
-            return
-        sock = socket.socket(fileno=fds[0])
-        sock.setblocking(False)
-        sock.set_inheritable(False)
-        self._harbour.adopt(sock, carried)
-
-    def _refuse(self, fds: list[int], reason: str) -> None:
-        for fd in fds:
-            with socket.socket(fileno=fd) as sock, contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_WR)  # whoever waits reads the end, and no reset
-        self._harbour.release()
-        self._publish(HandoverBroken(reason))
+    def _settle(self, carried: list[Carried], descriptors: array.array[int], unreadable: str) -> None:
+        """`carried` and `descriptors` are in the same order; of a table that was full, the last ones are missing."""
+        for descriptor, one in zip(descriptors, carried, strict=False):
+            self._target.adopt(descriptor, one)
+        for descriptor in descriptors[len(carried) :]:
+            with socket.socket(fileno=descriptor) as sock, contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_WR)  # a client that waits reads the end, and no reset
+        lost = max(1, len(carried), len(descriptors)) - min(len(carried), len(descriptors))
+        for _ in range(lost):
+            self._target.release()
+        if lost:
+            self._publish(HandoverBroken(unreadable or "descriptors were lost on the way", lost))
 
 
-def _carried(head: bytes, received: bytes) -> Carried | None:
-    """What a message says; None if its head isn't of a version that we know."""
+def _descriptors_in(ancillary: list[tuple[int, int, bytes]]) -> array.array[int]:
+    descriptors = array.array("i")
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors.frombytes(content[: len(content) - len(content) % _ITEM_BYTES])
+    if not _CLOSE_ON_EXEC:
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
+    return descriptors
+
+
+def _read(message: bytes, flags: int) -> tuple[list[Carried], str]:
+    """What a message says, or why it can't be read."""
+    if flags & socket.MSG_TRUNC:
+        return [], "this release can't read what another one has sent: the message is too long"
     try:
-        facts = json.loads(head)
-    except ValueError:
-        return None
-    if not isinstance(facts, dict) or facts.get("version") != MESSAGE_VERSION:
-        return None
-    idle = facts.get("idle_seconds")
-    if not isinstance(idle, (int, float)) or not 0 <= idle < _NO_TIME_SECONDS:
-        idle = 0.0
-    return Carried(fresh=facts.get("fresh") is True, idle_seconds=idle, received=received)
+        return decode(message), ""
+    except UnreadableHandover as exc:
+        return [], str(exc)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gracehttp.channel import CHANNEL_VARIABLE, VERSIONS, Channel, Message
 from gracehttp.errors import StartError
 from gracehttp.net.address import DescriptorAddress, parse_address
+from gracehttp.net.idle_ranking import IdleRanking, LocalRanking, SharedRanking
 from gracehttp.net.permits import LocalPermits, Permits, SharedPermits
 
 BothEnds = tuple[socket.socket, socket.socket]
@@ -23,7 +24,7 @@ class GivenListener:
 
     `number` is what all generations of one supervisor call it. `handover` is its handover queue, None where the
     system has no such queue, and `queue` what the supervisor calls that. `inherited` says that whoever started the
-    service has opened the socket (fd://N).
+    service has opened the socket (fd://N). `ranking` compares its idle connections with those of other workers.
     """
 
     number: int
@@ -33,6 +34,7 @@ class GivenListener:
     handover: BothEnds | None = None
     inherited: bool = False
     queue: int = 0
+    ranking: IdleRanking = field(default_factory=LocalRanking)
 
     def close(self) -> None:
         self.socket.close()
@@ -147,11 +149,13 @@ def _given(message: Message, slot: int) -> GivenListener:
     sock = socket.socket(fileno=next(fds))
     sock.setblocking(False)
     permits: Permits
+    ranking: IdleRanking = LocalRanking()
     if message["permits"] == "shared":
         permits = SharedPermits(next(fds), next(fds), next(fds), slot)
+        ranking = SharedRanking(permits.page.words("idle"), slot)
     else:
         permits = LocalPermits(message["limit"])
     handover = (socket.socket(fileno=next(fds)), socket.socket(fileno=next(fds))) if message["handover"] else None
     inherited = isinstance(parse_address(message["address"]), DescriptorAddress)
     queue = message.get("queue", 0)
-    return GivenListener(message["number"], message["bound"], sock, permits, handover, inherited, queue)
+    return GivenListener(message["number"], message["bound"], sock, permits, handover, inherited, queue, ranking)

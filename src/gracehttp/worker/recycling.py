@@ -1,7 +1,7 @@
-"""When a worker has had enough: of requests, of time, or of memory. Its supervisor then has it replaced.
+"""When a worker is due for recycling: after so many requests, so long, or at so much memory.
 
-Applications leak. A worker that is replaced now and then keeps a leak from becoming an outage, and because its
-successor serves before it goes, nobody notices.
+Applications leak. Replacing workers regularly keeps a leak from becoming an outage, and clients notice nothing, because
+the supervisor starts the successor before the worker drains.
 """
 
 from __future__ import annotations
@@ -13,17 +13,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gracehttp.config.units import format_duration
-from gracehttp.http.connection import RequestFinished
 from gracehttp.http.exchange import RequestHead
 
 JITTER = 0.1
-"""What part of a limit is added at most by chance, where nothing else is said."""
-LOOK_SECONDS = 1.0
-"""How long after a request the memory is looked at, which is also how often at most."""
+"""The part of a limit that is added at most, at random, unless the options say how much."""
+MEMORY_CHECK_SECONDS = 1.0
+"""How long after a request the memory is checked, which is also how often at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecyclingLimits:
+class UsageLimits:
     """What one worker may serve; 0 is no limit."""
 
     requests: int = 0
@@ -39,10 +38,10 @@ class RecyclingLimits:
         age_seconds: float,
         memory_bytes: int,
         draw: Callable[[int], int] = secrets.randbelow,
-    ) -> RecyclingLimits:
-        """The limits of this worker, which are a little higher than what was configured, by chance.
+    ) -> UsageLimits:
+        """The limits of this worker: a little higher than configured, at random.
 
-        Workers that started together would have enough together otherwise. `draw(n)` is a random number below n.
+        Otherwise workers that started together would be due together. `draw(n)` returns a random number below n.
         Memory needs no jitter: no two workers grow alike.
         """
         if requests:
@@ -55,73 +54,69 @@ class RecyclingLimits:
         )
 
 
-class Wear:
-    """Counts what a worker has served, and calls `on_tired` with the reason, once, when one of `limits` is reached.
+class Usage:
+    """Calls `on_due_for_recycling` with the reason, once, when the worker has reached one of `limits`.
 
-    It is a `RequestFinished`, and passes on to `then` what it is told. `counts` is False if there is no need for that.
+    It is a `RequestFinished`; `counts_requests` is False if it needs to hear of no requests.
     """
 
     def __init__(
         self,
-        limits: RecyclingLimits,
+        limits: UsageLimits,
         loop: asyncio.AbstractEventLoop,
-        then: RequestFinished | None = None,
         *,
         memory: Callable[[], int] | None = None,
     ) -> None:
-        """`memory` tells the bytes that this process uses."""
-        self.counts = bool(limits.requests or limits.memory_bytes)
-        self.on_tired: Callable[[str], None] = lambda reason: None
+        """`memory` returns the bytes that this process uses."""
+        self.counts_requests = bool(limits.requests or limits.memory_bytes)
+        self.on_due_for_recycling: Callable[[str], None] = lambda reason: None
         self._limits = limits
         self._loop = loop
-        self._then = then
         self._memory = memory or resident_bytes
         self._requests = 0
         self._over = False
-        self._age: asyncio.TimerHandle | None = None
-        self._look: asyncio.TimerHandle | None = None
+        self._age_timer: asyncio.TimerHandle | None = None
+        self._memory_timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
-        """The worker serves from now on: its age counts from here. Said again, it changes nothing."""
+        """The worker serves from now on: its age counts from here. A second call changes nothing."""
         seconds = self._limits.age_seconds
-        if seconds and not self._over and self._age is None:
-            self._age = self._loop.call_later(seconds, self._tire, f"it has served for {_roughly(seconds)}")
+        if seconds and not self._over and self._age_timer is None:
+            self._age_timer = self._loop.call_later(seconds, self._due, f"it has served for {_roughly(seconds)}")
 
     def end(self) -> None:
-        """The worker goes already."""
+        """The worker ends already: report nothing any more."""
         self._over = True
-        for timer in (self._age, self._look):
+        for timer in (self._age_timer, self._memory_timer):
             if timer is not None:
                 timer.cancel()
 
     def __call__(self, head: RequestHead, status: int, body_bytes: int, seconds: float) -> None:
-        if self._then is not None:
-            self._then(head, status, body_bytes, seconds)
         self._requests += 1
         if self._requests == self._limits.requests:
-            self._tire(f"it has served {self._requests} request{'s' if self._requests > 1 else ''}")
-        elif self._look is None and self._limits.memory_bytes and not self._over:
-            self._look = self._loop.call_later(LOOK_SECONDS, self._look_at_memory)
+            self._due(f"it has served {self._requests} request{'s' if self._requests > 1 else ''}")
+        elif self._memory_timer is None and self._limits.memory_bytes and not self._over:
+            self._memory_timer = self._loop.call_later(MEMORY_CHECK_SECONDS, self._check_memory)
 
-    def _look_at_memory(self) -> None:
-        self._look = None
+    def _check_memory(self) -> None:
+        self._memory_timer = None
         used = self._memory()
         if used > self._limits.memory_bytes:
-            self._tire(f"it uses {used / (1 << 20):.0f} MiB of memory")
+            self._due(f"it uses {used / (1 << 20):.0f} MiB of memory")
 
-    def _tire(self, reason: str) -> None:
+    def _due(self, reason: str) -> None:
         if not self._over:
             self.end()
-            self.on_tired(reason)
+            self.on_due_for_recycling(reason)
 
 
 def _roughly(seconds: float) -> str:
-    """`2.2 s`, `1m30s`: nobody chose the milliseconds, chance did."""
+    """`2.2 s`, `1m30s`: without the digits that are only jitter."""
     return f"{seconds:.1f} s" if seconds < 60 else format_duration(round(seconds))
 
 
 def resident_bytes() -> int:
-    """The memory of this process that is in RAM (proc_pid_statm(5)); 0 where nothing tells it."""
+    """The memory of this process that is in RAM (proc_pid_statm(5)); 0 where the system doesn't tell."""
     try:
         with open("/proc/self/statm", encoding="ascii") as statm:
             return int(statm.read().split()[1]) * resource.getpagesize()

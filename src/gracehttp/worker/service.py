@@ -12,7 +12,10 @@ from gracehttp.applications.loading import ApplicationLoader, application_of
 from gracehttp.applications.registry import Applications, ApplicationSettings
 from gracehttp.config import ServerOptions
 from gracehttp.events import DrainFinished, DrainStarted, Event, RequestsCut
-from gracehttp.http.connection import HttpSettings, RequestFailed, RequestFinished
+from gracehttp.http.connection import HttpSettings
+from gracehttp.http.exchange import RequestFinished
+from gracehttp.net.poller import new_poller
+from gracehttp.worker.connections import RequestFailed
 from gracehttp.worker.drain import Action, Drain, DrainReason
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
@@ -30,8 +33,8 @@ class ServiceSettings:
     warmup: Sequence[str] = ()
     request_finished: RequestFinished | None = None
     request_failed: RequestFailed | None = None
-    closes_doors: bool = False
-    """True if nobody else keeps newcomers out of the queues when the service ends."""
+    drops_new_connections: bool = False
+    """True if no other process keeps new connections out of the queues when the service ends."""
 
 
 class Service:
@@ -44,15 +47,16 @@ class Service:
         self._publish = publish
         self._goes_on: frozenset[int] = frozenset()
         self._live_queues: frozenset[int] | None = None
-        self._closes_doors = settings.closes_doors
+        self._drops_new_connections = settings.drops_new_connections
         self._changed = asyncio.Event()
         self._applications = Applications(settings.applications, loader, self._changed.set)
+        self._poller = new_poller(self._loop)
         self.ports: list[Port] = []
         self._drain: Drain | None = None
         self._draining = False
-        self._hearing = 0
+        self._accepting = 0
         self.drain_ordered = asyncio.Event()
-        self.on_deaf: Callable[[], None] = lambda: None
+        self.on_stopped_accepting: Callable[[], None] = lambda: None
         """Called once, when the service accepts no more."""
 
     async def start(
@@ -73,12 +77,13 @@ class Service:
         for application in self._applications:
             for path in self._settings.warmup:
                 on_stage(f"waiting for the answer to the warm-up request GET {path}")
-                await warm_up(application, path)
+                await warm_up(application, path, self._poller)
         for server, listener, context, application in zip(servers, listeners, contexts, applications, strict=True):
             port = Port(
                 listener,
                 application,
                 _http_settings(server),
+                poller=self._poller,
                 tls=context,
                 request_finished=self._settings.request_finished,
                 request_failed=self._settings.request_failed,
@@ -109,29 +114,29 @@ class Service:
             elif port.paused:
                 port.accept()
 
-    def take_over(self, obey: Callable[[], None]) -> None:
+    def take_over(self, check_orders: Callable[[], None]) -> None:
         """Go on with the connections that older workers hand over.
 
-        See `Arrivals` for `obey`. A drain ends it at once for the ports that a next generation has; the others wait
-        until their queues are sealed and empty, because nobody comes after us.
+        See `Arrivals` for `check_orders`. A drain ends it at once for the ports that a next generation has; the others
+        wait until their queues are sealed and empty, because no generation comes after us.
         """
         if self._drain is None:
             for port in self.ports:
-                port.take_over(obey)
+                port.take_over(check_orders)
 
     def hold(self) -> None:
-        """Nobody would take the connections that we hand over: keep them, and serve them, until `go_on`."""
+        """No worker would take the connections that we hand over: keep them, and serve them, until `resume`."""
         for port in self.ports:
             port.hold()
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Hand connections over again."""
         for port in self.ports:
-            port.go_on()
+            port.resume()
 
     def supervisor_lost(self, timeout_seconds: float) -> None:
         """There is no supervisor any more: finish what is in flight, and let nobody new in."""
-        self._closes_doors = True
+        self._drops_new_connections = True
         for port in self.ports:
             port.seal()
         self.order_drain(DrainReason.STOP, timeout_seconds)
@@ -150,7 +155,7 @@ class Service:
         """
         now = self._loop.time()
         if self._drain is None:
-            self._drain = Drain.begin(reason, timeout_seconds, now)
+            self._drain = Drain(reason, timeout_seconds, now)
         else:
             self._drain.ordered_again(reason, timeout_seconds, now)
         self._succeeded_by(goes_on, live_queues)
@@ -183,6 +188,7 @@ class Service:
         await self._shut_applications_down()
         for port in self.ports:
             port.close()
+        self._poller.close()
 
     async def _shut_applications_down(self) -> None:
         # All at once: the supervisor waits no longer for several applications than for one.
@@ -210,26 +216,27 @@ class Service:
         for port in self.ports:
             if port.number in goes_on:
                 port.stop_accepting()  # the queue belongs to the next generation
-        self._hearing = len(ending)
+        self._accepting = len(ending)
         for port in ending:
-            port.accept_the_rest(self._port_is_deaf, close_the_door=self._closes_doors)
+            port.accept_the_rest(self._port_stopped_accepting, drop_new=self._drops_new_connections)
         if not ending:
-            self.on_deaf()
+            self.on_stopped_accepting()
 
-    def _port_is_deaf(self) -> None:
-        self._hearing -= 1
+    def _port_stopped_accepting(self) -> None:
+        self._accepting -= 1
         self._changed.set()
-        if self._hearing == 0:
-            self.on_deaf()
+        if self._accepting == 0:
+            self.on_stopped_accepting()
 
     @property
     def _quiet(self) -> bool:
-        return not self._hearing and not self._applications.in_flight and all(port.quiet for port in self.ports)
+        return not self._accepting and not self._applications.in_flight and all(port.quiet for port in self.ports)
 
     async def _wait_until_quiet(self, drain: Drain) -> None:
         while not self._quiet:
             self._changed.clear()
             now = self._loop.time()
+            drain.expect(pace for port in self.ports for pace in port.connections.paces)
             match drain.due(now):
                 case Action.CUT:
                     return
@@ -242,9 +249,15 @@ class Service:
                         continue
 
     def _close_some(self, drain: Drain, now: float) -> None:
-        idle = [(port, one) for port in self.ports for one in port.connections if not one.describe()]
-        for port, connection in idle[: drain.how_many_to_close(len(idle), now)]:
-            port.close_rested(connection)
+        for pace, pacer in drain.closing(now):
+            at_rest = [
+                (port, one)
+                for port in self.ports
+                for one in port.connections
+                if one.protocol.pace == pace and not one.busy
+            ]
+            for port, connection in at_rest[: pacer.how_many(len(at_rest), now)]:
+                port.close_rested(connection)
 
     async def _cancel_the_rest(self) -> None:
         for application in self._applications:

@@ -6,12 +6,16 @@ import asyncio
 import socket
 
 from gracehttp.errors import ApplicationFailed
-from gracehttp.http.connection import Connection, HttpSettings
+from gracehttp.http.connection import NO_PROTOCOL, Connection, HttpSettings, ServerContext
 from gracehttp.http.exchange import Application, RequestHead
-from gracehttp.http.http1 import Http1Connection
+from gracehttp.http.negotiation import Negotiation
+from gracehttp.net.poller import Poller
+from gracehttp.net.stream import PlainStream, StreamServices
 from gracehttp.observe.tracebacks import application_traceback
 
 _SHOWN_BODY_BYTES = 2000
+_NO_TIMEOUT_SECONDS = 3600.0
+"""The ready timeout bounds everything that a worker does before it is ready."""
 
 
 class _WarmUp:
@@ -22,7 +26,10 @@ class _WarmUp:
     def __init__(self) -> None:
         self.error = ""
 
-    def connection_opened(self, connection: Connection) -> None:
+    def connection_speaks(self, connection: Connection) -> None:
+        return
+
+    def connection_rested(self, connection: Connection) -> None:
         return
 
     def connection_closed(self, connection: Connection) -> None:
@@ -35,20 +42,15 @@ class _WarmUp:
         self.error = reason
 
 
-async def warm_up(application: Application, path: str) -> None:
+async def warm_up(application: Application, path: str, poller: Poller) -> None:
     """GET `path` from `application`, on the same way that a client's request takes, but for the network.
 
     Raises `ApplicationFailed` if the answer is a 5xx or none at all. Other statuses are fine: a redirect or a 401
     shows that the application works.
     """
-    loop = asyncio.get_running_loop()
     owner = _WarmUp()
     theirs, ours = socket.socketpair()
-    theirs.setblocking(False)
-    # No timeouts of its own: the ready timeout bounds everything that a worker does before it is ready.
-    forever = HttpSettings(header_timeout_seconds=3600, keep_alive_timeout_seconds=3600, body_timeout_seconds=3600)
-    connection = Http1Connection(application=application, settings=forever, owner=owner, loop=loop, scheme="http")
-    await loop.connect_accepted_socket(lambda: connection, theirs)
+    _serve(theirs, application, owner, poller)
     reader, writer = await asyncio.open_connection(sock=ours)
     try:
         request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: gracehttp-warmup\r\nConnection: close\r\n\r\n"
@@ -63,3 +65,17 @@ async def warm_up(application: Application, path: str) -> None:
     body = rest.partition(b"\r\n\r\n")[2][:_SHOWN_BODY_BYTES].decode("utf-8", "replace")
     outcome = f"answered {status}" if status else "got no answer"
     raise ApplicationFailed(f"the warm-up request GET {path} {outcome}", details=owner.error or body)
+
+
+def _serve(sock: socket.socket, application: Application, owner: _WarmUp, poller: Poller) -> None:
+    loop = asyncio.get_running_loop()
+    sock.setblocking(False)
+    settings = HttpSettings(
+        keep_alive_timeout_seconds=_NO_TIMEOUT_SECONDS,
+        header_timeout_seconds=_NO_TIMEOUT_SECONDS,
+        body_timeout_seconds=_NO_TIMEOUT_SECONDS,
+    )
+    connection = Connection(ServerContext(application, settings, owner, loop), None, None)
+    services = StreamServices(loop, poller, _NO_TIMEOUT_SECONDS)
+    connection.begin(PlainStream(sock, services, NO_PROTOCOL, connection))
+    Negotiation(settings).begin(connection, None)

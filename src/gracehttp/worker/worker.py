@@ -20,17 +20,15 @@ from gracehttp.config import ProcessOptions, ServerOptions
 from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError, StartError
 from gracehttp.event_bus import EventBus
 from gracehttp.events import CodeDiffers, ConnectionsShed, Event, SupervisorLost, ThreadsNotForked
-from gracehttp.http.connection import RequestFinished
-from gracehttp.observe.access_log import AccessLog
-from gracehttp.observe.request_failures import log_exit_of_a_task
+from gracehttp.observe.requests import AccessLog, as_one, log_exit_of_a_task
 from gracehttp.observe.suspended import write_suspended_tasks
 from gracehttp.worker.code_record import CAN_RECORD, changed_since, write_record
 from gracehttp.worker.drain import DrainReason
+from gracehttp.worker.error_counter import ErrorCounter
 from gracehttp.worker.loops import loop_factory, run_to_the_end
 from gracehttp.worker.manifest import Manifest, introduce
-from gracehttp.worker.recycling import RecyclingLimits, Wear
+from gracehttp.worker.recycling import Usage, UsageLimits
 from gracehttp.worker.service import Service, ServiceSettings
-from gracehttp.worker.tally import Tally
 from gracehttp.worker.template import leave_template, threads
 
 LEAVE_SECONDS = 5.0
@@ -153,9 +151,8 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None
     program.loader.load_all(program.servers, _stages(channel))
     _account_for_code(channel, manifest, bus)
     access_log = AccessLog(manifest.worker, manifest.generation) if process.access_log else None
-    tally = _tally(process, access_log)
-    finished = tally or access_log
-    wear = Wear(_recycling_limits(process), asyncio.get_running_loop(), finished)
+    error_counter = _error_counter(process)
+    usage = Usage(_usage_limits(process), asyncio.get_running_loop())
     settings = ServiceSettings(
         applications=ApplicationSettings(
             lifespan=process.lifespan,
@@ -163,14 +160,14 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None
             multiprocess=manifest.workers > 1,
         ),
         warmup=process.warmup,
-        request_finished=wear if wear.counts else finished,
-        request_failed=tally.failed if tally is not None else None,
+        request_finished=as_one(access_log, error_counter, usage if usage.counts_requests else None),
+        request_failed=error_counter.failed if error_counter is not None else None,
     )
     service = Service(settings, program.loader, bus.publish)
-    obedience = _Obedience(channel, service, wear, tally, process.drain_timeout, bus)
+    obedience = _Obedience(channel, service, usage, error_counter, process.drain_timeout, bus)
     with obedience:
-        service.on_deaf = lambda: obedience.tell({"type": "deaf"})
-        wear.on_tired = lambda reason: obedience.tell({"type": "tired", "reason": reason})
+        service.on_stopped_accepting = lambda: obedience.tell({"type": "deaf"})
+        usage.on_due_for_recycling = lambda reason: obedience.tell({"type": "tired", "reason": reason})
         bus.subscribe(obedience.on_event)
         await service.start(program.servers, manifest.listeners, obedience.tell_stage)
         _write_to_stderr_directly(manifest.stderr)
@@ -205,24 +202,24 @@ class _Obedience:
         self,
         channel: Channel,
         service: Service,
-        wear: Wear,
-        tally: Tally | None,
+        usage: Usage,
+        error_counter: ErrorCounter | None,
         drain_timeout_seconds: float,
         bus: EventBus,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._channel = channel
         self._service = service
-        self._wear = wear
-        self._tally = tally
+        self._usage = usage
+        self._error_counter = error_counter
         self._drain_timeout_seconds = drain_timeout_seconds
         self._bus = bus
         self._supervisor_lost = False
 
     def __enter__(self) -> _Obedience:
         self._channel.set_blocking(False)
-        if self._tally is not None:
-            self._tally.on_count = self._tell_count
+        if self._error_counter is not None:
+            self._error_counter.on_count = self._tell_count
         self._loop.add_reader(self._channel.fileno(), self._listen)
         return self
 
@@ -291,17 +288,17 @@ class _Obedience:
                 case "hold":
                     self._service.hold()
                 case "go_on":
-                    self._service.go_on()
+                    self._service.resume()
 
     def _begin_counting(self) -> None:
-        self._wear.begin()
-        if self._tally is not None:
-            self._tally.begin()
+        self._usage.begin()
+        if self._error_counter is not None:
+            self._error_counter.begin()
 
     def _end_counting(self) -> None:
-        self._wear.end()
-        if self._tally is not None:
-            self._tally.end()
+        self._usage.end()
+        if self._error_counter is not None:
+            self._error_counter.end()
 
 
 def _with_absolute_paths(server: ServerOptions) -> ServerOptions:
@@ -310,8 +307,8 @@ def _with_absolute_paths(server: ServerOptions) -> ServerOptions:
     return replace(server, certfile=certfile, keyfile=keyfile)
 
 
-def _recycling_limits(process: ProcessOptions) -> RecyclingLimits:
-    return RecyclingLimits.drawn(
+def _usage_limits(process: ProcessOptions) -> UsageLimits:
+    return UsageLimits.drawn(
         requests=process.max_requests,
         requests_jitter=process.max_requests_jitter,
         age_seconds=process.max_worker_age,
@@ -323,11 +320,11 @@ def _offers(process: ProcessOptions) -> list[str]:
     return [*(["template"] if process.preload else []), *(["code"] if CAN_RECORD else [])]
 
 
-def _tally(process: ProcessOptions, then: RequestFinished | None) -> Tally | None:
+def _error_counter(process: ProcessOptions) -> ErrorCounter | None:
     """What counts for a probation; None costs nothing."""
     if not process.probation or process.probation_max_errors is None:
         return None
-    return Tally(process.probation, asyncio.get_running_loop(), then)
+    return ErrorCounter(process.probation, asyncio.get_running_loop())
 
 
 def _settings(process: ProcessOptions) -> dict[str, object]:

@@ -14,7 +14,7 @@ from gracehttp.net import acceptor as module
 from gracehttp.net import backlog_watch
 from gracehttp.net.acceptor import Acceptor
 from gracehttp.net.permits import LocalPermits, PermitPool, SharedPermits
-from gracehttp.net.syn_filter import close_door
+from gracehttp.net.syn_filter import drop_new_connections
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
@@ -103,7 +103,7 @@ def test_nothing_is_accepted_before_the_start(runner):
 
 
 @pytest.mark.parametrize("kind", ["local", "shared"])
-def test_a_full_port_leaves_newcomers_in_the_kernel_queue_until_a_place_is_free(runner, kind):
+def test_a_full_port_leaves_new_connections_in_the_kernel_queue_until_a_place_is_free(runner, kind):
     async def scenario():
         pool = PermitPool(2)
         permits = LocalPermits(2) if kind == "local" else SharedPermits(*duplicates(pool), 0)
@@ -219,15 +219,15 @@ def test_stopping_accepts_nothing_more_and_closes_only_our_copy(runner):
     runner.run(scenario())
 
 
-def test_the_rest_of_the_queue_is_accepted_before_it_is_deaf(runner):
+def test_the_rest_of_the_queue_is_accepted_before_it_stops(runner):
     async def scenario():
         harness = Harness(LocalPermits(100))
         harness.connect(40)
-        assert close_door(harness.listener)
-        deaf = asyncio.Event()
-        harness.acceptor.stop_when_queue_is_empty(deaf.set)
+        assert drop_new_connections(harness.listener)
+        stopped = asyncio.Event()
+        harness.acceptor.stop_when_queue_is_empty(stopped.set)
         async with asyncio.timeout(10):
-            await deaf.wait()
+            await stopped.wait()
         assert len(harness.accepted) == 40
         harness.close()
 
@@ -238,36 +238,36 @@ def test_the_rest_of_the_queue_waits_for_permits_too(runner):
     async def scenario():
         harness = Harness(LocalPermits(1))
         harness.connect(3)
-        close_door(harness.listener)
-        deaf = asyncio.Event()
-        harness.acceptor.stop_when_queue_is_empty(deaf.set)
+        drop_new_connections(harness.listener)
+        stopped = asyncio.Event()
+        harness.acceptor.stop_when_queue_is_empty(stopped.set)
         for _ in range(3):
             await harness.until(lambda: harness.accepted)
-            assert not deaf.is_set()
+            assert not stopped.is_set()
             harness.close_one()
         async with asyncio.timeout(10):
-            await deaf.wait()
+            await stopped.wait()
         harness.close()
 
     runner.run(scenario())
 
 
-def test_a_closed_door_lets_nobody_new_into_the_queue():
+def test_the_syn_filter_keeps_new_connections_out_of_the_queue():
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        assert close_door(listener)
+        assert drop_new_connections(listener)
         with socket.socket() as client:
             client.settimeout(0.2)
             with pytest.raises(TimeoutError):
                 client.connect(listener.getsockname())
 
 
-class Looks(list):
-    """What was seen in the queue by those who looked; `until(n)` waits for n looks more."""
+class Scans(list):
+    """What each scan saw in the queue; `until(n)` waits for n scans more."""
 
     def __init__(self, monkeypatch):
-        look = backlog_watch.is_readable
-        monkeypatch.setattr(backlog_watch, "LOOK_SECONDS", 0.001)
-        monkeypatch.setattr(backlog_watch, "is_readable", lambda fd: self.append(look(fd)) or self[-1])
+        scan = backlog_watch.is_readable
+        monkeypatch.setattr(backlog_watch, "SCAN_SECONDS", 0.001)
+        monkeypatch.setattr(backlog_watch, "is_readable", lambda fd: self.append(scan(fd)) or self[-1])
 
     async def until(self, more):
         wanted = len(self) + more
@@ -276,48 +276,48 @@ class Looks(list):
                 await asyncio.sleep(0.001)
 
 
-def test_room_is_made_while_newcomers_wait_for_a_permit_and_not_longer(runner, monkeypatch):
+def test_room_is_made_while_new_connections_wait_for_a_permit_and_not_longer(runner, monkeypatch):
     async def scenario():
-        looks, made = Looks(monkeypatch), []
+        scans, made = Scans(monkeypatch), []
         harness = Harness(LocalPermits(2), make_room=lambda waiting: made.append((waiting, harness.close_one())))
         harness.acceptor.start()
         harness.connect(5)
         await harness.until(lambda: len(made) == 3)
         assert [waiting for waiting, _ in made] == [3, 2, 1]
-        await looks.until(3)
-        assert len(made) == 3, "one for each of the three who waited"
+        await scans.until(3)
+        assert len(made) == 3, "one for each of the three that waited"
         assert len(harness.accepted) == 2
         harness.close()
 
     runner.run(scenario())
 
 
-def test_no_room_is_made_for_nobody(runner, monkeypatch):
+def test_no_room_is_made_while_no_connection_waits(runner, monkeypatch):
     async def scenario():
-        looks, made = Looks(monkeypatch), []
+        scans, made = Scans(monkeypatch), []
         harness = Harness(LocalPermits(1), make_room=lambda waiting: made.append(1))
         harness.acceptor.start()
         harness.connect()
-        await looks.until(3)
+        await scans.until(3)
         assert made == []
         harness.close()
 
     runner.run(scenario())
 
 
-def test_a_port_that_is_not_full_looks_at_nothing(runner):
+def test_a_port_that_is_not_full_scans_nothing(runner):
     async def scenario():
         harness = Harness(LocalPermits(100), make_room=lambda waiting: None)
         harness.acceptor.start()
         harness.connect(3)
         await harness.until(lambda: len(harness.accepted) == 3)
-        assert harness.acceptor._lookout._next is None
+        assert harness.acceptor._backlog._next is None
         harness.close()
 
     runner.run(scenario())
 
 
-def test_a_pause_leaves_newcomers_in_the_queue_and_a_second_start_takes_them(runner):
+def test_a_pause_leaves_new_connections_in_the_queue_and_a_second_start_takes_them(runner):
     async def scenario():
         harness = Harness(LocalPermits(10))
         harness.acceptor.start()
@@ -340,7 +340,7 @@ def test_a_pause_on_a_full_port_ends_the_wait_for_a_permit(runner, kind):
         harness = Harness(permits)
         harness.acceptor.start()
         harness.connect(2)
-        await harness.until(lambda: harness.acceptor._starving)
+        await harness.until(lambda: harness.acceptor._awaiting_permit)
         harness.acceptor.pause()
         harness.close_one()
         await settle()
@@ -355,16 +355,16 @@ def test_a_pause_on_a_full_port_ends_the_wait_for_a_permit(runner, kind):
     runner.run(scenario())
 
 
-def test_who_is_paused_can_still_empty_the_queue_at_the_end(runner):
+def test_a_paused_acceptor_can_still_empty_the_queue_at_the_end(runner):
     async def scenario():
         harness = Harness(LocalPermits(10))
         harness.acceptor.start()
         harness.acceptor.pause()
         harness.connect(3)
-        close_door(harness.listener)
-        deaf = asyncio.Event()
-        harness.acceptor.stop_when_queue_is_empty(deaf.set)
-        await asyncio.wait_for(deaf.wait(), 10)
+        drop_new_connections(harness.listener)
+        stopped = asyncio.Event()
+        harness.acceptor.stop_when_queue_is_empty(stopped.set)
+        await asyncio.wait_for(stopped.wait(), 10)
         assert len(harness.accepted) == 3
         harness.close()
 
@@ -372,9 +372,9 @@ def test_who_is_paused_can_still_empty_the_queue_at_the_end(runner):
 
 
 @pytest.mark.parametrize("free", [0, 1])
-def test_a_paused_port_makes_room_if_it_is_full_for_those_whom_others_accept(runner, monkeypatch, free):
+def test_a_paused_port_makes_room_if_it_is_full_for_what_other_workers_accept(runner, monkeypatch, free):
     async def scenario():
-        looks, made, pool = Looks(monkeypatch), [], PermitPool(2 + free)
+        scans, made, pool = Scans(monkeypatch), [], PermitPool(2 + free)
         permits = SharedPermits(*duplicates(pool), 0)
         harness = Harness(permits, make_room=made.append)
         harness.acceptor.start()
@@ -385,14 +385,14 @@ def test_a_paused_port_makes_room_if_it_is_full_for_those_whom_others_accept(run
         if free:
             assert permits.available
             await asyncio.sleep(0.02)
-            assert made == [], "who serves beside us takes it"
+            assert made == [], "another worker takes it"
         else:
-            await looks.until(3)
+            await scans.until(3)
             assert set(made) == {1}
         harness.acceptor.stop()
-        seen = len(looks)
+        seen = len(scans)
         await asyncio.sleep(0.02)
-        assert len(looks) == seen, "who has let go of the listener looks no more"
+        assert len(scans) == seen, "without the listener it scans no more"
         for _ in harness.accepted:
             harness.acceptor.release()
         harness.close()

@@ -7,13 +7,13 @@ import socket
 
 from gracehttp.net.address import DescriptorAddress
 from gracehttp.net.bind import open_listener
-from gracehttp.net.syn_filter import close_door
+from gracehttp.net.syn_filter import drop_new_connections
 
 
-def test_a_door_that_a_lost_service_has_closed_is_opened_again():
+def test_the_filter_of_a_lost_service_is_removed():
     with socket.create_server(("127.0.0.1", 0)) as opened_by_somebody:
         opened_by_somebody.set_inheritable(True)
-        assert close_door(opened_by_somebody)
+        assert drop_new_connections(opened_by_somebody)
         with (
             contextlib.closing(open_listener(DescriptorAddress(opened_by_somebody.fileno()))) as listener,
             socket.create_connection(listener.getsockname(), timeout=5),

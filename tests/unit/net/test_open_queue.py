@@ -1,4 +1,4 @@
-"""The end of a listener whose door stays open: it ends with those who waited, however many come after."""
+"""The end of a listener without a SYN filter: it accepts what waited, however many connections come after."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def connect(listener):
         yield lambda: clients.enter_context(socket.create_connection(listener.getsockname(), timeout=5))
 
 
-def test_the_kernel_tells_how_many_wait(listener, connect):
+def test_the_kernel_tells_how_many_connections_wait(listener, connect):
     assert queue_length(listener) == 0
     for _ in range(3):
         connect()
@@ -44,9 +44,9 @@ def test_of_a_unix_socket_it_is_known_how_many_could_wait(tmp_path):
         assert queue_length(listener) >= 128
 
 
-def test_a_queue_that_is_never_empty_ends_with_those_who_waited(listener, connect):
+def test_a_queue_that_is_never_empty_ends_with_what_waited(listener, connect):
     async def scenario():
-        accepted, deaf = [], asyncio.Event()
+        accepted, stopped = [], asyncio.Event()
 
         def another_comes(sock):
             accepted.append(sock)
@@ -62,9 +62,9 @@ def test_a_queue_that_is_never_empty_ends_with_those_who_waited(listener, connec
         )
         for _ in range(20):
             connect()
-        acceptor.stop_when_queue_is_empty(deaf.set, at_most=queue_length(listener))
-        await asyncio.wait_for(deaf.wait(), 5)
-        assert len(accepted) == queue_length(listener) == 20, "who came later waits for the next program"
+        acceptor.stop_when_queue_is_empty(stopped.set, at_most=queue_length(listener))
+        await asyncio.wait_for(stopped.wait(), 5)
+        assert len(accepted) == queue_length(listener) == 20, "what came later waits for the next program"
         for sock in accepted:
             sock.close()
 
@@ -72,11 +72,11 @@ def test_a_queue_that_is_never_empty_ends_with_those_who_waited(listener, connec
 
 
 @pytest.mark.parametrize(("inherited", "accepted"), [(True, 1), (False, 3)])
-def test_only_a_door_that_stays_open_needs_a_limit(listener, connect, monkeypatch, inherited, accepted):
+def test_only_an_inherited_listener_needs_a_limit(listener, connect, monkeypatch, inherited, accepted):
     monkeypatch.setattr(port_module, "queue_length", lambda listener: 1)
 
     async def scenario():
-        deaf = asyncio.Event()
+        stopped = asyncio.Event()
         port = Port(
             GivenListener(1, "test", listener.dup(), LocalPermits(5), inherited=inherited),
             application=None,
@@ -89,8 +89,8 @@ def test_only_a_door_that_stays_open_needs_a_limit(listener, connect, monkeypatc
         )
         for _ in range(3):
             connect()
-        port.accept_the_rest(deaf.set, close_the_door=False)
-        await asyncio.wait_for(deaf.wait(), 5)
+        port.accept_the_rest(stopped.set, close_the_door=False)
+        await asyncio.wait_for(stopped.wait(), 5)
         assert port.permits.held == accepted
         port.cut()
         while not port.quiet:

@@ -98,7 +98,7 @@ def test_an_audit_does_not_guess_while_a_worker_is_busy_with_a_permit(pool):
     with contextlib.closing(worker(pool, 0)) as busy:
         busy._open_entry()
         assert pool.audit([0]) is None
-        busy._close_entry()
+        busy._close_entry(0)
         assert pool.audit([0]) == 0
 
 
@@ -154,6 +154,127 @@ def test_an_audit_counts_a_debt_as_permits_that_exist(pool):
         one.take()
         pool.resize(1)
         assert pool.audit([0]) == 0
+
+
+def test_a_transfer_keeps_the_audit_away_and_counts_what_it_is_told_of(pool):
+    with contextlib.closing(worker(pool, 0)) as one, contextlib.closing(worker(pool, 1)) as other:
+        one.take()
+        one.take()
+        with one.transfer() as transfer:
+            assert pool.audit([0, 1]) is None
+            transfer.sent(2)
+        with other.transfer() as transfer:
+            transfer.received()
+            transfer.received()
+        assert (one.held, other.held, pool.audit([0, 1])) == (0, 2, 0)
+
+
+def test_a_transfer_that_fails_has_changed_nothing(pool):
+    with contextlib.closing(worker(pool, 0)) as one:
+        one.take()
+        with pytest.raises(OSError, match="full"), one.transfer():
+            raise OSError(errno.EAGAIN, "full")
+        assert (one.held, pool.audit([0])) == (1, 0)
+
+
+class SystemCalls(list):
+    """The reads and writes of eventfds, in order; `after` is called once after a read that found nothing."""
+
+    def __init__(self, monkeypatch):
+        self.after = None
+        self._read, self._write = os.eventfd_read, os.eventfd_write
+        monkeypatch.setattr(os, "eventfd_read", self.read)
+        monkeypatch.setattr(os, "eventfd_write", self.write)
+
+    def read(self, fd):
+        self.append("read")
+        try:
+            return self._read(fd)
+        except BlockingIOError:
+            after, self.after = self.after, None
+            if after is not None:
+                after()
+            raise
+
+    def write(self, fd, count):
+        self.append("write")
+        self._write(fd, count)
+
+
+def test_a_worker_that_knows_of_no_debt_needs_one_system_call_to_take_and_one_to_give_back(pool, monkeypatch):
+    with contextlib.closing(worker(pool, 0)) as one:
+        one.take()
+        one.give_back()
+        calls = SystemCalls(monkeypatch)
+        for _ in range(3):
+            one.take()
+            one.give_back()
+        assert calls == ["read", "write"] * 3
+
+
+def test_a_worker_that_knew_of_no_debt_pays_one_that_is_new(pool):
+    with contextlib.closing(worker(pool, 0)) as one:
+        for limit in (2, 1):
+            pool.resize(3)
+            assert [one.take() for _ in range(3)] == [True] * 3
+            one.give_back()
+            assert one.take()
+            pool.resize(limit)
+            for _ in range(3):
+                one.give_back()
+            assert (pool.debt, pool.free) == (0, limit)
+
+
+def test_a_debt_that_is_raised_while_a_worker_finds_none_is_paid_with_the_next_permit(pool, monkeypatch):
+    with contextlib.closing(worker(pool, 0)) as one:
+        assert [one.take() for _ in range(3)] == [True] * 3
+        calls = SystemCalls(monkeypatch)
+        calls.after = lambda: pool.resize(2)
+        one.give_back()  # it finds no debt, then there is one, then it frees a permit
+        assert (pool.debt, pool.free) == (1, 1)
+        one.give_back()
+        assert (pool.debt, pool.free) == (0, 1)
+
+
+def test_a_worker_looks_for_a_debt_each_time_while_the_supervisor_raises_it(pool, monkeypatch):
+    with contextlib.closing(worker(pool, 0)) as one:
+        assert [one.take() for _ in range(3)] == [True] * 3
+        one.give_back()
+        raised = os.eventfd_write
+
+        def raise_slowly(fd, count):
+            monkeypatch.undo()
+            one.give_back()  # before the eventfd is raised
+            raised(fd, count)
+            one.give_back()  # and after
+
+        monkeypatch.setattr(os, "eventfd_write", raise_slowly)
+        pool.resize(2)
+        assert (one.held, pool.debt, pool.free) == (0, 0, 2)
+
+
+def test_a_supervisor_of_an_older_release_that_does_not_tell_of_debts_is_paid_too(pool):
+    with contextlib.closing(worker(pool, 0)) as one:
+        assert [one.take() for _ in range(3)] == [True] * 3
+        one._debts[0] = 0
+        one.give_back()
+        os.eventfd_write(pool.filenos()[1], 1)
+        one.give_back()
+        assert (pool.debt, pool.free) == (0, 1)
+
+
+def test_a_page_of_an_older_release_is_continued():
+    before = PermitPool(2)
+    with contextlib.closing(worker(before, 5)) as one:
+        one.take()
+    os.ftruncate(before.filenos()[2], 8192)  # as long as it was without the sequence number of the debt
+    with contextlib.closing(PermitPool.adopt(before.carry())) as after, contextlib.closing(worker(after, 6)) as other:
+        assert after.open_connections([5]) == 1
+        assert other.take()
+        after.resize(1)
+        other.give_back()
+        assert (after.debt, after.free) == (0, 0)
+    before._owned.pop_all()  # its descriptors are those of the other one
 
 
 def test_a_limit_that_goes_down_and_up_again_ends_where_it_should(pool):

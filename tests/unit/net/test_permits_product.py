@@ -1,7 +1,8 @@
 """Permits over the product of states and operations: none is lost or invented, and the limit is never exceeded.
 
 A state is what two workers hold, what is free, what is owed, what is lost with the dead, what is on its way between two
-workers, and whether a worker is in the middle of a transfer. All of them are reached by operations, from a new pool on.
+workers, whether a worker is in the middle of a transfer, and whether it believes that there is no debt. All of them are
+reached by operations, from a new pool on.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class World:
         self.pool = PermitPool(BEGIN)
         self.workers = [self._worker(slot) for slot in (0, 1)]
         self.held = [0, 0]
-        self.open = [False, False]  # entries, in the middle of a transfer
+        self.open = [None, None]  # transfers that are going on
         self.travelling = 0
         self.lost = 0
 
@@ -59,15 +60,19 @@ class World:
     def begin(self, slot):
         if self.open[slot]:
             return False
-        self.workers[slot].begin_transfer()
-        self.open[slot] = True
+        self.open[slot] = self.workers[slot].transfer()
+        self.open[slot].__enter__()
         return True
 
     def end(self, slot, change):
         if not self.open[slot] or (change > 0 and not self.travelling) or (change < 0 and not self.held[slot]):
             return False
-        self.workers[slot].end_transfer(change)
-        self.open[slot] = False
+        if change < 0:
+            self.open[slot].sent(-change)
+        elif change > 0:
+            self.open[slot].received(change)
+        self.open[slot].__exit__()
+        self.open[slot] = None
         self.held[slot] += change
         self.travelling -= change
         return True
@@ -77,7 +82,7 @@ class World:
         self.workers[slot].close()
         self.pool.forget(slot)
         self.lost += self.held[slot]
-        self.held[slot], self.open[slot] = 0, False
+        self.held[slot], self.open[slot] = 0, None
         self.workers[slot] = self._worker(slot)
         return True
 
@@ -112,10 +117,14 @@ class World:
         assert pool.free + self.circulating == pool.limit + pool.debt, case
         assert not (pool.free and pool.debt), (case, "a debt is paid first")
         assert pool.free <= pool.limit, case
+        if pool.debt:
+            assert all(worker._no_debt_at != worker._debts[0] for worker in self.workers), (case, "all workers pay")
 
     def state(self):
         pool = self.pool
-        return (pool.limit, pool.free, pool.debt, *self.held, *self.open, self.travelling, self.lost)
+        busy = [one is not None for one in self.open]
+        settled = [worker._no_debt_at == worker._debts[0] for worker in self.workers]
+        return (pool.limit, pool.free, pool.debt, *self.held, *busy, *settled, self.travelling, self.lost)
 
 
 def _dup(descriptor):

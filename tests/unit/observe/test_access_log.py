@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from gracehttp.observe.access_log import AccessLog
 from gracehttp.observe.logs import configure_logging
+from gracehttp.observe.requests import AccessLog
 
 
 @dataclass

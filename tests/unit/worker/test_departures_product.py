@@ -13,6 +13,7 @@ import itertools
 import pytest
 
 from gracehttp.http.connection import Carried
+from gracehttp.net.permits import Transfer
 from gracehttp.worker.handover import Departure, Departures
 
 ROOM, DEAD = 0, errno.EPIPE
@@ -130,11 +131,14 @@ class World:
 
     # --- permits ---
 
-    def begin_transfer(self):
+    def transfer(self):
+        return Transfer(self._begin_transfer, self._end_transfer)
+
+    def _begin_transfer(self):
         assert not self.in_transfer
         self.in_transfer = True
 
-    def end_transfer(self, change):
+    def _end_transfer(self, change):
         assert self.in_transfer
         self.in_transfer = False
         self.permits += change

@@ -600,8 +600,8 @@ async def put(house, head, received=b""):
         head = head if isinstance(head, bytes) else json.dumps(head).encode()
         socket.send_fds(house.queue._send_end, [head, b"\n", received], [theirs.fileno()])
     assert house.old.permits.take()
-    house.old.permits.begin_transfer()
-    house.old.permits.end_transfer(-1)
+    with house.old.permits.transfer() as transfer:
+        transfer.sent()
     house.clients.append(await asyncio.open_connection(sock=ours))
     return house.clients[-1]
 
@@ -731,7 +731,8 @@ def test_a_receiver_without_a_free_descriptor_takes_nothing_and_loses_nothing(ru
 def test_local_permits_change_hands_too():
     sender, receiver = LocalPermits(2), LocalPermits(2)
     sender.take()
-    for permits, change in ((sender, -1), (receiver, +1)):
-        permits.begin_transfer()
-        permits.end_transfer(change)
+    with sender.transfer() as transfer:
+        transfer.sent()
+    with receiver.transfer() as transfer:
+        transfer.received()
     assert (sender.held, receiver.held) == (0, 1)

@@ -1,10 +1,10 @@
-"""When a worker has had enough."""
+"""When a worker is due for recycling."""
 
 from __future__ import annotations
 
 import pytest
 
-from gracehttp.worker.recycling import LOOK_SECONDS, RecyclingLimits, Wear, resident_bytes
+from gracehttp.worker.recycling import MEMORY_CHECK_SECONDS, Usage, UsageLimits, resident_bytes
 
 
 class Timer:
@@ -32,22 +32,22 @@ class FakeLoop:
 
 
 class Worker:
-    """A `Wear` with what it needs; `told` are the reasons that the supervisor would hear."""
+    """A `Usage` with what it needs; `told` are the reasons that the supervisor would receive."""
 
-    def __init__(self, then=None, **limits):
+    def __init__(self, **limits):
         self.loop = FakeLoop()
         self.used = 0
         self.told = []
-        self.wear = Wear(RecyclingLimits(**limits), self.loop, then, memory=lambda: self.used)
-        self.wear.on_tired = self.told.append
-        self.wear.begin()
+        self.usage = Usage(UsageLimits(**limits), self.loop, memory=lambda: self.used)
+        self.usage.on_due_for_recycling = self.told.append
+        self.usage.begin()
 
     def serve(self, requests=1):
         for _ in range(requests):
-            self.wear(None, 200, 10, 0.1)
+            self.usage(None, 200, 10, 0.1)
 
 
-def test_it_has_enough_after_so_many_requests_and_says_it_once():
+def test_it_is_due_after_so_many_requests_and_reports_that_once():
     worker = Worker(requests=3)
     worker.serve(2)
     assert worker.told == []
@@ -57,11 +57,11 @@ def test_it_has_enough_after_so_many_requests_and_says_it_once():
 
 def test_its_age_counts_from_the_first_time_that_it_serves():
     worker = Worker(age_seconds=90)
-    worker.wear.begin()
+    worker.usage.begin()
     assert len(worker.loop.timers) == 1
 
 
-def test_it_has_enough_at_an_age():
+def test_it_is_due_at_an_age():
     worker = Worker(age_seconds=90)
     (timer,) = worker.loop.timers
     assert timer.seconds == 90
@@ -69,7 +69,7 @@ def test_it_has_enough_at_an_age():
     assert worker.told == ["it has served for 1m30s"]
 
 
-def test_it_has_enough_when_it_is_too_big():
+def test_it_is_due_when_it_is_too_big():
     worker = Worker(memory_bytes=100 << 20)
     worker.serve()
     worker.loop.timers[-1].fire()
@@ -80,27 +80,20 @@ def test_it_has_enough_when_it_is_too_big():
     assert worker.told == ["it uses 101 MiB of memory"]
 
 
-def test_memory_is_looked_at_after_requests_and_once_a_second():
+def test_memory_is_checked_after_requests_and_once_a_second():
     worker = Worker(memory_bytes=1)
     assert worker.loop.timers == []
     worker.serve(1000)
-    assert [timer.seconds for timer in worker.loop.timers] == [LOOK_SECONDS]
+    assert [timer.seconds for timer in worker.loop.timers] == [MEMORY_CHECK_SECONDS]
 
 
-def test_a_worker_that_goes_already_says_nothing():
+def test_a_worker_that_ends_already_reports_nothing():
     worker = Worker(requests=2, age_seconds=60, memory_bytes=1)
     worker.serve()
-    worker.wear.end()
+    worker.usage.end()
     worker.serve(5)
     assert worker.told == []
     assert not any(timer.armed for timer in worker.loop.timers)
-
-
-def test_what_is_told_of_a_request_is_passed_on():
-    passed = []
-    worker = Worker(then=lambda *what: passed.append(what), requests=1)
-    worker.serve(2)
-    assert passed == [(None, 200, 10, 0.1)] * 2
 
 
 @pytest.mark.parametrize(
@@ -108,12 +101,12 @@ def test_what_is_told_of_a_request_is_passed_on():
     [({}, False), ({"age_seconds": 5}, False), ({"requests": 1}, True), ({"memory_bytes": 1}, True)],
 )
 def test_requests_are_counted_only_where_they_matter(limits, counts):
-    assert Worker(**limits).wear.counts is counts
+    assert Worker(**limits).usage.counts_requests is counts
 
 
 def drawn(draw, **limits):
     given = {"requests": 0, "requests_jitter": None, "age_seconds": 0.0, "memory_bytes": 0, **limits}
-    return RecyclingLimits.drawn(**given, draw=draw)
+    return UsageLimits.drawn(**given, draw=draw)
 
 
 def test_limits_lie_between_what_was_configured_and_a_tenth_more():
@@ -129,7 +122,7 @@ def test_the_jitter_of_requests_can_be_chosen():
 
 
 def test_no_limit_stays_none():
-    assert drawn(lambda below: below - 1, requests_jitter=50) == RecyclingLimits()
+    assert drawn(lambda below: below - 1, requests_jitter=50) == UsageLimits()
 
 
 def test_the_memory_of_this_process_is_known():

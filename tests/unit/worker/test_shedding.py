@@ -1,12 +1,12 @@
-"""Making room on a full port: who goes, and how often that is told."""
+"""Making room on a full port: which connections are closed, and how often that is reported."""
 
 from __future__ import annotations
 
 import pytest
 from timer_fakes import FakeLoop
 
-from gracehttp.net.idle_ranking import Alone, SharedSeniority
-from gracehttp.worker.shedding import ASKED_EVERY_SECONDS, REMEMBERED, TOLD_EVERY_SECONDS, Shedder, longest_idle
+from gracehttp.net.idle_ranking import LocalRanking, SharedRanking
+from gracehttp.worker.shedding import REMEMBERED, REPORT_EVERY_SECONDS, SEARCH_EVERY_SECONDS, Shedder, longest_idle
 
 
 class FakeConnection:
@@ -26,21 +26,21 @@ class FakeConnection:
 
 
 class Port:
-    def __init__(self, *connections, idle_after=5.0, seniority=None):
+    def __init__(self, *connections, idle_after=5.0, ranking=None):
         self.loop = FakeLoop()
         self.connections = list(connections)
         self.told = []
         self.shedder = Shedder(
             self.connections,
             idle_after_seconds=idle_after,
-            seniority=seniority or Alone(),
+            ranking=ranking or LocalRanking(),
             loop=self.loop,
-            told=lambda count: count,
+            closed=lambda count: count,
             publish=self.told.append,
         )
 
     def make_room(self, *, later=0.0, waiting=None):
-        """For one newcomer more, unless `waiting` says how many there are. Returns who was closed so far."""
+        """For one connection more, unless `waiting` says how many wait. Returns which were closed so far."""
         self.loop.pass_time(later)
         self.shedder.make_room(waiting or len(self.closed) + 1)
         return self.closed
@@ -56,7 +56,7 @@ def test_the_one_that_has_been_idle_longest_goes_and_only_that():
     assert port.make_room() == [0, 1]
 
 
-def test_nobody_goes_who_has_not_been_idle_for_long_enough():
+def test_none_is_closed_that_has_not_been_idle_for_long_enough():
     port = Port(FakeConnection(95.5), FakeConnection(None))
     assert port.make_room() == []
     assert port.make_room(later=0.4) == []
@@ -69,8 +69,8 @@ def shared_page():
 
 def test_the_one_that_has_been_idle_longest_goes_whichever_worker_has_it():
     page = shared_page()
-    ours = Port(FakeConnection(50), FakeConnection(20), seniority=SharedSeniority(page, 3))
-    others = Port(FakeConnection(30), FakeConnection(60), seniority=SharedSeniority(page, 5))
+    ours = Port(FakeConnection(50), FakeConnection(20), ranking=SharedRanking(page, 3))
+    others = Port(FakeConnection(30), FakeConnection(60), ranking=SharedRanking(page, 5))
     gone = [(ours.make_room(later=0.1), others.make_room(later=0.1)) for _ in range(4)]
     assert gone == [([], []), ([1], []), ([1], [0]), ([1], [0])]
     assert (ours.make_room(later=0.1), others.make_room(later=0.1)) == ([0, 1], [0])
@@ -78,8 +78,8 @@ def test_the_one_that_has_been_idle_longest_goes_whichever_worker_has_it():
 
 def test_as_many_go_at_once_as_wait_and_no_younger_ones_than_those_of_others():
     page = shared_page()
-    ours = Port(*map(FakeConnection, (10, 20, 30, 40, 60)), seniority=SharedSeniority(page, 3))
-    others = Port(FakeConnection(50), seniority=SharedSeniority(page, 5))
+    ours = Port(*map(FakeConnection, (10, 20, 30, 40, 60)), ranking=SharedRanking(page, 3))
+    others = Port(FakeConnection(50), ranking=SharedRanking(page, 5))
     for port in (ours, others):
         port.make_room(later=0.1, waiting=2)
     assert ours.make_room(later=0.1, waiting=2) == [0, 1]
@@ -91,10 +91,10 @@ def test_as_many_go_at_once_as_wait_and_no_younger_ones_than_those_of_others():
     assert others.make_room(later=0.1, waiting=9) == [0]
 
 
-def test_a_worker_without_idle_connections_keeps_nobody_waiting():
+def test_a_worker_without_idle_connections_does_not_hold_up_others():
     page = shared_page()
-    ours = Port(FakeConnection(50), seniority=SharedSeniority(page, 3))
-    others = Port(FakeConnection(20), FakeConnection(None), seniority=SharedSeniority(page, 5))
+    ours = Port(FakeConnection(50), ranking=SharedRanking(page, 3))
+    others = Port(FakeConnection(20), FakeConnection(None), ranking=SharedRanking(page, 5))
     for port in (ours, others):
         port.make_room(later=0.1)
     assert (ours.make_room(later=0.1), others.make_room(later=0.1)) == ([], [0])
@@ -104,26 +104,26 @@ def test_a_worker_without_idle_connections_keeps_nobody_waiting():
 
 def test_one_that_has_been_idle_longest_but_not_long_enough_yet_keeps_its_turn():
     page = shared_page()
-    ours = Port(FakeConnection(95.5), seniority=SharedSeniority(page, 3))
-    others = Port(FakeConnection(95.6), seniority=SharedSeniority(page, 5))
+    ours = Port(FakeConnection(95.5), ranking=SharedRanking(page, 3))
+    others = Port(FakeConnection(95.6), ranking=SharedRanking(page, 5))
     for later in (0.1, 0.1, 0.1, 0.1):
         assert (ours.make_room(later=later), others.make_room(later=later)) == ([], [])
     assert (ours.make_room(later=0.11), others.make_room(later=0.11)) == ([0], [])
 
 
-def test_who_has_just_sent_something_stays_and_the_next_one_goes():
+def test_one_whose_client_has_just_sent_something_stays_and_the_next_one_goes():
     port = Port(FakeConnection(20, refuses=True), FakeConnection(30))
     assert port.make_room() == [1]
 
 
-def test_who_has_spoken_since_it_was_asked_stays():
+def test_one_whose_client_has_sent_something_since_the_search_stays():
     port = Port(FakeConnection(20), FakeConnection(30), FakeConnection(40))
     port.make_room()
     port.connections[1].idle_since = 99.9
     assert port.make_room() == [0, 2]
 
 
-def test_who_is_gone_meanwhile_is_passed_over():
+def test_one_that_is_gone_meanwhile_is_passed_over():
     port = Port(FakeConnection(20), FakeConnection(30), FakeConnection(40))
     port.make_room()
     port.connections[1].idle_since = None
@@ -146,7 +146,7 @@ def test_no_connection_is_asked_more_than_once_a_second():
     for _ in range(5):
         port.make_room()
     assert len(asked) == 1
-    port.make_room(later=ASKED_EVERY_SECONDS)
+    port.make_room(later=SEARCH_EVERY_SECONDS)
     assert len(asked) == 2
 
 
@@ -155,9 +155,9 @@ def test_it_is_told_at_once_and_then_at_most_once_a_second():
     for _ in range(4):
         port.make_room()
     assert port.told == [1]
-    port.loop.pass_time(TOLD_EVERY_SECONDS)
+    port.loop.pass_time(REPORT_EVERY_SECONDS)
     assert port.told == [1, 3]
-    port.loop.pass_time(TOLD_EVERY_SECONDS)
+    port.loop.pass_time(REPORT_EVERY_SECONDS)
     port.make_room()
     assert port.told == [1, 3, 1]
 
@@ -185,4 +185,4 @@ def test_no_more_are_closed_than_wait_while_their_places_are_not_free_yet():
     assert port.make_room(waiting=2) == port.make_room(waiting=2) == [0, 1]
     for one in slow:
         port.connections.remove(one)
-    assert port.make_room(waiting=1) == [0], "of those that are left: somebody else waits now"
+    assert port.make_room(waiting=1) == [0], "of those that are left: another connection waits now"

@@ -134,8 +134,8 @@ def test_applications_end_beside_each_other_not_one_after_the_other(run, monkeyp
     assert caplog.records == []
 
 
-class WearlessService:
-    """As much of a service and its wear as an order needs."""
+class FakeService:
+    """As much of a service and its usage as an order needs."""
 
     def __init__(self):
         self.lost = 0
@@ -150,7 +150,7 @@ class WearlessService:
 def test_a_supervisor_is_lost_once_however_often_one_looks(run):
     async def scenario():
         channel, theirs = channel_pair()
-        told, service, bus = [], WearlessService(), EventBus()
+        told, service, bus = [], FakeService(), EventBus()
         bus.subscribe(told.append)
         with _Obedience(channel, service, service, None, 5.0, bus) as obedience:
             theirs.close()

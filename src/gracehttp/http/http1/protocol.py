@@ -13,7 +13,7 @@ from time import monotonic, time
 from typing import Final
 
 from gracehttp.http.body import NO_REQUEST_BODY, RequestBody
-from gracehttp.http.connection import NEW, Carried, Connection, InFlight, Pace, ServerContext, Terms
+from gracehttp.http.connection import NEW, Connection, InFlight, Pace, ServerContext, Terms, WireProtocol
 from gracehttp.http.exchange import Exchange, ResetReason
 from gracehttp.http.fields import ResponseFields
 from gracehttp.http.head import RefusedHead, RequestHead, split_target
@@ -36,6 +36,7 @@ from gracehttp.http.http1.response import (
 )
 from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.stream import Stream
+from gracehttp.wire.handover import Carried
 
 # Where the connection stands; each byte and each timeout is judged by it.
 IDLE: Final = 0
@@ -102,7 +103,7 @@ class Http1Protocol:
         self._last_response = False  # the next response must say so
         self._leaving = False  # stop before the next request, for the connection to be handed over
         self._paused = False  # reading is
-        self._waits: Deadlines | None = None
+        self._waits: Deadlines[WireProtocol] | None = None
         # If the time is over already: `timed_out` looks for what the client has sent meanwhile before it closes.
         self._wait(self._context.head if self._fresh else self._context.idle, carried.idle_seconds)
 
@@ -308,7 +309,7 @@ class Http1Protocol:
 
     # --- deadlines ---
 
-    def _wait(self, deadlines: Deadlines, waited: float = 0.0) -> None:
+    def _wait(self, deadlines: Deadlines[WireProtocol], waited: float = 0.0) -> None:
         if self._waits is not None:
             self._waits.discard(self)
         self._waits = deadlines

@@ -1,0 +1,64 @@
+"""Memory that the supervisor and all workers of a port share: named groups of 64-bit words.
+
+A write of one word is never seen in halves by another process, since the words are aligned. That is all that the
+processes rely on: each word has one writer, and the writers' protocols are described where the words are used
+(`permits`, `idle_ranking`).
+
+A page outlives releases: the supervisor hands it on when it replaces itself, and workers of an older release may still
+use it. So groups are only added at the end, a page that is too short for them is made longer, and a word that an older
+release never wrote is 0.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+from collections.abc import Mapping
+
+WORD_BYTES = 8
+MAX_WORKERS = 512
+
+Layout = Mapping[str, int]
+"""The names of the groups, in order, and how many words each has."""
+
+PORT_LAYOUT: Layout = {
+    "held": MAX_WORKERS,  # what each worker holds of the permits: permits.SharedPermits
+    "idle": MAX_WORKERS,  # its longest idle connection: idle_ranking.SharedRanking
+    "debts": 1,  # the sequence number of the debt: permits.PermitPool
+}
+
+
+def anonymous_file(name: str) -> int:
+    """An open file without a place in the file system; `name` is for people who look into /proc. Raises `OSError`."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create(f"gracehttp-{name}", os.MFD_CLOEXEC)
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+class SharedPage:
+    """The words of an anonymous file. Does not keep `fd`, which stays the caller's."""
+
+    def __init__(self, fd: int, layout: Layout = PORT_LAYOUT) -> None:
+        """Makes the file longer if an older release made it for a shorter layout."""
+        size = sum(layout.values()) * WORD_BYTES
+        if os.fstat(fd).st_size < size:
+            os.ftruncate(fd, size)
+        self._memory = mmap.mmap(fd, size)
+        self._all = memoryview(self._memory).cast("Q")
+        self._groups: dict[str, memoryview] = {}
+        begin = 0
+        for name, count in layout.items():
+            self._groups[name] = self._all[begin : begin + count]
+            begin += count
+
+    def words(self, name: str) -> memoryview:
+        """The group `name`, as integers below 2^64. Of no use after `close`."""
+        return self._groups[name]
+
+    def close(self) -> None:
+        for group in self._groups.values():
+            group.release()
+        self._all.release()
+        self._memory.close()

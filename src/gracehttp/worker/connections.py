@@ -1,0 +1,202 @@
+"""The open connections of one port: from the accepted socket to the permit that is given back."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from heapq import merge
+from itertools import islice
+from typing import Any
+
+from gracehttp.events import ConnectionNotWatched, Event
+from gracehttp.http.connection import NO_PROTOCOL, Connection, HttpSettings, Pace, ServerContext, Terms
+from gracehttp.http.exchange import Application, RequestFinished
+from gracehttp.http.head import RequestHead
+from gracehttp.http.negotiation import Negotiation
+from gracehttp.net.endpoints import client_of, server_of
+from gracehttp.net.poller import Poller
+from gracehttp.net.stream import PlainStream, StreamServices
+from gracehttp.net.tls_stream import TlsStream
+from gracehttp.observe.requests import log_application_failure, log_broken_response
+from gracehttp.wire.handover import Carried
+
+RequestFailed = Callable[[RequestHead], None]
+"""Takes the head of a request that the application did not answer as it should have. Comes before `RequestFinished`."""
+
+
+class Connections:
+    """The connections of one port, and their `ConnectionOwner`.
+
+    `on_closed` is called for each connection that is closed, with whether its permit is free: one that goes on in
+    another process has taken its permit along. `on_rested` gets each connection whose terms ask for it when it comes to
+    rest: `ConnectionOwner.connection_rested`.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        application: Application,
+        settings: HttpSettings,
+        *,
+        address: str,
+        poller: Poller,
+        loop: asyncio.AbstractEventLoop,
+        tls: ssl.SSLContext | None,
+        request_finished: RequestFinished | None,
+        request_failed: RequestFailed | None,
+        on_closed: Callable[[bool], None],
+        on_rested: Callable[[Connection], None],
+        publish: Callable[[Event], None],
+    ) -> None:
+        """`listener` is where they come from. `tls` is None for plain connections."""
+        self.open: set[Connection] = set()
+        self.paces: set[Pace] = set()
+        """Of the connections that a drain has found."""
+        self.request_finished = request_finished
+        self._request_failed = request_failed
+        self._address = address
+        self._family = listener.family
+        self._server = _fixed_server(listener)
+        self._servers: dict[Any, tuple[str, int | None] | None] = {}
+        self._tls = tls
+        self._on_closed = on_closed
+        self._on_rested = on_rested
+        self._publish = publish
+        self._terms = Terms.STAY
+        self._hand_over = False
+        self._context = ServerContext(application, settings, self, loop)
+        self._streams = StreamServices(loop, poller, settings.body_timeout_seconds)
+        self._negotiation = Negotiation(settings)
+
+    def __len__(self) -> int:
+        return len(self.open)
+
+    def __iter__(self) -> Iterator[Connection]:
+        """Those that are open at this moment; they may be closed meanwhile."""
+        return iter(tuple(self.open))
+
+    # --- arriving ---
+
+    def attach(self, sock: socket.socket, peer: Any) -> None:
+        """Serve an accepted socket, which is non-blocking, with its permit: TLS first if the port has it, then the
+        protocol."""
+        connection = self._connect(sock, peer)
+        if connection is not None and self._tls is None:
+            self._negotiation.begin(connection, None)
+
+    def adopt(self, descriptor: int, carried: Carried) -> None:
+        """Go on with a connection that another worker has handed over, with the permit that came with it.
+
+        It is a plain one, even if this port speaks TLS by now: TLS connections are never handed over.
+        """
+        sock = socket.socket(self._family, socket.SOCK_STREAM, 0, fileno=descriptor)
+        sock.setblocking(False)
+        try:
+            peer = sock.getpeername()
+        except OSError:  # the client has reset it meanwhile; reading will tell
+            peer = None
+        connection = self._connect(sock, peer, plain=True)
+        if connection is not None:
+            self._negotiation.begin(connection, None, carried)
+
+    def _connect(self, sock: socket.socket, peer: Any, *, plain: bool = False) -> Connection | None:
+        connection = Connection(self._context, client_of(peer), self._server or self._server_of(sock))
+        try:
+            stream = PlainStream(sock, self._streams, NO_PROTOCOL, connection)
+        except OSError as exc:  # the poller has no memory for it (epoll_ctl(2)): the client is told at once
+            sock.close()
+            self._publish(ConnectionNotWatched(self._address, exc.strerror or str(exc)))
+            self._on_closed(True)
+            return None
+        self.open.add(connection)
+        if self._tls is None or plain:
+            connection.begin(stream)
+            return connection
+        connection.begin(
+            TlsStream(
+                stream,
+                self._tls,
+                NO_PROTOCOL,
+                handshakes=self._context.handshake,
+                on_open=lambda alpn: self._negotiation.begin(connection, alpn),
+            )
+        )
+        return connection
+
+    def _server_of(self, sock: socket.socket) -> tuple[str, int | None] | None:
+        """The address that the client has connected to; one object for all connections that have the same."""
+        name = sock.getsockname()
+        if name not in self._servers:
+            self._servers[name] = server_of(name)
+        return self._servers[name]
+
+    # --- the terms ---
+
+    def see_off(self, *, hand_over: bool, soon: bool = False) -> None:
+        """From now on each connection goes to another process when it is at rest, if it can and `hand_over` says so;
+        otherwise it ends with its next response, or, `soon`, a moment after it came to rest."""
+        self._terms = Terms.SOON if soon else Terms.LAST_RESPONSE
+        self._hand_over = hand_over
+        for connection in self:
+            self._tell_terms(connection)
+
+    def keep(self) -> None:
+        """Take `see_off` back. A response whose head has said that it is the last one still is."""
+        self._terms = Terms.STAY
+        self._hand_over = False
+        for connection in self:
+            connection.see_off(Terms.STAY)
+
+    def _tell_terms(self, connection: Connection) -> None:
+        self.paces.add(connection.protocol.pace)
+        connection.see_off(Terms.HAND_OVER if self._hand_over and connection.can_move else self._terms)
+
+    def longest_idle(self, most: int) -> list[tuple[float, Connection]]:
+        """At most `most` connections that aren't busy, with since when, by the loop's clock; the longest idle first."""
+        waiting = merge(self._context.idle.longest(), self._context.head.longest(), key=lambda found: found[0])
+        idle = (
+            (since, connection)
+            for since, protocol in waiting
+            if (connection := protocol.connection).idle_since is not None
+        )
+        return list(islice(idle, most))
+
+    def close(self) -> None:
+        """None is left."""
+        self._context.close()
+        self._streams.close()
+
+    # --- what connections report ---
+
+    def connection_speaks(self, connection: Connection) -> None:
+        if self._terms is not Terms.STAY:
+            # It came out of the queue, or ended its handshake, after the drain began: it has the same right to be heard
+            # as the others.
+            self._tell_terms(connection)
+            self._context.loop.call_soon(connection.rested)
+
+    def connection_rested(self, connection: Connection) -> None:
+        if connection in self.open:
+            self._on_rested(connection)
+
+    def connection_closed(self, connection: Connection) -> None:
+        self.open.discard(connection)
+        self._on_closed(not connection.moved)
+
+    def application_failed(self, head: RequestHead, error: BaseException) -> None:
+        log_application_failure(head, error)
+        if self._request_failed is not None:
+            self._request_failed(head)
+
+    def response_broken(self, head: RequestHead, reason: str) -> None:
+        log_broken_response(head, reason)
+        if self._request_failed is not None:
+            self._request_failed(head)
+
+
+def _fixed_server(listener: socket.socket) -> tuple[str, int | None] | None:
+    """The server's address of all connections, if it is the same for all; None for a wildcard address."""
+    server = server_of(listener.getsockname())
+    return None if server is None or server[0] in ("0.0.0.0", "::") else server  # noqa: S104  nothing is bound here

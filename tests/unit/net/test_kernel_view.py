@@ -1,0 +1,119 @@
+"""What the kernel tells of real sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import select
+import socket
+
+import pytest
+
+from gracehttp.net.kernel_view import (
+    acknowledged_bytes,
+    has_unread_input,
+    is_readable,
+    queue_length,
+    seconds_since_input,
+    unsent_bytes,
+)
+
+
+@pytest.fixture
+def pair():
+    """A TCP connection: the server's end, which doesn't block, and the client's."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname(), timeout=5) as client,
+    ):
+        server, _ = listener.accept()
+        server.setblocking(False)
+        with server:
+            yield server, client
+
+
+def wait_for(sock, what=select.POLLIN):
+    poll = select.poll()
+    poll.register(sock, what)
+    assert poll.poll(5000)
+
+
+def test_a_connection_on_which_nothing_came_has_no_unread_input(pair):
+    assert not has_unread_input(pair[0].fileno())
+
+
+def test_bytes_that_were_not_read_are_unread_input_until_they_are(pair):
+    server, client = pair
+    client.sendall(b"GET")
+    wait_for(server)
+    assert has_unread_input(server.fileno())
+    server.recv(10)
+    assert not has_unread_input(server.fileno())
+
+
+@pytest.mark.parametrize("how", ["end of file", "reset"])
+def test_the_end_of_a_connection_is_unread_input(pair, how):
+    server, client = pair
+    if how == "reset":
+        server.send(b"unread")
+        wait_for(client)
+    client.close()
+    wait_for(server)
+    assert has_unread_input(server.fileno())
+
+
+def test_a_closed_socket_has_no_input(pair):
+    server, _ = pair
+    server.close()
+    assert not has_unread_input(server.fileno())
+
+
+def test_a_listener_is_readable_while_connections_wait():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert not is_readable(listener.fileno())
+        with contextlib.ExitStack() as clients:
+            for count in (1, 2):
+                clients.enter_context(socket.create_connection(listener.getsockname(), timeout=5))
+                assert is_readable(listener.fileno())
+                assert queue_length(listener) == count
+
+
+def test_what_the_client_has_not_acknowledged_is_unsent_and_the_rest_is_counted(pair):
+    server, client = pair
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    sent = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sent += server.send(bytes(65536))
+    before = unsent_bytes(server.fileno())
+    assert 0 < before <= sent
+    client.setblocking(True)
+    left = sent
+    while left:
+        left -= len(client.recv(1 << 20))
+    while unsent_bytes(server.fileno()):  # the last acknowledgement is on its way
+        pass
+    assert acknowledged_bytes(server) >= sent
+
+
+def test_the_time_since_the_last_input_begins_anew_with_each(pair):
+    server, client = pair
+    client.sendall(b"x")
+    wait_for(server)
+    assert seconds_since_input(server) < 5
+
+
+def test_of_a_unix_socket_the_kernel_tells_less():
+    one, other = socket.socketpair()
+    with one, other:
+        one.send(b"12345")
+        assert unsent_bytes(one.fileno()) > 0
+        assert has_unread_input(other.fileno())
+        assert acknowledged_bytes(one) == 0
+        assert seconds_since_input(one) == math.inf
+
+
+def test_of_what_is_no_socket_nothing_is_unsent(tmp_path):
+    with (tmp_path / "file").open("w") as file:
+        assert unsent_bytes(file.fileno()) == 0
+    assert unsent_bytes(-1) == 0
