@@ -35,8 +35,8 @@ Accepted = Callable[[socket.socket, Any], None]
 class Acceptor:
     """Accepts from `listener` while there are permits. Owns `listener`; `permits` stays the caller's.
 
-    `on_connection` gets each accepted socket, non-blocking, and the address of its peer (accept(2)), with one permit. It
-    must call `release` after the socket was closed, which gives the permit back.
+    `on_connection` gets each accepted socket, non-blocking, the address of its peer (accept(2)), and with them one
+    permit. It must call `release` after the socket was closed, which gives the permit back.
     """
 
     def __init__(

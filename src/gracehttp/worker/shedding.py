@@ -39,8 +39,10 @@ class Shedder:
         closed: Callable[[int], Event],
         publish: Callable[[Event], None],
     ) -> None:
-        """`longest_idle(n)` finds at most n that aren't busy, with since when, the longest idle first. `closed(n)` makes
-        the event that n connections were closed; it is published once a second at most."""
+        """`longest_idle(n)` finds at most n that aren't busy, with since when, the longest idle first.
+
+        `closed(n)` makes the event that n connections were closed; it is published once a second at most.
+        """
         self._connections = connections
         self._longest_idle = longest_idle
         self._idle_after_seconds = idle_after_seconds

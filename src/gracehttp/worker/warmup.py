@@ -7,7 +7,7 @@ import socket
 
 from gracehttp.errors import ApplicationFailed
 from gracehttp.http.connection import NO_PROTOCOL, Connection, HttpSettings, ServerContext
-from gracehttp.http.exchange import Application, RequestHead
+from gracehttp.http.exchange import Application, RequestFinished, RequestHead
 from gracehttp.http.negotiation import Negotiation
 from gracehttp.net.poller import Poller
 from gracehttp.net.stream import PlainStream, StreamServices
@@ -21,9 +21,8 @@ _NO_TIMEOUT_SECONDS = 3600.0
 class _WarmUp:
     """The owner of the one connection of a warm-up request. It keeps what the application raised."""
 
-    request_finished = None
-
     def __init__(self) -> None:
+        self.request_finished: RequestFinished | None = None
         self.error = ""
 
     def connection_speaks(self, connection: Connection) -> None:
