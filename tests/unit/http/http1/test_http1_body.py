@@ -251,12 +251,12 @@ def test_response_complete_is_an_empty_rest_for_nobody():
 def test_connection_reads_no_further_while_the_application_takes_nothing():
     wire = Wire().send(post(200_000))
     wire.send(b"x" * 65536)
-    assert wire.transport.reading
+    assert wire.reading
     wire.send(b"x")
-    assert not wire.transport.reading
+    assert not wire.reading
     data, more = wire.exchange.take_body()
     assert (len(data), more) == (65537, True)
-    assert wire.transport.reading
+    assert wire.reading
 
 
 def test_client_is_not_timed_out_while_the_application_takes_nothing():
@@ -271,14 +271,14 @@ def test_client_is_not_timed_out_while_the_application_takes_nothing():
 def test_reading_goes_on_after_a_response_that_left_the_body_waiting():
     wire = Wire(body_timeout_seconds=5).send(post(200_000)).send(b"x" * 70_000)
     answer(wire.exchange)
-    assert wire.transport.reading
+    assert wire.reading
     wire.send(b"x" * 130_000).send(GET)
     assert len(wire.exchanges) == 2
 
 
 def test_body_that_is_complete_does_not_stop_reading():
     wire = Wire().send(post(70_000) + b"x" * 70_000)
-    assert wire.transport.reading
+    assert wire.reading
 
 
 # --- back-pressure from the client to the application ---
@@ -332,7 +332,7 @@ def test_body_in_tiny_pieces_takes_little_more_memory_than_its_bytes(chunks_at_o
     wire = Wire().send(CHUNKED)
     tracemalloc.start()
     try:
-        while wire.transport.reading:
+        while wire.reading:
             wire.send(b"2\r\nab\r\n" * chunks_at_once)
         held, _ = tracemalloc.get_traced_memory()
     finally:

@@ -199,7 +199,7 @@ def test_connection_that_nobody_took_goes_on():
     answer(wire.exchange)
     wire.loop.run_soon()
     assert len(wire.exchanges) == 2
-    assert wire.transport.reading
+    assert wire.reading
 
 
 @pytest.mark.parametrize("received", [b"G", GET])
@@ -339,10 +339,10 @@ def test_plain_close_does_not_wait_for_a_client_that_takes_nothing():
 
 def test_lingering_reads_on_where_reading_was_paused():
     wire = Wire().send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n").send(b"x" * 70_000)
-    assert not wire.transport.reading
+    assert not wire.reading
     answer(wire.exchange)
     assert wire.how_it_ended == "lingering"
-    assert wire.transport.reading
+    assert wire.reading
 
 
 # --- half-closed clients ---

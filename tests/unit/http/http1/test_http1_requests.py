@@ -111,13 +111,13 @@ def test_application_that_answers_at_once_does_not_recurse_over_pipelined_reques
 def test_pipelined_requests_beyond_the_limit_stay_in_the_kernel():
     wire = Wire().send(GET)
     wire.send(GET * 2000)
-    assert wire.transport.reading
+    assert wire.reading
     wire.send(GET * 1000)
-    assert not wire.transport.reading
+    assert not wire.reading
     wire.application.on_handle = answer
     answer(wire.exchange)
     wire.loop.run_soon()
-    assert wire.transport.reading
+    assert wire.reading
     assert wire.raw == OK * 3001
 
 
@@ -295,9 +295,9 @@ def test_head_that_alone_is_more_than_may_wait_is_read_on():
     """Reading stopped while the response before it was awaited."""
     wire = Wire(max_header_size_bytes=1_000_000).send(GET)
     wire.send(b"GET /next HTTP/1.1\r\nHost: a\r\nA: " + b"a" * 100_000)
-    assert not wire.transport.reading
+    assert not wire.reading
     answer(wire.exchange)
     wire.loop.run_soon()
-    assert wire.transport.reading
+    assert wire.reading
     wire.send(b"\r\n\r\n")
     assert wire.exchange.head.path == "/next"
