@@ -1,124 +1,52 @@
-import pytest
+"""The head of a response as it is sent."""
 
-from gracehttp.http.exchange import ResponseError
-from gracehttp.http.response_head import (
+import pytest
+from http_fakes import Wire
+
+from gracehttp.http.http1.response import (
     CHUNKED,
     COUNTED,
     NO_BODY,
     UNTIL_CLOSE,
-    ResponseFields,
     choose_framing,
     connection_line,
     date_line,
     error_response,
     framing_line,
+    server_lines,
     status_line,
 )
 
-
-@pytest.mark.parametrize(
-    "header",
-    [
-        (b"a b", b"c"),
-        (b"a:", b"c"),
-        (b"", b"c"),
-        (b"a\r\n", b"c"),
-        (b"\xc3\xa9", b"c"),
-        (b"a", b"c\r\nd: e"),
-        (b"a", b"c\n"),
-        (b"a", b"\rc"),
-        (b"a", b"c\0"),
-        ("a", b"c"),
-        (b"a", "c"),
-        (b"a", None),
-        (b"a", 1),
-        ([], b"c"),
-        (b"a",),
-        (b"a", b"b", b"c"),
-        None,
-        (b"content-length", b"-1"),
-        (b"content-length", b"1, 1"),
-        (b"content-length", b""),
-        (b"content-length", 5),
-        (b"content-length", "5"),
-        (b"connection", None),
-        (b"connection", "close"),
-        (b"date", None),
-    ],
-)
-def test_header_that_can_not_be_sent_is_the_applications_error(header):
-    with pytest.raises(ResponseError):
-        ResponseFields([(b"x-good", b"1"), header])
-
-
-def test_error_names_the_header_with_the_line_break():
-    with pytest.raises(ResponseError, match="x-bad"):
-        ResponseFields([(b"x-good", b"1"), (b"x-bad", b"a\r\nb"), (b"x-fine", b"2")])
-
-
-def test_faults_of_two_values_do_not_cancel_each_other():
-    with pytest.raises(ResponseError):
-        ResponseFields([(b"a", b"\r"), (b"b", b"\n")])
-
-
-def test_content_lengths_that_differ_are_an_error():
-    with pytest.raises(ResponseError, match="differ"):
-        ResponseFields([(b"content-length", b"1"), (b"Content-Length", b"2")])
-
-
-def test_fields_of_the_application_are_kept_in_order_and_case():
-    fields = ResponseFields([(b"Set-Cookie", b"a=1"), (b"x-b", b""), (b"Set-Cookie", b"b=2")])
-    assert fields.block == b"Set-Cookie: a=1\r\nx-b: \r\nSet-Cookie: b=2\r\n"
-
-
-def test_framing_fields_are_read_and_left_to_the_server():
-    fields = ResponseFields(
-        [(b"Content-Length", b"5"), (b"Transfer-Encoding", b"chunked"), (b"Connection", b"x, Close")]
-    )
-    assert (fields.block, fields.content_length, fields.closes) == (b"", 5, True)
-
-
-def test_connection_keep_alive_of_the_application_means_nothing():
-    assert not ResponseFields([(b"connection", b"keep-alive")]).closes
-
-
-def test_own_date_and_server_are_noticed():
-    fields = ResponseFields([(b"DATE", b"now"), (b"server", b"mine")])
-    assert fields.has_date
-    assert fields.has_server
-    assert fields.block == b"DATE: now\r\nserver: mine\r\n"
-
-
-def test_headers_may_be_lists_and_come_from_a_generator():
-    assert ResponseFields([name, value] for name, value in [(b"a", b"b")]).block == b"a: b\r\n"
-
-
-def test_many_different_names_do_not_grow_memory():
-    from gracehttp.http import response_head
-
-    for number in range(3000):
-        ResponseFields([(b"x-%d" % number, b"")])
-    assert len(response_head._known_names) <= 1100
-    with pytest.raises(ResponseError):
-        ResponseFields([(b"never seen", b"")])
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+HEAD = b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 @pytest.mark.parametrize(
-    ("is_head", "status", "http11", "length", "framing"),
+    ("bodyless", "http11", "length", "framing"),
     [
-        (False, 200, True, 5, COUNTED),
-        (False, 200, True, 0, COUNTED),
-        (False, 200, True, -1, CHUNKED),
-        (False, 200, False, 5, COUNTED),
-        (False, 200, False, -1, UNTIL_CLOSE),
-        (True, 200, True, 5, NO_BODY),
-        (True, 200, False, -1, NO_BODY),
-        (False, 204, True, -1, NO_BODY),
-        (False, 304, True, 5, NO_BODY),
+        (False, True, 5, COUNTED),
+        (False, True, 0, COUNTED),
+        (False, True, -1, CHUNKED),
+        (False, False, 5, COUNTED),
+        (False, False, -1, UNTIL_CLOSE),
+        (True, True, 5, NO_BODY),
+        (True, True, -1, NO_BODY),
+        (True, False, -1, NO_BODY),
+        (True, False, 5, NO_BODY),
     ],
 )
-def test_framing_follows_from_method_status_version_and_length(is_head, status, http11, length, framing):
-    assert choose_framing(is_head, status, http11, length) == framing
+def test_framing_follows_from_version_and_length(bodyless, http11, length, framing):
+    assert choose_framing(bodyless, http11, length) == framing
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status", "bodyless"),
+    [(GET, 200, False), (GET, 404, False), (HEAD, 200, True), (HEAD, 404, True), (GET, 204, True), (GET, 304, True)],
+)
+def test_method_and_status_tell_whether_there_is_a_body(request_bytes, status, bodyless):
+    exchange = Wire().send(request_bytes).exchange
+    exchange.start_response(status, [])
+    assert exchange.bodyless is bodyless
 
 
 @pytest.mark.parametrize(
@@ -163,3 +91,11 @@ def test_error_response_is_whole_and_says_that_it_is_the_last():
 def test_error_response_to_head_has_no_body():
     head, body = error_response(400, "x", second=0, without_body=True)
     assert (head[-4:], body) == (b"\r\n\r\n", b"")
+
+
+@pytest.mark.parametrize("has_date", [False, True])
+@pytest.mark.parametrize("has_server", [False, True])
+def test_server_adds_what_the_application_has_not_given(has_date, has_server):
+    lines = server_lines(has_date, has_server, 784111777)
+    assert (b"Date: " in lines) is not has_date
+    assert (b"Server: " in lines) is not has_server

@@ -1,0 +1,122 @@
+"""The fields of a response: what is checked, and what means something to the server."""
+
+import pytest
+
+from gracehttp.http import fields as fields_module
+from gracehttp.http.fields import ResponseError, ResponseFields, trailer_fields
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        (b"a b", b"c"),
+        (b"a:", b"c"),
+        (b"", b"c"),
+        (b"a\r\n", b"c"),
+        (b"\xc3\xa9", b"c"),
+        (b"a", b"c\r\nd: e"),
+        (b"a", b"c\n"),
+        (b"a", b"\rc"),
+        (b"a", b"c\0"),
+        ("a", b"c"),
+        (b"a", "c"),
+        (b"a", None),
+        (b"a", 1),
+        ([], b"c"),
+        (b"a",),
+        (b"a", b"b", b"c"),
+        None,
+        (b"content-length", b"-1"),
+        (b"content-length", b"1, 1"),
+        (b"content-length", b""),
+        (b"content-length", 5),
+        (b"content-length", "5"),
+        (b"connection", None),
+        (b"connection", "close"),
+        (b"date", None),
+    ],
+)
+def test_header_that_can_not_be_sent_is_the_applications_error(header):
+    with pytest.raises(ResponseError):
+        ResponseFields([(b"x-good", b"1"), header])
+
+
+def test_error_names_the_header_with_the_line_break():
+    with pytest.raises(ResponseError, match="x-bad"):
+        ResponseFields([(b"x-good", b"1"), (b"x-bad", b"a\r\nb"), (b"x-fine", b"2")])
+
+
+def test_faults_of_two_values_do_not_cancel_each_other():
+    with pytest.raises(ResponseError):
+        ResponseFields([(b"a", b"\r"), (b"b", b"\n")])
+
+
+def test_content_lengths_that_differ_are_an_error():
+    with pytest.raises(ResponseError, match="differ"):
+        ResponseFields([(b"content-length", b"1"), (b"Content-Length", b"2")])
+
+
+def test_fields_of_the_application_are_kept_in_order_and_case():
+    fields = ResponseFields([(b"Set-Cookie", b"a=1"), (b"x-b", b""), (b"Set-Cookie", b"b=2")])
+    assert fields.block == b"Set-Cookie: a=1\r\nx-b: \r\nSet-Cookie: b=2\r\n"
+
+
+def test_framing_fields_are_read_and_left_to_the_server():
+    fields = ResponseFields(
+        [(b"Content-Length", b"5"), (b"Transfer-Encoding", b"chunked"), (b"Connection", b"x, Close")]
+    )
+    assert (fields.block, fields.content_length, fields.closes) == (b"", 5, True)
+
+
+def test_connection_keep_alive_of_the_application_means_nothing():
+    assert not ResponseFields([(b"connection", b"keep-alive")]).closes
+
+
+def test_own_date_and_server_are_noticed():
+    fields = ResponseFields([(b"DATE", b"now"), (b"server", b"mine")])
+    assert fields.has_date
+    assert fields.has_server
+    assert fields.block == b"DATE: now\r\nserver: mine\r\n"
+
+
+def test_headers_may_be_lists_and_come_from_a_generator():
+    assert ResponseFields([name, value] for name, value in [(b"a", b"b")]).block == b"a: b\r\n"
+
+
+def test_many_different_names_do_not_grow_memory():
+    for number in range(3000):
+        ResponseFields([(b"x-%d" % number, b"")])
+    assert len(fields_module._known_names) <= 1100
+    with pytest.raises(ResponseError):
+        ResponseFields([(b"never seen", b"")])
+
+
+def test_fields_are_there_as_pairs_for_protocols_without_lines():
+    fields = ResponseFields([(b"Set-Cookie", b"a=1"), (b"content-length", b"1"), (b"x-b", b"")])
+    assert list(fields.pairs) == [(b"Set-Cookie", b"a=1"), (b"x-b", b"")]
+
+
+# --- trailers (RFC 9110 section 6.5.1) ---
+
+
+def test_trailer_fields_are_checked_as_others_are():
+    assert trailer_fields([(b"Digest", b"x"), (b"grpc-status", b"0")]).block == b"Digest: x\r\ngrpc-status: 0\r\n"
+    for bad in ((b"a b", b""), (b"a", b"b\r\nc: d"), ("a", b"b"), (b"a",)):
+        with pytest.raises(ResponseError):
+            trailer_fields([(b"x-good", b"1"), bad])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(b"Content-Length", b"Transfer-Encoding", b"connection", b"host", b"trailer", b"te", b"expect", b"upgrade"),
+        *(b"authorization", b"Set-Cookie", b"content-type", b"content-encoding", b"content-range", b"cache-control"),
+    ],
+)
+def test_field_that_frames_routes_or_authorizes_is_no_trailer(name):
+    with pytest.raises(ResponseError, match="trailer"):
+        trailer_fields([(b"digest", b"x"), (name, b"1")])
+
+
+def test_trailers_may_come_from_a_generator():
+    assert trailer_fields((name, b"1") for name in (b"a", b"b")).block == b"a: 1\r\nb: 1\r\n"
