@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from gracehttp.applications.asgi.types import AsgiCallable, Message, Scope
 from gracehttp.errors import ApplicationFailed
-
-Message = dict[str, Any]
-AsgiCallable = Callable[..., Awaitable[None]]
 
 
 def check_mode(mode: str, applications: Sequence[tuple[str, str]]) -> None:
@@ -75,7 +73,7 @@ class Lifespan:
         return f"{self._what_went_wrong('shutdown')}\n{self._details()}"
 
     async def _run(self) -> None:
-        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
+        scope: Scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
         try:
             await self._application(scope, self._receive, self._send)
         except asyncio.CancelledError:
