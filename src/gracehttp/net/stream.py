@@ -169,7 +169,7 @@ class _Nobody:
         return
 
 
-_NOBODY = _Nobody()
+NOBODY = _Nobody()
 
 
 class PlainStream:
@@ -178,13 +178,13 @@ class PlainStream:
     __slots__ = (
         "_ending",
         "_events",
-        "_owner",
         "_socket",
         "_stall",
         "_unsent",
         "closed",
         "consumer",
         "input_over",
+        "owner",
         "services",
         "shut",
         "unsent_bytes",
@@ -199,7 +199,7 @@ class PlainStream:
         """`sock` is connected and non-blocking. Raises `OSError` if the poller can't watch it."""
         self._socket = sock
         self.services = services
-        self._owner: Closed = owner
+        self.owner: Closed = owner
         self._unsent: deque[bytes | memoryview] | None = None
         self._ending: Ending | None = None
         self._stall: Progress | None = None  # while the stream is not writable
@@ -438,8 +438,8 @@ class PlainStream:
         if self._ending is not None:
             self._ending = None
             services.linger.discard(self)
-        owner = self._owner
-        self.consumer = self._owner = _NOBODY  # so that no circle is left to the garbage collector
+        owner = self.owner
+        self.consumer = self.owner = NOBODY  # so that no circle is left to the garbage collector
         owner.stream_closed()
 
     # --- going to another process ---
