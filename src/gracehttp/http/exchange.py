@@ -108,6 +108,7 @@ class Exchange:
     """One request being answered. The application gets it from `Application.handle` and owes it `end()`."""
 
     __slots__ = (
+        "_body_over",
         "_carrier",
         "_drain_waiters",
         "_input_waiters",
@@ -155,6 +156,7 @@ class Exchange:
         self._started_at = monotonic()
         self._left = -1  # body bytes that Content-Length still asks for; -1: it asks for none
         self._unusable = False  # the application broke a rule before anything was sent; only 500 is left
+        self._body_over = False  # of the response
         self._trailers_follow = False
         self._input_waiters: Waiters | None = None
         self._drain_waiters: Waiters | None = None
@@ -265,13 +267,16 @@ class Exchange:
         """
         if self.disconnected:
             return
-        if not self.response_started or self.response_complete or self._unusable:
+        if not self.response_started or self._body_over or self._unusable:
             raise ResponseError(self._why_not_now())
         if type(data) is not bytes:
             data = _as_bytes(data)
         if self._left >= 0:
             self._hold_against_length(len(data), more)
-        end = not more and not self._trailers_follow
+        end = False
+        if not more:
+            self._body_over = True
+            end = not self._trailers_follow
         if self.head_sent:
             if self.bodyless:
                 data = b""
@@ -299,7 +304,7 @@ class Exchange:
         fields = trailer_fields(headers)
         if self.disconnected:
             return
-        if not self._trailers_follow or not self.head_sent or self.response_complete or self._left > 0:
+        if not self._trailers_follow or not self._body_over or self.response_complete:
             raise ResponseError("trailers come after the body of a response that was started with them")
         self._carrier.send_trailers(self, fields)
         self._complete()
@@ -332,8 +337,8 @@ class Exchange:
     def _why_not_now(self) -> str:
         if not self.response_started:
             return "body bytes before the response was started"
-        if self.response_complete:
-            return "body bytes after the end of the response"
+        if self._body_over:
+            return "body bytes after the end of the body"
         return "body bytes after the body had more or less than its Content-Length"
 
     def _blame_length(self) -> NoReturn:
