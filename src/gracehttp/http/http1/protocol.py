@@ -224,8 +224,7 @@ class Http1Protocol:
         exchange = self._exchange
         assert exchange is not None  # in this phase there is one
         pieces = parser.take_body()
-        if pieces:
-            self._continue_owed = False  # the client didn't wait
+        self._continue_owed = False  # the client doesn't wait, though there may be framing only so far
         body = exchange.body
         body.put(pieces, parser.complete)
         if parser.complete:
