@@ -165,7 +165,9 @@ class Http1Protocol:
         elif parser.complete or (parser.head_complete and not self._stream.input_over):  # else no body will come
             self._begin_exchange(parser)
         else:
-            if parser.started and phase == IDLE:
+            if not parser.started:  # empty lines only
+                self._give_parser_back()
+            elif phase == IDLE:
                 self._phase = READING_HEAD
                 self._head_began_at = monotonic()
                 if not self._fresh:  # else the time runs since the connection was opened
@@ -263,7 +265,6 @@ class Http1Protocol:
             self._become_idle()
 
     def _become_idle(self) -> None:
-        self._give_parser_back()  # there may be one that has seen empty lines only
         self._wait(self._context.idle)
         if self._paused:
             self._regulate_reading()
@@ -409,6 +410,8 @@ class Http1Protocol:
             return
         self._exchange = None
         exchange.finished(exchange.status)
+        if self._phase == OVER:
+            return  # the worker has closed the connection when it was told
         if self._closes:
             # A client that asked for it, or can't send more, needs no lingering; over TLS it answers our close_notify.
             listens_only = self._stream.input_over or not parser.keep_alive
