@@ -151,7 +151,7 @@ class Kernel:
         assert not self.closed
         assert flags in (0, socket.MSG_PEEK)
         if self.fails is not None:
-            raise self.fails
+            raise type(self.fails)(*self.fails.args)  # a new one: its traceback has the whole world
         if not self.inbox:
             raise BlockingIOError(errno.EAGAIN, "nothing to read")
         data = self.inbox[0][:size]
@@ -172,7 +172,7 @@ class Kernel:
         if self.shut:
             raise BrokenPipeError(errno.EPIPE, "our half is shut")
         if self.fails is not None:
-            raise self.fails
+            raise type(self.fails)(*self.fails.args)  # a new one: its traceback has the whole world
         size = sum(map(len, pieces))
         if self.room is not None:
             if size and not self.room:

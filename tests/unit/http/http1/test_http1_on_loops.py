@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import os
 import socket
 import ssl
@@ -10,6 +9,7 @@ import struct
 import time
 
 import pytest
+from garbage import garbage_of_ours
 from http_fakes import answer
 from loop_fakes import GROUNDS, Service, runner, until
 
@@ -179,23 +179,6 @@ def test_the_client_learns_of_the_close_also_while_another_process_has_a_copy_of
 
 
 # --- what is left behind ---
-
-
-@contextlib.contextmanager
-def garbage_of_ours():
-    """The objects of gracehttp that only the garbage collector has found; known at the end of the block."""
-    found = []
-    gc.collect()
-    gc.disable()
-    try:
-        yield found
-        gc.set_debug(gc.DEBUG_SAVEALL)
-        gc.collect()
-        found += [one for one in gc.garbage if type(one).__module__.startswith(("gracehttp.", "httptools"))]
-    finally:
-        gc.set_debug(0)
-        gc.enable()
-        gc.garbage.clear()
 
 
 def reset(writer):
