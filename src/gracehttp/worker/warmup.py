@@ -15,7 +15,7 @@ _SHOWN_BODY_BYTES = 2000
 
 
 class _WarmUp:
-    """The owner of the one connection of a warm-up request. It keeps what the application raised."""
+    """The owner of the one connection of a warm-up request. Keeps what the application raised."""
 
     request_finished = None
 
@@ -36,9 +36,9 @@ class _WarmUp:
 
 
 async def warm_up(application: Application, path: str) -> None:
-    """GET `path` from `application`, on the same way that a client's request takes, but for the network.
+    """GET `path` from `application`, through all that a client's request passes except the network.
 
-    Raises `ApplicationFailed` if the answer is a 5xx or none at all. Other statuses are fine: a redirect or a 401
+    Raises `ApplicationFailed` if the answer is a 5xx, or if there is none. Other statuses are fine: a redirect or a 401
     shows that the application works.
     """
     loop = asyncio.get_running_loop()
