@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from typing import NoReturn, Protocol
 
@@ -132,7 +132,6 @@ class Exchange:
         "response_complete",
         "response_started",
         "status",
-        "trailers",
         "writable",
     )
 
@@ -165,8 +164,6 @@ class Exchange:
         """The length of the request body in bytes, as far as it is known beforehand: 0 without one, None if unknown."""
         self.awaits_continue = awaits_continue
         """Whether the client waited for `100 Continue` before it sends the body, when the exchange began."""
-        self.trailers: list[Header] | tuple[Header, ...] = ()
-        """The trailer fields of the request, names in lower case; whole when the end of the body was taken."""
         self.status = 0
         self.fields = _NO_FIELDS
         """Of the final response."""
@@ -189,6 +186,12 @@ class Exchange:
         """False while the client reads too slowly: write nothing more before `wait_until_writable` returns."""
 
     # --- the request body ---
+
+    @property
+    def trailers(self) -> Sequence[Header]:
+        """The trailer fields of the request, names in lower case; there are none before the end of the body was taken
+        (RFC 9110 section 6.5)."""
+        return self.body.trailers
 
     def take_body(self) -> tuple[bytes, bool] | None:
         """All body bytes that have arrived and were not taken yet, and whether more will come.

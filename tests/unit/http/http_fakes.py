@@ -15,10 +15,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from gracehttp.http import negotiation
 from gracehttp.http.connection import NEW, NO_PROTOCOL, Connection, HttpSettings, ServerContext, Terms
 from gracehttp.http.exchange import Exchange, RequestHead
-from gracehttp.http.http1.parser import Parsers
-from gracehttp.http.http1.protocol import Http1Protocol
 from gracehttp.net.poller import BROKEN, READABLE, WRITABLE
 from gracehttp.net.stream import PlainStream, StreamServices
 from gracehttp.wire.handover import Carried
@@ -323,7 +322,6 @@ class Server:
             self.poller,
             self.settings.body_timeout_seconds,
         )
-        self.parsers = Parsers(self.settings.max_header_size_bytes, self.settings.max_body_size_bytes)
 
     @property
     def waiting(self) -> int:
@@ -362,7 +360,7 @@ class Wire:
             self.connection,
         )
         self.connection.begin(self.stream)
-        self.connection.switch(Http1Protocol(self.connection, server.parsers, carried), carried.received)
+        negotiation.begin(self.connection, None, carried)
 
     def _closing(self) -> None:
         self._unsent_at_close = self.stream.unsent_bytes

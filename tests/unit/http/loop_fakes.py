@@ -14,9 +14,9 @@ from typing import Any
 import uvloop
 from http_fakes import FakeApplication, FakeOwner
 
+from gracehttp.http import negotiation
 from gracehttp.http.connection import NO_PROTOCOL, Connection, HttpSettings, ServerContext
 from gracehttp.http.exchange import Exchange
-from gracehttp.http.negotiation import Negotiation
 from gracehttp.net.endpoints import client_of, server_of
 from gracehttp.net.poller import EpollPoller, Poller, SelectorsPoller
 from gracehttp.net.stream import PlainStream, StreamServices
@@ -72,7 +72,6 @@ class Service:
         self.poller = POLLERS[poller](loop)
         self.context = ServerContext(self.application, self.settings, self.owner, loop)
         self.streams = StreamServices(loop, self.poller, self.settings.body_timeout_seconds)
-        self._negotiation = Negotiation(self.settings)
         if unix is None:
             listener = socket.create_server(("127.0.0.1", 0))
         else:
@@ -108,7 +107,7 @@ class Service:
         plain = PlainStream(sock, self.streams, NO_PROTOCOL, connection)
         if self._tls is None:
             connection.begin(plain)
-            self._negotiation.begin(connection, None)
+            negotiation.begin(connection, None)
             return
         connection.begin(
             TlsStream(
@@ -116,6 +115,6 @@ class Service:
                 self._tls,
                 NO_PROTOCOL,
                 handshakes=self.context.handshake,
-                on_open=lambda alpn: self._negotiation.begin(connection, alpn),
+                on_open=lambda alpn: negotiation.begin(connection, alpn),
             )
         )

@@ -304,8 +304,6 @@ def test_connection_that_is_closed_leaves_nothing_to_the_garbage_collector(way):
         server.streams.close()
         assert server.loop.timers_armed == 0
         server.application.exchanges.clear()
-        for parser in server.parsers._free:
-            parser.release()
         server.owner.__dict__.clear()
         server.loop.__dict__.clear()
         server.__dict__.clear()
