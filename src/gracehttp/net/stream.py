@@ -169,7 +169,7 @@ class _Nobody:
         return
 
 
-_NOBODY = _Nobody()
+NOBODY = _Nobody()
 
 
 class PlainStream:
@@ -178,13 +178,13 @@ class PlainStream:
     __slots__ = (
         "_ending",
         "_events",
-        "_owner",
         "_socket",
         "_stall",
         "_unsent",
         "closed",
         "consumer",
         "input_over",
+        "owner",
         "services",
         "shut",
         "unsent_bytes",
@@ -199,7 +199,7 @@ class PlainStream:
         """`sock` is connected and non-blocking. Raises `OSError` if the poller can't watch it."""
         self._socket = sock
         self.services = services
-        self._owner: Closed = owner
+        self.owner: Closed = owner
         self._unsent: deque[bytes | memoryview] | None = None
         self._ending: Ending | None = None
         self._stall: Progress | None = None  # while the stream is not writable
@@ -317,8 +317,9 @@ class PlainStream:
             self._unsent = deque()
             self._watch(self._events | WRITABLE)
         for piece in pieces:
-            self._unsent.append(piece)
-            self.unsent_bytes += len(piece)
+            if piece:  # sendmsg(2) would take nothing of an empty one, again and again
+                self._unsent.append(piece)
+                self.unsent_bytes += len(piece)
         if self.unsent_bytes > HIGH_WATER_BYTES and self.writable:
             self.writable = False
             self._stall = Progress(self._socket, self.unsent_bytes)
@@ -438,8 +439,8 @@ class PlainStream:
         if self._ending is not None:
             self._ending = None
             services.linger.discard(self)
-        owner = self._owner
-        self.consumer = self._owner = _NOBODY  # so that no circle is left to the garbage collector
+        owner = self.owner
+        self.consumer = self.owner = NOBODY  # so that no circle is left to the garbage collector
         owner.stream_closed()
 
     # --- going to another process ---
@@ -454,7 +455,11 @@ class PlainStream:
         self._forget()
 
     def come_back(self) -> None:
-        self.services.poller.add(self._socket.fileno(), self, self._events)
+        try:
+            self.services.poller.add(self._socket.fileno(), self, self._events)
+        except OSError:  # no memory is left for it (epoll_ctl(2)): it would never be heard again
+            self.shut_our_half()
+            self.detach()
 
     # --- the poller ---
 

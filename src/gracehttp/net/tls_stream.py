@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gracehttp.net.deadlines import Deadlines
-from gracehttp.net.stream import READ_BYTES, Consumer, PlainStream
+from gracehttp.net.stream import NOBODY, READ_BYTES, Closed, Consumer, PlainStream
 
 _RECORD_HEADER_BYTES: Final = 5
 _ENCRYPT_BYTES: Final = 65536
@@ -62,7 +62,8 @@ class RecordCounter:
 
 
 class TlsStream:
-    """See `Stream`. Made on a plain stream whose consumer it becomes."""
+    """See `Stream`. Made on a plain stream, whose consumer and owner it becomes; its own owner is the one that the plain
+    stream had."""
 
     __slots__ = (
         "_handshakes",
@@ -70,12 +71,13 @@ class TlsStream:
         "_input_over",
         "_on_open",
         "_outgoing",
+        "_owner",
         "_plain",
         "_records",
+        "_said_goodbye",
         "_tls",
         "_undelivered",
         "consumer",
-        "shut",
     )
 
     can_move = False  # what a session is made of lives in this process
@@ -103,9 +105,10 @@ class TlsStream:
         self._on_open = on_open
         self._input_over = False
         self._undelivered = False  # OpenSSL may have bytes that the consumer did not get, because it paused reading
+        self._said_goodbye = False
         self.consumer = consumer
-        self.shut = False
-        plain.consumer = self
+        self._owner: Closed = plain.owner
+        plain.consumer = plain.owner = self
         handshakes.add(self)
 
     # --- what it says of itself ---
@@ -127,6 +130,10 @@ class TlsStream:
     @property
     def unsent_bytes(self) -> int:
         return self._plain.unsent_bytes
+
+    @property
+    def shut(self) -> bool:
+        return self._said_goodbye or self._plain.shut
 
     @property
     def closed(self) -> bool:
@@ -217,6 +224,9 @@ class TlsStream:
         self.consumer.ended()
 
     def read_now(self) -> bool:
+        if self._undelivered and self.reading:
+            self._deliver()
+            return True
         return self._plain.read_now()
 
     def pause_reading(self) -> None:
@@ -231,7 +241,7 @@ class TlsStream:
     # --- writing ---
 
     def write(self, data: bytes) -> None:
-        if self.shut or self._plain.shut:
+        if self.shut:
             return
         try:
             if len(data) <= _ENCRYPT_BYTES:
@@ -262,26 +272,30 @@ class TlsStream:
     # --- the end ---
 
     def close(self, *, linger: bool) -> None:
-        if self.shut or self._plain.closed:
+        if self.shut:
             return
         self._say_goodbye()
         self._plain.close(linger=linger and not self._input_over)
 
     def abort(self) -> None:
-        self._end_handshake()
         self._plain.abort()
 
     def reset(self) -> None:
-        self._end_handshake()
         self._plain.abort()  # without a close_notify a client knows that it is a cut (RFC 9112 section 9.8)
 
     def timed_out(self) -> None:
         """The handshake has taken too long."""
-        self._end_handshake()
         self._plain.abort()
 
+    def stream_closed(self) -> None:
+        """See `Closed`: of the plain stream."""
+        self._end_handshake()
+        owner = self._owner
+        self.consumer = self._owner = NOBODY  # so that no circle is left to the garbage collector
+        owner.stream_closed()
+
     def _say_goodbye(self) -> None:
-        self.shut = True
+        self._said_goodbye = True
         if self._handshakes is not None:
             self._end_handshake()
             return
