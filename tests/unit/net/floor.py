@@ -57,6 +57,7 @@ class Timer:
 
     def cancel(self):
         self.armed = False
+        self.callback = self.args = None  # as a real one does, so that no circle is left
 
 
 class Clock:
@@ -193,7 +194,7 @@ class Floor:
         """Both ends of a connection: the client, and the server's socket. `small`: the kernel holds little."""
         sock = self.own(socket.socket())
         if small:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
         sock.connect(self._listener.getsockname())
         server, _ = self._listener.accept()
         if small:
