@@ -212,7 +212,7 @@ class Floor:
         """A client, a plain stream, and what its consumer and owner have seen."""
         client, server = (make or self.tcp)(**({"small": True} if small else {}))
         seen = Seen()
-        return client, self.own(_aborted(PlainStream(server, self.services, seen, seen))), seen
+        return client, self.own(aborted(PlainStream(server, self.services, seen, seen))), seen
 
     def close(self):
         self._exits.close()
@@ -221,7 +221,7 @@ class Floor:
 
 
 @contextlib.contextmanager
-def _aborted(stream):
+def aborted(stream):
     try:
         yield stream
     finally:
