@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+from gracehttp.applications.asgi.types import Receive, Scope, Send
 
 
-async def application(scope: Message, receive: Receive, send: Send) -> None:
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """An ASGI 3 application (asgiref, specs/main and specs/www)."""
     if scope["type"] == "lifespan":
         await _live(receive, send)

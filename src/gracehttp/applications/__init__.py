@@ -1,0 +1,10 @@
+"""What runs the user's applications: from an import string to a callable that answers exchanges.
+
+`importer` finds an application, `detect` tells its interface, `loading` imports each one once per process. `registry`
+holds the applications of a process; servers that name the same application share it. `asgi` and `wsgi` each wrap a
+callable into an `Application` (`gracehttp.http.exchange`), which the protocols hand their exchanges to.
+`drain_notice` tells applications that their process drains.
+
+It may import `http` (the contracts only), `config`, `observe` and `errors`. It sees nothing of the wire: no framing, no
+connections, no HTTP version. Start reading at `registry`, then `asgi.application` or `wsgi.application`.
+"""

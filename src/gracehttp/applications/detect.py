@@ -1,7 +1,7 @@
-"""Tells from the shape of a callable which interface it speaks: ASGI (3.0), WSGI (PEP 3333), or none.
+"""Tells from the signature of a callable which interface it speaks: ASGI (3.0), WSGI (PEP 3333), or neither.
 
-Pure: the callable is looked at and never called. What counts is with how many positional arguments it can be
-called, which holds for functions, for objects such as `FastAPI()` or `Flask()`, and for classes alike.
+Pure: it never calls the callable. The number of positional arguments decides. That works for functions, for objects
+such as `FastAPI()` or `Flask()`, and for classes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Shape(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Arguments:
-    """How many positional arguments a callable needs and takes, and the name of the first one."""
+    """How many positional arguments a callable needs and takes at most, and the name of the first one."""
 
     required: int
     most: float
@@ -37,12 +37,12 @@ class _Arguments:
 
 
 def shape_of(candidate: object) -> Shape:
-    """The interface of `candidate`. OTHER for what is not callable or takes other arguments."""
+    """The shape of `candidate`. OTHER if it can't be called, or takes other arguments."""
     if not callable(candidate):
         return Shape.OTHER
     arguments = _arguments(candidate)
     if arguments is None:
-        # Callables of C code may have no signature; only a coroutine function tells something then.
+        # Callables of C code may have no signature. What is left to tell is whether it is a coroutine function.
         return Shape.ASGI if _is_async(candidate) else Shape.AMBIGUOUS
     if isinstance(candidate, type):
         return _shape_of_class(candidate, arguments)
@@ -54,21 +54,21 @@ def shape_of(candidate: object) -> Shape:
 
 
 def is_clearly_not(candidate: object, interface: str) -> bool:
-    """Whether `candidate` can only be of the other interface than `interface`, "asgi" or "wsgi".
+    """Whether the signature of `candidate` contradicts `interface`, which is "asgi" or "wsgi".
 
-    False as long as it might be: whoever names the interface knows more than its signature tells.
+    False in case of doubt, because the user who names the interface knows more than a signature tells.
     """
     shape = shape_of(candidate)
     if shape not in (Shape.ASGI, Shape.WSGI) or shape.value == interface:
         return False
     if _is_async(candidate):
-        return True  # a coroutine is no iterable of bytes
+        return True  # it returns a coroutine, not the iterable of bytes that WSGI wants
     arguments = _arguments(candidate)
     return arguments is not None and not arguments.fit(3 if interface == "asgi" else 2)
 
 
 def required_arguments(candidate: object) -> list[str]:
-    """The parameters without which `candidate` can't be called, by name; empty when that can't be told."""
+    """The names of the parameters that `candidate` can't be called without. Empty if it has no signature."""
     signature = _signature(candidate)
     if signature is None:
         return []
@@ -83,7 +83,7 @@ def required_arguments(candidate: object) -> list[str]:
 def _shape_of_arguments(arguments: _Arguments) -> Shape:
     asgi, wsgi = arguments.fit(3), arguments.fit(2)
     if asgi and wsgi:
-        # An optional third parameter, or *args: the name that PEP 3333 or ASGI gives to the first decides.
+        # It has an optional third parameter, or *args. The first one's name decides, if it is that of a specification.
         return {"environ": Shape.WSGI, "scope": Shape.ASGI}.get(arguments.first, Shape.AMBIGUOUS)
     if asgi:
         return Shape.ASGI
@@ -95,8 +95,8 @@ def _shape_of_arguments(arguments: _Arguments) -> Shape:
 
 
 def _shape_of_class(candidate: type, arguments: _Arguments) -> Shape:
-    # To call a class makes an instance; that is an application if the instance is the answer: an iterable for
-    # WSGI (the AppClass of PEP 3333), an awaitable for ASGI 3, a second callable for ASGI 2.
+    # To call a class makes an instance. The class is an application if the instance is the result of the call: an
+    # iterable for WSGI (AppClass in PEP 3333), an awaitable for ASGI 3, a second callable for ASGI 2.
     if arguments.fit(2) and hasattr(candidate, "__iter__"):
         return Shape.WSGI
     if arguments.fit(3) and hasattr(candidate, "__await__"):

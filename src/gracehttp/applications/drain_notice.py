@@ -1,8 +1,8 @@
-"""How an application learns that its process drains, so that it can end a stream that would go on for ever.
+"""Tells applications that their process drains, so that they can end streams which have no end of their own.
 
 An ASGI application finds a `DrainNotice` in `scope["extensions"]["gracehttp.drain"]`, a WSGI application a
-`ThreadDrainNotice` in `environ["gracehttp.draining"]`. Each process has one of either kind for all of its requests. The
-drain begins at a restart, a stop and whatever else ends a worker on purpose, and it is never taken back.
+`ThreadDrainNotice` in `environ["gracehttp.draining"]`. A process has one of each kind for all its requests. The drain
+begins when the worker must end: at a restart, a stop or its recycling. It is never taken back.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 
 
 class DrainNotice:
-    """For ASGI. `wait` belongs to the event loop that runs the application; `is_set` may be called from anywhere."""
+    """For ASGI. `wait` is for the event loop that runs the application, `is_set` for any thread."""
 
     __slots__ = ("_given",)
 
@@ -24,12 +24,12 @@ class DrainNotice:
         return self._given.is_set()
 
     async def wait(self) -> None:
-        """Return when the drain begins; at once if it has. Cancel it when you no longer care."""
+        """Return when the drain begins, at once if it has begun. May be cancelled."""
         await self._given.wait()
 
 
 class ThreadDrainNotice:
-    """For WSGI. To be called from any thread."""
+    """For WSGI. Any thread may call it."""
 
     __slots__ = ("_given",)
 
@@ -41,12 +41,12 @@ class ThreadDrainNotice:
         return self._given.is_set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Block until the drain begins, at most `timeout` seconds. Returns whether it has begun."""
+        """Block until the drain begins, for at most `timeout` seconds. Returns whether it has begun."""
         return self._given.wait(timeout)
 
 
 class DrainNotices:
-    """Both of one process, and the only way to give them. `give` is for the thread of the event loop."""
+    """Both notices of a process. Only this object can give them; `give` is for the thread of the event loop."""
 
     def __init__(self) -> None:
         self._for_loop = asyncio.Event()
@@ -55,6 +55,6 @@ class DrainNotices:
         self.wsgi = ThreadDrainNotice(self._for_threads)
 
     def give(self) -> None:
-        """The drain has begun. May be called again."""
+        """Tell that the drain has begun. May be called again."""
         self._for_loop.set()
         self._for_threads.set()

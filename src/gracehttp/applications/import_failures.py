@@ -1,11 +1,9 @@
-"""Why an import failed, in words that help: what was tried, where it was sought, what is nearest to it."""
+"""The errors of an import that failed: what was tried, where it was looked for, and what may have been meant."""
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gracehttp.applications.detect import Shape, shape_of
@@ -17,24 +15,24 @@ _FACTORY_WORDS = ("create", "make", "get", "build", "factory", "app")
 
 
 def is_missing_itself(module_name: str, error: ModuleNotFoundError) -> bool:
-    """Whether the module that was named is missing, not one that it imports.
+    """Whether `module_name` itself is missing, not a module that it imports.
 
-    Both raise ModuleNotFoundError. `error.name` tells which one is missing; frames of the application in the
-    traceback tell that its code ran, so that it was found.
+    Both raise ModuleNotFoundError. `error.name` tells which module is missing. Frames of the application in the
+    traceback tell that its code ran, so it was found.
     """
     named = error.name is not None and (module_name == error.name or module_name.startswith(error.name + "."))
     return named and application_frames(error.__traceback__) is None
 
 
 def module_missing(module_name: str, attribute: str) -> ApplicationNotFound:
-    """Nothing of that name is on `sys.path`."""
-    near = _near_module(module_name, _directories())
+    """There is no such module on `sys.path`."""
+    near = _near_module(module_name)
     hint = f"did you mean {near}:{attribute or 'app'}?" if near else "--app-dir names the directory to look in"
     return ApplicationNotFound(f"there is no module {module_name!r}.", hint=hint, details=f"Looked in: {_where()}")
 
 
 def dependency_missing(module_name: str, error: ModuleNotFoundError) -> ApplicationNotFound:
-    """The module is there; one that it imports is not."""
+    """The module exists, but imports one that doesn't."""
     return ApplicationNotFound(
         f"the module {module_name} was found, but {error.name or 'something'} that it imports was not.",
         hint=f"is it installed for this Python ({sys.executable})?",
@@ -43,7 +41,7 @@ def dependency_missing(module_name: str, error: ModuleNotFoundError) -> Applicat
 
 
 def syntax_error(module_name: str, error: SyntaxError) -> ApplicationNotFound:
-    """The module, or one that it imports, is not Python. The details end with file, line and caret."""
+    """The module, or one that it imports, isn't valid Python. The details end with file, line and caret."""
     where = f"{error.filename or module_name}, line {error.lineno or '?'}"
     return ApplicationNotFound(
         f"the module {module_name} can't be imported: {error.msg} ({where}).",
@@ -52,7 +50,7 @@ def syntax_error(module_name: str, error: SyntaxError) -> ApplicationNotFound:
 
 
 def attribute_missing(module: object, module_name: str, attribute: str) -> ApplicationNotFound:
-    """The module is there and has no such attribute; `attribute` is empty when none was named."""
+    """The module exists, but has no such attribute. `attribute` is empty if only the module was named."""
     source = getattr(module, "__file__", None)
     found = f"the module {module_name} ({source or 'a namespace package'})"
     message = f"{found} has no {attribute!r}." if attribute else f"{found} has neither app nor application."
@@ -62,18 +60,19 @@ def attribute_missing(module: object, module_name: str, attribute: str) -> Appli
 
 
 def candidates_hint(name: str) -> str:
-    """What else in the module of `name` (`module:attribute`) looks like an application; may be empty."""
+    """A hint at what else in the module of `name` (`module:attribute`) looks like an application, or an empty text."""
     module_name = name.partition(":")[0]
     module = sys.modules.get(module_name)
     return "" if module is None else _looks_like_applications(module, module_name)
 
 
 def _near_attribute(module: object, attribute: str) -> str:
-    first, _, rest = attribute.partition(".")
-    names = [name for name in dir(module) if not name.startswith("_")]
-    if rest or not first:
+    from difflib import get_close_matches
+
+    if "." in attribute:
         return ""
-    return next(iter(difflib.get_close_matches(first, names, n=1)), "")
+    public = [name for name in dir(module) if not name.startswith("_")]
+    return next(iter(get_close_matches(attribute, public, n=1)), "")
 
 
 def _looks_like_applications(module: object, module_name: str) -> str:
@@ -91,53 +90,36 @@ def _looks_like_applications(module: object, module_name: str) -> str:
 
 
 def _shape_of_own(value: object, module_name: str) -> Shape:
-    """The shape of what the module has made itself, `OTHER` for what it has imported."""
+    """The shape of `value` if the module has made it itself, `OTHER` if it has imported it."""
     try:
         imported = getattr(value, "__module__", module_name) != module_name and hasattr(value, "__qualname__")
         return Shape.OTHER if imported or isinstance(value, type) else shape_of(value)
-    except Exception:  # noqa: BLE001  a stand-in, such as Flask's `request`, raises what it likes when looked at
+    except Exception:  # noqa: BLE001  a proxy such as Flask's `request` may raise anything when it is inspected
         return Shape.OTHER
 
 
-def _near_module(module_name: str, directories: Iterable[Path]) -> str:
-    """The dotted name of a module that exists, and that `module_name` was meant to be; empty if none."""
-    relative = Path(*module_name.split("."))
-    for directory in directories:
-        for folder in _folders(directory):
-            if (folder / relative).with_suffix(".py").is_file() or (folder / relative / "__init__.py").is_file():
+def _near_module(module_name: str) -> str:
+    """The name of a module of the user that may be meant: in a folder below, or of a similar name. Empty if none."""
+    from difflib import get_close_matches  # most processes never fail to import
+
+    for directory in _own_directories():
+        entries = sorted(directory.glob("*"))
+        for folder in entries:
+            inside = folder.joinpath(*module_name.split("."))
+            found = inside.with_suffix(".py").is_file() or (inside / "__init__.py").is_file()
+            if found and folder.name.isidentifier() and not folder.name.startswith("_"):
                 return f"{folder.name}.{module_name}"
-        close = difflib.get_close_matches(module_name, list(_modules(directory)), n=1, cutoff=0.7)
+        modules = [entry.stem for entry in entries if entry.suffix == ".py" or (entry / "__init__.py").is_file()]
+        close = get_close_matches(module_name, filter(str.isidentifier, modules), n=1, cutoff=0.7)
         if close:
             return close[0]
     return ""
 
 
-def _folders(directory: Path) -> Iterator[Path]:
-    for entry in _entries(directory):
-        if entry.is_dir() and entry.name.isidentifier() and not entry.name.startswith("_"):
-            yield entry
-
-
-def _modules(directory: Path) -> Iterator[str]:
-    for entry in _entries(directory):
-        if entry.suffix == ".py" and entry.stem.isidentifier():
-            yield entry.stem
-        elif (entry / "__init__.py").is_file():
-            yield entry.name
-
-
-def _entries(directory: Path) -> list[Path]:
-    try:
-        return sorted(directory.iterdir())
-    except OSError:
-        return []
-
-
-def _directories() -> list[Path]:
-    """Where a person's own code is: the head of `sys.path` and the working directory."""
+def _own_directories() -> list[Path]:
+    """Where the user's own code is: the head of `sys.path` and the working directory."""
     here = _working_directory()
-    unique = dict.fromkeys(os.path.normpath(os.path.join(here, path)) for path in (*sys.path[:1], here) if here or path)
-    return [Path(path) for path in unique]
+    return [Path(path) for path in dict.fromkeys(os.path.join(here, path) for path in (*sys.path[:1], here)) if path]
 
 
 def _where() -> str:

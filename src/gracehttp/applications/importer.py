@@ -1,4 +1,4 @@
-"""Finds the application that a person named, and says clearly what is wrong when it can't be had."""
+"""Imports the application that the user named. Its errors say what is wrong and what may help."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEFAULT_ATTRIBUTES = ("app", "application")
 
 @dataclass(frozen=True, slots=True)
 class LoadedApplication:
-    """An application and what is known of it. `interface` is "asgi" or "wsgi"; `name` is for people."""
+    """An application. `interface` is "asgi" or "wsgi"; `name` is what logs and errors call it."""
 
     application: Callable[..., Any]
     interface: str
@@ -30,7 +30,7 @@ class LoadedApplication:
 def add_app_dir(path: str) -> None:
     """Put the directory `path` at the head of `sys.path`, so that modules in it are found first.
 
-    Raises `ConfigurationError` when it is no directory.
+    Raises `ConfigurationError` if it isn't a directory.
     """
     check_app_dir(path)
     absolute = app_dir_path(path)
@@ -43,12 +43,11 @@ def add_app_dir(path: str) -> None:
 def load_application(target: object, *, factory: bool = False, interface: str = "auto") -> LoadedApplication:
     """The application that `target` names or is.
 
-    `target` is an import string as the configuration takes it (`module:attribute`; `module` alone means its `app` or
-    `application`), or the application itself. With `factory` it is called without arguments to make the
-    application. `interface` "asgi" or "wsgi" is believed, unless the application's signature says clearly that it is
-    the other one; "auto" looks at the signature alone.
+    `target` is an import string (`module:attribute`; `module` alone means its `app` or `application`), or the
+    application itself. With `factory` it is called without arguments, and returns the application. `interface` is
+    "asgi" or "wsgi", which the signature of the application must not contradict, or "auto": then the signature decides.
 
-    Raises `ApplicationNotFound`, and `ConfigurationError` when it takes an explicit interface to go on.
+    Raises `ApplicationNotFound`, and `ConfigurationError` if "auto" can't tell the interface.
     """
     if isinstance(target, str):
         name, application = _find(target)
@@ -110,7 +109,7 @@ def _attribute(module: object, module_name: str, attribute: str) -> object:
 
 
 def _make(name: str, maker: object) -> object:
-    """Call the factory `maker`, after a look at whether it can be one."""
+    """Call the factory `maker`, if it can be one."""
     if not callable(maker):
         raise ApplicationNotFound(f"{name} is {_kind(maker)}, and can't be called to make an application.")
     if shape_of(maker) in (Shape.ASGI, Shape.WSGI):
@@ -134,7 +133,7 @@ def _make(name: str, maker: object) -> object:
             f"the factory {name} raised {type(exc).__name__}{said_by(exc)}.", details=application_traceback(exc)
         ) from exc
     if inspect.iscoroutine(made):
-        made.close()  # or Python warns that nobody awaited it
+        made.close()  # or Python warns that it was never awaited
         raise ApplicationNotFound(
             f"the factory {name} is async.", hint="write it with def; start-up work belongs into the lifespan"
         )

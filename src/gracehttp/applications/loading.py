@@ -1,4 +1,4 @@
-"""Importing the applications of one program, each once."""
+"""The import of a program's applications, each once per process."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from gracehttp.config.files import app_dir_path
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """What a server says of its application: an import string or the object itself, and how to read it."""
+class ApplicationReference:
+    """What the options of a server say of its application: an import string or the object itself, and how to read it.
+
+    `target`, `factory` and `interface` are as in `load_application`.
+    """
 
     target: object
     factory: bool
@@ -24,14 +27,15 @@ class Named:
         return (self.target if isinstance(self.target, str) else id(self.target), self.factory, self.interface)
 
 
-def application_of(server: ServerOptions) -> Named:
-    return Named(server.app, server.factory, server.interface)
+def application_of(server: ServerOptions) -> ApplicationReference:
+    """The reference in the options of `server`."""
+    return ApplicationReference(server.app, server.factory, server.interface)
 
 
 class ApplicationLoader:
-    """Remembers what it has loaded, so that a process that loads early has it when it serves.
+    """Remembers what it has loaded. So a template can load before it forks the workers that serve.
 
-    `app_dir` is where applications are imported from, None to leave `sys.path` alone.
+    `app_dir` is the directory that applications are imported from. With None `sys.path` stays as it is.
     """
 
     def __init__(self, app_dir: str | None) -> None:
@@ -39,17 +43,21 @@ class ApplicationLoader:
         self._app_dir = app_dir_path(app_dir) if app_dir is not None else None
         self._loaded: dict[Hashable, LoadedApplication] = {}
 
-    def load(self, named: Named) -> LoadedApplication:
-        """The application that a server names. Raises `ApplicationNotFound` or `ConfigurationError`."""
-        if named.key not in self._loaded:
-            if isinstance(named.target, str) and self._app_dir is not None:
+    def load(self, reference: ApplicationReference) -> LoadedApplication:
+        """The application behind `reference`. Raises `ApplicationNotFound` or `ConfigurationError`."""
+        loaded = self._loaded.get(reference.key)
+        if loaded is None:
+            target = reference.target
+            if isinstance(target, str) and self._app_dir is not None:
                 add_app_dir(self._app_dir)
-            self._loaded[named.key] = load_application(named.target, factory=named.factory, interface=named.interface)
-        return self._loaded[named.key]
+            loaded = load_application(target, factory=reference.factory, interface=reference.interface)
+            self._loaded[reference.key] = loaded
+        return loaded
 
     def load_all(self, servers: Iterable[ServerOptions], on_stage: Callable[[str], None]) -> None:
-        """The applications of all `servers`. Raises as `load` does. `on_stage` is told what begins."""
-        for named in map(application_of, servers):
-            if named.key not in self._loaded:
-                on_stage(f"importing {named.target if isinstance(named.target, str) else 'the application'}")
-            self.load(named)
+        """Load the applications of all `servers`. Raises as `load` does. `on_stage` is called before each import."""
+        for reference in map(application_of, servers):
+            if reference.key not in self._loaded:
+                target = reference.target
+                on_stage(f"importing {target if isinstance(target, str) else 'the application'}")
+            self.load(reference)

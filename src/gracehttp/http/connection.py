@@ -266,8 +266,9 @@ class Connection:
         """
         if self.stream.shut or not self.opened or self.busy:
             return False
-        if self.stream.read_now() and (self.stream.shut or self.busy):
-            return False  # the client was speaking just now
+        since = self.idle_since
+        if self.stream.read_now() and self.idle_since != since:
+            return False  # the client was speaking just now, and may have its answer already
         self.protocol.close_at_rest(linger=linger)
         return True
 

@@ -434,10 +434,26 @@ class Waiters:
 
 
 class Application(Protocol):
-    """An application interface (ASGI, WSGI) wrapped around a user's application."""
+    """A user's application behind the interface that it speaks (ASGI, WSGI). Connections need `handle` alone."""
+
+    name: str
+    """What the log calls it."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests it works on, also those whose client is gone or has the whole response."""
+
+    async def startup(self) -> None:
+        """Let the application start; before its first request. Raises `ApplicationFailed`."""
 
     def handle(self, exchange: Exchange) -> None:
         """Begin to answer and return; the work goes on in a task or a thread, and ends with `exchange.end()`."""
+
+    def cancel_all(self) -> None:
+        """Cancel the requests in flight, as far as they can be cancelled."""
+
+    async def shutdown(self, timeout_seconds: float) -> str | None:
+        """Let the application end; after its last request. Returns what went wrong, None if nothing did."""
 
 
 def _as_bytes(data: object) -> bytes:

@@ -30,7 +30,7 @@ _MEANINGS = {
 }
 _REMEMBERED_NAMES: Final = 1024
 _known_names: dict[bytes, int] = dict(_MEANINGS)
-_NAME = re.compile(TOKEN)
+FIELD_NAME = re.compile(TOKEN)
 _NUL: Final = 0  # a number: to look for bytes instead, Python raises and drops a TypeError first
 _FORBIDDEN_IN_VALUE = re.compile(rb"[\r\n\0]")
 
@@ -132,7 +132,7 @@ def trailer_fields(headers: Iterable[Header]) -> ResponseFields:
 
 
 def _examine_name(name: bytes) -> int:
-    if not isinstance(name, bytes) or _NAME.fullmatch(name) is None:
+    if not isinstance(name, bytes) or FIELD_NAME.fullmatch(name) is None:
         raise ResponseError(f"{name!r} is no name of a header")
     meaning = _MEANINGS.get(name.lower(), _PLAIN)
     if len(_known_names) < _REMEMBERED_NAMES:

@@ -10,7 +10,7 @@ from gracehttp.errors import StartError
 
 
 def loop_factory(choice: str) -> Callable[[], asyncio.AbstractEventLoop]:
-    """`auto` is uvloop where it is installed, else asyncio. Raises `StartError` if uvloop is wanted and missing."""
+    """`auto` is uvloop where it is installed, else asyncio. Raises `StartError` if uvloop is chosen but missing."""
     if choice == "asyncio":
         return asyncio.new_event_loop
     try:
@@ -26,11 +26,11 @@ def loop_factory(choice: str) -> Callable[[], asyncio.AbstractEventLoop]:
 def run_to_the_end(
     runner: asyncio.Runner, main: Coroutine[Any, Any, None], on_exit: Callable[[BaseException], None]
 ) -> None:
-    """Run `main`, also when other tasks ask the process to exit meanwhile; `on_exit` is told of each.
+    """Run `main` to its end, even if other tasks ask the process to exit; calls `on_exit` with each such error.
 
     A task that ends with SystemExit or KeyboardInterrupt stops the whole loop, as `sys.exit()` does in a request
-    behind a middleware that runs it in a task group. Nothing is lost by that, because the loop goes on with what it
-    had not come to when it is run again. (`asyncio.Runner.run` would cancel every other request.)
+    behind a middleware that runs it in a task group. Nothing is lost: run again, the loop resumes where it was.
+    (`asyncio.Runner.run` would cancel all other requests.)
     """
     loop = runner.get_loop()
     task = loop.create_task(main)

@@ -1,4 +1,4 @@
-"""How an application hears that the drain began."""
+"""How an application is told that the drain has begun."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_nothing_is_set_before_the_drain():
     assert notices.wsgi.wait(0) is False
 
 
-def test_everybody_who_waits_on_the_loop_hears_of_the_drain():
+def test_all_tasks_that_wait_are_told_of_the_drain():
     async def main():
         notices = DrainNotices()
         waiting = [asyncio.create_task(notices.asgi.wait()) for _ in range(3)]
@@ -29,7 +29,7 @@ def test_everybody_who_waits_on_the_loop_hears_of_the_drain():
     asyncio.run(main())
 
 
-def test_who_asks_after_the_drain_began_need_not_wait():
+def test_wait_returns_at_once_after_the_drain_began():
     async def main():
         notices = DrainNotices()
         notices.give()
@@ -39,7 +39,7 @@ def test_who_asks_after_the_drain_began_need_not_wait():
     asyncio.run(main())
 
 
-def test_a_thread_that_waits_hears_of_the_drain():
+def test_a_thread_that_waits_is_told_of_the_drain():
     notices, heard = DrainNotices(), []
     thread = threading.Thread(target=lambda: heard.append(notices.wsgi.wait(10)))
     thread.start()

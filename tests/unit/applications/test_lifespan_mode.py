@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from gracehttp.applications.asgi.lifespan import check_mode
-from gracehttp.applications.loading import ApplicationLoader, Named
+from gracehttp.applications.loading import ApplicationLoader, ApplicationReference
 from gracehttp.applications.registry import Applications, ApplicationSettings
 from gracehttp.errors import ApplicationFailed
 
@@ -30,10 +30,10 @@ def test_lifespan_is_no_matter_of_wsgi_where_nobody_asks_it_to_be(
 
 def test_applications_are_held_to_it_when_all_are_loaded() -> None:
     settings = ApplicationSettings(lifespan="on", threads=1, multiprocess=False)
-    wsgi = Named(lambda environ, start_response: [], False, "auto")
-    asgi = Named(lambda scope, receive, send: None, False, "auto")
+    wsgi = ApplicationReference(lambda environ, start_response: [], False, "auto")
+    asgi = ApplicationReference(lambda scope, receive, send: None, False, "auto")
 
-    async def load(*named: Named) -> None:
+    async def load(*named: ApplicationReference) -> None:
         applications = Applications(settings, ApplicationLoader(None), lambda: None)
         try:
             applications.provide(named)

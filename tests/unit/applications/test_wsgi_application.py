@@ -318,7 +318,7 @@ def test_the_validator_of_the_standard_library_finds_no_fault(method):
 
     def request() -> FakeExchange:
         fields = [(b"content-length", b"3"), (b"host", b"a"), (b"content-type", b"text/plain")]
-        return FakeExchange(request_head(method, b"/a?b=c", fields), b"abc")
+        return FakeExchange(request_head(method, b"/a?b=c", fields), b"abc", length=3)
 
     exchange = answered(app, request)
     assert exchange.error is None
@@ -352,6 +352,7 @@ def test_the_owner_is_told_each_time_that_a_request_is_done():
         counts = []
         application = WsgiApplication(
             hello,
+            name="hello",
             loop=asyncio.get_running_loop(),
             threads=1,
             multiprocess=False,
@@ -363,7 +364,7 @@ def test_the_owner_is_told_each_time_that_a_request_is_done():
             application.handle(exchange)
         for exchange in exchanges:
             await exchange.ended.next()
-        application.close()
+        await application.shutdown(0)
         assert counts == [1, 0]
 
     run(main)

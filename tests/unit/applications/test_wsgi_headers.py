@@ -45,6 +45,7 @@ def test_headers_are_bytes_with_names_in_lower_case_and_keep_their_order():
         ("X\n", "a"),
         ("", "a"),
         ("É", "a"),
+        ("\N{KELVIN SIGN}", "a"),  # its lower case is the letter k
         ("X",),
         "X",
         None,

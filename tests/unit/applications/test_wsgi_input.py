@@ -9,11 +9,11 @@ from wsgi_fakes import LOOPS, FakeExchange, answered, request_head, run, serving
 
 from gracehttp.http.exchange import ClientDisconnected
 
-CHUNKED = [(b"transfer-encoding", b"chunked")]
 
-
-def length(number: int) -> list[tuple[bytes, bytes]]:
-    return [(b"content-length", str(number).encode())]
+def upload(length: int | None, body: bytes | None, method: str = "POST") -> FakeExchange:
+    """A request with a body of `length` bytes, of which all have arrived in `body`, or nothing."""
+    headers = [] if length is None else [(b"content-length", str(length).encode())]
+    return FakeExchange(request_head(method, headers=headers), body, length=length)
 
 
 def collecting(read):
@@ -39,7 +39,7 @@ def test_no_body_is_an_empty_file_without_a_look_at_the_exchange():
 def test_body_that_is_whole_is_taken_once_and_needs_no_second_crossing_of_threads():
     async def main() -> None:
         async with serving(echo) as served:
-            exchange = await served.answer(FakeExchange(request_head("POST", headers=length(3)), b"abc"))
+            exchange = await served.answer(upload(3, b"abc"))
             assert (exchange.body, exchange.takes) == (b"abc", 1)
             assert served.wake_ups == 1
 
@@ -55,7 +55,7 @@ def test_small_body_is_awaited_before_it_takes_up_a_thread():
 
     async def main() -> None:
         async with serving(app) as served:
-            exchange = FakeExchange(request_head("POST", headers=length(6)), None)
+            exchange = upload(6, None)
             served.application.handle(exchange)
             await exchange.input_waits.next()
             exchange.feed(b"abc", True)
@@ -74,7 +74,7 @@ def test_client_that_leaves_before_its_small_body_arrived_never_reaches_the_appl
 
     async def main() -> None:
         async with serving(lambda *args: started.append(args)) as served:
-            exchange = FakeExchange(request_head("POST", headers=length(6)), None)
+            exchange = upload(6, None)
             served.application.handle(exchange)
             await exchange.input_waits.next()
             exchange.disconnect()
@@ -86,11 +86,11 @@ def test_client_that_leaves_before_its_small_body_arrived_never_reaches_the_appl
 
 
 @pytest.mark.parametrize("loop", LOOPS, ids=["asyncio", "uvloop"])
-@pytest.mark.parametrize("headers", [CHUNKED, length(6), length(100_000)], ids=["chunked", "small", "large"])
-def test_body_in_pieces(loop, headers):
+@pytest.mark.parametrize("length", [None, 6, 100_000], ids=["unknown", "small", "large"])
+def test_body_in_pieces(loop, length):
     async def main() -> None:
         async with serving(echo) as served:
-            exchange = FakeExchange(request_head("POST", headers=headers), None)
+            exchange = upload(length, None)
             served.application.handle(exchange)
             for piece in (b"ab", b"cd"):
                 await exchange.input_waits.next()
@@ -123,7 +123,7 @@ def test_body_in_pieces(loop, headers):
 def test_the_methods_of_a_file(read, result, whole):
     async def main() -> None:
         async with serving(collecting(read)) as served:
-            exchange = FakeExchange(request_head("POST", headers=CHUNKED), b"one\ntwo\nthree" if whole else None)
+            exchange = upload(None, b"one\ntwo\nthree" if whole else None)
             if not whole:
                 exchange.arrives([b"o", b"ne\ntw", b"o\n", b"three"])
             await served.answer(exchange)
@@ -140,7 +140,7 @@ def test_long_body_is_not_taken_before_it_is_read():
 
     async def main() -> None:
         async with serving(app) as served:
-            exchange = FakeExchange(request_head("POST", headers=length(1_000_000)), None)
+            exchange = upload(1_000_000, None)
             exchange.arrives([b"x" * 50_000] * 20)
             await served.answer(exchange)
             assert exchange.taken_bytes <= 100_000
@@ -150,16 +150,40 @@ def test_long_body_is_not_taken_before_it_is_read():
 
 def test_continue_is_left_to_the_application():
     """The first `take_body` sends 100 Continue (RFC 9110 10.1.1)."""
-    headers = [*length(3), (b"expect", b"100-continue")]
+
+    def awaiting(body: bytes | None) -> FakeExchange:
+        headers = [(b"content-length", b"3"), (b"expect", b"100-continue")]
+        return FakeExchange(request_head("PUT", headers=headers), body, length=3, awaits_continue=True)
 
     def refusing(environ, start_response):
         start_response("403 Forbidden", [])
         return []
 
-    assert answered(refusing, lambda: FakeExchange(request_head("PUT", headers=headers), None)).takes == 0
+    assert answered(refusing, lambda: awaiting(None)).takes == 0
 
-    exchange = answered(echo, lambda: FakeExchange(request_head("PUT", headers=headers), b"abc"))
+    exchange = answered(echo, lambda: awaiting(b"abc"))
     assert (exchange.body, exchange.takes) == (b"abc", 1)
+
+
+@pytest.mark.parametrize("loop", LOOPS, ids=["asyncio", "uvloop"])
+def test_http2_upload_that_no_field_announces_arrives_whole(loop):
+    """HTTP/2 needs neither Content-Length nor Transfer-Encoding for a body (RFC 9113 section 8.1)."""
+    seen = []
+
+    def app(environ, start_response):
+        seen.append({key for key in environ if key in ("CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING")})
+        return echo(environ, start_response)
+
+    async def main() -> None:
+        async with serving(app) as served:
+            exchange = upload(None, None)
+            exchange.head.http_version = "2"
+            exchange.arrives([b"x" * 50_000] * 4)
+            await served.answer(exchange)
+            assert (exchange.body, exchange.error) == (b"x" * 200_000, None)
+
+    run(main, loop)
+    assert seen == [set()]
 
 
 def test_client_that_leaves_in_the_middle_is_an_os_error_for_the_application_and_no_fault_of_it():
@@ -174,7 +198,7 @@ def test_client_that_leaves_in_the_middle_is_an_os_error_for_the_application_and
 
     async def main() -> None:
         async with serving(app) as served:
-            exchange = FakeExchange(request_head("POST", headers=CHUNKED), None)
+            exchange = upload(None, None)
             served.application.handle(exchange)
             await exchange.input_waits.next()
             exchange.feed(b"abc", True)
@@ -195,7 +219,7 @@ def test_response_may_begin_before_the_body_was_read():
 
     async def main() -> None:
         async with serving(app) as served:
-            exchange = FakeExchange(request_head("POST", headers=CHUNKED), None)
+            exchange = upload(None, None)
             served.application.handle(exchange)
             await exchange.written.next()
             exchange.feed(b"abc", False)

@@ -10,7 +10,7 @@ import uvloop
 
 from gracehttp.applications.drain_notice import DrainNotices
 from gracehttp.applications.wsgi.application import WsgiApplication
-from gracehttp.http.exchange import Exchange, Header, RequestHead, ResponseError
+from gracehttp.http.exchange import Header, RequestHead, ResponseError
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 _PATIENCE_SECONDS = 10
@@ -48,12 +48,20 @@ class Moments:
         await asyncio.wait_for(self._semaphore.acquire(), _PATIENCE_SECONDS)
 
 
-class FakeExchange(Exchange):
-    """Records what is done to it. The methods of the first part play the client."""
+class FakeExchange:
+    """An `Exchange` that records what is done to it. The methods of the first part play the client."""
 
-    def __init__(self, head: RequestHead | None = None, body: bytes | None = b"") -> None:
-        """With `body` None nothing of the body has arrived, else all of it."""
+    def __init__(
+        self,
+        head: RequestHead | None = None,
+        body: bytes | None = b"",
+        *,
+        length: int | None = 0,
+        awaits_continue: bool = False,
+    ) -> None:
+        """With `body` None nothing of the body has arrived, else all of it. `length` is what is known beforehand."""
         self.head = head or request_head()
+        self.body_length, self.awaits_continue = length, awaits_continue
         self.response_started = self.response_complete = self.disconnected = False
         self.writable = True
         self.slow = False
@@ -170,7 +178,13 @@ class Served:
         self._loop = _CountingLoop()
         self.notices = DrainNotices()
         self.application = WsgiApplication(
-            app, loop=self._loop, threads=threads, multiprocess=False, draining=self.notices.wsgi
+            app,
+            name="app",
+            loop=self._loop,
+            threads=threads,
+            multiprocess=False,
+            draining=self.notices.wsgi,
+            on_done=lambda: None,
         )
 
     @property
@@ -190,7 +204,7 @@ async def serving(app: Callable[..., object], *, threads: int = 2) -> AsyncItera
     try:
         yield served
     finally:
-        served.application.close()
+        await served.application.shutdown(0)
 
 
 def run(main: Callable[[], Awaitable[object]], loop: Callable[[], object] = asyncio.new_event_loop) -> object:

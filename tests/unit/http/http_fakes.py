@@ -1,25 +1,38 @@
-"""A loop with a clock that the test moves, a transport that remembers, and an application that the test answers for."""
+"""The world of one connection: a kernel with its client, a poller, a loop whose clock the test moves, an application
+that the test answers for, and the worker. All between kernel and application is the real thing."""
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import heapq
 import itertools
 import re
+import socket
+import struct
+import sys
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from gracehttp.http.connection import NEW, Carried, HttpSettings
+from gracehttp.http.connection import NEW, NO_PROTOCOL, Connection, HttpSettings, ServerContext, Terms
 from gracehttp.http.exchange import Exchange, RequestHead
-from gracehttp.http.http1 import Http1Connection
+from gracehttp.http.http1.parser import Parsers
+from gracehttp.http.http1.protocol import Http1Protocol
+from gracehttp.net.poller import BROKEN, READABLE, WRITABLE
+from gracehttp.net.stream import PlainStream, StreamServices
+from gracehttp.wire.handover import Carried
 
 OK = [(b"content-type", b"text/plain")]
+_MOST_TURNS = 10_000
+_ACKNOWLEDGED = slice(120, 128)  # tcpi_bytes_acked in the struct tcp_info of linux/tcp.h
 
 
 class FakeTimer:
-    def __init__(self, when: float, callback: Callable[..., None]) -> None:
+    def __init__(self, when: float, callback: Callable[..., None], args: tuple[Any, ...] = ()) -> None:
         self.when = when
         self.callback: Callable[..., None] | None = callback
+        self.args = args
 
     def cancel(self) -> None:
         self.callback = None
@@ -38,14 +51,14 @@ class FakeLoop:
     def time(self) -> float:
         return self.now
 
-    def call_at(self, when: float, callback: Callable[..., None]) -> FakeTimer:
+    def call_at(self, when: float, callback: Callable[..., None], *args: Any) -> FakeTimer:
         self.timers_made += 1
-        timer = FakeTimer(when, callback)
+        timer = FakeTimer(when, callback, args)
         heapq.heappush(self._timers, (when, next(self._number), timer))
         return timer
 
-    def call_later(self, delay: float, callback: Callable[..., None]) -> FakeTimer:
-        return self.call_at(self.now + delay, callback)
+    def call_later(self, delay: float, callback: Callable[..., None], *args: Any) -> FakeTimer:
+        return self.call_at(self.now + delay, callback, *args)
 
     def call_soon(self, callback: Callable[..., None], *args: Any, context: Any = None) -> None:
         self._soon.append((callback, args))
@@ -71,7 +84,7 @@ class FakeLoop:
             when, _, timer = heapq.heappop(self._timers)
             self.now = max(self.now, when)
             if timer.callback is not None:
-                timer.callback()
+                timer.callback(*timer.args)
             self.run_soon()
         self.now = end
 
@@ -80,99 +93,190 @@ class FakeLoop:
         return sum(timer.callback is not None for _, _, timer in self._timers)
 
 
-class FakeTransport:
-    """`buffered` is what the kernel has not taken; the test sets it and calls `room` when it is gone."""
+class FakePoller:
+    """Remembers what is watched for which events; the test delivers them with `Kernel.turn`."""
 
-    def __init__(self, loop: FakeLoop, *, tls: bool = False, **extra: Any) -> None:
-        self.loop = loop
-        self.tls = tls
-        self.extra = {"peername": ("192.0.2.1", 50000), "sockname": ("192.0.2.9", 80), **extra}
-        self.protocol: Http1Connection | None = None
-        self.writes: list[bytes] = []
-        self.buffered = 0
-        self.high_water = 65536
-        self.reading = True
-        self.eof_written = False
-        self.closing = False
-        self.aborted = False
-        self.lost = False
+    def __init__(self) -> None:
+        self.watched: dict[int, list[Any]] = {}  # descriptor -> its pollable, its events
+        self.refuses: OSError | None = None
 
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return self.extra.get(name, default)
+    def add(self, fd: int, pollable: Any, events: int) -> None:
+        if self.refuses is not None:
+            raise self.refuses
+        assert fd not in self.watched, "added twice"
+        self.watched[fd] = [pollable, events]
 
-    def write(self, data: bytes) -> None:
-        assert not self.eof_written, "written after write_eof"
-        if not self.closing:
-            self.writes.append(bytes(data))
+    def change(self, fd: int, events: int) -> None:
+        assert self.watched[fd][1] != events, "a system call for nothing"
+        self.watched[fd][1] = events
 
-    def can_write_eof(self) -> bool:
-        return not self.tls
-
-    def write_eof(self) -> None:
-        assert not self.tls
-        self.eof_written = True
-
-    def pause_reading(self) -> None:
-        assert self.reading
-        self.reading = False
-
-    def resume_reading(self) -> None:
-        assert not self.reading
-        self.reading = True
-
-    def set_write_buffer_limits(self, high: int | None = None) -> None:
-        self.high_water = 65536 if high is None else high
-        assert self.protocol is not None
-        if self.buffered > self.high_water:
-            self.protocol.pause_writing()
-
-    def get_write_buffer_size(self) -> int:
-        return self.buffered
-
-    def is_closing(self) -> bool:
-        return self.closing
+    def remove(self, fd: int) -> None:
+        assert fd >= 0, "removed after the close"
+        del self.watched[fd]
 
     def close(self) -> None:
-        self.closing = True
-        if not self.buffered:
-            self.lose()
+        assert not self.watched, "closed while something is watched"
 
-    def abort(self) -> None:
-        self.aborted = self.closing = True
-        self.lose()
 
-    def lose(self) -> None:
-        if not self.lost:
-            self.lost = self.closing = True
-            assert self.protocol is not None
-            self.loop.call_soon(self.protocol.connection_lost, None)
+_descriptors = itertools.count(1_000_000)  # no process has so many: whoever asks the real kernel gets EBADF
 
-    def fill(self, size: int) -> None:
-        """The client takes nothing: `size` bytes wait."""
-        self.buffered = size
-        if size > self.high_water and self.protocol is not None:
-            self.protocol.pause_writing()
 
-    def empty(self) -> None:
-        """The client has taken all."""
-        self.buffered = 0
-        assert self.protocol is not None
-        self.protocol.resume_writing()
+class Kernel:
+    """A connected non-blocking socket, with its client behind it.
+
+    `room` is how many bytes it takes before it blocks, None without limit. `calls` has the pieces of each system call
+    that sent something, as far as they were taken, and `sent` the bytes of all. `fails` is raised by the next reads and
+    writes.
+    """
+
+    def __init__(self, poller: FakePoller) -> None:
+        self.poller = poller
+        self.fd = next(_descriptors)
+        self.room: int | None = None
+        self.calls: list[list[bytes]] = []
+        self.sent = bytearray()
+        self.inbox: deque[bytes] = deque()  # an empty piece is the end
+        self.fails: OSError | None = None
+        self.shut = False
+        self.closed = False
+        self.resets = False
+        self.on_close: Callable[[], None] = lambda: None
+
+    # --- the socket's methods ---
+
+    def fileno(self) -> int:
+        return -1 if self.closed else self.fd
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        assert not self.closed
+        assert flags in (0, socket.MSG_PEEK)
+        if self.fails is not None:
+            raise self.fails
+        if not self.inbox:
+            raise BlockingIOError(errno.EAGAIN, "nothing to read")
+        data = self.inbox[0][:size]
+        if not flags and data:
+            rest = self.inbox[0][size:]
+            if rest:
+                self.inbox[0] = rest
+            else:
+                self.inbox.popleft()
+        return data
+
+    def send(self, data: bytes) -> int:
+        return self.sendmsg([data])
+
+    def sendmsg(self, pieces: list[Any]) -> int:
+        assert not self.closed
+        assert len(pieces) <= 1024, "EMSGSIZE: more than IOV_MAX"
+        if self.shut:
+            raise BrokenPipeError(errno.EPIPE, "our half is shut")
+        if self.fails is not None:
+            raise self.fails
+        size = sum(map(len, pieces))
+        if self.room is not None:
+            if size and not self.room:
+                raise BlockingIOError(errno.EAGAIN, "no room")
+            size = min(size, self.room)
+            self.room -= size
+        taken, left = [], size
+        for piece in pieces:
+            if left < len(piece):
+                piece = bytes(piece[:left])
+            if piece:
+                taken.append(piece if type(piece) is bytes else bytes(piece))
+            left -= len(piece)
+        self.calls.append(taken)
+        self.sent += b"".join(taken)
+        return size
+
+    def shutdown(self, how: int) -> None:
+        assert how == socket.SHUT_WR
+        assert not self.closed
+        if self.fails is not None:
+            raise OSError(errno.ENOTCONN, "the client is gone")
+        self.shut = True
+
+    def setsockopt(self, level: int, option: int, value: bytes) -> None:
+        assert (level, option, value) == (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.resets = True
+
+    def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        """TCP_INFO: the client has acknowledged all that was taken."""
+        assert (level, option) == (socket.IPPROTO_TCP, socket.TCP_INFO)
+        info = bytearray(size)
+        info[_ACKNOWLEDGED] = len(self.sent).to_bytes(8, sys.byteorder)
+        return bytes(info)
+
+    def close(self) -> None:
+        assert self.fd not in self.poller.watched, "closed while it is watched"
+        if not self.closed:
+            self.on_close()
+        self.closed = True
+
+    # --- what the client does ---
+
+    def reset_by_client(self) -> None:
+        self.inbox.clear()
+        self.fails = ConnectionResetError(errno.ECONNRESET, "reset by the client")
+
+    # --- the poller's part ---
+
+    @property
+    def events(self) -> int:
+        """What epoll(7) would tell at this moment."""
+        if self.fd not in self.poller.watched:
+            return 0
+        wanted = self.poller.watched[self.fd][1]
+        events = READABLE if self.inbox else 0
+        if self.room is None or self.room:
+            events |= WRITABLE
+        if self.fails is not None:
+            return (READABLE & wanted) | (WRITABLE & wanted) | BROKEN
+        return events & wanted
+
+    def tell(self) -> bool:
+        """Let the poller tell of the events that there are; whether there were any."""
+        events = self.events
+        if events:
+            self.poller.watched[self.fd][0].ready(events)
+        return bool(events)
+
+
+class TlsStandIn(PlainStream):
+    """A stream that looks like one over TLS, and sends what is written as it is."""
+
+    can_move = False
+    secure = True
+    mid_record = False  # the test sets it
+
+    def reset(self) -> None:
+        self.abort()
 
 
 class FakeOwner:
+    """The worker. `on_rested` may act when a connection has come to rest."""
+
     def __init__(self) -> None:
-        self.opened: list[object] = []
-        self.closed: list[object] = []
+        self.opened: list[Connection] = []
+        self.closed: list[Connection] = []
+        self.rested: list[Connection] = []
+        self.on_rested: Callable[[Connection], None] | None = None
         self.failures: list[tuple[str, BaseException]] = []
         self.broken: list[tuple[str, str]] = []
         self.finished: list[tuple[str, int, int, float]] = []
         self.request_finished: Callable[[RequestHead, int, int, float], None] | None = self._finished
 
-    def connection_opened(self, connection: object) -> None:
-        self.opened.append(connection)
+    def connection_speaks(self, connection: Connection) -> None:
+        if connection not in self.opened:
+            self.opened.append(connection)
 
-    def connection_closed(self, connection: object) -> None:
+    def connection_rested(self, connection: Connection) -> None:
+        self.rested.append(connection)
+        if self.on_rested is not None:
+            self.on_rested(connection)
+
+    def connection_closed(self, connection: Connection) -> None:
         self.closed.append(connection)
 
     def application_failed(self, head: RequestHead, error: BaseException) -> None:
@@ -199,6 +303,35 @@ class FakeApplication:
             self.on_handle(exchange)
 
 
+class Server:
+    """What the connections of one port share."""
+
+    def __init__(self, on_handle: Callable[[Exchange], None] | None = None, **settings: Any) -> None:
+        self.settings = HttpSettings(**settings)
+        self.loop = FakeLoop()
+        self.poller = FakePoller()
+        self.owner = FakeOwner()
+        self.application = FakeApplication(on_handle)
+        self.context = ServerContext(
+            self.application,
+            self.settings,
+            self.owner,
+            self.loop,  # type: ignore[arg-type]  # a fake
+        )
+        self.streams = StreamServices(
+            self.loop,  # type: ignore[arg-type]  # a fake
+            self.poller,
+            self.settings.body_timeout_seconds,
+        )
+        self.parsers = Parsers(self.settings.max_header_size_bytes, self.settings.max_body_size_bytes)
+
+    @property
+    def waiting(self) -> int:
+        """How many connections wait for something that has a deadline."""
+        context, streams = self.context, self.streams
+        return sum(map(len, (context.idle, context.head, context.body, streams.stall, streams.linger)))
+
+
 class Wire:
     """One connection, seen from the client."""
 
@@ -208,22 +341,31 @@ class Wire:
         *,
         tls: bool = False,
         carried: Carried = NEW,
+        server: Server | None = None,
+        unread: bytes = b"",
         **settings: Any,
     ) -> None:
-        self.loop = FakeLoop()
-        self.owner = FakeOwner()
-        self.application = FakeApplication(on_handle)
-        self.transport = FakeTransport(self.loop, tls=tls)
-        self.connection = Http1Connection(
-            application=self.application,
-            settings=HttpSettings(**settings),
-            owner=self.owner,
-            loop=self.loop,  # type: ignore[arg-type]  # a fake
-            scheme="https" if tls else "http",
-            carried=carried,
+        """`unread` are bytes that the client has sent before the connection came to this process."""
+        self.server = server = Server(on_handle, **settings) if server is None else server
+        self.loop, self.owner, self.application = server.loop, server.owner, server.application
+        self.kernel = Kernel(server.poller)
+        self.kernel.on_close = self._closing
+        if unread:
+            self.kernel.inbox.append(unread)
+        self._unsent_at_close = 0
+        self.connection = Connection(server.context, ("192.0.2.1", 50000), ("192.0.2.9", 80))
+        stream_of = TlsStandIn if tls else PlainStream
+        self.stream = stream_of(
+            self.kernel,  # type: ignore[arg-type]  # a fake
+            server.streams,
+            NO_PROTOCOL,
+            self.connection,
         )
-        self.transport.protocol = self.connection
-        self.connection.connection_made(self.transport)  # type: ignore[arg-type]  # a fake
+        self.connection.begin(self.stream)
+        self.connection.switch(Http1Protocol(self.connection, server.parsers, carried), carried.received)
+
+    def _closing(self) -> None:
+        self._unsent_at_close = self.stream.unsent_bytes
 
     @property
     def exchanges(self) -> list[Exchange]:
@@ -233,39 +375,101 @@ class Wire:
     def exchange(self) -> Exchange:
         return self.application.exchanges[-1]
 
+    # --- what the client does ---
+
     def send(self, data: bytes) -> Wire:
-        self.connection.data_received(data)
-        self.loop.run_soon()
-        return self
+        """The client sends `data`, and the loop turns until nothing happens any more."""
+        self.arrive(data)
+        return self.turn()
+
+    def arrive(self, data: bytes) -> None:
+        """The client sends `data`, and the poller tells once, before the loop comes to what was called for soon."""
+        self.kernel.inbox.append(data)
+        self.kernel.tell()
 
     def send_eof(self) -> None:
-        """As transports do it: unless the protocol wants the transport open, it is closed."""
-        if not self.connection.eof_received():
-            self.transport.close()
-        self.loop.run_soon()
+        """The client shuts its half."""
+        self.kernel.inbox.append(b"")
+        self.turn()
 
     def vanish(self) -> None:
         """The client resets the connection."""
-        self.transport.lose()
+        self.kernel.reset_by_client()
+        self.turn()
+
+    def take_nothing(self) -> None:
+        """The client reads no more, and the kernel is full."""
+        self.kernel.room = 0
+
+    def take(self, size: int | None = None) -> None:
+        """The client reads `size` bytes of what waits here, or all, and what follows."""
+        self.kernel.room = size
+        self.turn()
+
+    def turn(self) -> Wire:
+        """Let the loop turn until nothing happens any more."""
         self.loop.run_soon()
+        for _ in range(_MOST_TURNS):
+            if self.kernel.closed or not self.kernel.tell():
+                return self
+            self.loop.run_soon()
+        raise AssertionError("the poller tells on and on, and nothing comes of it")
+
+    # --- what the client gets ---
 
     @property
     def raw(self) -> bytes:
         """All that was sent to the client, without the Date fields."""
-        return re.sub(rb"Date: [^\r\n]*\r\n", b"", b"".join(self.transport.writes))
+        return re.sub(rb"Date: [^\r\n]*\r\n", b"", bytes(self.kernel.sent))
 
     @property
     def statuses(self) -> list[int]:
         return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", self.raw)]
 
     @property
+    def reading(self) -> bool:
+        """What the client sends is read."""
+        return self.stream.reading
+
+    @property
     def how_it_ended(self) -> str:
-        """`open`, `lingering` (our side is shut down, the client's is read), `closed` or `aborted`."""
-        if self.transport.aborted:
-            return "aborted"
-        if self.transport.closing:
-            return "closed"
-        return "lingering" if self.transport.eof_written else "open"
+        """- `open`
+        - `lingering`: our half is shut, or will be when all is sent; the client's is read and discarded
+        - `closed`: all that was written reaches the client
+        - `cut`: closed while bytes waited in our process
+        - `reset`: RST
+        - `moved`: another process has it
+        """
+        kernel = self.kernel
+        if not kernel.closed:
+            return "lingering" if self.stream.shut else "open"
+        if self.connection.moved:
+            return "moved"
+        if kernel.resets:
+            return "reset"
+        return "cut" if self._unsent_at_close else "closed"
+
+
+def hand_over_when_at_rest(wire: Wire, taken: bool = True) -> list[tuple[int, Carried]]:
+    """Hand the connection over as soon as it is between two messages; gets what is sent then.
+
+    Not `taken`: no other process takes it.
+    """
+    sent: list[tuple[int, Carried]] = []
+
+    def hand_over(connection: Connection) -> None:
+        parcel = connection.pack()
+        if parcel is None:
+            return
+        sent.append((parcel.descriptor, parcel.carried))
+        if taken:
+            connection.left()
+        else:
+            connection.unpack()
+
+    wire.owner.on_rested = hand_over
+    wire.connection.see_off(Terms.HAND_OVER)
+    return sent
 
 
 def answer(exchange: Exchange, body: bytes = b"ok", status: int = 200, headers: list[Any] | None = None) -> None:

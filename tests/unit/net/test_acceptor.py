@@ -278,15 +278,15 @@ class Scans(list):
 
 def test_room_is_made_while_new_connections_wait_for_a_permit_and_not_longer(runner, monkeypatch):
     async def scenario():
-        scans, made = Scans(monkeypatch), []
+        Scans(monkeypatch)
+        made = []
         harness = Harness(LocalPermits(2), make_room=lambda waiting: made.append((waiting, harness.close_one())))
         harness.acceptor.start()
         harness.connect(5)
-        await harness.until(lambda: len(made) == 3)
-        assert [waiting for waiting, _ in made] == [3, 2, 1]
-        await scans.until(3)
-        assert len(made) == 3, "one for each of the three that waited"
-        assert len(harness.accepted) == 2
+        await harness.until(lambda: len(made) == 3 and len(harness.accepted) == 2)
+        assert [waiting for waiting, _ in made] == [3, 2, 1], "one for each of the three that waited"
+        await settle()
+        assert harness.acceptor._backlog._next is None, "it scans no more"
         harness.close()
 
     runner.run(scenario())
@@ -297,9 +297,12 @@ def test_no_room_is_made_while_no_connection_waits(runner, monkeypatch):
         scans, made = Scans(monkeypatch), []
         harness = Harness(LocalPermits(1), make_room=lambda waiting: made.append(1))
         harness.acceptor.start()
-        harness.connect()
+        harness.connect(2)
+        await harness.until(lambda: harness.acceptor._awaiting_permit)
+        harness.listener.accept()[0].close()  # another worker has a permit for the second one
+        made_before = len(made)
         await scans.until(3)
-        assert made == []
+        assert len(made) == made_before
         harness.close()
 
     runner.run(scenario())
@@ -312,6 +315,44 @@ def test_a_port_that_is_not_full_scans_nothing(runner):
         harness.connect(3)
         await harness.until(lambda: len(harness.accepted) == 3)
         assert harness.acceptor._backlog._next is None
+        harness.close()
+
+    runner.run(scenario())
+
+
+class CountedPermits(LocalPermits):
+    taken = 0
+
+    def take(self):
+        self.taken += 1
+        return super().take()
+
+
+def test_a_worker_that_wakes_up_after_another_one_has_accepted_takes_no_permit(runner):
+    async def scenario():
+        permits = CountedPermits(10)
+        harness = Harness(permits)
+        harness.acceptor.start()
+        harness.connect(2)
+        await harness.until(lambda: len(harness.accepted) == 2)
+        assert permits.taken == 2
+        harness.acceptor._on_acceptable()  # as if the loop had been woken up with the others
+        assert permits.taken == 2
+        harness.close()
+
+    runner.run(scenario())
+
+
+def test_an_empty_queue_is_the_end_of_a_full_port_too(runner):
+    async def scenario():
+        harness = Harness(LocalPermits(1))
+        harness.acceptor.start()
+        harness.connect()
+        await harness.until(lambda: harness.accepted)
+        stopped = asyncio.Event()
+        drop_new_connections(harness.listener)
+        harness.acceptor.stop_when_queue_is_empty(stopped.set)
+        await asyncio.wait_for(stopped.wait(), 10)
         harness.close()
 
     runner.run(scenario())

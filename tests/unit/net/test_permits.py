@@ -247,6 +247,7 @@ def test_a_worker_looks_for_a_debt_each_time_while_the_supervisor_raises_it(pool
             one.give_back()  # before the eventfd is raised
             raised(fd, count)
             one.give_back()  # and after
+            assert (pool.debt, pool.free) == (0, 2)
 
         monkeypatch.setattr(os, "eventfd_write", raise_slowly)
         pool.resize(2)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 import uvloop
 
-from gracehttp.applications.asgi.requests import AsgiApplication
+from gracehttp.applications.asgi.application import AsgiApplication
 from gracehttp.applications.drain_notice import DrainNotices
 from gracehttp.errors import ApplicationFailed
 from gracehttp.worker.warmup import warm_up
@@ -21,7 +21,9 @@ def warmed(request):
 
     async def scenario(app, path):
         loop = asyncio.get_running_loop()
-        wrapped = AsgiApplication(app, loop=loop, state={}, draining=DrainNotices().asgi, on_done=lambda: None)
+        wrapped = AsgiApplication(
+            app, name="app", loop=loop, lifespan="off", draining=DrainNotices().asgi, on_done=lambda: None
+        )
         await warm_up(wrapped, path)
 
     def run(app, path="/ready"):

@@ -1,0 +1,5 @@
+"""ASGI 3.0 (asgi.readthedocs.io): the HTTP message format 2.5 and the lifespan protocol 2.0.
+
+`application` is the entrance: one task per request, and the lifespan of the worker. `requests` has the scope and the
+messages of one request, `lifespan` those of the lifespan, `types` the callables and dictionaries of the specification.
+"""

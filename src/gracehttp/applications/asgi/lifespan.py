@@ -1,4 +1,4 @@
-"""The lifespan protocol of ASGI: the application is told when the worker starts and when it ends.
+"""The lifespan protocol of ASGI: the worker tells the application when it starts and when it ends.
 
 https://asgi.readthedocs.io/en/latest/specs/lifespan.html
 """
@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from gracehttp.applications.asgi.types import AsgiCallable, Message, Scope
 from gracehttp.errors import ApplicationFailed
-
-Message = dict[str, Any]
-AsgiCallable = Callable[..., Awaitable[None]]
 
 
 def check_mode(mode: str, applications: Sequence[tuple[str, str]]) -> None:
-    """Raise `ApplicationFailed` for `mode` "on" when none of `applications`, each with its name and interface, has a
-    lifespan. Beside an ASGI application, one of WSGI is none of its business."""
+    """Raise `ApplicationFailed` if `mode` is "on" and all applications speak WSGI, which has no lifespan.
+
+    `applications` are pairs of name and interface. Beside an ASGI application a WSGI application may do without.
+    """
     if mode == "on" and all(interface == "wsgi" for _, interface in applications):
         names = ", ".join(name for name, _ in applications)
         raise ApplicationFailed(
@@ -28,10 +28,10 @@ def check_mode(mode: str, applications: Sequence[tuple[str, str]]) -> None:
 
 
 class Lifespan:
-    """One run of the protocol. `state` is what the application leaves there for its requests.
+    """One run of the protocol. `state` is the namespace that the application fills for its requests.
 
-    `mode` is `on`, `off`, or `auto`: an application that raises before it has asked for the first message doesn't
-    know the protocol, and is served without.
+    `mode` is `on`, `off`, or `auto`. With `auto` an application that raises before it asks for the first message is
+    taken for one that doesn't know the protocol, and is served without it.
     """
 
     def __init__(self, application: AsgiCallable, mode: str) -> None:
@@ -47,7 +47,7 @@ class Lifespan:
         self._task: asyncio.Task[None] | None = None
 
     async def startup(self) -> None:
-        """Until the application is ready. Raises `ApplicationFailed` with its traceback."""
+        """Wait until the application is ready. Raises `ApplicationFailed` with the traceback of the application."""
         if self._mode == "off":
             return
         self._task = asyncio.get_running_loop().create_task(self._run(), name="lifespan")
@@ -60,7 +60,7 @@ class Lifespan:
         raise ApplicationFailed(self._what_went_wrong("startup"), details=self._details())
 
     async def shutdown(self, timeout_seconds: float) -> str | None:
-        """Tell the application that the end has come. Returns what went wrong, if something did."""
+        """Tell the application to end, and wait for it. Returns what went wrong, None if nothing did."""
         if self._task is None or self._task.done():
             return None
         self._failed = self._error = None
@@ -75,12 +75,12 @@ class Lifespan:
         return f"{self._what_went_wrong('shutdown')}\n{self._details()}"
 
     async def _run(self) -> None:
-        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
+        scope: Scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
         try:
             await self._application(scope, self._receive, self._send)
         except asyncio.CancelledError:
             raise
-        except BaseException as exc:  # noqa: BLE001  also SystemExit: an application must not end a worker like that
+        except BaseException as exc:  # noqa: BLE001  also SystemExit, with which an application must not end a worker
             self._error = exc
         finally:
             self._started.set()

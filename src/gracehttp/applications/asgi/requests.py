@@ -1,123 +1,23 @@
-"""ASGI 3.0 applications (asgi.readthedocs.io: HTTP & WebSocket message format 2.5), written against `Exchange`.
+"""One HTTP request to an ASGI application: its scope, and its messages in both directions.
 
-Lifespan is not here: it belongs to the worker, which passes on the state that the application left in it.
+https://asgi.readthedocs.io/en/latest/specs/www.html, format 2.5. It contains 2.4: `send` raises an OSError when the
+client is gone.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import sys
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING
 
-from gracehttp.applications.drain_notice import DrainNotice
-from gracehttp.http.exchange import ClientDisconnected, Exchange, RequestHead, ResponseError
+from gracehttp.applications.asgi.types import Message
+from gracehttp.http.exchange import ClientDisconnected, Exchange, ResponseError
 
-Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-AsgiCallable = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-# 2.5 contains 2.4: `send` raises an OSError when the client is gone.
-_VERSIONS = {"version": "3.0", "spec_version": "2.5"}
+if TYPE_CHECKING:
+    from gracehttp.applications.asgi.application import AsgiApplication
 
 
-class AsgiApplication:
-    """Runs an ASGI application, one task per request."""
-
-    def __init__(
-        self,
-        app: AsgiCallable,
-        *,
-        loop: asyncio.AbstractEventLoop,
-        state: dict[str, Any],
-        draining: DrainNotice,
-        root_path: str = "",
-        on_done: Callable[[], None] | None = None,
-    ) -> None:
-        """`state` is the namespace of the lifespan: each request gets a shallow copy, made when it begins.
-
-        `draining` is what applications find in the extension `gracehttp.drain`.
-        `root_path` is where the application is mounted; `path` begins with it also if a proxy has cut it off.
-        `on_done` is called each time a call of the application has ended.
-        """
-        self._app = app
-        self._loop = loop
-        self._state = state
-        self._draining = draining
-        self._root_path = root_path.rstrip("/")
-        self._on_done = on_done
-        # Each task gets a copy of this context, not of the one in which the request happened to be parsed: that can be
-        # another request's.
-        self._context = contextvars.copy_context()
-        self._running: dict[_Run, asyncio.Task[None]] = {}
-        self.cancelled = False
-
-    @property
-    def in_flight(self) -> int:
-        """How many calls of the application run, also those whose response is complete or whose client is gone."""
-        return len(self._running)
-
-    def handle(self, exchange: Exchange) -> None:
-        """Call the application in a task of its own; on Python 3.12 and later its first steps run at once."""
-        run = _Run(self, exchange)
-        coroutine = run.call(self._app, self._scope(exchange.head))
-        task = _start(coroutine, self._loop, self._context.copy())
-        if not task.done():
-            self._running[run] = task
-
-    def cancel_all(self) -> None:
-        """Cancel what still runs, at the end of a drain.
-
-        Exchanges end with `CancelledError`, except those that were cut: for them the drain has told so already.
-        """
-        self.cancelled = True
-        for run, task in list(self._running.items()):
-            task.cancel()
-            if not run.begun:  # its coroutine will never get to its own end
-                run.finish(asyncio.CancelledError())
-
-    def finished(self, run: _Run) -> None:
-        """A call of the application has ended."""
-        self._running.pop(run, None)
-        if self._on_done is not None:
-            self._on_done()
-
-    def _scope(self, head: RequestHead) -> Scope:
-        path = head.path
-        root_path = self._root_path
-        if root_path and path != root_path and not path.startswith(root_path + "/"):
-            path = root_path + path
-        return {
-            "type": "http",
-            "asgi": _VERSIONS.copy(),
-            "http_version": head.http_version,
-            "method": head.method,
-            "scheme": head.scheme,
-            "path": path,
-            "raw_path": head.raw_path,
-            "query_string": head.query_string,
-            "root_path": root_path,
-            "headers": head.headers,
-            "client": head.client,
-            "server": head.server,
-            "state": self._state.copy(),
-            "extensions": {"gracehttp.drain": self._draining},
-        }
-
-
-def _start(
-    coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, context: contextvars.Context
-) -> asyncio.Task[None]:
-    if sys.version_info >= (3, 12):
-        return asyncio.Task(coroutine, loop=loop, context=context, eager_start=True)
-    return asyncio.Task(coroutine, loop=loop, context=context)
-
-
-class _Run:
-    """One call of the application."""
+class RequestCycle:
+    """One call of the application. `receive` and `send` are what the application gets."""
 
     __slots__ = ("_application", "_body_taken", "_exchange", "begun")
 
@@ -127,15 +27,34 @@ class _Run:
         self._body_taken = False
         self.begun = False
 
-    async def call(self, app: AsgiCallable, scope: Scope) -> None:
-        """Await the application and end the exchange with what it raised.
+    async def run(self) -> None:
+        """Await the application, and end the exchange with what it raised.
 
-        SystemExit and KeyboardInterrupt end the request, not the worker: a task that raises them ends the loop, and
-        with it every other request.
+        SystemExit and KeyboardInterrupt end the request, not the worker: a task that raises them would end the loop,
+        and with it all other requests.
         """
         self.begun = True
+        application = self._application
+        head = self._exchange.head
+        # Applications may change all of it, so that each request needs its own dictionaries.
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.5"},
+            "http_version": head.http_version,
+            "method": head.method,
+            "scheme": head.scheme,
+            "path": head.path,
+            "raw_path": head.raw_path,
+            "query_string": head.query_string,
+            "root_path": "",
+            "headers": head.headers,
+            "client": head.client,
+            "server": head.server,
+            "state": application.lifespan.state.copy(),
+            "extensions": {"gracehttp.drain": application.draining},
+        }
         try:
-            await app(scope, self.receive, self.send)
+            await application.app(scope, self.receive, self.send)
         except asyncio.CancelledError as error:
             self.finish(error)
             raise
@@ -145,19 +64,23 @@ class _Run:
             self.finish(None)
 
     def finish(self, error: BaseException | None) -> None:
-        """End the exchange with what the application raised."""
+        """End the exchange with `error`, which the application raised, unless the client's departure explains it."""
         exchange = self._exchange
-        if error is not None and exchange.disconnected and self._ends_with_the_connection(error):
+        if error is not None and exchange.disconnected and self._is_explained(error):
             error = None
         self._application.finished(self)
         exchange.end(error)
 
-    def _ends_with_the_connection(self, error: BaseException) -> bool:
-        ours = self._application.cancelled and isinstance(error, asyncio.CancelledError)
-        return ours or _is_disconnect(error)
+    def _is_explained(self, error: BaseException) -> bool:
+        cancelled_by_us = self._application.cancelled and isinstance(error, asyncio.CancelledError)
+        return cancelled_by_us or _is_disconnect(error)
 
     async def receive(self) -> Message:
-        """The next piece of the request body; after its end, `http.disconnect` as soon as there is reason for it."""
+        """The next piece of the request body.
+
+        After the end of the body it waits for the end of the exchange, and returns `http.disconnect` when the client
+        is gone or the response is complete.
+        """
         exchange = self._exchange
         while not (exchange.disconnected or exchange.response_complete):
             if self._body_taken:
@@ -172,7 +95,7 @@ class _Run:
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
-        """Pass a message on; returns when the client keeps up with what was sent.
+        """Pass `message` on. Returns when the client has read enough to be sent more.
 
         Raises `ClientDisconnected` when the client is gone, and `ResponseError` for a message that is unknown, out of
         order or malformed.
@@ -196,10 +119,10 @@ class _Run:
 
 
 def _is_disconnect(error: BaseException) -> bool:
-    """Whether `error` says no more than that the client is gone.
+    """Whether `error` says only that the client is gone.
 
-    It does if it is ours, a group of nothing else, or the framework's own word for it: Starlette raises
-    `ClientDisconnect` while it handles ours. Errors of another name may come from a faulty handler, and are reported.
+    That is our own `ClientDisconnected`, a group of nothing else, or the framework's word for it: Starlette raises
+    `ClientDisconnect` while it handles ours. An error of another name may be the fault of a handler, and is reported.
     """
     if isinstance(error, ClientDisconnected):
         return True

@@ -1,0 +1,6 @@
+"""WSGI (PEP 3333): each request runs in a thread of a pool, while the event loop does its reading and writing.
+
+`application` is the entrance. `environ`, `input` and `response` are what an application gets: the request, its body,
+and `start_response`. `headers` checks the arguments of the last. `threads` is the pool, and `loop_calls` the way back
+from its threads to the loop.
+"""

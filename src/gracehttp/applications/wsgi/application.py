@@ -1,4 +1,4 @@
-"""WSGI (PEP 3333): each request runs in a thread of a pool."""
+"""A WSGI application (PEP 3333) behind the `Application` protocol: each request runs in a thread of a pool."""
 
 from __future__ import annotations
 
@@ -13,34 +13,39 @@ from gracehttp.applications.wsgi.input import streaming_input
 from gracehttp.applications.wsgi.loop_calls import LoopCalls
 from gracehttp.applications.wsgi.response import WsgiResponse
 from gracehttp.applications.wsgi.threads import ThreadPool
-from gracehttp.http.exchange import Exchange, RequestHead
+from gracehttp.http.exchange import Exchange
 
-# A body up to this size is awaited before it takes up a thread: then a slow upload costs no thread. It is
-# what an exchange is ready to hold.
+# A body up to this size is awaited before it takes up a thread, so that a slow upload costs none. An exchange is ready
+# to hold as much.
 _AWAITED_BODY_BYTES = 65536
 
 
 class WsgiApplication:
-    """A WSGI application behind the `Application` protocol.
+    """See `Application`. All methods are for the thread of the loop.
 
-    `in_flight` counts the requests from `handle` until the application is done with them, its `close()`
-    included, whether or not their clients are still there. All methods are for the thread of the loop.
+    `in_flight` counts each request from `handle` until the application is done with it, the `close()` of its result
+    included, whether or not the client is still there.
     """
 
-    __slots__ = ("_app", "_calls", "_loop", "_on_done", "_pool", "_template", "_waiters", "in_flight")
+    __slots__ = ("_app", "_calls", "_loop", "_on_done", "_pool", "_template", "_waiters", "in_flight", "name")
 
     def __init__(
         self,
         app: Callable[..., Any],
         *,
+        name: str,
         loop: asyncio.AbstractEventLoop,
         threads: int,
         multiprocess: bool,
         draining: ThreadDrainNotice,
-        on_done: Callable[[], None] | None = None,
+        on_done: Callable[[], object],
     ) -> None:
-        """`draining` is what applications find in the environ as `gracehttp.draining`.
-        `on_done` is called, on the thread of the loop, each time `in_flight` went down."""
+        """`name` is what the log calls the application.
+
+        Applications find `draining` in the environ as `gracehttp.draining`. `on_done` is called on the thread of the
+        loop each time `in_flight` has gone down.
+        """
+        self.name = name
         self._app = app
         self._loop = loop
         self._on_done = on_done
@@ -50,28 +55,33 @@ class WsgiApplication:
         self._waiters: set[asyncio.Task[None]] = set()
         self.in_flight = 0
 
+    async def startup(self) -> None:
+        """Nothing: WSGI has no lifespan."""
+
     def handle(self, exchange: Exchange) -> None:
         """Begin to answer `exchange` in a thread, at once or as soon as its small body has arrived."""
         self.in_flight += 1
-        length, waits_for_continue = _announced(exchange.head)
-        if length == 0:
+        if exchange.body_length == 0:
             self._run(exchange, b"", False)
-        elif waits_for_continue:
-            # To take from the body sends 100 Continue, and that is for the application to ask for, by
-            # reading.
+        elif exchange.awaits_continue:
+            # To take from the body sends 100 Continue. The application decides about that, by reading.
             self._run(exchange, b"", True)
         else:
-            # Later in this round of the loop: most bodies come together with their head and are whole by
-            # then.
-            self._loop.call_soon(self._run_with_body, exchange, length)
+            # In the next turn of the loop: most bodies come together with their head and are whole by then.
+            self._loop.call_soon(self._run_with_body, exchange)
 
-    def close(self) -> None:
-        """Let the threads end when they are idle. Doesn't wait. `handle` can't be called any more."""
+    def cancel_all(self) -> None:
+        """Nothing: threads can't be cancelled. They end with the process."""
+
+    async def shutdown(self, timeout_seconds: float) -> str | None:
+        """Let the threads end when they are idle, without waiting for them. `handle` can't be called any more."""
         self._pool.close()
+        return None
 
-    def _run_with_body(self, exchange: Exchange, length: int) -> None:
+    def _run_with_body(self, exchange: Exchange) -> None:
         data, more = exchange.take_body() or (b"", True)
-        if more and 0 < length <= _AWAITED_BODY_BYTES:
+        length = exchange.body_length
+        if more and length is not None and length <= _AWAITED_BODY_BYTES:
             waiter = self._loop.create_task(self._run_after_body(exchange, data))
             self._waiters.add(waiter)
             waiter.add_done_callback(self._waiters.discard)
@@ -83,7 +93,7 @@ class WsgiApplication:
         while more:
             await exchange.wait_for_input()
             taken = exchange.take_body()
-            if taken is None:  # after a wait: the client is gone, and the application was never called
+            if taken is None:  # after a wait: the client is gone. The application was never called
                 self._ended()
                 exchange.end()
                 return
@@ -99,7 +109,7 @@ class WsgiApplication:
             self._ended()
 
     def _answer(self, exchange: Exchange, body: bytes, more: bool) -> None:
-        """Run the application. On a thread of the pool; never raises."""
+        """Call the application. On a thread of the pool; never raises."""
         response = WsgiResponse(exchange, self._calls, self._ended)
         error: BaseException | None = None
         try:
@@ -117,21 +127,4 @@ class WsgiApplication:
 
     def _ended(self) -> None:
         self.in_flight -= 1
-        if self._on_done is not None:
-            self._on_done()
-
-
-def _announced(head: RequestHead) -> tuple[int, bool]:
-    """What the head says of the body, and whether the client waits for 100 Continue (RFC 9110 section 10.1.1).
-
-    The body is given as its length, which is -1 when it isn't known beforehand (RFC 9112 section 6.3).
-    """
-    length, waits = 0, False
-    for name, value in head.headers:
-        if name == b"content-length":
-            length = int(value)
-        elif name == b"transfer-encoding":
-            length = -1
-        elif name == b"expect":
-            waits = True
-    return length, waits
+        self._on_done()

@@ -20,7 +20,7 @@ class SupportsRead(Protocol):
     """What an application may give to `wsgi.file_wrapper`. Its `close` method is optional."""
 
     def read(self, size: int, /) -> bytes:
-        """At most `size` bytes; none at the end."""
+        """Return at most `size` bytes, and no bytes at the end."""
 
 
 class FileWrapper:
@@ -33,7 +33,7 @@ class FileWrapper:
     def __init__(self, file: SupportsRead, block_size: int = 65536) -> None:
         self._file = file
         self._size = block_size
-        # PEP 3333: it has a close method exactly if the file has one.
+        # PEP 3333: it must have a close method if the file has one.
         close = getattr(file, "close", None)
         if close is not None:
             self.close = close
@@ -43,7 +43,7 @@ class FileWrapper:
 
 
 def environ_template(*, multithread: bool, multiprocess: bool, draining: ThreadDrainNotice) -> Environ:
-    """The part of the environ that is the same for all requests of a worker."""
+    """The part of the environ that all requests of an application share."""
     return {
         "SCRIPT_NAME": "",
         "SERVER_SOFTWARE": "gracehttp",
@@ -52,14 +52,14 @@ def environ_template(*, multithread: bool, multiprocess: bool, draining: ThreadD
         "wsgi.multiprocess": multiprocess,
         "wsgi.run_once": False,
         "wsgi.file_wrapper": FileWrapper,
-        # An extension that Werkzeug and others know: reading to the end is safe without a CONTENT_LENGTH.
+        # An extension that Werkzeug and others know: it is safe to read to the end, also without a CONTENT_LENGTH.
         "wsgi.input_terminated": True,
         "gracehttp.draining": draining,
     }
 
 
 def build_environ(head: RequestHead, template: Environ, body: io.BufferedIOBase) -> Environ:
-    """A new environ for one request. What the client sent stands in it as latin-1 text (PEP 3333)."""
+    """A new environ for one request. The bytes of the client stand in it as latin-1 text (PEP 3333)."""
     environ = template.copy()
     raw_path = head.raw_path
     environ["REQUEST_METHOD"] = head.method
@@ -96,25 +96,24 @@ def _add_headers(environ: Environ, head: RequestHead) -> None:
             continue
         text = value.decode("latin-1")
         if key in environ:
-            # RFC 9110 5.3: fields of one name are one list; cookies are put together by RFC 9113 8.2.3.
+            # Fields of one name are one list (RFC 9110 section 5.3); cookies are joined as in RFC 9113 section 8.2.3.
             separator = "; " if key == "HTTP_COOKIE" else ","
             text = f"{environ[key]}{separator}{text}"
         environ[key] = text
 
 
 def _key(name: bytes) -> str | None:
-    """The environ key of a header field; None for a field that must not get in.
+    """The environ key of a header field, None for a field that must be left out.
 
-    `X_Forwarded_For` would become the same key as `X-Forwarded-For`, so that a client could slip its own
-    value past a proxy that sets the real one.
+    `X_Forwarded_For` would get the same key as `X-Forwarded-For`. So a client could slip its own value past a proxy
+    that sets the real one.
     """
     if b"_" in name:
         return None
     return "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
 
 
-# The keys of the common fields, made once. A cache would do too, but clients could fill it with names of
-# their own.
+# The keys of the common fields, made once. A cache would do too, but clients could fill it with invented names.
 _COMMON_FIELDS = """
 accept accept-charset accept-encoding accept-language authorization cache-control connection cookie dnt expect
 forwarded from host if-match if-modified-since if-none-match if-range if-unmodified-since max-forwards origin

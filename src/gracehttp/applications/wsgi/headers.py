@@ -1,4 +1,8 @@
-"""What an application may say with `start_response` (PEP 3333, "The start_response() Callable"). Pure."""
+"""The checks of what an application gives to `start_response` (PEP 3333, "The start_response() Callable"). Pure.
+
+They are made on the thread of the application, so that the error is raised where the application made the mistake. What
+frames a message is left to the exchange, which checks it for ASGI too.
+"""
 
 from __future__ import annotations
 
@@ -7,28 +11,28 @@ import re
 from collections.abc import Iterable
 
 from gracehttp.http.exchange import Header, ResponseError
+from gracehttp.http.fields import FIELD_NAME
 
 _STATUS = re.compile(r"[1-9][0-9][0-9](?: [^\x00-\x1f\x7f]*)?")
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # all but the tab, which RFC 9110 5.5 allows
-# PEP 3333, "Other HTTP Features": these belong to the connection, hence to the server.
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # all but the tab, which RFC 9110 section 5.5 allows
+# Applications must not send these (PEP 3333, "Other HTTP Features"): they belong to the connection.
 _HOP_BY_HOP = frozenset(
     {
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
     }
 )
 
 
 def status_code(status: object) -> int:
-    """The code of a status line such as `200 OK`. Raises `ResponseError`."""
+    """The code in a status such as `200 OK`. Raises `ResponseError` if `status` has another form."""
     if not isinstance(status, str):
         raise ResponseError(f"the status must be a str such as '200 OK', not {status!r}")
     return _status_code(status)
@@ -45,7 +49,7 @@ def _status_code(status: str) -> int:
 
 
 def wire_headers(headers: Iterable[tuple[str, str]]) -> list[Header]:
-    """Header fields as bytes, names in lower case. Raises `ResponseError` for what can't be sent."""
+    """The fields as bytes, with names in lower case. Raises `ResponseError` for a field that can't be sent."""
     result = []
     for pair in headers:
         try:
@@ -54,7 +58,7 @@ def wire_headers(headers: Iterable[tuple[str, str]]) -> list[Header]:
             raise ResponseError(f"a header must be a tuple (name, value), not {pair!r}") from exc
         if not isinstance(name, str) or not isinstance(value, str):
             raise ResponseError(f"name and value of a header must be str, not {pair!r}")
-        if _CONTROL.search(value) is not None:
+        if not value.isprintable() and _CONTROL.search(value) is not None:  # the first is a quick yes for most
             raise ResponseError(f"the header {name!r} has a control character in its value {value!r}")
         try:
             result.append((_wire_name(name), value.encode("latin-1")))
@@ -65,9 +69,9 @@ def wire_headers(headers: Iterable[tuple[str, str]]) -> list[Header]:
 
 @functools.lru_cache(maxsize=256)  # names come from the application, so there are few
 def _wire_name(name: str) -> bytes:
-    if _TOKEN.fullmatch(name) is None:
+    wire = name.encode("utf-8", "replace").lower()  # beyond ASCII there is no field name, whatever the encoding
+    if FIELD_NAME.fullmatch(wire) is None:
         raise ResponseError(f"{name!r} can't be the name of a header")
-    lower = name.lower()
-    if lower in _HOP_BY_HOP:
+    if wire in _HOP_BY_HOP:
         raise ResponseError(f"the header {name!r} belongs to the connection; an application can't set it")
-    return lower.encode("ascii")
+    return wire

@@ -1,4 +1,4 @@
-"""`wsgi.input` of a request whose body is still arriving: a thread reads what the loop receives."""
+"""`wsgi.input` of a request whose body is still arriving: a thread reads what the loop has received."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _BUFFER_BYTES = 65536
 
 
 def streaming_input(exchange: Exchange, calls: LoopCalls, received: bytes) -> io.BufferedReader:
-    """The body of `exchange` as a blocking file, to be read by one thread; it begins with `received`.
+    """The body of `exchange` as a blocking file for one thread. It begins with `received`.
 
-    At most two buffers of it are held at a time. Reads raise `ClientDisconnected` when the client is
-    gone before the end of the body.
+    It holds at most two buffers at a time. Reads raise `ClientDisconnected` if the client leaves before the end of the
+    body.
     """
     return io.BufferedReader(_Body(exchange, calls, received), _BUFFER_BYTES)
 
 
 class _Body(io.RawIOBase):
-    """Each piece that arrived, on demand. BufferedReader makes lines and sizes of them."""
+    """Fetches the pieces that have arrived, on demand. BufferedReader cuts them into lines and sizes."""
 
     def __init__(self, exchange: Exchange, calls: LoopCalls, received: bytes) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class _Body(io.RawIOBase):
         return size
 
     def _fetch(self) -> None:
-        """Ask the loop for the next piece and wait for it. On the thread of the application."""
+        """Ask the loop for the next piece, and wait for it. On the thread of the application."""
         try:
             self._calls.post(self._answer)
         except RuntimeError as exc:
@@ -72,7 +72,7 @@ class _Body(io.RawIOBase):
             else:
                 self._arrived.put(taken)
         except BaseException:
-            self._arrived.put(None)  # a thread waits for an answer, whatever happens
+            self._arrived.put(None)  # a thread waits for an answer, and must get one
             raise
 
     async def _answer_later(self) -> None:

@@ -1,4 +1,4 @@
-"""The one way from the threads of the applications to the event loop."""
+"""How the threads of an application have the event loop make a call."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 class LoopCalls:
     """Calls that threads ask the loop to make, in the order in which they asked.
 
-    Waking a loop costs a system call, so calls that are asked for before it woke share one wake-up.
+    It costs a system call to wake the loop, so calls that are posted before it wakes share one.
     """
 
     __slots__ = ("_calls", "_loop", "_woken")
@@ -25,20 +25,19 @@ class LoopCalls:
 
         Raises `RuntimeError` when the loop is closed.
         """
-        # The order matters: the call is in the queue before the flag is read, and `_make` lowers the flag
-        # before it looks into the queue. So either `_make` sees the call, or this sees the flag down and
-        # wakes the loop.
+        # The order matters: the call is in the queue before the flag is read, and `_make` lowers the flag before it
+        # looks into the queue. So either `_make` sees the call, or this sees the flag down and wakes the loop.
         self._calls.append(call)
         if not self._woken:
             self._woken = True
             try:
                 self._loop.call_soon_threadsafe(self._make)
             except RuntimeError:
-                self._woken = False  # so that the next thread learns it too
+                self._woken = False  # so that the next call raises too
                 raise
 
     def _make(self) -> None:
         self._woken = False
-        # Only what is there now: threads that go on asking must not keep the loop from its other work.
+        # Only what is there now: threads that keep posting must not keep the loop from its other work.
         for _ in range(len(self._calls)):
             self._calls.popleft()()

@@ -1,8 +1,7 @@
 """The response of a WSGI application: a thread produces it, the loop sends it.
 
-The thread leaves what it has and asks the loop once to come for it; the loop takes all that is there by then.
-So a response that is complete by the time the loop comes is one write, and a long one flows at the pace of
-the client.
+The thread puts its pieces down and asks the loop once to fetch them. The loop takes all that is there when it comes. So
+a response that is complete by then is one write, and a long response flows at the pace of the client.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from gracehttp.applications.wsgi.headers import status_code, wire_headers
 from gracehttp.applications.wsgi.loop_calls import LoopCalls
 from gracehttp.http.exchange import ClientDisconnected, Exchange, Header, ResponseError
 
-# How much of a response may wait for the loop or for a slow client before the thread has to wait too.
+# How much of a response may wait for the loop or for a slow client. With more, the thread waits too.
 _HIGH_WATER_BYTES = 65536
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
@@ -28,9 +27,9 @@ _BODILESS = frozenset({204, 304})
 class WsgiResponse:
     """One response. The methods of the first part are for the thread, those of the second for the loop.
 
-    What both touch is guarded by `_lock`: the pieces that the loop has not taken, how much is not written
-    yet, whether the loop was asked to come, the end, and what the loop found wrong. `_room` is made when the
-    thread has to wait for the first time, because most never do, and making it takes 2 µs.
+    `_lock` guards what both touch: the pieces that the loop has not taken, how many bytes are not written yet, whether
+    the loop was asked to come, the end, and the failure that the loop has met. `_room` is made when the thread has to
+    wait for the first time, because most threads never wait, and it takes 2 µs.
     """
 
     __slots__ = (
@@ -61,7 +60,7 @@ class WsgiResponse:
         self._headers: list[Header] = []
         self._sent = False  # the head is on its way and can't be changed any more
         self._bodiless = False
-        self._cut = False  # there may be more of the body, which nobody needs
+        self._cut = False  # the rest of the body was not asked for, since the response has none
         self._lock = Lock()
         self._room: Condition | None = None
         self._pieces: list[bytes] = []
@@ -92,14 +91,14 @@ class WsgiResponse:
         return self.write
 
     def write(self, data: bytes) -> None:
-        """The `write` of PEP 3333. Raises `ClientDisconnected` when nobody is there to read it."""
+        """The `write` of PEP 3333. Raises `ClientDisconnected` when the client is gone."""
         if _checked(data) and not self._send(data):
             raise ClientDisconnected("the client disconnected before the whole response was sent")
 
     def send_all(self, body: Iterable[bytes]) -> None:
-        """Send what the application returned. Ends early when the client is gone."""
+        """Send the iterable that the application returned. Stops early when the client is gone."""
         if type(body) in (list, tuple):
-            # All of it is there, so that the loop needs to come only once, for the whole response.
+            # All of it is there: `finish` will ask the loop to come, once for the whole response.
             whole = b"".join([piece for piece in body if _checked(piece)])
             if whole:
                 self._require_start()
@@ -114,11 +113,11 @@ class WsgiResponse:
             if not self._send(piece):
                 return
             if self._bodiless:
-                self._cut = True  # a HEAD request of an endless stream would never end otherwise
+                self._cut = True  # or a HEAD request to an endless stream would never end
                 return
 
     def finish(self, error: BaseException | None) -> None:
-        """The application is done, `error` is what it raised. Called exactly once, last."""
+        """The application is done, and `error` is what it raised. Must be called exactly once, at the end."""
         if error is None and not self._status:
             error = ResponseError("the application returned without having called start_response")
         if isinstance(error, ClientDisconnected):
@@ -128,11 +127,11 @@ class WsgiResponse:
             self._error = error
             ask, self._asked = not self._asked, True
         if ask:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and the process ends
                 self._calls.post(self._flush)
 
     def _send(self, piece: bytes) -> bool:
-        """Send `piece`, and wait until there is room for more. False when the client is gone."""
+        """Send `piece`, and wait until there is room for more. Returns False when the client is gone."""
         self._require_start()
         self._sent = True
         with self._lock:
@@ -147,7 +146,7 @@ class WsgiResponse:
             with self._lock:
                 self._room = self._room or Condition(self._lock)
                 self._room.wait_for(lambda: self._unwritten <= _HIGH_WATER_BYTES)
-        # A complete response is one that the exchange ended itself, such as 413 for a body that is too long.
+        # A response that is complete here was ended by the exchange itself, such as 413 for a body that is too long.
         return not (self._exchange.disconnected or self._exchange.response_complete)
 
     def _require_start(self) -> None:
@@ -157,7 +156,7 @@ class WsgiResponse:
     # --- on the loop ---
 
     def _flush(self) -> None:
-        """Send what is there; come again when the transport has room, if it has none now."""
+        """Send the pieces that are there. If the client reads too slowly, come again when there is room."""
         exchange = self._exchange
         with self._lock:
             data = b"".join(self._pieces)
@@ -172,11 +171,11 @@ class WsgiResponse:
             self._written(len(data), failure)
         else:
             with self._lock:
-                self._asked = True  # until the client has read, nobody needs to ask
+                self._asked = True  # `_flush_later` comes without being asked
             self._waiter = asyncio.get_running_loop().create_task(self._flush_later(len(data)))
 
     def _write(self, data: bytes, *, last: bool) -> BaseException | None:
-        """Give `data` to the exchange; what is wrong with it is returned."""
+        """Give `data` to the exchange. Returns the error that it raises, if it does."""
         exchange = self._exchange
         if exchange.response_complete or exchange.disconnected or not (data or last):
             return None
@@ -184,11 +183,11 @@ class WsgiResponse:
             if not exchange.response_started:
                 exchange.start_response(self._status, self._headers)
             if self._cut and data and last:
-                # Of a body that was cut short the exchange must not tell the length (RFC 9110 section 8.6).
+                # The exchange must not tell the length of a body that was cut short (RFC 9110 section 8.6).
                 exchange.write(data, True)
                 data = b""
             exchange.write(data, not last)
-        except Exception as exc:  # noqa: BLE001  told to the application, or to end()
+        except Exception as exc:  # noqa: BLE001  raised into the application, or given to end()
             return exc
         return None
 
@@ -206,7 +205,7 @@ class WsgiResponse:
 
 
 def _checked(piece: Any) -> bool:
-    """Whether there is anything in `piece`. Raises `ResponseError` when it isn't bytes."""
+    """Whether `piece` has any bytes. Raises `ResponseError` if it isn't bytes."""
     if not isinstance(piece, bytes):
         raise ResponseError(f"a piece of the body must be bytes, not {type(piece).__name__}")
     return bool(piece)

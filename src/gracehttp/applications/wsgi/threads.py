@@ -9,11 +9,10 @@ from queue import SimpleQueue
 
 
 class ThreadPool:
-    """At most `threads` jobs at a time, the others in the order of their arrival.
+    """Runs at most `threads` jobs at a time, the others afterwards in the order of their arrival.
 
-    concurrent.futures isn't used because the interpreter waits at its exit for those threads: an application
-    that is stuck would keep a worker alive beyond the drain timeout. These are daemon threads and hold
-    nothing up.
+    Its threads are daemons. The interpreter would wait at its exit for those of concurrent.futures, so an application
+    that is stuck would keep a worker alive beyond the drain timeout.
     """
 
     __slots__ = ("_idle", "_jobs", "_size", "_started")
@@ -24,14 +23,14 @@ class ThreadPool:
         self._size = threads
         self._started = 0
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        # One token per thread that waits for a job and for which none was submitted yet. The count is exact as
-        # long as jobs find threads; once all are started it is of no interest.
+        # One token for each thread that waits for a job, less one for each job submitted since. The count is exact
+        # while there are threads to start; afterwards nothing reads it.
         self._idle: deque[None] = deque()
 
     def submit(self, job: Callable[[], None]) -> None:
         """Run `job` in a thread. Must be called from one thread only; `job` must not raise.
 
-        Raises `RuntimeError` when the system gives no thread at all; as long as there is one, that one does the work.
+        Raises `RuntimeError` if the system refuses the first thread. If it refuses more, those that exist do the work.
         """
         if self._started < self._size:
             if self._idle:
@@ -50,7 +49,7 @@ class ThreadPool:
             self._started += 1
 
     def close(self) -> None:
-        """Let each thread end after the jobs that were submitted. Doesn't wait for them."""
+        """Let each thread end after the jobs that were submitted, without waiting for it."""
         for _ in range(self._started):
             self._jobs.put(None)
 

@@ -3,18 +3,16 @@
 import pytest
 from http_fakes import Wire, answer
 
-from gracehttp.http import http1_ending, http1_handover
-from gracehttp.http.connection import NEW, Carried
+from gracehttp.wire.handover import Carried
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
 
 
-def wire_with(on_handle=None, *, carried=NEW, tls=False) -> Wire:
+def wire_with(on_handle=None, **others) -> Wire:
     return Wire(
         on_handle,
-        carried=carried,
-        tls=tls,
+        **others,
         keep_alive_timeout_seconds=75,
         header_timeout_seconds=10,
         body_timeout_seconds=30,
@@ -130,35 +128,44 @@ def test_rest_of_a_body_that_nobody_wants_has_its_time():
     assert wire.how_it_ended == "lingering"
 
 
-def test_client_that_takes_nothing_is_aborted():
+MUCH = b"x" * 100_000
+
+
+def takes_nothing() -> Wire:
+    """100,000 bytes wait for the client."""
     wire = wire_with().send(GET)
-    wire.exchange.start_response(200, [])
+    wire.exchange.start_response(200, [(b"content-length", b"100001")])
     wire.exchange.write(b"x", True)
-    wire.transport.fill(100_000)
+    wire.take_nothing()
+    wire.exchange.write(MUCH, True)
+    return wire
+
+
+def test_client_that_takes_nothing_is_cut():
+    wire = takes_nothing()
     wire.loop.pass_time(29.9)
     assert wire.how_it_ended == "open"
     wire.loop.pass_time(0.2)
-    assert wire.how_it_ended == "aborted"
+    assert wire.how_it_ended == "cut"
     assert wire.exchange.disconnected
 
 
 def test_client_that_takes_little_is_kept():
-    wire = wire_with().send(GET)
-    wire.exchange.start_response(200, [])
-    wire.exchange.write(b"x", True)
-    wire.transport.fill(100_000)
-    for left in (90_000, 80_000, 79_999):
+    wire = takes_nothing()
+    for _ in range(3):
         wire.loop.pass_time(29)
-        wire.transport.buffered = left
+        wire.take(1)
     assert wire.how_it_ended == "open"
+    wire.loop.pass_time(60)  # from one look to the next but one
+    assert wire.how_it_ended == "cut"
 
 
 def test_client_that_takes_all_is_not_watched_any_more():
-    wire = wire_with().send(GET)
-    wire.transport.fill(100_000)
-    wire.transport.empty()
+    wire = takes_nothing()
+    wire.take()
     wire.loop.pass_time(100)
     assert wire.how_it_ended == "open"
+    assert not wire.server.waiting
 
 
 def test_busy_connection_makes_few_timers():
@@ -183,24 +190,83 @@ def test_the_clock_of_an_idle_connection_goes_on_where_it_was(fresh, seconds, en
 
 
 @pytest.mark.parametrize("fresh", [True, False])
-def test_who_has_sent_something_while_it_changed_hands_is_in_time(monkeypatch, fresh):
-    monkeypatch.setattr(http1_ending, "has_unread_input", lambda transport: True)
-    wire = wire_with(answer, carried=Carried(fresh=fresh, idle_seconds=1000))
+def test_client_that_has_sent_a_request_while_it_changed_hands_is_in_time(fresh):
+    wire = wire_with(answer, carried=Carried(fresh=fresh, idle_seconds=1000), unread=GET)
     wire.loop.pass_time(1)
     assert wire.how_it_ended == "open"
-    wire.send(GET)
     assert wire.statuses == [200]
 
 
-def test_who_sends_something_in_the_moment_of_its_timeout_keeps_a_deadline(monkeypatch):
-    unread = [True]
-    monkeypatch.setattr(http1_handover, "has_unread_input", lambda transport: unread[0])
+@pytest.mark.parametrize("begun", [b"G", GET[:-1]])
+def test_client_that_begins_a_request_in_the_moment_of_its_timeout_keeps_a_deadline(begun):
     wire = wire_with(answer).send(GET)
+    wire.kernel.inbox.append(begun)
     wire.loop.pass_time(76)
     assert wire.how_it_ended == "open"
-    unread[0] = False
-    wire.send(b"\r\n")
-    wire.loop.pass_time(1)
+    wire.loop.pass_time(8)
+    assert wire.statuses == [200]
+    wire.loop.pass_time(2)
+    assert wire.statuses == [200, 408]
+
+
+@pytest.mark.parametrize("sent", [b"\r\n", b""])
+def test_client_that_sends_no_request_in_the_moment_of_its_timeout_is_closed(sent):
+    wire = wire_with(answer).send(GET)
+    wire.kernel.inbox.append(sent)
+    wire.loop.pass_time(76)
+    assert wire.how_it_ended == ("lingering" if sent else "closed")
+
+
+def test_rest_of_a_head_that_comes_in_the_moment_of_its_timeout_is_in_time():
+    wire = wire_with(answer).send(GET[:10])
+    wire.kernel.inbox.append(GET[10:])
+    wire.loop.pass_time(10.1)
+    assert wire.statuses == [200]
+
+
+def test_part_of_a_head_that_comes_in_the_moment_of_its_timeout_gives_no_more_time():
+    wire = wire_with(answer).send(GET[:10])
+    wire.kernel.inbox.append(GET[10:-1])
+    wire.loop.pass_time(10.1)
+    assert wire.statuses == [408]
+
+
+def test_piece_of_a_body_that_comes_in_the_moment_of_its_timeout_has_its_own_time():
+    wire = wire_with().send(POST)
+    wire.kernel.inbox.append(b"he")
+    wire.loop.pass_time(59)
+    assert wire.raw == b""
+    wire.loop.pass_time(2)
+    assert wire.statuses == [408]
+
+
+def test_framing_that_comes_in_the_moment_of_the_timeout_of_a_body_has_its_own_time():
+    wire = wire_with().send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    wire.kernel.inbox.append(b"5")
+    wire.loop.pass_time(59)
+    assert wire.raw == b""
+
+
+@pytest.mark.parametrize("failing", ["reset", "end"])
+def test_client_that_is_gone_in_the_moment_of_a_timeout_is_just_gone(failing):
+    wire = wire_with(answer).send(GET).send(GET[:10])
+    if failing == "reset":
+        wire.kernel.reset_by_client()
+    else:
+        wire.kernel.inbox.append(b"")
+    wire.loop.pass_time(10.1)
+    assert wire.statuses == [200]
+    assert wire.how_it_ended == "closed"
+    assert not wire.server.waiting
+
+
+def test_half_a_record_has_the_time_of_a_head_from_the_moment_of_the_timeout():
+    wire = wire_with(answer, tls=True).send(GET)
+    wire.loop.pass_time(74)
+    wire.stream.mid_record = True
+    wire.loop.pass_time(10)
+    assert wire.how_it_ended == "open"
+    wire.loop.pass_time(2)
     assert wire.how_it_ended == "lingering"
 
 
@@ -212,17 +278,12 @@ def test_a_request_that_came_along_has_its_own_time():
     assert wire.statuses == [200]
 
 
-class NoSocket:
-    def fileno(self) -> int:
-        return -1
-
-
 def carried_by(wire):
     """What the connection takes along if it goes now."""
-    wire.transport.extra["socket"] = NoSocket()
-    sent = []
-    assert wire.connection.hand_over(lambda _, carried: sent.append(carried) or True)
-    return sent[0]
+    parcel = wire.connection.pack()
+    wire.connection.left()
+    assert wire.how_it_ended == "moved"
+    return parcel.carried
 
 
 def test_a_connection_tells_how_long_its_client_has_been_silent():
@@ -248,13 +309,18 @@ def test_however_often_it_changes_hands_a_silent_connection_has_one_timeout():
 # --- a place that is needed at once ---
 
 
-@pytest.mark.parametrize(("unsent", "seconds"), [(0, 0.02), (1, 30)])
-def test_over_tls_it_is_waited_for_what_the_client_has_not_taken_and_not_for_its_close_notify(unsent, seconds):
+def test_connection_without_anything_to_send_is_closed_at_once_where_its_place_is_needed():
     wire = wire_with(answer, tls=True).send(GET)
-    wire.transport.buffered = unsent
-    wire.transport.close = lambda: None  # it waits for the close_notify
     assert wire.connection.close_idle(linger=False)
-    wire.loop.pass_time(seconds - 0.01)
-    assert wire.how_it_ended == "open"
-    wire.loop.pass_time(0.02)
-    assert wire.how_it_ended == "aborted"
+    assert wire.how_it_ended == "closed"
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_connection_whose_client_has_not_taken_all_is_not_idle(tls):
+    wire = wire_with(answer, tls=tls)
+    wire.kernel.room = 10
+    wire.send(GET)
+    assert not wire.connection.close_idle(linger=False)
+    wire.take()
+    assert wire.connection.close_idle(linger=False)
+    assert wire.how_it_ended == "closed"

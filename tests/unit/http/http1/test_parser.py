@@ -1,7 +1,7 @@
 import pytest
 
-from gracehttp.http.request_checks import RequestError
-from gracehttp.http.request_parser import RequestParser
+from gracehttp.http.http1.checks import RequestError
+from gracehttp.http.http1.parser import RequestParser
 
 GET = b"GET /a?b HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"

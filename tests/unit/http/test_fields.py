@@ -1,19 +1,9 @@
+"""The fields of a response: what is checked, and what means something to the server."""
+
 import pytest
 
-from gracehttp.http.exchange import ResponseError
-from gracehttp.http.response_head import (
-    CHUNKED,
-    COUNTED,
-    NO_BODY,
-    UNTIL_CLOSE,
-    ResponseFields,
-    choose_framing,
-    connection_line,
-    date_line,
-    error_response,
-    framing_line,
-    status_line,
-)
+from gracehttp.http import fields as fields_module
+from gracehttp.http.fields import ResponseError, ResponseFields, trailer_fields
 
 
 @pytest.mark.parametrize(
@@ -94,72 +84,39 @@ def test_headers_may_be_lists_and_come_from_a_generator():
 
 
 def test_many_different_names_do_not_grow_memory():
-    from gracehttp.http import response_head
-
     for number in range(3000):
         ResponseFields([(b"x-%d" % number, b"")])
-    assert len(response_head._known_names) <= 1100
+    assert len(fields_module._known_names) <= 1100
     with pytest.raises(ResponseError):
         ResponseFields([(b"never seen", b"")])
 
 
-@pytest.mark.parametrize(
-    ("is_head", "status", "http11", "length", "framing"),
-    [
-        (False, 200, True, 5, COUNTED),
-        (False, 200, True, 0, COUNTED),
-        (False, 200, True, -1, CHUNKED),
-        (False, 200, False, 5, COUNTED),
-        (False, 200, False, -1, UNTIL_CLOSE),
-        (True, 200, True, 5, NO_BODY),
-        (True, 200, False, -1, NO_BODY),
-        (False, 204, True, -1, NO_BODY),
-        (False, 304, True, 5, NO_BODY),
-    ],
-)
-def test_framing_follows_from_method_status_version_and_length(is_head, status, http11, length, framing):
-    assert choose_framing(is_head, status, http11, length) == framing
+def test_fields_are_there_as_pairs_for_protocols_without_lines():
+    fields = ResponseFields([(b"Set-Cookie", b"a=1"), (b"content-length", b"1"), (b"x-b", b"")])
+    assert list(fields.pairs) == [(b"Set-Cookie", b"a=1"), (b"x-b", b"")]
+
+
+# --- trailers (RFC 9110 section 6.5.1) ---
+
+
+def test_trailer_fields_are_checked_as_others_are():
+    assert trailer_fields([(b"Digest", b"x"), (b"grpc-status", b"0")]).block == b"Digest: x\r\ngrpc-status: 0\r\n"
+    for bad in ((b"a b", b""), (b"a", b"b\r\nc: d"), ("a", b"b"), (b"a",)):
+        with pytest.raises(ResponseError):
+            trailer_fields([(b"x-good", b"1"), bad])
 
 
 @pytest.mark.parametrize(
-    ("framing", "status", "length", "line"),
+    "name",
     [
-        (COUNTED, 200, 5, b"Content-Length: 5\r\n"),
-        (COUNTED, 200, 0, b"Content-Length: 0\r\n"),
-        (CHUNKED, 200, -1, b"Transfer-Encoding: chunked\r\n"),
-        (UNTIL_CLOSE, 200, -1, b""),
-        (NO_BODY, 200, 5, b"Content-Length: 5\r\n"),
-        (NO_BODY, 304, 5, b"Content-Length: 5\r\n"),
-        (NO_BODY, 204, 5, b""),
-        (NO_BODY, 200, -1, b""),
+        *(b"Content-Length", b"Transfer-Encoding", b"connection", b"host", b"trailer", b"te", b"expect", b"upgrade"),
+        *(b"authorization", b"Set-Cookie", b"content-type", b"content-encoding", b"content-range", b"cache-control"),
     ],
 )
-def test_framing_is_announced_as_the_rfc_says(framing, status, length, line):
-    assert framing_line(framing, status, length) == line
+def test_field_that_frames_routes_or_authorizes_is_no_trailer(name):
+    with pytest.raises(ResponseError, match="trailer"):
+        trailer_fields([(b"digest", b"x"), (name, b"1")])
 
 
-def test_each_version_is_told_what_it_does_not_assume():
-    assert connection_line(http11=True, close=True) == b"Connection: close\r\n"
-    assert connection_line(http11=True, close=False) == b""
-    assert connection_line(http11=False, close=False) == b"Connection: keep-alive\r\n"
-
-
-def test_date_has_the_fixed_form():
-    assert date_line(784111777) == b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
-
-
-def test_status_without_a_registered_phrase_has_an_empty_one():
-    assert status_line(299) == b"HTTP/1.1 299 \r\n"
-
-
-def test_error_response_is_whole_and_says_that_it_is_the_last():
-    assert b"".join(error_response(400, "no Host field", second=784111777)) == (
-        b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 31\r\n"
-        b"Connection: close\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nServer: gracehttp\r\n\r\n"
-        b"400 Bad Request: no Host field\n"
-    )
-
-
-def test_error_response_to_head_has_no_body():
-    head, body = error_response(400, "x", second=0, without_body=True)
-    assert (head[-4:], body) == (b"\r\n\r\n", b"")
+def test_trailers_may_come_from_a_generator():
+    assert trailer_fields((name, b"1") for name in (b"a", b"b")).block == b"a: 1\r\nb: 1\r\n"

@@ -1,6 +1,6 @@
 import pytest
 
-from gracehttp.http.request_checks import (
+from gracehttp.http.http1.checks import (
     RequestError,
     is_valid_host,
     method_status,

@@ -46,8 +46,7 @@ def test_head_that_does_not_come_in_time_is_told_as_far_as_it_came():
 
 def test_time_of_a_refused_request_runs_from_its_first_byte(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr("gracehttp.http.http1.monotonic", lambda: now[0])
-    monkeypatch.setattr("gracehttp.http.http1_ending.monotonic", lambda: now[0])
+    monkeypatch.setattr("gracehttp.http.http1.protocol.monotonic", lambda: now[0])
     wire = Wire().send(GET[:12])
     now[0] = 107.5
     wire.loop.pass_time(10.1)

@@ -183,7 +183,7 @@ def test_client_that_waits_for_continue_is_not_timed_out():
 def test_rest_of_a_small_body_is_discarded_and_the_connection_goes_on():
     wire = Wire(answer).send(post(100_000) + b"x" * 10)
     assert wire.statuses == [200]
-    assert not wire.connection.idle
+    assert wire.connection.busy
     wire.send(b"x" * 99_990 + GET)
     assert wire.statuses == [200, 200]
     assert wire.how_it_ended == "open"
@@ -251,12 +251,12 @@ def test_response_complete_is_an_empty_rest_for_nobody():
 def test_connection_reads_no_further_while_the_application_takes_nothing():
     wire = Wire().send(post(200_000))
     wire.send(b"x" * 65536)
-    assert wire.transport.reading
+    assert wire.reading
     wire.send(b"x")
-    assert not wire.transport.reading
+    assert not wire.reading
     data, more = wire.exchange.take_body()
     assert (len(data), more) == (65537, True)
-    assert wire.transport.reading
+    assert wire.reading
 
 
 def test_client_is_not_timed_out_while_the_application_takes_nothing():
@@ -271,17 +271,19 @@ def test_client_is_not_timed_out_while_the_application_takes_nothing():
 def test_reading_goes_on_after_a_response_that_left_the_body_waiting():
     wire = Wire(body_timeout_seconds=5).send(post(200_000)).send(b"x" * 70_000)
     answer(wire.exchange)
-    assert wire.transport.reading
+    assert wire.reading
     wire.send(b"x" * 130_000).send(GET)
     assert len(wire.exchanges) == 2
 
 
 def test_body_that_is_complete_does_not_stop_reading():
     wire = Wire().send(post(70_000) + b"x" * 70_000)
-    assert wire.transport.reading
+    assert wire.reading
 
 
 # --- back-pressure from the client to the application ---
+
+MUCH = b"x" * 100_000
 
 
 def test_exchange_is_not_writable_while_the_client_takes_nothing():
@@ -290,18 +292,59 @@ def test_exchange_is_not_writable_while_the_client_takes_nothing():
     exchange.start_response(200, [])
     exchange.write(b"x", True)
     assert exchange.writable
-    wire.transport.fill(100_000)
-    waiting = exchange.wait_until_writable()
+    wire.take_nothing()
+    exchange.write(MUCH, True)
     assert not exchange.writable
+    waiting = exchange.wait_until_writable()
     assert not step(waiting)
-    wire.transport.empty()
+    wire.take(50_000)
+    assert not exchange.writable, "before all is with the kernel"
+    wire.take()
     assert step(waiting)
     assert exchange.writable
 
 
+def test_exchange_is_writable_while_little_waits():
+    wire = Wire().send(GET)
+    wire.take_nothing()
+    wire.exchange.start_response(200, [(b"content-length", b"60002")])
+    wire.exchange.write(MUCH[:60_000], True)
+    assert wire.exchange.writable
+    wire.take(10)
+    wire.exchange.write(b"x", True)
+    wire.exchange.write(b"y", False)
+    wire.take()
+    assert wire.raw.endswith(b"\r\n\r\n" + MUCH[:60_000] + b"xy")
+
+
+@pytest.mark.parametrize("room", [0, 1, 20, 100, 200, 65_600, 100_200, 165_800])
+@pytest.mark.parametrize("sizes", [(200_000,), (1, 200_000), (200_000, 1, 0), (65_536, 65_537, 0), (0, 70_000)])
+def test_bytes_are_whole_and_in_order_wherever_the_kernel_stops(room, sizes):
+    body = [b"%08d" % number * (size // 8 + 1) for number, size in enumerate(sizes)]
+    body = [piece[:size] for piece, size in zip(body, sizes, strict=True)]
+
+    def talk(wire):
+        wire.exchange.start_response(200, [])
+        for number, piece in enumerate(body, start=1):
+            wire.exchange.write(piece, number < len(body))
+        wire.exchange.end()
+        return wire
+
+    slow = Wire().send(GET)
+    slow.kernel.room = room
+    talk(slow)
+    while slow.connection.stream.unsent_bytes:
+        slow.take(70_001)
+    slow.take()
+    assert slow.raw == talk(Wire().send(GET)).raw
+    assert slow.send(GET).exchange is slow.exchanges[1]
+
+
 def test_waiting_for_room_ends_when_the_client_is_gone():
     wire = Wire().send(GET)
-    wire.transport.fill(100_000)
+    wire.take_nothing()
+    wire.exchange.start_response(200, [])
+    wire.exchange.write(MUCH, True)
     waiting = wire.exchange.wait_until_writable()
     assert not step(waiting)
     wire.vanish()
@@ -310,21 +353,37 @@ def test_waiting_for_room_ends_when_the_client_is_gone():
 
 def test_waiting_for_room_after_the_end_of_the_response_does_not_wait():
     wire = Wire().send(GET)
-    wire.transport.fill(100_000)
+    wire.take_nothing()
     exchange = wire.exchange
+    exchange.start_response(200, [])
+    exchange.write(MUCH, True)
     waiting = exchange.wait_until_writable()
     assert not step(waiting)
-    answer(exchange)
+    exchange.write(b"", False)
     assert step(waiting)
     assert step(exchange.wait_until_writable())
 
 
 def test_exchange_that_begins_while_the_buffer_is_full_knows_it():
-    wire = Wire(answer).send(GET)
-    wire.transport.fill(100_000)
+    wire = Wire(lambda exchange: answer(exchange, MUCH))
+    wire.take_nothing()
+    wire.send(GET)
     wire.application.on_handle = None
     wire.send(GET)
+    assert len(wire.exchanges) == 2
     assert not wire.exchange.writable
+    wire.take()
+    assert wire.exchange.writable
+
+
+def test_large_piece_of_a_body_is_not_copied():
+    for headers in ([], [(b"content-length", b"100005")]):
+        wire = Wire().send(GET)
+        wire.exchange.start_response(200, headers)
+        wire.exchange.write(b"begin", True)
+        wire.exchange.write(MUCH, False)
+        assert any(piece is MUCH for call in wire.kernel.calls for piece in call)
+        assert len(wire.kernel.calls) == 2
 
 
 @pytest.mark.parametrize("chunks_at_once", [1, 1000])
@@ -332,7 +391,7 @@ def test_body_in_tiny_pieces_takes_little_more_memory_than_its_bytes(chunks_at_o
     wire = Wire().send(CHUNKED)
     tracemalloc.start()
     try:
-        while wire.transport.reading:
+        while wire.reading:
             wire.send(b"2\r\nab\r\n" * chunks_at_once)
         held, _ = tracemalloc.get_traced_memory()
     finally:

@@ -1,6 +1,6 @@
 import pytest
 
-from gracehttp.http.request_target import split_target
+from gracehttp.http.head import split_target
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,84 @@
+"""An ASGI application behind the `Application` protocol: one task per request, and its lifespan."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import sys
+from collections.abc import Callable
+
+from gracehttp.applications.asgi.lifespan import Lifespan
+from gracehttp.applications.asgi.requests import RequestCycle
+from gracehttp.applications.asgi.types import AsgiCallable
+from gracehttp.applications.drain_notice import DrainNotice
+from gracehttp.http.exchange import Exchange
+
+
+class AsgiApplication:
+    """See `Application`. All methods are for the thread of the loop."""
+
+    def __init__(
+        self,
+        app: AsgiCallable,
+        *,
+        name: str,
+        loop: asyncio.AbstractEventLoop,
+        lifespan: str,
+        draining: DrainNotice,
+        on_done: Callable[[], object],
+    ) -> None:
+        """`name` is what the log calls the application. `lifespan` is the mode, see `Lifespan`.
+
+        Applications find `draining` in the extension `gracehttp.drain`. `on_done` is called after each call of the
+        application.
+        """
+        self.name = name
+        self.app = app
+        self.lifespan = Lifespan(app, lifespan)
+        self.draining = draining
+        self.cancelled = False
+        self._loop = loop
+        self._on_done = on_done
+        # Each task gets a copy of this context. The context in which a request was parsed can be another request's.
+        self._context = contextvars.copy_context()
+        self._running: dict[RequestCycle, asyncio.Task[None]] = {}
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls of the application run, also those whose response is complete or whose client is gone."""
+        return len(self._running)
+
+    async def startup(self) -> None:
+        """Run the startup of the lifespan. Raises `ApplicationFailed`."""
+        await self.lifespan.startup()
+
+    def handle(self, exchange: Exchange) -> None:
+        """Call the application in a task of its own. Python 3.12 and later run its first steps at once."""
+        cycle = RequestCycle(self, exchange)
+        if sys.version_info >= (3, 12):
+            task = asyncio.Task(cycle.run(), loop=self._loop, context=self._context.copy(), eager_start=True)
+            if not task.done():
+                self._running[cycle] = task
+        else:
+            self._running[cycle] = asyncio.Task(cycle.run(), loop=self._loop, context=self._context.copy())
+
+    def finished(self, cycle: RequestCycle) -> None:
+        """Called by `cycle` when its call of the application has ended."""
+        self._running.pop(cycle, None)  # an eager task that never waited was not in it
+        self._on_done()
+
+    def cancel_all(self) -> None:
+        """Cancel all requests in flight, at the end of a drain.
+
+        Their exchanges end with `CancelledError`. Exchanges that were cut end without an error, because the drain has
+        reported them.
+        """
+        self.cancelled = True
+        for cycle, task in list(self._running.items()):
+            task.cancel()
+            if not cycle.begun:  # a coroutine that is cancelled before its first step runs nothing of itself
+                cycle.finish(asyncio.CancelledError())
+
+    async def shutdown(self, timeout_seconds: float) -> str | None:
+        """Run the shutdown of the lifespan. Returns what went wrong, None if nothing did."""
+        return await self.lifespan.shutdown(timeout_seconds)

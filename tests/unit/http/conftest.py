@@ -1,0 +1,1 @@
+"""Makes the fakes importable from the folders below."""

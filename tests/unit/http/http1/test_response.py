@@ -1,0 +1,101 @@
+"""The head of a response as it is sent."""
+
+import pytest
+from http_fakes import Wire
+
+from gracehttp.http.http1.response import (
+    CHUNKED,
+    COUNTED,
+    NO_BODY,
+    UNTIL_CLOSE,
+    choose_framing,
+    connection_line,
+    date_line,
+    error_response,
+    framing_line,
+    server_lines,
+    status_line,
+)
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+HEAD = b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("bodyless", "http11", "length", "framing"),
+    [
+        (False, True, 5, COUNTED),
+        (False, True, 0, COUNTED),
+        (False, True, -1, CHUNKED),
+        (False, False, 5, COUNTED),
+        (False, False, -1, UNTIL_CLOSE),
+        (True, True, 5, NO_BODY),
+        (True, True, -1, NO_BODY),
+        (True, False, -1, NO_BODY),
+        (True, False, 5, NO_BODY),
+    ],
+)
+def test_framing_follows_from_version_and_length(bodyless, http11, length, framing):
+    assert choose_framing(bodyless, http11, length) == framing
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status", "bodyless"),
+    [(GET, 200, False), (GET, 404, False), (HEAD, 200, True), (HEAD, 404, True), (GET, 204, True), (GET, 304, True)],
+)
+def test_method_and_status_tell_whether_there_is_a_body(request_bytes, status, bodyless):
+    exchange = Wire().send(request_bytes).exchange
+    exchange.start_response(status, [])
+    assert exchange.bodyless is bodyless
+
+
+@pytest.mark.parametrize(
+    ("framing", "status", "length", "line"),
+    [
+        (COUNTED, 200, 5, b"Content-Length: 5\r\n"),
+        (COUNTED, 200, 0, b"Content-Length: 0\r\n"),
+        (CHUNKED, 200, -1, b"Transfer-Encoding: chunked\r\n"),
+        (UNTIL_CLOSE, 200, -1, b""),
+        (NO_BODY, 200, 5, b"Content-Length: 5\r\n"),
+        (NO_BODY, 304, 5, b"Content-Length: 5\r\n"),
+        (NO_BODY, 204, 5, b""),
+        (NO_BODY, 200, -1, b""),
+    ],
+)
+def test_framing_is_announced_as_the_rfc_says(framing, status, length, line):
+    assert framing_line(framing, status, length) == line
+
+
+def test_each_version_is_told_what_it_does_not_assume():
+    assert connection_line(http11=True, close=True) == b"Connection: close\r\n"
+    assert connection_line(http11=True, close=False) == b""
+    assert connection_line(http11=False, close=False) == b"Connection: keep-alive\r\n"
+
+
+def test_date_has_the_fixed_form():
+    assert date_line(784111777) == b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+
+
+def test_status_without_a_registered_phrase_has_an_empty_one():
+    assert status_line(299) == b"HTTP/1.1 299 \r\n"
+
+
+def test_error_response_is_whole_and_says_that_it_is_the_last():
+    assert b"".join(error_response(400, "no Host field", second=784111777)) == (
+        b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 31\r\n"
+        b"Connection: close\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nServer: gracehttp\r\n\r\n"
+        b"400 Bad Request: no Host field\n"
+    )
+
+
+def test_error_response_to_head_has_no_body():
+    head, body = error_response(400, "x", second=0, without_body=True)
+    assert (head[-4:], body) == (b"\r\n\r\n", b"")
+
+
+@pytest.mark.parametrize("has_date", [False, True])
+@pytest.mark.parametrize("has_server", [False, True])
+def test_server_adds_what_the_application_has_not_given(has_date, has_server):
+    lines = server_lines(has_date, has_server, 784111777)
+    assert (b"Date: " in lines) is not has_date
+    assert (b"Server: " in lines) is not has_server
