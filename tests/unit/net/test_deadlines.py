@@ -132,6 +132,27 @@ def test_a_timer_that_fires_a_fraction_early_tells_and_does_not_spin(world):
     assert world.clock.timers_made == 1
 
 
+def test_many_that_begin_anew_with_each_request_need_one_timer(world):
+    items = [world.item(str(number)) for number in range(10)]
+    for _ in range(50):
+        for item in items:
+            world.deadlines.discard(item)
+            world.deadlines.add(item)
+        world.clock.pass_time(0.1)
+    assert world.clock.timers_made == 1
+    assert world.told == []
+
+
+def test_items_that_came_early_and_went_are_not_kept(world):
+    for _ in range(1000):
+        item = world.add("a", waited=1.0)
+        world.deadlines.discard(item)
+        world.clock.pass_time(0.1)
+    assert len(world.deadlines._early) < 200
+    world.clock.pass_time(20)
+    assert not world.deadlines._early
+
+
 def test_since_tells_when_one_began_also_elsewhere(world):
     new, waited = world.add("new"), world.add("waited", waited=4.0)
     assert world.deadlines.since(new) == 1000
