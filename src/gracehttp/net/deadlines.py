@@ -76,10 +76,10 @@ class Deadlines(Generic[Item]):
     def longest(self) -> Iterator[tuple[float, Item]]:
         """The items and since when they wait, longest first. Nothing may be added or discarded meanwhile."""
         self._forget_stale()
-        early = sorted(entry for entry in self._early if self._order.get(entry[2]) == entry[0])
-        is_early = {item for _when, _number, item in early}
-        in_order = ((when, item) for item, when in self._order.items() if not is_early or item not in is_early)
-        merged = heapq.merge(((when, item) for when, _number, item in early), in_order, key=lambda found: found[0])
+        # A dictionary, because an item that came back at the same moment has two entries.
+        early = {item: when for when, _number, item in sorted(self._early) if self._order.get(item) == when}
+        in_order = ((when, item) for item, when in self._order.items() if not early or item not in early)
+        merged = heapq.merge(((when, item) for item, when in early.items()), in_order, key=lambda found: found[0])
         return ((when - self.seconds, item) for when, item in merged)
 
     def close(self) -> None:

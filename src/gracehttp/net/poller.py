@@ -105,8 +105,8 @@ class SelectorsPoller:
         loop.add_reader(self._fileno(), self._turn)
 
     def add(self, fd: int, pollable: Pollable, events: int) -> None:
-        self._pollables[fd] = pollable
         self.change(fd, events)
+        self._pollables[fd] = pollable
 
     def change(self, fd: int, events: int) -> None:
         wanted = _to_selectors(events)

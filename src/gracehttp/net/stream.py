@@ -317,8 +317,9 @@ class PlainStream:
             self._unsent = deque()
             self._watch(self._events | WRITABLE)
         for piece in pieces:
-            self._unsent.append(piece)
-            self.unsent_bytes += len(piece)
+            if piece:  # sendmsg(2) would take nothing of an empty one, again and again
+                self._unsent.append(piece)
+                self.unsent_bytes += len(piece)
         if self.unsent_bytes > HIGH_WATER_BYTES and self.writable:
             self.writable = False
             self._stall = Progress(self._socket, self.unsent_bytes)
@@ -454,7 +455,11 @@ class PlainStream:
         self._forget()
 
     def come_back(self) -> None:
-        self.services.poller.add(self._socket.fileno(), self, self._events)
+        try:
+            self.services.poller.add(self._socket.fileno(), self, self._events)
+        except OSError:  # no memory is left for it (epoll_ctl(2)): it would never be heard again
+            self.shut_our_half()
+            self.detach()
 
     # --- the poller ---
 

@@ -62,7 +62,8 @@ class RecordCounter:
 
 
 class TlsStream:
-    """See `Stream`. Made on a plain stream, between it and its owner."""
+    """See `Stream`. Made on a plain stream, whose consumer and owner it becomes; its own owner is the one that the plain
+    stream had."""
 
     __slots__ = (
         "_handshakes",
@@ -73,7 +74,7 @@ class TlsStream:
         "_owner",
         "_plain",
         "_records",
-        "_shut",
+        "_said_goodbye",
         "_tls",
         "_undelivered",
         "consumer",
@@ -104,8 +105,8 @@ class TlsStream:
         self._on_open = on_open
         self._input_over = False
         self._undelivered = False  # OpenSSL may have bytes that the consumer did not get, because it paused reading
+        self._said_goodbye = False
         self.consumer = consumer
-        self._shut = False
         self._owner: Closed = plain.owner
         plain.consumer = plain.owner = self
         handshakes.add(self)
@@ -132,7 +133,7 @@ class TlsStream:
 
     @property
     def shut(self) -> bool:
-        return self._shut or self._plain.shut
+        return self._said_goodbye or self._plain.shut
 
     @property
     def closed(self) -> bool:
@@ -223,6 +224,9 @@ class TlsStream:
         self.consumer.ended()
 
     def read_now(self) -> bool:
+        if self._undelivered and self.reading:
+            self._deliver()
+            return True
         return self._plain.read_now()
 
     def pause_reading(self) -> None:
@@ -268,7 +272,7 @@ class TlsStream:
     # --- the end ---
 
     def close(self, *, linger: bool) -> None:
-        if self._shut or self._plain.closed:
+        if self.shut:
             return
         self._say_goodbye()
         self._plain.close(linger=linger and not self._input_over)
@@ -284,14 +288,14 @@ class TlsStream:
         self._plain.abort()
 
     def stream_closed(self) -> None:
-        """See `Closed`: the plain stream is, whatever the reason."""
+        """See `Closed`: of the plain stream."""
         self._end_handshake()
         owner = self._owner
         self.consumer = self._owner = NOBODY  # so that no circle is left to the garbage collector
         owner.stream_closed()
 
     def _say_goodbye(self) -> None:
-        self._shut = True
+        self._said_goodbye = True
         if self._handshakes is not None:
             self._end_handshake()
             return

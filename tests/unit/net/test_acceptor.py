@@ -40,7 +40,9 @@ class Harness:
             make_room=make_room,
         )
 
-    def _on_connection(self, sock):
+    def _on_connection(self, sock, peer):
+        assert peer == sock.getpeername()
+        assert not sock.getblocking()
         self.accepted.append(sock)
         self._changed.set()
 

@@ -12,6 +12,7 @@ from gracehttp.http.connection import HttpSettings
 from gracehttp.net.acceptor import Acceptor
 from gracehttp.net.kernel_view import queue_length
 from gracehttp.net.permits import LocalPermits
+from gracehttp.net.poller import new_poller
 from gracehttp.worker import port as port_module
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
@@ -48,7 +49,7 @@ def test_a_queue_that_is_never_empty_ends_with_what_waited(listener, connect):
     async def scenario():
         accepted, stopped = [], asyncio.Event()
 
-        def another_comes(sock):
+        def another_comes(sock, _peer):
             accepted.append(sock)
             connect()
 
@@ -81,6 +82,7 @@ def test_only_an_inherited_listener_needs_a_limit(listener, connect, monkeypatch
             GivenListener(1, "test", listener.dup(), LocalPermits(5), inherited=inherited),
             application=None,
             settings=HttpSettings(),
+            poller=(poller := new_poller(asyncio.get_running_loop())),
             tls=None,
             request_finished=None,
             publish=print,
@@ -89,12 +91,13 @@ def test_only_an_inherited_listener_needs_a_limit(listener, connect, monkeypatch
         )
         for _ in range(3):
             connect()
-        port.accept_the_rest(stopped.set, close_the_door=False)
+        port.accept_the_rest(stopped.set, drop_new=False)
         await asyncio.wait_for(stopped.wait(), 5)
         assert port.permits.held == accepted
         port.cut()
         while not port.quiet:
             await asyncio.sleep(0)
         port.close()
+        poller.close()
 
     asyncio.run(scenario())

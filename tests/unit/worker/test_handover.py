@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import errno
 import json
-import math
 import os
 import resource
 import socket
@@ -17,9 +16,10 @@ import uvloop
 from gracehttp.events import HandoverBroken
 from gracehttp.http.connection import HttpSettings
 from gracehttp.net.permits import LocalPermits, PermitPool, SharedPermits
+from gracehttp.net.poller import new_poller
 from gracehttp.supervisor.handover_queue import HandoverQueue
+from gracehttp.wire.handover import MESSAGE_BYTES, MOST_CONNECTIONS, MOST_PIPELINED_BYTES, Carried, encode
 from gracehttp.worker import handover
-from gracehttp.worker.handover import MOST_PIPELINED_BYTES
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
 
@@ -73,10 +73,12 @@ class Worker:
         self.changed = asyncio.Event()
         self.permits = SharedPermits(*map(os.dup, house.pool.filenos()), slot)
         self.listener = house.listener.dup()
+        self.poller = new_poller(asyncio.get_running_loop())
         self.port = Port(
             GivenListener(1, "test", self.listener, self.permits, (house.duplicate(0), house.duplicate(1))),
             self.application,
             HttpSettings(),
+            poller=self.poller,
             tls=None,
             request_finished=None,
             publish=self.published.append,
@@ -84,8 +86,8 @@ class Worker:
             shed_idle_after_seconds=0.0,
         )
 
-    def take_over(self, obey=lambda: None):
-        self.port.take_over(obey)
+    def take_over(self, check_orders=lambda: None):
+        self.port.take_over(check_orders)
 
     @property
     def departures(self):
@@ -104,6 +106,7 @@ class Worker:
         self.port.cut()
         await until(lambda: self.port.quiet and self.permits.held == 0)
         self.port.close()
+        self.poller.close()
 
 
 class House:
@@ -131,7 +134,7 @@ class House:
         return self.clients[-1]
 
     def assert_permits_are_exact(self):
-        """To be called when nothing is on its way: nobody lost one, nobody has one too many."""
+        """To be called when nothing is on its way: no worker has lost a permit, and none has one too many."""
         assert self.queue.empty
         assert self.pool.audit([0, 1], lambda: self.queue.empty) == 0
         assert self.pool.open_connections([0, 1]) == len(self.clients) == self.old.permits.held + self.new.permits.held
@@ -227,7 +230,8 @@ def test_a_client_that_is_too_far_ahead_is_served_here_until_it_is_not(run):
             requests = MOST_PIPELINED_BYTES // len(GET) + 3
             writer.write(GET * requests)
             (connection,) = house.old.port.connections
-            await until(lambda: len(connection._unparsed) - connection._offset > MOST_PIPELINED_BYTES)
+            protocol = connection.protocol
+            await until(lambda: len(protocol._unparsed) - protocol._offset > MOST_PIPELINED_BYTES)
             house.new.take_over()
             house.old.port.drain(hand_over=True)
             house.old.application.waits = False
@@ -266,7 +270,7 @@ def test_a_connection_that_waits_for_room_is_answered(run):
             await house.connect(60)
             house.old.port.drain(hand_over=True)
             await until(lambda: house.old.departures._full and house.old.open == house.old.permits.held)
-            peers = {one._transport.get_extra_info("peername") for one in house.old.port.connections}
+            peers = {one.client for one in house.old.port.connections}
             waiting = [one for one in house.clients if one[1].get_extra_info("sockname") in peers]
             for _ in range(3):
                 assert {await ask(client) for client in waiting} == {(b"old", False)}
@@ -282,21 +286,27 @@ PASSING = ["EAGAIN", "ENOBUFS", "ENOMEM", "ETOOMANYREFS", "EMFILE", "ENFILE"]
 
 
 @pytest.mark.parametrize("name", PASSING)
-def test_what_the_kernel_has_no_room_for_is_served_here_and_tried_again(run, monkeypatch, name):
+def test_what_the_kernel_has_no_room_for_is_served_here_and_tried_again(run, name):
     """No event tells that most of these are over, so time has to."""
     refused = []
-    send_fds = socket.send_fds
 
-    def send(sock, buffers, fds):
-        if len(refused) < 3:
-            refused.append(name)
-            raise OSError(getattr(errno, name), name)
-        return send_fds(sock, buffers, fds)
+    class Queue:
+        def __init__(self, queue):
+            self.queue = queue
+
+        def sendmsg(self, *arguments):
+            if len(refused) < 3:
+                refused.append(name)
+                raise OSError(getattr(errno, name), name)
+            return self.queue.sendmsg(*arguments)
+
+        def __getattr__(self, what):
+            return getattr(self.queue, what)
 
     async def scenario():
         async with opened() as house:
             client = await house.connect()
-            monkeypatch.setattr(socket, "send_fds", send)
+            house.old.departures._queue = Queue(house.old.departures._queue)
             house.new.take_over()
             house.old.port.drain(hand_over=True)
             await until(lambda: refused)
@@ -308,7 +318,7 @@ def test_what_the_kernel_has_no_room_for_is_served_here_and_tried_again(run, mon
     run(scenario())
 
 
-def test_while_it_holds_it_serves_and_then_it_goes_on(run):
+def test_while_it_holds_it_serves_and_then_it_hands_over(run):
     async def scenario():
         async with opened() as house:
             client = await house.connect()
@@ -318,7 +328,7 @@ def test_while_it_holds_it_serves_and_then_it_goes_on(run):
             for _ in range(3):
                 assert await ask(client) == (b"old", False)
             assert house.queue.empty
-            house.old.departures.go_on()
+            house.old.departures.resume()
             await until(lambda: house.new.open == 1)
             assert await ask(client) == (b"new", False)
             house.assert_permits_are_exact()
@@ -342,7 +352,7 @@ def test_a_paused_port_hands_over_and_after_the_pause_it_keeps_what_comes_back(r
             for _ in range(3):
                 assert await ask(client) == (b"old", False)
             other = await house.connect()
-            assert await ask(other) == (b"old", False), "and newcomers are accepted again"
+            assert await ask(other) == (b"old", False), "and new connections are accepted again"
             house.assert_permits_are_exact()
 
     run(scenario())
@@ -375,7 +385,7 @@ def test_what_waits_for_room_in_the_queue_can_be_withdrawn(run):
             house.old.port.pause(hand_over=True)
             house.old.departures.withdraw()
             house.old.port.accept()
-            house.old.departures.go_on()
+            house.old.departures.resume()
             for _ in range(10):
                 await asyncio.sleep(0)
             assert house.queue.empty
@@ -384,7 +394,7 @@ def test_what_waits_for_room_in_the_queue_can_be_withdrawn(run):
     run(scenario())
 
 
-def test_a_paused_port_without_a_queue_says_that_its_responses_are_the_last_until_it_goes_on(run):
+def test_a_paused_port_without_a_queue_says_that_its_responses_are_the_last_until_it_accepts_again(run):
     async def scenario():
         async with opened() as house:
             one, other = await house.connect(), await house.connect()
@@ -418,7 +428,7 @@ def test_a_receiver_that_is_told_to_pause_when_it_looks_takes_nothing(run):
     async def scenario():
         async with opened() as house:
             await house.connect()
-            house.new.take_over(obey=lambda: house.new.arrivals.pause())
+            house.new.take_over(check_orders=lambda: house.new.arrivals.pause())
             house.old.port.drain(hand_over=True)
             await until(lambda: house.new.arrivals._paused)
             assert not house.queue.empty
@@ -456,7 +466,7 @@ def test_the_end_of_a_sealed_queue_is_told_once_and_does_not_spin(run):
     async def scenario():
         async with opened() as house:
             looks = []
-            house.new.take_over(obey=lambda: looks.append(1))
+            house.new.take_over(check_orders=lambda: looks.append(1))
             house.queue.seal()
             await until(lambda: house.new.arrivals.ended)
             assert house.new.arrivals.ended
@@ -482,7 +492,7 @@ def test_the_permits_of_a_connection_in_the_queue_are_found_by_no_audit(run):
     run(scenario())
 
 
-def test_what_waits_for_room_stays_when_the_port_has_no_future_any_more(run):
+def test_what_waits_for_room_stays_when_the_port_has_no_next_generation_any_more(run):
     async def scenario():
         async with opened() as house:
             house.queue._send_end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
@@ -502,7 +512,7 @@ def test_what_waits_for_room_stays_when_the_port_has_no_future_any_more(run):
     run(scenario())
 
 
-def test_a_sealed_queue_is_emptied_by_those_who_drain_themselves(run):
+def test_a_sealed_queue_is_emptied_by_workers_that_drain_themselves(run):
     async def scenario():
         async with opened() as house:
             client = await house.connect()
@@ -511,7 +521,7 @@ def test_a_sealed_queue_is_emptied_by_those_who_drain_themselves(run):
             house.new.take_over()
             house.queue.seal()
             house.new.port.drain(hand_over=False)
-            assert not house.new.port.quiet, "somebody is on the way"
+            assert not house.new.port.quiet, "a connection is on its way"
             await until(lambda: house.new.arrivals.ended)
             assert await ask(client) == (b"new", True)
             assert house.new.published == []
@@ -525,10 +535,10 @@ def test_an_order_that_is_older_than_a_message_is_seen_first(run):
             await house.connect()
             house.old.port.drain(hand_over=True)
             await until(lambda: house.old.port.quiet)
-            house.new.take_over(obey=lambda: house.new.arrivals.close())
+            house.new.take_over(check_orders=lambda: house.new.arrivals.close())
             await until(lambda: house.new.arrivals.ended)
             assert house.new.open == 0
-            assert not house.queue.empty, "it is left to whoever comes after this worker"
+            assert not house.queue.empty, "it is left to the next generation"
             newest = Worker(house, 2, b"3rd")
             newest.take_over()
             await until(lambda: newest.open == 1)
@@ -542,7 +552,8 @@ def test_how_long_it_has_been_idle_goes_along(run):
         async with opened() as house:
             assert await ask(await house.connect()) == (b"old", False)
             (connection,) = house.old.port.connections
-            connection._deadline.when -= 20  # as after 20 seconds
+            protocol = connection.protocol
+            protocol._wait(protocol._waits, 20.0)  # as after 20 seconds
             since = connection.idle_since
             house.new.take_over()
             house.old.port.drain(hand_over=True)
@@ -558,7 +569,7 @@ def test_how_long_it_has_been_idle_goes_along(run):
 def test_a_request_that_came_before_the_timeout_is_answered_although_that_is_over(run, fresh):
     async def scenario():
         async with opened() as house:
-            client = await put(house, {"version": 1, "fresh": fresh, "idle_seconds": 1000})
+            client = await put(house, Carried(fresh=fresh, idle_seconds=1000))
             client[1].write(GET)
             await until(lambda: not client[1].transport.get_write_buffer_size())
             house.new.take_over()
@@ -569,10 +580,10 @@ def test_a_request_that_came_before_the_timeout_is_answered_although_that_is_ove
     run(scenario())
 
 
-def test_who_was_silent_for_too_long_over_all_workers_is_closed_politely(run):
+def test_a_client_that_was_silent_for_too_long_over_all_workers_is_closed_politely(run):
     async def scenario():
         async with opened() as house:
-            reader, writer = await put(house, {"version": 1, "fresh": False, "idle_seconds": 1000})
+            reader, writer = await put(house, Carried(fresh=False, idle_seconds=1000))
             house.new.take_over()
             assert await reader.read() == b""
             writer.close()
@@ -580,7 +591,7 @@ def test_who_was_silent_for_too_long_over_all_workers_is_closed_politely(run):
     run(scenario())
 
 
-def test_who_leaves_the_queue_to_others_lets_go_of_the_listener_when_there_are_none(run):
+def test_a_port_that_left_the_queue_to_others_closes_its_listener_when_there_are_none(run):
     async def scenario():
         async with opened() as house:
             house.old.port.stop_accepting()
@@ -592,60 +603,73 @@ def test_who_leaves_the_queue_to_others_lets_go_of_the_listener_when_there_are_n
     run(scenario())
 
 
-async def put(house, head, received=b""):
-    """Hand a connection over as another release of gracehttp would; returns the client's end."""
-    theirs, ours = socket.socketpair()
-    ours.setblocking(False)
-    with theirs:
-        head = head if isinstance(head, bytes) else json.dumps(head).encode()
-        socket.send_fds(house.queue._send_end, [head, b"\n", received], [theirs.fileno()])
-    assert house.old.permits.take()
+async def put_message(house, message, descriptors=1):
+    """Put a message into the queue as another release of gracehttp would; returns the clients' ends."""
+    pairs = [socket.socketpair() for _ in range(descriptors)]
+    socket.send_fds(house.queue._send_end, [message], [theirs.fileno() for theirs, _ in pairs])
+    clients = []
+    for theirs, ours in pairs:
+        theirs.close()
+        ours.setblocking(False)
+        assert house.old.permits.take()
+        clients.append(await asyncio.open_connection(sock=ours))
     with house.old.permits.transfer() as transfer:
-        transfer.sent()
-    house.clients.append(await asyncio.open_connection(sock=ours))
-    return house.clients[-1]
+        transfer.sent(descriptors)
+    house.clients += clients
+    return clients
 
 
-@pytest.mark.parametrize(
-    "head",
-    [
-        {"version": 1, "fresh": False},
-        {"version": 1, "fresh": True},
-        {"version": 1, "fresh": False, "of_a_later_release": [1, 2]},
-        {"version": 1},
-        *[{"version": 1, "idle_seconds": value} for value in (3.5, 1e300, math.inf, math.nan, -5, 10**400, "5", None)],
-    ],
-    ids=lambda head: json.dumps(head)[:60],
-)
-def test_messages_of_other_releases_are_understood(run, head):
+async def put(house, carried):
+    (client,) = await put_message(house, encode([carried]))
+    return client
+
+
+def message_of(*connections, rest=b""):
+    """A message whose facts another release has written."""
+    return json.dumps({"version": 2, "connections": connections}).encode() + b"\n" + rest
+
+
+@pytest.mark.parametrize("added", [{}, {"of_a_later_release": [1, 2]}], ids=["as today", "fields added"])
+def test_messages_of_other_releases_are_understood(run, added):
     async def scenario():
         async with opened() as house:
-            client = await put(house, head, GET)
+            facts = [{"fresh": True, "received": len(GET), **added}, {"received": 0, **added}]
+            one, other = await put_message(house, message_of(*facts, rest=GET), 2)
             house.new.take_over()
-            assert await answer_on(client[0]) == (b"new", False)
-            assert await ask(client) == (b"new", False)
+            assert await answer_on(one[0]) == (b"new", False)
+            assert await ask(one) == (b"new", False)
+            assert await ask(other) == (b"new", False)
             house.assert_permits_are_exact()
 
     run(scenario())
 
 
-@pytest.mark.parametrize(
-    "head",
-    [b'{"version": 2, "fresh": false}', b'{"fresh": false}', b"[1]", b"\xff", b"{"],
-    ids=lambda head: ascii(head),
-)
-def test_what_is_of_no_version_that_we_know_is_closed_without_a_reset_and_told(run, head):
+UNREADABLE = {
+    "the version before": b'{"version": 1, "fresh": false}',
+    "a later version": b'{"version": 3, "connections": [{"received": 0}]}',
+    "no version": b'{"connections": [{"received": 0}]}',
+    "no object": b"[1]",
+    "no text": b"\xff",
+    "cut": b"{",
+    "not whole": b'{"version": 2, "connections": [{"received": 5}]}',
+}
+
+
+@pytest.mark.parametrize("descriptors", [1, 3])
+@pytest.mark.parametrize("head", UNREADABLE.values(), ids=UNREADABLE)
+def test_connections_whose_message_can_not_be_read_are_closed_without_a_reset_and_told(run, head, descriptors):
     async def scenario():
         async with opened() as house:
             before = len(os.listdir("/proc/self/fd"))
-            reader, writer = await put(house, head)
-            house.new.take_over()
-            assert await reader.read() == b""
-            writer.close()
+            for reader, writer in await put_message(house, head + b"\n", descriptors):
+                house.new.take_over()
+                assert await reader.read() == b""
+                writer.close()
             house.clients.clear()
             await until(lambda: house.new.published)
             (event,) = house.new.published
             assert isinstance(event, HandoverBroken)
+            assert event.connections == descriptors
             assert head.decode("ascii", "backslashreplace") in str(event)
             house.assert_permits_are_exact()
             house.new.port.close_handover()
@@ -654,9 +678,106 @@ def test_what_is_of_no_version_that_we_know_is_closed_without_a_reset_and_told(r
     run(scenario())
 
 
+def test_a_message_that_is_longer_than_any_of_this_release_is_told(run):
+    async def scenario():
+        async with opened() as house:
+            message = message_of({"received": MESSAGE_BYTES}, rest=bytes(MESSAGE_BYTES))
+            ((reader, writer),) = await put_message(house, message)
+            house.new.take_over()
+            assert await reader.read() == b""
+            writer.close()
+            house.clients.clear()
+            await until(lambda: house.new.published)
+            assert "too long" in str(house.new.published[0])
+            house.assert_permits_are_exact()
+
+    run(scenario())
+
+
+def test_descriptors_that_no_connection_of_the_message_owns_are_closed_and_their_permits_free(run):
+    async def scenario():
+        async with opened() as house:
+            clients = await put_message(house, message_of({"received": 0}, {"received": 0}), 4)
+            house.new.take_over()
+            assert await ask(clients[0]) == await ask(clients[1]) == (b"new", False)
+            for reader, writer in clients[2:]:
+                assert await reader.read() == b""
+                writer.close()
+            house.clients = clients[:2]
+            (event,) = house.new.published
+            assert event.connections == 2
+            house.assert_permits_are_exact()
+
+    run(scenario())
+
+
+def test_one_message_carries_many_connections(run):
+    async def scenario():
+        async with opened() as house:
+            await house.connect(40)
+            house.old.port.drain(hand_over=True)
+            await until(lambda: house.old.port.quiet)
+            sizes = []
+            for _ in range(3):
+                message, descriptors, _, _ = socket.recv_fds(house.queue._receive_end, MESSAGE_BYTES, 253)
+                sizes.append(len(descriptors))
+                socket.send_fds(house.queue._send_end, [message], descriptors)
+                for descriptor in descriptors:
+                    os.close(descriptor)
+            assert sizes == [MOST_CONNECTIONS, MOST_CONNECTIONS, 8]
+            house.new.take_over()
+            await until(lambda: house.new.open == 40)
+            assert {await ask(client) for client in house.clients} == {(b"new", False)}
+            house.assert_permits_are_exact()
+
+    run(scenario())
+
+
+def test_a_busy_connection_among_them_holds_up_no_other_one(run):
+    async def scenario():
+        async with opened() as house:
+            house.old.application.waits = True
+            clients = [await house.connect() for _ in range(5)]
+            clients[2][1].write(GET)
+            await until(lambda: house.old.application.exchanges)
+            house.new.take_over()
+            house.old.port.drain(hand_over=True)
+            await until(lambda: house.new.open == 4)
+            house.old.application.answer()
+            assert await answer_on(clients[2][0]) == (b"old", False)
+            assert await ask(clients[2]) == (b"new", False)
+            house.assert_permits_are_exact()
+
+    run(scenario())
+
+
+def test_pipelined_requests_that_are_too_much_for_one_message_go_in_the_next(run):
+    async def scenario():
+        async with opened() as house:
+            house.old.application.waits = True
+            requests = MOST_PIPELINED_BYTES // len(GET) // 2  # of three connections: too much together, not alone
+            clients = [await house.connect() for _ in range(3)]
+            for _, writer in clients:
+                writer.write(GET * requests)
+            protocols = [connection.protocol for connection in house.old.port.connections]
+            await until(lambda: all(len(one._unparsed) - one._offset == (requests - 1) * len(GET) for one in protocols))
+            house.old.departures.hold()
+            house.old.port.drain(hand_over=True)
+            for _ in clients:
+                house.old.application.answer()
+            await until(lambda: len(house.old.departures._waiting) == 3)
+            house.new.take_over()
+            house.old.departures.resume()
+            names = [[(await answer_on(reader))[0] for _ in range(requests)] for reader, _ in clients]
+            assert all(one == sorted(one, reverse=True) and one[-1] == b"new" for one in names)
+            house.assert_permits_are_exact()
+
+    run(scenario())
+
+
 @contextlib.contextmanager
-def no_free_descriptor():
-    """As many files open as the process may have; yields one that may be closed."""
+def no_free_descriptor(places=0):
+    """As many files open as the process may have, but for `places`."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     opened = []
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, hard))
@@ -664,6 +785,8 @@ def no_free_descriptor():
         with contextlib.suppress(OSError):
             while True:
                 opened.append(os.open(os.devnull, os.O_RDONLY))
+        for _ in range(places):
+            os.close(opened.pop())
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -671,36 +794,67 @@ def no_free_descriptor():
             os.close(fd)
 
 
-def test_a_descriptor_that_finds_no_place_is_told_and_its_permit_is_free(run, monkeypatch):
-    """Another thread has been quicker to take the place that was kept (unix(7), MSG_CTRUNC)."""
+class FullTable:
+    """The handover queue of a process whose table of descriptors is full when it receives: another thread has been
+    quicker to take the places that were kept (unix(7), MSG_CTRUNC)."""
 
+    def __init__(self, queue, places):
+        self.queue = queue
+        self.places = places
+        self.flags = 0
+
+    def recvmsg(self, *arguments):
+        with no_free_descriptor(self.places):
+            received = self.queue.recvmsg(*arguments)
+        self.flags = received[2]
+        return received
+
+    def __getattr__(self, name):
+        return getattr(self.queue, name)
+
+
+@pytest.mark.parametrize("places", [0, 1, 3])
+def test_descriptors_that_find_no_place_are_told_and_their_permits_are_free(run, places):
     async def scenario():
         async with opened() as house:
-            reader, writer = await put(house, {"version": 1, "fresh": False})
+            carried = [Carried(fresh=False, received=GET) for _ in range(5)]
+            clients = await put_message(house, encode(carried), 5)
             house.new.take_over()
-            queue, taken = house.new.arrivals._queue, []
-
-            def recv_fds(*arguments):
-                with no_free_descriptor():
-                    taken.append(socket.socket.recvmsg(queue, 65536, socket.CMSG_LEN(4)))
-                    data, _, flags, address = taken[0]
-                    return data, [], flags, address
-
-            monkeypatch.setattr(handover.socket, "recv_fds", recv_fds)
+            house.new.arrivals._queue = full = FullTable(house.new.arrivals._queue, places)
             await until(lambda: house.new.published)
-            monkeypatch.undo()
-            assert taken[0][2] & socket.MSG_CTRUNC
+            house.new.arrivals._queue = full.queue
+            assert full.flags & socket.MSG_CTRUNC
             (event,) = house.new.published
             assert "lost on the way" in str(event)
-            assert await reader.read() == b"", "the kernel has closed the only copy"
-            writer.close()
-            house.clients.clear()
+            assert event.connections == 5 - places
+            for reader, _ in clients[:places]:
+                assert await answer_on(reader) == (b"new", False), "with the bytes that are its own"
+            for reader, writer in clients[places:]:
+                assert await reader.read() == b"", "the kernel has closed the only copy"
+                writer.close()
+            house.clients = clients[:places]
             house.assert_permits_are_exact()
 
     run(scenario())
 
 
-def test_a_receiver_without_a_free_descriptor_takes_nothing_and_loses_nothing(run, monkeypatch):
+def test_a_receiver_keeps_as_many_places_as_a_message_needs(run):
+    async def scenario():
+        async with opened() as house:
+            await house.connect(MOST_CONNECTIONS)
+            house.new.take_over()
+            assert len(house.new.arrivals._kept_places) == MOST_CONNECTIONS
+            with no_free_descriptor():
+                house.old.port.drain(hand_over=True)
+                await until(lambda: house.new.open == MOST_CONNECTIONS)
+            assert house.new.published == []
+            assert {await ask(client) for client in house.clients} == {(b"new", False)}
+            house.assert_permits_are_exact()
+
+    run(scenario())
+
+
+def test_a_receiver_without_places_takes_nothing_and_loses_nothing(run, monkeypatch):
     async def scenario():
         async with opened() as house:
             house.new.take_over()
@@ -714,8 +868,7 @@ def test_a_receiver_without_a_free_descriptor_takes_nothing_and_loses_nothing(ru
                 return original(path, *arguments)
 
             monkeypatch.setattr(handover.os, "open", no_room)
-            os.close(house.new.arrivals._spare)
-            house.new.arrivals._spare = -1
+            house.new.arrivals._free_places()
             house.old.port.drain(hand_over=True)
             await until(lambda: house.old.port.quiet and house.new.arrivals._again is not None)
             assert house.new.open == 0

@@ -1,4 +1,4 @@
-"""What goes with a connection that is handed over, between workers of different releases."""
+"""What goes with connections that are handed over, between workers of different releases."""
 
 from __future__ import annotations
 
@@ -10,29 +10,37 @@ from pathlib import Path
 
 import pytest
 
-from gracehttp.http.connection import Carried
+from gracehttp.http.connection import Parcel
 from gracehttp.net.permits import LocalPermits
 from gracehttp.release import RELEASE
-from gracehttp.worker.handover import Arrivals, Departure, Departures
+from gracehttp.wire.handover import Carried
+from gracehttp.worker.handover import Arrivals, Departures
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 RELEASES = sorted(folder.name for folder in VECTORS.iterdir() if folder.is_dir())
-PIPELINED = b"GET /next HTTP/1.1\r\n"
+PIPELINED = b"GET /next HTTP/1.1\r\n" * 2
 
 
 def heads(release=RELEASE):
-    return list(map(json.loads, (VECTORS / release / "handover-heads.jsonl").read_text().splitlines()))
+    return list(map(json.loads, (VECTORS / release / "handover-messages.jsonl").read_text().splitlines()))
 
 
-class Harbour:
+def carried_of(head):
+    """What this release makes of the connections of a head, with pipelined bytes as long as it says."""
+    return [
+        Carried(one["fresh"], one.get("idle_seconds", 0.0), PIPELINED[: one["received"]]) for one in head["connections"]
+    ]
+
+
+class Target:
     """Keeps what arrives."""
 
     def __init__(self):
         self.permits = LocalPermits(10)
         self.arrived = []
 
-    def adopt(self, sock, carried):
-        sock.close()
+    def adopt(self, descriptor, carried):
+        os.close(descriptor)
         self.arrived.append(carried)
 
     def release(self):
@@ -49,61 +57,73 @@ def queue():
         end.close()
 
 
-def arrive(queue, lines):
-    """Whatever a port of this release makes of the messages with these heads."""
+def arrive(queue, messages):
+    """What a port of this release makes of these messages: a head, and the bytes behind it."""
     send_end, receive_end = queue
-    harbour, broken = Harbour(), []
+    target, broken = Target(), []
+    expected = sum(len(head["connections"]) for head, _ in messages)
 
     async def take():
         arrivals = Arrivals(
-            receive_end, harbour, loop=asyncio.get_running_loop(), obey=lambda: None, on_end=lambda: None,
+            receive_end, target, loop=asyncio.get_running_loop(), check_orders=lambda: None, on_end=lambda: None,
             publish=broken.append,
         )  # fmt: skip
         other, ours = socket.socketpair()
         with other, ours:
-            for line in lines:
-                socket.send_fds(send_end, [json.dumps(line).encode() + b"\n" + PIPELINED], [ours.fileno()])
-        while len(harbour.arrived) + len(broken) < len(lines):
+            for head, rest in messages:
+                descriptors = [ours.fileno()] * len(head["connections"])
+                socket.send_fds(send_end, [json.dumps(head).encode() + b"\n" + rest], descriptors)
+        while len(target.arrived) + len(broken) < expected:
             await asyncio.sleep(0)
         arrivals.close()
 
     asyncio.run(asyncio.wait_for(take(), 20))
     assert not broken
-    return harbour.arrived
+    return target.arrived
 
 
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("added", [{}, {"added": ["something"]}], ids=["as written", "fields added"])
-def test_the_heads_of_each_release_so_far_are_read_whatever_else_is_in_them(queue, release, added):
-    arrived = arrive(queue, [{**head, **added} for head in heads(release)])
-    told = [(head["fresh"], head.get("idle_seconds", 0.0)) for head in heads(release)]
-    assert arrived == [Carried(fresh=fresh, idle_seconds=idle, received=PIPELINED) for fresh, idle in told]
+def test_the_messages_of_each_release_so_far_are_read_whatever_else_is_in_them(queue, release, added):
+    messages = []
+    for head in heads(release):
+        rest = b"".join(one.received for one in carried_of(head))
+        connections = [{**one, **added} for one in head["connections"]]
+        messages.append(({**head, "connections": connections, **added}, rest))
+    assert arrive(queue, messages) == [one for head in heads(release) for one in carried_of(head)]
 
 
 class Connection:
-    """Idle, and ready to go with what it takes along."""
+    """At rest, and ready to go with what it takes along."""
 
     def __init__(self, carried):
         self.carried = carried
+        self.other, self.ours = socket.socketpair()
 
-    def hand_over(self, send):
-        other, ours = socket.socketpair()
-        with other, ours:
-            return send(ours.fileno(), self.carried)
+    def pack(self):
+        return Parcel(self.ours.fileno(), self.carried)
+
+    def left(self):
+        self.other.close()
+        self.ours.close()
 
 
-def test_this_release_writes_what_its_vector_says(queue):
+def test_this_release_writes_what_its_vectors_say(queue):
     send_end, receive_end = queue
-    carried = Carried(fresh=False, idle_seconds=12.5, received=PIPELINED)
 
     async def send():
-        departures = Departures(send_end, asyncio.get_running_loop())
-        departures.offer(Departure(Connection(carried), LocalPermits(10), lambda connection: None))
+        departures = Departures(send_end, LocalPermits(10), asyncio.get_running_loop())
+        for head in heads():
+            departures.offer_soon(map(Connection, carried_of(head)))
+            await asyncio.sleep(0)
         departures.close()
 
     asyncio.run(send())
-    message, (fd,), _, _ = socket.recv_fds(receive_end, 65536, 1)
-    os.close(fd)
-    head, _, pipelined = message.partition(b"\n")
-    assert json.loads(head) == heads()[-1]
-    assert pipelined == PIPELINED
+    for head in heads():
+        message, descriptors, _, _ = socket.recv_fds(receive_end, 65536, 16)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        line, _, rest = message.partition(b"\n")
+        assert json.loads(line) == head
+        assert rest == b"".join(one.received for one in carried_of(head))
+        assert len(descriptors) == len(head["connections"])

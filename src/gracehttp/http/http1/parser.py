@@ -11,10 +11,10 @@ request to request, are parsed each time.
 from __future__ import annotations
 
 import re
-from typing import Final, TypeVar
+from typing import Any, Final
 
 from gracehttp.http.fields import TOKEN
-from gracehttp.http.head import Header, RequestHead, split_target
+from gracehttp.http.head import Header, RequestHead, RequestLine
 from gracehttp.http.http1.checks import (
     FRAMING_FIELDS,
     METHODS,
@@ -44,24 +44,8 @@ _LONGEST_METHOD = 256
 _MOST_REMEMBERED: Final = 1024
 _LONGEST_REMEMBERED: Final = 256
 _NOT_REMEMBERED = frozenset((
-    b"cookie", b"authorization", b"proxy-authorization", b"content-length", b"traceparent", b"x-request-id",
+    b"cookie", b"authorization", b"proxy-authorization", b"traceparent", b"x-request-id",
 ))  # fmt: skip
-
-
-_Key = TypeVar("_Key")
-_Meaning = TypeVar("_Meaning")
-
-
-class RequestLine:
-    """What a request line says. `authority` is that of the target in absolute-form, else None."""
-
-    __slots__ = ("authority", "http_version", "method", "path", "query_string", "raw_path", "target")
-
-    def __init__(self, method: bytes, target: bytes, http_version: str) -> None:
-        self.method = method.decode("ascii")
-        self.target = target
-        self.http_version = http_version
-        self.path, self.raw_path, self.query_string, self.authority = split_target(target)
 
 
 class Http1Head(RequestHead):
@@ -72,9 +56,43 @@ class Http1Head(RequestHead):
     framing: Framing
 
 
-_request_lines: dict[bytes, RequestLine] = {}
-_field_lines: dict[bytes, Header] = {}
-_framings: dict[tuple[object, ...], Framing] = {}
+class _RequestLines(dict[bytes, RequestLine]):
+    """Request lines without their CRLF, and what they say; those that aren't remembered are parsed."""
+
+    def __missing__(self, line: bytes) -> RequestLine:
+        parsed = parse_request_line(line)
+        if len(line) <= _LONGEST_REMEMBERED:
+            _make_room(self)
+            self[line] = parsed
+        return parsed
+
+
+class _FieldLines(dict[bytes, Header]):
+    """Field lines without their CRLF, and what they say; those that aren't remembered are parsed."""
+
+    def __missing__(self, line: bytes) -> Header:
+        field = parse_field(line)
+        if len(line) <= _LONGEST_REMEMBERED and field[0] not in _NOT_REMEMBERED:
+            _make_room(self)
+            self[line] = field
+        return field
+
+
+class _Framings(dict[tuple[str, tuple[Header, ...]], Framing]):
+    """What the version and the framing fields of a head say together."""
+
+    def __missing__(self, key: tuple[str, tuple[Header, ...]]) -> Framing:
+        framing = read_framing(*key)
+        if sum(len(value) for _, value in key[1]) <= _LONGEST_REMEMBERED:
+            _make_room(self)
+            self[key] = framing
+        return framing
+
+
+_request_lines = _RequestLines()
+_field_lines = _FieldLines()
+_framings = _Framings()
+_read_field = _field_lines.__getitem__
 
 
 def parse_head(block: bytes) -> Http1Head:
@@ -82,27 +100,15 @@ def parse_head(block: bytes) -> Http1Head:
 
     `scheme`, `client` and `server` are the caller's to set. Raises `RequestError` with 400, 417, 501 or 505.
     """
-    lines = block.split(b"\r\n")
-    del lines[-2:]  # behind the last field and behind the empty line
-    first = lines.pop(0)
-    line = _request_lines.get(first)
-    if line is None:
-        line = parse_request_line(first)
-    headers = list(map(_field_lines.get, lines))
-    if None in headers:
-        headers = [_field_lines.get(field_line) or parse_field(field_line) for field_line in lines]
+    lines = block[:-4].split(b"\r\n")
     head = Http1Head()
-    head.framing = _framing(line.http_version, headers)  # type: ignore[arg-type]  # there is no None in it any more
-    head.method = line.method
-    head.target = line.target
-    head.path = line.path
-    head.raw_path = line.raw_path
-    head.query_string = line.query_string
-    head.http_version = line.http_version
-    head.headers = headers  # type: ignore[assignment]  # as above
+    head.line = line = _request_lines[lines.pop(0)]
+    head.headers = headers = list(map(_read_field, lines))
+    watched = tuple([field for field in headers if field[0] in FRAMING_FIELDS])
+    head.framing = _framings[line.http_version, watched]
     if line.authority is not None:
         # The authority of the target replaces Host, whatever that says (RFC 9112 section 3.2.2).
-        others = [field for field in head.headers if field[0] != b"host"]
+        others = [field for field in headers if field[0] != b"host"]
         head.headers = [(b"host", line.authority), *others]
     return head
 
@@ -123,10 +129,7 @@ def parse_request_line(line: bytes) -> RequestLine:
         raise _blame_request_line(line)
     check_target(method, target)
     # A minor version above ours is served as ours (RFC 9110 section 2.5).
-    parsed = RequestLine(method, target, "1.0" if minor == b"0" else "1.1")
-    if len(line) <= _LONGEST_REMEMBERED:
-        _remember(_request_lines, line, parsed)
-    return parsed
+    return RequestLine(method.decode("ascii"), target, "1.0" if minor == b"0" else "1.1")
 
 
 def parse_field(line: bytes) -> Header:
@@ -137,10 +140,7 @@ def parse_field(line: bytes) -> Header:
     match = _FIELD.fullmatch(line)
     if match is None:
         raise RequestError(400, "malformed header field")
-    field = match[1].lower(), match[2].strip(b" \t")
-    if len(line) <= _LONGEST_REMEMBERED and field[0] not in _NOT_REMEMBERED:
-        _remember(_field_lines, line, field)
-    return field
+    return match[1].lower(), match[2].strip(b" \t")
 
 
 def check_beginning(data: bytes, max_header_size: int) -> None:
@@ -178,17 +178,6 @@ def method_and_target(data: bytes) -> tuple[str, bytes]:
     return method.decode("ascii"), target if known and target.isascii() else b""
 
 
-def _framing(http_version: str, headers: list[Header]) -> Framing:
-    watched = [field for field in headers if field[0] in FRAMING_FIELDS]
-    key = (http_version, *watched)
-    framing = _framings.get(key)
-    if framing is None:
-        framing = read_framing(http_version, watched)
-        if sum(len(value) for _, value in watched) <= _LONGEST_REMEMBERED:
-            _remember(_framings, key, framing)
-    return framing
-
-
 def _check_line_so_far(line: bytes) -> None:
     """Refuse the beginning of a request line as early as one can tell."""
     match = _METHOD.match(line)
@@ -213,7 +202,6 @@ def _blame_request_line(line: bytes) -> RequestError:
     return RequestError(400, "malformed request line")
 
 
-def _remember(known: dict[_Key, _Meaning], key: _Key, meaning: _Meaning) -> None:
+def _make_room(known: dict[Any, Any]) -> None:
     if len(known) >= _MOST_REMEMBERED:
         known.clear()
-    known[key] = meaning

@@ -1,0 +1,132 @@
+"""The message in which connections are handed over: there and back, damaged, and of other releases."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gracehttp.wire.handover import (
+    MESSAGE_BYTES,
+    MOST_CONNECTIONS,
+    MOST_PIPELINED_BYTES,
+    Carried,
+    UnreadableHandover,
+    count,
+    decode,
+    encode,
+)
+
+CONNECTIONS = st.lists(
+    st.builds(Carried, st.booleans(), st.floats(0, 1e6).map(lambda idle: round(idle, 3)), st.binary(max_size=300)),
+    max_size=MOST_CONNECTIONS,
+)
+
+
+def message_of(*connections, rest=b"", version=2):
+    return json.dumps({"version": version, "connections": connections}).encode() + b"\n" + rest
+
+
+@given(CONNECTIONS)
+def test_what_is_encoded_is_decoded(connections):
+    assert decode(encode(connections)) == connections
+
+
+@given(CONNECTIONS)
+def test_the_number_of_connections_is_known_and_never_less_than_one(connections):
+    assert count(encode(connections)) == max(1, len(connections))
+
+
+def test_pipelined_bytes_may_be_anything():
+    carried = [Carried(received=b'\n{"version": 2}\n'), Carried(received=b""), Carried(received=bytes(range(256)))]
+    assert decode(encode(carried)) == carried
+
+
+def test_the_largest_message_is_not_longer_than_a_receiver_expects():
+    largest = [Carried(False, 123456789.123, b"x" * (MOST_PIPELINED_BYTES // MOST_CONNECTIONS))] * MOST_CONNECTIONS
+    assert len(encode(largest)) <= MESSAGE_BYTES
+
+
+@given(CONNECTIONS.filter(bool), st.data())
+def test_a_message_that_was_cut_is_unreadable_or_whole_up_to_what_it_says(connections, data):
+    message = encode(connections)
+    cut = message[: data.draw(st.integers(0, len(message) - 1))]
+    if b"\n" in message and len(cut) == message.index(b"\n") and not any(one.received for one in connections):
+        assert decode(cut) == connections  # only the end of the line is missing
+    else:
+        with pytest.raises(UnreadableHandover):
+            decode(cut)
+    assert 1 <= count(cut) <= len(connections)
+
+
+@given(st.binary(max_size=200) | CONNECTIONS.map(encode), st.integers(0, 199), st.integers(1, 255))
+def test_a_damaged_message_is_unreadable_or_means_something_and_never_more(message, at, change):
+    damaged = bytearray(message)
+    if at < len(damaged):
+        damaged[at] ^= change
+    assert count(bytes(damaged)) >= 1
+    try:
+        carried = decode(bytes(damaged))
+    except UnreadableHandover:
+        return
+    assert all(0 <= one.idle_seconds < math.inf and isinstance(one.received, bytes) for one in carried)
+    assert sum(len(one.received) for one in carried) <= len(damaged)
+
+
+UNREADABLE = {
+    "nothing": b"",
+    "no text": b"\xff\n",
+    "cut": b"{\n",
+    "a number": b"2\n",
+    "a list": b"[1]\n",
+    "no version": b'{"connections": []}\n',
+    "the version before": b'{"version": 1, "fresh": false}\n',
+    "a later version": message_of({"received": 0}, version=3),
+    "no connections": b'{"version": 2}\n',
+    "connections that are no list": b'{"version": 2, "connections": {"received": 0}}\n',
+    "a connection that is no object": message_of({"received": 0}, 5),
+    "no size": message_of({"fresh": True}),
+    "a size that is no number": message_of({"received": "0"}),
+    "half a byte": message_of({"received": 0.5}, rest=b"x"),
+    "a negative size": message_of({"received": -1}),
+    "more than there is": message_of({"received": 2}, rest=b"x"),
+    "more than there is left": message_of({"received": 2}, {"received": 2}, rest=b"xxx"),
+    "nested without end": b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("message", UNREADABLE.values(), ids=UNREADABLE)
+def test_what_can_not_be_read_is_told_in_one_line(message):
+    with pytest.raises(UnreadableHandover) as raised:
+        decode(message)
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 300
+    assert count(message) >= 1
+
+
+@pytest.mark.parametrize("value", [1e300, math.inf, math.nan, -5, 10**400, "5", None, []])
+def test_an_idle_time_that_makes_no_sense_is_none(value):
+    (carried,) = decode(message_of({"received": 0, "idle_seconds": value}))
+    assert carried.idle_seconds == 0.0
+
+
+def test_what_is_missing_has_its_default():
+    assert decode(message_of({"received": 0})) == [Carried(fresh=False, idle_seconds=0.0, received=b"")]
+
+
+def test_fields_that_are_not_known_are_passed_over():
+    message = json.loads(encode([Carried()]).partition(b"\n")[0])
+    message["added"] = ["something"]
+    message["connections"][0]["added"] = {"something": 1}
+    assert decode(json.dumps(message).encode() + b"\n") == [Carried()]
+
+
+def test_the_number_in_a_message_that_can_not_be_read_whole_is_still_known():
+    assert count(message_of({"received": 99}, {"received": 99})) == 2
+
+
+def test_a_new_connection_is_the_default():
+    assert Carried() == Carried(fresh=True, idle_seconds=0.0, received=b"")
