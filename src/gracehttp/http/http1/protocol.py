@@ -8,7 +8,7 @@ in order by construction, and a malformed request is found only when all respons
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import monotonic, time
 from typing import Final
 
@@ -452,6 +452,20 @@ class Http1Protocol:
             self._stream.reset()
         else:
             self._finish(linger=True)
+
+    def upgrade(
+        self, exchange: Exchange, fields: ResponseFields, make: Callable[[Connection, Carried], WireProtocol]
+    ) -> None:
+        """Answer 101 (RFC 9110 section 7.8), and let what `make` gives take over behind the request of `exchange`.
+
+        `fields` has Upgrade. The exchange ends here; its request must be whole, and its response not begun.
+        """
+        self._stream.write(b"".join((status_line(101), b"Connection: upgrade\r\n", fields.block, b"\r\n")))
+        rest, self._unparsed = self._unparsed, b""
+        self._regulate_reading()
+        self._give_up(exchange, 101)
+        if self._phase != OVER:
+            self.connection.switch(make(self.connection, Carried(fresh=False)), rest)
 
     def _closes_after(self, response_ends: bool) -> bool:
         """Whether the response whose head is about to be sent is the last one; `response_ends`: its body is known."""
