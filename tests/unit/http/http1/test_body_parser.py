@@ -22,7 +22,8 @@ def content(parser, pieces):
     return got, taken
 
 
-CHUNKS = b"5\r\nhello\r\n1;a\r\n \r\n6 ;a=b; c = \"d;\\\"e\"\r\nworld\n\r\n0a\r\n\r\n0\r\n\r\n345\r\n000\r\nA: b\r\nC:d \r\n\r\n"
+CHUNKS = b'5\r\nhello\r\n1;a\r\n \r\n6 ;a=b; c = "d;\\"e"\r\nworld\n\r\n'
+CHUNKS += b"0a\r\n\r\n0\r\n\r\n345\r\n000\r\nA: b\r\nC:d \r\n\r\n"
 TEXT = b"hello world\n\r\n0\r\n\r\n345"
 
 

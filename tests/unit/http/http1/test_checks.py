@@ -85,7 +85,9 @@ def test_target_is_judged_by_its_form(method, target, status):
 
 
 def test_methods_of_the_rfc_and_of_webdav_are_known():
-    known = b"GET HEAD POST PUT DELETE OPTIONS TRACE CONNECT PATCH PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK REPORT"
+    known = (
+        b"GET HEAD POST PUT DELETE OPTIONS TRACE CONNECT PATCH PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK REPORT"
+    )
     assert set(known.split()) <= METHODS
 
 
