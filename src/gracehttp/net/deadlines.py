@@ -53,13 +53,13 @@ class Deadlines(Generic[Item]):
 
     def add(self, item: Item, waited: float = 0.0) -> None:
         """Wait for `item` from now on; `waited` seconds of its time are over already."""
-        when = self._loop.time() + self.seconds
+        when = self._loop.time() + self.seconds - waited
+        order = self._order
+        order[item] = when
+        order.move_to_end(item)
         if waited:
-            when -= waited
             self._forget_stale()
             heapq.heappush(self._early, (when, next(self._number), item))
-        self._order[item] = when
-        self._order.move_to_end(item)
         if self._timer is None or when < self._armed_for:
             self._arm(when)
 

@@ -30,16 +30,17 @@ from gracehttp.http.http1.parser import (
 from gracehttp.http.http1.response import (
     CHUNKED,
     CONTINUE,
+    COUNTED,
     LAST_CHUNK,
     NO_BODY,
+    SERVER_LINES,
     STATUS_LINES,
     UNTIL_CLOSE,
     choose_framing,
     connection_line,
-    date_and_server_lines,
+    content_length_line,
     error_response,
     framing_line,
-    server_lines,
     status_line,
 )
 from gracehttp.net.deadlines import Deadlines
@@ -85,6 +86,7 @@ class Http1Protocol:
         "_leaving",
         "_paused",
         "_phase",
+        "_scheme",
         "_stream",
         "_unparsed",
         "_waits",
@@ -97,6 +99,7 @@ class Http1Protocol:
         self.connection = connection
         self._context: ServerContext = connection.context
         self._stream: Stream = connection.stream
+        self._scheme = "https" if connection.stream.secure else "http"
         self._phase = IDLE
         self._fresh = carried.fresh  # no request was received yet
         self._head = b""  # the part of the next head that has come
@@ -182,7 +185,7 @@ class Http1Protocol:
         """Raises `RequestError` if the body, or its beginning, is unacceptable."""
         connection = self.connection
         framing = head.framing
-        head.scheme = "https" if self._stream.secure else "http"
+        head.scheme = self._scheme
         head.client = connection.client
         head.server = connection.server
         body = NO_REQUEST_BODY
@@ -206,9 +209,9 @@ class Http1Protocol:
             self,
             context.owner,
             context.loop,
-            body_length=body_length,
-            awaits_continue=self._continue_owed,
-            writable=self._stream.writable,
+            body_length,
+            self._continue_owed,
+            self._stream.writable,
         )
         if body is not NO_REQUEST_BODY:
             self._await_body(body)
@@ -283,7 +286,11 @@ class Http1Protocol:
             self._become_idle()
 
     def _become_idle(self) -> None:
-        self._wait(self._context.idle)
+        idle = self._context.idle
+        if self._waits is not idle:
+            self._wait_no_more()
+            self._waits = idle
+        idle.add(self)
         if self._paused:
             self._regulate_reading()
         if self._leaving:
@@ -375,16 +382,20 @@ class Http1Protocol:
         status = exchange.status
         length = exchange.announced_length
         http11 = exchange.head.http_version == "1.1"
-        self._framing = framing = choose_framing(exchange.bodyless, http11, length)
-        self._closes = closes = fields.closes or framing == UNTIL_CLOSE or self._closes_after(end)
-        second = int(time())
-        if fields.has_date or fields.has_server:
-            ours = server_lines(fields.has_date, fields.has_server, second)
+        if length >= 0 and not exchange.bodyless:
+            framing = COUNTED
         else:
-            ours = date_and_server_lines(second)
-        # Here and below, functions that have nothing to say in the usual case aren't called in it.
+            framing = choose_framing(exchange.bodyless, http11, length)
+        self._framing = framing
+        self._closes = closes = fields.closes or framing == UNTIL_CLOSE or self._closes_after(end)
+        if not SERVER_LINES.begins <= (now := time()) < SERVER_LINES.ends:
+            SERVER_LINES.renew(now)
+        # Functions that have nothing to say in the usual case aren't called in it.
+        ours = SERVER_LINES.date_and_server
+        if fields.has_date or fields.has_server:
+            ours = SERVER_LINES.beside(fields.has_date, fields.has_server)
         line = STATUS_LINES.get(status) or status_line(status)
-        framed = framing_line(framing, status, length)
+        framed = content_length_line(length) if framing == COUNTED else framing_line(framing, status, length)
         connection = b"" if http11 and not closes else connection_line(http11, closes)
         if framing == CHUNKED and data:
             data = b"%x\r\n%b\r\n" % (len(data), data)
@@ -423,9 +434,10 @@ class Http1Protocol:
         if self._exchange is not exchange:  # the connection was closed meanwhile
             return
         self._exchange = None
-        exchange.finished(exchange.status)
-        if self._phase == OVER:
-            return  # the worker has closed the connection when it was told
+        if self._context.owner.request_finished is not None:
+            exchange.finished(exchange.status)
+            if self._phase == OVER:
+                return  # the worker has closed the connection when it was told
         if self._closes:
             # A client that asked for it, or can't send more, needs no lingering; over TLS it answers our close_notify.
             listens_only = self._body is None and (self._stream.input_over or not self._keep_alive)
