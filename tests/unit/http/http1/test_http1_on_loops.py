@@ -664,8 +664,8 @@ def test_connection_whose_client_has_not_taken_all_is_not_idle(ground):
             connection = service.owner.opened[0]
             assert connection.describe()
             assert not connection.close_idle()
-            got = b""
-            while not got.endswith(b"\r\n\r\n" + BODY):
+            got = bytearray()
+            while len(got) < len(BODY) or not got.endswith(b"\r\n\r\n" + BODY):
                 got += await reader.read(len(BODY))
             await until(lambda: not connection.busy)
             assert connection.close_idle()

@@ -3,7 +3,7 @@
 import pytest
 from http_fakes import Wire, answer, hand_over_when_at_rest
 
-from gracehttp.http.http1 import parser
+from gracehttp.http.http1 import parser, protocol
 
 GET = b"GET /a?b HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
@@ -381,3 +381,36 @@ def test_token_is_an_unknown_method_and_anything_else_is_garbage(line, status):
 def test_http_2_is_named_to_a_client_that_begins_with_its_preface():
     wire = Wire().send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
     assert b"HTTP/2 with prior knowledge" in wire.raw
+
+
+@pytest.mark.parametrize("lines", [b"X: " + b"y" * 20_000, b"X: y\r\n" * 3_000], ids=["one line", "many lines"])
+def test_long_head_in_single_bytes_is_judged_a_few_times_only(lines, monkeypatch):
+    """Each judgement costs as much as the head has bytes."""
+    judged = []
+    monkeypatch.setattr(
+        protocol,
+        "check_beginning",
+        lambda data, limit: (judged.append(len(data)), parser.check_beginning(data, limit)),
+    )
+    head = b"GET / HTTP/1.1\r\nHost: a\r\n" + lines
+    wire = Wire()
+    for at in range(len(head)):
+        wire.arrive(head[at : at + 1])
+    assert sum(judged) < 1024 * 1024 + 12 * len(head)
+    wire.send(b"\r\n\r\n" if not lines.endswith(b"\n") else b"\r\n")
+    assert len(wire.exchanges) == 1
+    answer(wire.exchange)
+    wire.send(GET[:-4] + b"\n")
+    assert wire.statuses == [200, 400], "a short head behind it is judged at each piece"
+
+
+def test_fault_in_a_long_head_is_found_at_the_latest_when_the_head_is_whole_or_too_large():
+    start = b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 5000
+    for fault in (b"\nA: b", b"\rA: b", b"\x00"):
+        wire = Wire().send(start).send(fault).send(b"\r\n\r\n")
+        assert wire.statuses == [400], fault
+    for fault in (b"\nA: b", b"\rA: b"):
+        wire = Wire(max_header_size_bytes=6000).send(start).send(fault)
+        while not wire.statuses:
+            wire.send(b"z" * 10)
+        assert wire.statuses == [400], fault
