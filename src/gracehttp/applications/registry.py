@@ -30,13 +30,14 @@ class ApplicationSettings:
 class Applications:
     """Wraps each application once, and iterates over all of them.
 
-    `on_done` is called after each request that one of them has finished. All methods are for the thread of the loop.
+    `on_idle` is called each time one of them has come to work on no request any more. All methods are for the thread of
+    the loop.
     """
 
-    def __init__(self, settings: ApplicationSettings, loader: ApplicationLoader, on_done: Callable[[], object]) -> None:
+    def __init__(self, settings: ApplicationSettings, loader: ApplicationLoader, on_idle: Callable[[], object]) -> None:
         self._settings = settings
         self._loader = loader
-        self._on_done = on_done
+        self._on_idle = on_idle
         self._notices = DrainNotices()
         self._applications: dict[Hashable, Application] = {}
 
@@ -79,7 +80,7 @@ class Applications:
                 threads=self._settings.threads,
                 multiprocess=self._settings.multiprocess,
                 draining=self._notices.wsgi,
-                on_done=self._on_done,
+                on_idle=self._on_idle,
             )
         return AsgiApplication(
             loaded.application,
@@ -87,5 +88,5 @@ class Applications:
             loop=loop,
             lifespan=self._settings.lifespan,
             draining=self._notices.asgi,
-            on_done=self._on_done,
+            on_idle=self._on_idle,
         )

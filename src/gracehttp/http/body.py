@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from gracehttp.http.head import Header
+
 HIGH_WATER_BYTES = 65536
 """When more than this waits for the application, the connection reads no further."""
 
@@ -14,12 +18,14 @@ _NOTHING_LEFT = (b"", False)
 class RequestBody:
     """Pieces that have arrived and that the application has not taken yet."""
 
-    __slots__ = ("_pieces", "buffered", "complete")
+    __slots__ = ("_pieces", "buffered", "complete", "trailers")
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
         self.buffered = 0
         self.complete = False
+        self.trailers: Sequence[Header] = ()
+        """The trailer fields, names in lower case, when the body is complete."""
 
     @property
     def full(self) -> bool:

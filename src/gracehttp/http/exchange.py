@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from typing import NoReturn, Protocol
 
@@ -30,7 +30,6 @@ __all__ = [
     "ResponseError",
 ]
 
-_NO_FIELDS = ResponseFields(())
 _WITHOUT_LENGTH = (204, 304)
 
 
@@ -105,18 +104,31 @@ class ExchangeObserver(Protocol):
 
 
 class Exchange:
-    """One request being answered. The application gets it from `Application.handle` and owes it `end()`."""
+    """One request being answered. The application gets it from `Application.handle` and owes it `end()`.
+
+    Of the final response, from `start_response` on:
+
+    - `fields`.
+    - `announced_length`: the length of the body that the head tells; -1 if it is not known yet.
+    - `bodyless`: it has no body, whatever the application sends: HEAD, 204, 304 (RFC 9110 section 6.4.1).
+    """
+
+    fields: ResponseFields
+    announced_length: int
+    bodyless: bool
+    _left: int  # body bytes that Content-Length still asks for; -1: it asks for none
+    _trailers_follow: bool
 
     __slots__ = (
+        "_blamed",
+        "_body_open",
         "_carrier",
-        "_drain_waiters",
-        "_input_waiters",
         "_left",
         "_loop",
         "_observer",
         "_started_at",
         "_trailers_follow",
-        "_unusable",
+        "_waiters",
         "announced_length",
         "awaits_continue",
         "body",
@@ -131,7 +143,6 @@ class Exchange:
         "response_complete",
         "response_started",
         "status",
-        "trailers",
         "writable",
     )
 
@@ -142,36 +153,26 @@ class Exchange:
         carrier: Carrier,
         observer: ExchangeObserver,
         loop: asyncio.AbstractEventLoop,
-        *,
         body_length: int | None,
         awaits_continue: bool,
         writable: bool,
     ) -> None:
+        """All by position: keywords would take as long as the rest. See the attributes."""
         self.body = body
         self._carrier = carrier
         self._observer = observer
         self._loop = loop
         # Not loop.time(): uvloop reads the clock once per turn of the loop, to a millisecond, and that takes as long.
         self._started_at = monotonic()
-        self._left = -1  # body bytes that Content-Length still asks for; -1: it asks for none
-        self._unusable = False  # the application broke a rule before anything was sent; only 500 is left
-        self._trailers_follow = False
-        self._input_waiters: Waiters | None = None
-        self._drain_waiters: Waiters | None = None
+        self._body_open = False  # body bytes of the response may be written
+        self._blamed = False  # the application broke a rule, and was told
+        self._waiters: Waiters | None = None
         self.head = head
         self.body_length = body_length
         """The length of the request body in bytes, as far as it is known beforehand: 0 without one, None if unknown."""
         self.awaits_continue = awaits_continue
         """Whether the client waited for `100 Continue` before it sends the body, when the exchange began."""
-        self.trailers: list[Header] | tuple[Header, ...] = ()
-        """The trailer fields of the request, names in lower case; whole when the end of the body was taken."""
         self.status = 0
-        self.fields = _NO_FIELDS
-        """Of the final response."""
-        self.announced_length = -1
-        """The length of the response body that its head tells; -1: nobody knows it yet, or it must not be told."""
-        self.bodyless = False
-        """The response has no body, whatever the application sends: HEAD, 204, 304 (RFC 9110 section 6.4.1)."""
         self.body_sent = 0
         """Body bytes of the response that were given to the protocol."""
         self.response_started = False
@@ -187,6 +188,12 @@ class Exchange:
         """False while the client reads too slowly: write nothing more before `wait_until_writable` returns."""
 
     # --- the request body ---
+
+    @property
+    def trailers(self) -> Sequence[Header]:
+        """The trailer fields of the request, names in lower case; there are none before the end of the body was taken
+        (RFC 9110 section 6.5)."""
+        return self.body.trailers
 
     def take_body(self) -> tuple[bytes, bool] | None:
         """All body bytes that have arrived and were not taken yet, and whether more will come.
@@ -206,19 +213,19 @@ class Exchange:
     async def wait_for_input(self) -> None:
         """Until body bytes or the end of the body arrived, or the client is gone, or the response is complete."""
         body = self.body
-        if body.buffered or body.complete or self.disconnected or self.response_complete:
-            return
-        await self._waiters_for_input().wait()
+        while not (body.buffered or body.complete or self.disconnected or self.response_complete):
+            await self._wait()
 
     async def wait_for_disconnect(self) -> None:
         """Until the client is gone or the response is complete."""
         while not self.disconnected and not self.response_complete:
-            await self._waiters_for_input().wait()
+            await self._wait()
 
-    def _waiters_for_input(self) -> Waiters:
-        if self._input_waiters is None:
-            self._input_waiters = Waiters(self._loop)
-        return self._input_waiters
+    async def _wait(self) -> None:
+        """Until something has changed."""
+        if self._waiters is None:
+            self._waiters = Waiters(self._loop)
+        await self._waiters.wait()
 
     # --- the response ---
 
@@ -253,7 +260,7 @@ class Exchange:
         self.announced_length = fields.content_length
         self.bodyless = status in _WITHOUT_LENGTH or self.head.method == "HEAD"
         self._left = -1 if self.bodyless else fields.content_length
-        self.response_started = True
+        self.response_started = self._body_open = True
 
     def write(self, data: bytes, more: bool) -> None:
         """Send body bytes; `more=False` ends the body, and the response unless trailers follow. Never blocks: look at
@@ -265,30 +272,32 @@ class Exchange:
         """
         if self.disconnected:
             return
-        if not self.response_started or self.response_complete or self._unusable:
+        if not self._body_open:
             raise ResponseError(self._why_not_now())
         if type(data) is not bytes:
             data = _as_bytes(data)
         if self._left >= 0:
-            self._hold_against_length(len(data), more)
+            # Held against Content-Length before any byte that breaks it is sent.
+            self._left -= len(data)
+            if self._left and (self._left < 0 or not more):
+                self._blame_length()
         end = not more and not self._trailers_follow
-        if self.head_sent:
+        if not more:
+            self._body_open = False
+        if not self.head_sent:
+            self._send_head(data, end)
+        elif end or (data and not self.bodyless):
             if self.bodyless:
                 data = b""
             self.body_sent += len(data)
-            if data or end:
-                self._carrier.send_body(self, data, end)
-        else:
-            self._write_first(data, end)
+            self._carrier.send_body(self, data, end)
         if end:
             self._complete()
 
     async def wait_until_writable(self) -> None:
         """Until all that was written is with the kernel, or the client is gone, or the response is complete."""
         while not (self.writable or self.disconnected or self.response_complete):
-            if self._drain_waiters is None:
-                self._drain_waiters = Waiters(self._loop)
-            await self._drain_waiters.wait()
+            await self._wait()
 
     def send_trailers(self, headers: Iterable[Header]) -> None:
         """End a response that was started with `trailers`, after its body.
@@ -299,18 +308,19 @@ class Exchange:
         fields = trailer_fields(headers)
         if self.disconnected:
             return
-        if not self._trailers_follow or not self.head_sent or self.response_complete or self._left > 0:
+        if (
+            not self.response_started
+            or not self._trailers_follow
+            or self._body_open
+            or self._blamed
+            or self.response_complete
+        ):
             raise ResponseError("trailers come after the body of a response that was started with them")
         self._carrier.send_trailers(self, fields)
         self._complete()
 
-    def _hold_against_length(self, size: int, more: bool) -> None:
-        """Compare with Content-Length before any byte that breaks it is sent."""
-        self._left -= size
-        if self._left < 0 or (self._left and not more):
-            self._blame_length()
-
-    def _write_first(self, data: bytes, end: bool) -> None:
+    def _send_head(self, data: bytes, end: bool) -> None:
+        """The head, with the first bytes of the body."""
         size = len(data)
         if self.bodyless:
             # HEAD without body bytes tells nothing about the length that GET would have.
@@ -326,15 +336,16 @@ class Exchange:
 
     def _complete(self) -> None:
         self.response_complete = True
-        self._wake_all()
+        if self._waiters is not None:
+            self._waiters.wake()
         self._carrier.response_completed(self)
 
     def _why_not_now(self) -> str:
         if not self.response_started:
             return "body bytes before the response was started"
-        if self.response_complete:
-            return "body bytes after the end of the response"
-        return "body bytes after the body had more or less than its Content-Length"
+        if self._blamed:
+            return "body bytes after the body had more or less than its Content-Length"
+        return "body bytes after the end of the body"
 
     def _blame_length(self) -> NoReturn:
         """The body has more or less than its Content-Length."""
@@ -342,7 +353,8 @@ class Exchange:
         sent = length - self._left
         wrong = f"{sent} bytes or more" if self._left < 0 else f"only {sent} bytes"
         reason = f"the body has {wrong}, its Content-Length said {length}"
-        self._unusable = True
+        self._blamed = True
+        self._body_open = False
         self._observer.response_broken(self.head, reason)
         if self.head_sent:
             self._carrier.cut(self, ResetReason.INTERNAL_ERROR)
@@ -360,12 +372,12 @@ class Exchange:
             self._observer.application_failed(self.head, error)
         if self.response_complete or self.disconnected:
             return
-        if error is None and not self._unusable:
+        if error is None and not self._blamed:
             self._observer.response_broken(self.head, "the application ended before its response was complete")
         if self.head_sent:
             self._carrier.cut(self, ResetReason.INTERNAL_ERROR)
             return
-        self._unusable = self.response_started = False
+        self._blamed = self.response_started = False
         self.start_response(500, [(b"content-type", b"text/plain; charset=utf-8")])
         self.write(b"Internal Server Error\n", False)
 
@@ -378,20 +390,19 @@ class Exchange:
 
     def body_arrived(self) -> None:
         """The protocol has put something into the request body, or its end."""
-        if self._input_waiters is not None:
-            self._input_waiters.wake()
+        self._wake()
 
     def set_writable(self, writable: bool) -> None:
         """The stream has too much to send, or room again."""
         self.writable = writable
-        if writable and self._drain_waiters is not None:
-            self._drain_waiters.wake()
+        if writable:
+            self._wake()
 
     def disconnect(self, reason: int | None = None) -> None:
         """Nothing reaches the client from now on: wake what waits for it. `reason`: see `reset_reason`."""
         self.disconnected = True
         self.reset_reason = reason
-        self._wake_all()
+        self._wake()
 
     def finished(self, status: int) -> None:
         """Tell the worker of the exchange, with the status that the client was sent (0: none)."""
@@ -399,11 +410,9 @@ class Exchange:
         if request_finished is not None:
             request_finished(self.head, status, self.body_sent, self.age_seconds)
 
-    def _wake_all(self) -> None:
-        if self._input_waiters is not None:
-            self._input_waiters.wake()
-        if self._drain_waiters is not None:
-            self._drain_waiters.wake()
+    def _wake(self) -> None:
+        if self._waiters is not None:
+            self._waiters.wake()
 
 
 class Waiters:

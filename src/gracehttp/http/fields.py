@@ -14,7 +14,7 @@ from gracehttp.http.head import Header
 TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 """What a field name and a method are made of (RFC 9110 section 5.6.2), as a regular expression."""
 
-# What a field name means to us. Names that were found valid are remembered, so that a field costs one look-up.
+# What a field name means to the server. Names that were found valid are remembered, so that a field costs one look-up.
 _PLAIN: Final = 0
 _CONTENT_LENGTH: Final = 1
 _TRANSFER_ENCODING: Final = 2
@@ -28,11 +28,16 @@ _MEANINGS = {
     b"date": _DATE,
     b"server": _SERVER,
 }
-_REMEMBERED_NAMES: Final = 1024
 _known_names: dict[bytes, int] = dict(_MEANINGS)
 FIELD_NAME = re.compile(TOKEN)
-_NUL: Final = 0  # a number: to look for bytes instead, Python raises and drops a TypeError first
 _FORBIDDEN_IN_VALUE = re.compile(rb"[\r\n\0]")
+
+# Applications send the same fields again and again: those that mean nothing to the server are remembered as lines. Full,
+# they are forgotten; short ones only, and none that differ from response to response.
+_MOST_REMEMBERED: Final = 1024
+_LONGEST_REMEMBERED: Final = 256
+_NOT_REMEMBERED = frozenset((b"set-cookie", b"etag", b"location", b"last-modified", b"content-range", b"x-request-id"))
+_known_lines: dict[Header, bytes] = {}
 
 _NOT_IN_TRAILERS = frozenset((
     b"content-length", b"transfer-encoding", b"connection", b"host", b"trailer", b"te", b"expect", b"upgrade",
@@ -48,12 +53,12 @@ class ResponseError(RuntimeError):
 class ResponseFields:
     """The fields of one response.
 
-    `block` is those that are passed on, as lines of HTTP/1.1; they were made to be checked in one scan. `pairs` gives
-    the same ones to other protocols. `content_length` is -1 when there is none. `closes`: the application wants the
-    connection to be closed. `has_date` and `has_server`: the application's own stand instead of ours.
+    `block` is those that are passed on, as lines of HTTP/1.1. `pairs` gives the same ones to other protocols.
+    `content_length` is -1 when there is none. `closes`: the application wants the connection to be closed. `has_date`
+    and `has_server`: the application's own stand instead of ours.
     """
 
-    __slots__ = ("_lines", "block", "closes", "content_length", "has_date", "has_server")
+    __slots__ = ("block", "closes", "content_length", "has_date", "has_server")
 
     def __init__(self, headers: Iterable[Header]) -> None:
         """Take over all fields but those which frame the message: Content-Length, Transfer-Encoding, Connection.
@@ -62,42 +67,39 @@ class ResponseFields:
         Content-Length is no number or there are two that differ.
         """
         self.content_length = -1
-        self.closes = False
-        self.has_date = False
-        self.has_server = False
-        self._lines: list[bytes] = []
-        lines = self._lines
-        count = 0
+        self.closes = self.has_date = self.has_server = False
+        lines: list[bytes] = []
         try:
             for name, value in headers:
-                meaning = _known_names.get(name)
-                if meaning is None:
-                    meaning = _examine_name(name)
-                if meaning:
-                    if (
-                        meaning == _CONTENT_LENGTH
-                        and type(value) is bytes
-                        and value.isdigit()
-                        and self.content_length < 0
-                    ):
-                        self.content_length = int(value)  # the usual case of what `_note` does
-                        continue
-                    if not self._note(meaning, value):
-                        continue
-                lines += (name, b": ", value, b"\r\n")
-                count += 1
-            block = b"".join(lines)
+                line = _known_lines.get((name, value))
+                lines.append(self._read(name, value) if line is None else line)
         except (TypeError, ValueError, AttributeError) as error:
             raise ResponseError(f"headers must be pairs of bytes: {error}") from error
-        # One scan over the whole block instead of one per value: each line has exactly one CR and one LF, at its end.
-        if block.count(b"\n") != count or block.count(b"\r") != count or _NUL in block:
-            raise ResponseError(_blame_value(lines))
-        self.block = block
+        self.block = b"".join(lines)
 
     @property
     def pairs(self) -> Iterator[Header]:
         """Name and value of the fields that are passed on, in order."""
-        return zip(self._lines[0::4], self._lines[2::4], strict=True)
+        for line in self.block.split(b"\r\n")[:-1]:
+            name, _, value = line.partition(b": ")
+            yield name, value
+
+    def _read(self, name: bytes, value: bytes) -> bytes:
+        """The line of a field, empty if it isn't passed on; acts upon one that means something to the server."""
+        meaning = _known_names.get(name)
+        if meaning is None:
+            meaning = _examine_name(name)
+        if meaning:
+            if not self._note(meaning, value):
+                return b""
+        elif _FORBIDDEN_IN_VALUE.search(value):
+            raise ResponseError(f"the value of {name.decode('ascii')} has a line break or a null byte: {value!r}")
+        line = b"%b: %b\r\n" % (name, value)
+        if not meaning and len(line) <= _LONGEST_REMEMBERED and name.lower() not in _NOT_REMEMBERED:
+            if len(_known_lines) >= _MOST_REMEMBERED:
+                _known_lines.clear()
+            _known_lines[name, value] = line
+        return line
 
     def _note(self, meaning: int, value: bytes) -> bool:
         """Act upon a field that means something to the server; tell whether it is passed on as it is."""
@@ -107,6 +109,8 @@ class ResponseFields:
                 raise ResponseError("two Content-Length fields that differ")
             self.content_length = length
             return False
+        if _FORBIDDEN_IN_VALUE.search(value):
+            raise ResponseError(f"the value of a field has a line break or a null byte: {value!r}")
         if meaning == _CONNECTION:
             if b"close" in [option.strip() for option in value.lower().split(b",")]:
                 self.closes = True
@@ -135,19 +139,12 @@ def _examine_name(name: bytes) -> int:
     if not isinstance(name, bytes) or FIELD_NAME.fullmatch(name) is None:
         raise ResponseError(f"{name!r} is no name of a header")
     meaning = _MEANINGS.get(name.lower(), _PLAIN)
-    if len(_known_names) < _REMEMBERED_NAMES:
+    if len(_known_names) < _MOST_REMEMBERED:
         _known_names[name] = meaning
     return meaning
 
 
 def _parse_content_length(value: bytes) -> int:
-    if not isinstance(value, bytes) or not value.strip().isdigit():
+    if type(value) is not bytes or not (value.isdigit() or value.strip().isdigit()):
         raise ResponseError(f"{value!r} is no Content-Length")
     return int(value)
-
-
-def _blame_value(lines: list[bytes]) -> str:
-    for name, value in zip(lines[0::4], lines[2::4], strict=True):
-        if _FORBIDDEN_IN_VALUE.search(value):
-            return f"the value of {name.decode('ascii')} has a line break or a null byte: {value!r}"
-    raise AssertionError("called for a block without a fault")

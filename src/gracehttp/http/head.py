@@ -11,41 +11,65 @@ Header = tuple[bytes, bytes]
 _NUMBER_SIGN = ord("#")  # not b"#": to look for bytes in bytes, Python raises and drops a TypeError first
 
 
-class RequestHead:
-    """The head of a request, decoded as far as every application interface needs it.
+class RequestLine:
+    """What a request asks for: method, target and version. Not to be changed, since requests share it.
 
     `target` is the request target as it was sent (RFC 9112 section 3.2), for logs; a protocol without one composes it.
     `raw_path` and `query_string` are its bytes before and after the first `?`; `path` is `raw_path` percent-decoded
-    (UTF-8, undecodable bytes replaced). `headers` are in the order received, names in lower case. `client` and `server`
-    are `(host, port)`, or `(path, None)` / None for Unix sockets, as ASGI says.
+    (UTF-8, undecodable bytes replaced). `authority` is that of a target in absolute-form, else None.
+    """
+
+    __slots__ = ("authority", "http_version", "method", "path", "query_string", "raw_path", "target")
+
+    def __init__(self, method: str, target: bytes, http_version: str) -> None:
+        """`target` is as `split_target` takes it."""
+        self.method = method
+        self.target = target
+        self.http_version = http_version
+        self.path, self.raw_path, self.query_string, self.authority = split_target(target)
+
+
+class RequestHead:
+    """The head of a request, decoded as far as every application interface needs it.
+
+    `headers` are in the order received, names in lower case. `scheme` is `http` or `https`. `client` and `server` are
+    `(host, port)`, or `(path, None)` / None for Unix sockets, as ASGI says.
     """
 
     refused: ClassVar[bool] = False
     """Whether it is of a request that the server answered itself, because no application may see it."""
 
-    __slots__ = (
-        "client",
-        "headers",
-        "http_version",
-        "method",
-        "path",
-        "query_string",
-        "raw_path",
-        "scheme",
-        "server",
-        "target",
-    )
+    __slots__ = ("client", "headers", "line", "scheme", "server")
 
-    method: str
-    target: bytes
-    path: str
-    raw_path: bytes
-    query_string: bytes
-    http_version: str
-    scheme: str
+    line: RequestLine
     headers: list[Header]
+    scheme: str
     client: tuple[str, int] | None
     server: tuple[str, int | None] | None
+
+    @property
+    def method(self) -> str:
+        return self.line.method
+
+    @property
+    def target(self) -> bytes:
+        return self.line.target
+
+    @property
+    def path(self) -> str:
+        return self.line.path
+
+    @property
+    def raw_path(self) -> bytes:
+        return self.line.raw_path
+
+    @property
+    def query_string(self) -> bytes:
+        return self.line.query_string
+
+    @property
+    def http_version(self) -> str:
+        return self.line.http_version
 
 
 class RefusedHead(RequestHead):
@@ -54,15 +78,23 @@ class RefusedHead(RequestHead):
     What is not known of the first two is `-`. No application sees it; it is for the log.
     """
 
-    __slots__ = ()
+    __slots__ = ("_method", "_target")
 
     refused = True
 
     def __init__(self, method: str, target: bytes, client: tuple[str, int] | None) -> None:
         """Empty is unknown."""
-        self.method = method or "-"
-        self.target = target or b"-"
+        self._method = method or "-"
+        self._target = target or b"-"
         self.client = client
+
+    @property
+    def method(self) -> str:
+        return self._method
+
+    @property
+    def target(self) -> bytes:
+        return self._target
 
 
 def split_target(target: bytes) -> tuple[str, bytes, bytes, bytes | None]:

@@ -7,23 +7,17 @@ TLS. A protocol that the client asks for later, by a preface (RFC 9113 section 3
 
 from __future__ import annotations
 
-from gracehttp.http.connection import NEW, Connection, HttpSettings, WireProtocol
-from gracehttp.http.http1.parser import Parsers
+from gracehttp.http.connection import NEW, Connection, WireProtocol
 from gracehttp.http.http1.protocol import Http1Protocol
 from gracehttp.wire.handover import Carried
 
 
-class Negotiation:
-    """Chooses for the connections of one port."""
+def begin(connection: Connection, alpn: str | None, carried: Carried = NEW) -> None:
+    """Let `connection`, which has its stream, speak the protocol that fits, from the bytes on that came along."""
+    connection.switch(_choose(connection, alpn, carried), carried.received)
 
-    def __init__(self, settings: HttpSettings) -> None:
-        self._parsers = Parsers(settings.max_header_size_bytes, settings.max_body_size_bytes)
 
-    def begin(self, connection: Connection, alpn: str | None, carried: Carried = NEW) -> None:
-        """Let `connection`, which has its stream, speak the protocol that fits, from the bytes on that came along."""
-        connection.switch(self._choose(connection, alpn, carried), carried.received)
-
-    def _choose(self, connection: Connection, alpn: str | None, carried: Carried) -> WireProtocol:
-        match alpn:
-            case _:  # "http/1.1", or a client that offers nothing: there is no other protocol yet
-                return Http1Protocol(connection, self._parsers, carried)
+def _choose(connection: Connection, alpn: str | None, carried: Carried) -> WireProtocol:
+    match alpn:
+        case _:  # "http/1.1", or a client that offers nothing: there is no other protocol yet
+            return Http1Protocol(connection, carried)

@@ -30,7 +30,7 @@ Item = TypeVar("Item", bound=Timed)
 class Deadlines(Generic[Item]):
     """The items that wait for one thing, each for `seconds` from its `add`. For the thread of the loop.
 
-    An item waits in one place once at most: call `discard` before it is added again.
+    An item that is added again waits anew.
     """
 
     __slots__ = ("_armed_for", "_early", "_loop", "_number", "_order", "_timer", "seconds")
@@ -53,12 +53,13 @@ class Deadlines(Generic[Item]):
 
     def add(self, item: Item, waited: float = 0.0) -> None:
         """Wait for `item` from now on; `waited` seconds of its time are over already."""
-        when = self._loop.time() + self.seconds
+        when = self._loop.time() + self.seconds - waited
+        order = self._order
+        order[item] = when
+        order.move_to_end(item)
         if waited:
-            when -= waited
             self._forget_stale()
             heapq.heappush(self._early, (when, next(self._number), item))
-        self._order[item] = when
         if self._timer is None or when < self._armed_for:
             self._arm(when)
 

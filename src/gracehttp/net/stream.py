@@ -278,7 +278,7 @@ class PlainStream:
         if self._unsent is not None:
             self._keep((data,))
             return
-        if self.shut or self.closed:
+        if self.shut:
             return
         try:
             sent = self._socket.send(data)

@@ -62,7 +62,7 @@ class RecordCounter:
 
 
 class TlsStream:
-    """See `Stream`. Made on a plain stream, whose consumer and owner it becomes; its own owner is the one that the plain
+    """See `Stream`. Made on a plain stream, whose consumer and owner it becomes; it takes over the owner that the plain
     stream had."""
 
     __slots__ = (

@@ -18,9 +18,14 @@ _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 class LoggedRequest(Protocol):
     """What a log needs to know of the head of a request. `http.exchange.RequestHead` is one."""
 
-    method: str
-    target: bytes
-    client: tuple[str, int] | None
+    @property
+    def method(self) -> str: ...
+
+    @property
+    def target(self) -> bytes: ...
+
+    @property
+    def client(self) -> tuple[str, int] | None: ...
 
 
 Head_contra = TypeVar("Head_contra", contravariant=True)

@@ -11,10 +11,10 @@ from itertools import islice
 from typing import Any
 
 from gracehttp.events import ConnectionNotWatched, Event
+from gracehttp.http import negotiation
 from gracehttp.http.connection import NO_PROTOCOL, Connection, HttpSettings, Pace, ServerContext, Terms
 from gracehttp.http.exchange import Application, RequestFinished
 from gracehttp.http.head import RequestHead
-from gracehttp.http.negotiation import Negotiation
 from gracehttp.net.endpoints import client_of, server_of
 from gracehttp.net.poller import Poller
 from gracehttp.net.stream import PlainStream, StreamServices
@@ -68,7 +68,6 @@ class Connections:
         self._hand_over = False
         self._context = ServerContext(application, settings, self, loop)
         self._streams = StreamServices(loop, poller, settings.body_timeout_seconds)
-        self._negotiation = Negotiation(settings)
 
     def __len__(self) -> int:
         return len(self.open)
@@ -84,7 +83,7 @@ class Connections:
         protocol."""
         connection = self._connect(sock, peer)
         if connection is not None and self._tls is None:
-            self._negotiation.begin(connection, None)
+            negotiation.begin(connection, None)
 
     def adopt(self, descriptor: int, carried: Carried) -> None:
         """Go on with a connection that another worker has handed over, with the permit that came with it.
@@ -99,7 +98,7 @@ class Connections:
             peer = None
         connection = self._connect(sock, peer, plain=True)
         if connection is not None:
-            self._negotiation.begin(connection, None, carried)
+            negotiation.begin(connection, None, carried)
 
     def _connect(self, sock: socket.socket, peer: Any, *, plain: bool = False) -> Connection | None:
         connection = Connection(self._context, client_of(peer), self._server or self._server_of(sock))
@@ -120,7 +119,7 @@ class Connections:
                 self._tls,
                 NO_PROTOCOL,
                 handshakes=self._context.handshake,
-                on_open=lambda alpn: self._negotiation.begin(connection, alpn),
+                on_open=lambda alpn: negotiation.begin(connection, alpn),
             )
         )
         return connection

@@ -6,9 +6,9 @@ import asyncio
 import socket
 
 from gracehttp.errors import ApplicationFailed
+from gracehttp.http import negotiation
 from gracehttp.http.connection import NO_PROTOCOL, Connection, HttpSettings, ServerContext
 from gracehttp.http.exchange import Application, RequestFinished, RequestHead
-from gracehttp.http.negotiation import Negotiation
 from gracehttp.net.poller import Poller
 from gracehttp.net.stream import PlainStream, StreamServices
 from gracehttp.observe.tracebacks import application_traceback
@@ -78,5 +78,5 @@ def _serve(sock: socket.socket, application: Application, owner: _WarmUp, poller
     connection = Connection(ServerContext(application, settings, owner, loop), None, None)
     services = StreamServices(loop, poller, _NO_TIMEOUT_SECONDS)
     connection.begin(PlainStream(sock, services, NO_PROTOCOL, connection))
-    Negotiation(settings).begin(connection, None)
+    negotiation.begin(connection, None)
     return connection

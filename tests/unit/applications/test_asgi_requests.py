@@ -95,7 +95,7 @@ def make(app, *, state=(), draining=None):
         loop=asyncio.get_running_loop(),
         lifespan="off",
         draining=draining or DrainNotices().asgi,
-        on_done=lambda: None,
+        on_idle=lambda: None,
     )
     application.lifespan.state.update(state)
     return application

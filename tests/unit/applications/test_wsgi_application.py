@@ -357,7 +357,7 @@ def test_the_owner_is_told_each_time_that_a_request_is_done():
             threads=1,
             multiprocess=False,
             draining=DrainNotices().wsgi,
-            on_done=lambda: counts.append(application.in_flight),
+            on_idle=lambda: counts.append(application.in_flight),
         )
         exchanges = [FakeExchange(), FakeExchange()]
         for exchange in exchanges:

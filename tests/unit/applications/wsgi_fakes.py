@@ -184,7 +184,7 @@ class Served:
             threads=threads,
             multiprocess=False,
             draining=self.notices.wsgi,
-            on_done=lambda: None,
+            on_idle=lambda: None,
         )
 
     @property

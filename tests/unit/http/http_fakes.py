@@ -15,10 +15,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from gracehttp.http import negotiation
 from gracehttp.http.connection import NEW, NO_PROTOCOL, Connection, HttpSettings, ServerContext, Terms
 from gracehttp.http.exchange import Exchange, RequestHead
-from gracehttp.http.http1.parser import Parsers
-from gracehttp.http.http1.protocol import Http1Protocol
 from gracehttp.net.poller import BROKEN, READABLE, WRITABLE
 from gracehttp.net.stream import PlainStream, StreamServices
 from gracehttp.wire.handover import Carried
@@ -151,7 +150,7 @@ class Kernel:
         assert not self.closed
         assert flags in (0, socket.MSG_PEEK)
         if self.fails is not None:
-            raise self.fails
+            raise type(self.fails)(*self.fails.args)  # a new one: its traceback has the whole world
         if not self.inbox:
             raise BlockingIOError(errno.EAGAIN, "nothing to read")
         data = self.inbox[0][:size]
@@ -172,7 +171,7 @@ class Kernel:
         if self.shut:
             raise BrokenPipeError(errno.EPIPE, "our half is shut")
         if self.fails is not None:
-            raise self.fails
+            raise type(self.fails)(*self.fails.args)  # a new one: its traceback has the whole world
         size = sum(map(len, pieces))
         if self.room is not None:
             if size and not self.room:
@@ -323,7 +322,6 @@ class Server:
             self.poller,
             self.settings.body_timeout_seconds,
         )
-        self.parsers = Parsers(self.settings.max_header_size_bytes, self.settings.max_body_size_bytes)
 
     @property
     def waiting(self) -> int:
@@ -362,7 +360,7 @@ class Wire:
             self.connection,
         )
         self.connection.begin(self.stream)
-        self.connection.switch(Http1Protocol(self.connection, server.parsers, carried), carried.received)
+        negotiation.begin(self.connection, None, carried)
 
     def _closing(self) -> None:
         self._unsent_at_close = self.stream.unsent_bytes

@@ -23,7 +23,7 @@ def warmed(request):
     async def scenario(app, path):
         loop = asyncio.get_running_loop()
         wrapped = AsgiApplication(
-            app, name="app", loop=loop, lifespan="off", draining=DrainNotices().asgi, on_done=lambda: None
+            app, name="app", loop=loop, lifespan="off", draining=DrainNotices().asgi, on_idle=lambda: None
         )
         poller = new_poller(loop)
         try:

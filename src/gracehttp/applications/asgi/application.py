@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import sys
 from collections.abc import Callable
 
@@ -25,20 +26,22 @@ class AsgiApplication:
         loop: asyncio.AbstractEventLoop,
         lifespan: str,
         draining: DrainNotice,
-        on_done: Callable[[], object],
+        on_idle: Callable[[], object],
     ) -> None:
         """`name` is what the log calls the application. `lifespan` is the mode, see `Lifespan`.
 
-        Applications find `draining` in the extension `gracehttp.drain`. `on_done` is called after each call of the
-        application.
+        Applications find `draining` in the extension `gracehttp.drain`. `on_idle` is called when a call of the
+        application has ended and no other one runs.
         """
         self.name = name
         self.app = app
         self.lifespan = Lifespan(app, lifespan)
         self.draining = draining
         self.cancelled = False
-        self._loop = loop
-        self._on_done = on_done
+        self._start: Callable[..., asyncio.Task[None]] = functools.partial(asyncio.Task, loop=loop)
+        if sys.version_info >= (3, 12):  # the first steps of a task run at once
+            self._start = functools.partial(asyncio.Task, loop=loop, eager_start=True)
+        self._on_idle = on_idle
         # Each task gets a copy of this context. The context in which a request was parsed can be another request's.
         self._context = contextvars.copy_context()
         self._running: dict[RequestCycle, asyncio.Task[None]] = {}
@@ -53,19 +56,17 @@ class AsgiApplication:
         await self.lifespan.startup()
 
     def handle(self, exchange: Exchange) -> None:
-        """Call the application in a task of its own. Python 3.12 and later run its first steps at once."""
+        """Call the application in a task of its own."""
         cycle = RequestCycle(self, exchange)
-        if sys.version_info >= (3, 12):
-            task = asyncio.Task(cycle.run(), loop=self._loop, context=self._context.copy(), eager_start=True)
-            if not task.done():
-                self._running[cycle] = task
-        else:
-            self._running[cycle] = asyncio.Task(cycle.run(), loop=self._loop, context=self._context.copy())
+        task = self._start(cycle.run(), context=self._context.copy())
+        if not task.done():  # an eager task may be
+            self._running[cycle] = task
 
     def finished(self, cycle: RequestCycle) -> None:
         """Called by `cycle` when its call of the application has ended."""
         self._running.pop(cycle, None)  # an eager task that never waited was not in it
-        self._on_done()
+        if not self._running:
+            self._on_idle()
 
     def cancel_all(self) -> None:
         """Cancel all requests in flight, at the end of a drain.

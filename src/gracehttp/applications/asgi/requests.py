@@ -35,17 +35,19 @@ class RequestCycle:
         """
         self.begun = True
         application = self._application
-        head = self._exchange.head
+        exchange = self._exchange
+        head = exchange.head
+        line = head.line
         # Applications may change all of it, so that each request needs its own dictionaries.
         scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.5"},
-            "http_version": head.http_version,
-            "method": head.method,
+            "http_version": line.http_version,
+            "method": line.method,
             "scheme": head.scheme,
-            "path": head.path,
-            "raw_path": head.raw_path,
-            "query_string": head.query_string,
+            "path": line.path,
+            "raw_path": line.raw_path,
+            "query_string": line.query_string,
             "root_path": "",
             "headers": head.headers,
             "client": head.client,
@@ -61,7 +63,8 @@ class RequestCycle:
         except BaseException as error:  # noqa: BLE001  see above
             self.finish(error)
         else:
-            self.finish(None)
+            application.finished(self)
+            exchange.end()
 
     def finish(self, error: BaseException | None) -> None:
         """End the exchange with `error`, which the application raised, unless the client's departure explains it."""

@@ -27,7 +27,7 @@ class WsgiApplication:
     included, whether or not the client is still there.
     """
 
-    __slots__ = ("_app", "_calls", "_loop", "_on_done", "_pool", "_template", "_waiters", "in_flight", "name")
+    __slots__ = ("_app", "_calls", "_loop", "_on_idle", "_pool", "_template", "_waiters", "in_flight", "name")
 
     def __init__(
         self,
@@ -38,17 +38,17 @@ class WsgiApplication:
         threads: int,
         multiprocess: bool,
         draining: ThreadDrainNotice,
-        on_done: Callable[[], object],
+        on_idle: Callable[[], object],
     ) -> None:
         """`name` is what the log calls the application.
 
-        Applications find `draining` in the environ as `gracehttp.draining`. `on_done` is called on the thread of the
+        Applications find `draining` in the environ as `gracehttp.draining`. `on_idle` is called on the thread of the
         loop each time `in_flight` has gone down.
         """
         self.name = name
         self._app = app
         self._loop = loop
-        self._on_done = on_done
+        self._on_idle = on_idle
         self._calls = LoopCalls(loop)
         self._pool = ThreadPool(threads)
         self._template = environ_template(multithread=threads > 1, multiprocess=multiprocess, draining=draining)
@@ -127,4 +127,5 @@ class WsgiApplication:
 
     def _ended(self) -> None:
         self.in_flight -= 1
-        self._on_done()
+        if not self.in_flight:
+            self._on_idle()

@@ -16,22 +16,31 @@ from gracehttp.http.body import NO_REQUEST_BODY, RequestBody
 from gracehttp.http.connection import NEW, Connection, InFlight, Pace, ServerContext, Terms, WireProtocol
 from gracehttp.http.exchange import Exchange, ResetReason
 from gracehttp.http.fields import ResponseFields
-from gracehttp.http.head import RefusedHead, RequestHead, split_target
-from gracehttp.http.http1.checks import RequestError
-from gracehttp.http.http1.parser import Parsers, RequestParser
+from gracehttp.http.head import RefusedHead
+from gracehttp.http.http1.body_parser import BodyParser, body_parser
+from gracehttp.http.http1.checks import Framing, RequestError
+from gracehttp.http.http1.parser import (
+    END_OF_HEAD,
+    Http1Head,
+    check_beginning,
+    method_and_target,
+    parse_head,
+    without_empty_lines,
+)
 from gracehttp.http.http1.response import (
     CHUNKED,
     CONTINUE,
+    COUNTED,
     LAST_CHUNK,
     NO_BODY,
+    SERVER_LINES,
     STATUS_LINES,
     UNTIL_CLOSE,
     choose_framing,
     connection_line,
-    date_and_server_lines,
+    content_length_line,
     error_response,
     framing_line,
-    server_lines,
     status_line,
 )
 from gracehttp.net.deadlines import Deadlines
@@ -49,6 +58,7 @@ DISCARDING: Final = 3
 OVER: Final = 4
 """Nothing more will be read or written here."""
 
+_CR: Final = 13
 _UNPARSED_HIGH_WATER_BYTES: Final = 65536  # of pipelined requests; above, nothing more is read
 _DISCARD_LIMIT_BYTES: Final = 256 * 1024  # of a body that nobody wants; more would cost more than a new connection
 _JOIN_LIMIT_BYTES: Final = 65536  # head and body up to this are joined; above, the copy costs more than sendmsg(2)
@@ -61,6 +71,7 @@ class Http1Protocol:
     can_move = True
 
     __slots__ = (
+        "_body",
         "_closes",
         "_context",
         "_continue_owed",
@@ -68,34 +79,35 @@ class Http1Protocol:
         "_exchange",
         "_framing",
         "_fresh",
+        "_head",
         "_head_began_at",
+        "_keep_alive",
         "_last_response",
         "_leaving",
-        "_offset",
-        "_parser",
-        "_parsers",
         "_paused",
         "_phase",
+        "_scheme",
         "_stream",
         "_unparsed",
         "_waits",
         "connection",
     )
 
-    def __init__(self, connection: Connection, parsers: Parsers, carried: Carried = NEW) -> None:
+    def __init__(self, connection: Connection, carried: Carried = NEW) -> None:
         """`carried` is what came along with a connection that another process has had before, its bytes excepted: those
         are the `rest` of `Connection.switch`."""
         self.connection = connection
         self._context: ServerContext = connection.context
         self._stream: Stream = connection.stream
-        self._parsers = parsers
-        self._parser: RequestParser | None = None  # there is one while a request is read or answered
+        self._scheme = "https" if connection.stream.secure else "http"
         self._phase = IDLE
         self._fresh = carried.fresh  # no request was received yet
+        self._head = b""  # the part of the next head that has come
         self._head_began_at = 0.0  # in the phase READING_HEAD: when its first byte came
+        self._body: BodyParser | None = None  # while the body of the current request arrives
+        self._keep_alive = True  # the client wants to go on after the current request
         self._exchange: Exchange | None = None
-        self._unparsed = b""  # pipelined requests, from `_offset` on
-        self._offset = 0
+        self._unparsed = b""  # what has come behind the current request
         self._continue_owed = False  # the client waits for 100 (Continue) before it sends the body
         self._discarded = 0
         self._framing = NO_BODY
@@ -110,23 +122,23 @@ class Http1Protocol:
     # --- the stream's side ---
 
     def received(self, data: bytes) -> None:
-        if self._phase == IDLE and not self._unparsed:
-            if self._leaving:
+        phase = self._phase
+        if (phase == IDLE and not self._unparsed and not self._leaving) or phase == READING_HEAD:
+            self._read_head(self._head + data if self._head else data)
+        elif self._body is not None and not self._unparsed:
+            self._read_body(self._body, data)
+        else:
+            waited = bool(self._unparsed)
+            self._unparsed += data
+            if phase == IDLE and not waited:
                 # Otherwise a client that is quicker than the loop would have each of its requests answered here.
-                self._unparsed, self._offset = data, 0
                 self._parse_waiting()
             else:
-                self._parse(data, 0)
-        elif self._unparsed or (self._phase == ANSWERING and self._request_is_whole):
-            self._unparsed = self._unparsed[self._offset :] + data
-            self._offset = 0
-            self._regulate_reading()
-        else:
-            self._parse(data, 0)
+                self._regulate_reading()
 
     def ended(self) -> None:
         """The client has sent all, and may still listen for the answers to it."""
-        if self._unparsed or (self._phase == ANSWERING and self._request_is_whole):
+        if self._unparsed or (self._phase == ANSWERING and self._body is None):
             return
         if self._exchange is not None:
             self._give_up(self._exchange)
@@ -140,96 +152,107 @@ class Http1Protocol:
 
     # --- requests ---
 
-    @property
-    def _request_is_whole(self) -> bool:
-        return self._parser is not None and self._parser.complete
-
-    def _parse(self, data: bytes, start: int) -> bool:
-        """Take what belongs to the current request; tells whether its head is whole, or was refused."""
-        parser = self._parser
-        if parser is None:
-            parser = self._parser = self._parsers.take()
+    def _read_head(self, data: bytes) -> None:
+        """`data` is all that has come of the next request so far, or more."""
+        if data[0] == _CR:
+            data = without_empty_lines(data)
+        end = data.find(END_OF_HEAD) + len(END_OF_HEAD)
         try:
-            end = parser.feed(data, start)
+            if not len(END_OF_HEAD) <= end <= self._context.settings.max_header_size_bytes:
+                self._await_head(data)
+            elif end == len(data):
+                self._begin_request(parse_head(data))  # the usual case: one whole head and nothing else
+            else:
+                head = parse_head(data[:end])
+                self._unparsed = data[end:]
+                self._begin_request(head)
         except RequestError as refusal:
+            self._head = data
             self._refuse(refusal.status, refusal.reason)
-            return True
-        if end < len(data):
-            self._unparsed = data
-            self._offset = end
-        phase = self._phase
-        if phase == ANSWERING:
-            self._pass_on_body(parser)
-        elif phase == DISCARDING:
-            self._discard(parser)
-        elif parser.complete or (parser.head_complete and not self._stream.input_over):  # else no body will come
-            self._begin_exchange(parser)
-        else:
-            if parser.started and phase == IDLE:
+
+    def _await_head(self, data: bytes) -> None:
+        """The head is not whole yet, if it ever will be. Raises `RequestError`."""
+        if data and data != b"\r":  # empty lines before a request don't count as its beginning
+            check_beginning(data, self._context.settings.max_header_size_bytes)
+            if self._phase == IDLE:
                 self._phase = READING_HEAD
                 self._head_began_at = monotonic()
                 if not self._fresh:  # else the time runs since the connection was opened
                     self._wait(self._context.head)
-            return False
-        return True
+        self._head = data
 
-    def _begin_exchange(self, parser: RequestParser) -> None:
-        context = self._context
+    def _begin_request(self, head: Http1Head) -> None:
+        """Raises `RequestError` if the body, or its beginning, is unacceptable."""
+        connection = self.connection
+        framing = head.framing
+        head.scheme = self._scheme
+        head.client = connection.client
+        head.server = connection.server
+        body = NO_REQUEST_BODY
         body_length: int | None = 0
-        if parser.complete and not parser.body:
-            body = NO_REQUEST_BODY
-            self._wait_no_more()
-        else:
-            body = RequestBody()
-            body.put(parser.take_body(), parser.complete)
-            self._continue_owed = parser.expects_continue and not body.buffered
-            body_length = None if parser.chunked else parser.content_length
+        if framing.has_body:
+            body = self._begin_body(framing)
+            body_length = None if framing.chunked else framing.content_length
+            if self._body is not None and self._stream.input_over:
+                self._finish(linger=False)  # the rest of the body will never come
+                return
+        context = self._context
+        self._head = b""
+        self._keep_alive = framing.keep_alive
         self._fresh = False
-        self._closes = False
+        # A deadline for the head stays in its order, and `timed_out` ignores it: to leave and to come back for each
+        # request would cost more than to be told once in vain.
+        self._phase = ANSWERING
         self._exchange = exchange = Exchange(
-            self._head(parser),
+            head,
             body,
             self,
             context.owner,
             context.loop,
-            body_length=body_length,
-            awaits_continue=self._continue_owed,
-            writable=self._stream.writable,
+            body_length,
+            self._continue_owed,
+            self._stream.writable,
         )
-        self._phase = ANSWERING
         if body is not NO_REQUEST_BODY:
-            if parser.complete and parser.trailers:
-                exchange.trailers = parser.trailers
             self._await_body(body)
         context.application.handle(exchange)
 
-    def _head(self, parser: RequestParser) -> RequestHead:
-        connection = self.connection
-        head = RequestHead()
-        head.method = parser.method
-        head.target = parser.target
-        head.path, head.raw_path, head.query_string, authority = split_target(parser.target)
-        head.http_version = parser.http_version
-        head.scheme = "https" if self._stream.secure else "http"
-        head.headers = parser.headers
-        head.client = connection.client
-        head.server = connection.server
-        if authority is not None:
-            # The authority of the target replaces Host, whatever that says (RFC 9112 section 3.2.2).
-            others = [field for field in head.headers if field[0] != b"host"]
-            head.headers = [(b"host", authority), *others]
-        return head
+    def _begin_body(self, framing: Framing) -> RequestBody:
+        """Take what has come of the body already."""
+        settings = self._context.settings
+        parser = body_parser(framing, settings.max_header_size_bytes, settings.max_body_size_bytes)
+        data = self._unparsed
+        if data:
+            self._unparsed = data[parser.feed(data, 0) :]
+        body = RequestBody()
+        body.put(parser.take(), parser.complete)
+        self._continue_owed = framing.expects_continue and not data
+        self._body = None if parser.complete else parser
+        if parser.complete:
+            body.trailers = parser.trailers
+        return body
 
-    def _pass_on_body(self, parser: RequestParser) -> None:
-        exchange = self._exchange
-        assert exchange is not None  # in this phase there is one
-        pieces = parser.take_body()
-        if pieces:
-            self._continue_owed = False  # the client didn't wait
+    def _read_body(self, parser: BodyParser, data: bytes) -> None:
+        try:
+            end = parser.feed(data, 0)
+        except RequestError as refusal:
+            self._refuse(refusal.status, refusal.reason)
+            return
+        self._unparsed = data[end:]
+        if parser.complete:
+            self._body = None
+        if self._exchange is not None:
+            self._pass_on_body(self._exchange, parser)
+        else:
+            self._discard(parser)
+
+    def _pass_on_body(self, exchange: Exchange, parser: BodyParser) -> None:
+        pieces = parser.take()
+        self._continue_owed = False  # the client doesn't wait, though there may be framing only so far
         body = exchange.body
         body.put(pieces, parser.complete)
         if parser.complete:
-            exchange.trailers = parser.trailers
+            body.trailers = parser.trailers
         self._await_body(body)
         if pieces or parser.complete:  # else it was framing only, such as a part of the size of a chunk
             exchange.body_arrived()
@@ -237,13 +260,13 @@ class Http1Protocol:
     def _await_body(self, body: RequestBody) -> None:
         """Set the deadline for the next piece: there is one while it is the client's turn."""
         self._regulate_reading()
-        if self._request_is_whole or self._paused or self._continue_owed:
+        if self._body is None or self._paused or self._continue_owed:
             self._wait_no_more()
         else:
             self._wait(self._context.body)
 
-    def _discard(self, parser: RequestParser) -> None:
-        self._discarded += sum(map(len, parser.take_body()))
+    def _discard(self, parser: BodyParser) -> None:
+        self._discarded += sum(map(len, parser.take()))
         if parser.complete:
             self._next_request()
         elif self._discarded > _DISCARD_LIMIT_BYTES:
@@ -252,7 +275,6 @@ class Http1Protocol:
             self._wait(self._context.body)
 
     def _next_request(self) -> None:
-        self._give_parser_back()
         self._phase = IDLE
         if self._unparsed:
             # In a turn of the loop of its own: this one may belong to the application that has just answered.
@@ -264,30 +286,28 @@ class Http1Protocol:
             self._become_idle()
 
     def _become_idle(self) -> None:
-        self._give_parser_back()  # there may be one that has seen empty lines only
-        self._wait(self._context.idle)
+        idle = self._context.idle
+        if self._waits is not idle:
+            self._wait_no_more()
+            self._waits = idle
+        idle.add(self)
         if self._paused:
             self._regulate_reading()
         if self._leaving:
             self._context.loop.call_soon(self._tell_rest)
 
-    def _give_parser_back(self) -> None:
-        if self._parser is not None:
-            self._parsers.give_back(self._parser)
-            self._parser = None
-
     def _parse_waiting(self) -> None:
         if self._leaving and self._phase == IDLE:
             self.connection.rested()  # between two requests is a good moment also when the next one is here already
-        if self._phase != IDLE:
+        if self._phase != IDLE or not self._unparsed:
             return
-        data, self._unparsed = self._unparsed, b""
-        if not self._parse(data, self._offset):
-            if self._stream.input_over:
-                self._finish(linger=False)  # the rest of that request will never come
-            elif self._phase == IDLE:  # there were empty lines only
-                self._become_idle()
-        self._regulate_reading()  # also for the rest of a head that alone was more than may wait
+        data, self._unparsed = self._head + self._unparsed, b""
+        self._read_head(data)
+        if self._phase in (IDLE, READING_HEAD) and self._stream.input_over:
+            self._finish(linger=False)  # the rest of that request will never come
+        elif self._phase == IDLE and self._waits is None:  # there were empty lines only
+            self._become_idle()
+        self._regulate_reading()
 
     def _tell_rest(self) -> None:
         if self._leaving and self._phase == IDLE and not self._unparsed:
@@ -297,8 +317,8 @@ class Http1Protocol:
         """Read on only while there is room for what comes."""
         exchange = self._exchange
         pause = self._phase != OVER and (
-            len(self._unparsed) - self._offset > _UNPARSED_HIGH_WATER_BYTES
-            or (exchange is not None and exchange.body.full and not self._request_is_whole)
+            len(self._unparsed) > _UNPARSED_HIGH_WATER_BYTES
+            or (exchange is not None and exchange.body.full and self._body is not None)
         )
         if pause is not self._paused:
             self._paused = pause
@@ -310,9 +330,9 @@ class Http1Protocol:
     # --- deadlines ---
 
     def _wait(self, deadlines: Deadlines[WireProtocol], waited: float = 0.0) -> None:
-        if self._waits is not None:
-            self._waits.discard(self)
-        self._waits = deadlines
+        if self._waits is not deadlines:
+            self._wait_no_more()
+            self._waits = deadlines
         deadlines.add(self, waited)
 
     def _wait_no_more(self) -> None:
@@ -322,6 +342,8 @@ class Http1Protocol:
 
     def timed_out(self) -> None:
         waited, self._waits = self._waits, None
+        if self._phase == ANSWERING and self._body is None:
+            return  # the client has sent all: it is the application's turn
         if not self._paused and self._stream.read_now() and not self._is_late():
             return  # the client was in time: the loop was busy, and uvloop calls timers before it reads
         if self._phase == IDLE:
@@ -336,7 +358,7 @@ class Http1Protocol:
 
     def _is_late(self) -> bool:
         """Whether what was read after a timeout was not what had been waited for."""
-        return self._waits is None and self._phase in (IDLE, READING_HEAD) and not self._unparsed
+        return self._phase in (IDLE, READING_HEAD) and self._waits is None and not self._unparsed
 
     # --- the exchange's side ---
 
@@ -360,16 +382,20 @@ class Http1Protocol:
         status = exchange.status
         length = exchange.announced_length
         http11 = exchange.head.http_version == "1.1"
-        self._framing = framing = choose_framing(exchange.bodyless, http11, length)
-        self._closes = closes = fields.closes or framing == UNTIL_CLOSE or self._closes_after(end)
-        second = int(time())
-        if fields.has_date or fields.has_server:
-            ours = server_lines(fields.has_date, fields.has_server, second)
+        if length >= 0 and not exchange.bodyless:
+            framing = COUNTED
         else:
-            ours = date_and_server_lines(second)
-        # Here and below, functions that have nothing to say in the usual case aren't called in it.
+            framing = choose_framing(exchange.bodyless, http11, length)
+        self._framing = framing
+        self._closes = closes = fields.closes or framing == UNTIL_CLOSE or self._closes_after(end)
+        if not SERVER_LINES.begins <= (now := time()) < SERVER_LINES.ends:
+            SERVER_LINES.renew(now)
+        # Functions that have nothing to say in the usual case aren't called in it.
+        ours = SERVER_LINES.date_and_server
+        if fields.has_date or fields.has_server:
+            ours = SERVER_LINES.beside(fields.has_date, fields.has_server)
         line = STATUS_LINES.get(status) or status_line(status)
-        framed = framing_line(framing, status, length)
+        framed = content_length_line(length) if framing == COUNTED else framing_line(framing, status, length)
         connection = b"" if http11 and not closes else connection_line(http11, closes)
         if framing == CHUNKED and data:
             data = b"%x\r\n%b\r\n" % (len(data), data)
@@ -405,18 +431,20 @@ class Http1Protocol:
             self._stream.write(b"0\r\n%b\r\n" % fields.block)
 
     def response_completed(self, exchange: Exchange) -> None:
-        parser = self._parser
-        if parser is None or self._exchange is not exchange:  # the connection was closed meanwhile
+        if self._exchange is not exchange:  # the connection was closed meanwhile
             return
         self._exchange = None
-        exchange.finished(exchange.status)
+        if self._context.owner.request_finished is not None:
+            exchange.finished(exchange.status)
+            if self._phase == OVER:
+                return  # the worker has closed the connection when it was told
         if self._closes:
             # A client that asked for it, or can't send more, needs no lingering; over TLS it answers our close_notify.
-            listens_only = self._stream.input_over or not parser.keep_alive
-            self._finish(linger=self._stream.secure or not (parser.complete and listens_only))
-        elif parser.complete:
+            listens_only = self._body is None and (self._stream.input_over or not self._keep_alive)
+            self._finish(linger=self._stream.secure or not listens_only)
+        elif self._body is None:
             self._next_request()
-        elif (parser.body_bytes_missing or 0) > _DISCARD_LIMIT_BYTES:
+        elif (self._body.missing_bytes or 0) > _DISCARD_LIMIT_BYTES:
             self._finish(linger=True)
         else:
             self._phase = DISCARDING
@@ -439,16 +467,15 @@ class Http1Protocol:
 
     def _closes_after(self, response_ends: bool) -> bool:
         """Whether the response whose head is about to be sent is the last one; `response_ends`: its body is known."""
-        parser = self._parser
-        if parser is None or self._last_response or not parser.keep_alive:
+        if self._last_response or not self._keep_alive:
             return True
         if self._stream.input_over and not self._unparsed:
             return True
-        if parser.complete:
+        if self._body is None:
             return False
         if self._continue_owed:
             return True  # whether the body will come is up to the client: where the next request begins is unknown
-        return response_ends and (parser.body_bytes_missing or 0) > _DISCARD_LIMIT_BYTES
+        return response_ends and (self._body.missing_bytes or 0) > _DISCARD_LIMIT_BYTES
 
     # --- refusals and the end ---
 
@@ -458,14 +485,15 @@ class Http1Protocol:
         if exchange is not None and exchange.head_sent:
             self.cut(exchange, ResetReason.INTERNAL_ERROR)
             return
-        parser = self._parser
-        if self._phase != DISCARDING and parser is not None:  # while discarding, the response has been sent
-            head, body = error_response(status, reason, second=int(time()), without_body=parser.method == "HEAD")
+        if self._phase != DISCARDING:  # there the response has been sent
+            method, target = method_and_target(self._head)
+            without_body = (exchange.head.method if exchange is not None else method) == "HEAD"
+            head, body = error_response(status, reason, second=int(time()), without_body=without_body)
             if exchange is not None:
                 exchange.body_sent = len(body)
                 self._give_up(exchange, status)
             else:
-                self._report_refused(parser, status, len(body))
+                self._report_refused(RefusedHead(method, target, self.connection.client), status, len(body))
             self._stream.write(head + body)
         self._finish(linger=True)
 
@@ -477,27 +505,26 @@ class Http1Protocol:
         exchange.finished(status)
         exchange.disconnect()
 
-    def _report_refused(self, parser: RequestParser, status: int, body_bytes: int) -> None:
+    def _report_refused(self, head: RefusedHead, status: int, body_bytes: int) -> None:
         """Tell of a request that was refused before there was an exchange. Its time runs from its first byte."""
         request_finished = self._context.owner.request_finished
         if request_finished is not None:
             seconds = monotonic() - self._head_began_at if self._phase == READING_HEAD else 0.0
-            head = RefusedHead(*parser.request_line(), self.connection.client)
             request_finished(head, status, body_bytes, seconds)
 
     def _finish(self, *, linger: bool) -> None:
         """Nothing more will be written; what was written reaches the client first."""
         self._phase = OVER
         self._wait_no_more()
-        self._unparsed = b""
-        self._offset = 0
+        self._unparsed = self._head = b""
+        self._body = None
         self._stream.close(linger=linger)
 
     # --- the worker's side ---
 
     @property
     def at_rest(self) -> bool:
-        return self._phase == IDLE and not self._unparsed
+        return self._phase == IDLE and not self._unparsed and not self._head
 
     @property
     def idle_since(self) -> float | None:
@@ -515,7 +542,7 @@ class Http1Protocol:
             return None
         since = self.idle_since
         idle_seconds = 0.0 if since is None else max(0.0, self._context.loop.time() - since)
-        return Carried(self._fresh, idle_seconds, self._unparsed[self._offset :])
+        return Carried(self._fresh, idle_seconds, self._head + self._unparsed)
 
     def in_flight(self) -> Iterable[InFlight]:
         exchange = self._exchange
@@ -529,9 +556,7 @@ class Http1Protocol:
     def lost(self) -> None:
         self._phase = OVER
         self._wait_no_more()
-        self._unparsed = b""
-        if self._parser is not None:
-            self._parsers.discard(self._parser)
-            self._parser = None
+        self._unparsed = self._head = b""
+        self._body = None
         if self._exchange is not None:
             self._give_up(self._exchange)

@@ -35,13 +35,19 @@ def choose_framing(bodyless: bool, http11: bool, content_length: int) -> int:
     return CHUNKED if http11 else UNTIL_CLOSE
 
 
+@lru_cache(maxsize=1024)
+def content_length_line(length: int) -> bytes:
+    """The field that tells the length of the body."""
+    return b"Content-Length: %d\r\n" % length
+
+
 def framing_line(framing: int, status: int, content_length: int) -> bytes:
     """The field that announces the framing; empty if there is none to send."""
     if framing == CHUNKED:
         return b"Transfer-Encoding: chunked\r\n"
     # HEAD and 304 tell the length that GET or 200 would have; 204 must not have the field (RFC 9110 section 8.6).
     if content_length >= 0 and status != 204:
-        return b"Content-Length: %d\r\n" % content_length
+        return content_length_line(content_length)
     return b""
 
 
@@ -58,7 +64,6 @@ def status_line(status: int) -> bytes:
     return line if line is not None else b"HTTP/1.1 %d \r\n" % status
 
 
-@lru_cache(maxsize=2)
 def date_line(second: int) -> bytes:
     """The Date field for seconds since the epoch (IMF-fixdate, RFC 9110 section 5.6.7), whatever the locale."""
     t = gmtime(second)
@@ -67,17 +72,31 @@ def date_line(second: int) -> bytes:
     return f"Date: {day}, {t.tm_mday:02} {month} {t.tm_year:04} {clock} GMT\r\n".encode()
 
 
-@lru_cache(maxsize=2)
-def date_and_server_lines(second: int) -> bytes:
-    """Both fields that the server adds, as most responses need them."""
-    return date_line(second) + SERVER_LINE
+class ServerLines:
+    """The fields that the server adds, made anew each second."""
+
+    __slots__ = ("begins", "date", "date_and_server", "ends")
+
+    def __init__(self) -> None:
+        self.begins = self.ends = 0.0
+        """For which time, in seconds since the epoch, the lines are right: from `begins` until before `ends`."""
+        self.date = self.date_and_server = b""
+
+    def renew(self, now: float) -> None:
+        """Make the lines of this second."""
+        second = int(now)
+        self.date = date_line(second)
+        self.date_and_server = self.date + SERVER_LINE
+        self.begins, self.ends = second, second + 1
+
+    def beside(self, has_date: bool, has_server: bool) -> bytes:
+        """What of the two the application has not given itself."""
+        if has_date:
+            return b"" if has_server else SERVER_LINE
+        return self.date if has_server else self.date_and_server
 
 
-def server_lines(has_date: bool, has_server: bool, second: int) -> bytes:
-    """What of the two the application has not given itself."""
-    if has_date:
-        return b"" if has_server else SERVER_LINE
-    return date_line(second) if has_server else date_and_server_lines(second)
+SERVER_LINES: Final = ServerLines()
 
 
 def error_response(status: int, reason: str, *, second: int, without_body: bool = False) -> tuple[bytes, bytes]:
@@ -88,6 +107,6 @@ def error_response(status: int, reason: str, *, second: int, without_body: bool 
     head = b"%bContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n%b\r\n" % (
         line,
         len(body),
-        date_and_server_lines(second),
+        date_line(second) + SERVER_LINE,
     )
     return head, b"" if without_body else body

@@ -401,3 +401,58 @@ def test_body_in_tiny_pieces_takes_little_more_memory_than_its_bytes(chunks_at_o
     assert body == b"ab" * (len(body) // 2)
     assert len(body) > 65536
     assert more
+
+
+# --- trailers of a request (RFC 9110 section 6.5) ---
+
+TRAILERS = [(b"digest", b"x"), (b"x-two", b"2")]
+WITH_TRAILERS = CHUNKED + b"2\r\nhi\r\n0\r\nDigest: x\r\nX-Two:2 \r\n\r\n"
+
+
+def test_trailers_are_whole_when_the_end_of_the_body_was_taken():
+    for cut in range(len(CHUNKED), len(WITH_TRAILERS)):
+        wire = Wire().send(WITH_TRAILERS[:cut])
+        exchange = wire.exchange
+        taken = exchange.take_body()
+        assert taken is None or taken[1]
+        wire.send(WITH_TRAILERS[cut:])
+        while taken is None or taken[1]:
+            taken = exchange.take_body()
+        assert list(exchange.trailers) == TRAILERS, cut
+
+
+def test_trailers_that_came_with_the_head_are_there_at_once():
+    assert list(Wire().send(WITH_TRAILERS).exchange.trailers) == TRAILERS
+
+
+def test_trailers_belong_to_their_own_request():
+    wire = Wire(answer).send(WITH_TRAILERS + CHUNKED + b"0\r\n\r\n" + GET + WITH_TRAILERS)
+    assert [list(exchange.trailers) for exchange in wire.exchanges] == [TRAILERS, [], [], TRAILERS]
+
+
+def test_trailers_that_frame_or_route_are_no_header_of_the_request():
+    wire = Wire().send(CHUNKED + b"0\r\nHost: b\r\nConnection: close\r\nExpect: 100-continue\r\n\r\n" + GET)
+    assert (b"host", b"b") not in wire.exchange.head.headers
+    answer(wire.exchange)
+    wire.turn()
+    assert [exchange.head.method for exchange in wire.exchanges] == ["POST", "GET"]
+
+
+def test_client_that_waits_for_continue_and_sends_an_empty_body_is_not_asked_for_it():
+    wire = Wire().send(CHUNKED.replace(b"\r\n\r\n", b"\r\n" + EXPECT + b"\r\n"))
+    assert wire.exchange.awaits_continue
+    wire.send(b"0\r\n\r\n")
+    assert wire.exchange.take_body() == (b"", False)
+    answer(wire.exchange)
+    assert wire.statuses == [200]
+    assert wire.send(GET).how_it_ended == "open"
+
+
+@pytest.mark.parametrize("framing", [b"5", b"5\r\n", b"5;a=b\r\n"])
+def test_client_that_has_begun_its_body_does_not_wait_for_continue(framing):
+    wire = Wire(body_timeout_seconds=5).send(CHUNKED.replace(b"\r\n\r\n", b"\r\n" + EXPECT + b"\r\n"))
+    wire.send(framing)
+    wire.exchange.take_body()
+    assert wire.raw == b""
+    wire.loop.pass_time(5.1)
+    assert wire.statuses == [408]

@@ -274,3 +274,82 @@ def test_response_may_be_started_after_the_client_is_gone():
     wire.vanish()
     answer(wire.exchange)
     assert wire.owner.broken == []
+
+
+# --- interim responses and trailers ---
+
+EARLY = (103, [(b"Link", b"</style.css>; rel=preload"), (b"content-length", b"5")])
+
+
+def test_interim_response_is_sent_before_the_final_one():
+    wire = Wire().send(GET)
+    wire.exchange.send_interim(*EARLY)
+    assert wire.raw == b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
+    answer(wire.exchange)
+    assert wire.statuses == [103, 200]
+    assert wire.send(GET).how_it_ended == "open"
+
+
+def test_http_1_0_gets_no_interim_response():
+    wire = Wire().send(OLD)
+    wire.exchange.send_interim(*EARLY)
+    assert wire.raw == b""
+
+
+def test_interim_response_does_not_take_the_place_of_100_continue():
+    wire = Wire().send(b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
+    wire.exchange.send_interim(*EARLY)
+    wire.exchange.take_body()
+    assert wire.statuses == [103, 100]
+
+
+def respond_with_trailers(request, headers, *pieces):
+    wire = Wire().send(request)
+    wire.exchange.start_response(200, headers, trailers=True)
+    for number, piece in enumerate(pieces, start=1):
+        wire.exchange.write(piece, number < len(pieces))
+    wire.exchange.send_trailers([(b"Digest", b"x"), (b"grpc-status", b"0")])
+    wire.exchange.end()
+    wire.turn()
+    return wire, wire.raw.partition(b"Server: gracehttp\r\n")[2]
+
+
+def test_trailers_are_sent_behind_the_last_chunk():
+    wire, raw = respond_with_trailers(GET, [], b"he", b"llo")
+    assert raw == b"\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\nDigest: x\r\ngrpc-status: 0\r\n\r\n"
+    assert wire.how_it_ended == "open"
+    assert len(wire.send(GET).exchanges) == 2
+
+
+def test_body_in_one_piece_is_chunked_when_trailers_follow():
+    _, raw = respond_with_trailers(GET, [], b"hello")
+    assert raw == b"\r\n5\r\nhello\r\n0\r\nDigest: x\r\ngrpc-status: 0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "headers", "expected", "how_it_ended"),
+    [
+        (GET, [(b"content-length", b"5")], b"\r\nhello", "open"),
+        (HEAD, [], b"\r\n", "open"),
+        (OLD, [], b"Connection: close\r\n\r\nhello", "closed"),
+    ],
+    ids=["Content-Length", "HEAD", "HTTP/1.0"],
+)
+def test_trailers_are_dropped_where_the_framing_has_no_place_for_them(request_bytes, headers, expected, how_it_ended):
+    wire, raw = respond_with_trailers(request_bytes, headers, b"hello")
+    assert raw == expected
+    assert wire.how_it_ended == how_it_ended
+
+
+def test_chunked_body_whose_trailers_do_not_come_has_no_end():
+    wire = Wire().send(GET)
+    wire.exchange.start_response(200, [], trailers=True)
+    wire.exchange.write(b"hello", False)
+    wire.exchange.end()
+    assert wire.raw.endswith(b"5\r\nhello\r\n")
+    assert wire.how_it_ended == "lingering"
+
+
+def test_access_log_counts_body_bytes_without_framing_and_trailers():
+    wire, _ = respond_with_trailers(GET, [], b"he", b"llo")
+    assert [told[:3] for told in wire.owner.finished] == [("/", 200, 5)]
