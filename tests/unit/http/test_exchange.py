@@ -44,9 +44,7 @@ def make(method="GET", body=NO_REQUEST_BODY):
     head = RequestHead()
     head.method, head.path = method, "/"
     carrier, owner = FakeCarrier(), FakeOwner()
-    exchange = Exchange(
-        head, body, carrier, owner, FakeLoop(), body_length=None, awaits_continue=False, writable=True
-    )
+    exchange = Exchange(head, body, carrier, owner, FakeLoop(), body_length=None, awaits_continue=False, writable=True)
     return exchange, carrier, owner
 
 

@@ -12,7 +12,6 @@ import uvloop
 
 from gracehttp.events import ConnectionNotWatched
 from gracehttp.http.connection import HttpSettings, Terms
-from gracehttp.http.exchange import RequestHead
 from gracehttp.net.permits import LocalPermits
 from gracehttp.net.poller import new_poller
 from gracehttp.wire.handover import Carried
@@ -108,12 +107,15 @@ def test_responses_that_the_application_did_not_give_whole_are_told(run):
     failed = []
 
     async def scenario(world):
-        one, other = (RequestHead.__new__(RequestHead) for _ in range(2))
-        for head in (one, other):
-            head.method, head.target, head.client = "GET", b"/", None
-        world.connections.application_failed(one, RuntimeError("broken"))
-        world.connections.response_broken(other, "too short")
-        assert failed == [one, other]
+        world.port.accept()
+        for error in (None, RuntimeError("broken")):
+            client, _ = await world.connect()
+            client.send(GET)
+            await until(lambda: world.application.exchanges)
+            exchange = world.application.exchanges.pop()
+            failed.clear()
+            exchange.end(error)
+            assert failed[0] is exchange.head
 
     run(scenario, request_failed=failed.append)
 
