@@ -32,8 +32,8 @@ _known_names: dict[bytes, int] = dict(_MEANINGS)
 FIELD_NAME = re.compile(TOKEN)
 _FORBIDDEN_IN_VALUE = re.compile(rb"[\r\n\0]")
 
-# Applications send the same fields again and again: those that mean nothing to the server are remembered as lines. Full,
-# they are forgotten; short ones only, and none that differ from response to response.
+# Applications send the same fields again and again: those that mean nothing to the server are remembered as lines.
+# Full, they are forgotten; short ones only, and none that differ from response to response.
 _MOST_REMEMBERED: Final = 1024
 _LONGEST_REMEMBERED: Final = 256
 _NOT_REMEMBERED = frozenset((b"set-cookie", b"etag", b"location", b"last-modified", b"content-range", b"x-request-id"))
@@ -72,7 +72,12 @@ class ResponseFields:
         try:
             for name, value in headers:
                 line = _known_lines.get((name, value))
-                lines.append(self._read(name, value) if line is None else line)
+                if line is not None:
+                    lines.append(line)
+                elif name == b"content-length" and self.content_length < 0 and type(value) is bytes and value.isdigit():
+                    self.content_length = int(value)  # the usual case of what `_note` does
+                else:
+                    lines.append(self._read(name, value))
         except (TypeError, ValueError, AttributeError) as error:
             raise ResponseError(f"headers must be pairs of bytes: {error}") from error
         self.block = b"".join(lines)

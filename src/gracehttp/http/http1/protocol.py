@@ -8,7 +8,7 @@ in order by construction, and a malformed request is found only when all respons
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import monotonic, time
 from typing import Final
 
@@ -59,6 +59,9 @@ OVER: Final = 4
 """Nothing more will be read or written here."""
 
 _CR: Final = 13
+_SHORT_HEAD_BYTES: Final = 1024
+"""Up to this, a head that is not whole is judged at each of its pieces, and then each time that it has grown by an
+eighth: a look at all of it for each single byte would let one client keep a worker busy."""
 _UNPARSED_HIGH_WATER_BYTES: Final = 65536  # of pipelined requests; above, nothing more is read
 _DISCARD_LIMIT_BYTES: Final = 256 * 1024  # of a body that nobody wants; more would cost more than a new connection
 _JOIN_LIMIT_BYTES: Final = 65536  # head and body up to this are joined; above, the copy costs more than sendmsg(2)
@@ -84,6 +87,7 @@ class Http1Protocol:
         "_keep_alive",
         "_last_response",
         "_leaving",
+        "_look_again_at",
         "_paused",
         "_phase",
         "_scheme",
@@ -103,6 +107,7 @@ class Http1Protocol:
         self._phase = IDLE
         self._fresh = carried.fresh  # no request was received yet
         self._head = b""  # the part of the next head that has come
+        self._look_again_at = 0  # when `_head` has so many bytes
         self._head_began_at = 0.0  # in the phase READING_HEAD: when its first byte came
         self._body: BodyParser | None = None  # while the body of the current request arrives
         self._keep_alive = True  # the client wants to go on after the current request
@@ -124,7 +129,9 @@ class Http1Protocol:
     def received(self, data: bytes) -> None:
         phase = self._phase
         if (phase == IDLE and not self._unparsed and not self._leaving) or phase == READING_HEAD:
-            self._read_head(self._head + data if self._head else data)
+            if self._head:
+                data = self._head + data
+            self._read_head(data)
         elif self._body is not None and not self._unparsed:
             self._read_body(self._body, data)
         else:
@@ -156,9 +163,10 @@ class Http1Protocol:
         """`data` is all that has come of the next request so far, or more."""
         if data[0] == _CR:
             data = without_empty_lines(data)
-        end = data.find(END_OF_HEAD) + len(END_OF_HEAD)
+        seen = len(self._head)
+        end = data.find(END_OF_HEAD, seen - 3 if seen > 3 else 0) + 4
         try:
-            if not len(END_OF_HEAD) <= end <= self._context.settings.max_header_size_bytes:
+            if not 4 <= end <= self._context.settings.max_header_size_bytes:
                 self._await_head(data)
             elif end == len(data):
                 self._begin_request(parse_head(data))  # the usual case: one whole head and nothing else
@@ -173,7 +181,11 @@ class Http1Protocol:
     def _await_head(self, data: bytes) -> None:
         """The head is not whole yet, if it ever will be. Raises `RequestError`."""
         if data and data != b"\r":  # empty lines before a request don't count as its beginning
-            check_beginning(data, self._context.settings.max_header_size_bytes)
+            size = len(data)
+            limit = self._context.settings.max_header_size_bytes
+            if self._phase == IDLE or size < _SHORT_HEAD_BYTES or size >= self._look_again_at or size >= limit:
+                check_beginning(data, limit)
+                self._look_again_at = size + size // 8
             if self._phase == IDLE:
                 self._phase = READING_HEAD
                 self._head_began_at = monotonic()
@@ -280,12 +292,10 @@ class Http1Protocol:
             # In a turn of the loop of its own: this one may belong to the application that has just answered.
             self._wait_no_more()
             self._context.loop.call_soon(self._parse_waiting)
-        elif self._stream.input_over:
+            return
+        if self._stream.input_over:
             self._finish(linger=False)
-        else:
-            self._become_idle()
-
-    def _become_idle(self) -> None:
+            return
         idle = self._context.idle
         if self._waits is not idle:
             self._wait_no_more()
@@ -306,7 +316,7 @@ class Http1Protocol:
         if self._phase in (IDLE, READING_HEAD) and self._stream.input_over:
             self._finish(linger=False)  # the rest of that request will never come
         elif self._phase == IDLE and self._waits is None:  # there were empty lines only
-            self._become_idle()
+            self._next_request()
         self._regulate_reading()
 
     def _tell_rest(self) -> None:
@@ -381,13 +391,19 @@ class Http1Protocol:
         fields = exchange.fields
         status = exchange.status
         length = exchange.announced_length
-        http11 = exchange.head.http_version == "1.1"
+        http11 = exchange.head.line.http_version == "1.1"
         if length >= 0 and not exchange.bodyless:
             framing = COUNTED
         else:
             framing = choose_framing(exchange.bodyless, http11, length)
         self._framing = framing
-        self._closes = closes = fields.closes or framing == UNTIL_CLOSE or self._closes_after(end)
+        self._closes = closes = (
+            fields.closes
+            or framing == UNTIL_CLOSE
+            or self._last_response
+            or not self._keep_alive
+            or ((self._body is not None or self._stream.input_over) and self._ends_here(end))
+        )
         if not SERVER_LINES.begins <= (now := time()) < SERVER_LINES.ends:
             SERVER_LINES.renew(now)
         # Functions that have nothing to say in the usual case aren't called in it.
@@ -465,14 +481,27 @@ class Http1Protocol:
         else:
             self._finish(linger=True)
 
-    def _closes_after(self, response_ends: bool) -> bool:
-        """Whether the response whose head is about to be sent is the last one; `response_ends`: its body is known."""
-        if self._last_response or not self._keep_alive:
-            return True
-        if self._stream.input_over and not self._unparsed:
-            return True
+    def upgrade(
+        self, exchange: Exchange, fields: ResponseFields, make: Callable[[Connection, Carried], WireProtocol]
+    ) -> None:
+        """Answer 101 (RFC 9110 section 7.8), and let what `make` gives take over behind the request of `exchange`.
+
+        `fields` has Upgrade. The exchange ends here; its request must be whole, and its response not begun.
+        """
+        self._stream.write(b"".join((status_line(101), b"Connection: upgrade\r\n", fields.block, b"\r\n")))
+        rest, self._unparsed = self._unparsed, b""
+        self._regulate_reading()
+        self._give_up(exchange, 101)
+        if self._phase != OVER:
+            self.connection.switch(make(self.connection, Carried(fresh=False)), rest)
+
+    def _ends_here(self, response_ends: bool) -> bool:
+        """Whether no request can follow the current one, of which a part is missing, or behind which the client's half
+        has ended. `response_ends`: the whole body of the response is known."""
         if self._body is None:
-            return False
+            return not self._unparsed
+        if self._stream.input_over:
+            return True
         if self._continue_owed:
             return True  # whether the body will come is up to the client: where the next request begins is unknown
         return response_ends and (self._body.missing_bytes or 0) > _DISCARD_LIMIT_BYTES
