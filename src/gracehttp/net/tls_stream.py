@@ -68,7 +68,6 @@ class TlsStream:
     __slots__ = (
         "_handshakes",
         "_incoming",
-        "_input_over",
         "_on_open",
         "_outgoing",
         "_owner",
@@ -78,6 +77,8 @@ class TlsStream:
         "_tls",
         "_undelivered",
         "consumer",
+        "input_over",
+        "writable",
     )
 
     can_move = False  # what a session is made of lives in this process
@@ -103,10 +104,11 @@ class TlsStream:
         self._records = RecordCounter()
         self._handshakes: Deadlines[TlsStream] | None = handshakes
         self._on_open = on_open
-        self._input_over = False
+        self.input_over = False
         self._undelivered = False  # OpenSSL may have bytes that the consumer did not get, because it paused reading
         self._said_goodbye = False
         self.consumer = consumer
+        self.writable = True
         self._owner: Closed = plain.owner
         plain.consumer = plain.owner = self
         handshakes.add(self)
@@ -124,10 +126,6 @@ class TlsStream:
         return not self._records.at_boundary
 
     @property
-    def writable(self) -> bool:
-        return self._plain.writable
-
-    @property
     def unsent_bytes(self) -> int:
         return self._plain.unsent_bytes
 
@@ -140,18 +138,14 @@ class TlsStream:
         return self._plain.closed
 
     @property
-    def input_over(self) -> bool:
-        return self._input_over
-
-    @property
     def reading(self) -> bool:
-        return self._plain.reading and not self._input_over
+        return self._plain.reading and not self.input_over
 
     # --- reading ---
 
     def received(self, data: bytes) -> None:
         """Records of the client."""
-        if self._input_over:
+        if self.input_over:
             return  # behind close_notify nothing counts (RFC 8446 section 6.1)
         self._incoming.write(data)
         self._records.count(data)
@@ -163,7 +157,7 @@ class TlsStream:
         """The client has ended its half of the TCP connection, if without close_notify too."""
         if self._handshakes is not None:
             self._plain.abort()
-        elif not self._input_over:
+        elif not self.input_over:
             self._end_input()
 
     def _shake_hands(self) -> bool:
@@ -194,10 +188,7 @@ class TlsStream:
         """Pass on what can be decrypted."""
         tls, incoming, plain = self._tls, self._incoming, self._plain
         self._undelivered = False
-        while not plain.closed and not self.shut and not self._input_over:
-            if not plain.reading:
-                self._undelivered = True
-                return
+        while not (plain.shut or self._said_goodbye or self.input_over):
             try:
                 data = tls.read(READ_BYTES)
             except ssl.SSLWantReadError:
@@ -213,14 +204,19 @@ class TlsStream:
                 self._end_input()
                 break
             self.consumer.received(data)
-            if not incoming.pending and not tls.pending():
-                break  # the usual case, without asking in vain: an exception costs as much as a record
+            # A read takes a whole record, so what is left stands before OpenSSL. Not to ask in vain is worth it: the
+            # exception costs as much as a record.
+            if not incoming.pending:
+                break
+            if not plain.reading:
+                self._undelivered = True
+                return
         if self._outgoing.pending:  # a KeyUpdate was asked for, for example
             self._flush()
 
     def _end_input(self) -> None:
         """close_notify, or the end of the TCP connection. Our direction stays open."""
-        self._input_over = True
+        self.input_over = True
         self.consumer.ended()
 
     def read_now(self) -> bool:
@@ -233,7 +229,7 @@ class TlsStream:
         self._plain.pause_reading()
 
     def resume_reading(self) -> None:
-        if not self._input_over:
+        if not self.input_over:
             self._plain.resume_reading()
             if self._undelivered:
                 self._plain.services.loop.call_soon(self._deliver)
@@ -241,19 +237,21 @@ class TlsStream:
     # --- writing ---
 
     def write(self, data: bytes) -> None:
-        if self.shut:
+        plain = self._plain
+        if plain.shut or self._said_goodbye:
             return
         try:
             if len(data) <= _ENCRYPT_BYTES:
                 self._tls.write(data)
-                self._plain.write(self._outgoing.read())
-                return
-            view = memoryview(data)
-            for at in range(0, len(data), _ENCRYPT_BYTES):
-                self._tls.write(view[at : at + _ENCRYPT_BYTES])
-                self._plain.write(self._outgoing.read())
+                plain.write(self._outgoing.read())
+            else:
+                view = memoryview(data)
+                for at in range(0, len(data), _ENCRYPT_BYTES):
+                    self._tls.write(view[at : at + _ENCRYPT_BYTES])
+                    plain.write(self._outgoing.read())
+            self.writable = plain.writable
         except ssl.SSLError:  # the session is broken; reading tells the same
-            self._plain.services.loop.call_soon(self._plain.abort)
+            plain.services.loop.call_soon(plain.abort)
 
     def write_pieces(self, pieces: list[bytes]) -> None:
         for piece in pieces:
@@ -262,6 +260,7 @@ class TlsStream:
 
     def writable_again(self) -> None:
         """See `Consumer`: of the plain stream."""
+        self.writable = True
         if self._handshakes is None:
             self.consumer.writable_again()
 
@@ -275,7 +274,7 @@ class TlsStream:
         if self.shut:
             return
         self._say_goodbye()
-        self._plain.close(linger=linger and not self._input_over)
+        self._plain.close(linger=linger and not self.input_over)
 
     def abort(self) -> None:
         self._plain.abort()
