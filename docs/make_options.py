@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from gracehttp.config import OPTIONS, Option
-from gracehttp.config.kinds import Flag
 from gracehttp.config.model import GROUPS, Scope
+from gracehttp.config.types import Flag
 
 PAGE = Path(__file__).with_name("options.md")
 

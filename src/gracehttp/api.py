@@ -23,8 +23,9 @@ from gracehttp.config.files import (
     check_program_file,
     check_working_directory,
 )
+from gracehttp.config.hints import in_python
 from gracehttp.config.sources import unknown_key
-from gracehttp.config.spelling import in_python
+from gracehttp.console import say
 from gracehttp.errors import CalledInWrongPlace, ConfigurationError, GraceHTTPError
 from gracehttp.event_bus import EventBus
 from gracehttp.events import Event, StartFailed, VariableIgnored
@@ -34,7 +35,6 @@ from gracehttp.listeners.limit import effective_limits, raise_descriptor_limit
 from gracehttp.listeners.permits import LocalPermits
 from gracehttp.observe.access_log import AccessLog
 from gracehttp.observe.logs import configure_logging, errors_are_logged, log_event
-from gracehttp.observe.saying import say
 from gracehttp.release import RELEASE
 from gracehttp.supervisor.command_line import this_command_line
 from gracehttp.worker.manifest import GivenListener, claim_channel

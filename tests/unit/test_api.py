@@ -13,7 +13,7 @@ import pytest
 import gracehttp
 from gracehttp.config import load
 from gracehttp.config.files import check_app_dir
-from gracehttp.demo_app import application
+from gracehttp.demo.app import application
 from gracehttp.errors import CalledInWrongPlace, ConfigurationError
 from gracehttp.events import VariableIgnored
 
@@ -139,7 +139,7 @@ def test_hint_of_add_server_is_for_a_script() -> None:
 
 @pytest.mark.parametrize("arguments", [(), ("-", "argument")])
 def test_a_script_from_standard_input_is_told_that_it_can_not_be_run_again(arguments) -> None:
-    script = "import gracehttp; gracehttp.run('gracehttp.demo_app:application', bind='127.0.0.1:0')"
+    script = "import gracehttp; gracehttp.run('gracehttp.demo.app:application', bind='127.0.0.1:0')"
     ended = subprocess.run(
         [sys.executable, *arguments], input=script, capture_output=True, text=True, timeout=30, check=False
     )

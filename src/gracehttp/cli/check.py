@@ -8,14 +8,14 @@ from pathlib import Path
 
 import click
 
-from gracehttp.cli.import_trial import try_import
-from gracehttp.cli.option_parameters import ConfiguredCommand, configured
+from gracehttp.cli.checking.imports import try_import
+from gracehttp.cli.options import ConfiguredCommand, configured
 from gracehttp.cli.place_trials import AddressTrial, ControlTrial, PidFileTrial
 from gracehttp.config import PROCESS_OPTIONS, SERVER_OPTIONS, Configuration, ServerOptions, load
 from gracehttp.config.files import check_certificates
+from gracehttp.console import say
 from gracehttp.errors import GraceHTTPError
 from gracehttp.events import VariableIgnored
-from gracehttp.observe.saying import say
 
 
 @click.command(cls=ConfiguredCommand)

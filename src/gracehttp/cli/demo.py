@@ -8,14 +8,14 @@ import sys
 import click
 
 from gracehttp.address import TcpAddress
-from gracehttp.cli.demo_load import CONNECTIONS
-from gracehttp.cli.demo_restarts import prove
 from gracehttp.config import Configuration, ServerOptions, process_options, server_options
+from gracehttp.console import say
+from gracehttp.demo.load import CONNECTIONS
+from gracehttp.demo.proof import prove
 from gracehttp.events import Event, GenerationPromoted
 from gracehttp.lineage import is_first_process
-from gracehttp.observe.saying import say
 
-APPLICATION = "gracehttp.demo_app:application"
+APPLICATION = "gracehttp.demo.app:application"
 _DEFAULT_BIND = "127.0.0.1:9090"
 _MAX_CONNECTIONS = 1000
 _WORKERS = "How many worker processes serve."

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from gracehttp.console import say
 from gracehttp.errors import EXIT_INTERRUPTED, GraceHTTPError
-from gracehttp.observe.saying import say
 from gracehttp.release import RELEASE
 
 _COMMANDS = ("serve", "check", "restart", "stop", "status", "demo")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from gracehttp.cli.control_client import ControlAddress, ControlClient
-from gracehttp.cli.ordering import order, waiting
 from gracehttp.cli.target import targeted
-from gracehttp.observe.saying import say_done
+from gracehttp.cli.waiting import order, waiting
+from gracehttp.console import say_done
 
 
 @click.command()

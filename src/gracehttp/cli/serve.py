@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gracehttp.cli.option_parameters import ConfiguredCommand, configured
+from gracehttp.cli.options import ConfiguredCommand, configured
 from gracehttp.config import load
 
 

@@ -11,8 +11,8 @@ import click
 from gracehttp.cli.control_client import ControlAddress, ControlClient
 from gracehttp.cli.target import read_duration, targeted
 from gracehttp.config.units import format_duration
+from gracehttp.console import say
 from gracehttp.errors import CommandFailed, StillUnderWay
-from gracehttp.observe.saying import say
 
 
 @click.command()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from gracehttp.cli.control_client import ControlAddress, ControlClient, SupervisorEnded
-from gracehttp.cli.ordering import order, waiting
 from gracehttp.cli.target import targeted
+from gracehttp.cli.waiting import order, waiting
+from gracehttp.console import say_done
 from gracehttp.errors import CommandFailed
-from gracehttp.observe.saying import say_done
 
 
 @click.command()

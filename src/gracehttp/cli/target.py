@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 
 from gracehttp.cli.control_client import ControlAddress
-from gracehttp.cli.option_parameters import config_option
+from gracehttp.cli.options import config_option
 from gracehttp.config import PROCESS_OPTIONS, places
-from gracehttp.config.kinds import Duration, UnreadableError
+from gracehttp.config.types import Duration, UnreadableError
 from gracehttp.errors import CommandFailed, ConfigurationError
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from gracehttp.config.combinations import check_unix_mode
+from gracehttp.config.checks import check_unix_mode
 from gracehttp.config.model import (
     DEFAULT_BIND,
     OPTIONS,

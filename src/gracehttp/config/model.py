@@ -14,8 +14,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from gracehttp.address import Bind, parse_bind
-from gracehttp.config.combinations import check_program
-from gracehttp.config.kinds import (
+from gracehttp.config.checks import check_program
+from gracehttp.config.types import (
     ApplicationReference,
     Binds,
     Count,

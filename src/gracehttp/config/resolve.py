@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from gracehttp.address import Address, Bind, UnixAddress, parse_bind
-from gracehttp.config.kinds import UnreadableError
 from gracehttp.config.model import DEFAULT_BIND, SERVER_OPTIONS, Option, ServerOptions
 from gracehttp.config.sources import Source, from_query
+from gracehttp.config.types import UnreadableError
 from gracehttp.errors import ConfigurationError
 
 DEFAULT = "default"

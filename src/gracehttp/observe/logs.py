@@ -10,7 +10,7 @@ from gracehttp.events import Event, Severity
 from gracehttp.observe.callbacks import attach_callbacks
 from gracehttp.observe.formatters import JsonFormatter, TextFormatter
 from gracehttp.observe.loggers import ACCESS_LOGGER, LEVELS, LOGGER, NOTICE, THRESHOLD, OwnHandler
-from gracehttp.observe.patient_writer import PatientWriter
+from gracehttp.observe.stderr import PatientWriter
 
 _LEVEL_OF = {Severity.INFO: logging.INFO, Severity.NOTICE: NOTICE, Severity.ERROR: logging.ERROR}
 

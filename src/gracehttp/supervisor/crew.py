@@ -12,7 +12,7 @@ from typing import Any
 from gracehttp.channel import ChannelClosed, Message, UnreadableMessage
 from gracehttp.events import Event, WorkerStarted
 from gracehttp.listeners.permits import MAX_WORKERS
-from gracehttp.observe.patient_writer import PatientWriter
+from gracehttp.observe.stderr import PatientWriter
 from gracehttp.records import Descriptor
 from gracehttp.supervisor.code_records import CodeRecords
 from gracehttp.supervisor.command_line import CommandLine

@@ -12,13 +12,13 @@ import pytest
 import trustme
 from click.testing import CliRunner, Result
 
-from gracehttp.cli.import_trial import try_import
+from gracehttp.cli.checking.imports import try_import
 from gracehttp.cli.program import main, program
 from gracehttp.config import OPTIONS, Configuration
 from gracehttp.errors import ApplicationFailed, ApplicationNotFound, ListenError
 from gracehttp.release import RELEASE
 
-DEMO = "gracehttp.demo_app:application"
+DEMO = "gracehttp.demo.app:application"
 
 
 class FakeServer:

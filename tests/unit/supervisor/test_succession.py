@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gracehttp.observe.patient_writer import PatientWriter, flush_all
+from gracehttp.observe.stderr import PatientWriter, flush_all
 from gracehttp.release import RELEASE
 from gracehttp.supervisor import succession
 from gracehttp.supervisor.command_line import CommandLine

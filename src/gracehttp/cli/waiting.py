@@ -9,8 +9,8 @@ import click
 
 from gracehttp.cli.control_client import ControlClient, Reply
 from gracehttp.cli.target import read_duration
+from gracehttp.console import say
 from gracehttp.errors import CommandFailed, WaitInterrupted
-from gracehttp.observe.saying import say
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from gracehttp.console import say, say_done
 from gracehttp.errors import CommandFailed
-from gracehttp.observe.saying import say, say_done
 
 
 @pytest.mark.parametrize(("name", "err"), [("stdout", False), ("stderr", True)])

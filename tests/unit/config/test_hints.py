@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gracehttp.config.spelling import in_python
+from gracehttp.config.hints import in_python
 
 
 @pytest.mark.parametrize(

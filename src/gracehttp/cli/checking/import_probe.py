@@ -1,6 +1,6 @@
-"""The child of import_trial.py: imports one application and answers with one JSON object.
+"""The child of imports.py: imports one application and answers with one JSON object.
 
-`python -m gracehttp.cli.import_probe DESCRIPTOR REQUEST` writes to the file DESCRIPTOR, not to stdout, because an
+`python -m gracehttp.cli.checking.import_probe DESCRIPTOR REQUEST` writes to the file DESCRIPTOR, not to stdout: an
 application may print while it is imported.
 """
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from gracehttp.config.kinds import Choice, Flag
 from gracehttp.config.model import OPTIONS
+from gracehttp.config.types import Choice, Flag
 
 _FLAG = re.compile(r"--([a-z][a-z-]*)(?: ([a-z]+)\b)?")
 _A_COMMAND = "gracehttp "

@@ -13,11 +13,11 @@ from typing import IO, Any
 
 from gracehttp.address import TcpAddress, parse_address
 from gracehttp.cli.control_client import ControlAddress, ControlClient, Reply
-from gracehttp.cli.demo_accounting import Account, report
-from gracehttp.cli.demo_load import Load
+from gracehttp.console import say
+from gracehttp.demo.accounting import Account, report
+from gracehttp.demo.load import Load
 from gracehttp.errors import CommandFailed, StartError
 from gracehttp.listeners.limit import raise_descriptor_limit
-from gracehttp.observe.saying import say
 
 START_TIMEOUT_SECONDS = 60.0
 RESTART_TIMEOUT_SECONDS = 120.0

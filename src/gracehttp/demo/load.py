@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from gracehttp.cli.demo_accounting import Account, Ending, take_response
+from gracehttp.demo.accounting import Account, Ending, take_response
 
 CONNECTIONS = 32
 ANSWER_TIMEOUT_SECONDS = 10.0

@@ -22,7 +22,7 @@ def try_import(target: str, *, factory: bool, interface: str, app_dir: str, time
     request = {"target": target, "factory": factory, "interface": interface, "app_dir": app_dir}
     with tempfile.TemporaryFile() as answers:
         descriptor = answers.fileno()
-        command = [sys.executable, "-m", "gracehttp.cli.import_probe", str(descriptor), json.dumps(request)]
+        command = [sys.executable, "-m", "gracehttp.cli.checking.import_probe", str(descriptor), json.dumps(request)]
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, pass_fds=(descriptor,))  # noqa: S603  ours
         try:
             status = child.wait(timeout_seconds)

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import click
 
 from gracehttp.config import OPTIONS, Option
-from gracehttp.config.kinds import Flag
 from gracehttp.config.model import GROUPS
+from gracehttp.config.types import Flag
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

@@ -9,8 +9,8 @@ import threading
 
 import pytest
 
-from gracehttp.observe import patient_writer
-from gracehttp.observe.patient_writer import KEPT_BYTES, PatientWriter
+from gracehttp.observe import stderr
+from gracehttp.observe.stderr import KEPT_BYTES, PatientWriter
 
 
 @pytest.fixture(params=["pipe", "socket"])
@@ -103,7 +103,7 @@ def test_a_file_is_appended_to_where_others_write_as_well(tmp_path):
 
 
 def test_to_close_waits_no_longer_than_a_moment_for_the_reader_and_leaves_no_descriptor(ends, monkeypatch):
-    monkeypatch.setattr(patient_writer, "FINISH_SECONDS", 0.01)
+    monkeypatch.setattr(stderr, "FINISH_SECONDS", 0.01)
     before = set(os.listdir("/proc/self/fd"))
     writer = PatientWriter(ends[1])
     for number in range(400):
@@ -125,7 +125,7 @@ def test_what_waits_is_written_before_the_process_becomes_another_program(ends):
     received = []
     reader = threading.Thread(target=lambda: received.append(read_all(ends[0], len(expected))))
     reader.start()
-    patient_writer.flush_all()
+    stderr.flush_all()
     assert not writer._waiting
     reader.join()
     assert received == [expected]
@@ -133,10 +133,10 @@ def test_what_waits_is_written_before_the_process_becomes_another_program(ends):
 
 
 def test_nobody_waits_for_long_for_a_reader_that_sleeps(ends, monkeypatch):
-    monkeypatch.setattr(patient_writer, "FINISH_SECONDS", 0.01)
+    monkeypatch.setattr(stderr, "FINISH_SECONDS", 0.01)
     writer = PatientWriter(ends[1])
     for number in range(800):
         writer.write(line(number))
-    patient_writer.flush_all()
+    stderr.flush_all()
     assert writer._waiting
     writer.close()

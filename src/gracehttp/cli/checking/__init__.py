@@ -1,0 +1,1 @@
+"""What `gracehttp check` tries."""
