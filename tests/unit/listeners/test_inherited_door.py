@@ -15,7 +15,7 @@ def test_a_door_that_a_lost_service_has_closed_is_opened_again():
         opened_by_somebody.set_inheritable(True)
         assert close_door(opened_by_somebody)
         with (
-            contextlib.closing(open_listener(DescriptorAddress(opened_by_somebody.fileno()))) as listener,
+            contextlib.closing(open_listener(DescriptorAddress(opened_by_somebody.fileno()), backlog=1)) as listener,
             socket.create_connection(listener.getsockname(), timeout=5),
         ):
             pass
