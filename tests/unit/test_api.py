@@ -12,7 +12,7 @@ import pytest
 
 import gracehttp
 from gracehttp.config import load
-from gracehttp.config.files import check_app_dir
+from gracehttp.config.checks import check_app_dir
 from gracehttp.demo.app import application
 from gracehttp.errors import CalledInWrongPlace, ConfigurationError
 from gracehttp.events import VariableIgnored
@@ -153,3 +153,18 @@ def test_what_is_wrong_with_an_application_directory_is_told(tmp_path, name, wro
     (tmp_path / "main.py").write_text("")
     with pytest.raises(gracehttp.ConfigurationError, match=wrong):
         check_app_dir(str(tmp_path / name))
+
+
+def test_start_of_serving_that_fails_leaves_no_socket_file(tmp_path) -> None:
+    with pytest.raises(gracehttp.GraceHTTPError):
+        serve_in_a_loop("no_such_module:app", bind=f"unix:{tmp_path}/a.sock")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_address_of_another_server_is_refused_where_it_is_added() -> None:
+    program = gracehttp.GraceHTTP()
+    program.add_server(application, bind=[":1", ":2"])
+    with pytest.raises(gracehttp.ConfigurationError, match="two servers have the same address, :2") as caught:
+        program.add_server(application, bind=["127.0.0.1:1", ":2"])
+    assert caught.value.hint == "give each server a bind of its own"
+    assert len(program._servers) == 2
