@@ -9,7 +9,7 @@ import click
 
 from gracehttp.address import TcpAddress
 from gracehttp.config import Configuration, ServerOptions, process_options, server_options
-from gracehttp.console import say
+from gracehttp.console import echo
 from gracehttp.demo.load import CONNECTIONS
 from gracehttp.demo.proof import prove
 from gracehttp.events import Event, GenerationPromoted
@@ -80,7 +80,7 @@ class Host:
     def __call__(self, event: Event) -> None:
         if isinstance(event, GenerationPromoted) and not self._greeted:
             self._greeted = True
-            say("\n".join(introduction(self._server, os.getpid(), called_as(sys.argv[0]))))
+            echo("\n".join(introduction(self._server, os.getpid(), called_as(sys.argv[0]))))
 
 
 def demo_servers(bind: str, max_connections: int = _MAX_CONNECTIONS) -> tuple[ServerOptions, ...]:

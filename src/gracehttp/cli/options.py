@@ -10,7 +10,6 @@ import click
 
 from gracehttp.config import OPTIONS, Option
 from gracehttp.config.model import GROUPS
-from gracehttp.config.types import Flag
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -68,15 +67,15 @@ class ConfiguredCommand(click.Command):
 
 def _declarations(option: Option) -> Sequence[str]:
     flag = option.flag
-    if isinstance(option.kind, Flag) and option.kind.negatable:
+    if option.kind.negatable:
         flag = f"{flag}/--no-{flag.removeprefix('--')}"
     return [name for name in (flag, option.short, option.name) if name]
 
 
 def _form(option: Option) -> dict[str, Any]:
-    if isinstance(option.kind, Flag):
+    if option.kind.is_flag:
         return {"is_flag": True, "default": None}
-    return {"type": str, "default": None, "metavar": option.kind.metavar, "multiple": option.kind.many}
+    return {"type": str, "default": None, "metavar": option.kind.metavar, "multiple": option.kind.repeatable}
 
 
 def _help(option: Option) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from gracehttp.console import say
+from gracehttp.console import echo
 from gracehttp.errors import EXIT_INTERRUPTED, GraceHTTPError
 from gracehttp.release import RELEASE
 
@@ -40,7 +40,7 @@ class Program(click.Group):
         try:
             return super().invoke(ctx)
         except GraceHTTPError as error:
-            say(f"gracehttp: error: {error}", err=True)
+            echo(f"gracehttp: error: {error}", err=True)
             ctx.exit(error.exit_status)
         except KeyboardInterrupt:
             # Whoever pressed Ctrl+C knows it.

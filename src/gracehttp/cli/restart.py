@@ -7,7 +7,7 @@ import click
 from gracehttp.cli.control_client import ControlAddress, ControlClient
 from gracehttp.cli.target import targeted
 from gracehttp.cli.waiting import order, waiting
-from gracehttp.console import say_done
+from gracehttp.console import echo_result
 
 
 @click.command()
@@ -39,4 +39,4 @@ def restart(address: ControlAddress, supervisor: bool, timeout: float | None, qu
     with ControlClient(address) as client:
         reply = order(client, "restart", doing="restarting", timeout=timeout, quiet=quiet, supervisor=supervisor)
     pids = " ".join(map(str, reply.pids))
-    say_done(f"generation {reply.generation} serves, worker PIDs: {pids}")
+    echo_result(f"generation {reply.generation} serves, worker PIDs: {pids}")

@@ -11,7 +11,7 @@ import click
 from gracehttp.cli.control_client import ControlAddress, ControlClient
 from gracehttp.cli.target import read_duration, targeted
 from gracehttp.config.units import format_duration
-from gracehttp.console import say
+from gracehttp.console import echo
 from gracehttp.errors import CommandFailed, StillUnderWay
 
 
@@ -43,7 +43,7 @@ def status(address: ControlAddress, as_json: bool, timeout: float) -> None:
             ) from exc
     if not reply.ok or reply.status is None:
         raise CommandFailed(reply.message or "the supervisor told no status.", details=reply.details)
-    say(json.dumps(reply.status) if as_json else "\n".join(report(reply.status)))
+    echo(json.dumps(reply.status) if as_json else "\n".join(report(reply.status)))
 
 
 def report(status: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ import click
 from gracehttp.cli.control_client import ControlAddress, ControlClient, SupervisorEnded
 from gracehttp.cli.target import targeted
 from gracehttp.cli.waiting import order, waiting
-from gracehttp.console import say_done
+from gracehttp.console import echo_result
 from gracehttp.errors import CommandFailed
 
 
@@ -34,4 +34,4 @@ def stop(address: ControlAddress, force: bool, timeout: float | None, quiet: boo
                 raise CommandFailed(
                     f"the supervisor ({address}) closed the connection and runs on.", hint="its log tells why"
                 ) from ended
-    say_done("stopped")
+    echo_result("stopped")

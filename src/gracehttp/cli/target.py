@@ -12,14 +12,16 @@ import click
 from gracehttp.cli.control_client import ControlAddress
 from gracehttp.cli.options import config_option
 from gracehttp.config import PROCESS_OPTIONS, places
-from gracehttp.config.types import Duration, UnreadableError
+from gracehttp.config.types import UnreadableError, duration
 from gracehttp.errors import CommandFailed, ConfigurationError
+
+_DURATION = duration()
 
 
 def read_duration(ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
     """A callback of click: the seconds of a duration such as 30s."""
     try:
-        return None if value is None else Duration().read(value)
+        return None if value is None else _DURATION.parse(value)
     except UnreadableError as exc:
         raise click.BadParameter(f"{value!r} is not {exc}.", ctx, parameter) from exc
 

@@ -9,7 +9,7 @@ import click
 
 from gracehttp.cli.control_client import ControlClient, Reply
 from gracehttp.cli.target import read_duration
-from gracehttp.console import say
+from gracehttp.console import echo
 from gracehttp.errors import CommandFailed, WaitInterrupted
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -60,4 +60,4 @@ def order(
 
 def _tell(sentence: str) -> None:
     """One line each, on stderr: tracebacks come with the result."""
-    say(sentence.partition("\n")[0], err=True)
+    echo(sentence.partition("\n")[0], err=True)

@@ -1,329 +1,250 @@
-"""The kinds of value that an option may have: how each is read from text or from Python, and how it is shown.
+"""The types of options: how a value is read from text or from Python, and how it is shown.
 
-A kind's `read` takes what any source gives (text of the command line, an integer of a TOML file, a keyword
-argument) and returns the one form that the program uses, or raises `UnreadableError`. Pure.
+An option has a `Kind`. Each function below makes one: `count(minimum=1)`, `duration()`, `one_of("asgi", "wsgi")`. Pure.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any, TypeGuard
 
-from gracehttp.config.import_string import misspelling
+from gracehttp.config.hints import Named, hint, import_string_hint
 from gracehttp.config.units import format_duration, format_size, parse_duration, parse_size
 from gracehttp.values import Value
 
 _YEAR_SECONDS = 366 * 86400.0
 _YES = ("true", "yes", "on", "1")
 _NO = ("false", "no", "off", "0")
+_DURATION = "a duration such as 500ms, 30s, 1m30s or 2h"
+_SIZE = "a size such as 512, 64k or 10M"
 
 
 class UnreadableError(ValueError):
-    """A value is not of its kind. The argument says what it should be: "a whole number from 1 to 9"."""
+    """A value is not of its type. The argument says what it must be: "a whole number from 1 to 9"."""
 
     def __init__(self, what: str, *, hint: str = "") -> None:
         super().__init__(what)
         self.hint = hint
 
 
-class Kind(Value, ABC):
-    """The common form.
+class Kind(Value):
+    """The type of an option.
 
-    `metavar` stands for the value in help; `many` marks an option that can be given again; `secret` hides its value.
+    `parse` takes what a source gives (text of the command line, an integer of a TOML file, a keyword argument). It
+    returns the one form that the program uses, or raises `UnreadableError`. `write` makes text of that form.
     """
 
-    metavar: str
-    many: bool = False
+    parse: Callable[[object], Any]
+    write: Callable[[Any], str] = str
+    metavar: str = "TEXT"
+    """Stands for the value in help."""
+    repeatable: bool = False
+    """The option can be given again, and the value is a tuple."""
     secret: bool = False
-
-    @abstractmethod
-    def read(self, value: object) -> object:
-        """`value` in the form that the program uses. Raises `UnreadableError`."""
+    """The value must not be shown."""
+    is_path: bool = False
+    """A relative path is taken from the folder of the file of options in which it stands."""
+    is_flag: bool = False
+    """The option of the command line takes no value."""
+    negatable: bool = False
+    """The command line has `--no-NAME` beside the flag `--NAME`."""
 
     def show(self, value: object) -> str:
-        """What `read` returned, as a person would write it."""
-        return str(value)
+        """What `parse` returned, as a person would write it."""
+        if value is None or value == ():
+            return "none"
+        return "(hidden)" if self.secret else self.write(value)
 
-    def anchor(self, value: object, folder: Path) -> object:
-        """What `read` returned, with relative paths taken from `folder`."""
-        del folder
+
+def count(minimum: int = 0, maximum: int = 1 << 31, *, optional: bool = False) -> Kind:
+    """A whole number from `minimum` to `maximum`. With `optional`, the empty text is None."""
+
+    def parse(value: object) -> int | None:
+        if value == "" and optional:
+            return None
+        if isinstance(value, str) and (digits := value.strip().replace("_", "")).isdecimal():
+            value = int(digits)
+        if not _is_integer(value) or not minimum <= value <= maximum:
+            raise UnreadableError(f"a whole number from {minimum} to {maximum}")
         return value
 
-
-class Count(Kind):
-    """A whole number from `minimum` to `maximum`. With `may_be_none`, the empty text is none."""
-
-    metavar: str = "N"
-    minimum: int = 0
-    maximum: int = 1 << 31
-    may_be_none: bool = False
-
-    def read(self, value: object) -> int | None:
-        number: int | None = None
-        if value == "" and self.may_be_none:
-            return None
-        if isinstance(value, str) and value.strip().replace("_", "").isdecimal():
-            number = int(value.strip().replace("_", ""))
-        elif isinstance(value, int) and not isinstance(value, bool):
-            number = value
-        if number is None or not self.minimum <= number <= self.maximum:
-            raise UnreadableError(f"a whole number from {self.minimum} to {self.maximum}")
-        return number
-
-    def show(self, value: object) -> str:
-        return "none" if value is None else str(value)
+    return Kind(parse, metavar="N")
 
 
-class Duration(Kind):
-    """Seconds as a float, above zero; zero itself only where it has a meaning (`may_be_zero`)."""
+def duration(*, may_be_zero: bool = False) -> Kind:
+    """Seconds as a float: above zero, or zero too where it has a meaning."""
+    lowest = "0s" if may_be_zero else "above 0s"
 
-    metavar: str = "DURATION"
-    may_be_zero: bool = False
-
-    def read(self, value: object) -> float:
-        seconds = -1.0
+    def parse(value: object) -> float:
         if isinstance(value, str):
             try:
-                seconds = parse_duration(value)
+                value = parse_duration(value)
             except ValueError:
-                raise UnreadableError("a duration such as 500ms, 30s, 1m30s or 2h") from None
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            seconds = float(value)
-        if not 0 <= seconds <= _YEAR_SECONDS or (seconds == 0 and not self.may_be_zero):
-            lowest = "0s" if self.may_be_zero else "above 0s"
-            raise UnreadableError(f"a duration such as 500ms, 30s, 1m30s or 2h, {lowest} to a year")
-        return seconds
+                raise UnreadableError(_DURATION) from None
+        if not _is_number(value) or not 0 <= value <= _YEAR_SECONDS or (value == 0 and not may_be_zero):
+            raise UnreadableError(f"{_DURATION}, {lowest} to a year")
+        return float(value)
 
-    def show(self, value: object) -> str:
-        return format_duration(float(str(value)))
+    return Kind(parse, format_duration, metavar="DURATION")
 
 
-class Share(Kind):
-    """A part of a whole, as a float from 0 to 1; the empty text is none. In text it is percent."""
+def size(minimum: int = 0, *, zero_means: str = "") -> Kind:
+    """Bytes, at least `minimum`. With `zero_means`, 0 is allowed too, and means that."""
 
-    metavar: str = "PERCENT"
-
-    def read(self, value: object) -> float | None:
-        share = -1.0
-        if value is None or value == "":
-            return None
-        if isinstance(value, str) and value.endswith("%"):
-            with contextlib.suppress(ValueError):
-                share = float(value.removesuffix("%")) / 100
-        elif isinstance(value, float):
-            share = value
-        if not 0 <= share <= 1:
-            raise UnreadableError("a share from 0% to 100%, such as 5% or 0.5%")
-        return share
-
-    def show(self, value: object) -> str:
-        return "none" if value is None else f"{100 * float(str(value)):.4g}%"
-
-
-class Size(Kind):
-    """Bytes. With `zero_means`, 0 is allowed and means that."""
-
-    metavar: str = "SIZE"
-    minimum: int = 0
-    zero_means: str = ""
-
-    def read(self, value: object) -> int:
-        size = -1
+    def parse(value: object) -> int:
         if isinstance(value, str):
             try:
-                size = parse_size(value)
+                value = parse_size(value)
             except ValueError:
-                raise UnreadableError("a size such as 512, 64k or 10M") from None
-        elif isinstance(value, int) and not isinstance(value, bool):
-            size = value
-        if size == 0 and self.zero_means:
+                raise UnreadableError(_SIZE) from None
+        if value == 0 and _is_integer(value) and zero_means:
             return 0
-        if not max(self.minimum, 0) <= size < 1 << 62:
-            raise UnreadableError(f"a size such as 512, 64k or 10M, at least {format_size(self.minimum)}")
-        return size
+        if not _is_integer(value) or not minimum <= value < 1 << 62:
+            raise UnreadableError(f"{_SIZE}, at least {format_size(minimum)}")
+        return value
 
-    def show(self, value: object) -> str:
-        size = int(str(value))
-        return f"0 ({self.zero_means})" if size == 0 and self.zero_means else format_size(size)
+    def write(number: int) -> str:
+        return f"0 ({zero_means})" if number == 0 and zero_means else format_size(number)
 
-
-class Choice(Kind):
-    """One of a few words."""
-
-    words: tuple[str, ...] = ()
-
-    def read(self, value: object) -> str:
-        if isinstance(value, str) and value.lower() in self.words:
-            return value.lower()
-        raise UnreadableError(f"one of {', '.join(self.words)}")
+    return Kind(parse, write, metavar="SIZE")
 
 
-def choice(*words: str) -> Choice:
+def one_of(*words: str) -> Kind:
     """One of `words`, which are in lower case."""
-    return Choice(metavar="|".join(words), words=words)
+
+    def parse(value: object) -> str:
+        if not isinstance(value, str) or value.lower() not in words:
+            raise UnreadableError(f"one of {', '.join(words)}")
+        return value.lower()
+
+    return Kind(parse, metavar="|".join(words))
 
 
-class Flag(Kind):
-    """Yes or no. `negatable` offers `--no-NAME` beside `--NAME`."""
+def flag(*, negatable: bool = True) -> Kind:
+    """Yes or no."""
 
-    metavar: str = "BOOL"
-    negatable: bool = True
-
-    def read(self, value: object) -> bool:
+    def parse(value: object) -> bool:
         if isinstance(value, bool):
             return value
-        if isinstance(value, str) and value.strip().lower() in _YES + _NO:
-            return value.strip().lower() in _YES
+        if isinstance(value, str) and (word := value.strip().lower()) in _YES + _NO:
+            return word in _YES
         raise UnreadableError("true or false")
 
-    def show(self, value: object) -> str:
-        return "true" if value else "false"
+    return Kind(parse, lambda value: str(value).lower(), metavar="BOOL", is_flag=True, negatable=negatable)
 
 
-class Text(Kind):
-    """Any text; the empty one means none."""
-
-    metavar: str = "TEXT"
-
-    def read(self, value: object) -> str | None:
-        if not isinstance(value, str):
-            raise UnreadableError("text")
-        return value or None
-
-    def show(self, value: object) -> str:
-        if value is None:
-            return "none"
-        return "(hidden)" if self.secret else str(value)
+def _read_share(value: object) -> float | None:
+    if value is None or value == "":
+        return None
+    share: object = value
+    if isinstance(value, str) and value.endswith("%"):
+        with contextlib.suppress(ValueError):
+            share = float(value.removesuffix("%")) / 100
+    if not isinstance(share, float) or not 0 <= share <= 1:
+        raise UnreadableError("a share from 0% to 100%, such as 5% or 0.5%")
+    return share
 
 
-class PathName(Kind):
-    """A path, kept as text; the empty one means none."""
-
-    metavar: str = "PATH"
-
-    def read(self, value: object) -> str | None:
-        if isinstance(value, os.PathLike):
-            value = os.fspath(value)
-        if not isinstance(value, str) or "\0" in value:
-            raise UnreadableError("a path")
-        return value or None
-
-    def show(self, value: object) -> str:
-        return "none" if value is None else str(value)
-
-    def anchor(self, value: object, folder: Path) -> object:
-        # normpath instead of resolve: symlinks must be followed anew at each restart.
-        return value if value is None else os.path.normpath(folder / str(value))
+def _read_text(value: object) -> str | None:
+    if not isinstance(value, str):
+        raise UnreadableError("text")
+    return value or None
 
 
-class PidFileName(PathName):
-    """The path of a pidfile. A mere number is refused: in many programs `-p` is the port."""
-
-    def read(self, value: object) -> str | None:
-        path = super().read(value)
-        if path is not None and path.isdecimal():
-            raise UnreadableError(
-                "the path of a file", hint=f"-p is the pidfile; the port is --bind :{path}, and a file ./{path}"
-            )
-        return path
+def _read_path(value: object) -> str | None:
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if not isinstance(value, str) or "\0" in value:
+        raise UnreadableError("a path")
+    return value or None
 
 
-class Mode(Kind):
-    """Permission bits of a file (chmod(2)). Text is octal, as for chmod(1)."""
-
-    metavar: str = "OCTAL"
-
-    def read(self, value: object) -> int | None:
-        mode = -1
-        if isinstance(value, str):
-            if not value:
-                return None
-            bare = value.lower().removeprefix("0o")
-            mode = int(bare, 8) if bare and set(bare) <= set("01234567") else -1
-        elif isinstance(value, int) and not isinstance(value, bool):
-            mode = value
-        if not 0 <= mode <= 0o777:
-            raise UnreadableError('permission bits: write them in octal, as "660" or 0o660')
-        return mode
-
-    def show(self, value: object) -> str:
-        return "none" if value is None else format(int(str(value)), "03o")
+def _read_pidfile(value: object) -> str | None:
+    path = _read_path(value)
+    if path is not None and path.isdecimal():  # in many programs `-p` is the port
+        port = Named("bind", f":{path}")
+        raise UnreadableError(
+            "the path of a file", hint=hint("-p is the pidfile; the port is {}, and a file ./{}", port, path)
+        )
+    return path
 
 
-class Texts(Kind):
+def _read_mode(value: object) -> int | None:
+    if value == "":
+        return None
+    if isinstance(value, str) and (digits := value.lower().removeprefix("0o")) and set(digits) <= set("01234567"):
+        value = int(digits, 8)
+    if not _is_integer(value) or not 0 <= value <= 0o777:
+        raise UnreadableError('permission bits: write them in octal, as "660" or 0o660')
+    return value
+
+
+def _read_targets(value: object) -> tuple[str, ...]:
+    what = "a path that begins with /, or a list of such paths"
+    targets = _read_texts(value, what)
+    for target in targets:
+        if not target.startswith("/") or not target.isascii() or not target.isprintable() or " " in target:
+            raise UnreadableError(what)
+    return targets
+
+
+def _read_binds(value: object) -> tuple[str, ...]:
+    what = "an address, or a list of addresses"
+    if _is_integer(value):
+        instead = f'write "127.0.0.1:{value}" for this machine only, or ":{value}" for all of its addresses'
+        raise UnreadableError(what, hint=instead)
+    return tuple(text.strip() for text in _read_texts(value, what))
+
+
+def _read_texts(value: object, what: str) -> tuple[str, ...]:
     """Several texts. One text is split at white space, so that an environment variable can hold several."""
-
-    many: bool = True
-    what: str = "text, or a list of texts"
-
-    def read(self, value: object) -> tuple[str, ...]:
-        items: Iterable[object] = ()
-        if isinstance(value, str):
-            items = value.split()
-        elif isinstance(value, (list, tuple)):
-            items = value
-        else:
-            raise UnreadableError(self.what)
-        texts = tuple(text for item in items if isinstance(item, str) and self.accepts(text := self.clean(item)))
-        if len(texts) != len(tuple(items)):
-            raise UnreadableError(self.what)
-        return texts
-
-    def clean(self, item: str) -> str:
-        """`item` without what surely isn't meant."""
-        return item
-
-    def accepts(self, item: str) -> bool:
-        """Whether `item` may be one of them."""
-        return bool(item)
-
-    def show(self, value: object) -> str:
-        return " ".join(value) or "none" if isinstance(value, tuple) else str(value)
+    items = value.split() if isinstance(value, str) else value
+    if not isinstance(items, (list, tuple)) or not all(isinstance(item, str) and item.strip() for item in items):
+        raise UnreadableError(what)
+    return tuple(items)
 
 
-class RequestTargets(Texts):
-    """Targets of requests in origin-form (RFC 9112 section 3.2.1)."""
-
-    metavar: str = "/PATH"
-    what: str = "a path that begins with /, or a list of such paths"
-
-    def accepts(self, item: str) -> bool:
-        return item.startswith("/") and item.isascii() and item.isprintable() and " " not in item
-
-
-class Binds(Texts):
-    """The texts of addresses; `gracehttp.address.parse_bind` reads each."""
-
-    metavar: str = "ADDRESS"
-    what: str = "an address, or a list of addresses"
-
-    def read(self, value: object) -> tuple[str, ...]:
-        if isinstance(value, int) and not isinstance(value, bool):
-            hint = f'write "127.0.0.1:{value}" for this machine only, or ":{value}" for all of its addresses'
-            raise UnreadableError(self.what, hint=hint)
-        return super().read(value)
-
-    def clean(self, item: str) -> str:
-        return item.strip()
-
-
-class ApplicationReference(Kind):
-    """An import string (`module:attribute`), or an application object from Python."""
-
-    metavar: str = "APP"
-
-    def read(self, value: object) -> object:
-        if isinstance(value, str) and value.strip():
-            hint = misspelling(value)
-            if hint is not None:
-                raise UnreadableError("an import string such as main:app", hint=hint)
-            return value
-        if callable(value):
-            return value
+def _read_application(value: object) -> object:
+    if isinstance(value, str) and value.strip():
+        wrong = import_string_hint(value)
+        if wrong is not None:
+            raise UnreadableError("an import string such as main:app", hint=wrong)
+    elif isinstance(value, str) or not callable(value):
         raise UnreadableError("an application: give module:attribute, or an ASGI or WSGI callable")
+    return value
 
-    def show(self, value: object) -> str:
-        return value if isinstance(value, str) else repr(value)
+
+def _is_integer(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+SHARE = Kind(_read_share, lambda share: f"{100 * share:.4g}%", metavar="PERCENT")
+"""A part of a whole, as a float from 0 to 1; the empty text is None. In text it is percent."""
+
+SECRET = Kind(_read_text, secret=True)
+"""A text; the empty one is None."""
+
+PATH = Kind(_read_path, metavar="PATH", is_path=True)
+FOLDER = Kind(_read_path, metavar="FOLDER", is_path=True)
+"""Paths, kept as text; the empty one is None."""
+
+PIDFILE = Kind(_read_pidfile, metavar="PATH", is_path=True)
+"""The path of a pidfile. A mere number is refused."""
+
+MODE = Kind(_read_mode, "{:03o}".format, metavar="OCTAL")
+"""Permission bits of a file (chmod(2)). Text is octal, as for chmod(1); the empty text is None."""
+
+TARGETS = Kind(_read_targets, " ".join, metavar="/PATH", repeatable=True)
+"""Targets of requests in origin-form (RFC 9112 section 3.2.1)."""
+
+BINDS = Kind(_read_binds, " ".join, metavar="ADDRESS", repeatable=True)
+"""The texts of addresses; `parse_bind` reads each."""
+
+REFERENCE = Kind(_read_application, lambda app: app if isinstance(app, str) else repr(app), metavar="APP")
+"""An import string (`module:attribute`), or an application object from Python."""

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from gracehttp.address import TcpAddress, parse_address
 from gracehttp.cli.control_client import ControlAddress, ControlClient, Reply
-from gracehttp.console import say
+from gracehttp.console import echo
 from gracehttp.demo.accounting import Account, report
 from gracehttp.demo.load import Load
 from gracehttp.errors import CommandFailed, StartError
@@ -34,10 +34,10 @@ def prove(bind: str, restarts: int, *, workers: int, connections: int, max_conne
     raise_descriptor_limit()
     options = ["--bind", bind, "--workers", str(workers), "--max-connections", str(max_connections)]
     with _service(options) as (pid, host, port):
-        say(f"service on {host}:{port}, pid {pid}; load from {connections} connections")
+        echo(f"service on {host}:{port}, pid {pid}; load from {connections} connections")
         load = Load(host, port, connections=connections)
         account = asyncio.run(_restart_under_load(pid, load, restarts))
-    say("\n".join(report(account, restarts=restarts)))
+    echo("\n".join(report(account, restarts=restarts)))
     if account.lost:
         raise CommandFailed(f"{account.lost} of {account.requests} requests were lost.")
 
@@ -52,7 +52,7 @@ async def _restart_under_load(pid: int, load: Load, restarts: int) -> Account:
             if not reply.ok:
                 raise CommandFailed(reply.message, details=reply.details)
             workers = " ".join(map(str, reply.pids))
-            say(f"restart {number}: worker PIDs {workers}, after {time.monotonic() - started:.2f} s")
+            echo(f"restart {number}: worker PIDs {workers}, after {time.monotonic() - started:.2f} s")
         await load.wait_for_requests(_REQUESTS_BETWEEN_RESTARTS)
     finally:
         await load.finish()

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gracehttp.config.files import app_dir_path, check_app_dir
+from gracehttp.config.checks import app_dir_path, check_app_dir
+from gracehttp.config.hints import Named, hint
 from gracehttp.errors import ApplicationNotFound, ConfigurationError
 from gracehttp.interfaces import import_failures as failures
 from gracehttp.interfaces.detect import Shape, is_clearly_not, required_arguments, shape_of
@@ -115,7 +116,8 @@ def _make(name: str, maker: object) -> object:
         raise ApplicationNotFound(f"{name} is {_kind(maker)}, and can't be called to make an application.")
     if shape_of(maker) in (Shape.ASGI, Shape.WSGI):
         raise ApplicationNotFound(
-            f"{name} looks like an application itself, not like a factory.", hint="leave out --factory"
+            f"{name} looks like an application itself, not like a factory.",
+            hint=hint("leave out {}", Named("factory", True)),
         )
     required = required_arguments(maker)
     if required:
@@ -152,7 +154,7 @@ def _check_usable(name: str, application: object, *, factory: bool) -> None:
         case Shape.FACTORY if not factory:
             raise ApplicationNotFound(
                 f"{name} takes no arguments: it looks like a factory that makes the application.",
-                hint=f"write --factory {name}",
+                hint=hint("write {} {}", Named("factory", True), name),
             )
         case Shape.ASYNC_FACTORY if not factory:
             raise ApplicationNotFound(
@@ -167,7 +169,7 @@ def _interface(name: str, application: object, wanted: str) -> str:
             other = shape_of(application).value
             raise ApplicationNotFound(
                 f"{name} is to be {wanted.upper()}, and can only be called as {other.upper()}.",
-                hint=f"leave out --interface {wanted}, or write --interface {other}",
+                hint=hint("leave out {}, or write {}", Named("interface", wanted), Named("interface", other)),
             )
         return wanted
     if wanted != "auto":
@@ -182,7 +184,8 @@ def _interface(name: str, application: object, wanted: str) -> str:
             )
         case Shape.AMBIGUOUS:
             raise ConfigurationError(
-                f"{name} can be called as ASGI and as WSGI.", hint="give --interface asgi or --interface wsgi"
+                f"{name} can be called as ASGI and as WSGI.",
+                hint=hint("give {} or {}", Named("interface", "asgi"), Named("interface", "wsgi")),
             )
     names = ", ".join(required_arguments(application)) or "none"
     raise ApplicationNotFound(

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from gracehttp.config.hints import Named, hint
 from gracehttp.errors import ApplicationFailed
 
 Message = dict[str, Any]
@@ -23,7 +24,7 @@ def check_mode(mode: str, applications: Sequence[tuple[str, str]]) -> None:
         names = ", ".join(name for name, _ in applications)
         raise ApplicationFailed(
             f"the lifespan protocol is asked for, and {names} speaks WSGI, which has none.",
-            hint="leave out --lifespan on; it is for ASGI applications",
+            hint=hint("leave out {}; it is for ASGI applications", Named("lifespan", "on")),
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
 from gracehttp.config import ServerOptions
-from gracehttp.config.files import app_dir_path
+from gracehttp.config.checks import app_dir_path
 from gracehttp.interfaces.importer import LoadedApplication, add_app_dir, load_application
 
 
