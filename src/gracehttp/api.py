@@ -47,18 +47,18 @@ class GraceHTTP:
     """One program with one or more servers.
 
     Keyword arguments are the options of the whole program (`workers`, `drain_timeout`, `pidfile` and so on, see
-    docs/options.md), by the same names as in a file of options; durations are seconds, or strings such as "1m30s".
-    Raises `ConfigurationError` for one that doesn't exist or can't be read.
+    docs/options.md), by the same names as in a file of options. Durations are seconds, or strings such as "1m30s".
+    Raises `ConfigurationError` for an unknown option or a wrong value.
     """
 
     _was_worker = False
-    """Whether this process has been a worker: then it must not become a supervisor."""
+    """This process has been a worker, so it must not become a supervisor."""
 
     def __init__(self, **options: object) -> None:
         try:
             self._process = process_options(**options)
         except ConfigurationError as exc:
-            # It is found at the caller's line, not at one of ours.
+            # Without our frames, the traceback ends at the line of the caller.
             raise for_a_script(exc).with_traceback(None) from None
         self._servers: list[ServerOptions] = []
         self._mistyped: Iterable[tuple[str, str]] = ()
@@ -70,7 +70,7 @@ class GraceHTTP:
     def from_configuration(
         cls, configuration: Configuration, on_event: Callable[[Event], None] | None = None
     ) -> GraceHTTP:
-        """What a command line, the environment and a file of options amount to. `on_event` is told what is logged."""
+        """The program that a command line describes. `on_event` gets each event that is logged."""
         program = cls()
         program._on_event = on_event
         program._process = configuration.process
@@ -83,8 +83,8 @@ class GraceHTTP:
     def add_server(self, app: object, *, bind: str | Sequence[str] = "127.0.0.1:8000", **options: object) -> None:
         """Serve `app` on `bind`, one address or several.
 
-        `app` is the application or an import string such as `main:app`; with a string, the supervisor doesn't import
-        it. Keyword arguments are the options of a server (`certfile`, `max_connections` and so on).
+        `app` is the application or an import string such as `main:app`. The supervisor doesn't import an application
+        that is given as a string. Keyword arguments are the options of a server (`certfile` and so on).
         Raises `ConfigurationError`.
         """
         try:
@@ -97,14 +97,14 @@ class GraceHTTP:
     def run(self) -> None:
         """Serve until told to stop. Returns after a graceful stop.
 
-        It returns once, in the process that was started first. In a worker, which runs the same program, it ends with
-        SystemExit when the worker has done its work: what comes after the call is not run there. (`finally` is.)
+        It returns in the first process only. In a worker, which runs the same program, it raises SystemExit when the
+        worker has ended its work. So what follows the call runs once (but each `finally` runs in workers too).
 
-        When it can't start, the reason is printed and the process exits, with status 2 for a mistake in the options
-        and 3 otherwise; after a forced stop it exits with status 1.
+        If the service can't start, prints why and exits, with status 2 for a mistake in the options and 3 otherwise.
+        After a forced stop it exits with status 1.
 
-        Raises `CalledInWrongPlace` in an event loop that runs, and beside the main thread: it wants the process for
-        itself. Also in a worker that has done its work.
+        Raises `CalledInWrongPlace` within a running event loop and outside the main thread, because it needs the
+        process for itself, and in a worker that has ended its work.
         """
         _check_place()
         if GraceHTTP._was_worker:
@@ -118,7 +118,7 @@ class GraceHTTP:
             exc.hint = self._spell(exc.hint)
             if self._process.log_format == "json":
                 level = "error" if self._process.log_level == "critical" else self._process.log_level
-                configure_logging(level, "json", color=False)  # the last word is said at any level
+                configure_logging(level, "json", color=False)  # the reason is printed at any level
                 log_event(StartFailed(exc.message, exc.hint, exc.details, exc.exit_status))
             else:
                 echo(f"gracehttp: error: {exc}", err=True)
@@ -210,7 +210,7 @@ def run(app: object, *, bind: str | Sequence[str] = "127.0.0.1:8000", **options:
 
 
 def _check_place() -> None:
-    """Raise `CalledInWrongPlace` if this is no place to become a supervisor or a worker."""
+    """Raise `CalledInWrongPlace` outside the main thread and within a running event loop."""
     if threading.current_thread() is not threading.main_thread():
         raise CalledInWrongPlace(
             "run() was called beside the main thread, and only that one hears signals.",

@@ -1,4 +1,4 @@
-"""The options of config/model.py as options of click, and help that shows them under headings."""
+"""The options of the configuration as options of click, and help that shows them under headings."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ CONFIG_VARIABLE = "GRACEHTTP_CONFIG"
 
 
 class ConfiguredParameter(click.Option):
-    """An option of the configuration. Its value is text, or None if it was not given: the configuration reads it."""
+    """An option of the configuration. Its value is text, or None if it wasn't given; the configuration parses it."""
 
     def __init__(self, param_decls: Sequence[str] | None = None, *, option: Option) -> None:
         del param_decls  # they derive from the option
         self.option = option
-        # Neither default nor variable are told to click: gracehttp.config weighs all places where a value may stand.
+        # Without default and variable: gracehttp.config chooses among all sources of a value, not click.
         super().__init__(_declarations(option), help=_help(option), **_form(option))
 
 

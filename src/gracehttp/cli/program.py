@@ -13,11 +13,11 @@ from gracehttp.errors import EXIT_INTERRUPTED, GraceHTTPError
 from gracehttp.release import RELEASE
 
 _COMMANDS = ("serve", "check", "restart", "stop", "status", "demo")
-"""In the order in which one needs them. Each is in the module of its name, and has that name there."""
+"""In the order of their use. Each is a function in the module of the same name."""
 
 
 class Program(click.Group):
-    """The group of commands. A command is imported when it is named: every worker starts by this way, too."""
+    """The group of commands. Imports only the command that is called: each worker starts through here, too."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -43,7 +43,7 @@ class Program(click.Group):
             echo(f"gracehttp: error: {error}", err=True)
             ctx.exit(error.exit_status)
         except KeyboardInterrupt:
-            # Whoever pressed Ctrl+C knows it.
+            # The user who pressed Ctrl+C needs no message.
             ctx.exit(EXIT_INTERRUPTED)
 
 

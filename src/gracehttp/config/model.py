@@ -294,7 +294,7 @@ class ServerOptions:
         kind=types.duration(may_be_zero=True),
         group=LIMITS,
         help="When max_connections are open and others wait, connections that have been idle for that long are "
-        "closed to make room, one for each who waits, the longest idle first. 0s: none is.",
+        "closed to make room, one for each that waits, the longest idle first. 0s: none is.",
     )
     keep_alive_timeout: float = option(
         75.0,

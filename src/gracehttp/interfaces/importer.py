@@ -14,7 +14,7 @@ from gracehttp.config.hints import Named, hint
 from gracehttp.errors import ApplicationNotFound, ConfigurationError
 from gracehttp.interfaces import import_failures as failures
 from gracehttp.interfaces.detect import Shape, is_clearly_not, required_arguments, shape_of
-from gracehttp.observe.tracebacks import application_traceback, said_by
+from gracehttp.observe.tracebacks import application_traceback, reason_of
 
 DEFAULT_ATTRIBUTES = ("app", "application")
 
@@ -90,7 +90,7 @@ def _import(module_name: str, attribute: str) -> object:
         ) from exc
     except Exception as exc:
         raise ApplicationNotFound(
-            f"the module {module_name} raised {type(exc).__name__} while it was imported{said_by(exc)}.",
+            f"the module {module_name} raised {type(exc).__name__} while it was imported{reason_of(exc)}.",
             details=application_traceback(exc),
         ) from exc
 
@@ -104,7 +104,7 @@ def _attribute(module: object, module_name: str, attribute: str) -> object:
             raise failures.attribute_missing(module, module_name, attribute) from exc
         except Exception as exc:
             raise ApplicationNotFound(
-                f"{module_name}:{attribute} can't be read: it raised {type(exc).__name__}{said_by(exc)}.",
+                f"{module_name}:{attribute} can't be read: it raised {type(exc).__name__}{reason_of(exc)}.",
                 details=application_traceback(exc),
             ) from exc
     return value
@@ -133,7 +133,7 @@ def _make(name: str, maker: object) -> object:
         ) from exc
     except Exception as exc:
         raise ApplicationNotFound(
-            f"the factory {name} raised {type(exc).__name__}{said_by(exc)}.", details=application_traceback(exc)
+            f"the factory {name} raised {type(exc).__name__}{reason_of(exc)}.", details=application_traceback(exc)
         ) from exc
     if inspect.iscoroutine(made):
         made.close()  # or Python warns that nobody awaited it

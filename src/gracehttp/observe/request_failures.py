@@ -1,10 +1,10 @@
-"""What an application did wrong with a request."""
+"""Logs what an application did wrong with a request."""
 
 from __future__ import annotations
 
 from types import TracebackType
 
-from gracehttp.observe.escape import escaped
+from gracehttp.observe.formatters import escaped
 from gracehttp.observe.loggers import LOGGER
 from gracehttp.observe.requests import LoggedRequest, client_text, target_text
 from gracehttp.observe.tracebacks import application_frames
@@ -26,7 +26,7 @@ def log_application_failure(head: LoggedRequest, error: BaseException) -> None:
 
 
 def log_broken_response(head: LoggedRequest, reason: str) -> None:
-    """Log that the response was not what its head had announced, and that the client could tell."""
+    """Log that a response differs from what its head announced, so that the client notices."""
     LOGGER.error(
         "%s %s: the response is broken: %s",
         head.method,
@@ -47,7 +47,7 @@ def log_exit_of_a_task(error: BaseException) -> None:
 
 
 def _text_of(error: BaseException) -> str:
-    """What `error` says; its `__str__` is the application's, and may fail too."""
+    """The text of `error`. Its `__str__` belongs to the application, and may fail too."""
     try:
         return str(error)
     except Exception:  # noqa: BLE001  whatever it raises
@@ -59,7 +59,7 @@ def _exc_info(error: BaseException) -> _ExcInfo | None:
     if cut is not None:
         return type(error), error, cut
     if type(error).__module__.startswith("gracehttp."):
-        return None  # found by the server in what the application did before: the sentence says all
+        return None  # raised by the server about what the application did: the sentence is enough
     return type(error), error, error.__traceback__  # a fault of the server itself
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from gracehttp.observe.escape import escaped
+from gracehttp.observe.formatters import escaped
 
 
 class LoggedRequest(Protocol):
