@@ -16,6 +16,7 @@ from typing import Any, Final
 from gracehttp.address import Bind, parse_bind
 from gracehttp.config import types
 from gracehttp.config.checks import check_program, check_server
+from gracehttp.config.hints import Named
 
 DEFAULT_BIND: Final = "127.0.0.1:8000"
 
@@ -53,7 +54,7 @@ class Option:
     @property
     def flag(self) -> str:
         """The option of the command line; for the application its positional argument."""
-        return "APP" if self.name == "app" else "--" + self.name.replace("_", "-")
+        return "APP" if self.name == "app" else Named(self.name).flag
 
     @property
     def variable(self) -> str:
