@@ -1,4 +1,4 @@
-"""The application of `gracehttp demo`, in plain ASGI: `/ping` tells the PID, everything else is unknown."""
+"""The application of `gracehttp demo`, in plain ASGI: `/ping` answers with the PID, all else is unknown."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gracehttp.observe.escape import escaped, escaped_lines
+from gracehttp.observe.formatters import escaped, escaped_lines
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
-"""Writing to standard error without ever waiting for whoever reads it.
+"""Writing to standard error without ever waiting for its reader.
 
-A log that nobody reads (`gracehttp serve 2>&1 | less`, a log collector that hangs) must not stop the service: once
-the pipe is full, write(2) would block the loop of each process that has something to say. So what doesn't fit waits
-in memory, where a thread takes care of it, and beyond a limit it is dropped and counted.
+A reader that stalls (`gracehttp serve 2>&1 | less`, a log collector that hangs) must not stop the service: once the
+pipe is full, write(2) would block the event loop of each process that logs. So what doesn't fit waits in memory, and a
+thread writes it when there is room. Beyond a limit it is dropped and counted.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ FINISH_SECONDS = 1.0
 _Write = Callable[[bytes], int]
 
 
-class PatientWriter:
-    """Writes to the descriptor `fd`, which stays the caller's, from any thread.
+class NonBlockingWriter:
+    """Writes to the descriptor `fd` from any thread. The caller still owns `fd`.
 
-    `write` never blocks on a pipe, a terminal or a socket, and never raises. What it is given is written as a whole
-    or not at all, in order.
+    `write` never blocks on a pipe, a terminal or a socket, and never raises. The data of each call is written whole or
+    not at all, in order.
     """
 
     def __init__(self, fd: int) -> None:
@@ -47,7 +47,7 @@ class PatientWriter:
         atexit.register(self.close)
 
     def write(self, data: bytes) -> None:
-        """Write `data` now or as soon as somebody reads; drop it if too much waits already."""
+        """Write `data`, now or when there is room; drop it if too much waits already."""
         with self._lock:
             if self._closed:
                 return
@@ -65,7 +65,7 @@ class PatientWriter:
                 self._thread.start()
 
     def claim_dropped(self) -> int:
-        """How many writes were dropped since the last claim; 0 as long as there is no room to tell it."""
+        """How many writes were dropped since the last claim; 0 while there is no room to report it."""
         if not self._dropped:
             return 0
         with self._changed:
@@ -75,12 +75,12 @@ class PatientWriter:
             return dropped
 
     def flush(self, seconds: float) -> None:
-        """Wait until all is written, but not longer than so many seconds."""
+        """Wait until all is written, for at most so many seconds."""
         with self._changed:
             self._changed.wait_for(lambda: not self._waiting, seconds)
 
     def close(self) -> None:
-        """Wait a moment for what is not written yet, and write nothing more."""
+        """Wait up to `FINISH_SECONDS` for what is not written yet, then write nothing more."""
         with self._changed:
             if not self._closed:
                 self.flush(FINISH_SECONDS)
@@ -96,10 +96,10 @@ class PatientWriter:
         except BlockingIOError:
             return data
         except OSError:
-            return b""  # nobody can read it any more: nothing is to be kept
+            return b""  # the reader is gone for good: keep nothing
 
     def _catch_up(self) -> None:
-        """In a thread that lives as long as something waits."""
+        """The thread, which lives as long as something waits."""
         poll = select.poll()
         poll.register(self._fd, select.POLLOUT)
         while True:
@@ -120,21 +120,21 @@ class PatientWriter:
                     return
 
 
-_WRITERS: weakref.WeakSet[PatientWriter] = weakref.WeakSet()
+_WRITERS: weakref.WeakSet[NonBlockingWriter] = weakref.WeakSet()
 
 
 def flush_all() -> None:
-    """What this process still has to say, before it is another program: for all writers together a moment."""
+    """Flush all writers, before execve(2) makes this process another program: at most `FINISH_SECONDS` in total."""
     deadline = time.monotonic() + FINISH_SECONDS
     for writer in list(_WRITERS):
         writer.flush(max(0.0, deadline - time.monotonic()))
 
 
 def _without_blocking(fd: int) -> tuple[int, _Write, Callable[[], None]]:
-    """A descriptor for the same file, how to write to it, and how to let go of it.
+    """A descriptor for the same file, the function that writes to it, and the one that closes it.
 
     O_NONBLOCK belongs to the open file description, which others share (the shell whose terminal it is), so it can't
-    be set on `fd` itself (fcntl(2)). A socket can be told for each call; a pipe or terminal is opened once more.
+    be set on `fd` itself (fcntl(2)). A socket takes a flag with each call; a pipe or terminal is opened once more.
     """
     mode = os.fstat(fd).st_mode
     if stat.S_ISSOCK(mode):

@@ -8,7 +8,7 @@ import pytest
 
 from gracehttp.api import GraceHTTP
 from gracehttp.config import server_options
-from gracehttp.config.files import check_app_dir, check_certificates
+from gracehttp.config.checks import check_app_dir, check_certificates
 from gracehttp.errors import ConfigurationError
 
 

@@ -13,11 +13,11 @@ import pytest
 from click.testing import CliRunner
 
 from gracehttp.cli.demo import called_as, demo_servers, introduction
-from gracehttp.cli.demo_accounting import Account, Ending, Response, report, take_response
-from gracehttp.cli.demo_load import Load
-from gracehttp.cli.demo_restarts import serving_address
 from gracehttp.cli.program import program
-from gracehttp.demo_app import application
+from gracehttp.demo.accounting import Account, Ending, Response, report, take_response
+from gracehttp.demo.app import application
+from gracehttp.demo.load import Load
+from gracehttp.demo.proof import serving_address
 from gracehttp.errors import StartError
 from gracehttp.events import Event, GenerationPromoted, SupervisorStarted
 

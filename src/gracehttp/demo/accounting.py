@@ -1,4 +1,4 @@
-"""What a load client counts, and what it makes of a response. Pure: bytes in, decisions out."""
+"""What the load counts, and how it reads a response. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Ending(enum.Enum):
     """How one request ended."""
 
     ANSWERED = "answered"
-    ANSWERED_AND_CLOSING = "answered, and the server said Connection: close"
+    ANSWERED_AND_CLOSING = "answered, with Connection: close"
     LOST = "lost"
 
 
@@ -32,7 +32,7 @@ class Response:
 def take_response(data: bytes) -> tuple[Response, bytes] | None:
     """The response at the head of `data` and what follows it, or None if more bytes are needed.
 
-    Only responses with Content-Length (RFC 9112 section 6.2), as the demo's application sends them; raises
+    Reads responses with Content-Length (RFC 9112 section 6.2), as the demo's application sends them. Raises
     `ValueError` for any other.
     """
     head, separator, rest = data.partition(b"\r\n\r\n")
@@ -61,11 +61,11 @@ class Account:
 
     @property
     def requests(self) -> int:
-        """All that were sent and are decided."""
+        """The number of requests that have ended."""
         return self.answered + self.lost
 
     def response(self, response: Response, seconds: float) -> Ending:
-        """Enter a whole response that took `seconds`. One that is no answer of the application counts as lost."""
+        """Count a whole response that took `seconds`. It counts as lost if it isn't the application's."""
         pid = _PID.search(response.body)
         if response.status != 200 or pid is None:
             return self.loss(f"answered with status {response.status}")
@@ -79,14 +79,14 @@ class Account:
         return Ending.ANSWERED
 
     def loss(self, reason: str) -> Ending:
-        """Enter a request that got no whole answer; the first reasons are kept to be shown."""
+        """Count a request that got no whole response. The first reasons are kept for the report."""
         self.lost += 1
         if len(self.losses) < 5:
             self.losses.append(reason)
         return Ending.LOST
 
     def quantile_seconds(self, share: float) -> float:
-        """The latency that `share` (0 to 1) of the answered requests stayed within (nearest rank); 0 without any."""
+        """The latency that `share` (0 to 1) of the answered requests did not exceed (nearest rank); 0 without any."""
         if not self.latencies_seconds:
             return 0.0
         ranked = sorted(self.latencies_seconds)

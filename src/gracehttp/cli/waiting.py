@@ -1,4 +1,4 @@
-"""What `gracehttp restart` and `gracehttp stop` share: order something, tell the progress, wait for the end."""
+"""Waiting for a command: what `gracehttp restart` and `gracehttp stop` share."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import click
 
 from gracehttp.cli.control_client import ControlClient, Reply
 from gracehttp.cli.target import read_duration
+from gracehttp.console import echo
 from gracehttp.errors import CommandFailed, WaitInterrupted
-from gracehttp.observe.saying import say
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def waiting(what: str) -> Callable[[_Command], _Command]:
-    """Gives a command the options --timeout and --quiet; `what` is what goes on after a timeout."""
+def waiting_options(what: str) -> Callable[[_Command], _Command]:
+    """Gives a command the options --timeout and --quiet. `what` names what goes on after a timeout: "restart"."""
 
     def with_options(command: _Command) -> _Command:
         click.option("--quiet", "-q", is_flag=True, help="Don't tell the progress.")(command)
@@ -32,20 +32,20 @@ def waiting(what: str) -> Callable[[_Command], _Command]:
     return with_options
 
 
-def order(
+def carry_out(
     client: ControlClient, command: str, *, doing: str, timeout: float | None, quiet: bool, **parameters: bool
 ) -> Reply:
-    """Order `command`, with those of `parameters` that are true, and wait until it is carried out.
+    """Send `command`, with those of `parameters` that are true, print its progress, and wait for its result.
 
-    Raises `SupervisorEnded`, `StillUnderWay` at the timeout, `WaitInterrupted` at Ctrl+C, and `CommandFailed` when it
-    was not carried out.
+    Raises `SupervisorEnded`, `StillUnderWay` at the timeout, `WaitInterrupted` at Ctrl+C, and `CommandFailed` if the
+    supervisor could not carry it out.
     """
     try:
         reply = client.ask(
             command,
             doing=doing,
             timeout_seconds=timeout,
-            on_progress=None if quiet else _tell,
+            on_progress=None if quiet else _print_progress,
             **{name: True for name, wanted in parameters.items() if wanted},
         )
     except KeyboardInterrupt as exc:
@@ -58,6 +58,6 @@ def order(
     return reply
 
 
-def _tell(sentence: str) -> None:
-    """One line each, on stderr: tracebacks come with the result."""
-    say(sentence.partition("\n")[0], err=True)
+def _print_progress(sentence: str) -> None:
+    """Print the first line of `sentence` on standard error: tracebacks come with the result."""
+    echo(sentence.partition("\n")[0], err=True)

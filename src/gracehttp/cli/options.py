@@ -1,4 +1,4 @@
-"""The options of config/model.py as options of click, and help that shows them under headings."""
+"""The options of the configuration as options of click, and help that shows them under headings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 import click
 
 from gracehttp.config import OPTIONS, Option
-from gracehttp.config.kinds import Flag
 from gracehttp.config.model import GROUPS
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -18,12 +17,12 @@ CONFIG_VARIABLE = "GRACEHTTP_CONFIG"
 
 
 class ConfiguredParameter(click.Option):
-    """An option of the configuration. Its value is text, or None if it was not given: the configuration reads it."""
+    """An option of the configuration. Its value is text, or None if it wasn't given; the configuration parses it."""
 
     def __init__(self, param_decls: Sequence[str] | None = None, *, option: Option) -> None:
         del param_decls  # they derive from the option
         self.option = option
-        # Neither default nor variable are told to click: gracehttp.config weighs all places where a value may stand.
+        # Without default and variable: gracehttp.config chooses among all sources of a value, not click.
         super().__init__(_declarations(option), help=_help(option), **_form(option))
 
 
@@ -68,15 +67,15 @@ class ConfiguredCommand(click.Command):
 
 def _declarations(option: Option) -> Sequence[str]:
     flag = option.flag
-    if isinstance(option.kind, Flag) and option.kind.negatable:
+    if option.kind.negatable:
         flag = f"{flag}/--no-{flag.removeprefix('--')}"
     return [name for name in (flag, option.short, option.name) if name]
 
 
 def _form(option: Option) -> dict[str, Any]:
-    if isinstance(option.kind, Flag):
+    if option.kind.is_flag:
         return {"is_flag": True, "default": None}
-    return {"type": str, "default": None, "metavar": option.kind.metavar, "multiple": option.kind.many}
+    return {"type": str, "default": None, "metavar": option.kind.metavar, "multiple": option.kind.repeatable}
 
 
 def _help(option: Option) -> str:

@@ -9,8 +9,8 @@ import threading
 
 import pytest
 
-from gracehttp.observe import patient_writer
-from gracehttp.observe.patient_writer import KEPT_BYTES, PatientWriter
+from gracehttp.observe import stderr
+from gracehttp.observe.stderr import KEPT_BYTES, NonBlockingWriter
 
 
 @pytest.fixture(params=["pipe", "socket"])
@@ -34,14 +34,14 @@ def read_all(fd, size):
 
 
 def test_what_fits_is_written_at_once(ends):
-    writer = PatientWriter(ends[1])
+    writer = NonBlockingWriter(ends[1])
     writer.write(b"hello\n")
     assert os.read(ends[0], 100) == b"hello\n"
     writer.close()
 
 
 def test_a_reader_that_comes_late_gets_all_in_order(ends):
-    writer = PatientWriter(ends[1])
+    writer = NonBlockingWriter(ends[1])
     lines = [line(number) for number in range(800)]
     for one in lines:
         writer.write(one)  # more than a pipe holds
@@ -52,7 +52,7 @@ def test_a_reader_that_comes_late_gets_all_in_order(ends):
 
 
 def test_what_is_too_much_is_dropped_and_counted_when_there_is_room_again(ends):
-    writer = PatientWriter(ends[1])
+    writer = NonBlockingWriter(ends[1])
     count = 3 * KEPT_BYTES // 10_000
     for number in range(count):
         writer.write(line(number, 10_000))
@@ -78,13 +78,13 @@ def test_what_is_too_much_is_dropped_and_counted_when_there_is_room_again(ends):
 
 
 def test_the_descriptor_itself_goes_on_blocking_for_those_who_share_it(ends):
-    writer = PatientWriter(ends[1])
+    writer = NonBlockingWriter(ends[1])
     assert not fcntl.fcntl(ends[1], fcntl.F_GETFL) & os.O_NONBLOCK
     writer.close()
 
 
 def test_a_reader_that_is_gone_costs_nothing(ends):
-    writer = PatientWriter(ends[1])
+    writer = NonBlockingWriter(ends[1])
     gone = os.open(os.devnull, os.O_RDONLY)
     os.dup2(gone, ends[0])
     os.close(gone)
@@ -94,7 +94,7 @@ def test_a_reader_that_is_gone_costs_nothing(ends):
 
 def test_a_file_is_appended_to_where_others_write_as_well(tmp_path):
     with open(tmp_path / "log", "wb", buffering=0) as file:
-        writer = PatientWriter(file.fileno())
+        writer = NonBlockingWriter(file.fileno())
         writer.write(b"one\n")
         file.write(b"two\n")
         writer.write(b"three\n")
@@ -103,9 +103,9 @@ def test_a_file_is_appended_to_where_others_write_as_well(tmp_path):
 
 
 def test_to_close_waits_no_longer_than_a_moment_for_the_reader_and_leaves_no_descriptor(ends, monkeypatch):
-    monkeypatch.setattr(patient_writer, "FINISH_SECONDS", 0.01)
+    monkeypatch.setattr(stderr, "FINISH_SECONDS", 0.01)
     before = set(os.listdir("/proc/self/fd"))
-    writer = PatientWriter(ends[1])
+    writer = NonBlockingWriter(ends[1])
     for number in range(400):
         writer.write(line(number))
     writer.close()
@@ -117,7 +117,7 @@ def test_to_close_waits_no_longer_than_a_moment_for_the_reader_and_leaves_no_des
 
 def test_what_waits_is_written_before_the_process_becomes_another_program(ends):
     """All that one write of the reader makes room for is with the kernel when `flush_all` returns."""
-    writer = PatientWriter(ends[1])
+    writer = NonBlockingWriter(ends[1])
     lines = [line(number) for number in range(800)]
     for one in lines:
         writer.write(one)
@@ -125,7 +125,7 @@ def test_what_waits_is_written_before_the_process_becomes_another_program(ends):
     received = []
     reader = threading.Thread(target=lambda: received.append(read_all(ends[0], len(expected))))
     reader.start()
-    patient_writer.flush_all()
+    stderr.flush_all()
     assert not writer._waiting
     reader.join()
     assert received == [expected]
@@ -133,10 +133,10 @@ def test_what_waits_is_written_before_the_process_becomes_another_program(ends):
 
 
 def test_nobody_waits_for_long_for_a_reader_that_sleeps(ends, monkeypatch):
-    monkeypatch.setattr(patient_writer, "FINISH_SECONDS", 0.01)
-    writer = PatientWriter(ends[1])
+    monkeypatch.setattr(stderr, "FINISH_SECONDS", 0.01)
+    writer = NonBlockingWriter(ends[1])
     for number in range(800):
         writer.write(line(number))
-    patient_writer.flush_all()
+    stderr.flush_all()
     assert writer._waiting
     writer.close()

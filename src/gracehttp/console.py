@@ -1,4 +1,4 @@
-"""Saying something to the person at the terminal, who may have left (`gracehttp check | head -1`)."""
+"""What the command line says at the terminal, whose reader may have left (`gracehttp check | head -1`)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import sys
 from gracehttp.errors import CommandFailed
 
 
-def say(text: str, *, err: bool = False) -> None:
+def echo(text: str, *, err: bool = False) -> None:
     """Print `text` and a line end on standard output, or with `err` on standard error, at once.
 
-    If nobody reads it any more, it is dropped, and so is what is printed there later: what a command has done, and its
-    exit status, don't depend on who reads on. If standard output can't take it, as on a full disk, `CommandFailed` is
-    raised; standard error that can't is given up.
+    If the reader has left, this and all later output is dropped: what a command does, and its exit status, must not
+    depend on its reader. Raises `CommandFailed` if standard output can't take the text for another reason, as on a full
+    disk. Standard error is given up then.
     """
     stream = sys.stderr if err else sys.stdout
     if stream is None:
@@ -31,10 +31,13 @@ def say(text: str, *, err: bool = False) -> None:
             raise CommandFailed(f"standard output can't be written: {exc.strerror}.") from exc
 
 
-def say_done(text: str) -> None:
-    """As `say`, of what is done already: if standard output can't take it, standard error is told, and nobody is led
-    to think by an exit status that it failed."""
+def echo_result(text: str) -> None:
+    """Print the result of a command that has been carried out.
+
+    If standard output can't take it, it goes to standard error. That is no failure: an exit status that says so would
+    be wrong.
+    """
     try:
-        say(text)
+        echo(text)
     except CommandFailed as exc:
-        say(f"{text}\nnote: {exc.message}", err=True)
+        echo(f"{text}\nnote: {exc.message}", err=True)

@@ -1,4 +1,4 @@
-"""Has an application imported in a process of its own (import_probe.py), and tells how that went."""
+"""Tries to import an application, in a process of its own (import_probe.py)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from gracehttp.errors import ApplicationFailed, ApplicationNotFound, GraceHTTPEr
 def try_import(target: str, *, factory: bool, interface: str, app_dir: str, timeout_seconds: float) -> str:
     """The interface ("asgi" or "wsgi") of the application that `target` names.
 
-    What the application prints goes to stderr. Raises what the import raised (`ApplicationNotFound`,
-    `ConfigurationError`), and `ApplicationFailed` when it ended its process or took more than `timeout_seconds`.
+    Output of the application goes to stderr. Raises what the import raised (`ApplicationNotFound`,
+    `ConfigurationError`), and `ApplicationFailed` if it ended its process or took more than `timeout_seconds`.
     """
     request = {"target": target, "factory": factory, "interface": interface, "app_dir": app_dir}
     with tempfile.TemporaryFile() as answers:
         descriptor = answers.fileno()
-        command = [sys.executable, "-m", "gracehttp.cli.import_probe", str(descriptor), json.dumps(request)]
+        command = [sys.executable, "-m", "gracehttp.cli.checking.import_probe", str(descriptor), json.dumps(request)]
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, pass_fds=(descriptor,))  # noqa: S603  ours
         try:
             status = child.wait(timeout_seconds)
@@ -32,14 +32,14 @@ def try_import(target: str, *, factory: bool, interface: str, app_dir: str, time
                 hint="does it start a server or wait for something while it is imported?",
             ) from exc
         finally:
-            child.kill()  # does nothing to a process that has ended
+            child.kill()  # has no effect on a process that has ended
             child.wait()
         answers.seek(0)
-        return _understand(target, answers.read(), status)
+        return _interface_in(target, answers.read(), status)
 
 
-def _understand(target: str, answer: bytes, status: int) -> str:
-    """The interface in the `answer` of a child that exited with `status`, or the error that it tells."""
+def _interface_in(target: str, answer: bytes, status: int) -> str:
+    """The interface in the `answer` of a child that exited with `status`. Raises the error that it reports."""
     try:
         message: dict[str, Any] = json.loads(answer)
     except ValueError:

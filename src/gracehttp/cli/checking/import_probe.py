@@ -1,6 +1,6 @@
-"""The child of import_trial.py: imports one application and answers with one JSON object.
+"""The child of imports.py: imports one application and answers with one JSON object.
 
-`python -m gracehttp.cli.import_probe DESCRIPTOR REQUEST` writes to the file DESCRIPTOR, not to stdout, because an
+`python -m gracehttp.cli.checking.import_probe DESCRIPTOR REQUEST` writes to the file DESCRIPTOR, not to stdout: an
 application may print while it is imported.
 """
 
@@ -16,7 +16,7 @@ from gracehttp.errors import GraceHTTPError
 
 
 def probe(request: dict[str, Any]) -> dict[str, Any]:
-    """The answer to `request`: the interface of the application, or the error that its import ended with."""
+    """The answer to `request`: the interface of the application, or the error of its import."""
     try:
         add_app_dir(request["app_dir"])
         found = load_application(request["target"], factory=request["factory"], interface=request["interface"])
@@ -31,5 +31,5 @@ if __name__ == "__main__":
     with open(int(descriptor), "wb") as out:
         out.write(answer)
     sys.stdout.flush()
-    # Threads of the application don't keep the trial alive.
+    # Threads of the application must not keep this process alive.
     os._exit(0)

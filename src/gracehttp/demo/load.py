@@ -1,6 +1,6 @@
-"""Load for the demo: keep-alive connections in a closed loop, each sending its next request after an answer.
+"""Load for the demo: keep-alive connections, each of which sends its next request after a response.
 
-Nothing is retried, so that a request that the server loses is seen. What is counted stands in demo_accounting.py.
+Nothing is retried, so each request that the server loses is counted (`accounting`).
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from gracehttp.cli.demo_accounting import Account, Ending, take_response
+from gracehttp.demo.accounting import Account, Ending, take_response
 
 CONNECTIONS = 32
 ANSWER_TIMEOUT_SECONDS = 10.0
@@ -32,19 +32,19 @@ class Load:
         self._clients = [asyncio.create_task(self._client()) for _ in range(self._connections)]
 
     async def wait_for_requests(self, count: int) -> None:
-        """Until `count` more requests have ended, or every client gave up."""
+        """Wait until `count` more requests have ended, or every client has given up."""
         wanted = self.account.requests + count
         while self.account.requests < wanted and not all(client.done() for client in self._clients):
             self._progress.clear()
             await self._progress.wait()
 
     async def finish(self) -> None:
-        """Send no more, and wait for the answers that are due."""
+        """Send no more requests, and wait for the pending responses."""
         self._finishing = True
         await asyncio.gather(*self._clients)
 
     async def _client(self) -> None:
-        """One client: a connection, and after an announced close another one."""
+        """One client: a connection, and after each announced close the next one."""
         try:
             while not self._finishing and await self._connection() is not Ending.LOST:
                 pass

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from gracehttp.cli.control_client import ControlAddress, ControlClient, Reply
-from gracehttp.cli.demo_accounting import Account, report
-from gracehttp.cli.demo_load import Load
+from gracehttp.console import echo
+from gracehttp.demo.accounting import Account, report
+from gracehttp.demo.load import Load
 from gracehttp.errors import CommandFailed, StartError
 from gracehttp.net.address import TcpAddress, parse_address
 from gracehttp.net.limits import raise_descriptor_limit
-from gracehttp.observe.saying import say
 
 START_TIMEOUT_SECONDS = 60.0
 RESTART_TIMEOUT_SECONDS = 120.0
@@ -29,15 +29,15 @@ _POLL_SECONDS = 0.05
 def prove(bind: str, restarts: int, *, workers: int, connections: int, max_connections: int) -> None:
     """Restart a service of `workers` on `bind` `restarts` times, under load over `connections`, and print the sums.
 
-    Raises `StartError` when it does not start, and `CommandFailed` when a restart failed or a request was lost.
+    Raises `StartError` if it does not start, and `CommandFailed` if a restart fails or a request is lost.
     """
     raise_descriptor_limit()
     options = ["--bind", bind, "--workers", str(workers), "--max-connections", str(max_connections)]
     with _service(options) as (pid, host, port):
-        say(f"service on {host}:{port}, pid {pid}; load from {connections} connections")
+        echo(f"service on {host}:{port}, pid {pid}; load from {connections} connections")
         load = Load(host, port, connections=connections)
         account = asyncio.run(_restart_under_load(pid, load, restarts))
-    say("\n".join(report(account, restarts=restarts)))
+    echo("\n".join(report(account, restarts=restarts)))
     if account.lost:
         raise CommandFailed(f"{account.lost} of {account.requests} requests were lost.")
 
@@ -52,7 +52,7 @@ async def _restart_under_load(pid: int, load: Load, restarts: int) -> Account:
             if not reply.ok:
                 raise CommandFailed(reply.message, details=reply.details)
             workers = " ".join(map(str, reply.pids))
-            say(f"restart {number}: worker PIDs {workers}, after {time.monotonic() - started:.2f} s")
+            echo(f"restart {number}: worker PIDs {workers}, after {time.monotonic() - started:.2f} s")
         await load.wait_for_requests(_REQUESTS_BETWEEN_RESTARTS)
     finally:
         await load.finish()
@@ -61,7 +61,7 @@ async def _restart_under_load(pid: int, load: Load, restarts: int) -> Account:
 
 @contextlib.contextmanager
 def _service(options: Sequence[str]) -> Iterator[tuple[int, str, int]]:
-    """A demo in a child process, by its PID, host and port. It is stopped at the end."""
+    """A demo in a child process, as its PID, host and port. It is stopped at the end."""
     with tempfile.TemporaryFile() as log:
         command = [sys.executable, "-m", "gracehttp", "demo", *options]
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603  our own program
@@ -86,20 +86,21 @@ def _wait_until_it_serves(child: subprocess.Popen[bytes], log: IO[bytes]) -> tup
 
 
 def serving_address(status: Mapping[str, Any]) -> tuple[str, int] | None:
-    """Where the service that tells `status` can be reached, or None as long as no generation serves.
+    """Host and port at which the service with this `status` is reached; None while no generation serves.
 
-    Raises `StartError` when it does not listen on TCP.
+    Raises `StartError` if it doesn't listen on TCP.
     """
     if not any(one["state"] == "serving" for one in status.get("generations", ())):
         return None
     address = parse_address(status["listeners"][0]["bound"])
     if not isinstance(address, TcpAddress):
         raise StartError(f"the demo can't load {address}.", hint="give --bind HOST:PORT")
-    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host), address.port  # noqa: S104  to connect to
+    local = address.local
+    return local.host, local.port
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
-    """End the service, politely first."""
+    """End the service: gracefully, and after a timeout by SIGKILL."""
     if child.poll() is None:
         child.terminate()
     try:
