@@ -19,7 +19,7 @@ With a probation there is a step more. The successor serves, and if it fails wit
 
 from __future__ import annotations
 
-from gracehttp.supervisor.backoff import FORGIVEN_AFTER_SECONDS, wait_before_restart
+from gracehttp.supervisor.fleet.backoff import FORGIVEN_AFTER_SECONDS, wait_before_restart
 from gracehttp.supervisor.fleet.commands import (
     CloseDoors,
     Command,
@@ -46,10 +46,10 @@ from gracehttp.supervisor.fleet.inputs import (
     WorkerTired,
 )
 from gracehttp.supervisor.fleet.memory import FleetMemory
-from gracehttp.supervisor.fleet.recycling import hold_or_go_on, recycle
-from gracehttp.supervisor.fleet.rollback import can_take_over, judge, roll_back
 from gracehttp.supervisor.fleet.scaling import scale
 from gracehttp.supervisor.fleet.settings import FleetSettings
+from gracehttp.supervisor.fleet.staffing import hold_or_go_on, recycle
+from gracehttp.supervisor.fleet.takeover import can_take_over, judge, roll_back
 
 MOST_DRAINING_GENERATIONS = 4
 SAME_STOP_SECONDS = 0.2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gracehttp.supervisor.backoff import FORGIVEN_AFTER_SECONDS
+from gracehttp.supervisor.fleet.backoff import FORGIVEN_AFTER_SECONDS
 from gracehttp.supervisor.fleet.commands import Command, GoOn, Hold
 from gracehttp.supervisor.fleet.generation import Generation, WorkerState
 
