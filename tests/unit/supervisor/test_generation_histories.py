@@ -46,7 +46,7 @@ class Histories(RuleBasedStateMachine):
             case table.StartWorker(_, worker):
                 assert worker not in self.alive
                 self.alive.add(worker)
-            case table.LetServe(worker):
+            case table.Serve(worker):
                 assert worker in self.alive
                 self.accepting.add(worker)
                 self.paused.discard(worker)
@@ -55,7 +55,7 @@ class Histories(RuleBasedStateMachine):
                 assert worker in self.accepting | self.paused
                 self.accepting.discard(worker)
                 self.paused.add(worker)
-            case table.Ask(worker):
+            case table.Ping(worker):
                 assert worker in self.accepting
                 self.asked_whether_there.add(worker)
             case table.Retire(worker, _, _):
@@ -67,7 +67,7 @@ class Histories(RuleBasedStateMachine):
             case table.Hold(worker):
                 assert worker in self.retired - self.holding
                 self.holding.add(worker)
-            case table.GoOn(worker):
+            case table.Resume(worker):
                 assert worker in self.holding
                 self.holding.discard(worker)
             case table.Kill(_, worker, _):
@@ -150,14 +150,14 @@ class Histories(RuleBasedStateMachine):
     def all_are_there(self):
         for worker in sorted(self.asked_whether_there):
             self.asked_whether_there.discard(worker)
-            self.asked(table.WorkerHere(worker))
+            self.asked(table.WorkerAlive(worker))
 
     @precondition(lambda self: self.finished is None and self.alive)
     @rule(data=st.data())
     def one_is_there(self, data):
         worker = data.draw(st.sampled_from(sorted(self.alive)))
         self.asked_whether_there.discard(worker)
-        self.asked(table.WorkerHere(worker))
+        self.asked(table.WorkerAlive(worker))
 
     @precondition(lambda self: self.finished is None and self.alive - self.doomed)
     @rule(data=st.data())
@@ -167,12 +167,12 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.finished is None and self.alive)
     @rule(data=st.data())
     def deaf(self, data):
-        self.asked(table.WorkerDeaf(data.draw(st.sampled_from(sorted(self.alive)))))
+        self.asked(table.WorkerStoppedAccepting(data.draw(st.sampled_from(sorted(self.alive)))))
 
     @precondition(lambda self: self.finished is None and self.accepting)
     @rule(data=st.data())
     def tired(self, data):
-        self.asked(table.WorkerTired(data.draw(st.sampled_from(sorted(self.accepting)))))
+        self.asked(table.WorkerDueForRecycling(data.draw(st.sampled_from(sorted(self.accepting)))))
 
     @precondition(lambda self: self.finished is None and self.alive)
     @rule(data=st.data())

@@ -59,18 +59,18 @@ INPUTS = {
     "one less": table.ScaleRequested(-1),
     "introduced": table.WorkerIntroduced(SUBJECT, FleetSettings(workers=3, ready_timeout_seconds=7)),
     "ready": table.WorkerReady(SUBJECT),
-    "deaf": table.WorkerDeaf(SUBJECT),
+    "deaf": table.WorkerStoppedAccepting(SUBJECT),
     "exited": table.WorkerExited(SUBJECT, "ended with status 1", "details"),
     "many errors": table.WorkerAnswered(SUBJECT, 50, 40),
     "few responses": table.WorkerAnswered(SUBJECT, 3, 2),
-    "here": table.WorkerHere(SUBJECT),
-    "tired": table.WorkerTired(SUBJECT),
+    "here": table.WorkerAlive(SUBJECT),
+    "tired": table.WorkerDueForRecycling(SUBJECT),
     "stranger introduced": table.WorkerIntroduced(STRANGER, SETTINGS),
     "stranger ready": table.WorkerReady(STRANGER),
-    "stranger deaf": table.WorkerDeaf(STRANGER),
+    "stranger deaf": table.WorkerStoppedAccepting(STRANGER),
     "stranger answers": table.WorkerAnswered(STRANGER, 50, 50),
-    "stranger here": table.WorkerHere(STRANGER),
-    "stranger tired": table.WorkerTired(STRANGER),
+    "stranger here": table.WorkerAlive(STRANGER),
+    "stranger tired": table.WorkerDueForRecycling(STRANGER),
     "stranger exited": table.WorkerExited(STRANGER, "ended"),
     "time": table.TimePassed(),
 }
@@ -186,7 +186,7 @@ def check(fleet, before, happened, commands):
                 assert fleet.generations[generation].workers[number].state is WorkerState.STARTING, case
                 assert not fleet.stopping, case
                 started.add(number)
-            case table.LetServe(number):
+            case table.Serve(number):
                 assert known[number].state is WorkerState.SERVING, case
                 told.setdefault(number, []).append("serve")
             case table.Pause(number):
@@ -196,10 +196,10 @@ def check(fleet, before, happened, commands):
                 assert known[number].state is WorkerState.DRAINING, case
                 assert seconds >= 0, case
                 told.setdefault(number, []).append("drain")
-            case table.Ask(number):
+            case table.Ping(number):
                 assert known[number].state in {WorkerState.SERVING, WorkerState.DRAINING}, case
                 assert number in fleet.serving.probation.silent, case
-            case table.AskWhere(number):
+            case table.RequestDump(number):
                 assert before.states[number] is WorkerState.STARTING, case
                 assert known[number].state is WorkerState.DUMPING, case
             case table.DumpTraceback(number):
@@ -213,9 +213,9 @@ def check(fleet, before, happened, commands):
                     assert number in before.told_nothing, ("its stacks come first", case)
                 told.setdefault(number, []).append("kill")
     kinds = [type(one) for one in commands]
-    if table.CloseDoors in kinds:
+    if table.StopAdmitting in kinds:
         announced = kinds.index(table.Promoted) if table.Promoted in kinds else -1
-        assert announced < kinds.index(table.CloseDoors), ("what is announced opens its doors", case)
+        assert announced < kinds.index(table.StopAdmitting), ("what is announced opens its doors", case)
     assert set(known) == (before.known - gone) | started, case
     assert all(len(one) == 1 for one in told.values()), case
 
@@ -251,13 +251,13 @@ def check_probation(fleet, before, happened, commands, case):
         assert before.can_take_over, case
         assert fleet.serving.in_state(WorkerState.SERVING), case
         if table.Retire in kinds:
-            assert kinds.index(table.LetServe) < kinds.index(table.Retire), case
+            assert kinds.index(table.Serve) < kinds.index(table.Retire), case
         assert fleet.serving.rolled_back is not None or table.RolledBack in kinds, case
     elif fleet.standing_by is None and not isinstance(happened, table.WorkerReady):
         (ended,) = [one for one in commands if isinstance(one, table.ProbationEnded)]
         if ended.passed and not ended.reason:
             assert before.asked, case
-            there = {happened.worker} if isinstance(happened, table.WorkerHere) else set()
+            there = {happened.worker} if isinstance(happened, table.WorkerAlive) else set()
             staying = {one.number for one in fleet.serving.in_state(WorkerState.SERVING)}
             assert not (before.silent - there) & staying, case
 

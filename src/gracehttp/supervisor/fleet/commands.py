@@ -12,7 +12,7 @@ class StartWorker(Value):
     worker: int
 
 
-class LetServe(Value):
+class Serve(Value):
     worker: int
 
 
@@ -36,19 +36,19 @@ class Hold(Value):
     worker: int
 
 
-class GoOn(Value):
+class Resume(Value):
     """Tell a worker that holds to hand its connections over again."""
 
     worker: int
 
 
-class Ask(Value):
+class Ping(Value):
     """Ask a worker whether it is there."""
 
     worker: int
 
 
-class AskWhere(Value):
+class RequestDump(Value):
     """Ask a worker that is not ready in time to write down where its tasks wait, and the stacks of its threads, and to
     end. Only one whose event loop runs can do so."""
 
@@ -67,7 +67,7 @@ class Kill(Value):
     reason: str
 
 
-class CloseDoors(Value):
+class StopAdmitting(Value):
     """Let no new connection into the queues: the service ends."""
 
 
@@ -148,16 +148,16 @@ class Finish(Value):
 
 Command = (
     StartWorker
-    | LetServe
+    | Serve
     | Pause
     | Retire
     | Hold
-    | GoOn
-    | Ask
-    | AskWhere
+    | Resume
+    | Ping
+    | RequestDump
     | DumpTraceback
     | Kill
-    | CloseDoors
+    | StopAdmitting
     | Promoted
     | ProbationEnded
     | RolledBack

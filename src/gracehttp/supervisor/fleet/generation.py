@@ -10,22 +10,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gracehttp.supervisor.fleet.commands import (
-    AskWhere,
     Command,
     DumpTraceback,
     Kill,
-    LetServe,
     Pause,
     ProbationEnded,
     Promoted,
+    RequestDump,
     Retire,
     RolledBack,
+    Serve,
     Superseded,
 )
 from gracehttp.supervisor.fleet.probation import Probation
 from gracehttp.supervisor.fleet.settings import FleetSettings
 
-DEAF_SECONDS = 2.0
+STOP_ACCEPTING_SECONDS = 2.0
 """How long the workers of the old generation may take to stop accepting before the new one is announced anyway."""
 TASKS_SECONDS = 1.0
 """How long a worker that hangs while it starts has to tell by itself where."""
@@ -64,9 +64,9 @@ class Worker:
     holding: bool = False  # told to hand nothing over, because nobody would take it
     silent: bool = False  # it hangs, and did not tell where when it was asked
 
-    def let_serve(self) -> LetServe:
+    def let_serve(self) -> Serve:
         self.state, self.deadline = WorkerState.SERVING, None
-        return LetServe(self.number)
+        return Serve(self.number)
 
     def pause(self) -> Pause:
         self.state, self.deadline = WorkerState.STANDING_BY, None
@@ -229,7 +229,7 @@ class Generation:
         """The deadline of the state that `worker` is in has passed."""
         if worker.state is WorkerState.STARTING:
             worker.state, worker.deadline = WorkerState.DUMPING, now + TASKS_SECONDS
-            return AskWhere(worker.number)
+            return RequestDump(worker.number)
         if worker.state is WorkerState.DUMPING and not worker.silent:
             worker.silent, worker.deadline = True, now + TRACEBACK_SECONDS
             return DumpTraceback(worker.number)

@@ -31,7 +31,7 @@ class WorkerReady(Value):
     worker: int
 
 
-class WorkerDeaf(Value):
+class WorkerStoppedAccepting(Value):
     """A worker that was told to drain, or to pause, accepts nothing any more that its successors accept too."""
 
     worker: int
@@ -45,13 +45,13 @@ class WorkerAnswered(Value):
     errors: int
 
 
-class WorkerHere(Value):
+class WorkerAlive(Value):
     """A worker that was asked whether it is there says so: its event loop turns."""
 
     worker: int
 
 
-class WorkerTired(Value):
+class WorkerDueForRecycling(Value):
     """A worker has served as many requests, or as long, as one is to serve, or has grown too big."""
 
     worker: int
@@ -79,10 +79,10 @@ Input = (
     | ScaleRequested
     | WorkerIntroduced
     | WorkerReady
-    | WorkerDeaf
+    | WorkerStoppedAccepting
     | WorkerAnswered
-    | WorkerHere
-    | WorkerTired
+    | WorkerAlive
+    | WorkerDueForRecycling
     | WorkerExited
     | TimePassed
 )

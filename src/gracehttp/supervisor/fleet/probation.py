@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from gracehttp.supervisor.fleet.inputs import WorkerAnswered, WorkerHere
+from gracehttp.supervisor.fleet.inputs import WorkerAlive, WorkerAnswered
 
 FEWEST_RESPONSES = 20
 """Before so many responses were counted, the share of errors among them says nothing; but at the end it must do."""
@@ -31,13 +31,13 @@ class Probation:
         """When it has to be judged, if nothing happens before."""
         return self.ends_at if self.answers_due is None else self.answers_due
 
-    def hear(self, told: WorkerAnswered | WorkerHere) -> None:
+    def hear(self, told: WorkerAnswered | WorkerAlive) -> None:
         """A worker of the generation told this."""
         match told:
             case WorkerAnswered(_, responses, errors):
                 self.responses += responses
                 self.errors += errors
-            case WorkerHere(worker):
+            case WorkerAlive(worker):
                 self.silent.discard(worker)
 
     def ask(self, workers: Collection[int], now: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gracehttp.supervisor.fleet.backoff import FORGIVEN_AFTER_SECONDS
-from gracehttp.supervisor.fleet.commands import Command, GoOn, Hold
+from gracehttp.supervisor.fleet.commands import Command, Hold, Resume
 from gracehttp.supervisor.fleet.generation import Generation, WorkerState
 
 
@@ -37,7 +37,7 @@ def hold_or_go_on(generation: Generation, *, takers: bool) -> list[Command]:
     commands: list[Command] = []
     for worker in generation.in_state(WorkerState.DRAINING):
         if worker.holding and takers:
-            commands.append(GoOn(worker.number))
+            commands.append(Resume(worker.number))
         elif not worker.holding and not takers:
             commands.append(Hold(worker.number))
         worker.holding = not takers

@@ -21,29 +21,35 @@ from __future__ import annotations
 
 from gracehttp.supervisor.fleet.backoff import FORGIVEN_AFTER_SECONDS, wait_before_restart
 from gracehttp.supervisor.fleet.commands import (
-    CloseDoors,
     Command,
     Died,
     Finish,
     GivenUp,
     Gone,
     StartWorker,
+    StopAdmitting,
     Superseded,
 )
-from gracehttp.supervisor.fleet.generation import DEAF_SECONDS, Generation, GenerationState, Worker, WorkerState
+from gracehttp.supervisor.fleet.generation import (
+    STOP_ACCEPTING_SECONDS,
+    Generation,
+    GenerationState,
+    Worker,
+    WorkerState,
+)
 from gracehttp.supervisor.fleet.inputs import (
     Input,
     RestartRequested,
     ScaleRequested,
     StopRequested,
     TimePassed,
+    WorkerAlive,
     WorkerAnswered,
-    WorkerDeaf,
+    WorkerDueForRecycling,
     WorkerExited,
-    WorkerHere,
     WorkerIntroduced,
     WorkerReady,
-    WorkerTired,
+    WorkerStoppedAccepting,
 )
 from gracehttp.supervisor.fleet.memory import FleetMemory
 from gracehttp.supervisor.fleet.scaling import scale
@@ -138,11 +144,11 @@ class Fleet:
                 commands = self._introduced(worker, settings, now)
             case WorkerReady(worker):
                 commands = self._ready(worker, now)
-            case WorkerDeaf(worker):
+            case WorkerStoppedAccepting(worker):
                 commands = self._heard_last(worker)
-            case WorkerAnswered() | WorkerHere():
+            case WorkerAnswered() | WorkerAlive():
                 commands = self._told_of_itself(happened)
-            case WorkerTired(worker):
+            case WorkerDueForRecycling(worker):
                 commands = self._tired(worker)
             case WorkerExited(worker):
                 commands = self._heard_last(worker) + self._exited(happened, now)
@@ -173,7 +179,7 @@ class Fleet:
         self.stopping = True
         self._stopping_since = now
         # What is announced may open doors: so that comes before they are closed.
-        commands: list[Command] = [*self._tell_of_stop(now), CloseDoors()]
+        commands: list[Command] = [*self._tell_of_stop(now), StopAdmitting()]
         if (coming := self.coming) is not None:
             commands += self._give_up(coming, "the service was told to stop", now)
         # Those that drain already keep their deadlines, but close what is idle soon: there is no successor to wait for.
@@ -194,7 +200,7 @@ class Fleet:
         self.stopping = self.forced = True
         commands = self._tell_of_stop(now)
         if first:
-            commands.append(CloseDoors())
+            commands.append(StopAdmitting())
         if (coming := self.coming) is not None:
             commands += self._give_up(coming, "the service was told to stop", now)
         for generation in self.generations.values():
@@ -252,7 +258,7 @@ class Fleet:
         generation.state = GenerationState.SERVING
         # The successors accept before the predecessors stop; in between, newcomers wait in the kernel's queue.
         commands: list[Command] = [worker.let_serve() for worker in standing_by]
-        generation.announce_at = now + DEAF_SECONDS
+        generation.announce_at = now + STOP_ACCEPTING_SECONDS
         if before is not None:
             commands += generation.succeed(before, stood_by, now)
         commands += self._tell_again(draining, now)
@@ -260,7 +266,7 @@ class Fleet:
             commands += generation.announce()
         return commands + self._cut_excess(now)
 
-    def _told_of_itself(self, told: WorkerAnswered | WorkerHere) -> list[Command]:
+    def _told_of_itself(self, told: WorkerAnswered | WorkerAlive) -> list[Command]:
         generation = self.generation_of(told.worker)
         if generation is not None and generation.probation is not None:
             generation.probation.hear(told)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeGuard
 
-from gracehttp.supervisor.fleet.commands import Ask, Command, RolledBack
-from gracehttp.supervisor.fleet.generation import DEAF_SECONDS, Generation, GenerationState, WorkerState
+from gracehttp.supervisor.fleet.commands import Command, Ping, RolledBack
+from gracehttp.supervisor.fleet.generation import STOP_ACCEPTING_SECONDS, Generation, GenerationState, WorkerState
 from gracehttp.supervisor.fleet.inputs import Input, TimePassed
 
 Start = Callable[[Generation, float], Command]
@@ -42,7 +42,7 @@ def judge(
         return roll_back(serving, standing_by, objection, "", now, start=start)
     if over and probation.answers_due is None:
         probation.ask(in_service, now)
-        return [Ask(one) for one in sorted(in_service)]
+        return [Ping(one) for one in sorted(in_service)]
     return _pass(serving, standing_by, now) if over and not probation.silent else []
 
 
@@ -64,7 +64,7 @@ def roll_back(
     before.state = GenerationState.SERVING
     before.predecessors = {one.number for one in serving.in_state(WorkerState.SERVING)}
     before.predecessors |= serving.predecessors - before.workers.keys()
-    before.announce_at = now + DEAF_SECONDS
+    before.announce_at = now + STOP_ACCEPTING_SECONDS
     commands: list[Command] = [one.let_serve() for one in before.in_state(WorkerState.STANDING_BY)]
     serving.probation = None
     serving.forget_announcement()  # that it serves is not true any more
