@@ -17,6 +17,7 @@ from gracehttp.supervisor.fleet import (
     FleetSettings,
     Generation,
     GenerationState,
+    Numbers,
     Probation,
     Worker,
     WorkerState,
@@ -100,7 +101,7 @@ def fleet_of(first, workers, other, *, stopping, due, wanted=2, asked=False, sil
         number: worker(number, state, deadline_in, silent=silent) for number, state in enumerate(workers, 1)
     }
     fleet.generations[1] = generation
-    fleet._last_generation, fleet._last_worker = 2, 10
+    fleet._numbers = Numbers(2, 10)
     if other is not None:
         usual = next(iter(sorted(OF_GENERATION[other], key=lambda one: one.value, reverse=True)))
         if other is GenerationState.SERVING:
@@ -115,7 +116,7 @@ def fleet_of(first, workers, other, *, stopping, due, wanted=2, asked=False, sil
             serving.probation = Probation(NOW - 5, NOW + deadline_in)
             if asked and serving.announce_at is None:
                 serving.probation.ends_at = NOW - 1
-                serving.probation.ask({one.number for one in serving.in_state(WorkerState.SERVING)}, NOW - 1)
+                serving.probation.expect_answers({one.number for one in serving.in_state(WorkerState.SERVING)}, NOW - 1)
                 serving.probation.answers_due = NOW + deadline_in
     return fleet
 
