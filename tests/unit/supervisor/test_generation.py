@@ -60,7 +60,7 @@ def restart(fleet, settings=TWO, now=0.0):
     return commands
 
 
-def deafen(fleet, number, now):
+def stop_accepting(fleet, number, now):
     """The workers of a draining generation say that they accept no more."""
     for worker in list(fleet.generations[number].workers):
         fleet.apply(WorkerStoppedAccepting(worker), now)
@@ -78,14 +78,14 @@ def test_siblings_start_only_when_the_canary_is_ready():
     assert fleet.apply(WorkerReady(1), 0.2) == [StartWorker(1, 2)]
 
 
-def test_nobody_serves_before_all_are_ready_and_then_all_do():
+def test_no_worker_serves_before_all_are_ready_and_then_all_do():
     fleet = Fleet(TWO)
     fleet.apply(RestartRequested(), 0.0)
     fleet.apply(WorkerReady(1), 0.2)
     assert fleet.apply(WorkerReady(2), 0.3) == [Serve(1), Serve(2), Promoted(1)]
 
 
-def test_the_old_generation_is_retired_after_the_new_one_was_let_serve():
+def test_the_old_generation_is_retired_after_the_new_one_was_told_to_serve():
     fleet = serving_fleet()
     commands = restart(fleet)
     assert [type(command) for command in commands] == [Serve, Serve, Retire, Retire]
@@ -113,8 +113,8 @@ def test_of_three_generations_that_overlap_the_newest_waits_for_both_older_ones(
     fleet = serving_fleet()
     restart(fleet)
     restart(fleet, now=0.1)
-    for deaf in (3, 4, 1):
-        assert fleet.apply(WorkerStoppedAccepting(deaf), 0.2) == []
+    for stopped in (3, 4, 1):
+        assert fleet.apply(WorkerStoppedAccepting(stopped), 0.2) == []
     assert fleet.apply(WorkerStoppedAccepting(2), 0.3) == [Promoted(3)]
 
 
@@ -208,7 +208,7 @@ def test_a_restart_during_a_drain_works_and_four_generations_may_drain():
 def test_a_drain_that_takes_too_long_is_ended_by_force():
     fleet = serving_fleet()
     restart(fleet, now=10.0)
-    deafen(fleet, 1, now=10.0)
+    stop_accepting(fleet, 1, now=10.0)
     deadline = fleet.next_deadline()
     assert deadline == 10.0 + 30.0 + table.LIFESPAN_SECONDS
     assert {one.worker for one in fleet.apply(TimePassed(), deadline)} == {1, 2}
@@ -217,7 +217,7 @@ def test_a_drain_that_takes_too_long_is_ended_by_force():
 def test_a_generation_is_gone_with_its_last_worker():
     fleet = serving_fleet()
     restart(fleet, now=10.0)
-    deafen(fleet, 1, now=10.0)
+    stop_accepting(fleet, 1, now=10.0)
     assert fleet.apply(WorkerExited(1, "ended"), 11.0) == []
     assert fleet.apply(WorkerExited(2, "ended"), 12.0) == [Gone(1, served=True, seconds=2.0)]
 
@@ -273,7 +273,7 @@ def test_stop_gives_up_what_is_starting_and_hurries_what_is_draining():
 
 @pytest.mark.parametrize("happened", ["stop", "restart"])
 def test_a_worker_that_drained_alone_is_told_when_its_generation_ends(happened):
-    """It hands its connections to the others, which go now too; at a stop nobody is there to take them."""
+    """It hands its connections to the others, which go now too; at a stop no worker takes them."""
     fleet = serving_fleet()
     (alone,) = only(fleet.apply(ScaleRequested(-1), 1.0), Retire)
     commands = fleet.apply(StopRequested(), 2.0) if happened == "stop" else restart(fleet)

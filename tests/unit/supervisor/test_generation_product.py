@@ -34,7 +34,7 @@ ON_PROBATION = FleetSettings(
     stands_by=True,
 )
 SUBJECT = 1
-"""The number of the worker to whom things happen; 2 is its sibling, 3 and 4 are those of the other generation."""
+"""The number of the worker that things happen to; 2 is its sibling, 3 and 4 are those of the other generation."""
 STRANGER = 99
 
 OF_GENERATION = {
@@ -60,18 +60,18 @@ INPUTS = {
     "one less": table.ScaleRequested(-1),
     "introduced": table.WorkerIntroduced(SUBJECT, FleetSettings(workers=3, ready_timeout_seconds=7)),
     "ready": table.WorkerReady(SUBJECT),
-    "deaf": table.WorkerStoppedAccepting(SUBJECT),
+    "stopped accepting": table.WorkerStoppedAccepting(SUBJECT),
     "exited": table.WorkerExited(SUBJECT, "ended with status 1", "details"),
     "many errors": table.WorkerAnswered(SUBJECT, 50, 40),
     "few responses": table.WorkerAnswered(SUBJECT, 3, 2),
-    "here": table.WorkerAlive(SUBJECT),
-    "tired": table.WorkerDueForRecycling(SUBJECT),
+    "alive": table.WorkerAlive(SUBJECT),
+    "due for recycling": table.WorkerDueForRecycling(SUBJECT),
     "stranger introduced": table.WorkerIntroduced(STRANGER, SETTINGS),
     "stranger ready": table.WorkerReady(STRANGER),
-    "stranger deaf": table.WorkerStoppedAccepting(STRANGER),
+    "stranger stopped accepting": table.WorkerStoppedAccepting(STRANGER),
     "stranger answers": table.WorkerAnswered(STRANGER, 50, 50),
-    "stranger here": table.WorkerAlive(STRANGER),
-    "stranger tired": table.WorkerDueForRecycling(STRANGER),
+    "stranger alive": table.WorkerAlive(STRANGER),
+    "stranger due for recycling": table.WorkerDueForRecycling(STRANGER),
     "stranger exited": table.WorkerExited(STRANGER, "ended"),
     "time": table.TimePassed(),
 }
@@ -122,8 +122,8 @@ def fleet_of(first, workers, other, *, stopping, due, wanted=2, asked=False, sil
 
 
 def possible(first, other, stopping):
-    """At most one generation serves and at most one comes; when the service stops, none of either. Who stands by does
-    so for one that serves."""
+    """At most one generation serves and at most one comes; when the service stops, none of either. One that stands
+    by does so for one that serves."""
     coming = {GenerationState.STARTING, GenerationState.COMPLETING}
     alive = [one for one in (first, other) if one is not None]
     if stopping and any(one in coming or one is GenerationState.SERVING for one in alive):
@@ -151,7 +151,7 @@ def describe(fleet):
 
 
 class Before:
-    """What has to be remembered to judge a step."""
+    """What must be remembered to check a step."""
 
     def __init__(self, fleet):
         self.serving = fleet.serving
@@ -237,8 +237,8 @@ def check(fleet, before, happened, commands):
 
 
 def check_probation(fleet, before, happened, commands, case):
-    """One stands by exactly while another is on probation and that is not over; who stands by is let serve before the
-    one that failed is retired, and a probation that is over has an outcome."""
+    """A generation stands by exactly while another is on probation. It is told to serve before the one that failed is
+    retired, and a probation that is over has an outcome."""
     standing_by = [one for one in fleet.generations.values() if one.state is GenerationState.STANDING_BY]
     assert len(standing_by) <= 1, case
     if standing_by:

@@ -190,11 +190,11 @@ class Fleet:
             staffing.start_missing(generation, turn)
         takeover.promote_if_complete(generation, self.generations, turn)
 
-    def _on_probation(self, told: WorkerAnswered | WorkerAlive) -> None:
-        generation = self.generation_of(told.worker)
+    def _on_probation(self, happened: WorkerAnswered | WorkerAlive) -> None:
+        generation = self.generation_of(happened.worker)
         if generation is None or generation.probation is None:
             return
-        match told:
+        match happened:
             case WorkerAnswered(_, responses, errors):
                 generation.probation.count(responses, errors)
             case WorkerAlive(worker):
@@ -213,7 +213,7 @@ class Fleet:
         if generation.recycling == number:
             generation.recycling = None
         if worker.state in {WorkerState.KILLED, WorkerState.DRAINING} or generation.state in LEAVING:
-            return  # as it was told
+            return  # it was told to, or its generation is leaving anyway
         if worker.state is WorkerState.DUMPING:
             reason = generation.hung(exited.doing)
         fault = f"its worker {number} {reason}"

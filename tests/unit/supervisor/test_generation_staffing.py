@@ -1,4 +1,4 @@
-"""The table of generations: replacing workers that are tired, and handing over only while somebody takes."""
+"""The fleet: recycling workers one at a time, and handing over only while a worker takes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def serving(fleet):
 
 
 @pytest.mark.parametrize("settings", [ONE, TWO], ids=["one-worker", "two-workers"])
-def test_the_successor_of_a_tired_worker_serves_before_it_goes(settings):
+def test_the_successor_of_a_worker_that_is_due_serves_before_it_goes(settings):
     fleet = serving_fleet(settings)
     successor = settings.workers + 1
     assert fleet.apply(WorkerDueForRecycling(1), 50.0) == [StartWorker(1, successor)]
@@ -51,7 +51,7 @@ def test_workers_are_recycled_one_at_a_time():
     assert serving(fleet) == [3, 4]
 
 
-def test_a_worker_that_says_twice_that_it_is_tired_is_recycled_once():
+def test_a_worker_that_says_twice_that_it_is_due_is_recycled_once():
     fleet = serving_fleet()
     fleet.apply(WorkerDueForRecycling(1), 50.0)
     for moment in (50.1, 50.2):
@@ -61,7 +61,7 @@ def test_a_worker_that_says_twice_that_it_is_tired_is_recycled_once():
     assert fleet.apply(WorkerExited(1, "ended"), 52.0) == []
 
 
-def test_while_successors_fail_the_tired_worker_serves_on_and_it_is_tried_again_with_growing_waits():
+def test_while_successors_fail_the_worker_that_is_due_serves_on_and_it_is_tried_again_with_growing_waits():
     fleet = serving_fleet(ONE)
     (successor,) = started(fleet.apply(WorkerDueForRecycling(1), 50.0))
     now, waits = 50.5, []
@@ -88,7 +88,7 @@ def test_a_successor_that_hangs_is_killed_and_tried_again():
     assert serving(fleet) == [1]
 
 
-def test_a_tired_worker_that_dies_is_not_replaced_twice():
+def test_a_worker_that_is_due_that_dies_is_not_replaced_twice():
     fleet = serving_fleet(ONE)
     fleet.apply(WorkerDueForRecycling(1), 50.0)
     assert fleet.apply(WorkerExited(1, "was killed"), 50.1) == [Died(1, 1, "was killed", None)]
@@ -96,7 +96,7 @@ def test_a_tired_worker_that_dies_is_not_replaced_twice():
     assert serving(fleet) == [2]
 
 
-def test_a_tired_worker_serves_until_all_that_are_wanted_serve_beside_it():
+def test_a_worker_that_is_due_serves_until_all_that_are_wanted_serve_beside_it():
     fleet = serving_fleet()
     fleet.apply(WorkerDueForRecycling(1), 50.0)
     fleet.apply(WorkerExited(2, "was killed"), 50.1)
@@ -105,7 +105,7 @@ def test_a_tired_worker_serves_until_all_that_are_wanted_serve_beside_it():
     assert Retire(1, "restart", 30.0) in fleet.apply(WorkerReady(replacement), 52.0)
 
 
-def test_while_a_new_generation_comes_nobody_is_recycled():
+def test_while_a_new_generation_comes_no_worker_is_recycled():
     fleet = serving_fleet()
     (canary,) = started(fleet.apply(RestartRequested(), 50.0))
     assert fleet.apply(WorkerDueForRecycling(1), 50.1) == []
@@ -121,13 +121,13 @@ def test_a_promotion_ends_a_recycling():
     assert started(fleet.apply(WorkerExited(successor, "was killed"), 52.0)) == []
 
 
-def test_nobody_is_recycled_while_the_service_stops():
+def test_no_worker_is_recycled_while_the_service_stops():
     fleet = serving_fleet()
     fleet.apply(StopRequested(), 50.0)
     assert fleet.apply(WorkerDueForRecycling(1), 50.1) == []
 
 
-def test_one_worker_less_takes_a_tired_one():
+def test_one_worker_less_takes_one_that_is_due():
     fleet = serving_fleet(FleetSettings(workers=3, drain_timeout_seconds=30))
     fleet.apply(WorkerDueForRecycling(3), 50.0)
     fleet.apply(WorkerDueForRecycling(1), 50.0)
@@ -136,7 +136,7 @@ def test_one_worker_less_takes_a_tired_one():
     assert serving(fleet) == [2, 4]
 
 
-def test_one_worker_less_while_a_successor_starts_takes_the_tired_one_without_it():
+def test_one_worker_less_while_a_successor_starts_takes_the_one_that_is_due_without_it():
     fleet = serving_fleet()
     (successor,) = started(fleet.apply(WorkerDueForRecycling(1), 50.0))
     commands = fleet.apply(ScaleRequested(-1), 50.5)
@@ -148,7 +148,7 @@ def test_one_worker_less_while_a_successor_starts_takes_the_tired_one_without_it
 # --- hold ---
 
 
-def test_who_drains_holds_while_nobody_serves_and_goes_on_when_somebody_does():
+def test_a_worker_that_drains_holds_while_none_serves_and_resumes_when_one_does():
     fleet = serving_fleet(ONE)
     restart(fleet, ONE, now=50.0)
     assert only(fleet.apply(WorkerExited(2, "was killed"), 50.5), Hold) == [Hold(1)]
@@ -156,7 +156,7 @@ def test_who_drains_holds_while_nobody_serves_and_goes_on_when_somebody_does():
     assert fleet.apply(WorkerReady(replacement), 51.0) == [Serve(replacement), Resume(1)]
 
 
-def test_who_drains_hands_over_as_long_as_one_takes():
+def test_a_worker_that_drains_hands_over_as_long_as_one_takes():
     fleet = serving_fleet()
     restart(fleet, now=50.0)
     assert not only(fleet.apply(WorkerExited(3, "was killed"), 50.5), Hold)
