@@ -1,10 +1,11 @@
-"""How long to wait before a worker that died is started again. Pure."""
+"""How long to wait before a worker is started in place of one that died. Pure."""
 
 from __future__ import annotations
 
 FIRST_SECONDS = 0.1
 LONGEST_SECONDS = 30.0
 FORGIVEN_AFTER_SECONDS = 10.0
+"""A worker that served for this long starts the count of deaths in a row anew."""
 
 
 def wait_before_restart(deaths_in_a_row: int) -> float:
