@@ -101,7 +101,8 @@ class WireProtocol(Consumer, Protocol):
         """A deadline that the protocol has set was reached."""
 
     def lost(self) -> None:
-        """The stream is closed. Comes once, whatever the reason; the connection is not to be used any more."""
+        """The stream is closed, whatever the reason, or another protocol has taken over. Comes once; the protocol must
+        not use the connection any more."""
 
 
 class HttpSettings(NamedTuple):
@@ -200,10 +201,14 @@ class Connection:
 
         The first protocol comes with ALPN or the first bytes, another one with a preface or an Upgrade.
         """
-        self.protocol = self.stream.consumer = to
+        before, self.protocol = self.protocol, to
+        self.stream.consumer = to
+        before.lost()
         self.context.owner.connection_speaks(self)
         if rest:
             to.received(rest)
+        if self.protocol is to and self.stream.input_over:
+            to.ended()
 
     @property
     def opened(self) -> bool:

@@ -32,8 +32,8 @@ _known_names: dict[bytes, int] = dict(_MEANINGS)
 FIELD_NAME = re.compile(TOKEN)
 _FORBIDDEN_IN_VALUE = re.compile(rb"[\r\n\0]")
 
-# Applications send the same fields again and again: those that mean nothing to the server are remembered as lines. Full,
-# they are forgotten; short ones only, and none that differ from response to response.
+# Applications send the same fields again and again: those that mean nothing to the server are remembered as lines.
+# Full, they are forgotten; short ones only, and none that differ from response to response.
 _MOST_REMEMBERED: Final = 1024
 _LONGEST_REMEMBERED: Final = 256
 _NOT_REMEMBERED = frozenset((b"set-cookie", b"etag", b"location", b"last-modified", b"content-range", b"x-request-id"))

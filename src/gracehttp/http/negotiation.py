@@ -1,23 +1,33 @@
 """Which protocol a connection speaks.
 
-The choice is one match over what is known when it is made: the protocol that ALPN has chosen (RFC 7301), None without
-TLS. A protocol that the client asks for later, by a preface (RFC 9113 section 3.3) or by Upgrade (RFC 9110 section
-7.8), takes over with `Connection.switch`.
+The choice is one look-up of what is known when it is made: the protocol that ALPN has chosen (RFC 7301), or the one
+that the connection spoke in the process from which it comes. A protocol that the client asks for later, by a preface
+(RFC 9113 section 3.3) or by Upgrade (RFC 9110 section 7.8), takes over with `Connection.switch`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gracehttp.http.connection import NEW, Connection, WireProtocol
 from gracehttp.http.http1.protocol import Http1Protocol
-from gracehttp.wire.handover import Carried
+from gracehttp.wire.handover import HTTP1, Carried
+
+MakeProtocol = Callable[[Connection, Carried], WireProtocol]
+"""Makes the protocol of a connection, given what came along with it except its bytes (see `Connection.switch`)."""
+
+PROTOCOLS: dict[str, MakeProtocol] = {HTTP1: Http1Protocol}
+"""By their names in ALPN, under which connections also go from one process to another."""
 
 
 def begin(connection: Connection, alpn: str | None, carried: Carried = NEW) -> None:
-    """Let `connection`, which has its stream, speak the protocol that fits, from the bytes on that came along."""
-    connection.switch(_choose(connection, alpn, carried), carried.received)
+    """Let `connection`, which has its stream, speak the protocol that fits, from the bytes on that came along.
 
-
-def _choose(connection: Connection, alpn: str | None, carried: Carried) -> WireProtocol:
-    match alpn:
-        case _:  # "http/1.1", or a client that offers nothing: there is no other protocol yet
-            return Http1Protocol(connection, carried)
+    `alpn` is None without TLS, and if the client offered nothing. A connection whose protocol this release doesn't
+    speak is ended: another release has handed it over.
+    """
+    make = PROTOCOLS.get(alpn or carried.protocol)
+    if make is None:
+        connection.stream.close(linger=True)
+    else:
+        connection.switch(make(connection, carried), carried.received)

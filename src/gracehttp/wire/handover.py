@@ -6,7 +6,8 @@ pipelined requests that were read already, of one connection after the other:
     {"version": 2, "connections": [{"fresh": false, "idle_seconds": 3.25, "received": 0}, ...]}
 
 `fresh`: no request was received on it yet. `idle_seconds`: how long the client has already taken of its current
-timeout. `received`: how many of the bytes behind the line are its. The permit goes with the connection.
+timeout. `received`: how many of the bytes behind the line are its. `protocol`: its name in ALPN (RFC 7301), if it isn't
+`http/1.1`. The permit goes with the connection.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ MOST_PIPELINED_BYTES = 32768
 """Of all connections in one message. A connection whose client has sent more than this ahead can't go."""
 MESSAGE_BYTES = MOST_PIPELINED_BYTES + 128 * (MOST_CONNECTIONS + 1)
 
+HTTP1 = "http/1.1"
+
 _LONGEST_IDLE_SECONDS = 1e9  # NaN isn't below it either
 
 
@@ -31,6 +34,7 @@ class Carried(NamedTuple):
     fresh: bool = True
     idle_seconds: float = 0.0
     received: bytes = b""
+    protocol: str = HTTP1
 
 
 class UnreadableHandover(ValueError):
@@ -41,6 +45,7 @@ def encode(connections: Sequence[Carried]) -> bytes:
     """The message for `connections`, in the order of their descriptors."""
     facts = [
         {"fresh": one.fresh, "idle_seconds": round(one.idle_seconds, 3), "received": len(one.received)}
+        | ({} if one.protocol == HTTP1 else {"protocol": one.protocol})
         for one in connections
     ]
     line = json.dumps({"version": MESSAGE_VERSION, "connections": facts}, separators=(",", ":")).encode()
@@ -59,7 +64,10 @@ def decode(message: bytes) -> list[Carried]:
         idle = one.get("idle_seconds")
         if not isinstance(idle, (int, float)) or not 0 <= idle < _LONGEST_IDLE_SECONDS:
             idle = 0.0
-        carried.append(Carried(one.get("fresh") is True, idle, rest[:size]))
+        protocol = one.get("protocol", HTTP1)
+        if not isinstance(protocol, str):
+            raise UnreadableHandover(f"it is no message ({line[:100]!r})")
+        carried.append(Carried(one.get("fresh") is True, idle, rest[:size], protocol))
         rest = rest[size:]
     return carried
 

@@ -99,6 +99,10 @@ class Service:
             sock, peer = listener.accept()
         except BlockingIOError:
             return
+        self.attach(sock, peer)
+
+    def attach(self, sock: socket.socket, peer: Any) -> None:
+        """Serve a connected socket."""
         sock.setblocking(False)
         if self.keep_copies:
             self.copies.append(os.dup(sock.fileno()))

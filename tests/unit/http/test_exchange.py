@@ -5,7 +5,7 @@ from http_fakes import FakeLoop, FakeOwner, step
 
 from gracehttp.http.body import NO_REQUEST_BODY, RequestBody
 from gracehttp.http.exchange import Exchange, ResetReason, ResponseError
-from gracehttp.http.head import RequestHead
+from gracehttp.http.head import RequestHead, RequestLine
 
 
 class FakeCarrier:
@@ -42,11 +42,9 @@ class FakeCarrier:
 
 def make(method="GET", body=NO_REQUEST_BODY):
     head = RequestHead()
-    head.method, head.path = method, "/"
+    head.line = RequestLine(method, b"/", "1.1")
     carrier, owner = FakeCarrier(), FakeOwner()
-    exchange = Exchange(
-        head, body, carrier, owner, FakeLoop(), body_length=None, awaits_continue=False, writable=True
-    )
+    exchange = Exchange(head, body, carrier, owner, FakeLoop(), body_length=None, awaits_continue=False, writable=True)
     return exchange, carrier, owner
 
 

@@ -96,6 +96,35 @@ def test_fields_are_there_as_pairs_for_protocols_without_lines():
     assert list(fields.pairs) == [(b"Set-Cookie", b"a=1"), (b"x-b", b"")]
 
 
+def test_fields_that_are_remembered_are_the_same_as_at_first():
+    headers = [(b"X-Seen", b"1"), (b"content-length", b"3"), (b"connection", b"close"), (b"date", b"d"), (b"x-b", b"")]
+    facts = []
+    for _ in range(3):
+        fields = ResponseFields(headers)
+        facts.append((fields.block, list(fields.pairs), fields.content_length, fields.closes, fields.has_date))
+    assert facts[0] == facts[1] == facts[2]
+    assert facts[0][2:] == (3, True, True)
+
+
+def test_many_different_values_do_not_grow_memory():
+    for number in range(3000):
+        ResponseFields([(b"x-number", b"%d" % number)])
+    assert len(fields_module._known_lines) <= 1024
+
+
+@pytest.mark.parametrize("name", [b"Set-Cookie", b"set-cookie", b"ETag"])
+def test_fields_that_differ_from_response_to_response_are_not_remembered(name):
+    ResponseFields([(name, b"never to be seen again")])
+    assert not any(value == b"never to be seen again" for _, value in fields_module._known_lines)
+
+
+def test_value_with_a_line_break_is_an_error_each_time():
+    for _ in range(2):
+        for name in (b"x-plain", b"date", b"server", b"connection"):
+            with pytest.raises(ResponseError):
+                ResponseFields([(name, b"a\r\nb: c")])
+
+
 # --- trailers (RFC 9110 section 6.5.1) ---
 
 

@@ -126,7 +126,7 @@ def parse_request_line(line: bytes) -> RequestLine:
         raise _blame_request_line(line)
     method, target, minor = match.groups()
     if method not in METHODS:
-        raise RequestError(501, "unknown method")
+        raise _blame_request_line(line)
     check_target(method, target)
     # A minor version above ours is served as ours (RFC 9110 section 2.5).
     return RequestLine(method.decode("ascii"), target, "1.0" if minor == b"0" else "1.1")

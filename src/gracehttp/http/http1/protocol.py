@@ -8,7 +8,7 @@ in order by construction, and a malformed request is found only when all respons
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import monotonic, time
 from typing import Final
 
@@ -59,6 +59,9 @@ OVER: Final = 4
 """Nothing more will be read or written here."""
 
 _CR: Final = 13
+_SHORT_HEAD_BYTES: Final = 1024
+"""Up to this, a head that is not whole is judged at each of its pieces, and then each time that it has grown by an
+eighth: a look at all of it for each single byte would let one client keep a worker busy."""
 _UNPARSED_HIGH_WATER_BYTES: Final = 65536  # of pipelined requests; above, nothing more is read
 _DISCARD_LIMIT_BYTES: Final = 256 * 1024  # of a body that nobody wants; more would cost more than a new connection
 _JOIN_LIMIT_BYTES: Final = 65536  # head and body up to this are joined; above, the copy costs more than sendmsg(2)
@@ -84,6 +87,7 @@ class Http1Protocol:
         "_keep_alive",
         "_last_response",
         "_leaving",
+        "_look_again_at",
         "_paused",
         "_phase",
         "_scheme",
@@ -103,6 +107,7 @@ class Http1Protocol:
         self._phase = IDLE
         self._fresh = carried.fresh  # no request was received yet
         self._head = b""  # the part of the next head that has come
+        self._look_again_at = 0  # when `_head` has so many bytes
         self._head_began_at = 0.0  # in the phase READING_HEAD: when its first byte came
         self._body: BodyParser | None = None  # while the body of the current request arrives
         self._keep_alive = True  # the client wants to go on after the current request
@@ -156,7 +161,8 @@ class Http1Protocol:
         """`data` is all that has come of the next request so far, or more."""
         if data[0] == _CR:
             data = without_empty_lines(data)
-        end = data.find(END_OF_HEAD) + len(END_OF_HEAD)
+        seen = len(self._head)
+        end = data.find(END_OF_HEAD, seen - 3 if seen > 3 else 0) + len(END_OF_HEAD)
         try:
             if not len(END_OF_HEAD) <= end <= self._context.settings.max_header_size_bytes:
                 self._await_head(data)
@@ -173,7 +179,11 @@ class Http1Protocol:
     def _await_head(self, data: bytes) -> None:
         """The head is not whole yet, if it ever will be. Raises `RequestError`."""
         if data and data != b"\r":  # empty lines before a request don't count as its beginning
-            check_beginning(data, self._context.settings.max_header_size_bytes)
+            size = len(data)
+            limit = self._context.settings.max_header_size_bytes
+            if self._phase == IDLE or size < _SHORT_HEAD_BYTES or size >= self._look_again_at or size >= limit:
+                check_beginning(data, limit)
+                self._look_again_at = size + size // 8
             if self._phase == IDLE:
                 self._phase = READING_HEAD
                 self._head_began_at = monotonic()
@@ -464,6 +474,20 @@ class Http1Protocol:
             self._stream.reset()
         else:
             self._finish(linger=True)
+
+    def upgrade(
+        self, exchange: Exchange, fields: ResponseFields, make: Callable[[Connection, Carried], WireProtocol]
+    ) -> None:
+        """Answer 101 (RFC 9110 section 7.8), and let what `make` gives take over behind the request of `exchange`.
+
+        `fields` has Upgrade. The exchange ends here; its request must be whole, and its response not begun.
+        """
+        self._stream.write(b"".join((status_line(101), b"Connection: upgrade\r\n", fields.block, b"\r\n")))
+        rest, self._unparsed = self._unparsed, b""
+        self._regulate_reading()
+        self._give_up(exchange, 101)
+        if self._phase != OVER:
+            self.connection.switch(make(self.connection, Carried(fresh=False)), rest)
 
     def _closes_after(self, response_ends: bool) -> bool:
         """Whether the response whose head is about to be sent is the last one; `response_ends`: its body is known."""

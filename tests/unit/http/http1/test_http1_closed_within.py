@@ -281,7 +281,10 @@ WAYS = {
     "sends an empty line": (b"\r\n", let_time_pass),
     "is idle for too long": (GET, lambda wire: (answer(wire.exchange), let_time_pass(wire))),
     "is handed over": (GET, lambda wire: (hand_over_when_at_rest(wire), answer(wire.exchange), wire.turn())),
-    "takes nothing": (GET, lambda wire: (wire.take_nothing(), answer(wire.exchange, b"x" * 100_000), let_time_pass(wire))),
+    "takes nothing": (
+        GET,
+        lambda wire: (wire.take_nothing(), answer(wire.exchange, b"x" * 100_000), let_time_pass(wire)),
+    ),
     "is refused": (b"BAD\r\n\r\n", Wire.send_eof),
     "listens only": (GET, lambda wire: (wire.send_eof(), answer(wire.exchange))),
 }

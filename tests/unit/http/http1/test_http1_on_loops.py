@@ -664,8 +664,8 @@ def test_connection_whose_client_has_not_taken_all_is_not_idle(ground):
             connection = service.owner.opened[0]
             assert connection.describe()
             assert not connection.close_idle()
-            got = b""
-            while not got.endswith(b"\r\n\r\n" + BODY):
+            got = bytearray()
+            while len(got) < len(BODY) or not got.endswith(b"\r\n\r\n" + BODY):
                 got += await reader.read(len(BODY))
             await until(lambda: not connection.busy)
             assert connection.close_idle()
@@ -706,6 +706,43 @@ def test_a_request_that_came_in_time_is_answered_though_the_loop_was_busy_beyond
                 late.setblocking(False)
                 assert (await asyncio.get_running_loop().sock_recv(late, 12)) == b"HTTP/1.1 200"
                 other.close()
+
+    plain.run(main())
+
+
+def test_connection_that_gets_the_number_of_one_that_was_closed_in_the_same_turn_is_not_taken_for_it(plain):
+    async def main():
+        numbers, ours = [], []
+
+        def replace_the_other(exchange):
+            if not ours:
+                (other,) = (one for one in service.accepted if not one.describe())
+                numbers.append(other.stream._socket.fileno())
+                other.abort()
+                theirs, mine = socket.socketpair()
+                ours.append(mine)
+                numbers.append(theirs.fileno())
+                service.attach(theirs, None)
+            answer(exchange)
+
+        service = Service(replace_the_other)
+        async with plain.listening(service) as port:
+            clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(2)]
+            await until(lambda: len(service.accepted) == 2)
+            for client in clients:
+                client.send(GET)  # the loop sees both in one turn
+            await until(lambda: ours)
+            assert numbers[0] == numbers[1]
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert len(service.application.exchanges) == 1
+            assert [len(service.owner.closed), len(service.accepted)] == [1, 3]
+            ours[0].send(GET)
+            ours[0].setblocking(False)
+            assert (await asyncio.get_running_loop().sock_recv(ours[0], 12)) == b"HTTP/1.1 200"
+            for one in (*clients, *ours):
+                one.close()
+            await until(lambda: len(service.owner.closed) == 3)
 
     plain.run(main())
 

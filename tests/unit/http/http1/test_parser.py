@@ -1,7 +1,9 @@
-import pytest
+"""Requests in, however their bytes are cut; and which ones are refused."""
 
-from gracehttp.http.http1.checks import RequestError
-from gracehttp.http.http1.parser import RequestParser
+import pytest
+from http_fakes import Wire, answer, hand_over_when_at_rest
+
+from gracehttp.http.http1 import parser, protocol
 
 GET = b"GET /a?b HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
@@ -20,20 +22,25 @@ STREAM = b"\r\n\r\n".join([GET, POST, b"", CHUNKED, UPGRADE, UPGRADE_POST, UPGRA
 
 def parse(pieces, max_header_size=65536, max_body_size=0):
     """What each request of the stream was: method, target, headers, body; then the status if one was refused."""
-    parser, requests, body = RequestParser(max_header_size, max_body_size), [], []
-    try:
-        for piece in pieces:
-            start = 0
-            while start < len(piece):
-                start = parser.feed(piece, start)
-                body += parser.take_body()
-                if parser.complete:
-                    requests.append((parser.method, parser.target, parser.headers, b"".join(body)))
-                    body = []
-                    parser.reset()
-    except RequestError as error:
-        requests.append(error.status)
-    return requests
+    wire = Wire(max_header_size_bytes=max_header_size, max_body_size_bytes=max_body_size)
+    requests, body = [], b""
+    for piece in pieces:
+        wire.send(piece)
+        while len(requests) < len(wire.exchanges) and not wire.exchange.disconnected:
+            exchange = wire.exchange
+            taken = exchange.take_body()
+            if taken is None:
+                break
+            body += taken[0]
+            if not taken[1]:
+                head = exchange.head
+                requests.append((head.method, head.target, head.headers, body))
+                body = b""
+                answer(exchange)
+                wire.turn()
+    refused = wire.statuses[len(requests) :]
+    assert len(refused) <= 1
+    return requests + refused
 
 
 def refused(data, **limits):
@@ -56,15 +63,16 @@ def test_stream_of_requests_is_the_same_in_pieces_of_any_size(size):
 @pytest.mark.parametrize("request_bytes", [GET, POST, CHUNKED, UPGRADE, UPGRADE_POST, UPGRADE_CHUNKED])
 @pytest.mark.parametrize("split", [0, 1, 3])
 def test_not_a_byte_beyond_the_end_of_a_request_is_taken(request_bytes, split):
-    parser = RequestParser(65536, 0)
-    data = request_bytes + b"\r\n\r\nGET /next"
-    first = len(request_bytes) - split
+    rest = b"\r\n\r\nGET /next"
+    wire = Wire()
     if split:
-        assert parser.feed(data[:first], 0) == first
-        assert parser.feed(data[first:], 0) == split
-    else:
-        assert parser.feed(data, 0) == len(request_bytes)
-    assert parser.complete
+        wire.send(request_bytes[:-split])
+    wire.send((request_bytes + rest)[-split - len(rest) :] if split else request_bytes + rest)
+    sent = hand_over_when_at_rest(wire)
+    answer(wire.exchange)
+    wire.turn()
+    ((_, carried),) = sent
+    assert carried.received == rest
 
 
 BAD = [
@@ -110,13 +118,38 @@ BAD = [
     (b"get / HTTP/1.1\r\nHost: a\r\n\r\n", 501),
     (b"DESCRIBE / HTTP/1.1\r\nHost: a\r\n\r\n", 501),
     (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
-    (b"GET / HTTP/1.2\r\nHost: a\r\n\r\n", 505),
+    (b"GET / HTTP/1.10\r\nHost: a\r\n\r\n", 400),
+    (b"GET / HTTP/1.1 \r\nHost: a\r\n\r\n", 400),
+    (b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    (b"GET / http/1.1\r\nHost: a\r\n\r\n", 400),
+    (b"GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    (b"GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    (b"GET / HTTP/1.1\rHost: a\r\n\r\n", 400),
+    (b"GET / HTTP/1.1\r\nHost: a\r\nA: b\x7f\r\n\r\n", 400),
+    (b"GET / HTTP/1.1\r\nHost: a\r\nA\x00: b\r\n\r\n", 400),
+    (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc", 400),
+    (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 3\r\n\r\nabc", 400),
+    (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\nabc", 400),
+    (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x3\r\n\r\nabc", 400),
+    (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \xb2\r\n\r\nab", 400),
+    (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n", 400),
+    (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", 400),
+    (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\r\n", 400),
+    (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n 3\r\nabc\r\n0\r\n\r\n", 400),
+    (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\n", 400),
+    (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\rabc\r\n0\r\n\r\n", 400),
+    (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;\nabc\r\n0\r\n\r\n", 400),
+    (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\n\r\n", 400),
+    (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA\r\n\r\n", 400),
+    (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n A: b\r\n\r\n", 400),
     (b"GET / HTTP/0.9\r\n\r\n", 505),
     (b"GET /\r\n\r\n", 505),
     (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
     (b"POST / HTTP/1.1\r\nHost: a\r\nExpect: a miracle\r\nContent-Length: 3\r\n\r\n", 417),
     (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
     (b"hello\r\n", 400),
+    (b"A" * 257 + b" / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    (b"PRI / HTTP/1.1\r\nHost: a\r\n\r\n", 505),
     (b'{"id": 1}\r\n', 400),
 ]
 
@@ -154,13 +187,12 @@ def test_target_that_fills_the_head_is_refused_as_too_long(size):
 
 
 def test_header_line_that_never_ends_is_refused_at_the_limit():
-    parser = RequestParser(1000, 0)
-    parser.feed(b"GET / HTTP/1.1\r\n", 0)
+    wire = Wire(max_header_size_bytes=1000).send(b"GET / HTTP/1.1\r\n")
     for _ in range(983):
-        parser.feed(b"x", 0)
-    with pytest.raises(RequestError) as caught:
-        parser.feed(b"x", 0)
-    assert caught.value.status == 431
+        wire.send(b"x")
+    assert wire.raw == b""
+    wire.send(b"x")
+    assert wire.statuses == [431]
 
 
 @pytest.mark.parametrize(
@@ -171,26 +203,34 @@ def test_target_of_another_form_than_a_path_is_taken(line):
     assert target == line.partition(b" ")[2]
 
 
-def test_empty_lines_before_a_request_are_no_part_of_it():
-    parser = RequestParser(100, 0)
+@pytest.mark.parametrize("lines", [b"\r\n", b"\r\n" * 3])
+def test_empty_lines_before_a_request_are_no_part_of_it(lines):
+    wire = Wire(max_header_size_bytes=100)
     for _ in range(1000):
-        parser.feed(b"\r\n", 0)
-    assert not parser.started
+        wire.send(lines)
+    assert not wire.connection.busy
+    assert wire.send(GET).exchange.head.target == b"/a?b"
 
 
-def test_any_part_of_a_head_counts_as_started():
+def test_any_part_of_a_head_counts_as_its_beginning():
     for size in range(1, len(GET)):
-        parser = RequestParser(100, 0)
-        parser.feed(GET[:size], 0)
-        assert parser.started, size
+        wire = Wire(max_header_size_bytes=100).send(GET[:size])
+        assert wire.connection.busy, size
 
 
 def test_any_part_of_a_head_counts_toward_its_limit():
     for size in range(1, len(GET) - 1):
-        parser = RequestParser(len(GET) - 1, 0)
-        parser.feed(GET[:size], 0)
-        with pytest.raises(RequestError):
-            parser.feed(GET[size:], 0)
+        wire = Wire(max_header_size_bytes=len(GET) - 1).send(GET[:size])
+        assert wire.raw == b""
+        wire.send(GET[size:])
+        assert wire.statuses == [431]
+
+
+@pytest.mark.parametrize("minor", [b"2", b"9"])
+def test_higher_minor_version_is_served_as_ours(minor):
+    """RFC 9110 section 2.5."""
+    exchange = Wire().send(GET.replace(b"HTTP/1.1", b"HTTP/1." + minor)).exchange
+    assert exchange.head.http_version == "1.1"
 
 
 HEAD_OF_CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -231,21 +271,11 @@ def test_white_space_around_values_is_no_part_of_them():
     assert headers == [(b"host", b"a"), (b"x-empty", b""), (b"y", b"")]
 
 
-def test_missing_bytes_of_the_body_are_known_unless_it_is_chunked():
-    parser = RequestParser(65536, 0)
-    parser.feed(POST[:-2], 0)
-    assert parser.body_bytes_missing == 2
-    parser.feed(POST[-2:], 0)
-    assert parser.body_bytes_missing == 0
-    parser.reset()
-    parser.feed(HEAD_OF_CHUNKED, 0)
-    assert parser.body_bytes_missing is None
-
-
 def test_expectation_without_a_body_is_none():
-    parser = RequestParser(65536, 0)
-    parser.feed(b"GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n", 0)
-    assert not parser.expects_continue
+    wire = Wire().send(b"GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n")
+    assert not wire.exchange.awaits_continue
+    wire.exchange.take_body()
+    assert wire.raw == b""
 
 
 @pytest.mark.parametrize(
@@ -256,6 +286,131 @@ def test_expectation_without_a_body_is_none():
     ],
 )
 def test_next_request_is_taken_unless_connection_in_a_head_says_close(request_bytes):
-    """The parser itself takes nothing after these two, which mean nothing (RFC 9110 sections 6.5.1 and 7.6.1)."""
+    """These two mean nothing (RFC 9110 sections 6.5.1 and 7.6.1)."""
     _, second = parse([request_bytes, GET])
     assert second[1] == b"/a?b"
+
+
+# --- what is remembered of the lines of others ---
+
+
+def facts(exchange):
+    head = exchange.head
+    return (
+        *(head.method, head.target, head.path, head.query_string, list(head.headers), head.http_version),
+        *(exchange.body_length, exchange.awaits_continue, list(exchange.trailers)),
+    )
+
+
+OLD = b"GET /old HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+EXPECTS = POST.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n")
+ABSOLUTE = b"GET http://real/ HTTP/1.1\r\nHost: a\r\n\r\n"
+KINDS = [GET, POST, CHUNKED, UPGRADE, UPGRADE_POST, UPGRADE_CHUNKED, OLD, EXPECTS, ABSOLUTE, b"\r\n" + GET]
+
+
+@pytest.mark.parametrize("before", KINDS)
+@pytest.mark.parametrize("after", KINDS)
+def test_nothing_of_a_request_is_seen_by_the_next_one(before, after):
+    alone = Wire(answer).send(after)
+    for wire in (Wire(answer).send(before).send(after), Wire(answer).send(before + after)):
+        assert facts(wire.exchange) == facts(alone.exchange)
+        assert wire.raw.endswith(alone.raw)
+        assert wire.how_it_ended == alone.how_it_ended
+
+
+def test_application_that_changes_its_headers_changes_those_of_no_other_request():
+    seen = []
+
+    def change(exchange):
+        seen.append(list(exchange.head.headers))
+        exchange.head.headers.append((b"x-mine", b"1"))
+        exchange.head.headers[0] = (b"host", b"changed")
+        answer(exchange)
+
+    Wire(change).send(GET).send(GET)
+    assert seen == [[(b"host", b"a")]] * 2
+
+
+def test_lines_of_many_clients_do_not_grow_memory():
+    for number in range(3000):
+        wire = Wire(answer).send(b"GET /%d HTTP/1.1\r\nHost: a%d\r\nX-%d: %d\r\n\r\n" % ((number,) * 4))
+        assert wire.statuses == [200]
+    for remembered in (parser._request_lines, parser._field_lines, parser._framings):
+        assert len(remembered) <= 1024
+
+
+@pytest.mark.parametrize("name", [b"Cookie", b"Authorization", b"Proxy-Authorization"])
+def test_secrets_are_not_remembered(name):
+    Wire(answer).send(GET.replace(b"\r\n\r\n", b"\r\n" + name + b": secret\r\n\r\n"))
+    assert not any(b"secret" in line for line in parser._field_lines)
+
+
+@pytest.mark.parametrize(
+    ("data", "method", "target"),
+    [
+        (b"BREW /pot HTTP/1.1\r\nHost: a\r\n", "BREW", b"/pot"),
+        (b"BREW /p", "BREW", b""),
+        (b"BREW", "", b""),
+        (b"\x16\x03\x01\x02\x00", "", b""),
+    ],
+)
+def test_of_a_line_with_an_unknown_method_is_told_what_is_sure(data, method, target):
+    assert parser.method_and_target(data) == (method, target)
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        (b"FOO / HTTP/1.1\r\n", 501),
+        (b"GETX ", 501),
+        (b"get / HTTP/1.1\r\n", 501),
+        (b"FO", None),
+        (b"FOO\r\n", 400),
+        (b"\x16\x03\x01\x02\x00", 400),
+        (b"F\x00", 400),
+        (b'{"a": 1}', 400),
+        (b" GET", 400),
+        (b"A" * 257, 400),
+        (b"A" * 257 + b" / HTTP/1.1\r\n", 400),
+    ],
+)
+def test_token_is_an_unknown_method_and_anything_else_is_garbage(line, status):
+    assert parse([line]) == ([] if status is None else [status])
+
+
+def test_http_2_is_named_to_a_client_that_begins_with_its_preface():
+    wire = Wire().send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+    assert b"HTTP/2 with prior knowledge" in wire.raw
+
+
+@pytest.mark.parametrize("lines", [b"X: " + b"y" * 20_000, b"X: y\r\n" * 3_000], ids=["one line", "many lines"])
+def test_long_head_in_single_bytes_is_judged_a_few_times_only(lines, monkeypatch):
+    """Each judgement costs as much as the head has bytes."""
+    judged = []
+    monkeypatch.setattr(
+        protocol,
+        "check_beginning",
+        lambda data, limit: (judged.append(len(data)), parser.check_beginning(data, limit)),
+    )
+    head = b"GET / HTTP/1.1\r\nHost: a\r\n" + lines
+    wire = Wire()
+    for at in range(len(head)):
+        wire.arrive(head[at : at + 1])
+    assert sum(judged) < 1024 * 1024 + 12 * len(head)
+    wire.send(b"\r\n\r\n" if not lines.endswith(b"\n") else b"\r\n")
+    assert len(wire.exchanges) == 1
+    answer(wire.exchange)
+    wire.send(GET[:-4] + b"\n")
+    assert wire.statuses == [200, 400], "a short head behind it is judged at each piece"
+
+
+def test_fault_in_a_long_head_is_found_at_the_latest_when_the_head_is_whole_or_too_large():
+    start = b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 5000
+    for fault in (b"\nA: b", b"\rA: b", b"\x00"):
+        wire = Wire().send(start).send(fault).send(b"\r\n\r\n")
+        assert wire.statuses == [400], fault
+    for fault in (b"\nA: b", b"\rA: b"):
+        wire = Wire(max_header_size_bytes=6000).send(start).send(fault)
+        while not wire.statuses:
+            wire.send(b"z" * 10)
+        assert wire.statuses == [400], fault

@@ -1,19 +1,20 @@
 """The head of a response as it is sent."""
 
 import pytest
-from http_fakes import Wire
+from http_fakes import Wire, answer
 
+from gracehttp.http.http1 import protocol
 from gracehttp.http.http1.response import (
     CHUNKED,
     COUNTED,
     NO_BODY,
     UNTIL_CLOSE,
+    ServerLines,
     choose_framing,
     connection_line,
     date_line,
     error_response,
     framing_line,
-    server_lines,
     status_line,
 )
 
@@ -96,6 +97,20 @@ def test_error_response_to_head_has_no_body():
 @pytest.mark.parametrize("has_date", [False, True])
 @pytest.mark.parametrize("has_server", [False, True])
 def test_server_adds_what_the_application_has_not_given(has_date, has_server):
-    lines = server_lines(has_date, has_server, 784111777)
-    assert (b"Date: " in lines) is not has_date
-    assert (b"Server: " in lines) is not has_server
+    lines = ServerLines()
+    lines.renew(784111777.9)
+    ours = lines.beside(has_date, has_server)
+    assert (b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n" in ours) is not has_date
+    assert (b"Server: " in ours) is not has_server
+    assert (lines.begins, lines.ends) == (784111777, 784111778)
+
+
+def test_date_is_that_of_the_response_whether_the_clock_goes_forth_or_back(monkeypatch):
+    now = [784111777.0]
+    monkeypatch.setattr(protocol, "time", lambda: now[0])
+    wire = Wire(answer)
+    for seconds in (0.0, 0.9, 1.0, 3600.5, 0.5, -1.0):
+        now[0] = 784111777 + seconds
+        wire.kernel.sent.clear()
+        wire.send(GET)
+        assert date_line(int(now[0])) in wire.kernel.sent
