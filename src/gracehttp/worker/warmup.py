@@ -49,7 +49,7 @@ async def warm_up(application: Application, path: str, poller: Poller) -> None:
     """
     owner = _WarmUp()
     theirs, ours = socket.socketpair()
-    _serve(theirs, application, owner, poller)
+    connection = _serve(theirs, application, owner, poller)
     reader, writer = await asyncio.open_connection(sock=ours)
     try:
         request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: gracehttp-warmup\r\nConnection: close\r\n\r\n"
@@ -57,6 +57,7 @@ async def warm_up(application: Application, path: str, poller: Poller) -> None:
         answer = await reader.read()
     finally:
         writer.close()
+        connection.abort()  # it may linger for what else its client has to say
     status_line, _, rest = answer.partition(b"\r\n")
     status = status_line.split(b" ")[1].decode() if status_line.startswith(b"HTTP/") else ""
     if status and not status.startswith("5"):
@@ -66,7 +67,7 @@ async def warm_up(application: Application, path: str, poller: Poller) -> None:
     raise ApplicationFailed(f"the warm-up request GET {path} {outcome}", details=owner.error or body)
 
 
-def _serve(sock: socket.socket, application: Application, owner: _WarmUp, poller: Poller) -> None:
+def _serve(sock: socket.socket, application: Application, owner: _WarmUp, poller: Poller) -> Connection:
     loop = asyncio.get_running_loop()
     sock.setblocking(False)
     settings = HttpSettings(
@@ -78,3 +79,4 @@ def _serve(sock: socket.socket, application: Application, owner: _WarmUp, poller
     services = StreamServices(loop, poller, _NO_TIMEOUT_SECONDS)
     connection.begin(PlainStream(sock, services, NO_PROTOCOL, connection))
     negotiation.begin(connection, None)
+    return connection

@@ -12,9 +12,10 @@ import itertools
 
 import pytest
 
-from gracehttp.http.connection import Carried
+from gracehttp.http.connection import Parcel
 from gracehttp.net.permits import Transfer
-from gracehttp.worker.handover import Departure, Departures
+from gracehttp.wire.handover import MOST_CONNECTIONS, MOST_PIPELINED_BYTES, Carried, decode
+from gracehttp.worker.handover import MESSAGES_PER_TURN, Departures
 
 ROOM, DEAD = 0, errno.EPIPE
 QUEUES = (ROOM, errno.EAGAIN, errno.ETOOMANYREFS, DEAD)
@@ -77,15 +78,20 @@ class Queue:
         self.world = world
         self.outcome = ROOM
         self.closed = False
+        self.messages = []
 
     def fileno(self):
         return -1 if self.closed else 7
 
-    def sendmsg(self, _buffers, _ancillary):
-        assert not self.world.held, "nothing goes while nobody would take it"
+    def sendmsg(self, buffers, ancillary):
+        assert not self.world.held, "nothing goes while no worker would take it"
         assert not self.closed
+        assert self.world.in_transfer
+        (message,), ((_, _, descriptors),) = buffers, ancillary
+        assert len(decode(message)) == len(descriptors) <= MOST_CONNECTIONS
         if self.outcome != ROOM:
             raise OSError(self.outcome, "as the test wants")
+        self.messages.append(list(descriptors))
 
     def shutdown(self, _how):
         if self.closed:
@@ -99,19 +105,34 @@ class Queue:
 class Connection:
     """Between two requests, or in the middle of one."""
 
-    def __init__(self, world, *, busy):
+    def __init__(self, world, number, *, busy=False, received=b""):
         self.world = world
+        self.number = number
         self.busy = busy
-        self.gone = False
+        self.received = received
+        self.packed = self.gone = False
 
-    def hand_over(self, send):
-        assert self.world.in_transfer
-        if self.busy or self.gone or not send(5, Carried(fresh=False)):
-            if self.busy or self.world.queue.outcome == DEAD:
-                self.world.wanted.discard(self)  # whoever offered it will do so again; or nobody ever can
-            return False
-        self.gone = True
-        return True
+    def pack(self):
+        assert not self.packed
+        assert not self.world.in_transfer
+        if self.busy or self.gone:
+            if self.busy:
+                self.world.wanted.discard(self)  # it is offered again when it is not busy any more
+            return None
+        self.packed = True
+        return Parcel(self.number, Carried(fresh=False, received=self.received))
+
+    def left(self):
+        assert self.packed
+        assert not self.world.in_transfer
+        self.packed, self.gone = False, True
+
+    def unpack(self):
+        assert self.packed
+        assert not self.world.in_transfer
+        self.packed = False
+        if self.world.queue.outcome == DEAD:
+            self.world.wanted.discard(self)  # it can never go
 
 
 class World:
@@ -122,11 +143,10 @@ class World:
         self.queue = Queue(self)
         self.queue.outcome = outcome
         self.full = outcome or errno.EAGAIN
-        self.departures = Departures(self.queue, self.loop)
+        self.departures = Departures(self.queue, self, self.loop)
         self.held = self.closed = self.in_transfer = False
         self.wanted = set()
         self.connections = []
-        self.told = []
         self.permits = 0
 
     # --- permits ---
@@ -145,35 +165,35 @@ class World:
 
     # --- inputs ---
 
-    def _new(self, *, busy=False):
-        connection = Connection(self, busy=busy)
+    def new(self, **options):
+        connection = Connection(self, len(self.connections), **options)
         self.connections.append(connection)
         self.permits += 1
         if not self.closed:
             self.wanted.add(connection)
-        return Departure(connection, self, self.told.append)
+        return connection
 
     def offer(self):
-        self.departures.offer(self._new())
+        self.departures.offer(self.new())
 
     def offer_busy(self):
-        self.departures.offer(self._new(busy=True))
+        self.departures.offer(self.new(busy=True))
 
     def offer_again(self):
         """One that waits already becomes idle, after it has answered a request meanwhile."""
         if waiting := [one for one in self.connections if one in self.wanted and not one.gone]:
-            self.departures.offer(Departure(waiting[0], self, self.told.append))
+            self.departures.offer(waiting[0])
 
     def offer_soon(self):
-        self.departures.offer_soon([self._new(), self._new(busy=True)])
+        self.departures.offer_soon([self.new(), self.new(busy=True)])
 
     def hold(self):
         self.held = True
         self.departures.hold()
 
-    def go_on(self):
+    def resume(self):
         self.held = False
-        self.departures.go_on()
+        self.departures.resume()
 
     def withdraw(self):
         self.wanted.clear()
@@ -206,7 +226,9 @@ class World:
 
     def check(self):
         gone = [one for one in self.connections if one.gone]
-        assert sorted(map(id, self.told)) == sorted(map(id, gone)), "each that went is told once, and no other"
+        sent = sorted(number for message in self.queue.messages for number in message)
+        assert sent == [one.number for one in gone], "each that went was sent once, and no other"
+        assert not any(one.packed for one in self.connections), "each that was packed has left or goes on here"
         assert self.permits == len(self.connections) - len(gone), "the permit of each goes with it"
         assert len(self.loop.pending()) <= 1
         if self.held or self.closed:
@@ -224,7 +246,7 @@ class World:
 
 
 def inputs():
-    named = ["offer", "offer_busy", "offer_again", "offer_soon", "hold", "go_on", "withdraw", "seal", "close"]
+    named = ["offer", "offer_busy", "offer_again", "offer_soon", "hold", "resume", "withdraw", "seal", "close"]
     return [getattr(World, name) for name in [*named, "queue_changes", "writable", "turn", "time_passes"]]
 
 
@@ -274,7 +296,7 @@ def test_whatever_happens_nothing_is_sent_that_must_not_be_and_nothing_is_forgot
             gone = sum(one.gone for one in world.connections)
             run_out(world)
             assert sum(one.gone for one in world.connections) == gone, sequence
-            world.go_on()
+            world.resume()
         run_out(world)
         assert all(one.gone for one in world.wanted), sequence
         assert not world.loop.pending(), sequence
@@ -289,3 +311,56 @@ def test_while_there_is_no_room_it_is_tried_again_and_again(outcome):
             waiting = any(not one.gone for one in world.wanted)
             assert bool(world.loop.pending()) == waiting, sequence
             assert (world.loop.writer is not None) == (waiting and outcome == errno.EAGAIN), sequence
+
+
+def world_of(count, **options):
+    world = World(ROOM)
+    connections = [world.new(**options) for _ in range(count)]
+    world.departures.offer_soon(connections)
+    return world, connections
+
+
+@pytest.mark.parametrize("outcome", [ROOM, errno.EAGAIN, errno.ETOOMANYREFS])
+def test_connections_go_in_the_order_in_which_they_were_offered(outcome):
+    world, _ = world_of(100)
+    world.turn()
+    world.queue.outcome = outcome
+    for _ in range(3):
+        world.turn()
+        world.time_passes()
+    world.queue.outcome = ROOM
+    run_out(world)
+    assert [number for message in world.queue.messages for number in message] == list(range(100))
+
+
+def test_a_turn_sends_a_bounded_number_so_that_requests_are_answered_in_between():
+    world, connections = world_of(100)
+    world.turn()
+    assert sum(one.gone for one in connections) == MESSAGES_PER_TURN * MOST_CONNECTIONS
+    world.turn()
+    assert sum(one.gone for one in connections) == 2 * MESSAGES_PER_TURN * MOST_CONNECTIONS
+
+
+def test_a_message_ends_before_the_connection_that_has_no_room_in_it():
+    world, _ = world_of(5, received=bytes(MOST_PIPELINED_BYTES // 2 - 1))
+    run_out(world)
+    assert world.queue.messages == [[0, 1], [2, 3], [4]]
+
+
+def test_a_connection_whose_client_is_too_far_ahead_holds_up_no_other_one_and_stays():
+    world = World(ROOM)
+    sizes = (0, MOST_PIPELINED_BYTES, MOST_PIPELINED_BYTES + 1, 1)
+    connections = [world.new(received=bytes(size)) for size in sizes]
+    world.departures.offer_soon(connections)
+    run_out(world)
+    assert [one.gone for one in connections] == [True, True, False, True]
+    assert not world.loop.pending()
+
+
+def test_when_a_message_finds_no_room_all_its_connections_go_on_here_and_are_tried_again():
+    world, connections = world_of(20)
+    world.queue.outcome = errno.EAGAIN
+    world.turn()
+    assert not any(one.gone for one in connections)
+    assert list(world.departures._waiting) == connections
+    world.check()

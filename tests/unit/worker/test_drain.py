@@ -1,4 +1,4 @@
-"""When a drain closes idle connections, how many at a time, and when it ends."""
+"""When a drain closes connections that are at rest, how many at a time, and when it ends."""
 
 from __future__ import annotations
 
@@ -6,106 +6,173 @@ import math
 
 import pytest
 
-from gracehttp.worker.drain import CLOSING_STEP_SECONDS, IDLE_GRACE_SECONDS, Action, Drain, DrainReason
+from gracehttp.http.connection import Pace
+from gracehttp.worker.drain import CLOSING_STEP_SECONDS, Action, Drain, DrainReason
+
+HTTP = Pace()
+SPREAD = Pace(grace_seconds=0.0, stop_spread_seconds=5.0)
+"""Of a protocol whose clients would all come back at once, such as WebSocket."""
 
 
-def closings(drain, idle, now=100.0):
-    """Play a drain during which `idle` connections stay idle; returns when how many were closed, and the end."""
-    closed = []
+def begin(reason, timeout, now=100.0, paces=(HTTP,)):
+    drain = Drain(reason, timeout, now)
+    drain.expect(paces)
+    return drain
+
+
+def closings(drain, at_rest, now=100.0):
+    """Play a drain during which `at_rest` connections of each kind stay at rest; returns when how many of each kind
+    were closed, and the end."""
+    if isinstance(at_rest, int):
+        at_rest = {HTTP: at_rest}
+    left = dict(at_rest)
+    closed = {pace: [] for pace in left}
     while (action := drain.due(now)) is not Action.CUT:
         if action is Action.CLOSE_IDLE:
-            count = drain.how_many_to_close(idle, now)
-            idle -= count
-            closed.append((now, count))
+            for pace, pacer in drain.closing(now):
+                count = pacer.how_many(left[pace], now)
+                left[pace] -= count
+                closed[pace].append((now, count))
         before, now = now, now + drain.seconds_to_next(now)
         assert now > before or drain.due(now) is not action, "it doesn't spin"
-        assert len(closed) < 2000
-    return closed, now
+        assert sum(map(len, closed.values())) < 4000
+    return (closed[HTTP] if list(left) == [HTTP] else closed), now
 
 
-def test_after_a_restart_idle_connections_stay_until_the_last_quarter():
-    drain = Drain.begin(DrainReason.RESTART, 40.0, 100.0)
+def test_after_a_restart_connections_at_rest_stay_until_the_last_quarter():
+    drain = begin(DrainReason.RESTART, 40.0)
     assert drain.due(100.0) is Action.WAIT
     assert drain.due(129.9) is Action.WAIT
     assert drain.due(130.0) is Action.CLOSE_IDLE
 
 
 def test_the_last_part_of_a_short_drain_is_half_a_second():
-    drain = Drain.begin(DrainReason.RESTART, 1.0, 100.0)
+    drain = begin(DrainReason.RESTART, 1.0)
     assert drain.due(100.49) is Action.WAIT
     assert drain.due(100.5) is Action.CLOSE_IDLE
 
 
 def test_closings_are_spread_evenly_over_the_last_part():
-    closed, _ = closings(Drain.begin(DrainReason.RESTART, 40.0, 100.0), 1000)
+    closed, _ = closings(begin(DrainReason.RESTART, 40.0), 1000)
     assert sum(count for _, count in closed) == 1000
     assert max(count for _, count in closed) <= 2 * 1000 * CLOSING_STEP_SECONDS / 8.0
     halfway = sum(count for at, count in closed if at < 134.0)
     assert 450 <= halfway <= 550
 
 
-def test_all_idle_connections_are_closed_before_the_end():
-    closed, end = closings(Drain.begin(DrainReason.RESTART, 40.0, 100.0), 1000)
+def test_all_connections_at_rest_are_closed_before_the_end():
+    closed, end = closings(begin(DrainReason.RESTART, 40.0), 1000)
     assert end == 140.0
     assert closed[-1][0] <= 138.0 + 1e-6
 
 
-def test_few_idle_connections_are_closed_one_by_one_over_all_of_the_last_part():
-    closed, _ = closings(Drain.begin(DrainReason.RESTART, 40.0, 100.0), 4)
+def test_few_connections_are_closed_one_by_one_over_all_of_the_last_part():
+    closed, _ = closings(begin(DrainReason.RESTART, 40.0), 4)
     times = [at for at, count in closed if count == 1]
     assert times == pytest.approx([132.0, 134.0, 136.0, 138.0], abs=0.3)
 
 
-def test_who_becomes_idle_in_the_last_part_has_its_share_too():
-    drain = Drain.begin(DrainReason.RESTART, 40.0, 100.0)
-    assert drain.how_many_to_close(0, 130.0) == 0
-    assert drain.how_many_to_close(100, 134.0) > 0
+def test_connections_that_come_to_rest_in_the_last_part_have_their_share_too():
+    drain = begin(DrainReason.RESTART, 40.0)
+    ((_, pacer),) = drain.closing(130.0)
+    assert pacer.how_many(0, 130.0) == 0
+    assert pacer.how_many(100, 134.0) > 0
 
 
-def test_at_a_stop_all_idle_connections_are_closed_after_a_moment():
-    closed, _ = closings(Drain.begin(DrainReason.STOP, 30.0, 100.0), 1000)
-    assert closed == [(100.0 + IDLE_GRACE_SECONDS, 1000)]
+def test_at_a_stop_all_connections_at_rest_are_closed_after_a_moment():
+    closed, _ = closings(begin(DrainReason.STOP, 30.0), 1000)
+    assert closed == [(100.0 + HTTP.grace_seconds, 1000)]
 
 
 @pytest.mark.parametrize("reason", DrainReason)
 def test_when_all_were_closed_only_the_end_is_waited_for(reason):
-    drain = Drain.begin(reason, 30.0, 100.0)
-    drain.how_many_to_close(5, drain.closing_until)
-    assert drain.closing_at == math.inf
+    drain = begin(reason, 30.0)
+    ((_, pacer),) = drain.closing(129.9)
+    pacer.how_many(5, 129.9)
+    assert pacer.closing_at == math.inf
+    assert drain.closing(129.9) == []
     assert drain.seconds_to_next(129.0) == 1.0
 
 
 @pytest.mark.parametrize("reason", DrainReason)
 def test_at_the_deadline_everything_is_cut(reason):
-    drain = Drain.begin(reason, 30.0, 100.0)
-    assert drain.due(130.0) is Action.CUT
+    assert begin(reason, 30.0).due(130.0) is Action.CUT
 
 
 @pytest.mark.parametrize("reason", DrainReason)
 def test_no_time_at_all_cuts_at_once(reason):
-    assert Drain.begin(reason, 0.0, 100.0).due(100.0) is Action.CUT
+    assert begin(reason, 0.0).due(100.0) is Action.CUT
 
 
-def test_a_stop_during_the_drain_of_a_restart_closes_idle_connections_soon():
-    drain = Drain.begin(DrainReason.RESTART, 30.0, 100.0)
+@pytest.mark.parametrize("reason", DrainReason)
+def test_without_connections_only_the_end_is_waited_for(reason):
+    drain = begin(reason, 30.0, paces=())
+    assert drain.due(129.9) is Action.WAIT
+    assert drain.seconds_to_next(100.0) == 30.0
+
+
+def test_a_stop_during_the_drain_of_a_restart_closes_connections_at_rest_soon():
+    drain = begin(DrainReason.RESTART, 30.0)
     drain.ordered_again(DrainReason.STOP, 30.0, 110.0)
     assert drain.ends_at == 130.0
+    assert drain.reason is DrainReason.STOP
     assert drain.due(111.0) is Action.CLOSE_IDLE
-    assert drain.how_many_to_close(1000, 111.0) == 1000
+    ((_, pacer),) = drain.closing(111.0)
+    assert pacer.how_many(1000, 111.0) == 1000
 
 
 def test_a_later_order_never_prolongs():
-    drain = Drain.begin(DrainReason.STOP, 5.0, 100.0)
+    drain = begin(DrainReason.STOP, 5.0)
     drain.ordered_again(DrainReason.RESTART, 60.0, 101.0)
     assert (drain.ends_at, drain.reason) == (105.0, DrainReason.STOP)
     assert drain.due(101.0) is Action.CLOSE_IDLE
 
 
+# --- several kinds of connections ---
+
+
+@pytest.mark.parametrize("reason", DrainReason)
+def test_each_kind_is_closed_at_its_own_pace(reason):
+    kinds = {HTTP: 100, SPREAD: 1000}
+    together, _ = closings(begin(reason, 40.0, paces=kinds), kinds)
+    for pace, at_rest in kinds.items():
+        alone, _ = closings(begin(reason, 40.0, paces=[pace]), {pace: at_rest})
+        assert [one for one in together[pace] if one[1]] == [
+            one for one in (alone if pace == HTTP else alone[pace]) if one[1]
+        ]
+
+
+def test_a_kind_that_asks_for_it_is_spread_over_a_stop_too():
+    closed, _ = closings(begin(DrainReason.STOP, 30.0, paces=[SPREAD]), {SPREAD: 1000})
+    times = [at for at, _ in closed[SPREAD]]
+    assert (times[0], times[-1]) == (100.0, pytest.approx(105.0))
+    assert max(count for _, count in closed[SPREAD]) <= 2 * 1000 * CLOSING_STEP_SECONDS / 5.0
+    assert sum(count for _, count in closed[SPREAD]) == 1000
+
+
+def test_a_spread_that_is_longer_than_the_drain_is_cut_to_it():
+    closed, end = closings(begin(DrainReason.STOP, 2.0, paces=[SPREAD]), {SPREAD: 1000})
+    assert end == 102.0
+    assert sum(count for _, count in closed[SPREAD]) >= 900, "what is left is cut with the others"
+
+
+def test_a_kind_that_shows_up_late_is_under_all_orders_so_far():
+    early, late = (Drain(DrainReason.RESTART, 40.0, 100.0) for _ in range(2))
+    early.expect([HTTP])
+    for drain in (early, late):
+        drain.ordered_again(DrainReason.STOP, 10.0, 105.0)
+    late.expect([HTTP])
+    (one,), (other,) = early._pacers.values(), late._pacers.values()
+    assert (one.closing_at, one.closing_until) == (other.closing_at, other.closing_until)
+    early.expect([HTTP])
+    assert list(early._pacers.values()) == [one], "a kind that is known keeps its pacer"
+
+
 @pytest.mark.parametrize("reason", DrainReason)
 @pytest.mark.parametrize("timeout", [0.0, 0.2, 0.5, 1.0, 30.0, 600.0])
-@pytest.mark.parametrize("idle", [0, 1, 10_000])
-def test_waiting_as_long_as_it_says_leads_to_the_end_in_time_with_nobody_left(reason, timeout, idle):
-    closed, end = closings(Drain.begin(reason, timeout, 100.0), idle)
+@pytest.mark.parametrize("at_rest", [0, 1, 10_000])
+def test_waiting_as_long_as_it_says_leads_to_the_end_in_time_with_no_connection_left(reason, timeout, at_rest):
+    closed, end = closings(begin(reason, timeout), at_rest)
     assert end == pytest.approx(100.0 + timeout)
-    if timeout > IDLE_GRACE_SECONDS or (timeout and reason is DrainReason.RESTART):
-        assert sum(count for _, count in closed) == idle
+    if timeout > HTTP.grace_seconds or (timeout and reason is DrainReason.RESTART):
+        assert sum(count for _, count in closed) == at_rest

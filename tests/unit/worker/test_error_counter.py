@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from timer_fakes import FakeLoop
 
-from gracehttp.http.exchange import RefusedHead, RequestHead
+from gracehttp.http.head import RefusedHead, RequestHead
 from gracehttp.worker.error_counter import LONGER_SECONDS, REPORT_SECONDS, ErrorCounter
 
 
@@ -58,7 +58,7 @@ def test_a_failure_that_was_answered_by_500_is_one_error():
 def test_a_request_that_the_server_refused_itself_is_no_error_of_the_application():
     worker = Worker()
     worker.counter.begin()
-    worker.answer(400, 501, 505, head=RefusedHead())
+    worker.answer(400, 501, 505, head=RefusedHead("GET", b"/", None))
     worker.answer(501)
     worker.loop.pass_time(REPORT_SECONDS)
     assert worker.told == [(4, 1)]

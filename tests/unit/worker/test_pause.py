@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 
 import pytest
@@ -14,13 +13,14 @@ from gracehttp.applications.registry import ApplicationSettings
 from gracehttp.config import server_options
 from gracehttp.net.permits import LocalPermits
 from gracehttp.supervisor.handover_queue import HandoverQueue
+from gracehttp.wire.handover import Carried, encode
 from gracehttp.worker.drain import DrainReason
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.service import Service, ServiceSettings
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 SETTINGS = ServiceSettings(
-    applications=ApplicationSettings(lifespan="on", threads=1, multiprocess=False), closes_doors=True
+    applications=ApplicationSettings(lifespan="on", threads=1, multiprocess=False), drops_new_connections=True
 )
 SHARED, OWN = 1, 2
 
@@ -68,7 +68,7 @@ class Worker:
         goes_on = [SHARED] if reason is DrainReason.RESTART else []
         for number, queue in self.queues.items():
             if number not in goes_on:
-                queue.seal()  # as the supervisor does with the queues that nobody comes after
+                queue.seal()  # as the supervisor does with the queues that no generation comes after
         self.service.order_drain(reason, 5.0, goes_on)
         await draining
 
@@ -88,7 +88,7 @@ async def answer(client):
 
 
 async def unanswered(client):
-    """After a few turns of the loop nobody has taken the connection."""
+    """After a few turns of the loop no worker has taken the connection."""
     for _ in range(20):
         await asyncio.sleep(0)
     return not client[0]._buffer
@@ -152,7 +152,7 @@ def test_a_pause_ends_with_an_order_to_drain_as_well(run):
     run(scenario)
 
 
-def test_at_a_stop_who_was_paused_helps_to_empty_the_queue(run):
+def test_at_a_stop_a_paused_worker_helps_to_empty_the_queue(run):
     async def scenario(worker):
         worker.service.pause([SHARED])
         shared = await worker.connect(SHARED)
@@ -170,7 +170,7 @@ def test_after_a_pause_what_waits_to_be_handed_over_is_not(run):
         worker.service.hold()
         worker.service.pause([SHARED])
         worker.service.accept()
-        worker.service.go_on()
+        worker.service.resume()
         for _ in range(20):
             await asyncio.sleep(0)
         assert worker.service.ports[0]._departures._waiting == {}
@@ -187,8 +187,7 @@ def hand_over(worker):
     with theirs:
         ours.setblocking(False)
         ours.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
-        head = json.dumps({"version": 1, "fresh": False}).encode()
-        socket.send_fds(worker.queue._send_end, [head, b"\n"], [theirs.fileno()])
+        socket.send_fds(worker.queue._send_end, [encode([Carried(fresh=False)])], [theirs.fileno()])
     return ours
 
 
@@ -208,8 +207,8 @@ def test_while_it_is_paused_it_takes_nothing_from_the_queue(run):
     run(scenario)
 
 
-def test_at_a_stop_who_was_paused_helps_to_empty_the_handover_queue(run):
-    """Those who serve may be the ones that hang."""
+def test_at_a_stop_a_paused_worker_helps_to_empty_the_handover_queue(run):
+    """The workers that serve may be the ones that hang."""
 
     async def scenario(worker):
         worker.service.take_over(lambda: None)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
 from timer_fakes import FakeLoop
 
 from gracehttp.net.idle_ranking import LocalRanking, SharedRanking
-from gracehttp.worker.shedding import REMEMBERED, REPORT_EVERY_SECONDS, SEARCH_EVERY_SECONDS, Shedder, longest_idle
+from gracehttp.worker.shedding import REMEMBERED, REPORT_EVERY_SECONDS, SEARCH_EVERY_SECONDS, Shedder
 
 
 class FakeConnection:
@@ -30,14 +29,21 @@ class Port:
         self.loop = FakeLoop()
         self.connections = list(connections)
         self.told = []
+        self.searches = []
         self.shedder = Shedder(
             self.connections,
+            self.longest_idle,
             idle_after_seconds=idle_after,
             ranking=ranking or LocalRanking(),
             loop=self.loop,
             closed=lambda count: count,
             publish=self.told.append,
         )
+
+    def longest_idle(self, most):
+        self.searches.append(most)
+        idle = [(one.idle_since, one) for one in self.connections if one.idle_since is not None]
+        return sorted(idle, key=lambda found: found[0])[:most]
 
     def make_room(self, *, later=0.0, waiting=None):
         """For one connection more, unless `waiting` says how many wait. Returns which were closed so far."""
@@ -130,24 +136,20 @@ def test_one_that_is_gone_meanwhile_is_passed_over():
     assert port.make_room() == [0, 2]
 
 
-def test_no_connection_is_asked_more_than_once_a_second():
-    asked = []
-
-    class Asked(FakeConnection):
-        @property
-        def idle_since(self):
-            asked.append(self)
-
-        @idle_since.setter
-        def idle_since(self, value):
-            pass
-
-    port = Port(Asked(None))
+def test_the_longest_idle_are_searched_for_at_most_once_a_second():
+    port = Port(FakeConnection(None))
     for _ in range(5):
         port.make_room()
-    assert len(asked) == 1
+    assert port.searches == [REMEMBERED]
     port.make_room(later=SEARCH_EVERY_SECONDS)
-    assert len(asked) == 2
+    assert port.searches == [REMEMBERED] * 2
+
+
+def test_more_than_are_remembered_go_one_search_after_the_other():
+    port = Port(*map(FakeConnection, range(REMEMBERED + 3)))
+    assert port.make_room(waiting=REMEMBERED + 3) == list(range(REMEMBERED))
+    port.make_room(later=SEARCH_EVERY_SECONDS, waiting=REMEMBERED + 3)
+    assert port.closed == list(range(REMEMBERED + 3))
 
 
 def test_it_is_told_at_once_and_then_at_most_once_a_second():
@@ -169,12 +171,6 @@ def test_what_was_not_told_yet_is_told_at_the_end():
     port.shedder.close()
     port.loop.pass_time(10)
     assert port.told == [1, 1]
-
-
-@pytest.mark.parametrize("most", [1, 3, REMEMBERED])
-def test_the_longest_idle_come_first(most):
-    connections = [FakeConnection(since) for since in (7, 3, None, 9, 1)]
-    assert [since for since, _ in longest_idle(connections, most=most)] == [1, 3, 7, 9][:most]
 
 
 def test_no_more_are_closed_than_wait_while_their_places_are_not_free_yet():

@@ -1,4 +1,4 @@
-"""A worker tells what it begins, so that whoever waits in vain learns where it hangs."""
+"""A worker tells what it begins, so that the command that waits for it in vain can say where it hangs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_each_stage_is_told_before_it_begins():
     told = []
 
     async def scenario():
-        settings = ServiceSettings(applications=APPLICATIONS, warmup=["/ping", "/else"], closes_doors=True)
+        settings = ServiceSettings(applications=APPLICATIONS, warmup=["/ping", "/else"], drops_new_connections=True)
         loader = ApplicationLoader(None)
         servers = server_options(DEMO)
         loader.load_all([*servers, *servers], told.append)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import socket
 
@@ -13,16 +12,18 @@ import uvloop
 from gracehttp.applications.loading import ApplicationLoader
 from gracehttp.applications.registry import ApplicationSettings
 from gracehttp.config import server_options
+from gracehttp.http.connection import Pace
+from gracehttp.http.http1.protocol import Http1Protocol
 from gracehttp.net.permits import LocalPermits
 from gracehttp.supervisor.handover_queue import HandoverQueue
-from gracehttp.worker import drain, port
+from gracehttp.wire.handover import Carried, encode
 from gracehttp.worker.drain import DrainReason
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.service import Service, ServiceSettings
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 SETTINGS = ServiceSettings(
-    applications=ApplicationSettings(lifespan="off", threads=1, multiprocess=False), closes_doors=True
+    applications=ApplicationSettings(lifespan="off", threads=1, multiprocess=False), drops_new_connections=True
 )
 
 
@@ -47,19 +48,18 @@ def test_a_receiver_ends_only_when_the_queue_is_sealed_and_empty(factory):
         service, _listener = await started(handover=(queue._send_end.dup(), queue._receive_end.dup()))
         service.accept()
         service.take_over(lambda: None)
-        service.on_deaf = (deaf := asyncio.Event()).set
+        service.on_stopped_accepting = (stopped := asyncio.Event()).set
         service.order_drain(DrainReason.STOP, 20.0)
         draining = asyncio.create_task(service.drain())
-        await deaf.wait()
+        await stopped.wait()
         for _ in range(20):
             await asyncio.sleep(0)
-        assert not draining.done(), "somebody may still come"
+        assert not draining.done(), "a connection may still come"
         theirs, ours = socket.socketpair()
         with theirs, ours:
             ours.setblocking(False)
             ours.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
-            head = json.dumps({"version": 1, "fresh": False}).encode()
-            socket.send_fds(queue._send_end, [head, b"\n"], [theirs.fileno()])
+            socket.send_fds(queue._send_end, [encode([Carried(fresh=False)])], [theirs.fileno()])
             theirs.close()
             queue.seal()
             await draining
@@ -70,7 +70,7 @@ def test_a_receiver_ends_only_when_the_queue_is_sealed_and_empty(factory):
         runner.run(asyncio.wait_for(scenario(), 20))
 
 
-def test_what_nobody_took_is_told_at_the_end():
+def test_what_no_worker_took_is_told_at_the_end():
     queue = HandoverQueue()
     with socket.socket() as sock:
         socket.send_fds(queue._send_end, [b"{}\n"], [sock.fileno()])
@@ -101,8 +101,10 @@ def test_at_a_restart_only_the_ports_that_end_go_on_taking():
 
 
 @pytest.mark.parametrize("factory", LOOPS.values(), ids=LOOPS)
-def test_who_is_accepted_after_a_restart_has_the_time_of_those_that_were_there_before(factory, monkeypatch):
-    monkeypatch.setattr(port, "IDLE_GRACE_SECONDS", 0.0)
+def test_a_connection_that_is_accepted_after_a_restart_has_the_time_of_those_that_were_there_before(
+    factory, monkeypatch
+):
+    monkeypatch.setattr(Http1Protocol, "pace", Pace(grace_seconds=0.0))
 
     async def scenario():
         service, listener = await started()
@@ -111,7 +113,8 @@ def test_who_is_accepted_after_a_restart_has_the_time_of_those_that_were_there_b
         draining = asyncio.create_task(service.drain())
         while not service.ports[0].connections:
             await asyncio.sleep(0)
-        await asyncio.sleep(0.05)
+        for _ in range(50):
+            await asyncio.sleep(0)
         assert not reader.at_eof()
         writer.write(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
         assert (await reader.read()).endswith(b"done")
@@ -124,11 +127,7 @@ def test_who_is_accepted_after_a_restart_has_the_time_of_those_that_were_there_b
 
 @pytest.mark.parametrize("reason", DrainReason)
 @pytest.mark.parametrize("factory", LOOPS.values(), ids=LOOPS)
-def test_who_was_answered_just_before_idle_connections_are_closed_may_still_ask(factory, reason, monkeypatch):
-    monkeypatch.setattr(drain, "IDLE_GRACE_SECONDS", 0.0)  # so all are closed at once
-    monkeypatch.setattr(drain, "LAST_PART", 1.0)
-    monkeypatch.setattr(drain, "ANSWERING_PART", 1.0)
-
+def test_a_client_that_was_answered_just_before_idle_connections_are_closed_may_still_ask(factory, reason):
     async def scenario():
         service, listener = await started()
         service.accept()
@@ -138,7 +137,12 @@ def test_who_was_answered_just_before_idle_connections_are_closed_may_still_ask(
             writer.write(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
             assert b"close" not in await reader.readuntil(b"done")
             service.order_drain(reason, 20.0)
-            while service._drain.closing_at < math.inf:
+            while not service._drain._pacers:
+                await asyncio.sleep(0)
+            (pacer,) = service._drain._pacers.values()
+            pacer.closing_at = pacer.closing_until = 0.0  # all are due at once
+            service._changed.set()
+            while pacer.closing_at < math.inf:
                 await asyncio.sleep(0)
             writer.write(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
             assert b"close" in await reader.readuntil(b"done")

@@ -10,6 +10,7 @@ import uvloop
 from gracehttp.applications.asgi.application import AsgiApplication
 from gracehttp.applications.drain_notice import DrainNotices
 from gracehttp.errors import ApplicationFailed
+from gracehttp.net.poller import new_poller
 from gracehttp.worker.warmup import warm_up
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -24,7 +25,11 @@ def warmed(request):
         wrapped = AsgiApplication(
             app, name="app", loop=loop, lifespan="off", draining=DrainNotices().asgi, on_idle=lambda: None
         )
-        await warm_up(wrapped, path)
+        poller = new_poller(loop)
+        try:
+            await warm_up(wrapped, path, poller)
+        finally:
+            poller.close()
 
     def run(app, path="/ready"):
         with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:

@@ -18,6 +18,7 @@ from gracehttp.events import SupervisorLost
 from gracehttp.http.connection import HttpSettings
 from gracehttp.net.certificates import server_context
 from gracehttp.net.permits import LocalPermits
+from gracehttp.net.poller import new_poller
 from gracehttp.worker import service as service_module
 from gracehttp.worker.drain import DrainReason
 from gracehttp.worker.manifest import GivenListener
@@ -55,11 +56,12 @@ def listening():
     return listener
 
 
-def port_of(listener, tls):
+def port_of(listener, poller, tls):
     return Port(
         GivenListener(1, "test", listener, LocalPermits(5)),
         application=None,
         settings=HttpSettings(header_timeout_seconds=60),  # so that it is not that which ends a handshake
+        poller=poller,
         tls=tls,
         request_finished=None,
         publish=print,
@@ -71,33 +73,37 @@ def port_of(listener, tls):
 def test_a_handshake_that_takes_its_time_is_cut_with_the_connections(run, certificate):
     async def scenario():
         listener = listening()
-        port = port_of(listener, server_context(certificate, None, None))
+        poller = new_poller(asyncio.get_running_loop())
+        port = port_of(listener, poller, server_context(certificate, None, None))
         port.accept()
         reader, writer = await asyncio.open_connection(*listener.getsockname())
-        await until(lambda: port._attaching)
-        port.cut()
-        await until(lambda: port.quiet)
+        await until(lambda: port.connections)
+        assert port.cut() == [], "no request was cut"
+        assert port.quiet
         assert port.permits.held == 0
         assert await reader.read() == b""
         writer.close()
         port.close()
+        poller.close()
 
     run(scenario())
 
 
 def test_a_connection_that_is_cut_before_its_first_turn_leaves_nothing_behind(run):
     async def scenario():
-        port = port_of(listening(), None)
+        poller = new_poller(asyncio.get_running_loop())
+        port = port_of(listening(), poller, None)
         theirs, ours = socket.socketpair()
         theirs.setblocking(False)
         assert port.permits.take()
-        port._on_accepted(theirs)
+        port.connections.attach(theirs, ours.getsockname())
         port.cut()
-        await until(lambda: port.quiet)
+        assert port.quiet
         assert port.permits.held == 0
         with ours:
             assert ours.recv(1) == b""
         port.close()
+        poller.close()
 
     run(scenario())
 
@@ -121,7 +127,9 @@ def test_applications_end_beside_each_other_not_one_after_the_other(run, monkeyp
 
         settings = ApplicationSettings(lifespan="on", threads=1, multiprocess=False)
         service = Service(
-            ServiceSettings(applications=settings, closes_doors=True), ApplicationLoader(None), lambda event: None
+            ServiceSettings(applications=settings, drops_new_connections=True),
+            ApplicationLoader(None),
+            lambda event: None,
         )
         servers = [*server_options(application(0)), *server_options(application(1))]
         given = [GivenListener(number, "test", listening(), LocalPermits(5)) for number in (1, 2)]

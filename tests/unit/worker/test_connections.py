@@ -1,0 +1,278 @@
+"""The connections of one port: what they tell the worker, their permits, and which of them has been idle longest."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+
+import pytest
+import uvloop
+
+from gracehttp.events import ConnectionNotWatched
+from gracehttp.http.connection import HttpSettings, Terms
+from gracehttp.net.permits import LocalPermits
+from gracehttp.net.poller import new_poller
+from gracehttp.wire.handover import Carried
+from gracehttp.worker.manifest import GivenListener
+from gracehttp.worker.port import Port
+
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
+
+
+async def until(condition):
+    while not condition():
+        await asyncio.sleep(0)
+
+
+class Application:
+    """Keeps the exchanges; the test answers."""
+
+    def __init__(self):
+        self.exchanges = []
+
+    def handle(self, exchange):
+        self.exchanges.append(exchange)
+
+    def answer(self):
+        exchange = self.exchanges.pop()
+        exchange.start_response(200, [])
+        exchange.write(b"done", False)
+        exchange.end()
+
+
+class World:
+    """A port, and the clients that it has."""
+
+    def __init__(self, **options):
+        self.application = Application()
+        self.permits = LocalPermits(20)
+        self.changes = []
+        self.published = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.setblocking(False)
+        self.poller = new_poller(asyncio.get_running_loop())
+        self.port = Port(
+            GivenListener(0, "somewhere", self.listener, self.permits),
+            application=self.application,
+            settings=HttpSettings(),
+            poller=self.poller,
+            tls=None,
+            request_finished=None,
+            publish=self.published.append,
+            on_change=lambda: self.changes.append((self.permits.held, self.port.quiet)),
+            shed_idle_after_seconds=0,
+            **options,
+        )
+        self.connections = self.port.connections
+        self.clients = []
+
+    async def connect(self):
+        """A client, and its connection."""
+        before = set(self.connections.open)
+        client = socket.create_connection(self.listener.getsockname())
+        client.setblocking(False)
+        self.clients.append(client)
+        await until(lambda: len(self.connections) > len(before))
+        (connection,) = self.connections.open - before
+        return client, connection
+
+    def close(self):
+        self.port.cut()
+        self.port.close()
+        self.poller.close()
+        for client in self.clients:
+            client.close()
+
+
+@pytest.fixture(params=LOOPS)
+def run(request):
+    def run(scenario, **options):
+        async def main():
+            world = World(**options)
+            try:
+                await scenario(world)
+            finally:
+                world.close()
+
+        with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
+            runner.run(asyncio.wait_for(main(), 20))
+
+    return run
+
+
+def test_responses_that_the_application_did_not_give_whole_are_told(run):
+    failed = []
+
+    async def scenario(world):
+        world.port.accept()
+        for error in (None, RuntimeError("broken")):
+            client, _ = await world.connect()
+            client.send(GET)
+            await until(lambda: world.application.exchanges)
+            exchange = world.application.exchanges.pop()
+            failed.clear()
+            exchange.end(error)
+            assert failed[0] is exchange.head
+
+    run(scenario, request_failed=failed.append)
+
+
+def test_a_port_is_not_quiet_before_the_last_permit_is_given_back(run):
+    """The worker closes the permits when it finds the port quiet."""
+
+    async def scenario(world):
+        world.port.accept()
+        _, connection = await world.connect()
+        assert world.permits.held == 1
+        assert not world.port.quiet
+        world.changes.clear()
+        connection.abort()
+        assert world.changes == [(0, True)]
+
+    run(scenario)
+
+
+def test_the_permit_is_free_only_when_the_descriptor_is(run):
+    """Otherwise one connection too many would be open for a moment."""
+
+    async def scenario(world):
+        world.port.accept()
+        _, connection = await world.connect()
+        number, open_then = connection.stream._socket.fileno(), []
+        give_back = world.permits.give_back
+
+        def giving_back():
+            with contextlib.suppress(OSError):
+                os.fstat(number)
+                open_then.append(number)
+            give_back()
+
+        world.permits.give_back = giving_back
+        connection.abort()
+        assert open_then == []
+        assert world.permits.held == 0
+
+    run(scenario)
+
+
+def test_a_connection_that_the_poller_has_no_memory_for_is_closed_told_and_its_permit_is_free(run, monkeypatch):
+    async def scenario(world):
+        def add(*arguments):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(type(world.poller), "add", add)
+        world.port.accept()
+        with socket.create_connection(world.listener.getsockname()) as client:
+            client.setblocking(False)
+            assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
+        assert world.published == [ConnectionNotWatched("somewhere", "No space left on device")]
+        assert world.permits.held == 0
+        assert world.port.quiet
+
+    run(scenario)
+
+
+def test_a_connection_that_arrives_when_its_client_has_reset_it_is_closed(run):
+    async def scenario(world):
+        theirs, ours = socket.socketpair()
+        ours.close()
+        world.permits.take()
+        world.connections.adopt(theirs.detach(), Carried(fresh=False))
+        await until(lambda: world.port.quiet)
+        assert world.permits.held == 0
+
+    run(scenario)
+
+
+def test_both_ends_of_a_connection_are_known(run):
+    async def scenario(world):
+        world.port.accept()
+        client, connection = await world.connect()
+        assert connection.client == client.getsockname()
+        assert connection.server == world.listener.getsockname()
+
+    run(scenario)
+
+
+async def answered(world, client):
+    client.send(GET)
+    await until(lambda: world.application.exchanges)
+    world.application.answer()
+    await asyncio.get_running_loop().sock_recv(client, 1000)
+
+
+def test_the_longest_idle_come_first_whether_new_kept_or_handed_over(run):
+    async def scenario(world):
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        world.port.accept()
+        _, new = await world.connect()
+        connected = loop.time()
+        await until(lambda: loop.time() > connected)  # uvloop's clock has milliseconds
+        kept_client, kept = await world.connect()
+        await answered(world, kept_client)
+        busy_client, busy = await world.connect()
+        busy_client.send(GET)
+        await until(lambda: world.application.exchanges)
+        half_client, half = await world.connect()
+        half_client.send(GET[:10])
+        await until(lambda: not half.protocol.at_rest)
+        theirs, ours = socket.socketpair()
+        world.clients.append(ours)
+        world.permits.take()
+        world.connections.adopt(theirs.detach(), Carried(fresh=False, idle_seconds=50.0))
+        (handed_over,) = world.connections.open - {new, kept, busy, half}
+        found = world.connections.longest_idle(10)
+        assert [connection for _, connection in found] == [handed_over, new, kept]
+        sinces = [since for since, _ in found]
+        assert sinces == sorted(sinces)
+        assert sinces[0] == pytest.approx(began - 50, abs=5)
+        assert world.connections.longest_idle(2) == found[:2]
+
+    run(scenario)
+
+
+def test_no_connection_that_is_about_to_be_closed_counts_as_idle(run):
+    async def scenario(world):
+        world.port.accept()
+        client, connection = await world.connect()
+        await answered(world, client)
+        assert world.connections.longest_idle(1)
+        assert connection.close_idle(linger=True)
+        assert world.connections.longest_idle(1) == []
+
+    run(scenario)
+
+
+def test_the_terms_hold_for_connections_that_come_later_too_until_they_are_taken_back(run):
+    async def scenario(world):
+        world.port.accept()
+        _, first = await world.connect()
+        world.connections.see_off(hand_over=False)
+        _, second = await world.connect()
+        assert [one.terms for one in (first, second)] == [Terms.LAST_RESPONSE] * 2
+        world.connections.see_off(hand_over=True)
+        _, third = await world.connect()
+        assert [one.terms for one in (first, second, third)] == [Terms.HAND_OVER] * 3
+        world.connections.see_off(hand_over=False, soon=True)
+        assert {one.terms for one in world.connections} == {Terms.SOON}
+        world.connections.keep()
+        _, fourth = await world.connect()
+        assert {one.terms for one in world.connections} == {Terms.STAY}
+        assert fourth in world.connections.open
+
+    run(scenario)
+
+
+def test_the_kinds_that_a_drain_has_found_are_known(run):
+    async def scenario(world):
+        world.port.accept()
+        _, connection = await world.connect()
+        assert world.connections.paces == set()
+        world.connections.see_off(hand_over=False)
+        assert world.connections.paces == {connection.protocol.pace}
+
+    run(scenario)
