@@ -257,9 +257,8 @@ def test_the_supervisor_loads_neither_protocol_nor_application_code(start):
     script = SCRIPT.replace("from application import app", "app = 'application:app'")
     server = begin(start, script)
     supervisor, worker = (Path(f"/proc/{pid}/maps").read_text() for pid in (server.pid, server.first[0]))
-    assert "httptools" not in supervisor
     assert "uvloop" not in supervisor
-    assert "httptools" in worker
+    assert "uvloop" in worker, "so it would be seen"
 
 
 def test_a_connection_that_was_idle_before_the_restart_is_answered_after_it(start):

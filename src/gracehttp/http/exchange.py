@@ -258,7 +258,7 @@ class Exchange:
         self.status = status
         self._trailers_follow = trailers
         self.announced_length = fields.content_length
-        self.bodyless = status in _WITHOUT_LENGTH or self.head.method == "HEAD"
+        self.bodyless = status in _WITHOUT_LENGTH or self.head.line.method == "HEAD"
         self._left = -1 if self.bodyless else fields.content_length
         self.response_started = self._body_open = True
 
@@ -285,14 +285,21 @@ class Exchange:
         if not more:
             self._body_open = False
         if not self.head_sent:
-            self._send_head(data, end)
+            if self.bodyless or (end and self.announced_length < 0):
+                data = self._announce(data, end)
+            self.head_sent = True
+            self.body_sent = len(data)
+            self._carrier.send_head(self, data, end)
         elif end or (data and not self.bodyless):
             if self.bodyless:
                 data = b""
             self.body_sent += len(data)
             self._carrier.send_body(self, data, end)
         if end:
-            self._complete()
+            self.response_complete = True
+            if self._waiters is not None:
+                self._waiters.wake()
+            self._carrier.response_completed(self)
 
     async def wait_until_writable(self) -> None:
         """Until all that was written is with the kernel, or the client is gone, or the response is complete."""
@@ -317,28 +324,19 @@ class Exchange:
         ):
             raise ResponseError("trailers come after the body of a response that was started with them")
         self._carrier.send_trailers(self, fields)
-        self._complete()
-
-    def _send_head(self, data: bytes, end: bool) -> None:
-        """The head, with the first bytes of the body."""
-        size = len(data)
-        if self.bodyless:
-            # HEAD without body bytes tells nothing about the length that GET would have.
-            if end and size and self.announced_length < 0 and self.status not in _WITHOUT_LENGTH:
-                self.announced_length = size
-            data = b""
-        else:
-            if end and self.announced_length < 0:
-                self.announced_length = size  # the whole body is here
-            self.body_sent = size
-        self.head_sent = True
-        self._carrier.send_head(self, data, end)
-
-    def _complete(self) -> None:
         self.response_complete = True
-        if self._waiters is not None:
-            self._waiters.wake()
+        self._wake()
         self._carrier.response_completed(self)
+
+    def _announce(self, data: bytes, end: bool) -> bytes:
+        """Set the length that the head tells, if it can be known; returns the body bytes that go with the head."""
+        if not self.bodyless:
+            self.announced_length = len(data)  # the whole body is here
+            return data
+        # HEAD without body bytes tells nothing about the length that GET would have.
+        if end and data and self.announced_length < 0 and self.status not in _WITHOUT_LENGTH:
+            self.announced_length = len(data)
+        return b""
 
     def _why_not_now(self) -> str:
         if not self.response_started:

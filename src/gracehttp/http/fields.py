@@ -72,7 +72,12 @@ class ResponseFields:
         try:
             for name, value in headers:
                 line = _known_lines.get((name, value))
-                lines.append(self._read(name, value) if line is None else line)
+                if line is not None:
+                    lines.append(line)
+                elif name == b"content-length" and self.content_length < 0 and type(value) is bytes and value.isdigit():
+                    self.content_length = int(value)  # the usual case of what `_note` does
+                else:
+                    lines.append(self._read(name, value))
         except (TypeError, ValueError, AttributeError) as error:
             raise ResponseError(f"headers must be pairs of bytes: {error}") from error
         self.block = b"".join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import ssl
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +15,7 @@ from gracehttp.config import ServerOptions
 from gracehttp.events import DrainFinished, DrainStarted, Event, RequestsCut
 from gracehttp.http.connection import HttpSettings
 from gracehttp.http.exchange import RequestFinished
-from gracehttp.net.poller import new_poller
+from gracehttp.net.poller import Poller, new_poller
 from gracehttp.worker.connections import RequestFailed
 from gracehttp.worker.drain import Action, Drain, DrainReason
 from gracehttp.worker.manifest import GivenListener
@@ -50,7 +51,7 @@ class Service:
         self._drops_new_connections = settings.drops_new_connections
         self._changed = asyncio.Event()
         self._applications = Applications(settings.applications, loader, self._changed.set)
-        self._poller = new_poller(self._loop)
+        self._opened = contextlib.ExitStack()  # what is closed last, from a successful start on
         self.ports: list[Port] = []
         self._drain: Drain | None = None
         self._draining = False
@@ -69,6 +70,19 @@ class Service:
 
         Raises `StartError` of some kind. `listeners[i]` is that of `servers[i]`. `on_stage` is told what begins.
         """
+        with contextlib.ExitStack() as opened:
+            poller = new_poller(self._loop)
+            opened.callback(poller.close)
+            await self._start(servers, listeners, on_stage, poller)
+            self._opened = opened.pop_all()
+
+    async def _start(
+        self,
+        servers: Sequence[ServerOptions],
+        listeners: Sequence[GivenListener],
+        on_stage: Callable[[str], None],
+        poller: Poller,
+    ) -> None:
         contexts = [_tls_context(server) for server in servers]
         applications = self._applications.provide(map(application_of, servers))
         for application in self._applications:
@@ -77,13 +91,13 @@ class Service:
         for application in self._applications:
             for path in self._settings.warmup:
                 on_stage(f"waiting for the answer to the warm-up request GET {path}")
-                await warm_up(application, path, self._poller)
+                await warm_up(application, path, poller)
         for server, listener, context, application in zip(servers, listeners, contexts, applications, strict=True):
             port = Port(
                 listener,
                 application,
                 _http_settings(server),
-                poller=self._poller,
+                poller=poller,
                 tls=context,
                 request_finished=self._settings.request_finished,
                 request_failed=self._settings.request_failed,
@@ -188,7 +202,7 @@ class Service:
         await self._shut_applications_down()
         for port in self.ports:
             port.close()
-        self._poller.close()
+        self._opened.close()
 
     async def _shut_applications_down(self) -> None:
         # All at once: the supervisor waits no longer for several applications than for one.

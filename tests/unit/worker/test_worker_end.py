@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 
 import pytest
@@ -13,6 +14,7 @@ from gracehttp.applications.loading import ApplicationLoader
 from gracehttp.applications.registry import ApplicationSettings
 from gracehttp.channel import channel_pair
 from gracehttp.config import server_options
+from gracehttp.errors import StartError
 from gracehttp.event_bus import EventBus
 from gracehttp.events import SupervisorLost
 from gracehttp.http.connection import HttpSettings
@@ -140,6 +142,23 @@ def test_applications_end_beside_each_other_not_one_after_the_other(run, monkeyp
 
     run(scenario())
     assert caplog.records == []
+
+
+def test_a_start_that_fails_leaves_no_descriptor_behind(run):
+    async def failing(scope, receive, send):
+        raise LookupError
+
+    async def scenario():
+        settings = ServiceSettings(
+            applications=ApplicationSettings(lifespan="on", threads=1, multiprocess=False), drops_new_connections=True
+        )
+        before = len(os.listdir("/proc/self/fd"))
+        service = Service(settings, ApplicationLoader(None), lambda event: None)
+        with listening() as listener, pytest.raises(StartError):
+            await service.start([*server_options(failing)], [GivenListener(1, "test", listener, LocalPermits(5))])
+        assert len(os.listdir("/proc/self/fd")) == before
+
+    run(scenario())
 
 
 class FakeService:

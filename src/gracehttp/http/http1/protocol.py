@@ -129,7 +129,9 @@ class Http1Protocol:
     def received(self, data: bytes) -> None:
         phase = self._phase
         if (phase == IDLE and not self._unparsed and not self._leaving) or phase == READING_HEAD:
-            self._read_head(self._head + data if self._head else data)
+            if self._head:
+                data = self._head + data
+            self._read_head(data)
         elif self._body is not None and not self._unparsed:
             self._read_body(self._body, data)
         else:
@@ -162,9 +164,9 @@ class Http1Protocol:
         if data[0] == _CR:
             data = without_empty_lines(data)
         seen = len(self._head)
-        end = data.find(END_OF_HEAD, seen - 3 if seen > 3 else 0) + len(END_OF_HEAD)
+        end = data.find(END_OF_HEAD, seen - 3 if seen > 3 else 0) + 4
         try:
-            if not len(END_OF_HEAD) <= end <= self._context.settings.max_header_size_bytes:
+            if not 4 <= end <= self._context.settings.max_header_size_bytes:
                 self._await_head(data)
             elif end == len(data):
                 self._begin_request(parse_head(data))  # the usual case: one whole head and nothing else
@@ -290,12 +292,10 @@ class Http1Protocol:
             # In a turn of the loop of its own: this one may belong to the application that has just answered.
             self._wait_no_more()
             self._context.loop.call_soon(self._parse_waiting)
-        elif self._stream.input_over:
+            return
+        if self._stream.input_over:
             self._finish(linger=False)
-        else:
-            self._become_idle()
-
-    def _become_idle(self) -> None:
+            return
         idle = self._context.idle
         if self._waits is not idle:
             self._wait_no_more()
@@ -316,7 +316,7 @@ class Http1Protocol:
         if self._phase in (IDLE, READING_HEAD) and self._stream.input_over:
             self._finish(linger=False)  # the rest of that request will never come
         elif self._phase == IDLE and self._waits is None:  # there were empty lines only
-            self._become_idle()
+            self._next_request()
         self._regulate_reading()
 
     def _tell_rest(self) -> None:
@@ -391,13 +391,19 @@ class Http1Protocol:
         fields = exchange.fields
         status = exchange.status
         length = exchange.announced_length
-        http11 = exchange.head.http_version == "1.1"
+        http11 = exchange.head.line.http_version == "1.1"
         if length >= 0 and not exchange.bodyless:
             framing = COUNTED
         else:
             framing = choose_framing(exchange.bodyless, http11, length)
         self._framing = framing
-        self._closes = closes = fields.closes or framing == UNTIL_CLOSE or self._closes_after(end)
+        self._closes = closes = (
+            fields.closes
+            or framing == UNTIL_CLOSE
+            or self._last_response
+            or not self._keep_alive
+            or ((self._body is not None or self._stream.input_over) and self._ends_here(end))
+        )
         if not SERVER_LINES.begins <= (now := time()) < SERVER_LINES.ends:
             SERVER_LINES.renew(now)
         # Functions that have nothing to say in the usual case aren't called in it.
@@ -489,14 +495,13 @@ class Http1Protocol:
         if self._phase != OVER:
             self.connection.switch(make(self.connection, Carried(fresh=False)), rest)
 
-    def _closes_after(self, response_ends: bool) -> bool:
-        """Whether the response whose head is about to be sent is the last one; `response_ends`: its body is known."""
-        if self._last_response or not self._keep_alive:
-            return True
-        if self._stream.input_over and not self._unparsed:
-            return True
+    def _ends_here(self, response_ends: bool) -> bool:
+        """Whether no request can follow the current one, of which a part is missing, or behind which the client's half
+        has ended. `response_ends`: the whole body of the response is known."""
         if self._body is None:
-            return False
+            return not self._unparsed
+        if self._stream.input_over:
+            return True
         if self._continue_owed:
             return True  # whether the body will come is up to the client: where the next request begins is unknown
         return response_ends and (self._body.missing_bytes or 0) > _DISCARD_LIMIT_BYTES
