@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from gracehttp.config import OPTIONS, Option
-from gracehttp.config.kinds import Flag
 from gracehttp.config.model import GROUPS, Scope
 
 PAGE = Path(__file__).with_name("options.md")
@@ -96,11 +95,11 @@ def _row(option: Option) -> str:
 
 def _command_line(option: Option) -> str:
     names = [f"`{option.flag}`"]
-    if isinstance(option.kind, Flag) and option.kind.negatable:
+    if option.kind.negatable:
         names.append(f"`--no-{option.flag.removeprefix('--')}`")
     if option.short:
         names.append(f"`{option.short}`")
-    value = "" if isinstance(option.kind, Flag) or option.name == "app" else f" {option.kind.metavar}"
+    value = "" if option.kind.is_flag or option.name == "app" else f" {option.kind.metavar}"
     return ", ".join(names) + value
 
 

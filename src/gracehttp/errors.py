@@ -1,7 +1,15 @@
-"""Everything that can go wrong by somebody's fault, named by whose fault it is and by what it takes down.
+"""All errors that are meant for people, named by whose fault they are and by what they take down.
 
-The command line is the only place that turns these into an exit status. Each error carries one sentence for the
-person who reads it, and a hint at what to do.
+    GraceHTTPError                  exit status 1
+      ConfigurationError                        2   a mistake in the options; nothing was started
+      CalledInWrongPlace                        1   a mistake in a script; nothing was started
+      StartError                                3   the service, or a new generation of it, can't start
+        ListenError, ApplicationNotFound, ApplicationFailed, CertificateError
+      CommandFailed                             1   a command to a running supervisor
+        StillUnderWay                           4   it was given up, and the supervisor carries it out
+          WaitInterrupted                     130
+
+Each carries one sentence, and a hint at what to do. Only the command line and `run()` turn one into an exit status.
 """
 
 from __future__ import annotations
@@ -16,10 +24,10 @@ EXIT_INTERRUPTED = 130
 
 
 class GraceHTTPError(Exception):
-    """The base of all errors that are meant for the person who runs the server.
+    """The base of all errors that are meant for people.
 
-    `message` is one sentence that says what happened and why; `hint`, where there is one, what to try.
-    `details` is text to show below, such as the traceback of the application.
+    `message` is one sentence that says what happened and why. `hint` says what to try; it may be empty. `details` is
+    text to show below, such as the traceback of the application.
     """
 
     exit_status = EXIT_FAILED
@@ -46,25 +54,25 @@ class ConfigurationError(GraceHTTPError):
 
 
 class CalledInWrongPlace(GraceHTTPError):
-    """A function was called where it can't do what it promises, such as in a loop that runs. Nothing was started."""
+    """A function was called where it can't work, such as within a running event loop. Nothing was started."""
 
 
 class StartError(GraceHTTPError):
-    """The service, or one generation of it, can't start. What serves already goes on serving."""
+    """The service, or a new generation of it, can't start. A generation that serves already goes on serving."""
 
     exit_status = EXIT_COULD_NOT_START
 
 
 class ListenError(StartError):
-    """A listening socket can't be had: the port is taken, the address is not ours, no permission."""
+    """A listening socket can't be opened: the port is taken, the address is foreign, permission is missing."""
 
 
 class ApplicationNotFound(StartError):
-    """The application that was named can't be imported."""
+    """The application can't be imported under the name that was given."""
 
 
 class ApplicationFailed(StartError):
-    """The application was found, and refused to start: its lifespan startup or a warm-up request failed."""
+    """The application was imported, but its lifespan startup or a warm-up request failed."""
 
 
 class CertificateError(StartError):
@@ -72,16 +80,16 @@ class CertificateError(StartError):
 
 
 class CommandFailed(GraceHTTPError):
-    """A command to a running supervisor (restart, stop, status) did not reach its end."""
+    """A command to a running supervisor (restart, stop, status) failed."""
 
 
 class StillUnderWay(CommandFailed):
-    """The time that a command was to wait is over; what it ordered goes on, and its end is not known."""
+    """The timeout of a command is over. The supervisor carries the command out; its result is not known yet."""
 
     exit_status = EXIT_STILL_UNDER_WAY
 
 
 class WaitInterrupted(StillUnderWay):
-    """Whoever waited for the end of a command pressed Ctrl+C; what it ordered goes on."""
+    """The user pressed Ctrl+C while a command waited. The supervisor carries the command out."""
 
     exit_status = EXIT_INTERRUPTED

@@ -1,4 +1,4 @@
-"""The release of gracehttp that this is."""
+"""The number of this release."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def test_the_package_can_be_imported(run_there):
 
 
 def test_commands_reach_a_supervisor_from_there(start, run_there):
-    server = start("-m", "gracehttp", "serve", "gracehttp.demo_app:application", "--bind", "127.0.0.1:0")
+    server = start("-m", "gracehttp", "serve", "gracehttp.demo.app:application", "--bind", "127.0.0.1:0")
     server.wait_until_serving()
     for command in ("status", "restart", "stop"):
         ended = run_there("-m", "gracehttp", command, "--pid", server.pid)
@@ -51,7 +51,7 @@ def test_commands_reach_a_supervisor_from_there(start, run_there):
 
 @pytest.mark.parametrize("options", [(), ("--app-dir", "/")])
 def test_a_service_that_would_start_there_says_what_is_wrong(run_there, options):
-    ended = run_there("-m", "gracehttp", "serve", "gracehttp.demo_app:application", *options)
+    ended = run_there("-m", "gracehttp", "serve", "gracehttp.demo.app:application", *options)
     assert ended.returncode == 2
     assert ended.stderr.startswith("gracehttp: error: the working directory was deleted")
     assert "Hint: cd to a folder that exists" in ended.stderr
@@ -59,14 +59,14 @@ def test_a_service_that_would_start_there_says_what_is_wrong(run_there, options)
 
 
 def test_check_says_what_is_wrong(run_there):
-    ended = run_there("-m", "gracehttp", "check", "gracehttp.demo_app:application")
+    ended = run_there("-m", "gracehttp", "check", "gracehttp.demo.app:application")
     assert ended.returncode == 2
     assert "relative to the working directory, and that was deleted" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
 def test_check_finds_an_application_that_lies_elsewhere(run_there):
-    ended = run_there("-m", "gracehttp", "check", "gracehttp.demo_app:application", "--app-dir", "/")
+    ended = run_there("-m", "gracehttp", "check", "gracehttp.demo.app:application", "--app-dir", "/")
     assert (ended.returncode, ended.stderr) == (0, "")
 
 

@@ -12,8 +12,8 @@ import pytest
 
 import gracehttp
 from gracehttp.config import load
-from gracehttp.config.files import check_app_dir
-from gracehttp.demo_app import application
+from gracehttp.config.checks import check_app_dir
+from gracehttp.demo.app import application
 from gracehttp.errors import CalledInWrongPlace, ConfigurationError
 from gracehttp.events import VariableIgnored
 
@@ -139,7 +139,7 @@ def test_hint_of_add_server_is_for_a_script() -> None:
 
 @pytest.mark.parametrize("arguments", [(), ("-", "argument")])
 def test_a_script_from_standard_input_is_told_that_it_can_not_be_run_again(arguments) -> None:
-    script = "import gracehttp; gracehttp.run('gracehttp.demo_app:application', bind='127.0.0.1:0')"
+    script = "import gracehttp; gracehttp.run('gracehttp.demo.app:application', bind='127.0.0.1:0')"
     ended = subprocess.run(
         [sys.executable, *arguments], input=script, capture_output=True, text=True, timeout=30, check=False
     )
@@ -153,3 +153,18 @@ def test_what_is_wrong_with_an_application_directory_is_told(tmp_path, name, wro
     (tmp_path / "main.py").write_text("")
     with pytest.raises(gracehttp.ConfigurationError, match=wrong):
         check_app_dir(str(tmp_path / name))
+
+
+def test_start_of_serving_that_fails_leaves_no_socket_file(tmp_path) -> None:
+    with pytest.raises(gracehttp.GraceHTTPError):
+        serve_in_a_loop("no_such_module:app", bind=f"unix:{tmp_path}/a.sock")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_address_of_another_server_is_refused_where_it_is_added() -> None:
+    program = gracehttp.GraceHTTP()
+    program.add_server(application, bind=[":1", ":2"])
+    with pytest.raises(gracehttp.ConfigurationError, match="two servers have the same address, :2") as caught:
+        program.add_server(application, bind=["127.0.0.1:1", ":2"])
+    assert caught.value.hint == "give each server a bind of its own"
+    assert len(program._servers) == 2

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gracehttp.applications.detect import Shape, shape_of
 from gracehttp.errors import ApplicationNotFound
+from gracehttp.hints import Named, hint
 from gracehttp.observe.tracebacks import application_frames, application_traceback
 
 _SHOWN_PATHS = 4
@@ -27,8 +28,11 @@ def is_missing_itself(module_name: str, error: ModuleNotFoundError) -> bool:
 def module_missing(module_name: str, attribute: str) -> ApplicationNotFound:
     """There is no such module on `sys.path`."""
     near = _near_module(module_name)
-    hint = f"did you mean {near}:{attribute or 'app'}?" if near else "--app-dir names the directory to look in"
-    return ApplicationNotFound(f"there is no module {module_name!r}.", hint=hint, details=f"Looked in: {_where()}")
+    meant = f"did you mean {near}:{attribute or 'app'}?"
+    look = hint("{} names the directory to look in", Named("app_dir"))
+    return ApplicationNotFound(
+        f"there is no module {module_name!r}.", hint=meant if near else look, details=f"Looked in: {_where()}"
+    )
 
 
 def dependency_missing(module_name: str, error: ModuleNotFoundError) -> ApplicationNotFound:
@@ -55,8 +59,8 @@ def attribute_missing(module: object, module_name: str, attribute: str) -> Appli
     found = f"the module {module_name} ({source or 'a namespace package'})"
     message = f"{found} has no {attribute!r}." if attribute else f"{found} has neither app nor application."
     near = _near_attribute(module, attribute)
-    hint = f"did you mean {module_name}:{near}?" if near else _looks_like_applications(module, module_name)
-    return ApplicationNotFound(message, hint=hint)
+    meant = f"did you mean {module_name}:{near}?"
+    return ApplicationNotFound(message, hint=meant if near else _looks_like_applications(module, module_name))
 
 
 def candidates_hint(name: str) -> str:
@@ -84,9 +88,9 @@ def _looks_like_applications(module: object, module_name: str) -> str:
             case Shape.ASGI | Shape.WSGI:
                 applications.append(f"{module_name}:{name}")
             case Shape.FACTORY if any(word in name.lower() for word in _FACTORY_WORDS):
-                factories.append(f"--factory {module_name}:{name}")
-    found = applications + factories
-    return f"these look like applications: {', '.join(found)}" if found else ""
+                factories.append(hint("{} {}", Named("factory", True), f"{module_name}:{name}"))
+    found = [*applications, *factories]
+    return hint(f"these look like applications: {', '.join(['{}'] * len(found))}", *found) if found else ""
 
 
 def _shape_of_own(value: object, module_name: str) -> Shape:

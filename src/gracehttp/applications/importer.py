@@ -11,9 +11,10 @@ from typing import Any
 
 from gracehttp.applications import import_failures as failures
 from gracehttp.applications.detect import Shape, is_clearly_not, required_arguments, shape_of
-from gracehttp.config.files import app_dir_path, check_app_dir
+from gracehttp.config.checks import app_dir_path, check_app_dir
 from gracehttp.errors import ApplicationNotFound, ConfigurationError
-from gracehttp.observe.tracebacks import application_traceback, said_by
+from gracehttp.hints import Named, hint
+from gracehttp.observe.tracebacks import application_traceback, reason_of
 
 DEFAULT_ATTRIBUTES = ("app", "application")
 
@@ -88,7 +89,7 @@ def _import(module_name: str, attribute: str) -> object:
         ) from exc
     except Exception as exc:
         raise ApplicationNotFound(
-            f"the module {module_name} raised {type(exc).__name__} while it was imported{said_by(exc)}.",
+            f"the module {module_name} raised {type(exc).__name__} while it was imported{reason_of(exc)}.",
             details=application_traceback(exc),
         ) from exc
 
@@ -102,7 +103,7 @@ def _attribute(module: object, module_name: str, attribute: str) -> object:
             raise failures.attribute_missing(module, module_name, attribute) from exc
         except Exception as exc:
             raise ApplicationNotFound(
-                f"{module_name}:{attribute} can't be read: it raised {type(exc).__name__}{said_by(exc)}.",
+                f"{module_name}:{attribute} can't be read: it raised {type(exc).__name__}{reason_of(exc)}.",
                 details=application_traceback(exc),
             ) from exc
     return value
@@ -114,7 +115,8 @@ def _make(name: str, maker: object) -> object:
         raise ApplicationNotFound(f"{name} is {_kind(maker)}, and can't be called to make an application.")
     if shape_of(maker) in (Shape.ASGI, Shape.WSGI):
         raise ApplicationNotFound(
-            f"{name} looks like an application itself, not like a factory.", hint="leave out --factory"
+            f"{name} looks like an application itself, not like a factory.",
+            hint=hint("leave out {}", Named("factory", True)),
         )
     required = required_arguments(maker)
     if required:
@@ -130,7 +132,7 @@ def _make(name: str, maker: object) -> object:
         ) from exc
     except Exception as exc:
         raise ApplicationNotFound(
-            f"the factory {name} raised {type(exc).__name__}{said_by(exc)}.", details=application_traceback(exc)
+            f"the factory {name} raised {type(exc).__name__}{reason_of(exc)}.", details=application_traceback(exc)
         ) from exc
     if inspect.iscoroutine(made):
         made.close()  # or Python warns that it was never awaited
@@ -151,7 +153,7 @@ def _check_usable(name: str, application: object, *, factory: bool) -> None:
         case Shape.FACTORY if not factory:
             raise ApplicationNotFound(
                 f"{name} takes no arguments: it looks like a factory that makes the application.",
-                hint=f"write --factory {name}",
+                hint=hint("write {} {}", Named("factory", True), name),
             )
         case Shape.ASYNC_FACTORY if not factory:
             raise ApplicationNotFound(
@@ -166,7 +168,7 @@ def _interface(name: str, application: object, wanted: str) -> str:
             other = shape_of(application).value
             raise ApplicationNotFound(
                 f"{name} is to be {wanted.upper()}, and can only be called as {other.upper()}.",
-                hint=f"leave out --interface {wanted}, or write --interface {other}",
+                hint=hint("leave out {}, or write {}", Named("interface", wanted), Named("interface", other)),
             )
         return wanted
     if wanted != "auto":
@@ -181,7 +183,8 @@ def _interface(name: str, application: object, wanted: str) -> str:
             )
         case Shape.AMBIGUOUS:
             raise ConfigurationError(
-                f"{name} can be called as ASGI and as WSGI.", hint="give --interface asgi or --interface wsgi"
+                f"{name} can be called as ASGI and as WSGI.",
+                hint=hint("give {} or {}", Named("interface", "asgi"), Named("interface", "wsgi")),
             )
     names = ", ".join(required_arguments(application)) or "none"
     raise ApplicationNotFound(

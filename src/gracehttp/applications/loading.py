@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gracehttp.applications.importer import LoadedApplication, add_app_dir, load_application
 from gracehttp.config import ServerOptions
-from gracehttp.config.files import app_dir_path
+from gracehttp.config.checks import app_dir_path
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,11 @@
-"""The command line. `main` is what the command `gracehttp` calls."""
+"""The command line. `main` is what the command `gracehttp` calls.
+
+`program` has the list of commands, and turns errors into exit statuses. Each command is a module of its own: `serve`,
+`check`, `restart`, `stop`, `status`, `demo`. They share `options` (those of the configuration), `target` (which
+supervisor is meant) and `waiting` (for the result of a command); `checking` belongs to `check`.
+
+May import everything. Modules of the server are imported within functions, so that help and `restart` start quickly.
+"""
 
 from __future__ import annotations
 

@@ -1,21 +1,21 @@
-"""`gracehttp check`: everything that can be found wrong without serving."""
+"""`gracehttp check`: what can be found wrong without serving."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import click
 
-from gracehttp.cli.import_trial import try_import
-from gracehttp.cli.option_parameters import ConfiguredCommand, configured
-from gracehttp.cli.place_trials import AddressTrial, ControlTrial, PidFileTrial
-from gracehttp.config import PROCESS_OPTIONS, SERVER_OPTIONS, Configuration, ServerOptions, load
-from gracehttp.config.files import check_certificates
+from gracehttp.cli.checking.certificates import check_certificate
+from gracehttp.cli.checking.imports import try_import
+from gracehttp.cli.options import ConfiguredCommand, configured
+from gracehttp.config import PROCESS_OPTIONS, SERVER_OPTIONS, Configuration, ProcessOptions, ServerOptions, load
+from gracehttp.console import echo
 from gracehttp.errors import GraceHTTPError
 from gracehttp.events import VariableIgnored
-from gracehttp.observe.saying import say
 
 
 @click.command(cls=ConfiguredCommand)
@@ -24,11 +24,11 @@ def check(config_file: Path | None, **values: object) -> None:
     """Try the options, certificates and applications.
 
     Takes what serve takes, and shows what each option amounts to and where that comes from. Then it tries what can
-    be tried without side effects, also beside a service that runs: each application is imported, in a process of
-    its own; certificates and keys are read; host names are resolved; the folders of pidfile, control socket and Unix
-    sockets, and what is there already, are looked at.
+    be tried without side effects, also beside a running service: each application is imported, in a process of its
+    own, and certificates and keys are read.
 
-    Not tried: whether a port is free, the lifespan startup, warm-up requests, what only the running service can know.
+    Not tried: addresses, pidfile and control socket, the lifespan startup, warm-up requests. serve and restart tell
+    what is wrong with those, and a restart that fails leaves the running service untouched.
 
     The exit status is 0 if all of that is well, else that with which serve would fail.
 
@@ -37,10 +37,10 @@ def check(config_file: Path | None, **values: object) -> None:
     gracehttp check -c gracehttp.toml
     """
     configuration = load(cli=values, environ=os.environ, file=config_file)
-    say("\n".join(report(configuration)))
+    echo("\n".join(report(configuration)))
     for name, meant in configuration.mistyped:
-        say(f"note: {VariableIgnored(name, meant)}")
-    failures = [failure for failure in map(_try, _trials(configuration)) if failure is not None]
+        echo(f"note: {VariableIgnored(name, meant)}")
+    failures = [failure for failure in map(_failure, _checks(configuration)) if failure is not None]
     if failures:
         raise click.exceptions.Exit(failures[0].exit_status)
 
@@ -54,17 +54,13 @@ def report(configuration: Configuration) -> list[str]:
     ]
     lines += _table(rows)
     for index, server in enumerate(configuration.servers):
-        lines.append(f"server {index + 1}, {_scheme(server)} on {server.bind.address}")
+        lines.append(f"server {index + 1}, {'HTTPS' if server.tls else 'HTTP'} on {server.bind.address}")
         rows = [
             (name, _shown(server, name), configuration.origins.get(f"servers.{index}.{name}", ""))
             for name in SERVER_OPTIONS
         ]
         lines += _table(rows)
     return lines
-
-
-def _scheme(server: ServerOptions) -> str:
-    return "HTTPS" if server.tls else "HTTP"
 
 
 def _shown(server: ServerOptions, name: str) -> str:
@@ -77,86 +73,56 @@ def _table(rows: list[tuple[str, str, str]]) -> Iterable[str]:
     return [f"  {name:{names}}  {value:{values}}  {origin}".rstrip() for name, value, origin in rows]
 
 
-class _CertificateTrial:
-    """Whether a certificate and its key can be used."""
-
-    def __init__(self, server: ServerOptions) -> None:
-        self._server = server
-
-    def run(self) -> str:
-        from gracehttp.net.certificates import server_context  # help must not wait for the server's modules
-
-        server = self._server
-        assert server.certfile is not None
-        check_certificates([server])
-        server_context(server.certfile, server.keyfile, server.keyfile_password)
-        return f"certificate {server.certfile}"
+_Check = Callable[[], str]
+"""Raises `GraceHTTPError`, or returns what is well."""
 
 
-class _ApplicationTrial:
-    """Whether an application can be imported. `interface` is set when it could."""
-
-    def __init__(self, configuration: Configuration, server: ServerOptions) -> None:
-        self._process = configuration.process
-        self._server = server
-        self.name = str(server.app)
-        self.interface: str | None = None
-
-    def run(self) -> str:
-        server = self._server
-        self.interface = try_import(
-            str(server.app),
-            factory=server.factory,
-            interface=server.interface,
-            app_dir=self._process.app_dir,
-            timeout_seconds=self._process.ready_timeout,
-        )
-        return f"application {server.app} ({self.interface.upper()})"
-
-
-class _LifespanTrial:
-    """Whether the applications that could be imported have the lifespan that is asked for."""
-
-    def __init__(self, configuration: Configuration, applications: Sequence[_ApplicationTrial]) -> None:
-        self._mode = configuration.process.lifespan
-        self._applications = applications
-
-    def run(self) -> str:
-        from gracehttp.applications.asgi.lifespan import check_mode  # help must not wait for the server's modules
-
-        check_mode(self._mode, [(one.name, one.interface or "unknown") for one in self._applications])
-        return f"lifespan {self._mode}"
-
-
-_Trial = _CertificateTrial | _ApplicationTrial | _LifespanTrial | PidFileTrial | ControlTrial | AddressTrial
-
-
-def _trials(configuration: Configuration) -> list[_Trial]:
-    """What is to be tried: each place, each certificate and each application once."""
-    trials: dict[object, _Trial] = {}
-    if configuration.process.pidfile is not None:
-        trials["pidfile"] = PidFileTrial(configuration.process.pidfile)
-    if configuration.process.control is not None:
-        trials["control"] = ControlTrial(configuration.process.control)
-    for server in configuration.servers:
-        trials[server.bind.address] = AddressTrial(server.bind.address)
-        if server.certfile is not None:
-            key = (server.certfile, server.keyfile, server.keyfile_password)
-            trials.setdefault(key, _CertificateTrial(server))
-        trials.setdefault((server.app, server.factory, server.interface), _ApplicationTrial(configuration, server))
-    applications = [trial for trial in trials.values() if isinstance(trial, _ApplicationTrial)]
-    lifespan = [_LifespanTrial(configuration, applications)] if configuration.process.lifespan == "on" else []
-    return [*trials.values(), *lifespan]
-
-
-def _try(trial: _Trial) -> GraceHTTPError | None:
-    """Run `trial`, and print how it ended."""
-    if isinstance(trial, ControlTrial) and (note := trial.note()):
-        say(f"note: {note}")
-        return None
+def _failure(check: _Check) -> GraceHTTPError | None:
+    """Run `check` and print its result. Returns its error, if it has one."""
     try:
-        say(f"ok: {trial.run()}")
+        echo(f"ok: {check()}")
     except GraceHTTPError as error:
-        say(f"gracehttp: error: {error}", err=True)
+        echo(f"gracehttp: error: {error}", err=True)
         return error
     return None
+
+
+def _checks(configuration: Configuration) -> Iterator[_Check]:
+    """The checks of each certificate and each application, once, and of the lifespan mode."""
+    process = configuration.process
+    seen: set[object] = set()
+    interfaces: list[tuple[str, str]] = []
+    for server in configuration.servers:
+        certificate = (server.certfile, server.keyfile, server.keyfile_password)
+        if server.certfile is not None and certificate not in seen:
+            seen.add(certificate)
+            yield partial(check_certificate, server)
+        application = (server.app, server.factory, server.interface)
+        if application not in seen:
+            seen.add(application)
+            yield partial(_check_application, process, server, interfaces)
+    if process.lifespan == "on":
+        yield partial(_check_lifespan, process.lifespan, interfaces)
+
+
+def _check_application(process: ProcessOptions, server: ServerOptions, interfaces: list[tuple[str, str]]) -> str:
+    """Import the application of `server`, and add its name and interface to `interfaces`."""
+    name, interface = str(server.app), "unknown"
+    try:
+        interface = try_import(
+            name,
+            factory=server.factory,
+            interface=server.interface,
+            app_dir=process.app_dir,
+            timeout_seconds=process.ready_timeout,
+        )
+    finally:
+        interfaces.append((name, interface))
+    return f"application {name} ({interface.upper()})"
+
+
+def _check_lifespan(mode: str, interfaces: list[tuple[str, str]]) -> str:
+    from gracehttp.applications.asgi.lifespan import check_mode  # help must not wait for the server's modules
+
+    check_mode(mode, interfaces)
+    return f"lifespan {mode}"

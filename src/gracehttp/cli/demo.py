@@ -7,15 +7,15 @@ import sys
 
 import click
 
-from gracehttp.cli.demo_load import CONNECTIONS
-from gracehttp.cli.demo_restarts import prove
 from gracehttp.config import Configuration, ServerOptions, process_options, server_options
+from gracehttp.console import echo
+from gracehttp.demo.load import CONNECTIONS
+from gracehttp.demo.proof import prove
 from gracehttp.events import Event, GenerationPromoted
 from gracehttp.lineage import is_first_process
 from gracehttp.net.address import TcpAddress
-from gracehttp.observe.saying import say
 
-APPLICATION = "gracehttp.demo_app:application"
+APPLICATION = "gracehttp.demo.app:application"
 _DEFAULT_BIND = "127.0.0.1:9090"
 _MAX_CONNECTIONS = 1000
 _WORKERS = "How many worker processes serve."
@@ -63,15 +63,15 @@ def demo(
     if connections is not None:
         raise click.UsageError("--connections is for the load of --restarts. Hint: give --restarts N, too")
     (server,) = demo_servers(bind or _DEFAULT_BIND, max_connections or _MAX_CONNECTIONS)
-    first = is_first_process(os.environ)  # a worker runs the same command line, and has nobody to tell
+    is_first = is_first_process(os.environ)  # a worker runs the same command line, and must not print it again
     from gracehttp.api import GraceHTTP  # help must not wait for the server's modules
 
     configuration = Configuration(process_options(workers=workers), (server,))
-    GraceHTTP.from_configuration(configuration, Host(server) if first else None).run()
+    GraceHTTP.from_configuration(configuration, Host(server) if is_first else None).run()
 
 
 class Host:
-    """Tells what to try, once the service serves."""
+    """Prints what to try, once the service serves."""
 
     def __init__(self, server: ServerOptions) -> None:
         self._server = server
@@ -80,29 +80,29 @@ class Host:
     def __call__(self, event: Event) -> None:
         if isinstance(event, GenerationPromoted) and not self._greeted:
             self._greeted = True
-            say("\n".join(introduction(self._server, os.getpid(), called_as(sys.argv[0]))))
+            echo("\n".join(introduction(self._server, os.getpid(), called_as(sys.argv[0]))))
 
 
 def demo_servers(bind: str, max_connections: int = _MAX_CONNECTIONS) -> tuple[ServerOptions, ...]:
-    """The server of the demo on `bind`, with limits so low that one can watch them."""
+    """The server of the demo on `bind`, with limits that are low enough to watch them."""
     return server_options(
         APPLICATION, bind=bind, max_connections=max_connections, header_timeout="1s", body_timeout="1s"
     )
 
 
 def called_as(argument: str) -> str:
-    """How to call this program once more, given the argument 0 of this call: a path, unless the shell found it."""
+    """The command that calls this program again. `argument` is argument 0 of this call: a path, or a bare name."""
     if os.path.basename(argument) == "__main__.py":
         return f"{sys.executable} -m gracehttp"
     return argument if "/" in argument and os.path.basename(argument) == "gracehttp" else "gracehttp"
 
 
 def introduction(server: ServerOptions, pid: int, command: str) -> list[str]:
-    """What to try with `server`, whose supervisor has the PID `pid`; `command` calls this program."""
+    """The lines that say what to try with `server`. `pid` is its supervisor; `command` calls this program."""
     address = server.bind.address
     status = f"  {command} status --pid {pid}"
     if isinstance(address, TcpAddress) and address.port:
-        url = f"{'https' if server.tls else 'http'}://{address if address.host else f'127.0.0.1:{address.port}'}"
+        url = f"{'https' if server.tls else 'http'}://{address.local}"
         first = [f"  curl {url}/ping", status]
     else:
         url, first = str(address), [f"{status}     (tells the address)"]

@@ -8,16 +8,16 @@ from typing import Any
 
 import click
 
+from gracehttp.console import echo
 from gracehttp.errors import EXIT_INTERRUPTED, GraceHTTPError
-from gracehttp.observe.saying import say
 from gracehttp.release import RELEASE
 
 _COMMANDS = ("serve", "check", "restart", "stop", "status", "demo")
-"""In the order in which one needs them. Each is in the module of its name, and has that name there."""
+"""In the order of their use. Each is a function in the module of the same name."""
 
 
 class Program(click.Group):
-    """The group of commands. A command is imported when it is named: every worker starts by this way, too."""
+    """The group of commands. Imports only the command that is called: each worker starts through here, too."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -40,10 +40,10 @@ class Program(click.Group):
         try:
             return super().invoke(ctx)
         except GraceHTTPError as error:
-            say(f"gracehttp: error: {error}", err=True)
+            echo(f"gracehttp: error: {error}", err=True)
             ctx.exit(error.exit_status)
         except KeyboardInterrupt:
-            # Whoever pressed Ctrl+C knows it.
+            # The user who pressed Ctrl+C needs no message.
             ctx.exit(EXIT_INTERRUPTED)
 
 

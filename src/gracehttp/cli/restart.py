@@ -1,13 +1,13 @@
-"""`gracehttp restart`: new code, and whether it serves."""
+"""`gracehttp restart`: replace the running code."""
 
 from __future__ import annotations
 
 import click
 
 from gracehttp.cli.control_client import ControlAddress, ControlClient
-from gracehttp.cli.ordering import order, waiting
 from gracehttp.cli.target import targeted
-from gracehttp.observe.saying import say_done
+from gracehttp.cli.waiting import carry_out, waiting_options
+from gracehttp.console import echo_result
 
 
 @click.command()
@@ -17,7 +17,7 @@ from gracehttp.observe.saying import say_done
     is_flag=True,
     help="Replace the supervisor first: a new gracehttp, a new Python. Its PID stays (as by kill -USR2).",
 )
-@waiting("restart")
+@waiting_options("restart")
 def restart(address: ControlAddress, supervisor: bool, timeout: float | None, quiet: bool) -> None:
     """Replace the running code; tells whether it serves.
 
@@ -37,6 +37,6 @@ def restart(address: ControlAddress, supervisor: bool, timeout: float | None, qu
     gracehttp restart -c gracehttp.toml --supervisor
     """
     with ControlClient(address) as client:
-        reply = order(client, "restart", doing="restarting", timeout=timeout, quiet=quiet, supervisor=supervisor)
+        reply = carry_out(client, "restart", doing="restarting", timeout=timeout, quiet=quiet, supervisor=supervisor)
     pids = " ".join(map(str, reply.pids))
-    say_done(f"generation {reply.generation} serves, worker PIDs: {pids}")
+    echo_result(f"generation {reply.generation} serves, worker PIDs: {pids}")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from gracehttp.cli.option_parameters import ConfiguredCommand, configured
+from gracehttp.cli.options import ConfiguredCommand, configured
 from gracehttp.config import load
+from gracehttp.lineage import is_first_process
 
 
 @click.command(cls=ConfiguredCommand)
@@ -24,7 +25,9 @@ def serve(config_file: Path | None, **values: object) -> None:
     gracehttp serve main:app -w 4 -b :8000 -b 'https://:8443?certfile=cert.pem&keyfile=key.pem'
     gracehttp serve -c gracehttp.toml
     """
-    configuration = load(cli=values, environ=os.environ, file=config_file)
+    # A worker runs the same command line: the first process has told of mistyped variables.
+    mistyped = is_first_process(os.environ)
+    configuration = load(cli=values, environ=os.environ, file=config_file, find_mistyped=mistyped)
     from gracehttp.api import GraceHTTP  # help must not wait for the server's modules
 
     GraceHTTP.from_configuration(configuration).run()

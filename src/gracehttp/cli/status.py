@@ -11,8 +11,8 @@ import click
 from gracehttp.cli.control_client import ControlAddress, ControlClient
 from gracehttp.cli.target import read_duration, targeted
 from gracehttp.config.units import format_duration
+from gracehttp.console import echo
 from gracehttp.errors import CommandFailed, StillUnderWay
-from gracehttp.observe.saying import say
 
 
 @click.command()
@@ -42,12 +42,12 @@ def status(address: ControlAddress, as_json: bool, timeout: float) -> None:
                 f"the supervisor at {address} does not answer.", hint="its log may tell why; signals may still reach it"
             ) from exc
     if not reply.ok or reply.status is None:
-        raise CommandFailed(reply.message or "the supervisor told no status.", details=reply.details)
-    say(json.dumps(reply.status) if as_json else "\n".join(report(reply.status)))
+        raise CommandFailed(reply.message or "the supervisor sent no status.", details=reply.details)
+    echo(json.dumps(reply.status) if as_json else "\n".join(report(reply.status)))
 
 
 def report(status: Mapping[str, Any]) -> list[str]:
-    """The lines that tell `status`, which is as the control protocol has it."""
+    """The lines that show `status`, which has the form of the control protocol."""
     uptime = format_duration(int(status["uptime_seconds"]))
     lines = [f"gracehttp {status['version']}, pid {status['pid']}, up {uptime}", ""]
     lines += table(
@@ -89,7 +89,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def _state(generation: Mapping[str, Any]) -> str:
-    left = generation.get("probation_seconds_left")  # an older supervisor doesn't tell it
+    left = generation.get("probation_seconds_left")  # an older supervisor doesn't send it
     state = _words(generation["state"])
     return state if left is None else f"{state}, on probation for {left:.0f} s more"
 

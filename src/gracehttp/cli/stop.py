@@ -1,20 +1,20 @@
-"""`gracehttp stop`: finish what is in flight, then end."""
+"""`gracehttp stop`: end the service, after the requests in flight."""
 
 from __future__ import annotations
 
 import click
 
 from gracehttp.cli.control_client import ControlAddress, ControlClient, SupervisorEnded
-from gracehttp.cli.ordering import order, waiting
 from gracehttp.cli.target import targeted
+from gracehttp.cli.waiting import carry_out, waiting_options
+from gracehttp.console import echo_result
 from gracehttp.errors import CommandFailed
-from gracehttp.observe.saying import say_done
 
 
 @click.command()
 @targeted
 @click.option("--force", "-f", is_flag=True, help="Cut what is in flight.")
-@waiting("stop")
+@waiting_options("stop")
 def stop(address: ControlAddress, force: bool, timeout: float | None, quiet: bool) -> None:
     """Finish what is in flight, then stop.
 
@@ -27,11 +27,11 @@ def stop(address: ControlAddress, force: bool, timeout: float | None, quiet: boo
     """
     with ControlClient(address) as client:
         try:
-            order(client, "stop", doing="stopping", timeout=timeout, quiet=quiet, force=force)
+            carry_out(client, "stop", doing="stopping", timeout=timeout, quiet=quiet, force=force)
         except SupervisorEnded as ended:
-            # The end of the connection is what was asked for, unless the supervisor lives on.
+            # The supervisor may end before it answers. Unless it lives on, the command has succeeded.
             if not ended.accepted and not client.wait_for_exit():
                 raise CommandFailed(
                     f"the supervisor ({address}) closed the connection and runs on.", hint="its log tells why"
                 ) from ended
-    say_done("stopped")
+    echo_result("stopped")

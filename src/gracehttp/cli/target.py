@@ -1,4 +1,7 @@
-"""Which supervisor a command is for: --pidfile, --pid or --control, else the environment, else the file of options."""
+"""Which supervisor a command is for.
+
+--pidfile, --pid or --control name it, else the environment, else the file of options.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +13,24 @@ from pathlib import Path
 import click
 
 from gracehttp.cli.control_client import ControlAddress
-from gracehttp.cli.option_parameters import config_option
+from gracehttp.cli.options import config_option
 from gracehttp.config import PROCESS_OPTIONS, places
-from gracehttp.config.kinds import Duration, UnreadableError
+from gracehttp.config.types import UnreadableError, duration
 from gracehttp.errors import CommandFailed, ConfigurationError
+
+_DURATION = duration()
 
 
 def read_duration(ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
-    """A callback of click: the seconds of a duration such as 30s."""
+    """A callback of click: the seconds of a duration such as 30s; None if it wasn't given."""
     try:
-        return None if value is None else Duration().read(value)
+        return None if value is None else _DURATION.parse(value)
     except UnreadableError as exc:
         raise click.BadParameter(f"{value!r} is not {exc}.", ctx, parameter) from exc
 
 
 def targeted(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives `command` the options that `find` takes; it is called with the `address` that they amount to."""
+    """Gives `command` the options that name a supervisor, and calls it with the `address` that they amount to."""
 
     @functools.wraps(command)
     def with_address(
@@ -61,10 +66,11 @@ def find(
     config_file: Path | None,
     environ: Mapping[str, str] = os.environ,
 ) -> ControlAddress:
-    """The address of the supervisor that exactly one of --pidfile, --pid and --control names, or else the environment
-    and the file of options, as `gracehttp serve` reads them.
+    """The address of the supervisor.
 
-    Raises `ConfigurationError` when none or several do, and `CommandFailed` when the pidfile has no PID.
+    One of `pidfile`, `pid` and `control` names it; without them, the environment and the file of options do, as
+    `gracehttp serve` reads them. Raises `ConfigurationError` if it is named by none or by several, and `CommandFailed`
+    if the pidfile has no PID.
     """
     given = [text for text in (pidfile, pid, control) if text is not None]
     if len(given) > 1:

@@ -1,7 +1,12 @@
-"""Configuration: what was written, in several places, turned into options that are checked and complete.
+"""Configuration: from what was written, in several places, to options that are checked and complete.
 
-The command line goes before the environment, that before the file, that before the defaults. Nothing here opens a
-socket, imports an application or logs. The options themselves stand in config/model.py.
+The command line wins over the environment, that over the file, that over the defaults.
+
+Start reading in `model`: it declares each option once, with one of the `types`. `sources` are the places where values
+come from, `resolve` chooses among them, `checks` looks at options together and for the files that they name, `hints`
+spells options for the command line or for a script, `units` reads durations and sizes.
+
+Nothing here opens a socket, imports an application or logs. It may import addresses, errors and values.
 """
 
 from __future__ import annotations
@@ -9,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from gracehttp.config.combinations import check_unix_mode
+from gracehttp.config.checks import check_unix_mode, reject_duplicates
 from gracehttp.config.model import (
     DEFAULT_BIND,
     OPTIONS,
@@ -28,9 +33,9 @@ from gracehttp.config.sources import (
     from_keywords,
     mistyped_variables,
     read_file,
+    split_keywords,
 )
 from gracehttp.errors import ConfigurationError
-from gracehttp.lineage import is_first_process
 
 __all__ = [
     "OPTIONS",
@@ -46,6 +51,7 @@ __all__ = [
     "process_options",
     "reject_duplicates",
     "server_options",
+    "split_keywords",
 ]
 
 
@@ -73,10 +79,13 @@ def server_options(
     return _checked(resolve_servers([source]))
 
 
-def load(*, cli: Mapping[str, object], environ: Mapping[str, str], file: Path | None) -> Configuration:
+def load(
+    *, cli: Mapping[str, object], environ: Mapping[str, str], file: Path | None, find_mistyped: bool = True
+) -> Configuration:
     """The configuration from the options of the command line, the environment and a TOML file.
 
-    `cli` maps names of options to their text; None stands for one that was not given. Raises `ConfigurationError`.
+    `cli` maps names of options to their text; None stands for an option that wasn't given. With `find_mistyped`,
+    variables that look like a misspelled option are listed. Raises `ConfigurationError`.
     """
     above = [from_command_line(cli), from_environment(environ)]
     below: list[Source] = []
@@ -96,14 +105,14 @@ def load(*, cli: Mapping[str, object], environ: Mapping[str, str], file: Path | 
         process=ProcessOptions(**values_of(process)),
         servers=checked,
         origins=origins,
-        mistyped=tuple(mistyped_variables(environ)) if is_first_process(environ) else (),
+        mistyped=tuple(mistyped_variables(environ)) if find_mistyped else (),
     )
 
 
 def places(*, environ: Mapping[str, str], file: Path | None) -> tuple[str | None, str | None]:
-    """The pidfile and the control socket of the service that runs with this environment and file; None: it has none.
+    """The pidfile and the control socket of a service with this environment and file; None where it has none.
 
-    The rest of the file is read, but no application is looked for. Raises `ConfigurationError`.
+    The file must be readable, but needs no application. Raises `ConfigurationError`.
     """
     sources = [from_environment(environ)] + ([read_file(file).top] if file is not None else [])
     values = values_of(resolve({name: PROCESS_OPTIONS[name] for name in ("pidfile", "control")}, sources))
@@ -111,29 +120,15 @@ def places(*, environ: Mapping[str, str], file: Path | None) -> tuple[str | None
 
 
 def _checked(servers: Sequence[tuple[ServerOptions, Resolved]]) -> tuple[ServerOptions, ...]:
-    """The servers, if they go together. Raises `ConfigurationError`."""
+    """The servers, after the checks that look at all of them. Raises `ConfigurationError`."""
     reject_duplicates(server for server, _ in servers)
     check_unix_mode((server, resolved["unix_mode"][1]) for server, resolved in servers)
     return tuple(server for server, _ in servers)
 
 
-def reject_duplicates(servers: Iterable[ServerOptions]) -> None:
-    """Raise `ConfigurationError` when two of `servers` have the same address.
-
-    That holds for port 0 too: an address is the name of its listener through all restarts.
-    """
-    seen = set()
-    for server in servers:
-        address = server.bind.address
-        if address in seen:
-            raise ConfigurationError(
-                f"two servers have the same address, {address}.", hint="give each server a bind of its own"
-            )
-        seen.add(address)
-
-
 def _reject_ambiguous(above: Iterable[Source], tables: Sequence[Source]) -> None:
-    """What stands outside the file can't replace the address, or an application, of one of several servers."""
+    """Raise `ConfigurationError` if a source outside the file has an address, or an application, and the file has
+    several servers with their own: it can't be meant for all of them."""
     if len(tables) < 2:
         return
     own = [name for name in ("app", "bind") if name == "bind" or any(name in table.values for table in tables)]

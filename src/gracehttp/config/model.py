@@ -1,4 +1,4 @@
-"""Every option of gracehttp, once: its type, default, help, kind and scope.
+"""Every option of gracehttp, once: its type, default, help, group and scope.
 
 The command line, the environment variables, the keys of the TOML file, the keyword arguments and the page
 docs/options.md derive from the two dataclasses below. Pure.
@@ -13,24 +13,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from gracehttp.config.combinations import check_program
-from gracehttp.config.kinds import (
-    ApplicationReference,
-    Binds,
-    Count,
-    Duration,
-    Flag,
-    Kind,
-    Mode,
-    PathName,
-    PidFileName,
-    RequestTargets,
-    Share,
-    Size,
-    Text,
-    choice,
-)
-from gracehttp.errors import ConfigurationError
+from gracehttp.config import types
+from gracehttp.config.checks import check_program, check_server
+from gracehttp.hints import Named
 from gracehttp.net.address import Bind, parse_bind
 
 DEFAULT_BIND: Final = "127.0.0.1:8000"
@@ -55,10 +40,10 @@ class Scope(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option. `default` is what `kind.read` returns; an option with `required` has none."""
+    """One option. `default` has the form that `kind.parse` returns; an option with `required` has none."""
 
     help: str
-    kind: Kind
+    kind: types.Kind
     group: str
     short: str = ""
     required: bool = False
@@ -69,7 +54,7 @@ class Option:
     @property
     def flag(self) -> str:
         """The option of the command line; for the application its positional argument."""
-        return "APP" if self.name == "app" else "--" + self.name.replace("_", "-")
+        return "APP" if self.name == "app" else Named(self.name).flag
 
     @property
     def variable(self) -> str:
@@ -83,7 +68,7 @@ class Option:
         return DEFAULT_BIND if isinstance(self.default, Bind) else self.kind.show(self.default)
 
 
-def option(default: object, *, kind: Kind, group: str, short: str = "", help: str) -> Any:  # noqa: A002  as in argparse
+def option(default: object, *, kind: types.Kind, group: str, short: str = "", help: str) -> Any:  # noqa: A002  as in argparse
     """A dataclass field that is an option. `dataclasses.MISSING` as default makes it a required one."""
     required = default is dataclasses.MISSING
     declared = Option(help=help, kind=kind, group=group, short=short, required=required)
@@ -98,137 +83,137 @@ class ProcessOptions:
 
     workers: int = option(
         1,
-        kind=Count(minimum=1, maximum=1024),
+        kind=types.count(minimum=1, maximum=1024),
         group=PROCESSES,
         short="-w",
         help="Worker processes. Each runs the application; all accept from the same ports.",
     )
     threads: int = option(
         8,
-        kind=Count(minimum=1, maximum=1024),
+        kind=types.count(minimum=1, maximum=1024),
         group=PROCESSES,
         help="Threads per worker that run a WSGI application. ASGI applications don't use them.",
     )
     loop: str = option(
         "auto",
-        kind=choice("auto", "uvloop", "asyncio"),
+        kind=types.one_of("auto", "uvloop", "asyncio"),
         group=PROCESSES,
         help="The event loop. auto: uvloop where it is installed, else asyncio.",
     )
     preload: bool = option(
         False,
-        kind=Flag(),
+        kind=types.flag(),
         group=PROCESSES,
         help="Import the application once in each generation, and fork its workers from there: they start together, "
         "share memory, and one that crashes is replaced by the same code. A restart loads new code all the same.",
     )
     lifespan: str = option(
         "auto",
-        kind=choice("auto", "on", "off"),
+        kind=types.one_of("auto", "on", "off"),
         group=APPLICATION,
         help="The ASGI lifespan protocol. auto: if the application supports it; on: it must; off: not used.",
     )
     warmup: tuple[str, ...] = option(
         (),
-        kind=RequestTargets(),
+        kind=types.TARGETS,
         group=APPLICATION,
         help="A request that a worker answers to itself before it counts as ready; a 5xx means not ready.",
     )
     ready_timeout: float = option(
         60.0,
-        kind=Duration(),
+        kind=types.duration(),
         group=PROCESSES,
         help="The longest that a new worker may take until it is ready. After that the restart is given up, "
         "and what serves already serves on.",
     )
     drain_timeout: float = option(
         30.0,
-        kind=Duration(may_be_zero=True),
+        kind=types.duration(may_be_zero=True),
         group=PROCESSES,
         help="The longest that requests in flight may take to end, at a restart or stop. Then they are cut.",
     )
     probation: float = option(
         0.0,
-        kind=Duration(may_be_zero=True),
+        kind=types.duration(may_be_zero=True),
         group=PROCESSES,
         help="After a restart, the old workers stand by for that long. If one of the new ones dies meanwhile, or "
         "hangs when that time is over, the old ones take over again, and the restart has failed. 0s: they go at once.",
     )
     probation_max_errors: float | None = option(
         None,
-        kind=Share(),
+        kind=types.SHARE,
         group=PROCESSES,
         help="During the probation, the old workers take over again also if more than this share of the new ones' "
         "responses are server errors (5xx). none: responses aren't counted.",
     )
     max_requests: int = option(
         0,
-        kind=Count(),
+        kind=types.count(),
         group=PROCESSES,
         help="Replace a worker after that many requests: a successor starts first and takes its connections over. "
         "0: never.",
     )
     max_requests_jitter: int | None = option(
         None,
-        kind=Count(may_be_none=True),
+        kind=types.count(optional=True),
         group=PROCESSES,
         help="A random number of requests up to this is added to max_requests, for each worker anew, so that they "
         "aren't replaced all at the same time. none: a tenth of max_requests.",
     )
     max_worker_age: float = option(
         0.0,
-        kind=Duration(may_be_zero=True),
+        kind=types.duration(may_be_zero=True),
         group=PROCESSES,
         help="Replace a worker after it has served for that long, and up to a tenth longer, by chance. 0s: never.",
     )
     max_worker_memory: int = option(
         0,
-        kind=Size(zero_means="no limit"),
+        kind=types.size(zero_means="no limit"),
         group=PROCESSES,
         help="Replace a worker when it uses more memory than that. It is looked at after requests, at most once a "
         "second; on Linux only.",
     )
     app_dir: str = option(
         ".",
-        kind=PathName(metavar="FOLDER"),
+        kind=types.FOLDER,
         group=APPLICATION,
         help="The folder from which the application is imported.",
     )
     access_log: bool = option(
         False,
-        kind=Flag(),
+        kind=types.flag(),
         group=LOGGING,
         help="Log each request, at the level info.",
     )
     log_level: str = option(
         "info",
-        kind=choice("debug", "info", "notice", "warning", "error", "critical"),
+        kind=types.one_of("debug", "info", "notice", "warning", "error", "critical"),
         group=LOGGING,
         help="The least severe level that is logged.",
     )
     log_format: str = option(
         "text",
-        kind=choice("text", "json"),
+        kind=types.one_of("text", "json"),
         group=LOGGING,
         help="text: a line to read; json: one object per line.",
     )
     pidfile: str | None = option(
         None,
-        kind=PidFileName(),
+        kind=types.PIDFILE,
         group=CONTROL,
         short="-p",
         help="Write the PID of the supervisor to this file. It stays the same through all restarts.",
     )
     control: str | None = option(
         None,
-        kind=PathName(),
+        kind=types.PATH,
         group=CONTROL,
         help="The path of the control socket, for gracehttp restart, stop and status. "
         "none: an abstract name that holds the PID.",
     )
     no_control: bool = option(
         False,
-        kind=Flag(negatable=False),
+        kind=types.flag(negatable=False),
         group=CONTROL,
         help="Open no control socket; signals work all the same.",
     )
@@ -239,32 +224,29 @@ class ProcessOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
-    """The options of one listener.
-
-    Whether it speaks TLS is settled: `tls`. Where it does, `certfile` is set; elsewhere it is None.
-    """
+    """The options of one listener. `certfile` is set if it speaks TLS (`tls`), else None."""
 
     app: object = option(
         dataclasses.MISSING,
-        kind=ApplicationReference(),
+        kind=types.REFERENCE,
         group=APPLICATION,
         help="The application: an import string such as main:app or, with --factory, main:create_app.",
     )
     interface: str = option(
         "auto",
-        kind=choice("auto", "asgi", "wsgi"),
+        kind=types.one_of("auto", "asgi", "wsgi"),
         group=APPLICATION,
         help="What the application is written for. auto: found out from the application.",
     )
     factory: bool = option(
         False,
-        kind=Flag(),
+        kind=types.flag(),
         group=APPLICATION,
         help="APP names a function without parameters that returns the application.",
     )
     bind: Bind = option(  # noqa: RUF009  it makes a field(), as a dataclass wants it
         parse_bind(DEFAULT_BIND),
-        kind=Binds(),
+        kind=types.BINDS,
         group=LISTENING,
         short="-b",
         help="Where to listen: HOST:PORT, :PORT or *:PORT (all IPv4 addresses), [::1]:PORT, http://HOST (port 80), "
@@ -273,87 +255,81 @@ class ServerOptions:
     )
     unix_mode: int | None = option(
         None,
-        kind=Mode(),
+        kind=types.MODE,
         group=LISTENING,
         help="The permissions of Unix sockets, such as 660. none: as the umask says.",
     )
     backlog: int = option(
         2048,
-        kind=Count(minimum=1, maximum=65535),
+        kind=types.count(minimum=1, maximum=65535),
         group=LISTENING,
         help="How many connections may wait in the kernel's queue to be accepted.",
     )
     certfile: str | None = option(
         None,
-        kind=PathName(),
+        kind=types.PATH,
         group=TLS,
         help="The certificate chain, in PEM. Makes each address speak TLS, except those with http://.",
     )
     keyfile: str | None = option(
         None,
-        kind=PathName(),
+        kind=types.PATH,
         group=TLS,
         help="The private key, in PEM. none: it is in the file of the certificate.",
     )
     keyfile_password: str | None = option(
         None,
-        kind=Text(secret=True),
+        kind=types.SECRET,
         group=TLS,
         help="The password of the private key. Others can see the command line: better use the variable.",
     )
     max_connections: int = option(
         100_000,
-        kind=Count(minimum=1, maximum=10_000_000),
+        kind=types.count(minimum=1, maximum=10_000_000),
         group=LIMITS,
         help="The most connections that are open on the address, over all workers and through restarts. "
         "The excess waits in the kernel's queue.",
     )
     shed_idle_after: float = option(
         5.0,
-        kind=Duration(may_be_zero=True),
+        kind=types.duration(may_be_zero=True),
         group=LIMITS,
         help="When max_connections are open and others wait, connections that have been idle for that long are "
-        "closed to make room, one for each who waits, the longest idle first. 0s: none is.",
+        "closed to make room, one for each that waits, the longest idle first. 0s: none is.",
     )
     keep_alive_timeout: float = option(
         75.0,
-        kind=Duration(),
+        kind=types.duration(),
         group=LIMITS,
         help="How long a connection may be idle between two requests.",
     )
     header_timeout: float = option(
         10.0,
-        kind=Duration(),
+        kind=types.duration(),
         group=LIMITS,
         help="The longest that the head of a request may take to arrive.",
     )
     body_timeout: float = option(
         30.0,
-        kind=Duration(),
+        kind=types.duration(),
         group=LIMITS,
         help="The longest wait for the next piece of a request body, or for a client to read on.",
     )
     max_header_size: int = option(
         65536,
-        kind=Size(minimum=256),
+        kind=types.size(minimum=256),
         group=LIMITS,
         help="The largest head of a request: request line and header fields.",
     )
     max_body_size: int = option(
         0,
-        kind=Size(zero_means="no limit"),
+        kind=types.size(zero_means="no limit"),
         group=LIMITS,
         help="The largest body of a request.",
     )
 
     def __post_init__(self) -> None:
-        if self.bind.tls and self.certfile is None:
-            raise ConfigurationError(
-                f"{self.bind.address} is to speak TLS, and has no certificate.",
-                hint="give certfile (--certfile PATH, or ?certfile=PATH after the address), or write http://",
-            )
-        if not self.bind.tls and self.certfile is not None:
-            raise ConfigurationError(f"{self.bind.address} is to speak plain HTTP, and has a certificate.")
+        check_server(self)
 
     @property
     def tls(self) -> bool:
@@ -363,10 +339,10 @@ class ServerOptions:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """All of it.
+    """The options of the program and of its servers.
 
-    `origins` tells where each value comes from: under `workers`, and for a server under `servers.0.bind`. `mistyped`
-    are the environment variables that were probably meant to be options, each with the one that it resembles.
+    `origins` says where each value comes from: under `workers`, and for a server under `servers.0.bind`. `mistyped`
+    has the environment variables that were probably meant to be options, each with the one that it resembles.
     """
 
     process: ProcessOptions

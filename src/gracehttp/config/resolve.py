@@ -1,14 +1,15 @@
-"""From sources to values: which source wins, what each value reads as, and one server per address. Pure."""
+"""From sources to values: which source wins, each value in the form of the program, one server per address. Pure."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gracehttp.config.kinds import UnreadableError
 from gracehttp.config.model import DEFAULT_BIND, SERVER_OPTIONS, Option, ServerOptions
 from gracehttp.config.sources import Source, from_query
+from gracehttp.config.types import UnreadableError
 from gracehttp.errors import ConfigurationError
 from gracehttp.net.address import Address, Bind, UnixAddress, parse_bind
 
@@ -41,18 +42,21 @@ def read_value(option: Option, source: Source) -> object:
     """The value that `source` has for `option`. Raises `ConfigurationError` that names the place."""
     raw = source.values[option.name]
     try:
-        value = option.kind.read(raw)
+        value = option.kind.parse(raw)
     except UnreadableError as exc:
         shown = "the secret that was given" if option.kind.secret else _as_written(raw)
-        # Not `from exc`: whoever runs a script sees one traceback, and it ends with the sentence.
+        # Not `from exc`: a script then shows a single traceback, which ends with the sentence.
         raise ConfigurationError(
             f"{option.name} must be {exc}, not {shown} (from {source.place(option)}).", hint=exc.hint
         ) from None
-    return value if source.folder is None else option.kind.anchor(value, source.folder)
+    if source.folder is not None and option.kind.is_path and value is not None:
+        # normpath instead of resolve: symbolic links must be followed anew at each restart.
+        return os.path.normpath(source.folder / str(value))
+    return value
 
 
 def _as_written(raw: object) -> str:
-    """`raw` for people; several values of an option that was given several times, one after the other."""
+    """`raw` for a message. The values of an option that was given several times are listed."""
     return ", ".join(map(repr, raw)) if isinstance(raw, tuple) and raw else repr(raw)
 
 
@@ -79,7 +83,7 @@ def values_of(resolved: Resolved) -> dict[str, Any]:
 def _resolve_server(
     text: str, folder: Path | None, sources: Sequence[Source], origin: str
 ) -> tuple[ServerOptions, Resolved]:
-    """The server on the address `text`, which stands in a file of `folder` and comes from `origin`."""
+    """The server on the address `text`, which comes from `origin`. Relative paths are taken from `folder`."""
     bind = parse_bind(text)
     query = from_query(bind, folder)
     resolved = resolve(_ALL_BUT_BIND, [query, *sources])
@@ -94,7 +98,7 @@ def _resolve_server(
 
 
 def _settle_key(resolved: Resolved) -> None:
-    """A key needs a certificate; without a file of its own it is in the certificate's file."""
+    """A key without a file of its own is in the file of the certificate. A key without a certificate is an error."""
     certfile, origin = resolved["certfile"]
     if certfile is not None:
         if resolved["keyfile"][0] is None:

@@ -1,7 +1,7 @@
 """Where values come from: command line, environment, TOML file, keyword arguments, the query of an address.
 
-Each is a `Source`: names with raw values, and words for the place. Keys are checked here, values when they are
-resolved. Pure, except `read_file`.
+Each becomes a `Source`: raw values by name, and words for the place. Keys are checked here, values in `resolve`.
+Pure, except `read_file`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from gracehttp.config import hints
 from gracehttp.config.model import OPTIONS, PROCESS_OPTIONS, SERVER_OPTIONS, Option
 from gracehttp.errors import ConfigurationError
 from gracehttp.net.address import Bind
@@ -20,7 +21,7 @@ _PREFIX = "GRACEHTTP_"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Raw values by the name of their option. `place` says for people where one comes from.
+    """Raw values by the name of their option. `place` says in words where a value comes from.
 
     Relative paths are taken from `folder`; None leaves them relative to the working directory.
     """
@@ -39,7 +40,7 @@ class FileSources:
 
 
 def from_command_line(values: Mapping[str, object]) -> Source:
-    """The options that were given; None and an empty tuple stand for one that was not (as click has it)."""
+    """The options that were given. For one that wasn't, click has None or an empty tuple."""
     _check_keys(values, OPTIONS, "an option of the command line")
     return Source(
         {name: value for name, value in values.items() if value not in (None, ())}, lambda option: option.flag
@@ -47,24 +48,17 @@ def from_command_line(values: Mapping[str, object]) -> Source:
 
 
 def from_environment(environ: Mapping[str, str]) -> Source:
-    """The variables that are set and not empty. Other variables with our prefix are left alone.
+    """The variables of options that are set and not empty.
 
-    They may not be meant for us: Kubernetes sets GRACEHTTP_PORT for a service of the name gracehttp.
+    Other variables with the same prefix are no error: Kubernetes sets GRACEHTTP_PORT for a service named gracehttp.
     """
     values = {option.name: environ[option.variable] for option in OPTIONS.values() if environ.get(option.variable)}
     return Source(values, lambda option: option.variable)
 
 
 def mistyped_variables(environ: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Variables that look like a slip of the pen, each with the one that was probably meant."""
-    known = [option.variable for option in OPTIONS.values()]
-    ours = [name for name in environ if name.startswith(_PREFIX) and name not in known]
-    if not ours:
-        return []
-    import difflib  # read only where something may be wrong
-
-    matches = [(name, difflib.get_close_matches(name, known, n=1, cutoff=0.9)) for name in sorted(ours)]
-    return [(name, match[0]) for name, match in matches if match]
+    """Variables that look like a misspelled option, each with the one that was probably meant."""
+    return hints.mistyped_variables(environ, _PREFIX, [option.variable for option in OPTIONS.values()])
 
 
 def from_keywords(values: Mapping[str, object], options: Mapping[str, Option]) -> Source:
@@ -72,6 +66,16 @@ def from_keywords(values: Mapping[str, object], options: Mapping[str, Option]) -
     _check_keys(values, options, "a keyword argument")
     given = {name: value for name, value in values.items() if value is not None}
     return Source(given, lambda option: f"the argument {option.name}")
+
+
+def split_keywords(values: Mapping[str, object]) -> tuple[dict[str, object], dict[str, object]]:
+    """The keyword arguments that are options of the program, and those that are options of a server.
+
+    Raises `ConfigurationError` for one that is neither.
+    """
+    _check_keys(values, OPTIONS, "a keyword argument")
+    process = {name: value for name, value in values.items() if name in PROCESS_OPTIONS}
+    return process, {name: value for name, value in values.items() if name in SERVER_OPTIONS}
 
 
 def from_query(bind: Bind, folder: Path | None) -> Source:
@@ -86,7 +90,7 @@ def from_query(bind: Bind, folder: Path | None) -> Source:
 
 
 def read_file(path: Path) -> FileSources:
-    """Read the TOML file `path`. Raises `ConfigurationError` if it can't be read or has a key that is not known."""
+    """Read the TOML file `path`. Raises `ConfigurationError` if it can't be read or has an unknown key."""
     import tomllib  # most processes have no file
 
     try:
@@ -100,7 +104,7 @@ def read_file(path: Path) -> FileSources:
 
 
 def from_toml(content: Mapping[str, object], name: str, folder: Path) -> FileSources:
-    """The sources in the `content` of a TOML file, which lies in `folder` and is called `name` for people."""
+    """The sources in the `content` of a TOML file in `folder`. Messages call it `name`."""
     tables = content.get(SERVER_TABLE, [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise ConfigurationError(
@@ -133,11 +137,11 @@ def _always(place: str) -> Callable[[Option], str]:
 def _check_keys(keys: Collection[str], known: Mapping[str, Option], place: str) -> None:
     for key in keys:
         if key not in known:
-            raise unknown_key(key, known, place)
+            raise _unknown_key(key, known, place)
 
 
-def unknown_key(key: str, known: Mapping[str, Option], place: str) -> ConfigurationError:
-    """The error for a `key` that is none of `known`; it names the nearest one, or says where `key` belongs."""
+def _unknown_key(key: str, known: Mapping[str, Option], place: str) -> ConfigurationError:
+    """The error for a `key` that is not in `known`. It names the nearest one, or says where `key` belongs."""
     if key == "bind" and "bind" not in known and "app" in known:
         return ConfigurationError(f"bind can't stand in {place}.", hint="it is the address itself")
     if key in PROCESS_OPTIONS:
@@ -150,16 +154,6 @@ def unknown_key(key: str, known: Mapping[str, Option], place: str) -> Configurat
             f"{key} is an option of a server, and can't be set for the whole program ({place}).",
             hint="set it with add_server(...)",
         )
-    near = _nearest(key.lower().replace("-", "_"), known)
+    near = hints.nearest_name(key.lower().replace("-", "_"), known)
     hint = f"did you mean {near}?" if near else f"there are: {', '.join(sorted(known))}"
     return ConfigurationError(f"{key!r} is no option ({place}).", hint=hint)
-
-
-def _nearest(key: str, known: Collection[str]) -> str | None:
-    """The name of `known` that has the words of `key` in another order, else the one that is written most alike."""
-    import difflib  # read only where something is wrong
-
-    words = sorted(key.split("_"))
-    same = [name for name in known if sorted(name.split("_")) == words]
-    alike = same or difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-    return alike[0] if alike else None

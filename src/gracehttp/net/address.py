@@ -27,6 +27,12 @@ class TcpAddress(Value):
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
+    @property
+    def local(self) -> TcpAddress:
+        """The address at which a client on this machine reaches the server: loopback, if it listens on all."""
+        loopback = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  to connect to, not to bind
+        return TcpAddress(loopback.get(self.host, self.host), self.port)
+
 
 class UnixAddress(Value):
     """A Unix socket in the file system (unix(7))."""

@@ -10,15 +10,14 @@ import stat
 from pathlib import Path
 
 from gracehttp.errors import ListenError
+from gracehttp.hints import Named, hint
 from gracehttp.net.address import Address, DescriptorAddress, TcpAddress, UnixAddress
 from gracehttp.net.port_owner import owner_of_port
 from gracehttp.net.syn_filter import admit_new_connections
 from gracehttp.net.unix_files import bind_file, remove_stale_file
 
-DEFAULT_BACKLOG = 2048
 
-
-def open_listener(address: Address, *, backlog: int = DEFAULT_BACKLOG, unix_mode: int | None = None) -> socket.socket:
+def open_listener(address: Address, *, backlog: int, unix_mode: int | None = None) -> socket.socket:
     """Bind and listen; returns a non-blocking, non-inheritable socket that the caller owns.
 
     `backlog` is the length of the accept queue, which the kernel cuts at net.core.somaxconn (listen(2)).
@@ -58,23 +57,6 @@ def resolve(address: TcpAddress) -> tuple[int, tuple[str, int]]:
         ) from exc
     family, _, _, _, where = min(found, key=lambda one: one[0] != socket.AF_INET)  # "localhost" is 127.0.0.1 first
     return family, (str(where[0]), address.port)
-
-
-def look_at(address: Address) -> str:
-    """Dry run of `open_listener`, which opens nothing. Returns a note for the user, or the empty text.
-
-    Raises `ListenError` if `open_listener` surely would. Doesn't try whether a port is free.
-    """
-    match address:
-        case TcpAddress():
-            resolve(address)
-        case UnixAddress():
-            return _look_at_file(address)
-        case DescriptorAddress():
-            if not _was_inherited(address.fd):
-                return f"descriptor {address.fd} was not inherited here; who starts the service has to open it"
-            _inherited(address).close()
-    return ""
 
 
 def bound_address(sock: socket.socket) -> str:
@@ -143,15 +125,6 @@ def _is_socket_file(address: UnixAddress) -> bool:
     return True
 
 
-def _look_at_file(address: UnixAddress) -> str:
-    folder = _folder(address)
-    if not os.path.isdir(folder):
-        raise _cannot_bind(address, FileNotFoundError(errno.ENOENT, ""))
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise _cannot_bind(address, PermissionError(errno.EACCES, ""))
-    return f"{address} exists; one on which somebody listens is refused" if _is_socket_file(address) else ""
-
-
 def _folder(address: UnixAddress) -> str:
     return os.path.dirname(address.path) or "."
 
@@ -199,26 +172,26 @@ def _inherited(address: DescriptorAddress) -> socket.socket:
 
 
 def _cannot_bind(address: Address, exc: OSError) -> ListenError:
-    hint = ""
+    advice = ""
     match exc.errno:
         case errno.EADDRINUSE:
             owner = owner_of_port(address.port) if isinstance(address, TcpAddress) else None
             reason = f"it is in use by {owner}" if owner else "it is in use by another process"
-            hint = "stop that process, or choose another address with --bind"
+            advice = hint("stop that process, or choose another address with {}", Named("bind"))
         case errno.EACCES if isinstance(address, TcpAddress) and address.port < 1024:
             reason = "ports below 1024 need privileges"
-            hint = "choose a port above 1023, or grant CAP_NET_BIND_SERVICE"
+            advice = "choose a port above 1023, or grant CAP_NET_BIND_SERVICE"
         case errno.EACCES | errno.EPERM if isinstance(address, UnixAddress):
             reason = f"this user may not make a file in {_folder(address)}"
-            hint = "choose a folder in which this user may, or give it the permission (write and search)"
+            advice = "choose a folder in which this user may, or give it the permission (write and search)"
         case errno.EACCES | errno.EPERM:
             reason = "this user has no permission"
         case errno.EADDRNOTAVAIL:
             reason = "this machine has no such address"
-            hint = "0.0.0.0 listens on all addresses of the machine"
+            advice = "0.0.0.0 listens on all addresses of the machine"
         case errno.ENOENT if isinstance(address, UnixAddress):
             reason = "the folder does not exist"
-            hint = f"make the folder {_folder(address)}, or choose another path"
+            advice = f"make the folder {_folder(address)}, or choose another path"
         case _:
             reason = exc.strerror or str(exc)
-    return ListenError(f"cannot listen on {address}: {reason}.", hint=hint)
+    return ListenError(f"cannot listen on {address}: {reason}.", hint=advice)

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Sequence
 
 from gracehttp.errors import CertificateError
+from gracehttp.hints import Named, hint
 
 _BEGIN_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 _END_OF_KEY_LABEL = (
@@ -44,7 +45,7 @@ def _check_pem(path: str, marker: bytes, what: str, option: str) -> None:
         with open(path, "rb") as file:
             content = file.read()
     except FileNotFoundError as exc:
-        raise CertificateError(f"the {option} {path} does not exist.", hint=f"see --{option}") from exc
+        raise CertificateError(f"the {option} {path} does not exist.", hint=hint("see {}", Named(option))) from exc
     except PermissionError as exc:
         raise CertificateError(
             f"the {option} {path} can't be read: permission denied.",
@@ -65,8 +66,9 @@ def _check_pem(path: str, marker: bytes, what: str, option: str) -> None:
 
 def _where_to_look(what: str) -> str:
     if what == "private key":
-        return "--keyfile names the file with the private key"
-    return "--certfile names the file with the certificate; was it mixed up with --keyfile?"
+        return hint("{} names the file with the private key", Named("keyfile"))
+    certfile, keyfile = Named("certfile"), Named("keyfile")
+    return hint("{} names the file with the certificate; was it mixed up with {}?", certfile, keyfile)
 
 
 class _PasswordAsked:
@@ -82,7 +84,9 @@ class _PasswordAsked:
         if self._password is None:
             raise CertificateError(
                 f"the private key {self._keyfile} is encrypted, and there is no password for it.",
-                hint="give --keyfile-password, better by the environment variable GRACEHTTP_KEYFILE_PASSWORD",
+                hint=hint(
+                    "give {}, better by the environment variable GRACEHTTP_KEYFILE_PASSWORD", Named("keyfile_password")
+                ),
             )
         return self._password
 
@@ -110,7 +114,9 @@ def _failure(error: ssl.SSLError, certfile: str, keyfile: str, *, was_asked: boo
             hint="make a new one: RSA with 2048 bits or more, or P-256, signed with SHA-256",
         )
     if was_asked:
-        return CertificateError(f"the password of the private key {keyfile} is wrong.", hint="see --keyfile-password")
+        return CertificateError(
+            f"the password of the private key {keyfile} is wrong.", hint=hint("see {}", Named("keyfile_password"))
+        )
     damaged, reader = (keyfile, "pkey") if _readable_certificate(certfile) else (certfile, "x509")
     return CertificateError(
         f"{damaged} is damaged: OpenSSL can't decode it ({error.reason or 'PEM'}).",

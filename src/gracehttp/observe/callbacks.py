@@ -1,4 +1,4 @@
-"""A log component of the user's own: three callbacks instead of, or beside, the standard `logging`."""
+"""Three callbacks for log records, instead of the standard `logging` or beside it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ LogCallback = Callable[[str], object]
 
 
 def set_info_log_callback(callback: LogCallback | None) -> None:
-    """Tell records of level INFO to `callback`, whatever `--log-level` prints. None: tell nobody.
+    """Call `callback` with each record of level INFO, whatever `--log-level` prints. None takes it back.
 
-    A script runs in the supervisor and in each worker, so each of them tells what happens there. Records of the access
-    log are not told. Raises `TypeError` for what can't be called.
+    A script runs in the supervisor and in each worker, so each of them calls back with its own records. Records of the
+    access log are left out. Raises `TypeError` if `callback` can't be called.
     """
     _HANDLER.set("info", callback)
 
@@ -33,12 +33,12 @@ def set_error_log_callback(callback: LogCallback | None) -> None:
 
 
 def attach_callbacks() -> None:
-    """Put the callbacks, if there are any, on the logger again: `logging.config.dictConfig` takes all handlers off."""
+    """Put the callbacks, if there are any, on the logger again: `logging.config.dictConfig` removes all handlers."""
     _HANDLER.attach()
 
 
 class _CallbackHandler(OwnHandler):
-    """Hands records to the callbacks. What they raise is reported once each, and goes no further."""
+    """Hands records to the callbacks. An exception of a callback is reported once, and goes no further."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -59,10 +59,10 @@ class _CallbackHandler(OwnHandler):
             self._callbacks[kind] = callback
         self.attach()
         if self._callbacks:
-            THRESHOLD.tell_from(logging.INFO)
+            THRESHOLD.call_from(logging.INFO)
         else:
             LOGGER.removeHandler(self)
-            THRESHOLD.tell_from(None)
+            THRESHOLD.call_from(None)
 
     def attach(self) -> None:
         if self._callbacks:

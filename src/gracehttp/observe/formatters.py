@@ -1,4 +1,7 @@
-"""Log records as text for people and as JSON for machines. Pure."""
+"""Log records as text for people and as JSON for machines.
+
+What a client sent must not act on the terminal or the file that shows it (CWE-117, CWE-150), so it is escaped. Pure.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ from functools import lru_cache
 from typing import Any
 
 from gracehttp.events import Event
-from gracehttp.observe.escape import escaped_lines
 
 _INDENT = "    "
 _RESET = "\x1b[0m"
@@ -24,6 +26,25 @@ _COLORS = {
     "CRITICAL": "\x1b[1;31m",
 }
 _FORMATTER = logging.Formatter()
+
+
+def escaped(text: str) -> str:
+    """`text` on one line, with each character that can't be printed as a Python escape (`\\n`, `\\x1b`, `\\u202e`).
+
+    That covers control characters, line and paragraph separators, direction overrides and lone surrogates.
+    To escape twice changes nothing: a backslash stays one.
+    """
+    if text.isprintable():
+        return text
+    return "".join([char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text])
+
+
+def escaped_lines(text: str) -> list[str]:
+    """The lines of `text`, where it is meant to have several, each escaped. Tabs become four spaces."""
+    text = text.rstrip()
+    if text.isprintable():  # then it has neither line breaks nor tabs
+        return [text]
+    return [escaped(line.expandtabs(4)) for line in text.split("\n")]
 
 
 def lines_of(record: logging.LogRecord) -> list[str]:
@@ -63,16 +84,16 @@ class TextFormatter(logging.Formatter):
 
 @lru_cache(maxsize=2)
 def _local_time(second: int) -> str:
-    """Made once a second, because it takes longer than the rest of a line of the access log."""
+    """Cached for a second: it takes longer than the rest of a line of the access log."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
 
 
 class JsonFormatter(logging.Formatter):
     """One object per line (RFC 8259), in ASCII.
 
-    `time` (RFC 3339, UTC, milliseconds), `level`, `logger`, `message`, `pid` of the process that logs, then the fields
-    of the event or of the request, then `exception` with the traceback. A field of an event whose name is taken, such
-    as the pid of the worker that it is about, has `event_` in front.
+    `time` (RFC 3339, UTC, milliseconds), `level`, `logger`, `message` and `pid` of the logging process come first, then
+    the fields of the event or request, then `exception` with the traceback. A field of an event whose name is taken
+    gets the prefix `event_`: `event_pid` is the worker that the event is about.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -102,7 +123,7 @@ def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _sentence_of(record: logging.LogRecord) -> str:
-    """What further lines of an event say is in its fields."""
+    """The message; of an event only the first line, since its fields have the rest."""
     message = record.getMessage()
     return message.partition("\n")[0] if isinstance(getattr(record, "event", None), Event) else message
 

@@ -1,4 +1,4 @@
-"""The loggers of gracehttp, the level NOTICE, and which records are made at all."""
+"""The loggers of gracehttp, the level NOTICE, and the level from which records are made at all."""
 
 from __future__ import annotations
 
@@ -29,41 +29,41 @@ class OwnHandler(logging.Handler):
 
 
 class Threshold:
-    """The lowest level at which anybody wants records.
+    """The level of the logger: the lower one of two.
 
-    What is printed and what callbacks are told are two things: handlers have their own levels, and the logger makes
-    what the more curious of the two wants.
+    Printing and callbacks each have a level. Handlers filter by their own, and the logger makes the records that at
+    least one of the two wants.
     """
 
     def __init__(self, logger: logging.Logger, access_logger: logging.Logger) -> None:
         self._logger = logger
         self._access_logger = access_logger
         self._printed: int | None = None
-        self._told: int | None = None
+        self._called: int | None = None
         self._applied = logging.NOTSET
 
     @property
     def of_the_user(self) -> int | None:
-        """The level that the user has given the logger since we did; None if there is no such."""
+        """The level that the user gave the logger; None if it still has ours."""
         level = self._logger.level
         return level if level not in (logging.NOTSET, self._applied) else None
 
     def print_from(self, level: int) -> None:
         """Records from `level` on are printed."""
         self._printed = level
-        # An access logger with handlers of its own is the user's, its level too. Otherwise the level keeps access
-        # records, of which callbacks know nothing, from being made only to be dropped.
+        # An access logger with handlers belongs to the user, and so does its level. Otherwise its level avoids making
+        # access records only to drop them: callbacks don't get them.
         if not self._access_logger.handlers:
             self._access_logger.setLevel(level)
         self._apply()
 
-    def tell_from(self, level: int | None) -> None:
-        """Records from `level` on are told to callbacks; None: there are no callbacks."""
-        self._told = level
+    def call_from(self, level: int | None) -> None:
+        """Records from `level` on go to callbacks; None: there are no callbacks."""
+        self._called = level
         self._apply()
 
     def _apply(self) -> None:
-        wanted = [level for level in (self._printed, self._told) if level is not None]
+        wanted = [level for level in (self._printed, self._called) if level is not None]
         self._applied = min(wanted, default=logging.NOTSET)
         self._logger.setLevel(self._applied)
 

@@ -6,7 +6,7 @@ import logging
 from types import TracebackType
 from typing import Protocol, TypeVar
 
-from gracehttp.observe.escape import escaped
+from gracehttp.observe.formatters import escaped
 from gracehttp.observe.loggers import ACCESS_LOGGER, LOGGER
 from gracehttp.observe.tracebacks import application_frames
 
@@ -96,7 +96,7 @@ def log_application_failure(head: LoggedRequest, error: BaseException) -> None:
 
 
 def log_broken_response(head: LoggedRequest, reason: str) -> None:
-    """Log that the response was not what its head had announced, and that the client could notice."""
+    """Log that a response differs from what its head announced, so that the client notices."""
     LOGGER.error(
         "%s %s: the response is broken: %s",
         head.method,
@@ -130,7 +130,7 @@ def client_text(head: LoggedRequest) -> str:
 
 
 def _text_of(error: BaseException) -> str:
-    """What `error` says; its `__str__` is the application's, and may fail too."""
+    """The text of `error`. Its `__str__` belongs to the application, and may fail too."""
     try:
         return str(error)
     except Exception:  # noqa: BLE001  whatever it raises
@@ -142,7 +142,7 @@ def _exc_info(error: BaseException) -> _ExcInfo | None:
     if cut is not None:
         return type(error), error, cut
     if type(error).__module__.startswith("gracehttp."):
-        return None  # found by the server in what the application did before: the sentence says all
+        return None  # raised by the server about what the application did: the sentence is enough
     return type(error), error, error.__traceback__  # a fault of the server itself
 
 

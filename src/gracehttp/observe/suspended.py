@@ -1,4 +1,4 @@
-"""Where the tasks of an application wait: a coroutine that is suspended is on the stack of no thread."""
+"""Where the tasks of an application wait. A suspended coroutine is on no thread's stack, so it must be looked for."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _STEPS = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "
 """Of coroutines, generators and asynchronous generators, also of those that Cython makes: the frame, and what it waits
 for (docs.python.org: inspect, Types and members)."""
 _OPAQUE = {"async_generator_asend", "async_generator_athrow", "anext_awaitable", "coroutine_wrapper"}
-"""What the interpreter puts between two of them (Objects/genobject.c, iterobject.c). They have no such attributes, so
-only the garbage collector tells what they hold."""
+"""What the interpreter puts between two of them (Objects/genobject.c, iterobject.c). They lack such attributes, so only
+the garbage collector knows what they refer to."""
 _MOST_STEPS = 1000
 _MOST_SHOWN = 20
 _MOST_NAMES = 3
@@ -32,22 +32,22 @@ def waiting_frames(awaitable: object) -> list[FrameType]:
 def describe_suspended_tasks(loop: asyncio.AbstractEventLoop) -> str:
     """Where the application's tasks on `loop` wait, as lines of tracebacks; "" if there are none.
 
-    The frames of the server are left out, and so are tasks that are only the server's own. Tasks that wait at the same
-    place are told together, and first those for which the server waits. To be called on the loop, by a callback.
+    Frames and tasks of the server itself are left out. Tasks that wait at the same place are shown together; those for
+    which the server waits come first. Must be called in a callback of the loop.
     """
     chains = [(task.get_name(), waiting_frames(task.get_coro())) for task in asyncio.all_tasks(loop)]
     places: dict[str, list[str]] = {}
     for name, frames in sorted(chains, key=_order):
         if any(map(_is_the_applications, frames)):
             places.setdefault(_format(frames), []).append(name)
-    told = [f"{_names(names)} here (most recent call last):\n{place}" for place, names in places.items()]
-    if len(told) > _MOST_SHOWN:
-        told[_MOST_SHOWN:] = [f"Tasks wait at {len(told) - _MOST_SHOWN} places more.\n"]
-    return "".join(told)
+    lines = [f"{_names(names)} here (most recent call last):\n{place}" for place, names in places.items()]
+    if len(lines) > _MOST_SHOWN:
+        lines[_MOST_SHOWN:] = [f"Tasks wait at {len(lines) - _MOST_SHOWN} places more.\n"]
+    return "".join(lines)
 
 
 def write_suspended_tasks(loop: asyncio.AbstractEventLoop) -> None:
-    """Write what `describe_suspended_tasks` tells to where the interpreter writes the stacks of threads."""
+    """Write `describe_suspended_tasks` to standard error, where the fault handler writes the stacks of threads."""
     with open(2, "wb", closefd=False) as stderr:
         stderr.write(describe_suspended_tasks(loop).encode("utf-8", "backslashreplace"))
 

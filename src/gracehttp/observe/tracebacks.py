@@ -11,9 +11,9 @@ _IMPORT_MACHINERY = os.sep + "importlib" + os.sep
 
 
 def application_frames(tb: TracebackType | None) -> TracebackType | None:
-    """`tb` without the frames of gracehttp and of importlib. The original is left as it is.
+    """A copy of `tb` without the frames of gracehttp and of importlib.
 
-    None when nothing of the application is in it: then the fault was found before or after its code ran.
+    None if no frame of the application is left: then the fault was found before or after its code ran.
     """
     kept = []
     while tb is not None:
@@ -27,19 +27,19 @@ def application_frames(tb: TracebackType | None) -> TracebackType | None:
 
 
 def application_traceback(error: BaseException) -> str:
-    """`error` as Python prints it, with the application's own frames only; just its last line without any."""
+    """`error` as Python prints it, with the frames of the application only; without any, just the last line."""
     cut = application_frames(error.__traceback__)
     if cut is None:
         return "".join(traceback.format_exception_only(error))
     return "".join(traceback.format_exception(type(error), error, cut))
 
 
-def said_by(error: BaseException) -> str:
-    """What `error` says, on one line, to complete a sentence that has named it: ": no such table"; or nothing."""
+def reason_of(error: BaseException) -> str:
+    """The text of `error` on one line, to follow its name in a sentence: ": no such table". May be empty."""
     first = str(error).strip().partition("\n")[0].rstrip(".")
     return f": {first}" if first else ""
 
 
 def belongs_to_the_server(filename: str) -> bool:
-    """Whether a frame of that file is the server's own, or of the import that it has ordered."""
+    """Whether `filename` is a file of gracehttp, or of the import system that it calls."""
     return filename.startswith((_OWN_DIRECTORY, "<frozen importlib")) or _IMPORT_MACHINERY in filename

@@ -13,7 +13,7 @@ from gracehttp.supervisor.outcome import Outcome
 from gracehttp.supervisor.requesters import Requesters
 
 Announcement = (
-    table.AskWhere
+    table.RequestDump
     | table.Promoted
     | table.ProbationEnded
     | table.RolledBack
@@ -55,7 +55,7 @@ class Announcer:
                 self._given_up(command)
             case table.Superseded(generation, by):
                 self._requesters.supersede(generation, by)
-            case table.AskWhere(worker):
+            case table.RequestDump(worker):
                 self._hangs(worker)
             case table.Died():
                 self._bus.publish(_death(command))

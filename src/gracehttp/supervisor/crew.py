@@ -12,7 +12,7 @@ from typing import Any
 from gracehttp.channel import ChannelClosed, Message, UnreadableMessage
 from gracehttp.events import Event, WorkerStarted
 from gracehttp.net.shared_page import MAX_WORKERS
-from gracehttp.observe.patient_writer import PatientWriter
+from gracehttp.observe.stderr import NonBlockingWriter
 from gracehttp.records import Descriptor
 from gracehttp.supervisor.code_records import CodeRecords
 from gracehttp.supervisor.command_line import CommandLine
@@ -59,7 +59,7 @@ class Crew:
         """
         self._loop = asyncio.get_running_loop()
         self._command_line = command_line
-        self._stderr = PatientWriter(stderr)
+        self._stderr = NonBlockingWriter(stderr)
         self._publish = publish
         self._on_message = on_message
         self._on_exit = on_exit

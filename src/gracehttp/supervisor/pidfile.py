@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from gracehttp.errors import StartError
+from gracehttp.hints import Named, hint
 from gracehttp.records import Descriptor
 
 _A_PID = re.compile(rb"[0-9]{0,10}\s{0,2}")
@@ -41,7 +42,8 @@ class PidFile:
         try:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as exc:
-            raise _cannot_write(path, exc.strerror) from exc
+            missing = isinstance(exc, FileNotFoundError)
+            raise _cannot_write(path, "its folder does not exist" if missing else exc.strerror) from exc
         with contextlib.ExitStack() as on_error:
             on_error.callback(os.close, fd)
             pid = _pid_in(path, fd)
@@ -73,43 +75,21 @@ class PidFile:
         os.close(self._fd)
 
 
-def look_at(path: str) -> int | None:
-    """The PID in the pidfile `path`, None if there is none. Raises `StartError` if `PidFile.write` surely would, as far
-    as that can be known without touching anything. Whether the PID is that of a living supervisor isn't known."""
-    folder = os.path.dirname(path) or "."
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except FileNotFoundError as exc:
-        if not os.path.isdir(folder):
-            raise _cannot_write(path, "the folder does not exist") from exc
-        if not os.access(folder, os.W_OK):
-            raise _cannot_write(path, f"this user may not write to {folder}") from exc
-        return None
-    except OSError as exc:
-        raise _cannot_write(path, exc.strerror) from exc
-    try:
-        pid = _pid_in(path, fd)
-    finally:
-        os.close(fd)
-    if not os.access(path, os.W_OK):
-        raise _cannot_write(path, "this user may not write to it")
-    return pid
-
-
 def _pid_in(path: str, fd: int) -> int | None:
     """The PID in the open file, None if it is empty. Raises `StartError` for any other file: it would be lost."""
     content = os.pread(fd, _LONGEST_BYTES, 0) if stat.S_ISREG(os.fstat(fd).st_mode) else None
     if content is None or not _A_PID.fullmatch(content):
         raise StartError(
             f"the pidfile {path} exists already and is no pidfile: it would be overwritten, and removed at the end.",
-            hint="choose another --pidfile, or remove that file",
+            hint=hint("choose another {}, or remove that file", Named("pidfile")),
         )
     return int(content.strip() or b"0") or None
 
 
 def _cannot_write(path: str, reason: str | None) -> StartError:
     return StartError(
-        f"cannot write the pidfile {path}: {reason}.", hint="choose another --pidfile, or make its folder"
+        f"cannot write the pidfile {path}: {reason}.",
+        hint=hint("choose another {}, or make its folder", Named("pidfile")),
     )
 
 

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from gracehttp.lineage import STATE_VARIABLE
 from gracehttp.net import shared_page
-from gracehttp.observe.patient_writer import flush_all
+from gracehttp.observe.stderr import flush_all
 from gracehttp.records import descriptors_in
 from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.spawning import SUPERVISOR_SIGNALS

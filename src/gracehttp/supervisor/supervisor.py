@@ -43,7 +43,7 @@ from gracehttp.supervisor.status import status_of
 from gracehttp.supervisor.succession import let_signals_come
 
 _TOO_LATE = "the service is stopping, and takes no restart any more; start it again when it has ended."
-_ORDERS = {table.LetServe: "serve", table.Hold: "hold", table.GoOn: "go_on", table.Ask: "ask"}
+_ORDERS = {table.Serve: "serve", table.Hold: "hold", table.Resume: "go_on", table.Ping: "ask"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,7 +273,7 @@ class Supervisor:
         match command:
             case table.StartWorker(generation, worker):
                 self._start_worker(generation, worker)
-            case table.LetServe(worker) | table.Hold(worker) | table.GoOn(worker) | table.Ask(worker):
+            case table.Serve(worker) | table.Hold(worker) | table.Resume(worker) | table.Ping(worker):
                 self._crew.tell(worker, {"type": _ORDERS[type(command)]})
             case table.Pause(worker):
                 serving = self._fleet.serving
@@ -281,7 +281,7 @@ class Supervisor:
                 self._crew.tell(worker, {"type": "pause", "handover": goes_on, "queues": self._queues.live()})
             case table.Retire(worker, reason, timeout_seconds):
                 self._retire(worker, reason, timeout_seconds)
-            case table.AskWhere(worker):
+            case table.RequestDump(worker):
                 self._announcer.announce(command)
                 self._crew.tell(worker, {"type": "where"})
             case table.DumpTraceback(worker):
@@ -290,7 +290,7 @@ class Supervisor:
                 self._bus.publish(events.WorkerCut(generation, worker, self._crew.pid(worker), reason))
                 if not self._crew.signal(worker, signal.SIGKILL):  # then nothing else will tell that it is gone
                     self._inputs.append(table.WorkerExited(worker, "had no process"))
-            case table.CloseDoors():
+            case table.StopAdmitting():
                 self._listeners.close_doors()
                 self._queues.seal_all()
             case table.GivenUp():
@@ -364,17 +364,17 @@ class Supervisor:
                 process.failure = {key: message[key] for key in ("message", "hint", "details")}
             case "deaf":
                 process.deaf = True
-                self._apply(table.WorkerDeaf(process.number))
+                self._apply(table.WorkerStoppedAccepting(process.number))
                 self._close_listeners_if_all_are_deaf()
             case "paused":
-                self._apply(table.WorkerDeaf(process.number))
+                self._apply(table.WorkerStoppedAccepting(process.number))
             case "here":
-                self._apply(table.WorkerHere(process.number))
+                self._apply(table.WorkerAlive(process.number))
             case "answered":
                 self._apply(table.WorkerAnswered(process.number, message["responses"], message["errors"]))
             case "tired":
                 self._bus.publish(events.WorkerTired(process.generation, process.number, message["reason"]))
-                self._apply(table.WorkerTired(process.number))
+                self._apply(table.WorkerDueForRecycling(process.number))
             case "shed":
                 self._listeners.connections_shed(message["listener"], message["connections"])
 

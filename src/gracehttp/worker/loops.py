@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from gracehttp.errors import StartError
+from gracehttp.hints import Named, hint
 
 
 def loop_factory(choice: str) -> Callable[[], asyncio.AbstractEventLoop]:
@@ -18,7 +19,9 @@ def loop_factory(choice: str) -> Callable[[], asyncio.AbstractEventLoop]:
     except ImportError as exc:
         if choice == "auto":
             return asyncio.new_event_loop
-        raise StartError("--loop uvloop: uvloop is not installed.", hint="pip install uvloop, or --loop auto") from exc
+        raise StartError(
+            "--loop uvloop: uvloop is not installed.", hint=hint("pip install uvloop, or {}", Named("loop", "auto"))
+        ) from exc
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return factory
 

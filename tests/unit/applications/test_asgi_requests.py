@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import socket
 import sys
 
 import pytest
@@ -9,9 +10,12 @@ import uvloop
 
 from gracehttp.applications.asgi.application import AsgiApplication
 from gracehttp.applications.drain_notice import DrainNotices
-from gracehttp.http.connection import HttpSettings
+from gracehttp.http import negotiation
+from gracehttp.http.connection import NO_PROTOCOL, Connection, HttpSettings, ServerContext
 from gracehttp.http.exchange import ClientDisconnected, RequestHead, ResponseError
-from gracehttp.http.http1 import Http1Connection
+from gracehttp.http.head import RequestLine
+from gracehttp.net.poller import EpollPoller
+from gracehttp.net.stream import PlainStream, StreamServices
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
@@ -30,10 +34,11 @@ class FakeExchange:
 
     def __init__(self, *body, **head):
         self.head = RequestHead()
+        self.head.line = RequestLine(
+            head.pop("method", "GET"), head.pop("target", b"/a%20b?c"), head.pop("http_version", "1.1")
+        )
         facts = {
-            "method": "GET", "target": b"/a%20b?c", "path": "/a b", "raw_path": b"/a%20b", "query_string": b"c",
-            "http_version": "1.1", "scheme": "http", "headers": [(b"host", b"a")], "client": ("192.0.2.1", 5),
-            "server": ("192.0.2.9", 80),
+            "scheme": "http", "headers": [(b"host", b"a")], "client": ("192.0.2.1", 5), "server": ("192.0.2.9", 80),
         }  # fmt: skip
         for name, value in (facts | head).items():
             setattr(self.head, name, value)
@@ -615,12 +620,16 @@ class Owner:
 
     def __init__(self):
         self.failures = []
+        self.closed = asyncio.Event()
 
-    def connection_opened(self, connection):
-        self.connection = connection
+    def connection_speaks(self, connection):
+        pass
+
+    def connection_rested(self, connection):
+        pass
 
     def connection_closed(self, connection):
-        pass
+        self.closed.set()
 
     def application_failed(self, head, error):
         self.failures.append(error)
@@ -633,19 +642,23 @@ async def exchange_bytes(app, data):
     """Send `data` and shut down our side; all that comes back, and what the owner was told."""
     loop, owner = asyncio.get_running_loop(), Owner()
     application = make(app)
-    server = await loop.create_server(
-        lambda: Http1Connection(
-            application=application, settings=HttpSettings(), owner=owner, loop=loop, scheme="http"
-        ),
-        "127.0.0.1",
-        0,
-    )
-    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    poller = EpollPoller(loop)
+    context = ServerContext(application, HttpSettings(), owner, loop)
+    streams = StreamServices(loop, poller, context.settings.body_timeout_seconds)
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    connection = Connection(context, None, None)
+    connection.begin(PlainStream(ours, streams, NO_PROTOCOL, connection))
+    negotiation.begin(connection, None)
+    reader, writer = await asyncio.open_connection(sock=theirs)
     writer.write(data)
     writer.write_eof()
     received = await reader.read()
     writer.close()
-    server.close()
+    await owner.closed.wait()
+    context.close()
+    streams.close()
+    poller.close()
     return received, owner.failures
 
 

@@ -176,8 +176,7 @@ def test_http2_upload_that_no_field_announces_arrives_whole(loop):
 
     async def main() -> None:
         async with serving(app) as served:
-            exchange = upload(None, None)
-            exchange.head.http_version = "2"
+            exchange = FakeExchange(request_head("POST", http_version="2"), None, length=None)
             exchange.arrives([b"x" * 50_000] * 4)
             await served.answer(exchange)
             assert (exchange.body, exchange.error) == (b"x" * 200_000, None)

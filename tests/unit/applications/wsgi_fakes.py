@@ -11,6 +11,7 @@ import uvloop
 from gracehttp.applications.drain_notice import DrainNotices
 from gracehttp.applications.wsgi.application import WsgiApplication
 from gracehttp.http.exchange import Header, RequestHead, ResponseError
+from gracehttp.http.head import RequestLine
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 _PATIENCE_SECONDS = 10
@@ -24,12 +25,10 @@ def request_head(
     scheme: str = "http",
     client: tuple[str, int] | None = ("127.0.0.1", 5000),
     server: tuple[str, int | None] | None = ("127.0.0.1", 8000),
+    http_version: str = "1.1",
 ) -> RequestHead:
     head = RequestHead()
-    head.method, head.target = method, target
-    head.raw_path, _, head.query_string = target.partition(b"?")
-    head.path = head.raw_path.decode()
-    head.http_version, head.scheme = "1.1", scheme
+    head.line, head.scheme = RequestLine(method, target, http_version), scheme
     head.headers = list(headers)
     head.client, head.server = client, server
     return head

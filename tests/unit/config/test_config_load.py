@@ -281,10 +281,10 @@ def test_number_as_the_pidfile_is_taken_for_a_port(tmp_path: Path) -> None:
     assert caught.value.hint == "-p is the pidfile; the port is --bind :9000, and a file ./9000"
 
 
-def test_variable_that_resembles_an_option_is_remembered_by_the_process_that_a_person_started() -> None:
+def test_variable_that_resembles_an_option_is_remembered_where_it_is_asked_for() -> None:
     environ = {"GRACEHTTP_WORKRES": "2", "GRACEHTTP_APP": "main:app"}
     assert load(cli={}, environ=environ, file=None).mistyped == (("GRACEHTTP_WORKRES", "GRACEHTTP_WORKERS"),)
-    assert load(cli={}, environ={**environ, "GRACEHTTP_WORKER_CHANNEL": "5"}, file=None).mistyped == ()
+    assert load(cli={}, environ=environ, file=None, find_mistyped=False).mistyped == ()
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_application_object_is_kept_as_it_is() -> None:
 def test_each_default_is_a_value_that_its_own_kind_reads() -> None:
     for option in OPTIONS.values():
         if not option.required and option.name != "bind" and option.default is not None:
-            assert option.kind.read(option.default) == option.default, option.name
+            assert option.kind.parse(option.default) == option.default, option.name
 
 
 def test_each_option_belongs_to_a_known_group() -> None:

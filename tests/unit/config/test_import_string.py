@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from gracehttp.config import server_options
-from gracehttp.config.import_string import misspelling
+from gracehttp.config.hints import import_string_hint
 from gracehttp.errors import ConfigurationError
 
 
 @pytest.mark.parametrize("text", ["main", "main:app", "src.main:web.app"])
 def test_import_string_is_taken(text: str) -> None:
-    assert misspelling(text) is None
+    assert import_string_hint(text) is None
 
 
 @pytest.mark.parametrize(

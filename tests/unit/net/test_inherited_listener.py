@@ -15,7 +15,7 @@ def test_the_filter_of_a_lost_service_is_removed():
         opened_by_somebody.set_inheritable(True)
         assert drop_new_connections(opened_by_somebody)
         with (
-            contextlib.closing(open_listener(DescriptorAddress(opened_by_somebody.fileno()))) as listener,
+            contextlib.closing(open_listener(DescriptorAddress(opened_by_somebody.fileno()), backlog=1)) as listener,
             socket.create_connection(listener.getsockname(), timeout=5),
         ):
             pass

@@ -6,12 +6,12 @@ from gracehttp import events
 from gracehttp.event_bus import EventBus
 from gracehttp.supervisor.announcements import Announcer
 from gracehttp.supervisor.fleet import (
-    AskWhere,
     Fleet,
     FleetSettings,
     GivenUp,
     ProbationEnded,
     Promoted,
+    RequestDump,
     RestartRequested,
     RolledBack,
     StopRequested,
@@ -84,7 +84,7 @@ def test_a_stop_during_a_probation_is_no_success():
 def test_that_the_stack_of_a_worker_follows_is_told_with_what_it_was_at():
     house = House()
     house.fleet.apply(RestartRequested(), 0.0)
-    house.announcer.announce(AskWhere(1))
+    house.announcer.announce(RequestDump(1))
     assert house.events == [events.WorkerHangs(1, 1, 60.0, "importing app1:app")]
     assert "still importing app1:app" in str(house.events[0])
     assert "the server has not crashed" in str(house.events[0])

@@ -6,7 +6,6 @@ import pytest
 
 from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.fleet import (
-    AskWhere,
     Died,
     DumpTraceback,
     Finish,
@@ -16,20 +15,21 @@ from gracehttp.supervisor.fleet import (
     GivenUp,
     Gone,
     Kill,
-    LetServe,
     Promoted,
+    RequestDump,
     RestartRequested,
     Retire,
     ScaleRequested,
+    Serve,
     StartWorker,
     StopRequested,
     Superseded,
     TimePassed,
-    WorkerDeaf,
     WorkerExited,
     WorkerIntroduced,
     WorkerReady,
     WorkerState,
+    WorkerStoppedAccepting,
 )
 
 TWO = FleetSettings(workers=2, ready_timeout_seconds=60, drain_timeout_seconds=30)
@@ -60,10 +60,10 @@ def restart(fleet, settings=TWO, now=0.0):
     return commands
 
 
-def deafen(fleet, number, now):
+def stop_accepting(fleet, number, now):
     """The workers of a draining generation say that they accept no more."""
     for worker in list(fleet.generations[number].workers):
-        fleet.apply(WorkerDeaf(worker), now)
+        fleet.apply(WorkerStoppedAccepting(worker), now)
 
 
 def test_a_generation_starts_with_one_canary():
@@ -78,25 +78,25 @@ def test_siblings_start_only_when_the_canary_is_ready():
     assert fleet.apply(WorkerReady(1), 0.2) == [StartWorker(1, 2)]
 
 
-def test_nobody_serves_before_all_are_ready_and_then_all_do():
+def test_no_worker_serves_before_all_are_ready_and_then_all_do():
     fleet = Fleet(TWO)
     fleet.apply(RestartRequested(), 0.0)
     fleet.apply(WorkerReady(1), 0.2)
-    assert fleet.apply(WorkerReady(2), 0.3) == [LetServe(1), LetServe(2), Promoted(1)]
+    assert fleet.apply(WorkerReady(2), 0.3) == [Serve(1), Serve(2), Promoted(1)]
 
 
-def test_the_old_generation_is_retired_after_the_new_one_was_let_serve():
+def test_the_old_generation_is_retired_after_the_new_one_was_told_to_serve():
     fleet = serving_fleet()
     commands = restart(fleet)
-    assert [type(command) for command in commands] == [LetServe, LetServe, Retire, Retire]
+    assert [type(command) for command in commands] == [Serve, Serve, Retire, Retire]
     assert [one.worker for one in only(commands, Retire)] == [1, 2]
 
 
 def test_a_restart_is_announced_when_no_older_code_accepts_any_more():
     fleet = serving_fleet()
     restart(fleet)
-    assert fleet.apply(WorkerDeaf(1), 0.1) == []
-    assert fleet.apply(WorkerDeaf(2), 0.2) == [Promoted(2)]
+    assert fleet.apply(WorkerStoppedAccepting(1), 0.1) == []
+    assert fleet.apply(WorkerStoppedAccepting(2), 0.2) == [Promoted(2)]
 
 
 def test_an_old_worker_that_dies_or_does_not_answer_holds_up_no_announcement():
@@ -105,7 +105,7 @@ def test_an_old_worker_that_dies_or_does_not_answer_holds_up_no_announcement():
     fleet.apply(WorkerExited(1, "was killed"), 0.1)
     assert only(fleet.apply(WorkerExited(2, "was killed"), 0.2), Promoted) == [Promoted(2)]
     restart(fleet, now=10.0)
-    assert fleet.next_deadline() == 10.0 + table.DEAF_SECONDS
+    assert fleet.next_deadline() == 10.0 + table.STOP_ACCEPTING_SECONDS
     assert fleet.apply(TimePassed(), 12.0) == [Promoted(3)]
 
 
@@ -113,9 +113,9 @@ def test_of_three_generations_that_overlap_the_newest_waits_for_both_older_ones(
     fleet = serving_fleet()
     restart(fleet)
     restart(fleet, now=0.1)
-    for deaf in (3, 4, 1):
-        assert fleet.apply(WorkerDeaf(deaf), 0.2) == []
-    assert fleet.apply(WorkerDeaf(2), 0.3) == [Promoted(3)]
+    for stopped in (3, 4, 1):
+        assert fleet.apply(WorkerStoppedAccepting(stopped), 0.2) == []
+    assert fleet.apply(WorkerStoppedAccepting(2), 0.3) == [Promoted(3)]
 
 
 def test_who_drains_already_is_told_again_when_newer_code_serves_and_may_have_fewer_listeners():
@@ -129,7 +129,7 @@ def test_a_stop_before_the_announcement_announces_first(force):
     fleet = serving_fleet()
     restart(fleet)
     commands = fleet.apply(StopRequested(force), 0.1)
-    assert commands[:2] == [Promoted(2), table.CloseDoors()], "what is announced may open doors"
+    assert commands[:2] == [Promoted(2), table.StopAdmitting()], "what is announced may open doors"
 
 
 def test_a_new_generation_has_as_many_workers_as_its_own_code_says():
@@ -160,7 +160,7 @@ def test_a_worker_that_hangs_is_asked_where_and_then_killed():
     fleet = serving_fleet()
     (canary,) = started(fleet.apply(RestartRequested(), 100.0))
     assert fleet.next_deadline() == 160.0
-    assert fleet.apply(TimePassed(), 160.0) == [AskWhere(canary)]
+    assert fleet.apply(TimePassed(), 160.0) == [RequestDump(canary)]
     assert fleet.next_deadline() == 161.0
     assert fleet.apply(TimePassed(), 161.0) == [DumpTraceback(canary)]
     assert fleet.next_deadline() == 162.0
@@ -208,7 +208,7 @@ def test_a_restart_during_a_drain_works_and_four_generations_may_drain():
 def test_a_drain_that_takes_too_long_is_ended_by_force():
     fleet = serving_fleet()
     restart(fleet, now=10.0)
-    deafen(fleet, 1, now=10.0)
+    stop_accepting(fleet, 1, now=10.0)
     deadline = fleet.next_deadline()
     assert deadline == 10.0 + 30.0 + table.LIFESPAN_SECONDS
     assert {one.worker for one in fleet.apply(TimePassed(), deadline)} == {1, 2}
@@ -217,7 +217,7 @@ def test_a_drain_that_takes_too_long_is_ended_by_force():
 def test_a_generation_is_gone_with_its_last_worker():
     fleet = serving_fleet()
     restart(fleet, now=10.0)
-    deafen(fleet, 1, now=10.0)
+    stop_accepting(fleet, 1, now=10.0)
     assert fleet.apply(WorkerExited(1, "ended"), 11.0) == []
     assert fleet.apply(WorkerExited(2, "ended"), 12.0) == [Gone(1, served=True, seconds=2.0)]
 
@@ -231,7 +231,7 @@ def test_a_worker_that_dies_while_serving_is_replaced_after_a_wait_that_grows():
         waits.append(died.again_in_seconds)
         now = fleet.next_deadline()
         (victim,) = started(fleet.apply(TimePassed(), now))
-        assert fleet.apply(WorkerReady(victim), now) == [LetServe(victim)]
+        assert fleet.apply(WorkerReady(victim), now) == [Serve(victim)]
     assert waits == [0.1, 0.2, 0.4]
 
 
@@ -255,7 +255,7 @@ def test_a_replacement_that_can_not_start_takes_nothing_down():
 def test_stop_closes_the_doors_and_then_drains_everything():
     fleet = serving_fleet()
     commands = fleet.apply(StopRequested(), 5.0)
-    assert isinstance(commands[0], table.CloseDoors)
+    assert isinstance(commands[0], table.StopAdmitting)
     assert commands[1:] == [Retire(1, "stop", 30.0), Retire(2, "stop", 30.0)]
     fleet.apply(WorkerExited(1, "ended"), 6.0)
     commands = fleet.apply(WorkerExited(2, "ended"), 7.0)
@@ -273,7 +273,7 @@ def test_stop_gives_up_what_is_starting_and_hurries_what_is_draining():
 
 @pytest.mark.parametrize("happened", ["stop", "restart"])
 def test_a_worker_that_drained_alone_is_told_when_its_generation_ends(happened):
-    """It hands its connections to the others, which go now too; at a stop nobody is there to take them."""
+    """It hands its connections to the others, which go now too; at a stop no worker takes them."""
     fleet = serving_fleet()
     (alone,) = only(fleet.apply(ScaleRequested(-1), 1.0), Retire)
     commands = fleet.apply(StopRequested(), 2.0) if happened == "stop" else restart(fleet)
@@ -326,7 +326,7 @@ def test_stop_when_every_worker_is_dead_ends_at_once():
 def test_one_worker_more_and_one_less():
     fleet = serving_fleet()
     assert fleet.apply(ScaleRequested(+1), 1.0) == [StartWorker(1, 3)]
-    assert fleet.apply(WorkerReady(3), 1.1) == [LetServe(3)]
+    assert fleet.apply(WorkerReady(3), 1.1) == [Serve(3)]
     assert fleet.apply(ScaleRequested(-1), 2.0) == [Retire(3, "restart", 30.0)]
     assert fleet.apply(WorkerExited(3, "ended"), 3.0) == [], "it isn't replaced"
 

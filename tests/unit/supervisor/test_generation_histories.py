@@ -27,7 +27,7 @@ class Histories(RuleBasedStateMachine):
         self.holding: set[int] = set()
         self.paused: set[int] = set()
         self.waiting: set[int] = set()
-        self.asked_whether_there: set[int] = set()
+        self.pinged: set[int] = set()
         self.told: dict[int, bool] = {}
         self.finished = None
         self.served_once = False
@@ -46,7 +46,7 @@ class Histories(RuleBasedStateMachine):
             case table.StartWorker(_, worker):
                 assert worker not in self.alive
                 self.alive.add(worker)
-            case table.LetServe(worker):
+            case table.Serve(worker):
                 assert worker in self.alive
                 self.accepting.add(worker)
                 self.paused.discard(worker)
@@ -55,19 +55,19 @@ class Histories(RuleBasedStateMachine):
                 assert worker in self.accepting | self.paused
                 self.accepting.discard(worker)
                 self.paused.add(worker)
-            case table.Ask(worker):
+            case table.Ping(worker):
                 assert worker in self.accepting
-                self.asked_whether_there.add(worker)
+                self.pinged.add(worker)
             case table.Retire(worker, _, _):
                 assert worker in self.alive
-                self.asked_whether_there.discard(worker)
+                self.pinged.discard(worker)
                 self.accepting.discard(worker)
                 self.paused.discard(worker)
                 self.retired.add(worker)
             case table.Hold(worker):
                 assert worker in self.retired - self.holding
                 self.holding.add(worker)
-            case table.GoOn(worker):
+            case table.Resume(worker):
                 assert worker in self.holding
                 self.holding.discard(worker)
             case table.Kill(_, worker, _):
@@ -76,8 +76,8 @@ class Histories(RuleBasedStateMachine):
                 if not probation_seconds:
                     self.tell(generation, True)
             case table.ProbationEnded(generation, _, passed, reason):
-                assert reason or not self.asked_whether_there, "who is asked has to answer"
-                self.asked_whether_there.clear()
+                assert reason or not self.pinged, "a worker that was pinged has to answer"
+                self.pinged.clear()
                 self.tell(generation, passed)
             case table.RolledBack(generation, to, _, _, _):
                 assert to < generation
@@ -145,19 +145,19 @@ class Histories(RuleBasedStateMachine):
         worker = data.draw(st.sampled_from(sorted(self.accepting)))
         self.asked(table.WorkerAnswered(worker, responses, responses * errors))
 
-    @precondition(lambda self: self.finished is None and self.asked_whether_there)
+    @precondition(lambda self: self.finished is None and self.pinged)
     @rule()
-    def all_are_there(self):
-        for worker in sorted(self.asked_whether_there):
-            self.asked_whether_there.discard(worker)
-            self.asked(table.WorkerHere(worker))
+    def all_answer_the_ping(self):
+        for worker in sorted(self.pinged):
+            self.pinged.discard(worker)
+            self.asked(table.WorkerAlive(worker))
 
     @precondition(lambda self: self.finished is None and self.alive)
     @rule(data=st.data())
-    def one_is_there(self, data):
+    def one_answers_a_ping(self, data):
         worker = data.draw(st.sampled_from(sorted(self.alive)))
-        self.asked_whether_there.discard(worker)
-        self.asked(table.WorkerHere(worker))
+        self.pinged.discard(worker)
+        self.asked(table.WorkerAlive(worker))
 
     @precondition(lambda self: self.finished is None and self.alive - self.doomed)
     @rule(data=st.data())
@@ -166,28 +166,28 @@ class Histories(RuleBasedStateMachine):
 
     @precondition(lambda self: self.finished is None and self.alive)
     @rule(data=st.data())
-    def deaf(self, data):
-        self.asked(table.WorkerDeaf(data.draw(st.sampled_from(sorted(self.alive)))))
+    def stopped_accepting(self, data):
+        self.asked(table.WorkerStoppedAccepting(data.draw(st.sampled_from(sorted(self.alive)))))
 
     @precondition(lambda self: self.finished is None and self.accepting)
     @rule(data=st.data())
-    def tired(self, data):
-        self.asked(table.WorkerTired(data.draw(st.sampled_from(sorted(self.accepting)))))
+    def due_for_recycling(self, data):
+        self.asked(table.WorkerDueForRecycling(data.draw(st.sampled_from(sorted(self.accepting)))))
 
     @precondition(lambda self: self.finished is None and self.alive)
     @rule(data=st.data())
     def exit(self, data):
         worker = data.draw(st.sampled_from(sorted(self.alive)))
-        self.bury(worker)
+        self.reap(worker)
 
-    def bury(self, worker):
+    def reap(self, worker):
         self.alive.discard(worker)
         self.accepting.discard(worker)
         self.doomed.discard(worker)
         self.retired.discard(worker)
         self.holding.discard(worker)
         self.paused.discard(worker)
-        self.asked_whether_there.discard(worker)
+        self.pinged.discard(worker)
         self.asked(table.WorkerExited(worker, "ended"))
 
     @precondition(lambda self: self.finished is None and not self.fleet.stopping)
@@ -247,14 +247,14 @@ class Histories(RuleBasedStateMachine):
         assert self.paused - self.doomed == paused - self.doomed
 
     @invariant()
-    def who_is_told_of_a_probation_waits_for_its_end(self):
+    def requesters_of_a_generation_on_probation_wait_for_its_end(self):
         serving = self.fleet.serving
         if serving is not None and serving.probation is not None:
             assert serving.number not in self.told
             assert self.fleet.next_deadline() is not None
 
     @invariant()
-    def nobody_is_missing_and_at_most_one_is_too_many(self):
+    def no_worker_is_missing_and_at_most_one_is_too_many(self):
         """There are, or will be, as many as are wanted, and beside them at most one whose successor they include."""
         serving = self.fleet.serving
         if serving is None or self.fleet.stopping:
@@ -265,29 +265,29 @@ class Histories(RuleBasedStateMachine):
         assert coming == serving.wanted + (recycled is not None and recycled.state is WorkerState.SERVING)
 
     @invariant()
-    def connections_are_handed_over_only_to_somebody(self):
+    def connections_are_handed_over_only_while_a_worker_takes_them(self):
         takers = self.fleet.serving is not None and self.fleet.serving.in_state(WorkerState.SERVING)
         if not self.fleet.stopping:
             assert self.holding - self.doomed == (set() if takers else self.retired - self.doomed)
 
     @invariant()
     def never_stuck(self):
-        """Whoever is neither serving nor killed has a deadline, or waits for one that has or that was killed."""
+        """A worker that neither serves nor was killed has a deadline, or waits for one that has or that was killed."""
         if self.finished is None and self.alive - self.accepting and not self.doomed:
             assert self.fleet.next_deadline() is not None
 
     @invariant()
-    def the_end_comes_when_nobody_is_left(self):
+    def the_end_comes_when_no_generation_is_left(self):
         assert (self.finished is not None) == (not self.fleet.generations)
 
     def teardown(self):
-        """However it went: stop by force, bury the dead, and it ends, with every requester told."""
+        """However it went: stop by force, reap every worker, and it ends, with every requester told."""
         if self.finished is None:
             self.asked(table.StopRequested(force=True))
         while self.finished is None:
             assert self.alive
-            self.bury(min(self.alive))
-        assert not self.waiting, "somebody was never told how the restart ended"
+            self.reap(min(self.alive))
+        assert not self.waiting, "a requester was never told how the restart ended"
 
 
 TestHistories = Histories.TestCase

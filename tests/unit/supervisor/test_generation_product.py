@@ -17,6 +17,7 @@ from gracehttp.supervisor.fleet import (
     FleetSettings,
     Generation,
     GenerationState,
+    Numbers,
     Probation,
     Worker,
     WorkerState,
@@ -33,7 +34,7 @@ ON_PROBATION = FleetSettings(
     stands_by=True,
 )
 SUBJECT = 1
-"""The number of the worker to whom things happen; 2 is its sibling, 3 and 4 are those of the other generation."""
+"""The number of the worker that things happen to; 2 is its sibling, 3 and 4 are those of the other generation."""
 STRANGER = 99
 
 OF_GENERATION = {
@@ -59,18 +60,18 @@ INPUTS = {
     "one less": table.ScaleRequested(-1),
     "introduced": table.WorkerIntroduced(SUBJECT, FleetSettings(workers=3, ready_timeout_seconds=7)),
     "ready": table.WorkerReady(SUBJECT),
-    "deaf": table.WorkerDeaf(SUBJECT),
+    "stopped accepting": table.WorkerStoppedAccepting(SUBJECT),
     "exited": table.WorkerExited(SUBJECT, "ended with status 1", "details"),
     "many errors": table.WorkerAnswered(SUBJECT, 50, 40),
     "few responses": table.WorkerAnswered(SUBJECT, 3, 2),
-    "here": table.WorkerHere(SUBJECT),
-    "tired": table.WorkerTired(SUBJECT),
+    "alive": table.WorkerAlive(SUBJECT),
+    "due for recycling": table.WorkerDueForRecycling(SUBJECT),
     "stranger introduced": table.WorkerIntroduced(STRANGER, SETTINGS),
     "stranger ready": table.WorkerReady(STRANGER),
-    "stranger deaf": table.WorkerDeaf(STRANGER),
+    "stranger stopped accepting": table.WorkerStoppedAccepting(STRANGER),
     "stranger answers": table.WorkerAnswered(STRANGER, 50, 50),
-    "stranger here": table.WorkerHere(STRANGER),
-    "stranger tired": table.WorkerTired(STRANGER),
+    "stranger alive": table.WorkerAlive(STRANGER),
+    "stranger due for recycling": table.WorkerDueForRecycling(STRANGER),
     "stranger exited": table.WorkerExited(STRANGER, "ended"),
     "time": table.TimePassed(),
 }
@@ -100,7 +101,7 @@ def fleet_of(first, workers, other, *, stopping, due, wanted=2, asked=False, sil
         number: worker(number, state, deadline_in, silent=silent) for number, state in enumerate(workers, 1)
     }
     fleet.generations[1] = generation
-    fleet._last_generation, fleet._last_worker = 2, 10
+    fleet._numbers = Numbers(2, 10)
     if other is not None:
         usual = next(iter(sorted(OF_GENERATION[other], key=lambda one: one.value, reverse=True)))
         if other is GenerationState.SERVING:
@@ -115,14 +116,14 @@ def fleet_of(first, workers, other, *, stopping, due, wanted=2, asked=False, sil
             serving.probation = Probation(NOW - 5, NOW + deadline_in)
             if asked and serving.announce_at is None:
                 serving.probation.ends_at = NOW - 1
-                serving.probation.ask({one.number for one in serving.in_state(WorkerState.SERVING)}, NOW - 1)
+                serving.probation.expect_answers({one.number for one in serving.in_state(WorkerState.SERVING)}, NOW - 1)
                 serving.probation.answers_due = NOW + deadline_in
     return fleet
 
 
 def possible(first, other, stopping):
-    """At most one generation serves and at most one comes; when the service stops, none of either. Who stands by does
-    so for one that serves."""
+    """At most one generation serves and at most one comes; when the service stops, none of either. One that stands
+    by does so for one that serves."""
     coming = {GenerationState.STARTING, GenerationState.COMPLETING}
     alive = [one for one in (first, other) if one is not None]
     if stopping and any(one in coming or one is GenerationState.SERVING for one in alive):
@@ -150,7 +151,7 @@ def describe(fleet):
 
 
 class Before:
-    """What has to be remembered to judge a step."""
+    """What must be remembered to check a step."""
 
     def __init__(self, fleet):
         self.serving = fleet.serving
@@ -186,7 +187,7 @@ def check(fleet, before, happened, commands):
                 assert fleet.generations[generation].workers[number].state is WorkerState.STARTING, case
                 assert not fleet.stopping, case
                 started.add(number)
-            case table.LetServe(number):
+            case table.Serve(number):
                 assert known[number].state is WorkerState.SERVING, case
                 told.setdefault(number, []).append("serve")
             case table.Pause(number):
@@ -196,10 +197,10 @@ def check(fleet, before, happened, commands):
                 assert known[number].state is WorkerState.DRAINING, case
                 assert seconds >= 0, case
                 told.setdefault(number, []).append("drain")
-            case table.Ask(number):
+            case table.Ping(number):
                 assert known[number].state in {WorkerState.SERVING, WorkerState.DRAINING}, case
                 assert number in fleet.serving.probation.silent, case
-            case table.AskWhere(number):
+            case table.RequestDump(number):
                 assert before.states[number] is WorkerState.STARTING, case
                 assert known[number].state is WorkerState.DUMPING, case
             case table.DumpTraceback(number):
@@ -213,9 +214,9 @@ def check(fleet, before, happened, commands):
                     assert number in before.told_nothing, ("its stacks come first", case)
                 told.setdefault(number, []).append("kill")
     kinds = [type(one) for one in commands]
-    if table.CloseDoors in kinds:
+    if table.StopAdmitting in kinds:
         announced = kinds.index(table.Promoted) if table.Promoted in kinds else -1
-        assert announced < kinds.index(table.CloseDoors), ("what is announced opens its doors", case)
+        assert announced < kinds.index(table.StopAdmitting), ("what is announced opens its doors", case)
     assert set(known) == (before.known - gone) | started, case
     assert all(len(one) == 1 for one in told.values()), case
 
@@ -236,8 +237,8 @@ def check(fleet, before, happened, commands):
 
 
 def check_probation(fleet, before, happened, commands, case):
-    """One stands by exactly while another is on probation and that is not over; who stands by is let serve before the
-    one that failed is retired, and a probation that is over has an outcome."""
+    """A generation stands by exactly while another is on probation. It is told to serve before the one that failed is
+    retired, and a probation that is over has an outcome."""
     standing_by = [one for one in fleet.generations.values() if one.state is GenerationState.STANDING_BY]
     assert len(standing_by) <= 1, case
     if standing_by:
@@ -251,13 +252,13 @@ def check_probation(fleet, before, happened, commands, case):
         assert before.can_take_over, case
         assert fleet.serving.in_state(WorkerState.SERVING), case
         if table.Retire in kinds:
-            assert kinds.index(table.LetServe) < kinds.index(table.Retire), case
+            assert kinds.index(table.Serve) < kinds.index(table.Retire), case
         assert fleet.serving.rolled_back is not None or table.RolledBack in kinds, case
     elif fleet.standing_by is None and not isinstance(happened, table.WorkerReady):
         (ended,) = [one for one in commands if isinstance(one, table.ProbationEnded)]
         if ended.passed and not ended.reason:
             assert before.asked, case
-            there = {happened.worker} if isinstance(happened, table.WorkerHere) else set()
+            there = {happened.worker} if isinstance(happened, table.WorkerAlive) else set()
             staying = {one.number for one in fleet.serving.in_state(WorkerState.SERVING)}
             assert not (before.silent - there) & staying, case
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gracehttp.observe.patient_writer import PatientWriter, flush_all
+from gracehttp.observe.stderr import NonBlockingWriter, flush_all
 from gracehttp.release import RELEASE
 from gracehttp.supervisor import succession
 from gracehttp.supervisor.command_line import CommandLine
@@ -20,7 +20,7 @@ LOG = b"".join(b"%d %b\n" % (number, b"x" * 1000) for number in range(200))  # m
 
 def test_what_waits_for_a_slow_reader_of_the_log_is_not_lost_with_this_image(monkeypatch):
     read_end, write_end = os.pipe()
-    writer = PatientWriter(write_end)
+    writer = NonBlockingWriter(write_end)
     left = []
 
     def execve(*_):

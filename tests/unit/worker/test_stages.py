@@ -13,7 +13,7 @@ from gracehttp.worker.drain import DrainReason
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.service import Service, ServiceSettings
 
-DEMO = "gracehttp.demo_app:application"
+DEMO = "gracehttp.demo.app:application"
 APPLICATIONS = ApplicationSettings(lifespan="auto", threads=1, multiprocess=False)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from gracehttp.applications.asgi.types import AsgiCallable, Message, Scope
 from gracehttp.errors import ApplicationFailed
+from gracehttp.hints import Named, hint
 
 
 def check_mode(mode: str, applications: Sequence[tuple[str, str]]) -> None:
@@ -23,7 +24,7 @@ def check_mode(mode: str, applications: Sequence[tuple[str, str]]) -> None:
         names = ", ".join(name for name, _ in applications)
         raise ApplicationFailed(
             f"the lifespan protocol is asked for, and {names} speaks WSGI, which has none.",
-            hint="leave out --lifespan on; it is for ASGI applications",
+            hint=hint("leave out {}; it is for ASGI applications", Named("lifespan", "on")),
         )
 
 

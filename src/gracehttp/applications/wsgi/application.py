@@ -43,7 +43,7 @@ class WsgiApplication:
         """`name` is what the log calls the application.
 
         Applications find `draining` in the environ as `gracehttp.draining`. `on_idle` is called on the thread of the
-        loop each time `in_flight` has gone down.
+        loop each time `in_flight` has come down to 0.
         """
         self.name = name
         self._app = app

@@ -1,75 +1,66 @@
-"""What a fleet of worker processes is to do: the decisions of the supervisor, pure.
+"""What the supervisor decides about its workers: a function of what happened and when, without clock or process.
 
-`inputs` go in, `commands` come out, `table.Fleet` keeps what is known in between.
+`inputs` go in, `commands` come out, and `table.Fleet` keeps what is known in between. Start reading at `states`, which
+tells the rules, then `table`, which has a step for each input. The steps: `takeover` (which generation serves),
+`staffing` (how many workers, and which), `generation`, `worker`, `probation`. `turn` is what all of them write to.
+
+The fleet imports nothing that acts: of gracehttp only `values`, of the standard library only what computes. So each of
+its histories can be tested in memory, and `supervisor.supervisor` carries the commands out.
 """
 
 from gracehttp.supervisor.fleet.commands import (
-    Ask,
-    AskWhere,
-    CloseDoors,
     Command,
     Died,
     DumpTraceback,
     Finish,
     GivenUp,
     Gone,
-    GoOn,
     Hold,
     Kill,
-    LetServe,
     Pause,
+    Ping,
     ProbationEnded,
     Promoted,
+    RequestDump,
+    Resume,
     Retire,
     RolledBack,
+    Serve,
     StartWorker,
+    StopAdmitting,
     Superseded,
 )
-from gracehttp.supervisor.fleet.generation import (
-    DEAF_SECONDS,
-    HURRY_SECONDS,
-    LIFESPAN_SECONDS,
-    TRACEBACK_SECONDS,
-    Generation,
-    GenerationState,
-    Worker,
-    WorkerState,
-)
+from gracehttp.supervisor.fleet.generation import STOP_ACCEPTING_SECONDS, FleetSettings, Generation
 from gracehttp.supervisor.fleet.inputs import (
     Input,
     RestartRequested,
     ScaleRequested,
     StopRequested,
     TimePassed,
+    WorkerAlive,
     WorkerAnswered,
-    WorkerDeaf,
+    WorkerDueForRecycling,
     WorkerExited,
-    WorkerHere,
     WorkerIntroduced,
     WorkerReady,
-    WorkerTired,
+    WorkerStoppedAccepting,
 )
-from gracehttp.supervisor.fleet.memory import FleetMemory
 from gracehttp.supervisor.fleet.probation import ANSWER_SECONDS, FEWEST_RESPONSES, Probation
-from gracehttp.supervisor.fleet.settings import FleetSettings
-from gracehttp.supervisor.fleet.table import (
-    MOST_DRAINING_GENERATIONS,
-    SAME_STOP_SECONDS,
-    Fleet,
-)
+from gracehttp.supervisor.fleet.states import GenerationState, WorkerState
+from gracehttp.supervisor.fleet.table import SAME_STOP_SECONDS, Fleet, FleetMemory
+from gracehttp.supervisor.fleet.takeover import MOST_DRAINING_GENERATIONS
+from gracehttp.supervisor.fleet.turn import Numbers
+from gracehttp.supervisor.fleet.worker import HURRY_SECONDS, LIFESPAN_SECONDS, TRACEBACK_SECONDS, Worker
 
 __all__ = [
     "ANSWER_SECONDS",
-    "DEAF_SECONDS",
     "FEWEST_RESPONSES",
     "HURRY_SECONDS",
     "LIFESPAN_SECONDS",
     "MOST_DRAINING_GENERATIONS",
     "SAME_STOP_SECONDS",
+    "STOP_ACCEPTING_SECONDS",
     "TRACEBACK_SECONDS",
-    "Ask",
-    "AskWhere",
-    "CloseDoors",
     "Command",
     "Died",
     "DumpTraceback",
@@ -80,31 +71,35 @@ __all__ = [
     "Generation",
     "GenerationState",
     "GivenUp",
-    "GoOn",
     "Gone",
     "Hold",
     "Input",
     "Kill",
-    "LetServe",
+    "Numbers",
     "Pause",
+    "Ping",
     "Probation",
     "ProbationEnded",
     "Promoted",
+    "RequestDump",
     "RestartRequested",
+    "Resume",
     "Retire",
     "RolledBack",
     "ScaleRequested",
+    "Serve",
     "StartWorker",
+    "StopAdmitting",
     "StopRequested",
     "Superseded",
     "TimePassed",
     "Worker",
+    "WorkerAlive",
     "WorkerAnswered",
-    "WorkerDeaf",
+    "WorkerDueForRecycling",
     "WorkerExited",
-    "WorkerHere",
     "WorkerIntroduced",
     "WorkerReady",
     "WorkerState",
-    "WorkerTired",
+    "WorkerStoppedAccepting",
 ]

@@ -1,4 +1,8 @@
-"""What a fleet wants done, and the outcomes that it tells."""
+"""What a fleet wants done: orders to workers and ports, and facts that must be told.
+
+Commands are imperative (`Serve`), facts are in the past tense (`Promoted`). Both must be carried out in the order in
+which they come.
+"""
 
 from __future__ import annotations
 
@@ -6,57 +10,62 @@ from dataclasses import dataclass
 
 from gracehttp.values import Value
 
+# --- orders ---
+
 
 class StartWorker(Value):
     generation: int
     worker: int
 
 
-class LetServe(Value):
+class Serve(Value):
+    """Tell a worker to accept connections, for the first time or again after `Pause`."""
+
     worker: int
 
 
 class Pause(Value):
-    """Tell a worker to leave to its successors what they have too, and to keep itself ready to go on."""
+    """Tell a worker to leave to its successors the listeners that they have too, and to stay ready to serve again."""
 
     worker: int
 
 
 class Retire(Value):
-    """Tell a worker to drain; said again, a shorter timeout replaces the longer one."""
+    """Tell a worker to drain. If it drains already, a shorter timeout replaces the longer one."""
 
     worker: int
-    reason: str  # "restart" or "stop"
+    reason: str
+    """`restart` or `stop`."""
     timeout_seconds: float
 
 
 class Hold(Value):
-    """Tell a worker that drains to keep its connections and serve them: nobody would take them now."""
+    """Tell a worker that drains to keep its connections and serve them: no worker would take them now."""
 
     worker: int
 
 
-class GoOn(Value):
+class Resume(Value):
     """Tell a worker that holds to hand its connections over again."""
 
     worker: int
 
 
-class Ask(Value):
-    """Ask a worker whether it is there."""
+class Ping(Value):
+    """Ask a worker for a sign of life. It answers if its event loop runs."""
 
     worker: int
 
 
-class AskWhere(Value):
-    """Ask a worker that is not ready in time to write down where its tasks wait, and the stacks of its threads, and to
-    end. Only one whose event loop runs can do so."""
+class RequestDump(Value):
+    """Tell a worker that is not ready in time to write down where its tasks wait and the stacks of its threads, and to
+    exit. Only a worker whose event loop runs can do that."""
 
     worker: int
 
 
 class DumpTraceback(Value):
-    """Make a worker that did not answer write down the stacks of its threads, which ends it."""
+    """Make the interpreter of a worker write down the stacks of its threads, which ends the worker."""
 
     worker: int
 
@@ -67,34 +76,48 @@ class Kill(Value):
     reason: str
 
 
-class CloseDoors(Value):
-    """Let no new connection into the queues: the service ends."""
+class StopAdmitting(Value):
+    """Let no new connection into the queues of the kernel: the service ends."""
+
+
+class Finish(Value):
+    """End the supervisor: there is nothing left to supervise."""
+
+    could_start: bool
+    """False: the first generation failed, and no stop was requested."""
+    forced: bool
+
+
+# --- facts ---
 
 
 class Promoted(Value):
-    """The generation serves, and no older one accepts any more. Whoever asked for it is to be told, unless it is on
-    probation: then when that is over."""
+    """The generation serves, and no older one accepts any more.
+
+    Its requesters must be told now, or if it is on probation, at the end of that.
+    """
 
     generation: int
     probation_seconds: float = 0.0
 
 
 class ProbationEnded(Value):
-    """The generation has been on probation for `seconds`; whoever asked for it is to be told.
-
-    `reason` tells why, if it is not that the time was up: it completes the sentence "the probation ended because ...".
-    """
+    """The generation has been on probation for `seconds`. Its requesters must be told."""
 
     generation: int
     seconds: float
     passed: bool
     reason: str = ""
+    """If its time was not up: the rest of a sentence that begins with "the probation ended because"."""
 
 
 @dataclass(frozen=True, slots=True)
 class RolledBack:
-    """The generation did not stand its probation, and nobody but generation `to` accepts any more; whoever asked for
-    the former is to be told why. A generation remembers it until then, also through a replacement of the supervisor."""
+    """The generation failed its probation, and only generation `to` accepts any more. Its requesters must be told why.
+
+    A dataclass, unlike the other commands: a generation remembers it until it is told, also when the supervisor
+    replaces itself (`gracehttp.records`).
+    """
 
     generation: int
     to: int
@@ -104,60 +127,57 @@ class RolledBack:
 
 
 class GivenUp(Value):
-    """The generation will not serve; whoever asked for it is to be told why. `worker` is the one that failed."""
+    """The generation will not serve. Its requesters must be told why."""
 
     generation: int
     reason: str
     details: str
     worker: int | None = None
+    """The worker that failed, if one did."""
 
 
 class Superseded(Value):
-    """The generation was given up for a newer one, on which its requesters wait now."""
+    """The generation was given up for the newer one `by`. Its requesters now wait for that."""
 
     generation: int
     by: int
 
 
 class Died(Value):
-    """A worker is gone unasked, from a generation that serves, will, or has to be ready to. `unlogged` is as it was
-    told."""
+    """A worker exited although it was not told to, and its generation serves, is coming, or stands by."""
 
     generation: int
     worker: int
     reason: str
     again_in_seconds: float | None
+    """When a worker is started in its place; None: none is."""
     unlogged: str = ""
+    """As in `inputs.WorkerExited`."""
     served: bool = True
+    """Whether it was ready before."""
 
 
 class Gone(Value):
-    """The last worker of the generation is gone, `seconds` after it was retired."""
+    """The last worker of the generation exited, `seconds` after the generation began to drain or was abandoned."""
 
     generation: int
     served: bool
     seconds: float
 
 
-class Finish(Value):
-    """There is nothing left to supervise."""
-
-    could_start: bool
-    forced: bool
-
-
 Command = (
     StartWorker
-    | LetServe
+    | Serve
     | Pause
     | Retire
     | Hold
-    | GoOn
-    | Ask
-    | AskWhere
+    | Resume
+    | Ping
+    | RequestDump
     | DumpTraceback
     | Kill
-    | CloseDoors
+    | StopAdmitting
+    | Finish
     | Promoted
     | ProbationEnded
     | RolledBack
@@ -165,5 +185,4 @@ Command = (
     | Superseded
     | Died
     | Gone
-    | Finish
 )

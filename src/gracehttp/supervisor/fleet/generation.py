@@ -1,84 +1,49 @@
-"""One generation and its workers: their states, and the steps from one to the next. Pure.
+"""One generation and its workers: what it wants, what it knows, and its steps. Pure.
 
-A step changes the state and returns the commands that make it true.
+A step changes the state and adds to the turn the commands that make it true. Steps that concern two generations at
+once are in `takeover`, those that choose how many workers there are in `staffing`.
 """
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gracehttp.supervisor.fleet.commands import (
-    AskWhere,
-    Command,
-    DumpTraceback,
+    GivenUp,
+    Hold,
     Kill,
-    LetServe,
-    Pause,
     ProbationEnded,
     Promoted,
-    Retire,
+    Resume,
     RolledBack,
-    Superseded,
+    StartWorker,
 )
 from gracehttp.supervisor.fleet.probation import Probation
-from gracehttp.supervisor.fleet.settings import FleetSettings
+from gracehttp.supervisor.fleet.states import GENERATION_STEPS, GenerationState, WorkerState, step
+from gracehttp.supervisor.fleet.turn import Turn
+from gracehttp.supervisor.fleet.worker import Worker
 
-DEAF_SECONDS = 2.0
+STOP_ACCEPTING_SECONDS = 2.0
 """How long the workers of the old generation may take to stop accepting before the new one is announced anyway."""
-TASKS_SECONDS = 1.0
-"""How long a worker that hangs while it starts has to tell by itself where."""
-TRACEBACK_SECONDS = 1.0
-"""How long it has, if it does not, until the interpreter has written down its stacks."""
-HURRY_SECONDS = 2.0
-"""How long a worker may take to end after its drain timeout has passed, or was taken away."""
-LIFESPAN_SECONDS = 10.0
-"""How long the lifespan shutdown of an application may take after the drain."""
 
 
-class GenerationState(enum.Enum):
-    STARTING = "starting"  # the canary is starting
-    COMPLETING = "completing"  # the canary is ready, its siblings are starting
-    SERVING = "serving"
-    STANDING_BY = "standing_by"  # its successor is on probation: it may have to serve again
-    DRAINING = "draining"  # its successor serves, or the service stops
-    ABANDONED = "abandoned"  # it was given up before it served
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetSettings:
+    """What a generation wants of its supervisor. The canary brings them, so each deploy has its own.
 
+    Each field has a default, for workers of a release that doesn't know the field.
+    """
 
-class WorkerState(enum.Enum):
-    STARTING = "starting"
-    STANDING_BY = "standing_by"  # ready, and accepts nothing that others accept
-    SERVING = "serving"
-    DRAINING = "draining"
-    DUMPING = "dumping"  # asked where it hangs, then made to write it down, to be killed next
-    KILLED = "killed"
-
-
-@dataclass(slots=True)
-class Worker:
-    number: int
-    state: WorkerState
-    started_at: float
-    deadline: float | None  # of the state that it is in
-    holding: bool = False  # told to hand nothing over, because nobody would take it
-    silent: bool = False  # it hangs, and did not tell where when it was asked
-
-    def let_serve(self) -> LetServe:
-        self.state, self.deadline = WorkerState.SERVING, None
-        return LetServe(self.number)
-
-    def pause(self) -> Pause:
-        self.state, self.deadline = WorkerState.STANDING_BY, None
-        return Pause(self.number)
-
-    def drain(self, reason: str, timeout_seconds: float, now: float) -> Retire:
-        """Said again, it can only be hurried up."""
-        deadline = now + timeout_seconds + (LIFESPAN_SECONDS if timeout_seconds else HURRY_SECONDS)
-        if self.state is WorkerState.DRAINING and self.deadline is not None:
-            deadline = min(deadline, self.deadline)
-        self.state, self.deadline = WorkerState.DRAINING, deadline
-        return Retire(self.number, reason, timeout_seconds)
+    workers: int = 1
+    ready_timeout_seconds: float = 60.0
+    drain_timeout_seconds: float = 30.0
+    probation_seconds: float = 0.0
+    """0: none."""
+    probation_max_errors: float | None = None
+    """The largest share of all responses that may be errors, from 0 to 1. None: errors are not counted."""
+    stands_by: bool = False
+    """Whether its workers can pause and serve again."""
 
 
 @dataclass(slots=True)
@@ -87,154 +52,176 @@ class Generation:
     state: GenerationState
     settings: FleetSettings
     wanted: int
+    """How many workers it should have."""
     workers: dict[int, Worker] = field(default_factory=dict)
     retired_at: float = 0.0
+    """When it began to drain, or was abandoned."""
     deaths_in_a_row: int = 0
     start_again_at: list[float] = field(default_factory=list)
+    """When workers are to be started in place of those that died."""
     tired: list[int] = field(default_factory=list)
-    """Workers that have had enough and serve until it is their turn to be recycled."""
+    """Workers that are due for recycling and serve until it is their turn. (The state of a supervisor, format 1, has
+    them under this name.)"""
     recycling: int | None = None
-    """The one whose turn it is, until it is gone. Meanwhile there may be one worker more than wanted."""
+    """The worker that is being recycled, until it is gone. Meanwhile there may be one worker more than wanted."""
     predecessors: set[int] = field(default_factory=set)
-    """Workers of older code that may still accept; the generation is announced when there are none."""
+    """Workers of other generations that may still accept. The generation is announced when there are none."""
     announce_at: float | None = None
+    """When it is announced at the latest. None: it was announced, or has not served yet."""
     probation: Probation | None = None
-    """There is one while it serves and the generation before stands by."""
     rolled_back: RolledBack | None = None
-    """What is to be announced instead of its promotion, if it serves again."""
+    """What is announced instead of its promotion, if it serves again."""
 
-    # --- looking ---
+    # --- questions ---
 
     def in_state(self, *states: WorkerState) -> list[Worker]:
         return [worker for worker in self.workers.values() if worker.state in states]
 
     @property
     def planned(self) -> int:
-        """How many workers serve the generation or will do so, those included that wait to be started again.
+        """How many workers it has or will have, with those that wait to be started again.
 
-        A worker whose successor is on its way is leaving, and doesn't count.
+        The worker that is being recycled doesn't count: its successor does.
         """
         staying = self.in_state(WorkerState.STARTING, WorkerState.STANDING_BY, WorkerState.SERVING, WorkerState.DUMPING)
         return sum(worker.number != self.recycling for worker in staying) + len(self.start_again_at)
 
     def deadlines(self) -> Iterable[float]:
-        """When something is due, if nothing happens before."""
+        """The times at which something is due if nothing happens before."""
         yield from (worker.deadline for worker in self.workers.values() if worker.deadline is not None)
         yield from self.start_again_at
         if self.announce_at is not None:
             yield self.announce_at
-        elif self.probation is not None:  # which is not over before the generation was announced
+        elif self.probation is not None:  # it does not end before the generation was announced
             yield self.probation.deadline
 
     def hung(self, doing: str) -> str:
-        """How a worker failed that was not ready in time, and still `doing` something."""
-        told = f"was not ready within {self.settings.ready_timeout_seconds:g} s"
-        return f"{told}: it was still {doing} (ready_timeout allows more)" if doing else told
+        """Why a worker failed that was not ready in time: the rest of a sentence that begins with "the worker".
 
-    # --- steps ---
+        `doing` says what the worker was still doing; "" if that is not known.
+        """
+        sentence = f"was not ready within {self.settings.ready_timeout_seconds:g} s"
+        return f"{sentence}: it was still {doing} (ready_timeout allows more)" if doing else sentence
 
-    def announce(self) -> list[Command]:
-        """Tell that it serves, if that was not told before."""
+    # --- steps on the way to serve ---
+
+    def become(self, state: GenerationState) -> None:
+        """Raises `ForbiddenStep` if no step leads there."""
+        self.state = step(GENERATION_STEPS, self.state, state)
+
+    def start(self, turn: Turn) -> None:
+        """Start one more worker."""
+        number = turn.numbers.next_worker()
+        deadline = turn.now + self.settings.ready_timeout_seconds
+        self.workers[number] = Worker(number, WorkerState.STARTING, turn.now, deadline)
+        turn.add(StartWorker(self.number, number))
+
+    def take_settings(self, settings: FleetSettings, canary: Worker) -> None:
+        """Take the settings that the canary brought. What was scaled meanwhile counts on top of them."""
+        self.wanted = max(1, settings.workers + self.wanted - self.settings.workers)
+        self.settings = settings
+        if canary.state is WorkerState.STARTING:
+            canary.deadline = canary.started_at + settings.ready_timeout_seconds
+
+    def announce(self, turn: Turn) -> None:
+        """Tell that it serves, or serves again, unless that was told before."""
         if self.announce_at is None:
-            return []
+            return
         self.forget_announcement()
         if self.rolled_back is not None:
-            told, self.rolled_back = self.rolled_back, None
-            return [told]
-        return [Promoted(self.number, self.settings.probation_seconds if self.probation is not None else 0.0)]
+            turn.add(self.rolled_back)
+            self.rolled_back = None
+        else:
+            turn.add(Promoted(self.number, self.settings.probation_seconds if self.probation is not None else 0.0))
 
     def forget_announcement(self) -> None:
         self.announce_at = None
         self.predecessors.clear()
 
-    def succeed(self, before: Generation, stood_by: Generation | None, now: float) -> list[Command]:
-        """It serves instead of `before`, for good or on probation; then the last one that has proved itself stands by:
-        that is `before`, or `stood_by` if `before` is on probation itself."""
-        commands: list[Command] = []
-        proved = before
-        if before.probation is not None:  # nobody will know any more how it would have ended
-            before.probation = None
-            commands.append(Superseded(before.number, by=self.number))
-            proved = stood_by or before
-        older = [one for one in (stood_by, before) if one is not None]
-        # Also those that the one before still waits for: three generations may overlap.
-        self.predecessors = before.predecessors.union(
-            one.number
-            for older_one in older
-            for one in older_one.in_state(WorkerState.SERVING, WorkerState.STANDING_BY)
-        )
-        seconds = self.settings.probation_seconds
-        if seconds:
-            self.probation = Probation(began_at=now, ends_at=now + seconds)
-        for one in older:
-            stays = seconds and one is proved and one.settings.stands_by
-            commands += one.stand_by() if stays else one.retire("restart", now)
-        return commands
+    def end_probation(self, turn: Turn, *, passed: bool, reason: str = "") -> None:
+        """Tell how its probation ended, if it is on probation. It changes no generation's state."""
+        if self.probation is not None:
+            turn.add(ProbationEnded(self.number, turn.now - self.probation.began_at, passed, reason))
+            self.probation = None
 
-    def end_probation(self, now: float, *, passed: bool, reason: str = "") -> list[Command]:
-        """Tell how its probation ended, if it is on one. What becomes of the one that stands by is the caller's."""
-        if self.probation is None:
-            return []
-        seconds = now - self.probation.began_at
-        self.probation = None
-        return [ProbationEnded(self.number, seconds, passed, reason)]
+    # --- steps on the way out ---
 
-    def stand_by(self) -> list[Command]:
-        """Its successor serves, and may turn out to be worse: those of its workers that serve keep themselves ready.
+    def stand_by(self, turn: Turn) -> None:
+        """Its successor serves on probation: its workers keep themselves ready to serve again.
 
-        Said again, it tells them which listeners the newest successor has.
+        If it stands by already, its workers learn which listeners the newest successor has.
         """
-        commands = self.announce()
-        self.state = GenerationState.STANDING_BY
+        self.announce(turn)
+        self.become(GenerationState.STANDING_BY)
         self.start_again_at.clear()
         for worker in self.workers.values():
             if worker.state in {WorkerState.SERVING, WorkerState.STANDING_BY}:
-                commands.append(worker.pause())
+                worker.pause(turn)
             elif worker.state is WorkerState.STARTING:
-                commands.append(self.kill(worker, "its generation stands by, and starts nobody"))
-        return commands
+                self.kill(worker, "its generation stands by, and starts nobody", turn)
 
-    def retire(self, reason: str, now: float) -> list[Command]:
-        """It has served: those of its workers that do, or stand by, drain, the others are not needed any more.
+    def retire(self, reason: str, turn: Turn) -> None:
+        """It has served: its workers drain, and those that are not ready are killed.
 
-        Those that drain already, each for itself, learn that they have other successors now, or none.
+        Workers that drain already learn that they have other successors now, or none.
         """
-        commands = self.announce()
-        self.state = GenerationState.DRAINING
-        self.retired_at = now
-        self.start_again_at.clear()
+        self.announce(turn)
+        self.leave(GenerationState.DRAINING, turn)
         timeout = self.settings.drain_timeout_seconds
         for worker in self.workers.values():
             if worker.state in {WorkerState.SERVING, WorkerState.STANDING_BY, WorkerState.DRAINING}:
-                commands.append(worker.drain(reason, timeout, now))
+                worker.drain(reason, timeout, turn)
             elif worker.state is WorkerState.STARTING:
-                commands.append(self.kill(worker, "its generation was retired before it served"))
-        return commands
+                self.kill(worker, "its generation was retired before it served", turn)
 
-    def drain_again(self, reason: str, timeout_seconds: float, now: float) -> list[Command]:
-        """Tell those that drain already what has changed."""
-        return [one.drain(reason, timeout_seconds, now) for one in self.in_state(WorkerState.DRAINING)]
+    def drain_again(self, reason: str, turn: Turn, *, timeout_seconds: float | None = None) -> None:
+        """Tell the workers that drain already what has changed. `timeout_seconds`: their time has, too."""
+        timeout = self.settings.drain_timeout_seconds if timeout_seconds is None else timeout_seconds
+        for worker in self.in_state(WorkerState.DRAINING):
+            worker.drain(reason, timeout, turn)
 
-    def abandon(self, reason: str, now: float) -> list[Command]:
-        """It will not serve: all its workers go at once."""
-        self.state = GenerationState.ABANDONED
-        self.retired_at = now
-        return [self.kill(one, reason) for one in self.workers.values() if one.state is not WorkerState.KILLED]
+    def hold_or_resume(self, turn: Turn, *, takers: bool) -> None:
+        """Tell the workers that drain whether there are workers that take their connections, if that has changed."""
+        for worker in self.in_state(WorkerState.DRAINING):
+            if worker.holding and takers:
+                turn.add(Resume(worker.number))
+            elif not worker.holding and not takers:
+                turn.add(Hold(worker.number))
+            worker.holding = not takers
 
-    def kill(self, worker: Worker, reason: str) -> Kill:
-        worker.state, worker.deadline = WorkerState.KILLED, None
-        return Kill(self.number, worker.number, reason)
+    def give_up(self, reason: str, turn: Turn, *, details: str = "", worker: int | None = None) -> None:
+        """It will not serve, because of a failure or a stop. Its requesters learn why."""
+        turn.add(GivenUp(self.number, reason, details, worker))
+        self.abandon("its generation was given up", turn)
 
-    def overdue(self, worker: Worker, now: float) -> Command:
-        """The deadline of the state that `worker` is in has passed."""
+    def abandon(self, reason: str, turn: Turn) -> None:
+        """It will not serve: kill all its workers at once."""
+        self.leave(GenerationState.ABANDONED, turn)
+        self.kill_all(reason, turn)
+
+    def leave(self, state: GenerationState, turn: Turn) -> None:
+        self.become(state)
+        self.retired_at = turn.now
+        self.start_again_at.clear()
+
+    def kill_all(self, reason: str, turn: Turn) -> None:
+        for worker in self.workers.values():
+            if worker.state is not WorkerState.KILLED:
+                self.kill(worker, reason, turn)
+
+    def kill(self, worker: Worker, reason: str, turn: Turn) -> None:
+        worker.become(WorkerState.KILLED)
+        turn.add(Kill(self.number, worker.number, reason))
+
+    def overdue(self, worker: Worker, turn: Turn) -> None:
+        """The deadline of the state of `worker` has passed."""
         if worker.state is WorkerState.STARTING:
-            worker.state, worker.deadline = WorkerState.DUMPING, now + TASKS_SECONDS
-            return AskWhere(worker.number)
-        if worker.state is WorkerState.DUMPING and not worker.silent:
-            worker.silent, worker.deadline = True, now + TRACEBACK_SECONDS
-            return DumpTraceback(worker.number)
-        if worker.state is WorkerState.DUMPING:
-            # Still to be counted as a failed start, so the state stays; the process is gone in a moment.
+            worker.request_dump(turn)
+        elif worker.state is WorkerState.DUMPING and not worker.silent:
+            worker.dump_traceback(turn)
+        elif worker.state is WorkerState.DUMPING:
+            # The state stays, because the exit must count as a failed start.
             worker.deadline = None
-            return Kill(self.number, worker.number, f"not ready within {self.settings.ready_timeout_seconds:g} s")
-        return self.kill(worker, "its drain timeout passed")
+            turn.add(Kill(self.number, worker.number, f"not ready within {self.settings.ready_timeout_seconds:g} s"))
+        else:
+            self.kill(worker, "its drain timeout passed", turn)

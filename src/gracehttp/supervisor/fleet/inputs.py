@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from gracehttp.supervisor.fleet.settings import FleetSettings
+from gracehttp.supervisor.fleet.generation import FleetSettings
 from gracehttp.values import Value
 
 
 class RestartRequested(Value):
-    """Somebody wants a new generation. The first one is asked for in the same way."""
+    """A new generation is wanted. The first one is requested in the same way."""
 
 
 class StopRequested(Value):
-    """Somebody wants the service to end; by force if this is the second time, or if `force`."""
+    """The service must end: by force if `force`, or if this is the second request."""
 
     force: bool = False
 
 
 class ScaleRequested(Value):
     by: int
+    """How many workers more are wanted; negative: fewer."""
 
 
 class WorkerIntroduced(Value):
@@ -31,46 +32,48 @@ class WorkerReady(Value):
     worker: int
 
 
-class WorkerDeaf(Value):
-    """A worker that was told to drain, or to pause, accepts nothing any more that its successors accept too."""
+class WorkerStoppedAccepting(Value):
+    """A worker that was told to drain or to pause accepts no more connections that its successors accept too."""
 
     worker: int
 
 
 class WorkerAnswered(Value):
-    """So many responses more were sent by a worker, of which so many were server errors."""
+    """A worker sent `responses` more to its clients, of which `errors` were server errors."""
 
     worker: int
     responses: int
     errors: int
 
 
-class WorkerHere(Value):
-    """A worker that was asked whether it is there says so: its event loop turns."""
+class WorkerAlive(Value):
+    """A worker answered a ping: its event loop runs."""
 
     worker: int
 
 
-class WorkerTired(Value):
-    """A worker has served as many requests, or as long, as one is to serve, or has grown too big."""
+class WorkerDueForRecycling(Value):
+    """A worker has reached one of its limits: of requests, of time, or of memory."""
 
     worker: int
 
 
 class WorkerExited(Value):
-    """A process is gone. `reason` completes the sentence "the worker ...", `details` is its last words, and
-    `unlogged` what of them the log hasn't got yet. `doing` is what it was at when it was last heard of, if it was on
-    its way to be ready."""
+    """The process of a worker is gone, or could not be started."""
 
     worker: int
     reason: str
+    """The rest of a sentence that begins with "the worker"."""
     details: str = ""
+    """What it wrote last, for its requesters."""
     unlogged: str = ""
+    """The part of it that the log doesn't have yet."""
     doing: str = ""
+    """What it was last known to do on its way to be ready."""
 
 
 class TimePassed(Value):
-    pass
+    """A deadline of the fleet has come."""
 
 
 Input = (
@@ -79,10 +82,10 @@ Input = (
     | ScaleRequested
     | WorkerIntroduced
     | WorkerReady
-    | WorkerDeaf
+    | WorkerStoppedAccepting
     | WorkerAnswered
-    | WorkerHere
-    | WorkerTired
+    | WorkerAlive
+    | WorkerDueForRecycling
     | WorkerExited
     | TimePassed
 )

@@ -1,17 +1,4 @@
-"""The generations and their workers, and what to do when something happens to them. Pure: no clock, no process.
-
-The one rule that everything here serves (promise 4): a new generation becomes ready as a whole or vanishes as a
-whole, and until it is ready the old one serves, untouched.
-
-    STARTING ----canary ready----> COMPLETING ----all ready----> SERVING ----successor ready----> DRAINING --> gone
-        |                              |
-        +------- anything fails -------+--> ABANDONED --> gone
-
-With a probation there is a step more. The successor serves, and if it fails within that time, they change places:
-
-    SERVING ----successor ready----> STANDING_BY ----probation passed----> DRAINING
-       ^                                  |
-       +-------- successor fails ---------+   (and the successor drains)
+"""The fleet: what each input makes necessary, and the end of the service. Pure: no clock, no process.
 
 `Fleet.apply(input, now)` changes the state and returns commands, in the order in which they must be carried out.
 `Fleet.next_deadline()` tells when `apply(TimePassed(), now)` is due.
@@ -19,381 +6,300 @@ With a probation there is a step more. The successor serves, and if it fails wit
 
 from __future__ import annotations
 
-from gracehttp.supervisor.backoff import FORGIVEN_AFTER_SECONDS, wait_before_restart
-from gracehttp.supervisor.fleet.commands import (
-    CloseDoors,
-    Command,
-    Died,
-    Finish,
-    GivenUp,
-    Gone,
-    StartWorker,
-    Superseded,
-)
-from gracehttp.supervisor.fleet.generation import DEAF_SECONDS, Generation, GenerationState, Worker, WorkerState
+from dataclasses import dataclass
+
+from gracehttp.supervisor.fleet import staffing, takeover
+from gracehttp.supervisor.fleet.commands import Command, Died, Finish, Gone, StopAdmitting, Superseded
+from gracehttp.supervisor.fleet.generation import FleetSettings, Generation
+from gracehttp.supervisor.fleet.generations import Generations
 from gracehttp.supervisor.fleet.inputs import (
     Input,
     RestartRequested,
     ScaleRequested,
     StopRequested,
     TimePassed,
+    WorkerAlive,
     WorkerAnswered,
-    WorkerDeaf,
+    WorkerDueForRecycling,
     WorkerExited,
-    WorkerHere,
     WorkerIntroduced,
     WorkerReady,
-    WorkerTired,
+    WorkerStoppedAccepting,
 )
-from gracehttp.supervisor.fleet.memory import FleetMemory
-from gracehttp.supervisor.fleet.recycling import hold_or_go_on, recycle
-from gracehttp.supervisor.fleet.rollback import can_take_over, judge, roll_back
-from gracehttp.supervisor.fleet.scaling import scale
-from gracehttp.supervisor.fleet.settings import FleetSettings
+from gracehttp.supervisor.fleet.states import COMING, IN_USE, LEAVING, GenerationState, WorkerState
+from gracehttp.supervisor.fleet.turn import Numbers, Turn
 
-MOST_DRAINING_GENERATIONS = 4
 SAME_STOP_SECONDS = 0.2
-"""Stop signals this close together are one: whoever signals a process group often signals its leader as well.
+"""Stop signals this close together are one: a program that signals a process group often signals its leader as well.
 
-The second one comes from a program that passes it on (timeout(1), a runner), so on a busy machine it may be tens of
+The second one comes from a program that passes it on (timeout(1), a runner). On a busy machine it may be tens of
 milliseconds late, and it would cut requests. A person who presses twice within that time has only to press again."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetMemory:
+    """All that a fleet knows, for another process with the same clock: the next image of the supervisor.
+
+    A generation that is starting is remembered like any other. The restart that follows supersedes it.
+    """
+
+    generations: dict[int, Generation]
+    settings: FleetSettings
+    last_generation: int
+    last_worker: int
+
+
 class Fleet:
-    """All generations of one supervisor."""
+    """All generations of one supervisor.
+
+    `stopping`: the service was told to stop. `forced`: by force.
+    """
 
     def __init__(self, settings: FleetSettings, memory: FleetMemory | None = None) -> None:
-        """Without generations, or with what another process remembered; then `settings` are not needed."""
+        """Begin without generations, or with `memory` of another process instead of `settings`."""
         memory = memory or FleetMemory(generations={}, settings=settings, last_generation=0, last_worker=0)
-        self.generations = memory.generations
+        self.generations = Generations(memory.generations)
         self.stopping = False
         self.forced = False
         self._settings = memory.settings  # for the very first worker, until it has introduced itself
-        self._last_generation = memory.last_generation
-        self._last_worker = memory.last_worker
-        self._finished = False
+        self._numbers = Numbers(memory.last_generation, memory.last_worker)
         self._stopping_since = 0.0
+        self._finished = False
 
-    # --- looking ---
-
-    def stop_forces(self, force: bool, now: float) -> bool:
-        """Whether a request to stop at `now` is by force: it says so, or is the second, and there is who to force."""
-        second = self.stopping and now - self._stopping_since > SAME_STOP_SECONDS
-        return (force or second) and not self._finished
+    # --- questions ---
 
     @property
     def serving(self) -> Generation | None:
-        return self._find(GenerationState.SERVING)
-
-    @property
-    def standing_by(self) -> Generation | None:
-        """The generation that serves again if the one that serves fails."""
-        return self._find(GenerationState.STANDING_BY)
-
-    @property
-    def in_use(self) -> set[int]:
-        """The generations that serve, or may have to."""
-        return {one.number for one in (self.serving, self.standing_by) if one is not None}
-
-    @property
-    def next_generation(self) -> int:
-        """The number that the next generation will have."""
-        return self._last_generation + 1
+        return self.generations.serving
 
     @property
     def coming(self) -> Generation | None:
         """The generation that is on its way to serve."""
-        return self._find(GenerationState.STARTING, GenerationState.COMPLETING)
+        return self.generations.coming
+
+    @property
+    def standing_by(self) -> Generation | None:
+        """The generation that serves again if the one that serves fails its probation."""
+        return self.generations.standing_by
+
+    @property
+    def in_use(self) -> set[int]:
+        """The numbers of the generations that serve, or may have to serve again."""
+        return {one.number for one in self.generations.in_state(*IN_USE)}
+
+    @property
+    def next_generation(self) -> int:
+        """The number that the next generation will have."""
+        return self._numbers.generation + 1
+
+    def generation_of(self, worker: int) -> Generation | None:
+        return self.generations.of_worker(worker)
+
+    def next_deadline(self) -> float | None:
+        """When `TimePassed` has something to do; None: never, as things stand."""
+        return self.generations.next_deadline
+
+    def stop_forces(self, force: bool, now: float) -> bool:
+        """Whether a request to stop at `now` ends the service by force.
+
+        It does if it says so or is the second one, unless the service is at its end already.
+        """
+        second = self.stopping and now - self._stopping_since > SAME_STOP_SECONDS
+        return (force or second) and not self._finished
 
     def memory(self) -> FleetMemory:
-        """What there is to remember. To be taken while the service doesn't stop."""
+        """What the next image of the supervisor must know. The service must not be stopping."""
         assert not self.stopping
         return FleetMemory(
             generations=self.generations,
             settings=self._settings,
-            last_generation=self._last_generation,
-            last_worker=self._last_worker,
+            last_generation=self._numbers.generation,
+            last_worker=self._numbers.worker,
         )
 
-    def generation_of(self, worker: int) -> Generation | None:
-        return next((one for one in self.generations.values() if worker in one.workers), None)
-
-    def next_deadline(self) -> float | None:
-        """When `TimePassed` has something to do; None: never, as things stand."""
-        times = (at for generation in self.generations.values() for at in generation.deadlines())
-        return min(times, default=None)
-
-    # --- changing ---
+    # --- inputs ---
 
     def apply(self, happened: Input, now: float) -> list[Command]:
-        """What `happened` at `now` (seconds, any monotonic clock) makes necessary."""
+        """What `happened` at `now` (seconds, by any monotonic clock) makes necessary."""
+        turn = Turn(now, self._numbers)
         match happened:
             case RestartRequested():
-                commands = self._restart(now)
+                self._restart(turn)
             case StopRequested(force):
-                commands = self._stop(force, now)
+                self._stop(force, turn)
             case ScaleRequested(by):
-                commands = self._scale(by, now)
+                self._scale(by, turn)
             case WorkerIntroduced(worker, settings):
-                commands = self._introduced(worker, settings, now)
+                self._introduced(worker, settings)
             case WorkerReady(worker):
-                commands = self._ready(worker, now)
-            case WorkerDeaf(worker):
-                commands = self._heard_last(worker)
-            case WorkerAnswered() | WorkerHere():
-                commands = self._told_of_itself(happened)
-            case WorkerTired(worker):
-                commands = self._tired(worker)
+                self._ready(worker, turn)
+            case WorkerStoppedAccepting(worker):
+                takeover.stopped_accepting(worker, self.generations, turn)
+            case WorkerAnswered() | WorkerAlive():
+                self._on_probation(happened)
+            case WorkerDueForRecycling(worker):
+                self._due_for_recycling(worker)
             case WorkerExited(worker):
-                commands = self._heard_last(worker) + self._exited(happened, now)
+                takeover.stopped_accepting(worker, self.generations, turn)
+                self._exited(happened, turn)
             case TimePassed():
-                commands = self._time_passed(now)
-        commands += self._judge(happened, now) + self._recycle(now)
-        return commands + self._match_senders_to_takers() + self._sweep(now)
+                self._time_passed(turn)
+        takeover.review_probation(self.generations, turn, time_passed=isinstance(happened, TimePassed))
+        self._recycle(turn)
+        self._hold_or_resume(turn)
+        self._sweep(turn)
+        return turn.commands
 
-    def _restart(self, now: float) -> list[Command]:
+    def _restart(self, turn: Turn) -> None:
         if self.stopping:
-            return []
-        self._last_generation += 1
+            return
+        number = turn.numbers.next_generation()
         settings = self._settings if self.serving is None else self.serving.settings
-        generation = Generation(self._last_generation, GenerationState.STARTING, settings, wanted=settings.workers)
-        commands: list[Command] = []
+        generation = Generation(number, GenerationState.STARTING, settings, wanted=settings.workers)
         if (coming := self.coming) is not None:
             # Its files may be half of one deploy and half of the next: only the newer generation is worth waiting for.
-            commands += [Superseded(coming.number, by=generation.number)]
-            commands += coming.abandon("superseded", now)
-        self.generations[generation.number] = generation
-        return [*commands, self._start_worker(generation, now)]
+            turn.add(Superseded(coming.number, by=number))
+            coming.abandon("superseded", turn)
+        self.generations[number] = generation
+        generation.start(turn)
 
-    def _stop(self, force: bool, now: float) -> list[Command]:
-        if self.stop_forces(force, now):
-            return self._force_stop(now, first=not self.stopping)
+    def _scale(self, by: int, turn: Turn) -> None:
         if self.stopping:
-            return []
-        self.stopping = True
-        self._stopping_since = now
-        # What is announced may open doors: so that comes before they are closed.
-        commands: list[Command] = [*self._tell_of_stop(now), CloseDoors()]
-        if (coming := self.coming) is not None:
-            commands += self._give_up(coming, "the service was told to stop", now)
-        # Those that drain already keep their deadlines, but close what is idle soon: there is no successor to wait for.
-        draining = self._all(GenerationState.DRAINING)
-        for generation in self._all(GenerationState.SERVING, GenerationState.STANDING_BY):
-            commands += generation.retire("stop", now)
-        for generation in draining:
-            commands += generation.drain_again("stop", generation.settings.drain_timeout_seconds, now)
-        return commands
-
-    def _tell_of_stop(self, now: float) -> list[Command]:
-        serving = self.serving
-        if serving is None:
-            return []
-        return serving.announce() + serving.end_probation(now, passed=False, reason="the service was told to stop")
-
-    def _force_stop(self, now: float, *, first: bool) -> list[Command]:
-        self.stopping = self.forced = True
-        commands = self._tell_of_stop(now)
-        if first:
-            commands.append(CloseDoors())
-        if (coming := self.coming) is not None:
-            commands += self._give_up(coming, "the service was told to stop", now)
-        for generation in self.generations.values():
-            if generation.state in {GenerationState.SERVING, GenerationState.STANDING_BY}:
-                generation.state = GenerationState.DRAINING
-                generation.retired_at = now
-            generation.start_again_at.clear()
-            for worker in generation.workers.values():
-                if worker.state is not WorkerState.KILLED:
-                    commands.append(generation.kill(worker, "a forced stop"))
-        return commands
-
-    def _scale(self, by: int, now: float) -> list[Command]:
-        commands: list[Command] = []
+            return
         for generation in (self.serving, self.coming):
-            if generation is None or self.stopping:
-                continue
-            commands += scale(generation, by, now, start=self._start_worker)
-            commands += self._promote_if_complete(generation, now)
-        return commands
+            if generation is not None:
+                staffing.scale(generation, by, turn)
+                takeover.promote_if_complete(generation, self.generations, turn)
 
-    def _introduced(self, number: int, settings: FleetSettings, now: float) -> list[Command]:
+    def _introduced(self, number: int, settings: FleetSettings) -> None:
         generation = self.generation_of(number)
-        if generation is None or generation.state is not GenerationState.STARTING:
-            return []  # siblings and replacements keep to what the canary said
-        worker = generation.workers[number]
-        generation.wanted = max(1, settings.workers + generation.wanted - generation.settings.workers)
-        generation.settings = settings
-        if worker.state is WorkerState.STARTING:
-            worker.deadline = worker.started_at + settings.ready_timeout_seconds
-        return []
+        # The settings of a canary hold for its whole generation: those that its siblings bring are passed over.
+        if generation is not None and generation.state is GenerationState.STARTING:
+            generation.take_settings(settings, canary=generation.workers[number])
 
-    def _ready(self, number: int, now: float) -> list[Command]:
+    def _ready(self, number: int, turn: Turn) -> None:
         generation = self.generation_of(number)
-        if generation is None:
-            return []
+        if generation is None or generation.workers[number].state is not WorkerState.STARTING:
+            return
         worker = generation.workers[number]
-        if worker.state is not WorkerState.STARTING:
-            return []
-        worker.state, worker.deadline = WorkerState.STANDING_BY, None
+        worker.become(WorkerState.STANDING_BY)
         if generation.state is GenerationState.SERVING:
-            return [worker.let_serve()]
+            worker.serve(turn)
         if generation.state is GenerationState.STARTING:
-            generation.state = GenerationState.COMPLETING
-            missing = generation.wanted - len(generation.workers)
-            commands: list[Command] = [self._start_worker(generation, now) for _ in range(missing)]
-            return commands + self._promote_if_complete(generation, now)
-        return self._promote_if_complete(generation, now)
+            generation.become(GenerationState.COMPLETING)
+            staffing.start_missing(generation, turn)
+        takeover.promote_if_complete(generation, self.generations, turn)
 
-    def _promote_if_complete(self, generation: Generation, now: float) -> list[Command]:
-        standing_by = generation.in_state(WorkerState.STANDING_BY)
-        if generation.state is not GenerationState.COMPLETING or len(standing_by) < generation.wanted:
-            return []
-        draining, stood_by, before = self._all(GenerationState.DRAINING), self.standing_by, self.serving
-        generation.state = GenerationState.SERVING
-        # The successors accept before the predecessors stop; in between, newcomers wait in the kernel's queue.
-        commands: list[Command] = [worker.let_serve() for worker in standing_by]
-        generation.announce_at = now + DEAF_SECONDS
-        if before is not None:
-            commands += generation.succeed(before, stood_by, now)
-        commands += self._tell_again(draining, now)
-        if not generation.predecessors:
-            commands += generation.announce()
-        return commands + self._cut_excess(now)
+    def _on_probation(self, happened: WorkerAnswered | WorkerAlive) -> None:
+        generation = self.generation_of(happened.worker)
+        if generation is None or generation.probation is None:
+            return
+        match happened:
+            case WorkerAnswered(_, responses, errors):
+                generation.probation.count(responses, errors)
+            case WorkerAlive(worker):
+                generation.probation.answered(worker)
 
-    def _told_of_itself(self, told: WorkerAnswered | WorkerHere) -> list[Command]:
-        generation = self.generation_of(told.worker)
-        if generation is not None and generation.probation is not None:
-            generation.probation.hear(told)
-        return []
+    def _due_for_recycling(self, number: int) -> None:
+        if (generation := self.generation_of(number)) is not None:
+            staffing.note_due(generation, number)
 
-    def _judge(self, happened: Input, now: float) -> list[Command]:
-        if self.serving is None:
-            return []
-        draining = self._all(GenerationState.DRAINING)
-        commands = judge(happened, self.serving, self.standing_by, now, start=self._start_worker)
-        return commands + self._tell_again(draining, now) + self._cut_excess(now) if commands else []
-
-    @staticmethod
-    def _tell_again(draining: list[Generation], now: float) -> list[Command]:
-        """Those that drain already hand over to other listeners from now on: those who serve now may have fewer."""
-        timeouts = ((one, one.settings.drain_timeout_seconds) for one in draining)
-        return [command for one, timeout in timeouts for command in one.drain_again("restart", timeout, now)]
-
-    def _heard_last(self, worker: int) -> list[Command]:
-        """`worker` accepts no more: the generation that waited for it is the only one that does."""
-        commands: list[Command] = []
-        for generation in self.generations.values():
-            if worker in generation.predecessors:
-                generation.predecessors.discard(worker)
-                if not generation.predecessors:
-                    commands += generation.announce()
-        return commands
-
-    def _cut_excess(self, now: float) -> list[Command]:
-        commands: list[Command] = []
-        for generation in self._all(GenerationState.DRAINING)[:-MOST_DRAINING_GENERATIONS]:
-            commands += generation.drain_again("restart", 0.0, now)
-        return commands
-
-    def _exited(self, exited: WorkerExited, now: float) -> list[Command]:
+    def _exited(self, exited: WorkerExited, turn: Turn) -> None:
         number, reason = exited.worker, exited.reason
         generation = self.generation_of(number)
         if generation is None:
-            return []
+            return
         worker = generation.workers.pop(number)
-        expected = worker.state in {WorkerState.KILLED, WorkerState.DRAINING}
         if generation.recycling == number:
             generation.recycling = None
+        if worker.state in {WorkerState.KILLED, WorkerState.DRAINING} or generation.state in LEAVING:
+            return  # it was told to, or its generation is leaving anyway
         if worker.state is WorkerState.DUMPING:
             reason = generation.hung(exited.doing)
-        coming = generation.state in {GenerationState.STARTING, GenerationState.COMPLETING}
-        in_use = {GenerationState.SERVING, GenerationState.STANDING_BY}
-        if expected or not (coming or generation.state in in_use):
-            return []
-        served = worker.state is WorkerState.SERVING or (worker.state is WorkerState.STANDING_BY and not coming)
         fault = f"its worker {number} {reason}"
-        if coming:
-            died = Died(generation.number, number, reason, None, exited.unlogged, served)
-            return [died, *self._give_up(generation, fault, now, details=exited.details, worker=number)]
-        if served and now - worker.started_at >= FORGIVEN_AFTER_SECONDS:
-            generation.deaths_in_a_row = 0
-        generation.deaths_in_a_row += 1
-        again = None  # it may have a successor already, or fewer are wanted by now, or it has to go, or stands by
-        commands: list[Command] = []
-        if generation.probation is not None and can_take_over(self.standing_by):
-            draining = self._all(GenerationState.DRAINING)
-            commands = roll_back(generation, self.standing_by, fault, exited.details, now, start=self._start_worker)
-            commands += self._tell_again(draining, now) + self._cut_excess(now)
-        elif generation.state is GenerationState.SERVING and generation.planned < generation.wanted:
-            again = wait_before_restart(generation.deaths_in_a_row)
-            generation.start_again_at.append(now + again)
-        return [Died(generation.number, number, reason, again, exited.unlogged, served), *commands]
+        if generation.state in COMING:
+            turn.add(Died(generation.number, number, reason, None, exited.unlogged, served=False))
+            generation.give_up(fault, turn, details=exited.details, worker=number)
+            return
+        served = worker.state in {WorkerState.SERVING, WorkerState.STANDING_BY}
+        staffing.count_death(generation, worker, turn, served=served)
+        rolls_back = generation.probation is not None and self.generations.fallback is not None
+        again = None if rolls_back else staffing.plan_restart(generation, turn)
+        turn.add(Died(generation.number, number, reason, again, exited.unlogged, served))
+        if rolls_back:
+            takeover.roll_back(self.generations, fault, exited.details, turn)
 
-    def _time_passed(self, now: float) -> list[Command]:
-        commands: list[Command] = []
-        for generation in list(self.generations.values()):
-            due = [at for at in generation.start_again_at if at <= now]
-            generation.start_again_at = [at for at in generation.start_again_at if at > now]
-            commands += [self._start_worker(generation, now) for _ in due]
-            if generation.announce_at is not None and generation.announce_at <= now:
-                commands += generation.announce()
-            for worker in list(generation.workers.values()):
-                if worker.deadline is not None and worker.deadline <= now:
-                    commands.append(generation.overdue(worker, now))
-        return commands
+    def _time_passed(self, turn: Turn) -> None:
+        for generation in self.generations.values():
+            staffing.start_due(generation, turn)
+            if generation.announce_at is not None and generation.announce_at <= turn.now:
+                generation.announce(turn)
+            for worker in generation.workers.values():
+                if worker.deadline is not None and worker.deadline <= turn.now:
+                    generation.overdue(worker, turn)
 
-    def _tired(self, number: int) -> list[Command]:
-        generation = self.generation_of(number)
-        if generation is not None and number not in {*generation.tired, generation.recycling}:
-            generation.tired.append(number)
-        return []
+    # --- after every input ---
 
-    def _recycle(self, now: float) -> list[Command]:
-        # While a new generation comes, recycling can wait: either that replaces all, or the files were broken just now.
-        if self.stopping or self.serving is None:
-            return []
-        return recycle(self.serving, now, start=self._start_worker, may_begin=self.coming is None)
+    def _recycle(self, turn: Turn) -> None:
+        # Recycling waits while a generation is coming: that replaces all workers, or shows that the files are broken.
+        if self.serving is not None and not self.stopping:
+            staffing.recycle(self.serving, turn, may_begin=self.coming is None)
 
-    def _match_senders_to_takers(self) -> list[Command]:
-        """Connections may be handed over while somebody lives who takes them; at a stop nobody does, by the order."""
+    def _hold_or_resume(self, turn: Turn) -> None:
+        """Let connections be handed over only while there are workers that take them. At a stop there are none, by the
+        order itself."""
         if self.stopping:
-            return []
+            return
         takers = self.serving is not None and bool(self.serving.in_state(WorkerState.SERVING))
-        return [one for generation in self.generations.values() for one in hold_or_go_on(generation, takers=takers)]
+        for generation in self.generations.values():
+            generation.hold_or_resume(turn, takers=takers)
 
-    # --- steps that are used above ---
-
-    def _find(self, *states: GenerationState) -> Generation | None:
-        return next(iter(self._all(*states)), None)
-
-    def _all(self, *states: GenerationState) -> list[Generation]:
-        return [one for one in self.generations.values() if one.state in states]
-
-    def _start_worker(self, generation: Generation, now: float) -> StartWorker:
-        self._last_worker += 1
-        deadline = now + generation.settings.ready_timeout_seconds
-        generation.workers[self._last_worker] = Worker(self._last_worker, WorkerState.STARTING, now, deadline)
-        return StartWorker(generation.number, self._last_worker)
-
-    @staticmethod
-    def _give_up(
-        generation: Generation, reason: str, now: float, *, details: str = "", worker: int | None = None
-    ) -> list[Command]:
-        return [
-            GivenUp(generation.number, reason, details, worker),
-            *generation.abandon("its generation was given up", now),
-        ]
-
-    def _sweep(self, now: float) -> list[Command]:
+    def _sweep(self, turn: Turn) -> None:
         """Forget the generations of which nothing is left, and finish when there is nothing to wait for."""
-        commands: list[Command] = []
-        for generation in list(self.generations.values()):
-            over = generation.state in {GenerationState.DRAINING, GenerationState.ABANDONED}
-            if over and not generation.workers:
+        for generation in self.generations.in_state(*LEAVING):
+            if not generation.workers:
                 del self.generations[generation.number]
                 served = generation.state is GenerationState.DRAINING
-                commands.append(Gone(generation.number, served, now - generation.retired_at))
-        if self._last_generation and not self.generations and not self._finished:
+                turn.add(Gone(generation.number, served, turn.now - generation.retired_at))
+        if self._numbers.generation and not self.generations and not self._finished:
             self._finished = True
-            commands.append(Finish(could_start=self.stopping, forced=self.forced))
-        return commands
+            turn.add(Finish(could_start=self.stopping, forced=self.forced))
+
+    # --- the stop ---
+
+    def _stop(self, force: bool, turn: Turn) -> None:
+        forces = self.stop_forces(force, turn.now)
+        if self.stopping and not forces:
+            return
+        if not self.stopping:
+            self._begin_to_stop(turn)
+        if forces:
+            self._kill_all(turn)
+        else:
+            self._drain_all(turn)
+
+    def _begin_to_stop(self, turn: Turn) -> None:
+        self.stopping = True
+        if (serving := self.serving) is not None:
+            # An announcement may open ports to new connections, so it comes before they are closed.
+            serving.announce(turn)
+            serving.end_probation(turn, passed=False, reason="the service was told to stop")
+        turn.add(StopAdmitting())
+        if (coming := self.coming) is not None:
+            coming.give_up("the service was told to stop", turn)
+
+    def _drain_all(self, turn: Turn) -> None:
+        self._stopping_since = turn.now
+        draining = self.generations.in_state(GenerationState.DRAINING)
+        for generation in self.generations.in_state(*IN_USE):
+            generation.retire("stop", turn)
+        # These keep their deadlines, but close idle connections soon: there is no successor that could take them.
+        for generation in draining:
+            generation.drain_again("stop", turn)
+
+    def _kill_all(self, turn: Turn) -> None:
+        self.forced = True
+        for generation in self.generations.values():
+            if generation.state in IN_USE:
+                generation.leave(GenerationState.DRAINING, turn)
+            generation.kill_all("a forced stop", turn)

@@ -197,9 +197,7 @@ def test_header_line_that_never_ends_is_refused_at_the_limit():
     assert wire.statuses == [431]
 
 
-@pytest.mark.parametrize(
-    "line", [b"OPTIONS *", b"GET http://b", b"GET http://b:80/?q", b"GET http://[::1]:80/"]
-)
+@pytest.mark.parametrize("line", [b"OPTIONS *", b"GET http://b", b"GET http://b:80/?q", b"GET http://[::1]:80/"])
 def test_target_of_another_form_than_a_path_is_taken(line):
     ((_, target, _, _),) = parse([line + b" HTTP/1.1\r\nHost: a\r\n\r\n"])
     assert target == line.partition(b" ")[2]

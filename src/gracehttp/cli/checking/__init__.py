@@ -1,0 +1,5 @@
+"""What `gracehttp check` tries, without side effects on a running service.
+
+`certificates` loads a certificate and its key. `imports` has an application imported in a child process, which runs
+`import_probe`. Both return what is well, or raise the error with which `gracehttp serve` would fail.
+"""

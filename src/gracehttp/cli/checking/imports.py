@@ -1,0 +1,52 @@
+"""Tries to import an application, in a process of its own (import_probe.py)."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from typing import Any
+
+from gracehttp import errors
+from gracehttp.errors import ApplicationFailed, ApplicationNotFound, GraceHTTPError
+
+
+def try_import(target: str, *, factory: bool, interface: str, app_dir: str, timeout_seconds: float) -> str:
+    """The interface ("asgi" or "wsgi") of the application that `target` names.
+
+    Output of the application goes to stderr. Raises what the import raised (`ApplicationNotFound`,
+    `ConfigurationError`), and `ApplicationFailed` if it ended its process or took more than `timeout_seconds`.
+    """
+    request = {"target": target, "factory": factory, "interface": interface, "app_dir": app_dir}
+    with tempfile.TemporaryFile() as answers:
+        descriptor = answers.fileno()
+        command = [sys.executable, "-m", "gracehttp.cli.checking.import_probe", str(descriptor), json.dumps(request)]
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, pass_fds=(descriptor,))  # noqa: S603  ours
+        try:
+            status = child.wait(timeout_seconds)
+        except subprocess.TimeoutExpired as exc:
+            raise ApplicationFailed(
+                f"the import of {target} did not end within {timeout_seconds:g} s.",
+                hint="does it start a server or wait for something while it is imported?",
+            ) from exc
+        finally:
+            child.kill()  # has no effect on a process that has ended
+            child.wait()
+        answers.seek(0)
+        return _interface_in(target, answers.read(), status)
+
+
+def _interface_in(target: str, answer: bytes, status: int) -> str:
+    """The interface in the `answer` of a child that exited with `status`. Raises the error that it reports."""
+    try:
+        message: dict[str, Any] = json.loads(answer)
+    except ValueError:
+        how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"exited with status {status}"
+        raise ApplicationFailed(f"the process that imported {target} {how}.") from None
+    if "interface" in message:
+        return str(message["interface"])
+    kind = getattr(errors, message["kind"], ApplicationNotFound)
+    error: GraceHTTPError = kind(message["message"], hint=message["hint"], details=message["details"])
+    raise error

@@ -1,0 +1,91 @@
+"""The options of the configuration as options of click, and help that shows them under headings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from gracehttp.config import OPTIONS, Option
+from gracehttp.config.model import GROUPS
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+CONFIG_VARIABLE = "GRACEHTTP_CONFIG"
+
+
+class ConfiguredParameter(click.Option):
+    """An option of the configuration. Its value is text, or None if it wasn't given; the configuration parses it."""
+
+    def __init__(self, param_decls: Sequence[str] | None = None, *, option: Option) -> None:
+        del param_decls  # they derive from the option
+        self.option = option
+        # Without default and variable: gracehttp.config chooses among all sources of a value, not click.
+        super().__init__(_declarations(option), help=_help(option), **_form(option))
+
+
+def configured(command: _Command) -> _Command:
+    """Gives `command` the argument APP, --config, and every option of the configuration."""
+    for option in reversed(list(OPTIONS.values())):
+        if option.name != "app":
+            click.option(cls=ConfiguredParameter, option=option)(command)
+    config_option("A TOML file with options; the keys are the names below, as max_connections.")(command)
+    click.argument("app", required=False, metavar="[APP]")(command)
+    return command
+
+
+def config_option(text: str) -> Callable[[_Command], _Command]:
+    """The option --config, with `text` as its help."""
+    return click.option(
+        "--config",
+        "-c",
+        "config_file",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        envvar=CONFIG_VARIABLE,
+        help=f"{text}  [env: {CONFIG_VARIABLE}]",
+    )
+
+
+class ConfiguredCommand(click.Command):
+    """A command whose help shows the options of the configuration by group."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        parameters = [parameter for parameter in self.get_params(ctx) if isinstance(parameter, click.Option)]
+        own = [parameter for parameter in parameters if not isinstance(parameter, ConfiguredParameter)]
+        _write_section(formatter, ctx, "Options", own)
+        for group in GROUPS:
+            of_group = [
+                parameter
+                for parameter in parameters
+                if isinstance(parameter, ConfiguredParameter) and parameter.option.group == group
+            ]
+            _write_section(formatter, ctx, group, of_group)
+
+
+def _declarations(option: Option) -> Sequence[str]:
+    flag = option.flag
+    if option.kind.negatable:
+        flag = f"{flag}/--no-{flag.removeprefix('--')}"
+    return [name for name in (flag, option.short, option.name) if name]
+
+
+def _form(option: Option) -> dict[str, Any]:
+    if option.kind.is_flag:
+        return {"is_flag": True, "default": None}
+    return {"type": str, "default": None, "metavar": option.kind.metavar, "multiple": option.kind.repeatable}
+
+
+def _help(option: Option) -> str:
+    return f"{option.help}  [default: {option.show_default()}; env: {option.variable}]"
+
+
+def _write_section(
+    formatter: click.HelpFormatter, ctx: click.Context, title: str, parameters: Iterable[click.Option]
+) -> None:
+    records = [record for parameter in parameters if (record := parameter.get_help_record(ctx)) is not None]
+    if records:
+        with formatter.section(title):
+            formatter.write_dl(records)

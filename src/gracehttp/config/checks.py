@@ -1,0 +1,125 @@
+"""What options must be beyond each one's own type: how they go together, and whether what they name exists.
+
+`model` and `config.load` check how options go together. `GraceHTTP.run` and `gracehttp check` look for files and
+folders, before anything is opened or started.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from gracehttp.errors import ConfigurationError
+from gracehttp.hints import Named, hint
+from gracehttp.net.address import UnixAddress
+
+if TYPE_CHECKING:  # the model calls the checks
+    from gracehttp.config.model import ProcessOptions, ServerOptions
+
+
+def check_program(options: ProcessOptions) -> None:
+    """Raise `ConfigurationError` if options of the program contradict each other, or have no effect."""
+    if options.no_control and options.control:
+        raise ConfigurationError(
+            "control names a control socket and no_control forbids one.", hint="give only one of them"
+        )
+    if options.probation_max_errors is not None and not options.probation:
+        raise ConfigurationError(
+            "probation_max_errors has no effect without probation.", hint="give probation too, such as 10s"
+        )
+    if options.max_requests_jitter is not None and not options.max_requests:
+        raise ConfigurationError(
+            "max_requests_jitter has no effect without max_requests.", hint="give max_requests too"
+        )
+
+
+def check_server(options: ServerOptions) -> None:
+    """Raise `ConfigurationError` if a server has TLS without a certificate, or a certificate without TLS."""
+    if options.tls and options.certfile is None:
+        raise ConfigurationError(
+            f"{options.bind.address} is to speak TLS, and has no certificate.",
+            hint=hint("give {}, or ?certfile=PATH after the address, or write http://", Named("certfile")),
+        )
+    if not options.tls and options.certfile is not None:
+        raise ConfigurationError(f"{options.bind.address} is to speak plain HTTP, and has a certificate.")
+
+
+def reject_duplicates(servers: Iterable[ServerOptions]) -> None:
+    """Raise `ConfigurationError` if two of `servers` have the same address.
+
+    That holds for port 0 too: an address is the name of its listener through all restarts.
+    """
+    seen = set()
+    for server in servers:
+        address = server.bind.address
+        if address in seen:
+            raise ConfigurationError(
+                f"two servers have the same address, {address}.", hint="give each server a bind of its own"
+            )
+        seen.add(address)
+
+
+def check_unix_mode(servers: Iterable[tuple[ServerOptions, str]]) -> None:
+    """Raise `ConfigurationError` if a source gives a `unix_mode` and none of its servers listens on a Unix socket.
+
+    Each server comes with the words for the source of its `unix_mode`.
+    """
+    with_mode = [(server, origin) for server, origin in servers if server.unix_mode is not None]
+    used = {origin for server, origin in with_mode if isinstance(server.bind.address, UnixAddress)}
+    for server, origin in with_mode:
+        if origin not in used:
+            raise ConfigurationError(
+                f"unix_mode (from {origin}) has no effect: {server.bind.address} is no Unix socket.",
+                hint="a Unix socket is written unix:/PATH",
+            )
+
+
+def check_working_directory(directory: str) -> None:
+    """Raise `ConfigurationError` if the working directory was deleted. `directory` is empty then."""
+    if not directory:
+        raise ConfigurationError(
+            "the working directory was deleted, and a service starts its workers in it.",
+            hint="cd to a folder that exists, and start again there",
+        )
+
+
+def check_program_file(*, is_typed_in: bool) -> None:
+    """Raise `ConfigurationError` if there is no file that workers could run."""
+    if is_typed_in:
+        raise ConfigurationError(
+            "this script comes from standard input, so it can't be run a second time, and each worker runs it again.",
+            hint="write it to a file, and run that: python script.py",
+        )
+
+
+def app_dir_path(path: str) -> str:
+    """The absolute path of the folder that applications are imported from.
+
+    Raises `ConfigurationError` if `path` is relative to a working directory that was deleted.
+    """
+    try:
+        return os.path.abspath(path)
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"the application directory {path!r} is relative to the working directory, and that was deleted.",
+            hint=hint("cd to a folder that exists, or give an absolute {}", Named("app_dir")),
+        ) from None
+
+
+def check_app_dir(path: str) -> None:
+    """Raise `ConfigurationError` if the folder that applications are imported from doesn't exist."""
+    absolute = app_dir_path(path)
+    if not os.path.isdir(absolute):
+        wrong = "is no directory" if os.path.exists(absolute) else "does not exist"
+        raise ConfigurationError(
+            f"the application directory {absolute} {wrong}.", hint=hint("see {}", Named("app_dir"))
+        )
+
+
+def check_certificates(servers: Iterable[ServerOptions]) -> None:
+    """Raise `ConfigurationError` if the file of a certificate or key doesn't exist. Its content isn't read here."""
+    for server in servers:
+        for option, path in (("certfile", server.certfile), ("keyfile", server.keyfile)):
+            if path is not None and not os.path.exists(path):
+                raise ConfigurationError(f"the {option} {path} does not exist.", hint=hint("see {}", Named(option)))

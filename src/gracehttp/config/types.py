@@ -1,0 +1,251 @@
+"""The types of options: how a value is read from text or from Python, and how it is shown.
+
+An option has a `Kind`. Each function below makes one: `count(minimum=1)`, `duration()`, `one_of("asgi", "wsgi")`. Pure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from typing import Any, TypeGuard
+
+from gracehttp.config.hints import import_string_hint
+from gracehttp.config.units import format_duration, format_size, parse_duration, parse_size
+from gracehttp.hints import Named, hint
+from gracehttp.values import Value
+
+_YEAR_SECONDS = 366 * 86400.0
+_YES = ("true", "yes", "on", "1")
+_NO = ("false", "no", "off", "0")
+_DURATION = "a duration such as 500ms, 30s, 1m30s or 2h"
+_SIZE = "a size such as 512, 64k or 10M"
+
+
+class UnreadableError(ValueError):
+    """A value is not of its type. The argument says what it must be: "a whole number from 1 to 9"."""
+
+    def __init__(self, what: str, *, hint: str = "") -> None:
+        super().__init__(what)
+        self.hint = hint
+
+
+class Kind(Value):
+    """The type of an option.
+
+    `parse` takes what a source gives (text of the command line, an integer of a TOML file, a keyword argument). It
+    returns the one form that the program uses, or raises `UnreadableError`. `write` makes text of that form.
+    """
+
+    parse: Callable[[object], Any]
+    write: Callable[[Any], str] = str
+    metavar: str = "TEXT"
+    """Stands for the value in help."""
+    repeatable: bool = False
+    """The option can be given again, and the value is a tuple."""
+    secret: bool = False
+    """The value must not be shown."""
+    is_path: bool = False
+    """A relative path is taken from the folder of the file of options in which it stands."""
+    is_flag: bool = False
+    """The option of the command line takes no value."""
+    negatable: bool = False
+    """The command line has `--no-NAME` beside the flag `--NAME`."""
+
+    def show(self, value: object) -> str:
+        """What `parse` returned, as a person would write it."""
+        if value is None or value == ():
+            return "none"
+        return "(hidden)" if self.secret else self.write(value)
+
+
+def count(minimum: int = 0, maximum: int = 1 << 31, *, optional: bool = False) -> Kind:
+    """A whole number from `minimum` to `maximum`. With `optional`, the empty text is None."""
+
+    def parse(value: object) -> int | None:
+        if value == "" and optional:
+            return None
+        if isinstance(value, str) and (digits := value.strip().replace("_", "")).isdecimal():
+            value = int(digits)
+        if not _is_integer(value) or not minimum <= value <= maximum:
+            raise UnreadableError(f"a whole number from {minimum} to {maximum}")
+        return value
+
+    return Kind(parse, metavar="N")
+
+
+def duration(*, may_be_zero: bool = False) -> Kind:
+    """Seconds as a float: above zero, or zero too where it has a meaning."""
+    lowest = "0s" if may_be_zero else "above 0s"
+
+    def parse(value: object) -> float:
+        if isinstance(value, str):
+            try:
+                value = parse_duration(value)
+            except ValueError:
+                raise UnreadableError(_DURATION) from None
+        if not _is_number(value) or not 0 <= value <= _YEAR_SECONDS or (value == 0 and not may_be_zero):
+            raise UnreadableError(f"{_DURATION}, {lowest} to a year")
+        return float(value)
+
+    return Kind(parse, format_duration, metavar="DURATION")
+
+
+def size(minimum: int = 0, *, zero_means: str = "") -> Kind:
+    """Bytes, at least `minimum`. With `zero_means`, 0 is allowed too, and means that."""
+
+    def parse(value: object) -> int:
+        if isinstance(value, str):
+            try:
+                value = parse_size(value)
+            except ValueError:
+                raise UnreadableError(_SIZE) from None
+        if value == 0 and _is_integer(value) and zero_means:
+            return 0
+        if not _is_integer(value) or not minimum <= value < 1 << 62:
+            raise UnreadableError(f"{_SIZE}, at least {format_size(minimum)}")
+        return value
+
+    def write(number: int) -> str:
+        return f"0 ({zero_means})" if number == 0 and zero_means else format_size(number)
+
+    return Kind(parse, write, metavar="SIZE")
+
+
+def one_of(*words: str) -> Kind:
+    """One of `words`, which are in lower case."""
+
+    def parse(value: object) -> str:
+        if not isinstance(value, str) or value.lower() not in words:
+            raise UnreadableError(f"one of {', '.join(words)}")
+        return value.lower()
+
+    return Kind(parse, metavar="|".join(words))
+
+
+def flag(*, negatable: bool = True) -> Kind:
+    """Yes or no."""
+
+    def parse(value: object) -> bool:
+        if isinstance(value, bool):
+            return value
+        if isinstance(value, str) and (word := value.strip().lower()) in _YES + _NO:
+            return word in _YES
+        raise UnreadableError("true or false")
+
+    return Kind(parse, lambda value: str(value).lower(), metavar="BOOL", is_flag=True, negatable=negatable)
+
+
+def _read_share(value: object) -> float | None:
+    if value is None or value == "":
+        return None
+    share: object = value
+    if isinstance(value, str) and value.endswith("%"):
+        with contextlib.suppress(ValueError):
+            share = float(value.removesuffix("%")) / 100
+    if not isinstance(share, float) or not 0 <= share <= 1:
+        raise UnreadableError("a share from 0% to 100%, such as 5% or 0.5%")
+    return share
+
+
+def _read_text(value: object) -> str | None:
+    if not isinstance(value, str):
+        raise UnreadableError("text")
+    return value or None
+
+
+def _read_path(value: object) -> str | None:
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if not isinstance(value, str) or "\0" in value:
+        raise UnreadableError("a path")
+    return value or None
+
+
+def _read_pidfile(value: object) -> str | None:
+    path = _read_path(value)
+    if path is not None and path.isdecimal():  # in many programs `-p` is the port
+        port = Named("bind", f":{path}")
+        raise UnreadableError(
+            "the path of a file", hint=hint("-p is the pidfile; the port is {}, and a file ./{}", port, path)
+        )
+    return path
+
+
+def _read_mode(value: object) -> int | None:
+    if value == "":
+        return None
+    if isinstance(value, str) and (digits := value.lower().removeprefix("0o")) and set(digits) <= set("01234567"):
+        value = int(digits, 8)
+    if not _is_integer(value) or not 0 <= value <= 0o777:
+        raise UnreadableError('permission bits: write them in octal, as "660" or 0o660')
+    return value
+
+
+def _read_targets(value: object) -> tuple[str, ...]:
+    what = "a path that begins with /, or a list of such paths"
+    targets = _read_texts(value, what)
+    for target in targets:
+        if not target.startswith("/") or not target.isascii() or not target.isprintable() or " " in target:
+            raise UnreadableError(what)
+    return targets
+
+
+def _read_binds(value: object) -> tuple[str, ...]:
+    what = "an address, or a list of addresses"
+    if _is_integer(value):
+        instead = f'write "127.0.0.1:{value}" for this machine only, or ":{value}" for all of its addresses'
+        raise UnreadableError(what, hint=instead)
+    return tuple(text.strip() for text in _read_texts(value, what))
+
+
+def _read_texts(value: object, what: str) -> tuple[str, ...]:
+    """Several texts. One text is split at white space, so that an environment variable can hold several."""
+    items = value.split() if isinstance(value, str) else value
+    if not isinstance(items, (list, tuple)) or not all(isinstance(item, str) and item.strip() for item in items):
+        raise UnreadableError(what)
+    return tuple(items)
+
+
+def _read_application(value: object) -> object:
+    if isinstance(value, str) and value.strip():
+        wrong = import_string_hint(value)
+        if wrong is not None:
+            raise UnreadableError("an import string such as main:app", hint=wrong)
+    elif isinstance(value, str) or not callable(value):
+        raise UnreadableError("an application: give module:attribute, or an ASGI or WSGI callable")
+    return value
+
+
+def _is_integer(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+SHARE = Kind(_read_share, lambda share: f"{100 * share:.4g}%", metavar="PERCENT")
+"""A part of a whole, as a float from 0 to 1; the empty text is None. In text it is percent."""
+
+SECRET = Kind(_read_text, secret=True)
+"""A text; the empty one is None."""
+
+PATH = Kind(_read_path, metavar="PATH", is_path=True)
+FOLDER = Kind(_read_path, metavar="FOLDER", is_path=True)
+"""Paths, kept as text; the empty one is None."""
+
+PIDFILE = Kind(_read_pidfile, metavar="PATH", is_path=True)
+"""The path of a pidfile. A mere number is refused."""
+
+MODE = Kind(_read_mode, "{:03o}".format, metavar="OCTAL")
+"""Permission bits of a file (chmod(2)). Text is octal, as for chmod(1); the empty text is None."""
+
+TARGETS = Kind(_read_targets, " ".join, metavar="/PATH", repeatable=True)
+"""Targets of requests in origin-form (RFC 9112 section 3.2.1)."""
+
+BINDS = Kind(_read_binds, " ".join, metavar="ADDRESS", repeatable=True)
+"""The texts of addresses; `parse_bind` reads each."""
+
+REFERENCE = Kind(_read_application, lambda app: app if isinstance(app, str) else repr(app), metavar="APP")
+"""An import string (`module:attribute`), or an application object from Python."""

@@ -1,0 +1,142 @@
+"""Standard error that nobody reads stops nobody; what is read later arrives whole and in order."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import threading
+
+import pytest
+
+from gracehttp.observe import stderr
+from gracehttp.observe.stderr import KEPT_BYTES, NonBlockingWriter
+
+
+@pytest.fixture(params=["pipe", "socket"])
+def ends(request):
+    """The end that is read, and the end that is written to; the reader is asleep."""
+    both = os.pipe() if request.param == "pipe" else tuple(end.detach() for end in socket.socketpair())
+    yield both
+    for fd in both:
+        os.close(fd)
+
+
+def line(number, size=1000):
+    return b"%d %b\n" % (number, b"x" * size)
+
+
+def read_all(fd, size):
+    received = b""
+    while len(received) < size:
+        received += os.read(fd, 65536)
+    return received
+
+
+def test_what_fits_is_written_at_once(ends):
+    writer = NonBlockingWriter(ends[1])
+    writer.write(b"hello\n")
+    assert os.read(ends[0], 100) == b"hello\n"
+    writer.close()
+
+
+def test_a_reader_that_comes_late_gets_all_in_order(ends):
+    writer = NonBlockingWriter(ends[1])
+    lines = [line(number) for number in range(800)]
+    for one in lines:
+        writer.write(one)  # more than a pipe holds
+    expected = b"".join(lines)
+    assert read_all(ends[0], len(expected)) == expected
+    assert writer.claim_dropped() == 0
+    writer.close()
+
+
+def test_what_is_too_much_is_dropped_and_counted_when_there_is_room_again(ends):
+    writer = NonBlockingWriter(ends[1])
+    count = 3 * KEPT_BYTES // 10_000
+    for number in range(count):
+        writer.write(line(number, 10_000))
+    assert writer.claim_dropped() == 0, "nobody could be told yet"
+    received = []
+
+    def read():
+        while piece := os.read(ends[0], 65536):
+            received.append(piece)
+            if piece.endswith(b"end\n"):
+                return
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    while not (dropped := writer.claim_dropped()):
+        continue
+    writer.write(b"end\n")
+    reader.join()
+    whole = b"".join(received).splitlines()
+    assert len(whole) == count - dropped + 1
+    assert whole[:-1] == [line(number, 10_000).rstrip() for number in range(count - dropped)]
+    writer.close()
+
+
+def test_the_descriptor_itself_goes_on_blocking_for_those_who_share_it(ends):
+    writer = NonBlockingWriter(ends[1])
+    assert not fcntl.fcntl(ends[1], fcntl.F_GETFL) & os.O_NONBLOCK
+    writer.close()
+
+
+def test_a_reader_that_is_gone_costs_nothing(ends):
+    writer = NonBlockingWriter(ends[1])
+    gone = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(gone, ends[0])
+    os.close(gone)
+    writer.write(b"x")
+    writer.close()
+
+
+def test_a_file_is_appended_to_where_others_write_as_well(tmp_path):
+    with open(tmp_path / "log", "wb", buffering=0) as file:
+        writer = NonBlockingWriter(file.fileno())
+        writer.write(b"one\n")
+        file.write(b"two\n")
+        writer.write(b"three\n")
+        writer.close()
+    assert (tmp_path / "log").read_bytes() == b"one\ntwo\nthree\n"
+
+
+def test_to_close_waits_no_longer_than_a_moment_for_the_reader_and_leaves_no_descriptor(ends, monkeypatch):
+    monkeypatch.setattr(stderr, "FINISH_SECONDS", 0.01)
+    before = set(os.listdir("/proc/self/fd"))
+    writer = NonBlockingWriter(ends[1])
+    for number in range(400):
+        writer.write(line(number))
+    writer.close()
+    writer.close()
+    writer.write(b"nothing more")
+    read_all(ends[0], 1)
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_waits_is_written_before_the_process_becomes_another_program(ends):
+    """All that one write of the reader makes room for is with the kernel when `flush_all` returns."""
+    writer = NonBlockingWriter(ends[1])
+    lines = [line(number) for number in range(800)]
+    for one in lines:
+        writer.write(one)
+    expected = b"".join(lines)
+    received = []
+    reader = threading.Thread(target=lambda: received.append(read_all(ends[0], len(expected))))
+    reader.start()
+    stderr.flush_all()
+    assert not writer._waiting
+    reader.join()
+    assert received == [expected]
+    writer.close()
+
+
+def test_nobody_waits_for_long_for_a_reader_that_sleeps(ends, monkeypatch):
+    monkeypatch.setattr(stderr, "FINISH_SECONDS", 0.01)
+    writer = NonBlockingWriter(ends[1])
+    for number in range(800):
+        writer.write(line(number))
+    stderr.flush_all()
+    assert writer._waiting
+    writer.close()
