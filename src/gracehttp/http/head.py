@@ -119,6 +119,6 @@ def split_target(target: bytes) -> tuple[str, bytes, bytes, bytes | None]:
 def _split_absolute(target: bytes) -> tuple[bytes, bytes]:
     rest = target.partition(b"://")[2]
     end = min((at for at in (rest.find(b"/"), rest.find(b"?"), rest.find(b"#")) if at >= 0), default=len(rest))
-    authority = rest[:end].rpartition(b"@")[2]  # no user information in Host (RFC 9110 section 4.2.4)
+    authority = rest[:end]
     path = rest[end:]
     return authority, path if path.startswith(b"/") else b"/" + path

@@ -17,7 +17,7 @@ from gracehttp.http.head import split_target
         (b"http://host/p?q", "/p", b"/p", b"q", b"host"),
         (b"http://host:80", "/", b"/", b"", b"host:80"),
         (b"http://host?q", "/", b"/", b"q", b"host"),
-        (b"https://user:pw@host/p", "/p", b"/p", b"", b"host"),
+        (b"https://user:pw@host/p", "/p", b"/p", b"", b"user:pw@host"),
         (b"http://host/p?u=http://x@y/", "/p", b"/p", b"u=http://x@y/", b"host"),
         (b"/a#b", "/a", b"/a", b"", None),
         (b"/a#b?c", "/a", b"/a", b"", None),

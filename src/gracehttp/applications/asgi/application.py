@@ -38,9 +38,10 @@ class AsgiApplication:
         self.lifespan = Lifespan(app, lifespan)
         self.draining = draining
         self.cancelled = False
-        self._start: Callable[..., asyncio.Task[None]] = functools.partial(asyncio.Task, loop=loop)
+        self._loop = loop
+        self._new_task: Callable[..., asyncio.Task[None]] = asyncio.Task
         if sys.version_info >= (3, 12):  # the first steps of a task run at once
-            self._start = functools.partial(asyncio.Task, loop=loop, eager_start=True)
+            self._new_task = functools.partial(asyncio.Task, eager_start=True)
         self._on_idle = on_idle
         # Each task gets a copy of this context. The context in which a request was parsed can be another request's.
         self._context = contextvars.copy_context()
@@ -58,7 +59,7 @@ class AsgiApplication:
     def handle(self, exchange: Exchange) -> None:
         """Call the application in a task of its own."""
         cycle = RequestCycle(self, exchange)
-        task = self._start(cycle.run(), context=self._context.copy())
+        task = self._new_task(cycle.run(), loop=self._loop, context=self._context.copy())
         if not task.done():  # an eager task may be
             self._running[cycle] = task
 
