@@ -92,29 +92,29 @@ def test_a_late_event_of_a_closed_descriptor_does_not_reach_the_connection_that_
 
     async def scenario(floor):
         peer, sock = map(floor.own, socket.socketpair())
-        first_told, newcomers = [], []
+        first_told, replacements = [], []
 
         def replace(other):
             first_told.append(other)
             number = other.fd
             other.close()
             os.dup2(sock.fileno(), number)  # the number that the kernel would give to the next accept
-            newcomers.append(Watched(floor, sock=socket.socket(fileno=number)))
+            replacements.append(Watched(floor, sock=socket.socket(fileno=number)))
 
         one, other = Watched(floor), Watched(floor)
         one.on_ready = lambda events: first_told or replace(other)
         other.on_ready = lambda events: first_told or replace(one)
         one.peer.send(b"x")
         other.peer.send(b"x")
-        await until(lambda: newcomers)
-        (closed,), (newcomer,) = first_told, newcomers
+        await until(lambda: replacements)
+        (closed,), (replacement,) = first_told, replacements
         await turns()
-        assert newcomer.fd == closed.fd
-        assert newcomer.told == []
+        assert replacement.fd == closed.fd
+        assert replacement.told == []
         assert closed.told == []
         peer.send(b"x")
-        await until(lambda: newcomer.told)
-        assert set(newcomer.told) == {READABLE}
+        await until(lambda: replacement.told)
+        assert set(replacement.told) == {READABLE}
 
     run(scenario)
 
