@@ -22,6 +22,7 @@ from typing import Final, Protocol
 
 from gracehttp.events import Event, HandoverBroken
 from gracehttp.http.connection import Connection, Parcel
+from gracehttp.net.kernel_view import unsent_bytes
 from gracehttp.net.permits import Permits
 from gracehttp.wire.handover import (
     MESSAGE_BYTES,
@@ -34,6 +35,10 @@ from gracehttp.wire.handover import (
 )
 
 MESSAGES_PER_TURN: Final = 2  # so that requests are answered in between, and workers share what comes
+QUEUED_BYTES: Final = 32768
+"""When so much is in the queue, no more is sent. A connection on its way isn't served: its next request waits until a
+worker has taken all that was sent before it, some 200 connections here."""
+CROWDED_SECONDS: Final = 0.001
 RETRY_SECONDS: Final = 0.02
 
 _ITEM_BYTES: Final = array.array("i").itemsize
@@ -106,7 +111,11 @@ class Departures:
         if self._scheduled is not None or self._held or not self._waiting:
             return
         if not self._full:
-            self._scheduled = self._loop.call_soon(self._send_waiting)
+            # Nothing tells when the other worker has taken enough: the kernel calls a queue writable long after that.
+            if self._is_crowded():
+                self._scheduled = self._loop.call_later(CROWDED_SECONDS, self._send_waiting)
+            else:
+                self._scheduled = self._loop.call_soon(self._send_waiting)
             return
         # Meanwhile all go on here. The loop tells when the queue is half empty again, but nothing tells when too many
         # descriptors of this user are no longer on their way (ETOOMANYREFS), so look again in any case.
@@ -114,6 +123,9 @@ class Departures:
         if self._full == errno.EAGAIN:
             self._watching = True
             self._loop.add_writer(self._queue.fileno(), self._send_waiting)
+
+    def _is_crowded(self) -> bool:
+        return unsent_bytes(self._queue.fileno()) >= QUEUED_BYTES
 
     def _unschedule(self) -> None:
         if self._scheduled is not None:
@@ -127,7 +139,7 @@ class Departures:
         self._unschedule()
         self._full = 0
         for _ in range(MESSAGES_PER_TURN):
-            if self._full or not self._waiting:
+            if self._full or not self._waiting or self._is_crowded():
                 break
             batch = [self._waiting.popitem(last=False)[0] for _ in range(min(MOST_CONNECTIONS, len(self._waiting)))]
             for connection in reversed(self._send(batch)):

@@ -20,6 +20,7 @@ from gracehttp.worker.connections import RequestFailed
 from gracehttp.worker.drain import Action, Drain, DrainReason
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
+from gracehttp.worker.rehearsal import rehearse
 from gracehttp.worker.warmup import warm_up
 
 LIFESPAN_SHUTDOWN_SECONDS = 9.0
@@ -34,6 +35,8 @@ class ServiceSettings:
     warmup: Sequence[str] = ()
     request_finished: RequestFinished | None = None
     request_failed: RequestFailed | None = None
+    rehearses: bool = False
+    """True if the first clients may come all at once: see `worker.rehearsal`."""
     drops_new_connections: bool = False
     """True if no other process keeps new connections out of the queues when the service ends."""
 
@@ -106,6 +109,8 @@ class Service:
                 shed_idle_after_seconds=server.shed_idle_after,
             )
             self.ports.append(port)
+        if self._settings.rehearses:
+            await rehearse(poller)
 
     def accept(self) -> None:
         """Serve from now on, for the first time or after a pause, unless the drain was ordered already."""

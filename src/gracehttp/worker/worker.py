@@ -160,6 +160,7 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None
             multiprocess=manifest.workers > 1,
         ),
         warmup=process.warmup,
+        rehearses=True,
         request_finished=as_one(access_log, error_counter, usage if usage.counts_requests else None),
         request_failed=error_counter.failed if error_counter is not None else None,
     )
