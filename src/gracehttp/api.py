@@ -28,7 +28,6 @@ from gracehttp.config.spelling import in_python
 from gracehttp.errors import CalledInWrongPlace, ConfigurationError, GraceHTTPError
 from gracehttp.event_bus import EventBus
 from gracehttp.events import Event, StartFailed, VariableIgnored
-from gracehttp.lineage import is_first_process, is_trial
 from gracehttp.listeners.bind import bound_address, file_identity, open_listener, remove_socket_file
 from gracehttp.listeners.limit import effective_limits, raise_descriptor_limit
 from gracehttp.listeners.permits import LocalPermits
@@ -37,6 +36,9 @@ from gracehttp.observe.logs import configure_logging, errors_are_logged, log_eve
 from gracehttp.observe.saying import say
 from gracehttp.release import RELEASE
 from gracehttp.supervisor.command_line import this_command_line
+from gracehttp.wire.lineage import is_first_process, is_trial
+from gracehttp.wire.signals import SIGNALS
+from gracehttp.worker.hello import fleet_settings
 from gracehttp.worker.manifest import GivenListener, claim_channel
 
 _OPTIONS_OF_SERVING = {"lifespan", "threads", "warmup", "access_log", "drain_timeout"}
@@ -172,8 +174,6 @@ class GraceHTTP:
         )
 
     def _supervise(self, bus: EventBus) -> int:
-        from gracehttp.supervisor.fleet import FleetSettings
-        from gracehttp.supervisor.signals import MEANING
         from gracehttp.supervisor.succession import claim_state
         from gracehttp.supervisor.supervisor import Supervisor, SupervisorOptions
 
@@ -181,17 +181,13 @@ class GraceHTTP:
         options = SupervisorOptions(
             release=RELEASE,
             command_line=_COMMAND_LINE,
-            fleet=FleetSettings(
-                workers=process.workers,
-                ready_timeout_seconds=process.ready_timeout,
-                drain_timeout_seconds=process.drain_timeout,
-            ),
+            fleet=fleet_settings(process),
             pidfile=process.pidfile,
             control=False if process.no_control else process.control,
             log_is_json=process.log_format == "json",
             errors_are_logged=errors_are_logged(),
         )
-        before = {number: signal.getsignal(number) for number in MEANING}
+        before = {number: signal.getsignal(number) for number in SIGNALS}
         try:
             with asyncio.Runner() as runner:
                 return runner.run(Supervisor(options, bus, claim_state(os.environ, release=RELEASE)).run())
@@ -235,8 +231,8 @@ async def serving(app: object, *, bind: str = "127.0.0.1:0", **options: object) 
     `warmup`, `access_log` and `drain_timeout`: the others are about a supervisor and its workers.
     Raises `GraceHTTPError` when it can't start. Leaving the context drains, for at most `drain_timeout`.
     """
+    from gracehttp.wire.messages import DrainReason
     from gracehttp.worker.applications import ApplicationSettings
-    from gracehttp.worker.drain import DrainReason
     from gracehttp.worker.loading import ApplicationLoader
     from gracehttp.worker.service import Service, ServiceSettings
 

@@ -12,8 +12,8 @@ from gracehttp.cli.demo_load import CONNECTIONS
 from gracehttp.cli.demo_restarts import prove
 from gracehttp.config import Configuration, ServerOptions, process_options, server_options
 from gracehttp.events import Event, GenerationPromoted
-from gracehttp.lineage import is_first_process
 from gracehttp.observe.saying import say
+from gracehttp.wire.lineage import is_first_process
 
 APPLICATION = "gracehttp.demo_app:application"
 _DEFAULT_BIND = "127.0.0.1:9090"

@@ -30,7 +30,7 @@ from gracehttp.config.sources import (
     read_file,
 )
 from gracehttp.errors import ConfigurationError
-from gracehttp.lineage import is_first_process
+from gracehttp.wire.lineage import is_first_process
 
 __all__ = [
     "OPTIONS",

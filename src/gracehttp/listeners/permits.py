@@ -27,11 +27,10 @@ import mmap
 import os
 import select
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Protocol, Self
 
 from gracehttp.listeners.seniority import Alone, Seniority, SharedSeniority
-from gracehttp.records import Descriptor
+from gracehttp.values import Descriptor, Value
 
 MAX_WORKERS = 512
 LEDGER_BYTES = 2 * MAX_WORKERS * 8
@@ -181,8 +180,7 @@ class SharedPermits:
     _close_entry = _open_entry  # the sequence number becomes even again
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolRecord:
+class PoolRecord(Value):
     """The supervisor's side of the permits of one port, to go on with in another process."""
 
     limit: int

@@ -9,8 +9,8 @@ from gracehttp.supervisor.auditor import Auditor
 from gracehttp.supervisor.crew import Crew
 from gracehttp.supervisor.fleet import Fleet
 from gracehttp.supervisor.listener_table import ListenerTable
-from gracehttp.supervisor.outcome import Outcome
 from gracehttp.supervisor.requesters import Requesters
+from gracehttp.wire.control import Outcome
 
 Announcement = (
     table.RequestDump
@@ -104,7 +104,7 @@ class Announcer:
 
     def _serves(self, number: int) -> None:
         message = f"generation {number} serves"
-        self._requesters.concluded(Outcome(ok=True, message=message, generation=number, pids=self._pids(number)))
+        self._requesters.concluded(Outcome(ok=True, message=message, generation=number, pids=tuple(self._pids(number))))
 
     def _pids(self, number: int) -> list[int]:
         generation = self._fleet.generations.get(number)  # it may have ended before its announcement was due

@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from gracehttp.records import Descriptor
+from gracehttp.values import Descriptor
 
 
 class CodeRecords:
-    """One descriptor for each generation. What is in it is the workers' business (`worker.code_record`)."""
+    """One descriptor for each generation. Only workers read what is in it (`worker.code_record`)."""
 
     def __init__(self, carried: Mapping[int, Descriptor] | None = None) -> None:
         """None, or those that another process carried."""
-        self._records: dict[int, int] = dict(carried or {})
+        self._records = dict(carried or {})
 
     def carry(self) -> dict[int, Descriptor]:
-        return {generation: Descriptor(record) for generation, record in self._records.items()}
+        return dict(self._records)
 
-    def keep(self, generation: int, fds: Sequence[int]) -> None:
+    def keep(self, generation: int, record: Descriptor) -> None:
         """Take the record that a worker told; the first one of its generation counts."""
-        for fd in fds:
-            if generation in self._records:
-                os.close(fd)
-            else:
-                self._records[generation] = fd
+        if generation in self._records:
+            os.close(record)
+        else:
+            self._records[generation] = record
 
-    def of(self, generation: int) -> Sequence[int]:
-        """The record, if there is one. It stays ours."""
-        record = self._records.get(generation)
-        return () if record is None else (record,)
+    def of(self, generation: int) -> Descriptor | None:
+        """The record, if there is one. It stays the property of this object."""
+        return self._records.get(generation)
 
     def forget(self, generation: int) -> None:
         """The generation is gone."""

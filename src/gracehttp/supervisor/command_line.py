@@ -10,11 +10,11 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from gracehttp.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class CommandLine:
+class CommandLine(Value):
     """What to execute, and in which folder; both as they were typed. `directory` is empty if it was deleted.
     `is_typed_in` says that the program came from standard input, so that it can't be run a second time."""
 

@@ -1,8 +1,7 @@
-"""The control socket: restart, stop and status, for whoever is root or the same user.
+"""The control socket: restart, stop and status, for root and the user that runs the supervisor.
 
-A stream of JSON lines. The client sends one, `{"version": 1, "command": "restart"}`; the server sends any number of
-`{"progress": "..."}` and at last one with `"done": true`. By default the socket is abstract (unix(7)): it has no file,
-and is gone with the process.
+`gracehttp.wire.control` is the protocol. By default the socket is abstract (unix(7)): it has no file, and is gone with
+the process.
 """
 
 from __future__ import annotations
@@ -11,11 +10,9 @@ import asyncio
 import contextlib
 import os
 import socket
-import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from gracehttp.event_bus import EventBus
 from gracehttp.events import (
@@ -27,21 +24,30 @@ from gracehttp.events import (
     StartCalledOff,
     WorkerFailedToStart,
 )
-from gracehttp.records import Descriptor, parse_json
 from gracehttp.supervisor.control_connection import ClientRecord, ControlConnection
-from gracehttp.supervisor.outcome import Outcome, Requester
+from gracehttp.supervisor.requesters import Requester
+from gracehttp.values import Descriptor, Value
+from gracehttp.wire.control import (
+    Outcome,
+    Progress,
+    Request,
+    Status,
+    UnreadableRequest,
+    abstract_name,
+    peer_of,
+    read_request,
+)
 
-CONTROL_VERSION = 1
 ACCEPT_PAUSE_SECONDS = 1.0
 MOST_PATH_BYTES = 107
 """sun_path of unix(7) holds 108 bytes, one of them the final null byte."""
 
 _OUTCOMES = (GenerationGivenUp, GenerationRolledBack, ReplacementGivenUp, StartCalledOff, WorkerFailedToStart)
-"""What is no progress, but told as the last line, with all its details."""
+"""Events that the last line tells, with all details: they are no progress."""
 
 
 class Commands(Protocol):
-    """What the supervisor does for the control socket. Whoever asked is told the outcome, maybe at once."""
+    """What the supervisor does for the control socket. It tells each requester the outcome, maybe at once."""
 
     def restart(self, source: str, requester: Requester) -> None: ...
 
@@ -49,21 +55,15 @@ class Commands(Protocol):
 
     def stop(self, source: str, requester: Requester, *, force: bool) -> None: ...
 
-    def status(self) -> dict[str, Any]: ...
+    def status(self) -> Status: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ControlRecord:
+class ControlRecord(Value):
     """The control socket with its clients, to go on with in another process."""
 
     path: str | None
     socket: Descriptor
-    clients: list[ClientRecord]
-
-
-def abstract_name(pid: int) -> str:
-    """The abstract address of the control socket of the supervisor `pid`."""
-    return f"\0gracehttp-{pid}"
+    clients: tuple[ClientRecord, ...]
 
 
 class ControlSocket:
@@ -86,7 +86,7 @@ class ControlSocket:
 
     def carry(self, awaited_by: Callable[[Requester], int | None]) -> ControlRecord:
         """`awaited_by` tells for which generation a requester waits."""
-        clients = [one.carry(awaited_by(one)) for one in self._connections]
+        clients = tuple(one.carry(awaited_by(one)) for one in self._connections)
         return ControlRecord(path=self.path, socket=Descriptor(self._socket.fileno()), clients=clients)
 
     @classmethod
@@ -136,19 +136,19 @@ class ControlSocket:
             return
         connection = self._connect(sock)
         try:
-            _pid, uid = _peer(sock)
+            peer = peer_of(sock)
         except OSError as exc:
-            connection.answer(_refusal(f"who asks can't be known ({exc.strerror})"))
+            connection.tell(_refusal(f"who asks can't be known ({exc.strerror})"))
             return
-        if uid not in {0, os.geteuid()}:
-            connection.answer(_refusal(f"user {uid} may not control this service"))
+        if peer is not None and peer.uid not in {0, os.geteuid()}:  # without one, the mode of the file must do
+            connection.tell(_refusal(f"user {peer.uid} may not control this service"))
 
     def _accept_again(self) -> None:
         if self._socket.fileno() >= 0:
             self._loop.add_reader(self._socket.fileno(), self._accept)
 
     def _connect(self, sock: socket.socket, record: ClientRecord | None = None) -> ControlConnection:
-        connection = ControlConnection(sock, on_request=self._obey, on_end=self._forget, record=record)
+        connection = ControlConnection(sock, on_request=self._on_request, on_end=self._forget, record=record)
         self._connections.add(connection)
         return connection
 
@@ -163,39 +163,36 @@ class ControlSocket:
             return
         for connection in list(self._following):
             if not connection.answered:
-                connection.send({"progress": str(event)})
+                connection.send(Progress(str(event)))
 
-    def _obey(self, connection: ControlConnection, line: bytes) -> None:
+    def _on_request(self, connection: ControlConnection, line: bytes) -> None:
         try:
-            self._carry_out(connection, line)
-        except (ValueError, KeyError, TypeError) as exc:
-            connection.answer(_refusal(f"the request can't be read ({exc})"))
-        except Exception as exc:  # noqa: BLE001  a defect of ours: who asked must not wait for ever
-            connection.answer(_refusal(f"the supervisor failed to act on the request ({exc!r})"))
+            self._carry_out(connection, read_request(line))
+        except UnreadableRequest as exc:
+            connection.tell(_refusal(str(exc)))
+        except Exception as exc:  # noqa: BLE001  a defect of ours must not leave the client without an answer
+            connection.tell(_refusal(f"the supervisor failed to act on the request ({exc!r})"))
             self._loop.call_exception_handler(
                 {"message": "a client of the control socket was failed", "exception": exc}
             )
 
-    def _carry_out(self, connection: ControlConnection, line: bytes) -> None:
-        request = parse_json(line)
-        if request["version"] != CONTROL_VERSION:
-            connection.answer(_refusal(f"this supervisor speaks version {CONTROL_VERSION} of the control protocol"))
-            return
-        source = f"pid {_peer(connection.socket)[0]}"
-        match request["command"]:
+    def _carry_out(self, connection: ControlConnection, request: Request) -> None:
+        peer = peer_of(connection.socket)
+        source = f"pid {peer.pid if peer is not None else 0}"
+        match request.command:
             case "status":
-                connection.answer({"done": True, "ok": True, "status": self._commands.status()})
+                connection.tell(Outcome(ok=True, status=self._commands.status()))
             case "restart":
                 self._following.add(connection)
-                if request.get("supervisor") is True:
+                if request.supervisor:
                     self._commands.replace(source, connection)
                 else:
                     self._commands.restart(source, connection)
             case "stop":
                 self._following.add(connection)
-                self._commands.stop(source, connection, force=request.get("force") is True)
+                self._commands.stop(source, connection, force=request.force)
             case unknown:
-                connection.answer(_refusal(f"there is no command {unknown!r}; there are restart, stop and status"))
+                connection.tell(_refusal(f"there is no command {unknown!r}; there are restart, stop and status"))
 
 
 def open_control(where: str | bool | None, commands: Commands, bus: EventBus) -> ControlSocket | None:
@@ -246,17 +243,8 @@ def _listen(path: str | None) -> socket.socket:
     return sock
 
 
-def _refusal(message: str) -> dict[str, Any]:
-    return Outcome(ok=False, message=message).as_answer()
-
-
-def _peer(sock: socket.socket) -> tuple[int, int]:
-    """PID and user of the other side (unix(7), SO_PEERCRED; where there is none, the file's mode must do)."""
-    option = getattr(socket, "SO_PEERCRED", None)
-    if option is None:
-        return 0, os.geteuid()
-    pid, uid, _gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, option, 12))
-    return pid, uid
+def _refusal(message: str) -> Outcome:
+    return Outcome(ok=False, message=message)
 
 
 def _remove_stale(path: str) -> None:

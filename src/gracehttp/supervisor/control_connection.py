@@ -1,26 +1,22 @@
-"""One client of the control socket: a line comes, and lines go."""
+"""One client of the control socket: it sends a line, and is sent lines."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
-from gracehttp.records import Descriptor
-from gracehttp.supervisor.outcome import Outcome
+from gracehttp.values import Descriptor, Value
+from gracehttp.wire.control import MOST_REQUEST_BYTES, Outcome, Progress, write_answer
+from gracehttp.wire.json_lines import LineBuffer
 
 REQUEST_TIMEOUT_SECONDS = 10.0
-MOST_REQUEST_BYTES = 65536
 MOST_UNREAD_BYTES = 1 << 20
-"""A client that lets so much lie is left: it wants no answer, and its progress would fill our memory."""
+"""With more unread, a client is dropped: it reads no answers, and they would fill the supervisor's memory."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientRecord:
-    """A client, to go on with in another process. `awaits` is the generation that it wants to be told about."""
+class ClientRecord(Value):
+    """A client, to go on with in another process. `awaits` is the generation whose outcome it waits for."""
 
     socket: Descriptor
     asked: bool
@@ -49,7 +45,7 @@ class ControlConnection:
         self._on_request = on_request
         self._on_end = on_end
         self._asked = record.asked if record else False
-        self._incoming = bytearray(record.incoming if record else b"")
+        self._incoming = LineBuffer(record.incoming if record else b"")
         self._outgoing = bytearray(record.outgoing if record else b"")
         self._last_line_is_written = record is not None and record.asked and record.awaits is None
         self._timeout = self._loop.call_later(REQUEST_TIMEOUT_SECONDS, self.close)
@@ -67,24 +63,21 @@ class ControlConnection:
         return self._last_line_is_written
 
     def tell(self, outcome: Outcome) -> None:
-        self.answer(outcome.as_answer())
-
-    def answer(self, message: Mapping[str, Any]) -> None:
         """Send the last line, then close."""
         self._last_line_is_written = True
-        self.send(message)
+        self.send(outcome)
 
-    def send(self, message: Mapping[str, Any]) -> None:
+    def send(self, answer: Progress | Outcome) -> None:
         """Send one line, as soon as the client takes it."""
         if self.socket.fileno() >= 0:
-            self._outgoing += json.dumps(message).encode() + b"\n"
+            self._outgoing += write_answer(answer)
             self._flush()
 
     def carry(self, awaits: int | None) -> ClientRecord:
         return ClientRecord(
             socket=Descriptor(self.socket.fileno()),
             asked=self._asked,
-            incoming=bytes(self._incoming),
+            incoming=self._incoming.rest,
             outgoing=bytes(self._outgoing),
             awaits=awaits,
         )
@@ -106,12 +99,12 @@ class ControlConnection:
         except OSError:
             self.close()
             return
-        self._incoming += data
-        if b"\n" in self._incoming or not data or len(self._incoming) > MOST_REQUEST_BYTES:
-            self._asked = True  # what it sends after that, and that it sends no more, says nothing
+        lines = self._incoming.feed(data)
+        if lines or not data or len(self._incoming.rest) > MOST_REQUEST_BYTES:
+            self._asked = True  # nothing that it sends after that counts, nor that it closes its side
             self._timeout.cancel()
             self._loop.remove_reader(self.socket.fileno())
-            self._on_request(self, bytes(self._incoming.partition(b"\n")[0]))
+            self._on_request(self, lines[0] if lines else self._incoming.rest)
 
     def _flush(self) -> None:
         try:

@@ -5,33 +5,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping
 
-from gracehttp.channel import ChannelClosed, Message, UnreadableMessage
 from gracehttp.events import Event, WorkerStarted
 from gracehttp.listeners.permits import MAX_WORKERS
 from gracehttp.observe.patient_writer import PatientWriter
-from gracehttp.records import Descriptor
 from gracehttp.supervisor.code_records import CodeRecords
 from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.guard import guarded
 from gracehttp.supervisor.last_words import LastWords
 from gracehttp.supervisor.processes import Ending, WorkerProcess, WorkerRecord, reap
 from gracehttp.supervisor.templates import Births, Templates, TemplatesRecord
-from gracehttp.supervisor.worker_messages import check_message
+from gracehttp.values import EMPTY, Descriptor, Value
+from gracehttp.wire.channel import ChannelClosed, UnreadableMessage
+from gracehttp.wire.messages import Failed, Message, Order, Ready
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CrewRecord:
+class CrewRecord(Value):
     """All children, to go on with in another process that has the same PID. `watched` are those that are no workers:
     a release that knows nothing more of them has only to wait for them."""
 
-    workers: list[WorkerRecord]
-    watched: list[int]
+    workers: tuple[WorkerRecord, ...]
+    watched: tuple[int, ...]
     templates: TemplatesRecord | None = None
-    code: dict[int, Descriptor] = field(default_factory=dict)
+    code: Mapping[int, Descriptor] = EMPTY
     """Which code each generation runs."""
 
 
@@ -76,8 +73,8 @@ class Crew:
     def carry(self) -> CrewRecord:
         """To be taken when all is `settled`."""
         return CrewRecord(
-            workers=[one.carry() for one in self._processes.values()],
-            watched=list(self._watched),
+            workers=tuple(one.carry() for one in self._processes.values()),
+            watched=tuple(self._watched),
             templates=self.templates.carry(),
             code=self.codes.carry(),
         )
@@ -144,13 +141,13 @@ class Crew:
         self._watched[pid] = on_end
         self._loop.call_soon(self.bury)  # it may have ended before it was known
 
-    def tell(self, worker: int, message: dict[str, Any], fds: Sequence[int] = ()) -> None:
-        """Send `message` to `worker`, if it lives. `fds` stay the caller's."""
+    def tell(self, worker: int, order: Order) -> None:
+        """Send `order` to `worker`, if it lives. Descriptors in it stay the caller's."""
         process = self._processes.get(worker)
         if process is None:
             return
         with contextlib.suppress(ChannelClosed):  # it is dead, and SIGCHLD is on its way
-            process.channel.send(message, fds)
+            process.channel.send(order)
         if process.channel.pending:
             self._loop.add_writer(process.channel.fileno(), self._flush, process)
 
@@ -177,15 +174,14 @@ class Crew:
     def _hear(self, process: WorkerProcess) -> None:
         try:
             for message in process.channel.receive():
-                check_message(message)
-                if message["type"] == "ready" and process.has_ended:
-                    continue  # or older code would be retired for it, before its end is heard of
-                guarded("act on {1[type]!r} of worker {0.number}", self._on_message, process, message)
+                if isinstance(message, Ready) and process.has_ended:
+                    continue  # or older code would be retired for it, before its end is known
+                guarded("act on {1.type!r} of worker {0.number}", self._on_message, process, message)
         except ChannelClosed:
             self._loop.remove_reader(process.channel.fileno())
         except UnreadableMessage as exc:
-            # Whatever this process is, it doesn't speak our language: its exit will be counted like any other.
-            process.failure = {"message": f"it said what the supervisor can't read ({exc})"}
+            # Whatever this process is, it doesn't speak this protocol: its exit will count like any other.
+            process.failure = Failed(f"it said what the supervisor can't read ({exc})", hint="", details="")
             self._loop.remove_reader(process.channel.fileno())
             process.signal(signal.SIGKILL)
 

@@ -25,8 +25,8 @@ class FirstFailure:
             return
         self._unlogged = "" if self._errors_are_logged else ending.unlogged
         if (told := process.failure) is not None:
-            details = "" if self._errors_are_logged else told.get("details", "")
-            self._error = StartError(told["message"], hint=told.get("hint", ""), details=details)
+            details = "" if self._errors_are_logged else told.details
+            self._error = StartError(told.message, hint=told.hint, details=details)
 
     def given_up(self, reason: str) -> None:
         """Nothing has served, and nothing will."""

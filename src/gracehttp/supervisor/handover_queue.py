@@ -11,25 +11,23 @@ import errno
 import select
 import socket
 import time
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from gracehttp.errors import StartError
 from gracehttp.events import Event, HandoverBroken
-from gracehttp.records import Descriptor
+from gracehttp.values import Descriptor, Value
 
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueRecord:
+class QueueRecord(Value):
     """The queue, to go on with in another process. What is in it stays in it."""
 
     send_end: Descriptor
     receive_end: Descriptor
     sealed: bool = False
     identity: int = 0
-    generations: list[int] = field(default_factory=list)
+    generations: tuple[int, ...] = ()
 
 
 class HandoverQueue:
@@ -60,7 +58,7 @@ class HandoverQueue:
             receive_end=Descriptor(self._receive_end.fileno()),
             sealed=self.sealed,
             identity=self.identity,
-            generations=sorted(self.generations),
+            generations=tuple(sorted(self.generations)),
         )
 
     def filenos(self) -> tuple[int, int]:
@@ -103,12 +101,12 @@ class HandoverQueue:
 class HandoverQueues:
     """The queues of all listeners, by the listeners' numbers."""
 
-    def __init__(self, records: dict[int, list[QueueRecord]] | None = None) -> None:
+    def __init__(self, records: Mapping[int, Sequence[QueueRecord]] | None = None) -> None:
         """None yet, or those that another process carried."""
         self._queues = {number: [HandoverQueue(one) for one in kept] for number, kept in (records or {}).items()}
 
-    def carry(self) -> dict[int, list[QueueRecord]]:
-        return {number: [one.carry() for one in queues] for number, queues in self._queues.items()}
+    def carry(self) -> dict[int, tuple[QueueRecord, ...]]:
+        return {number: tuple(one.carry() for one in queues) for number, queues in self._queues.items()}
 
     def of(self, listener: int, generation: int) -> HandoverQueue | None:
         """The queue that a worker of `generation` gets for this listener; None where the system has none.
@@ -130,9 +128,9 @@ class HandoverQueues:
         queues[-1].generations.add(generation)
         return queues[-1]
 
-    def live(self) -> list[int]:
+    def live(self) -> tuple[int, ...]:
         """The identities of those that are not sealed."""
-        return [one.identity for queues in self._queues.values() for one in queues if not one.sealed]
+        return tuple(one.identity for queues in self._queues.values() for one in queues if not one.sealed)
 
     def empty(self, listener: int) -> bool:
         """Whether no connection of this listener is on its way."""

@@ -1,35 +1,32 @@
-"""The pidfile and the control socket, which a supervisor keeps for its life whatever new code asks for. Pure."""
+"""The options that a supervisor keeps for its life, whatever new code is given. Pure."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 from gracehttp.events import OptionIgnored
 from gracehttp.supervisor.control import ControlSocket
 from gracehttp.supervisor.pidfile import PidFile
-
-Place = str | bool | None
-"""An absolute path; None: the default; False: none at all."""
+from gracehttp.wire.messages import FixedOptions
 
 
-def kept_places(pidfile: PidFile | None, control: ControlSocket | None) -> dict[str, Place]:
-    """Where they are, by the names of the options."""
-    return {
-        "pidfile": str(pidfile.path) if pidfile is not None else None,
-        "control": control.path if control is not None else False,
-    }
+def kept(pidfile: PidFile | None, control: ControlSocket | None) -> FixedOptions:
+    """The options as the supervisor keeps them."""
+    return FixedOptions(
+        pidfile=str(pidfile.path) if pidfile is not None else None,
+        control=control.path if control is not None else False,
+    )
 
 
-def ignored(wanted: Mapping[str, Place], kept: Mapping[str, Place]) -> list[OptionIgnored]:
-    """A fact for each option that new code wants to be otherwise than it is kept, by the names of the options."""
+def ignored(wanted: FixedOptions, kept: FixedOptions) -> list[OptionIgnored]:
+    """An event for each option that new code is given otherwise than it is kept."""
+    given = wanted.fields()
     return [
-        OptionIgnored(name, _shown(name, wanted[name]), _shown(name, place))
-        for name, place in kept.items()
-        if name in wanted and wanted[name] != place
+        OptionIgnored(name, _shown(name, given[name]), _shown(name, value))
+        for name, value in kept.fields().items()
+        if given[name] != value
     ]
 
 
-def _shown(name: str, place: Place) -> str:
-    if isinstance(place, str):
-        return place
-    return "the abstract name" if name == "control" and place is None else "none"
+def _shown(name: str, value: str | bool | None) -> str:
+    if isinstance(value, str):
+        return value
+    return "the abstract name" if name == "control" and value is None else "none"

@@ -6,10 +6,9 @@ import asyncio
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Self
 
-from gracehttp.records import Descriptor
+from gracehttp.values import Descriptor, Value
 
 LAST_WORDS_BYTES = 65536
 
@@ -20,8 +19,7 @@ _ERROR_LINE = re.compile(r"gracehttp\.errors\.\w+: (.+)|[A-Za-z_][\w.]*(?:: .*)?
 _OWN_ERROR = "gracehttp: error: "
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LastWordsRecord:
+class LastWordsRecord(Value):
     """What was heard, and where more may come from; None when all writers have closed. `held` is None where nothing is
     held back."""
 

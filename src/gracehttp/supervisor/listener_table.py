@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -27,21 +27,11 @@ from gracehttp.listeners.bind import (
 from gracehttp.listeners.closing import close_door, open_door
 from gracehttp.listeners.limit import effective_limits
 from gracehttp.listeners.permits import HAS_SHARED_PERMITS, PermitPool, PoolRecord
-from gracehttp.records import Descriptor
+from gracehttp.values import Descriptor, Value
+from gracehttp.wire.messages import ListenRequest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListenRequest:
-    """What a worker asks for; `max_connections` as configured, before it meets the limits of the system."""
-
-    address: str
-    backlog: int
-    max_connections: int
-    unix_mode: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListenerRecord:
+class ListenerRecord(Value):
     """One listener, to go on with in another process."""
 
     number: int
@@ -50,16 +40,15 @@ class ListenerRecord:
     pool: PoolRecord | None
     limit: int
     file: FileIdentity | None
-    wishes: dict[int, ListenRequest]
+    wishes: Mapping[int, ListenRequest]
     door_open: bool = True
     shed: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableRecord:
+class TableRecord(Value):
     """All listeners of a supervisor, to go on with in another process."""
 
-    listeners: list[ListenerRecord]
+    listeners: tuple[ListenerRecord, ...]
     last_number: int
 
 
@@ -102,7 +91,7 @@ class HeldListener:
             pool=self.pool.carry() if self.pool is not None else None,
             limit=self.limit,
             file=self.file,
-            wishes=self.wishes,
+            wishes=dict(self.wishes),
             door_open=self.door_open,
             shed=self.shed,
         )
@@ -143,7 +132,7 @@ class ListenerTable:
         self._last_number = record.last_number if record else 0
 
     def carry(self) -> TableRecord:
-        return TableRecord(listeners=[one.carry() for one in self._held], last_number=self._last_number)
+        return TableRecord(listeners=tuple(one.carry() for one in self._held), last_number=self._last_number)
 
     def __iter__(self) -> Iterator[HeldListener]:
         return iter(self._held)

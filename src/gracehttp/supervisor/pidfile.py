@@ -7,19 +7,17 @@ import fcntl
 import os
 import re
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from gracehttp.errors import StartError
-from gracehttp.records import Descriptor
+from gracehttp.values import Descriptor, Value
 
 _A_PID = re.compile(rb"[0-9]{0,10}\s{0,2}")
 _LONGEST_BYTES = 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PidFileRecord:
+class PidFileRecord(Value):
     """A pidfile whose lock goes on: it belongs to the open file, so it outlives execve (flock(2))."""
 
     path: str

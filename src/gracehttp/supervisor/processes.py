@@ -7,21 +7,22 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Self
 
-from gracehttp.channel import CHANNEL_VARIABLE, Channel, ChannelRecord, channel_pair
 from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.last_words import LastWords, LastWordsRecord, last_error
 from gracehttp.supervisor.spawning import spawn
+from gracehttp.values import Value
+from gracehttp.wire.channel import Channel, ChannelRecord, channel_pair
+from gracehttp.wire.lineage import CHANNEL_VARIABLE
+from gracehttp.wire.messages import Failed
 
 TRACEBACK_SIGNAL = signal.SIGABRT
 """Makes a worker write the stacks of its threads to stderr, and ends it: what the interpreter's fault handler does,
 which is at work from the first moment (PYTHONFAULTHANDLER), so wherever the worker hangs."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerRecord:
+class WorkerRecord(Value):
     """A worker process, to go on with in another process that has the same PID, so that it stays our child.
 
     `started_at` is by the clock of the loop, CLOCK_MONOTONIC, which goes on (clock_gettime(2)).
@@ -33,15 +34,14 @@ class WorkerRecord:
     pid: int
     started_at: float
     deaf: bool
-    failure: dict[str, str] | None
+    failure: Failed | None
     channel: ChannelRecord
     last_words: LastWordsRecord
     introduced: bool = True
     stage: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Value):
     """How a worker ended. `reason` completes the sentence "the worker ...". `details` is all that is known beyond that,
     and `unlogged` what of it has not been passed on to the log yet."""
 
@@ -50,8 +50,7 @@ class Ending:
     unlogged: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerEnds:
+class WorkerEnds(Value):
     """The ends of channel and last words that a worker inherits. Ours only until it has them; whoever makes them closes
     them."""
 
@@ -87,7 +86,7 @@ class WorkerProcess:
         self.started_at = started_at
         self.channel = channel
         self.last_words = last_words
-        self.failure: dict[str, str] | None = None
+        self.failure: Failed | None = None
         self.deaf = False
         self.introduced = False
         self.stage = ""
@@ -187,8 +186,8 @@ class WorkerProcess:
         self.channel.close()
         code = os.waitstatus_to_exitcode(status)
         if self.failure is not None:
-            told = _lines(self.failure.get("details", ""), _hint(self.failure.get("hint", "")))
-            return Ending(f"failed: {self.failure['message'].rstrip('.')}", told or said, _lines(told, held))
+            told = _lines(self.failure.details, _hint(self.failure.hint))
+            return Ending(f"failed: {self.failure.message.rstrip('.')}", told or said, _lines(told, held))
         if code == 0 and not self.introduced:
             hint = _hint("a script must call run() each time that it is run, also as a worker")
             return Ending("ended with status 0 before it called run()", _lines(said, hint), _lines(held, hint))

@@ -1,10 +1,17 @@
-"""Who asked for a restart, a replacement or a stop, and waits to be told how it ended."""
+"""The clients that asked for a restart, a replacement or a stop, and wait for its outcome."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
-from gracehttp.supervisor.outcome import Outcome, Requester
+from gracehttp.wire.control import Outcome
+
+
+class Requester(Protocol):
+    """A client that waits for the outcome of a command. It is told once."""
+
+    def tell(self, outcome: Outcome) -> None: ...
 
 
 class Requesters:

@@ -1,9 +1,9 @@
 """Running a command line in a child process, without waiting until the child runs it.
 
 `subprocess` waits until the child has called `execve`, in vfork(2) or by reading from a pipe. That wait has no
-deadline: a child that somebody stops just then, or an interpreter on a file system that hangs, would hold up the
-supervisor, and with it every signal and every other restart (promise 6). So this forks and goes on. What hangs is a
-worker that isn't ready in time, and what can't be executed one that ended, with the reason among its last words.
+deadline: a child that is stopped (SIGSTOP) just then, or an interpreter on a file system that hangs, would hold up the
+supervisor, and with it every signal and every other restart (promise 6). So this forks and goes on. A hang shows as a
+missed ready timeout; a failed exec as an exit, with the reason on stderr.
 """
 
 from __future__ import annotations
@@ -15,13 +15,7 @@ from collections.abc import Collection, Mapping
 from typing import NoReturn
 
 from gracehttp.supervisor.command_line import CommandLine
-
-SUPERVISOR_SIGNALS = frozenset({
-    signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGQUIT, signal.SIGINT,
-    signal.SIGTTIN, signal.SIGTTOU,
-})  # fmt: skip
-"""What the supervisor acts on. A worker is born with them blocked, so that one sent to the whole process group
-(Ctrl+C in a terminal) ends no worker that is still starting; it unblocks them once it ignores them."""
+from gracehttp.wire.signals import SIGNALS
 
 CANNOT_RUN = 127
 """The exit status of a child that could not run its command line, as a shell has it."""
@@ -30,12 +24,14 @@ CANNOT_RUN = 127
 def spawn(command_line: CommandLine, environment: Mapping[str, str], *, pass_fds: Collection[int], stderr: int) -> int:
     """Run the command line in a child process, with `environment` added to ours; returns its PID at once.
 
-    Raises `OSError` if there can be no other process. The child is born with `SUPERVISOR_SIGNALS` blocked. Whoever
-    called waits for it (see `reap`).
+    Raises `OSError` if there can be no other process. The caller waits for the child (see `reap`).
+
+    The child starts with `SIGNALS` blocked, so that one sent to the whole process group (Ctrl+C in a terminal) ends no
+    worker that is still starting. The worker unblocks them once it ignores them.
     """
     executable = command_line.executable()
     variables = {"PYTHONFAULTHANDLER": "1", **os.environ, **environment}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SUPERVISOR_SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         with warnings.catch_warnings():
             # Python 3.12 warns of a fork when a script of the user has threads. This child takes none of their locks.

@@ -10,17 +10,17 @@ format that it doesn't read says so in its trial, and the old one stays.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from gracehttp.errors import StartError
-from gracehttp.records import UnreadableRecord, from_plain, to_plain
 from gracehttp.supervisor.control import ControlRecord
 from gracehttp.supervisor.crew import CrewRecord
 from gracehttp.supervisor.fleet import FleetMemory
 from gracehttp.supervisor.handover_queue import QueueRecord
 from gracehttp.supervisor.listener_table import TableRecord
-from gracehttp.supervisor.outcome import Outcome
 from gracehttp.supervisor.pidfile import PidFileRecord
+from gracehttp.values import UnreadableValue, Value, from_plain, to_plain
+from gracehttp.wire.control import Outcome
 
 FORMAT = 1
 """What this release writes."""
@@ -31,19 +31,18 @@ class UnreadableState(StartError):
     """Another supervisor left a state that this release can't go on with."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SupervisorState:
+class SupervisorState(Value):
     """Times are by CLOCK_MONOTONIC, which is the same for every program on the machine (clock_gettime(2)): what was
     due at a certain time of the old image's loop is due at the same time of the new one's."""
 
     release: str
     source: str
     """Who asked for the replacement."""
-    born_at: float
+    started_at: float
     fleet: FleetMemory
     crew: CrewRecord
     listeners: TableRecord
-    queues: dict[int, list[QueueRecord]]
+    queues: Mapping[int, tuple[QueueRecord, ...]]
     """Of connections that are handed over, by the number of their listener."""
     pidfile: PidFileRecord | None
     control: ControlRecord | None
@@ -73,7 +72,7 @@ def decode(data: bytes, *, release: str) -> SupervisorState:
         )
     try:
         return from_plain(SupervisorState, plain)
-    except UnreadableRecord as exc:
+    except UnreadableValue as exc:
         raise UnreadableState(
             f"gracehttp {release} can't read the state that the supervisor of gracehttp {author} wrote ({exc})."
         ) from exc

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from gracehttp.supervisor.crew import Crew
 from gracehttp.supervisor.fleet import Fleet, Generation
 from gracehttp.supervisor.listener_table import HeldListener, ListenerTable
-from gracehttp.supervisor.outcome import Outcome
+from gracehttp.wire.control import (
+    GenerationStatus,
+    ListenerStatus,
+    Outcome,
+    RestartStatus,
+    Status,
+    WorkerStatus,
+)
 
 
 def status_of(
@@ -18,40 +24,41 @@ def status_of(
     *,
     last: Outcome | None,
     release: str,
-    born_at: float,
+    started_at: float,
     now: float,
-) -> dict[str, Any]:
-    """The supervisor, its generations, workers and listeners, as JSON can carry it. `last` is the latest restart."""
-    return {
-        "pid": os.getpid(),
-        "version": release,
-        "uptime_seconds": round(now - born_at, 3),
-        "generations": [_generation(one, crew, now, coming=one is fleet.coming) for one in fleet.generations.values()],
-        "listeners": [_listener(one, crew) for one in listeners],
-        "last_restart": None if last is None else {"ok": last.ok, "message": last.message},
-    }
+) -> Status:
+    """The supervisor, its generations, workers and listeners. `last` is how the latest restart ended."""
+    return Status(
+        pid=os.getpid(),
+        version=release,
+        uptime_seconds=round(now - started_at, 3),
+        generations=tuple(
+            _generation(one, crew, now, coming=one is fleet.coming) for one in fleet.generations.values()
+        ),
+        listeners=tuple(_listener(one, crew) for one in listeners),
+        last_restart=None if last is None else RestartStatus(last.ok, last.message),
+    )
 
 
-def _generation(generation: Generation, crew: Crew, now: float, *, coming: bool) -> dict[str, Any]:
+def _generation(generation: Generation, crew: Crew, now: float, *, coming: bool) -> GenerationStatus:
     probation = generation.probation
-    return {
-        "generation": generation.number,
-        "state": "starting" if coming else generation.state.value,
-        "template": crew.templates.pid(generation.number),
-        "probation_seconds_left": None if probation is None else round(max(0.0, probation.ends_at - now), 3),
-        "starts_in_seconds": [round(max(0.0, at - now), 3) for at in sorted(generation.start_again_at)],
-        "workers": [
-            {"worker": one.number, "pid": crew.pid(one.number), "state": one.state.value}
-            for one in generation.workers.values()
-        ],
-    }
+    return GenerationStatus(
+        generation=generation.number,
+        state="starting" if coming else generation.state.value,
+        template=crew.templates.pid(generation.number),
+        probation_seconds_left=None if probation is None else round(max(0.0, probation.ends_at - now), 3),
+        starts_in_seconds=tuple(round(max(0.0, at - now), 3) for at in sorted(generation.start_again_at)),
+        workers=tuple(
+            WorkerStatus(one.number, crew.pid(one.number), one.state.value) for one in generation.workers.values()
+        ),
+    )
 
 
-def _listener(listener: HeldListener, crew: Crew) -> dict[str, Any]:
-    return {
-        "address": str(listener.address),
-        "bound": listener.bound,
-        "max_connections": listener.limit,
-        "open_connections": listener.pool.open_connections(crew.slots()) if listener.pool else None,
-        "shed_connections": listener.shed,
-    }
+def _listener(listener: HeldListener, crew: Crew) -> ListenerStatus:
+    return ListenerStatus(
+        address=str(listener.address),
+        bound=listener.bound,
+        max_connections=listener.limit,
+        open_connections=listener.pool.open_connections(crew.slots()) if listener.pool else None,
+        shed_connections=listener.shed,
+    )

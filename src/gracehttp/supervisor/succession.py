@@ -14,14 +14,14 @@ import tempfile
 from collections.abc import Iterator, MutableMapping
 from typing import NoReturn
 
-from gracehttp.lineage import STATE_VARIABLE
 from gracehttp.observe.patient_writer import flush_all
-from gracehttp.records import descriptors_in
 from gracehttp.supervisor.command_line import CommandLine
-from gracehttp.supervisor.spawning import SUPERVISOR_SIGNALS
 from gracehttp.supervisor.state import SupervisorState, UnreadableState, decode, encode
+from gracehttp.values import descriptors_in
+from gracehttp.wire.lineage import STATE_VARIABLE
+from gracehttp.wire.signals import SIGNALS
 
-HELD_BACK = SUPERVISOR_SIGNALS | {signal.SIGCHLD}
+HELD_BACK = frozenset({*SIGNALS, signal.SIGCHLD})
 """Signals that come while nobody can act on them. The mask outlives execve, and so do those that are pending
 (signal(7)); handlers don't, and without one most of these would end the process."""
 

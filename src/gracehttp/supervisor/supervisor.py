@@ -10,15 +10,10 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from gracehttp import events
-from gracehttp.channel import Message
 from gracehttp.event_bus import EventBus
 from gracehttp.listeners.limit import raise_descriptor_limit
-from gracehttp.records import from_plain
 from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.announcements import Announcer
 from gracehttp.supervisor.auditor import Auditor
@@ -29,25 +24,32 @@ from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import Fleet, FleetSettings, Generation, GenerationState
 from gracehttp.supervisor.guard import guarded
 from gracehttp.supervisor.handover_queue import HandoverQueues
-from gracehttp.supervisor.kept_places import Place, ignored, kept_places
+from gracehttp.supervisor.kept_places import ignored, kept
 from gracehttp.supervisor.listener_table import ListenerTable
-from gracehttp.supervisor.outcome import Outcome, Requester
 from gracehttp.supervisor.pidfile import take_over, write
 from gracehttp.supervisor.processes import TRACEBACK_SIGNAL, Ending, WorkerProcess
 from gracehttp.supervisor.reception import receive_worker
 from gracehttp.supervisor.replacement import Replacement
-from gracehttp.supervisor.requesters import Requesters
-from gracehttp.supervisor.signals import MEANING, ReplacementRequested, ignore_from_now_on
+from gracehttp.supervisor.requesters import Requester, Requesters
+from gracehttp.supervisor.signals import ignore_from_now_on
 from gracehttp.supervisor.state import SupervisorState
 from gracehttp.supervisor.status import status_of
 from gracehttp.supervisor.succession import let_signals_come
+from gracehttp.values import Value
+from gracehttp.wire import messages
+from gracehttp.wire.control import Outcome, Status
+from gracehttp.wire.signals import SIGNALS, Meaning
 
 _TOO_LATE = "the service is stopping, and takes no restart any more; start it again when it has ended."
-_ORDERS = {table.Serve: "serve", table.Hold: "hold", table.Resume: "go_on", table.Ping: "ask"}
+_ORDERS: dict[type[table.Command], messages.Order] = {
+    table.Serve: messages.Serve(),
+    table.Hold: messages.Hold(),
+    table.Resume: messages.Resume(),
+    table.Ping: messages.Ping(),
+}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SupervisorOptions:
+class SupervisorOptions(Value):
     """What holds for the life of the supervisor. `control` is a path; None is the abstract name, False no socket.
 
     A supervisor that goes on for another one keeps that one's pidfile and control socket, whatever is said here.
@@ -86,7 +88,7 @@ class Supervisor:
         self._finished: asyncio.Future[table.Finish] = self._loop.create_future()
         self._set_up(self._predecessor)
         try:
-            for number, meaning in MEANING.items():
+            for number, meaning in SIGNALS.items():
                 self._loop.add_signal_handler(number, self._on_signal, number, meaning)
             if self._predecessor is None:
                 self._bus.publish(events.SupervisorStarted(os.getpid(), self._options.release))
@@ -108,7 +110,7 @@ class Supervisor:
 
     def _set_up(self, carried: SupervisorState | None) -> None:
         """Make what it works with, or take it over."""
-        self._born_at = carried.born_at if carried else self._loop.time()
+        self._started_at = carried.started_at if carried else self._loop.time()
         self._pidfile = take_over(carried.pidfile) if carried else write(self._options.pidfile)
         self._listeners = ListenerTable(
             descriptors=raise_descriptor_limit(),
@@ -142,7 +144,7 @@ class Supervisor:
         return SupervisorState(
             release=self._options.release,
             source=source,
-            born_at=self._born_at,
+            started_at=self._started_at,
             fleet=self._fleet.memory(),
             crew=self._crew.carry(),
             listeners=self._listeners.carry(),
@@ -175,16 +177,18 @@ class Supervisor:
 
     # --- what is asked of it ---
 
-    def _on_signal(self, number: signal.Signals, meaning: table.Input | ReplacementRequested) -> None:
+    def _on_signal(self, number: signal.Signals, meaning: Meaning) -> None:
         match meaning:
-            case ReplacementRequested():
-                self._replace(number.name)
-            case table.RestartRequested():
+            case Meaning.RESTART:
                 self._restart(number.name)
-            case table.StopRequested():
+            case Meaning.REPLACE:
+                self._replace(number.name)
+            case Meaning.STOP:
                 self._stop(number.name, force=False)
-            case _:
-                self._apply(meaning)
+            case Meaning.SCALE_UP:
+                self._apply(table.ScaleRequested(+1))
+            case Meaning.SCALE_DOWN:
+                self._apply(table.ScaleRequested(-1))
 
     def restart(self, source: str, requester: Requester) -> None:
         """Start a new generation. The requester is told in the end whether it serves, and if not, why."""
@@ -203,15 +207,15 @@ class Supervisor:
         if force or not self._fleet.stopping:
             self._stop(source, force=force)
 
-    def status(self) -> dict[str, Any]:
-        """All that is known, as the control protocol has it."""
+    def status(self) -> Status:
+        """All that is known."""
         return status_of(
             self._fleet,
             self._crew,
             self._listeners,
             last=self._requesters.last,
             release=self._options.release,
-            born_at=self._born_at,
+            started_at=self._started_at,
             now=self._loop.time(),
         )
 
@@ -274,16 +278,16 @@ class Supervisor:
             case table.StartWorker(generation, worker):
                 self._start_worker(generation, worker)
             case table.Serve(worker) | table.Hold(worker) | table.Resume(worker) | table.Ping(worker):
-                self._crew.tell(worker, {"type": _ORDERS[type(command)]})
+                self._crew.tell(worker, _ORDERS[type(command)])
             case table.Pause(worker):
                 serving = self._fleet.serving
                 goes_on = self._listeners.used_by(serving.number) if serving is not None else []
-                self._crew.tell(worker, {"type": "pause", "handover": goes_on, "queues": self._queues.live()})
+                self._crew.tell(worker, messages.Pause(tuple(goes_on), self._queues.live()))
             case table.Retire(worker, reason, timeout_seconds):
                 self._retire(worker, reason, timeout_seconds)
             case table.RequestDump(worker):
                 self._announcer.announce(command)
-                self._crew.tell(worker, {"type": "where"})
+                self._crew.tell(worker, messages.RequestDump())
             case table.DumpTraceback(worker):
                 self._crew.signal(worker, TRACEBACK_SIGNAL)
             case table.Kill(generation, worker, reason):
@@ -313,12 +317,13 @@ class Supervisor:
         except OSError as exc:
             self._inputs.append(table.WorkerExited(worker, f"could not be started ({exc})"))
 
-    def _retire(self, worker: int, reason: str, timeout_seconds: float) -> None:
+    def _retire(self, worker: int, reason: messages.DrainReason, timeout_seconds: float) -> None:
         goes_on: set[int] = set()
-        if reason == "restart":  # somebody else takes connections of these listeners, if out of the same queue
+        if reason is messages.DrainReason.RESTART:  # then others take connections of these listeners
             goes_on = {number for one in self._fleet.in_use for number in self._listeners.used_by(one)}
-        order = {"type": "drain", "reason": reason, "timeout_seconds": timeout_seconds}
-        self._crew.tell(worker, {**order, "handover": sorted(goes_on), "queues": self._queues.live()})
+        live = self._queues.live()
+        order = messages.Drain(reason, timeout_seconds, tuple(sorted(goes_on)), live)
+        self._crew.tell(worker, order)
 
     def _leave_behind(self) -> None:
         """Close the doors, and seal the queues, of ports that no generation has any more that serves or stands by."""
@@ -340,49 +345,49 @@ class Supervisor:
 
     # --- what workers say and do ---
 
-    def _on_message(self, process: WorkerProcess, message: Message) -> None:
-        match message["type"]:
-            case "hello":
+    def _on_message(self, process: WorkerProcess, message: messages.Message) -> None:
+        match message:
+            case messages.Hello():
                 process.introduced = True
-                self._apply(table.WorkerIntroduced(process.number, from_plain(FleetSettings, message["settings"])))
+                self._apply(table.WorkerIntroduced(process.number, message.settings))
                 generation = self._fleet.generation_of(process.number)
-                self._tell_what_is_ignored(generation, message.get("places", {}))
+                self._tell_what_is_ignored(generation, message.fixed)
                 if generation is not None and not self._fleet.stopping:
                     held = self._listeners, self._queues, self._crew, self._stderr
                     receive_worker(process, message, generation, *held)
-            case "code":
-                self._crew.codes.keep(process.generation, message["fds"])
-            case "stage":
-                process.stage = message["doing"]
-            case "ready":
+            case messages.CodeRecorded(record):
+                self._crew.codes.keep(process.generation, record)
+            case messages.StageBegan(doing):
+                process.stage = doing
+            case messages.Ready():
                 seconds = self._loop.time() - process.started_at
                 if wrote := process.last_words.release():
                     self._bus.publish(events.WorkerWrote(process.generation, process.number, wrote))
                 self._bus.publish(events.WorkerBecameReady(process.generation, process.number, process.pid, seconds))
                 self._apply(table.WorkerReady(process.number))
-            case "failed":
-                process.failure = {key: message[key] for key in ("message", "hint", "details")}
-            case "deaf":
+            case messages.Failed():
+                process.failure = message
+            case messages.StoppedAccepting():
                 process.deaf = True
                 self._apply(table.WorkerStoppedAccepting(process.number))
                 self._close_listeners_if_all_are_deaf()
-            case "paused":
+            case messages.Paused():
                 self._apply(table.WorkerStoppedAccepting(process.number))
-            case "here":
+            case messages.Alive():
                 self._apply(table.WorkerAlive(process.number))
-            case "answered":
-                self._apply(table.WorkerAnswered(process.number, message["responses"], message["errors"]))
-            case "tired":
-                self._bus.publish(events.WorkerTired(process.generation, process.number, message["reason"]))
+            case messages.Answered(responses, errors):
+                self._apply(table.WorkerAnswered(process.number, responses, errors))
+            case messages.DueForRecycling(reason):
+                self._bus.publish(events.WorkerTired(process.generation, process.number, reason))
                 self._apply(table.WorkerDueForRecycling(process.number))
-            case "shed":
-                self._listeners.connections_shed(message["listener"], message["connections"])
+            case messages.Shed(listener, connections):
+                self._listeners.connections_shed(listener, connections)
 
-    def _tell_what_is_ignored(self, generation: Generation | None, wanted: Mapping[str, Place]) -> None:
-        if generation is None or generation.state is not GenerationState.STARTING:
-            return  # the canary has been heard
+    def _tell_what_is_ignored(self, generation: Generation | None, wanted: messages.FixedOptions | None) -> None:
+        if wanted is None or generation is None or generation.state is not GenerationState.STARTING:
+            return  # only the first worker of a generation is asked
         if self._fleet.serving is not None:
-            for fact in ignored(wanted, kept_places(self._pidfile, self._control)):
+            for fact in ignored(wanted, kept(self._pidfile, self._control)):
                 self._bus.publish(fact)
 
     def _on_worker_exit(self, process: WorkerProcess, ending: Ending) -> None:

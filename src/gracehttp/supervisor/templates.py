@@ -15,13 +15,13 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from gracehttp.channel import Channel, ChannelClosed, ChannelRecord, Message, channel_pair
 from gracehttp.events import Event, PreloadUnavailable, TemplateLost, TemplateStarted
-from gracehttp.records import Descriptor
 from gracehttp.supervisor.processes import WorkerEnds, WorkerProcess, describe_exit
 from gracehttp.supervisor.subreaper import adopt_orphans, adopts_orphans_anyway
+from gracehttp.values import Descriptor, Value
+from gracehttp.wire.channel import Channel, ChannelClosed, ChannelRecord, UnreadableMessage, channel_pair
+from gracehttp.wire.messages import Fork, Forked, Message, TemplateBegan
 
 FORK_SECONDS = 10.0
 """How long one fork may take. It copies page tables, some milliseconds for each gigabyte, so a template that takes this
@@ -30,16 +30,14 @@ END_SECONDS = 2.0
 """How long the supervisor waits, at its own end, for templates that it killed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Births:
+class Births(Value):
     """Whom to tell what became of a worker that was ordered; `failed` is given the reason."""
 
     born: Callable[[WorkerProcess, int], None]
     failed: Callable[[WorkerProcess, str], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TemplateRecord:
+class TemplateRecord(Value):
     """A template that is alive, to go on with in another process that has the same PID, so that it stays our child.
 
     `pid` is 0 until it has said that it exists, and so long `their_end` is ours as well.
@@ -51,13 +49,12 @@ class TemplateRecord:
     their_end: Descriptor | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TemplatesRecord:
+class TemplatesRecord(Value):
     """`had` lists the generations that have, or had, a template. `adopting` tells whether orphans are adopted, which
     outlives execve (PR_SET_CHILD_SUBREAPER(2const))."""
 
-    templates: list[TemplateRecord]
-    had: list[int]
+    templates: tuple[TemplateRecord, ...]
+    had: tuple[int, ...]
     adopting: bool
 
 
@@ -90,7 +87,7 @@ class Template:
         self._deadline: asyncio.TimerHandle | None = None
         self._ended = False
         self.idle.set()
-        self._loop.add_reader(self._channel.fileno(), self._hear)
+        self._loop.add_reader(self._channel.fileno(), self._receive)
 
     def carry(self) -> TemplateRecord:
         """To be taken while it is idle."""
@@ -124,7 +121,7 @@ class Template:
         """The process was waited for: from now on its PID may be somebody else's."""
         self.pid = 0
         if self.alive:
-            self._hear()  # its last message may still lie there
+            self._receive()  # its last message may still lie there
         self._abandon("the template of its generation is gone")
         if not self._ended:
             self._publish(TemplateLost(self.generation, describe_exit(os.waitstatus_to_exitcode(status))))
@@ -138,30 +135,30 @@ class Template:
             FORK_SECONDS, self._abandon, f"the template of its generation did not fork it within {FORK_SECONDS:g} s"
         )
         with contextlib.suppress(ChannelClosed):  # reading tells it too, and acts on it
-            self._channel.send({"type": "fork", "worker": process.number}, [ends.channel, ends.last_words])
+            self._channel.send(Fork(process.number, Descriptor(ends.channel), Descriptor(ends.last_words)))
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         try:
             for message in self._channel.receive():
-                self._obey(message)
+                self._on_message(message)
         except ChannelClosed:
             self._abandon("the template of its generation is gone")
-        except (ValueError, KeyError, TypeError) as exc:
-            self._abandon(f"the template of its generation said what the supervisor can't read ({exc!r})")
+        except UnreadableMessage as exc:
+            self._abandon(f"the template of its generation said what the supervisor can't read ({exc})")
 
-    def _obey(self, message: Message) -> None:
-        match message["type"]:
-            case "template":
+    def _on_message(self, message: Message) -> None:
+        match message:
+            case TemplateBegan(pid):
                 if self._their_end is None:
-                    raise ValueError("it exists already")
+                    raise UnreadableMessage("it exists already")
                 self._close_their_end()
-                self.pid = message["pid"]
-                self._publish(TemplateStarted(self.generation, self.pid))
+                self.pid = pid
+                self._publish(TemplateStarted(self.generation, pid))
                 self.on_start()
-            case "forked":
+            case Forked(pid, reason):
                 if self._deadline is None:
-                    raise ValueError("it forked what was not ordered")
-                self._settle(message["pid"], message["reason"])
+                    raise UnreadableMessage("it forked what was not ordered")
+                self._settle(pid, reason)
 
     def _settle(self, pid: int, reason: str) -> None:
         """What became of the worker that was ordered first; a PID of 0 means that there is none, for `reason`."""
@@ -225,8 +222,8 @@ class Templates:
     def carry(self) -> TemplatesRecord:
         """To be taken when all is `settled`."""
         return TemplatesRecord(
-            templates=[one.carry() for one in self._templates.values() if one.alive],
-            had=sorted(self._had),
+            templates=tuple(one.carry() for one in self._templates.values() if one.alive),
+            had=tuple(sorted(self._had)),
             adopting=self._adopting,
         )
 

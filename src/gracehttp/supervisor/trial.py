@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import sys
 from collections.abc import MutableMapping
-from dataclasses import dataclass
 from typing import NoReturn
 
 from gracehttp.errors import StartError
-from gracehttp.lineage import TRIAL_VARIABLE
-from gracehttp.records import parse_json
 from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.crew import Crew
 from gracehttp.supervisor.fleet import TRACEBACK_SECONDS
@@ -27,12 +23,23 @@ from gracehttp.supervisor.processes import TRACEBACK_SIGNAL, describe_exit
 from gracehttp.supervisor.spawning import spawn
 from gracehttp.supervisor.state import FORMATS_READ, SupervisorState, decode, encode
 from gracehttp.supervisor.succession import anonymous_file, read_all
+from gracehttp.values import UnreadableValue, Value, from_plain, to_plain
+from gracehttp.wire.json_lines import UnreadableLine, decode_line, encode_line
+from gracehttp.wire.lineage import TRIAL_VARIABLE
 
 MOST_ANSWER_BYTES = 4096  # a pipe takes as much at once (pipe(7), PIPE_BUF), so the child never waits for us
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class TrialAnswer(Value):
+    """What the child writes to the pipe: whether it could go on with the state, and if not, why."""
+
+    ok: bool
+    release: str = ""
+    formats: tuple[int, ...] = FORMATS_READ
+    reason: str = ""
+
+
+class Verdict(Value):
     """Whether the next image can take over; if not, `reason` completes the sentence "the new image ..."."""
 
     ok: bool
@@ -57,12 +64,12 @@ def answer_trial(environ: MutableMapping[str, str], *, release: str) -> None:
     try:
         decode(read_all(state), release=release)
     except StartError as exc:
-        _answer(answer, {"ok": False, "release": release, "formats": FORMATS_READ, "reason": str(exc)})
-    _answer(answer, {"ok": True, "release": release, "formats": FORMATS_READ})
+        _answer(answer, TrialAnswer(ok=False, release=release, reason=str(exc)))
+    _answer(answer, TrialAnswer(ok=True, release=release))
 
 
-def _answer(fd: int, answer: dict[str, object]) -> NoReturn:
-    os.write(fd, json.dumps(answer).encode()[:MOST_ANSWER_BYTES])
+def _answer(fd: int, answer: TrialAnswer) -> NoReturn:
+    os.write(fd, encode_line(to_plain(answer))[:MOST_ANSWER_BYTES])
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
@@ -126,13 +133,13 @@ def judge(answer: bytes, status: int, said: str, held: str = "") -> Verdict:
         reason = f"{how} before it reached run()" + (f": {error}" if error else "")
         return Verdict(ok=False, reason=reason, details=said, unlogged=held)
     try:
-        told = parse_json(answer)
-        if told["ok"] is True:
-            return Verdict(ok=True)
-        return Verdict(ok=False, reason=f"refuses: {told['reason']}", details=said, unlogged=held)
-    except (ValueError, KeyError, TypeError):
+        told = from_plain(TrialAnswer, decode_line(answer))
+    except (UnreadableLine, UnreadableValue):
         reason = f"gave an answer that can't be read, {answer[:80]!r}"
         return Verdict(ok=False, reason=reason, details=said, unlogged=held)
+    if told.ok:
+        return Verdict(ok=True)
+    return Verdict(ok=False, reason=f"refuses: {told.reason}", details=said, unlogged=held)
 
 
 def _read_answer(fd: int) -> bytes:

@@ -18,6 +18,8 @@ import enum
 import math
 from dataclasses import dataclass
 
+from gracehttp.wire.messages import DrainReason
+
 IDLE_GRACE_SECONDS = 1.0
 LAST_PART = 0.25
 """Over how much of the drain idle connections are closed after a restart, ..."""
@@ -26,11 +28,6 @@ SHORTEST_LAST_PART_SECONDS = 0.5
 ANSWERING_PART = 0.2
 """How much of the last part is left when the last of them is closed, so that one that was speaking is answered."""
 CLOSING_STEP_SECONDS = 0.1
-
-
-class DrainReason(enum.Enum):
-    RESTART = "restart"
-    STOP = "stop"
 
 
 class Action(enum.Enum):

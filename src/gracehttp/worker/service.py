@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from gracehttp.config import ServerOptions
 from gracehttp.events import DrainFinished, DrainStarted, Event, RequestsCut
 from gracehttp.http.connection import HttpSettings, RequestFailed, RequestFinished
+from gracehttp.wire.messages import DrainReason
 from gracehttp.worker.applications import Applications, ApplicationSettings
-from gracehttp.worker.drain import Action, Drain, DrainReason
+from gracehttp.worker.drain import Action, Drain
 from gracehttp.worker.loading import ApplicationLoader, application_of
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port

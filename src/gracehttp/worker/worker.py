@@ -10,10 +10,9 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import FrameType
 
-from gracehttp.channel import Channel, ChannelClosed, Message
 from gracehttp.config import ProcessOptions, ServerOptions
 from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError, StartError
 from gracehttp.event_bus import EventBus
@@ -22,9 +21,13 @@ from gracehttp.http.connection import RequestFinished
 from gracehttp.observe.access_log import AccessLog
 from gracehttp.observe.request_failures import log_exit_of_a_task
 from gracehttp.observe.suspended import write_suspended_tasks
+from gracehttp.values import Descriptor, Value
+from gracehttp.wire import messages
+from gracehttp.wire.channel import Channel, ChannelClosed
+from gracehttp.wire.signals import SIGNALS
 from gracehttp.worker.applications import ApplicationSettings
 from gracehttp.worker.code_record import CAN_RECORD, changed_since, write_record
-from gracehttp.worker.drain import DrainReason
+from gracehttp.worker.hello import fixed_options, fleet_settings, listen_requests
 from gracehttp.worker.loading import ApplicationLoader
 from gracehttp.worker.loops import loop_factory, run_to_the_end
 from gracehttp.worker.manifest import Manifest, introduce
@@ -36,11 +39,8 @@ from gracehttp.worker.template import leave_template, threads
 LEAVE_SECONDS = 5.0
 """How long tasks, threads and exit handlers of the application may hold the process up when all its work is done."""
 
-_IGNORED = ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGQUIT", "SIGINT", "SIGTTIN", "SIGTTOU")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Program:
+class _Program(Value):
     """What all workers that come of one run of the command line share."""
 
     servers: Sequence[ServerOptions]
@@ -95,11 +95,15 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str]) -> int:
     process = program.process
     manifest = introduce(
         channel,
-        release=program.release,
-        settings=_settings(process),
-        places=_places(process),
-        listeners=_listeners(program.servers),
-        offers=offers,
+        messages.Hello(
+            versions=messages.VERSIONS,
+            settings=fleet_settings(process),
+            listeners=listen_requests(program.servers),
+            fixed=fixed_options(process),
+            offers=tuple(offers),
+            release=program.release,
+            pid=os.getpid(),
+        ),
     )
     program.configure_logging(manifest.tty)
     new_loop = loop_factory(process.loop)
@@ -169,27 +173,27 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None
     service = Service(settings, program.loader, bus.publish)
     obedience = _Obedience(channel, service, wear, tally, process.drain_timeout, bus)
     with obedience:
-        service.on_deaf = lambda: obedience.tell({"type": "deaf"})
-        wear.on_tired = lambda reason: obedience.tell({"type": "tired", "reason": reason})
+        service.on_deaf = lambda: obedience.tell(messages.StoppedAccepting())
+        wear.on_tired = lambda reason: obedience.tell(messages.DueForRecycling(reason))
         bus.subscribe(obedience.on_event)
         await service.start(program.servers, manifest.listeners, obedience.tell_stage)
         _write_to_stderr_directly(manifest.stderr)
         # The application may have configured logging for itself, and disabled us.
         program.configure_logging(manifest.tty)
-        obedience.tell({"type": "ready"})
+        obedience.tell(messages.Ready())
         await service.drain()
 
 
 def _stages(channel: Channel) -> Callable[[str], None]:
     """To be told of a stage while nothing listens to the channel yet: it blocks until that is sent."""
-    return lambda doing: channel.send({"type": "stage", "doing": doing})
+    return lambda doing: channel.send(messages.StageBegan(doing))
 
 
 def _account_for_code(channel: Channel, manifest: Manifest, bus: EventBus) -> None:
     """Tell which code this worker runs, or find out whether it is that of its generation, as the supervisor wants."""
-    if manifest.tells_code:
+    if manifest.records_code:
         record = write_record()
-        channel.send({"type": "code"}, [record])  # it blocks until it is sent: nothing listens to the channel yet
+        channel.send(messages.CodeRecorded(Descriptor(record)))  # it blocks: nothing listens to the channel yet
         os.close(record)
     if manifest.code is not None:
         changed = changed_since(manifest.code)
@@ -232,9 +236,9 @@ class _Obedience:
         self._loop.remove_writer(self._channel.fileno())
         self._channel.set_blocking(True)
 
-    def tell(self, message: Message) -> None:
+    def tell(self, report: messages.Report) -> None:
         try:
-            self._channel.send(message)
+            self._channel.send(report)
         except ChannelClosed:
             return  # reading tells it too, and acts on it
         if self._channel.pending:
@@ -242,15 +246,15 @@ class _Obedience:
 
     def tell_stage(self, doing: str) -> None:
         """What begins now; if it hangs, the supervisor knows where."""
-        self.tell({"type": "stage", "doing": doing})
+        self.tell(messages.StageBegan(doing))
 
     def _tell_count(self, responses: int, errors: int) -> None:
-        self.tell({"type": "answered", "responses": responses, "errors": errors})
+        self.tell(messages.Answered(responses, errors))
 
     def on_event(self, event: Event) -> None:
         """What a worker sees and the supervisor counts."""
         if isinstance(event, ConnectionsShed):
-            self.tell({"type": "shed", "listener": event.listener, "connections": event.connections})
+            self.tell(messages.Shed(event.listener, event.connections))
 
     def _flush(self) -> None:
         with contextlib.suppress(ChannelClosed):  # reading tells it too
@@ -262,36 +266,37 @@ class _Obedience:
         if self._supervisor_lost:
             return  # who takes connections out of the queue looks here first, again and again
         try:
-            messages = self._channel.receive()
+            orders = self._channel.receive()
         except ChannelClosed:
             self._supervisor_lost = True
             self._loop.remove_reader(self._channel.fileno())
             self._bus.publish(SupervisorLost(os.getpid()))
             self._service.supervisor_lost(self._drain_timeout_seconds)
             return
-        for message in messages:
-            match message["type"]:
-                case "serve":
-                    self._service.accept()
-                    self._begin_counting()
-                    self._service.take_over(self._listen)
-                case "pause":
-                    self._service.pause(message["handover"], message.get("queues"))
-                    self.tell({"type": "paused"})
-                case "drain":
-                    self._end_counting()
-                    reason = DrainReason(message["reason"])
-                    goes_on, live_queues = message["handover"], message.get("queues")
-                    self._service.order_drain(reason, message["timeout_seconds"], goes_on, live_queues)
-                case "ask":
-                    self.tell({"type": "here"})
-                case "where":
-                    self._loop.call_soon(os.abort)  # next: then this here is not on the stack that it writes
-                    write_suspended_tasks(self._loop)
-                case "hold":
-                    self._service.hold()
-                case "go_on":
-                    self._service.go_on()
+        for order in orders:
+            self._carry_out(order)
+
+    def _carry_out(self, order: messages.Message) -> None:
+        match order:
+            case messages.Serve():
+                self._service.accept()
+                self._begin_counting()
+                self._service.take_over(self._listen)
+            case messages.Pause(listeners, queues):
+                self._service.pause(listeners, queues)
+                self.tell(messages.Paused())
+            case messages.Drain(reason, timeout_seconds, listeners, queues):
+                self._end_counting()
+                self._service.order_drain(reason, timeout_seconds, listeners, queues)
+            case messages.Hold():
+                self._service.hold()
+            case messages.Resume():
+                self._service.go_on()
+            case messages.Ping():
+                self.tell(messages.Alive())
+            case messages.RequestDump():
+                self._loop.call_soon(os.abort)  # in the next turn: then this method is not on the stack that it writes
+                write_suspended_tasks(self._loop)
 
     def _begin_counting(self) -> None:
         self._wear.begin()
@@ -330,41 +335,10 @@ def _tally(process: ProcessOptions, then: RequestFinished | None) -> Tally | Non
     return Tally(process.probation, asyncio.get_running_loop(), then)
 
 
-def _settings(process: ProcessOptions) -> dict[str, object]:
-    return {
-        "workers": process.workers,
-        "ready_timeout_seconds": process.ready_timeout,
-        "drain_timeout_seconds": process.drain_timeout,
-        "probation_seconds": process.probation,
-        "probation_max_errors": process.probation_max_errors,
-        "stands_by": True,
-    }
-
-
-def _places(process: ProcessOptions) -> dict[str, str | bool | None]:
-    control = process.control and os.path.abspath(process.control)
-    return {
-        "pidfile": process.pidfile and os.path.abspath(process.pidfile),
-        "control": False if process.no_control else control,
-    }
-
-
-def _listeners(servers: Sequence[ServerOptions]) -> list[dict[str, object]]:
-    return [
-        {
-            "address": str(server.bind.address),
-            "backlog": server.backlog,
-            "max_connections": server.max_connections,
-            "unix_mode": server.unix_mode,
-        }
-        for server in servers
-    ]
-
-
 def _report(channel: Channel, message: str, hint: str, details: str) -> int:
     try:
         channel.set_blocking(True)
-        channel.send({"type": "failed", "message": message, "hint": hint, "details": details})
+        channel.send(messages.Failed(message, hint, details))
     except ChannelClosed:
         sys.stderr.write(f"gracehttp: error: {message}\n{details}\n")
     return EXIT_COULD_NOT_START
@@ -375,17 +349,17 @@ def _leave_signals_to_the_supervisor() -> None:
 
     A handler that does nothing, rather than SIG_IGN: the programs that the application starts get the defaults back.
     """
-    for name in _IGNORED:
-        signal.signal(getattr(signal, name), _do_nothing)
-    # SIGCHLD too: a worker may be born while the supervisor holds it back, in the middle of replacing itself.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD, *(getattr(signal, name) for name in _IGNORED)})
+    for number in SIGNALS:
+        signal.signal(number, _do_nothing)
+    # SIGCHLD too: a worker may start while the supervisor holds it back, in the middle of replacing itself.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD, *SIGNALS})
 
 
 def _ignore_signals_to_the_end() -> None:
     """The interpreter puts the defaults back in place of our handlers while it ends, and the default of SIGTTIN stops
     the process. What is ignored it leaves ignored."""
-    for name in _IGNORED:
-        signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _do_nothing(_number: int, _frame: FrameType | None) -> None:

@@ -6,10 +6,9 @@ workers, and whether a worker is in the middle of a transfer. All of them are re
 
 from __future__ import annotations
 
-import dataclasses
 import os
 
-from gracehttp.listeners.permits import PermitPool, SharedPermits
+from gracehttp.listeners.permits import PermitPool, PoolRecord, SharedPermits
 
 LIMITS = (1, 2)
 BEGIN = 2
@@ -98,7 +97,7 @@ class World:
         """The supervisor replaces itself: another object, the same descriptors."""
         record = self.pool.carry()
         ours = {name: _dup(getattr(record, name)) for name in ("free", "owed", "ledger")}
-        successor = PermitPool.adopt(dataclasses.replace(record, **ours))
+        successor = PermitPool.adopt(PoolRecord(**{**record.fields(), **ours}))
         self.pool.close()
         self.pool = successor
         return True

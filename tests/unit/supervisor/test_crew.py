@@ -10,19 +10,11 @@ import subprocess
 
 import pytest
 
-from gracehttp.channel import UnreadableMessage, channel_pair
 from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.crew import Crew
 from gracehttp.supervisor.last_words import LastWords
 from gracehttp.supervisor.processes import WorkerProcess, reap
-from gracehttp.supervisor.worker_messages import check_message
-
-HELLO = {
-    "type": "hello",
-    "versions": [1],
-    "settings": {"workers": 2, "ready_timeout_seconds": 60, "drain_timeout_seconds": 0.5, "of_a_later_release": 1},
-    "listeners": [{"address": ":80", "backlog": 5, "max_connections": 7, "unix_mode": None, "also_later": 2}],
-}
+from gracehttp.wire.channel import channel_pair
 
 
 class World:
@@ -67,7 +59,7 @@ def test_for_a_defect_of_ours_no_worker_is_killed():
             raise KeyError("ours")
 
         world = World(fail)
-        world.theirs.send(b'{"type": "ready"}\n{"type": "deaf"}\n')
+        world.theirs.send(b'{"type": "ready"}\n{"type": "paused"}\n')
         while len(heard) < 2:
             await asyncio.sleep(0)
         assert world.worker.failure is None
@@ -80,7 +72,7 @@ def test_for_a_defect_of_ours_no_worker_is_killed():
 
 @pytest.mark.parametrize(
     "line",
-    [b"nonsense", b"[]", b"[" * 60_000, b'{"type": "tired"}', b'{"type": "ready", "descriptors": 1}'],
+    [b"nonsense", b"[]", b"[" * 60_000, b'{"type": "due_for_recycling"}', b'{"type": "ready", "descriptors": 1}'],
     ids=lambda line: line[:40].decode(),
 )
 def test_who_does_not_speak_our_language_is_ended(line):
@@ -93,39 +85,6 @@ def test_who_does_not_speak_our_language_is_ended(line):
         await world.end()
 
     asyncio.run(asyncio.wait_for(scenario(), 20))
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        HELLO,
-        {"type": "ready"},
-        {"type": "stage", "doing": "importing main:app"},
-        {"type": "of a later release"},
-        {"type": "tired", "reason": "age", "more": 1},
-    ],
-    ids=lambda message: message["type"],
-)
-def test_what_a_worker_may_say(message):
-    check_message(message)
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        {"type": "hello"},
-        {**HELLO, "versions": "1"},
-        {**HELLO, "settings": {"workers": "two"}},
-        {**HELLO, "listeners": [{"address": ":80"}]},
-        {"type": "failed", "message": "no"},
-        {"type": "stage"},
-        {"type": "shed", "listener": 1, "connections": None},
-    ],
-    ids=str,
-)
-def test_what_no_worker_says(message):
-    with pytest.raises(UnreadableMessage, match=message["type"]):
-        check_message(message)
 
 
 def test_a_child_keeps_its_pid_until_the_one_before_has_been_dealt_with():

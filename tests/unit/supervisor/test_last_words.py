@@ -9,9 +9,10 @@ import sys
 
 import pytest
 
-from gracehttp.channel import channel_pair
 from gracehttp.supervisor.last_words import JsonSieve, LastWords, last_error
 from gracehttp.supervisor.processes import WorkerProcess
+from gracehttp.wire.channel import channel_pair
+from gracehttp.wire.messages import Failed
 
 SYNTAX_ERROR = """
   File "/srv/app/script.py", line 2
@@ -171,7 +172,7 @@ def test_a_worker_that_called_run_gets_no_such_hint():
 
 
 def test_a_failure_that_the_worker_told_goes_before_what_it_wrote():
-    failure = {"message": "there is no module 'shop'.", "details": "Looked in: /srv\n", "hint": "did you mean shops?"}
+    failure = Failed("there is no module 'shop'.", hint="did you mean shops?", details="Looked in: /srv\n")
     told = ending("loading\n", 3, failure=failure)
     assert told.reason == "failed: there is no module 'shop'"
     assert told.details == told.unlogged == "Looked in: /srv\nHint: did you mean shops?"

@@ -12,11 +12,19 @@ import pytest
 from gracehttp.supervisor.handover_queue import HandoverQueues
 from gracehttp.supervisor.listener_table import ListenerTable
 from gracehttp.supervisor.reception import receive_worker
+from gracehttp.values import descriptors_in
+from gracehttp.wire.messages import (
+    VERSIONS,
+    FleetSettings,
+    Hello,
+    ListenRequest,
+    Refuse,
+    TakeListener,
+    Welcome,
+)
 
-REQUESTS = [
-    {"address": f"127.0.0.{number}:0", "backlog": 5, "max_connections": 7, "unix_mode": None} for number in (1, 2)
-]
-HELLO = {"type": "hello", "versions": [1], "listeners": REQUESTS}
+REQUESTS = tuple(ListenRequest(f"127.0.0.{number}:0", backlog=5, max_connections=7) for number in (1, 2))
+HELLO = Hello(VERSIONS, FleetSettings(), REQUESTS)
 
 
 class Reception:
@@ -24,7 +32,7 @@ class Reception:
         self.told = []
         self.listeners = ListenerTable(descriptors=1000, publish=lambda event: None)
         self.queues = HandoverQueues()
-        self.crew = SimpleNamespace(tell=lambda worker, message, fds=(): self.told.append((message, len(fds))))
+        self.crew = SimpleNamespace(tell=lambda worker, order: self.told.append(order))
 
     def receive(self, hello):
         worker, generation = SimpleNamespace(number=5, slot=0), SimpleNamespace(number=1, wanted=2)
@@ -45,15 +53,16 @@ def reception():
 
 def test_a_worker_gets_each_listener_with_its_descriptors_and_then_a_welcome(reception):
     reception.receive(HELLO)
-    assert [message["type"] for message, _ in reception.told] == ["listener", "listener", "welcome"]
-    assert [fds for _, fds in reception.told] == [6, 6, 1], "socket, three of the permits, two of the queue; stderr"
+    assert [type(order) for order in reception.told] == [TakeListener, TakeListener, Welcome]
+    fds = [len(list(descriptors_in(order))) for order in reception.told]
+    assert fds == [6, 6, 1], "socket, three of the permits, two of the queue; stderr"
 
 
 def test_a_worker_of_another_protocol_is_refused(reception):
-    reception.receive({**HELLO, "versions": [99]})
-    ((message, _),) = reception.told
-    assert message["type"] == "refused"
-    assert "speaks only version" in message["message"]
+    reception.receive(Hello((99,), FleetSettings(), REQUESTS))
+    (order,) = reception.told
+    assert isinstance(order, Refuse)
+    assert "speaks only version" in order.message
 
 
 def test_a_shortage_refuses_the_worker_before_it_is_told_of_any_listener(reception, monkeypatch):
@@ -67,6 +76,6 @@ def test_a_shortage_refuses_the_worker_before_it_is_told_of_any_listener(recepti
 
     monkeypatch.setattr(socket, "socketpair", only_one)
     reception.receive(HELLO)
-    ((message, _),) = reception.told
-    assert message["type"] == "refused"
-    assert "Too many open files" in message["message"]
+    (order,) = reception.told
+    assert isinstance(order, Refuse)
+    assert "Too many open files" in order.message

@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from gracehttp.worker.drain import CLOSING_STEP_SECONDS, IDLE_GRACE_SECONDS, Action, Drain, DrainReason
+from gracehttp.wire.messages import DrainReason
+from gracehttp.worker.drain import CLOSING_STEP_SECONDS, IDLE_GRACE_SECONDS, Action, Drain
 
 
 def closings(drain, idle, now=100.0):

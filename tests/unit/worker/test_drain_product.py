@@ -7,7 +7,8 @@ import math
 
 import pytest
 
-from gracehttp.worker.drain import CLOSING_STEP_SECONDS, IDLE_GRACE_SECONDS, Action, Drain, DrainReason
+from gracehttp.wire.messages import DrainReason
+from gracehttp.worker.drain import CLOSING_STEP_SECONDS, IDLE_GRACE_SECONDS, Action, Drain
 
 BEGAN = 1000.0
 TIMEOUTS = (0.0, 0.3, 2.0, 40.0)

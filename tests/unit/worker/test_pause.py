@@ -12,8 +12,8 @@ import uvloop
 from gracehttp.config import server_options
 from gracehttp.listeners.permits import LocalPermits
 from gracehttp.supervisor.handover_queue import HandoverQueue
+from gracehttp.wire.messages import DrainReason
 from gracehttp.worker.applications import ApplicationSettings
-from gracehttp.worker.drain import DrainReason
 from gracehttp.worker.loading import ApplicationLoader
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.service import Service, ServiceSettings

@@ -9,16 +9,16 @@ import pytest
 import trustme
 import uvloop
 
-from gracehttp.channel import channel_pair
 from gracehttp.config import server_options
 from gracehttp.event_bus import EventBus
 from gracehttp.events import SupervisorLost
 from gracehttp.http.connection import HttpSettings
 from gracehttp.listeners.permits import LocalPermits
 from gracehttp.tls import server_context
+from gracehttp.wire.channel import channel_pair
+from gracehttp.wire.messages import DrainReason
 from gracehttp.worker import service as service_module
 from gracehttp.worker.applications import ApplicationSettings
-from gracehttp.worker.drain import DrainReason
 from gracehttp.worker.loading import ApplicationLoader
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port

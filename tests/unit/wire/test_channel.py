@@ -1,4 +1,4 @@
-"""The control channel: whole messages with their descriptors, whatever the kernel makes of the stream."""
+"""The channel: whole messages with their descriptors, whatever the kernel makes of the stream."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import tempfile
 
 import pytest
 
-from gracehttp.channel import Channel, ChannelClosed, ChannelRecord, channel_pair
+from gracehttp.values import Descriptor
+from gracehttp.wire.channel import Channel, ChannelClosed, ChannelRecord, UnreadableMessage, channel_pair
+from gracehttp.wire.messages import Alive, CompareCode, Failed, Fork, Ping, Ready, Serve, Shed, StageBegan
 
 
 @pytest.fixture
@@ -23,21 +25,21 @@ def pair():
 def test_messages_arrive_in_order(pair):
     ours, theirs = pair
     for number in range(3):
-        ours.send({"type": "test", "number": number})
-    assert [message["number"] for message in theirs.receive()] == [0, 1, 2]
+        ours.send(Shed(1, number))
+    assert [message.connections for message in theirs.receive()] == [0, 1, 2]
 
 
 def test_descriptors_arrive_with_their_messages(pair):
     ours, theirs = pair
     read_end, write_end = os.pipe()
-    ours.send({"type": "plain"})
-    ours.send({"type": "with"}, [read_end, write_end])
-    ours.send({"type": "plain"})
+    ours.send(Ping())
+    ours.send(Fork(1, channel=Descriptor(read_end), stderr=Descriptor(write_end)))
+    ours.send(Ping())
     received = []
     while len(received) < 3:
         received += theirs.receive()
-    fds = received[1].pop("fds")
-    assert [message["type"] for message in received] == ["plain", "with", "plain"]
+    assert [type(message) for message in received] == [Ping, Fork, Ping]
+    fds = received[1].channel, received[1].stderr
     os.write(fds[1], b"x")
     assert os.read(read_end, 1) == b"x"
     assert not any(os.get_inheritable(fd) for fd in fds)
@@ -60,10 +62,10 @@ def test_descriptors_that_find_no_room_end_the_channel():
 def test_a_message_in_pieces_is_put_together():
     raw, end = socket.socketpair()
     channel = Channel(end)
-    for piece in (b'{"type":', b'"hel', b'lo"}\n{"type":"x'):
+    for piece in (b'{"type":', b'"rea', b'dy"}\n{"type":"x'):
         raw.send(piece)
         last = channel.receive()
-    assert last == [{"type": "hello"}]
+    assert last == [Ready()]
     raw.close()
     channel.close()
 
@@ -79,21 +81,21 @@ def test_sending_to_the_dead_is_told(pair):
     ours, theirs = pair
     theirs.close()
     with pytest.raises(ChannelClosed):
-        ours.send({"type": "test"})
+        ours.send(Ping())
 
 
 def test_what_the_kernel_does_not_take_is_kept_and_sent_later(pair):
     ours, theirs = pair
     count = 0
     while not ours.pending:
-        ours.send({"type": "filler", "text": "x" * 5000, "number": count})
+        ours.send(Failed("x" * 5000, hint="", details=str(count)))
         count += 1
     received = []
     theirs.set_blocking(False)
     while len(received) < count:
         received += theirs.receive()
         ours.flush()
-    assert [message["number"] for message in received] == list(range(count))
+    assert [message.details for message in received] == list(map(str, range(count)))
 
 
 def test_descriptors_that_nobody_took_are_closed_with_the_channel():
@@ -101,7 +103,7 @@ def test_descriptors_that_nobody_took_are_closed_with_the_channel():
     ours, sock = channel_pair()
     theirs = Channel(sock)
     read_end, write_end = os.pipe()
-    ours.send({"type": "with"}, [read_end, write_end])
+    ours.send(Fork(1, channel=Descriptor(read_end), stderr=Descriptor(write_end)))
     theirs._read()
     os.close(read_end)
     os.close(write_end)
@@ -117,12 +119,12 @@ def test_a_channel_goes_on_between_two_bytes_of_its_messages():
     theirs.sendall(b'{"type":"re')
     assert before.receive() == []
     record = before.carry()
-    after = Channel.adopt(ChannelRecord(socket=os.dup(record.socket), incoming=record.incoming))
+    after = Channel.adopt(ChannelRecord(socket=Descriptor(os.dup(record.socket)), incoming=record.incoming))
     before.close()
     theirs.sendall(b'ady"}\n')
-    assert after.receive() == [{"type": "ready"}]
-    after.send({"type": "serve"})
-    assert worker.receive() == [{"type": "serve"}]
+    assert after.receive() == [Ready()]
+    after.send(Serve())
+    assert worker.receive() == [Serve()]
     after.close()
     worker.close()
 
@@ -133,18 +135,63 @@ def test_what_a_channel_could_not_send_yet_is_sent_after_it_was_carried():
     before, worker = Channel(ours), Channel(theirs)
     with tempfile.TemporaryFile() as file:
         while not before.pending:
-            before.send({"type": "x" * 10_000})
-        before.send({"type": "last"}, [file.fileno()])
+            before.send(StageBegan("x" * 10_000))
+        before.send(CompareCode(Descriptor(file.fileno())))
         record = before.carry()
-        after = Channel.adopt(ChannelRecord(socket=os.dup(record.socket), incoming=b"", outgoing=record.outgoing))
+        after = Channel.adopt(
+            ChannelRecord(socket=Descriptor(os.dup(record.socket)), incoming=b"", outgoing=record.outgoing)
+        )
         before.close()
         received = []
-        while not received or received[-1]["type"] != "last":
+        while not received or not isinstance(received[-1], CompareCode):
             received += worker.receive()
             after.flush()
-        (fd,) = received[-1]["fds"]
+        fd = received[-1].record
         assert os.path.samestat(os.fstat(fd), os.fstat(file.fileno()))
         os.close(fd)
     assert not after.pending
     after.close()
     worker.close()
+
+
+def test_an_unknown_message_is_passed_over_and_its_descriptors_are_closed():
+    raw, end = socket.socketpair()
+    channel = Channel(end)
+    with raw, open(os.devnull) as file:
+        before = set(os.listdir("/proc/self/fd"))
+        socket.send_fds(raw, [b'{"type":"of_a_later_release","descriptors":1}\n{"type":"alive"}\n'], [file.fileno()])
+        assert channel.receive() == [Alive()]
+        assert set(os.listdir("/proc/self/fd")) == before
+    channel.close()
+
+
+def test_the_descriptors_of_a_field_that_is_not_known_are_closed():
+    raw, end = socket.socketpair()
+    channel = Channel(end)
+    with raw, open(os.devnull) as file:
+        before = set(os.listdir("/proc/self/fd"))
+        socket.send_fds(raw, [b'{"type":"ready","added":0,"descriptors":1}\n'], [file.fileno()])
+        assert channel.receive() == [Ready()]
+        assert set(os.listdir("/proc/self/fd")) == before
+    channel.close()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"nonsense",
+        b'{"type":"fork","worker":1,"channel":0,"stderr":0,"descriptors":1}',
+        b'{"type":"ready","descriptors":9}',
+    ],
+)
+def test_no_descriptor_is_left_open_by_a_message_that_can_not_be_read(line):
+    raw, end = socket.socketpair()
+    channel = Channel(end)
+    with raw, open(os.devnull) as file:
+        before = set(os.listdir("/proc/self/fd"))
+        good = b'{"type":"code_recorded","record":0,"descriptors":1}\n'
+        socket.send_fds(raw, [good + line + b"\n"], [file.fileno()] * 2)
+        with pytest.raises(UnreadableMessage):
+            channel.receive()
+        channel.close()
+        assert len(os.listdir("/proc/self/fd")) == len(before) - 1, "the channel's own"
