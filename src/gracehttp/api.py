@@ -35,7 +35,7 @@ from gracehttp.observe.access_log import AccessLog
 from gracehttp.observe.logs import configure_logging, errors_are_logged, log_event
 from gracehttp.observe.saying import say
 from gracehttp.release import RELEASE
-from gracehttp.supervisor.command_line import this_command_line
+from gracehttp.supervisor.processes.command_line import this_command_line
 from gracehttp.wire.lineage import is_first_process, is_trial
 from gracehttp.wire.signals import SIGNALS
 from gracehttp.worker.hello import fleet_settings
@@ -144,7 +144,7 @@ class GraceHTTP:
         if self._on_event is not None:
             bus.subscribe(self._on_event)
         if is_trial(os.environ):
-            from gracehttp.supervisor.trial import answer_trial
+            from gracehttp.supervisor.succession.trial import answer_trial
 
             answer_trial(os.environ, release=RELEASE)
         if is_first_process(os.environ):
@@ -158,7 +158,7 @@ class GraceHTTP:
             for variable, meant in self._mistyped:
                 bus.publish(VariableIgnored(variable, meant))
             return self._supervise(bus)
-        from gracehttp.worker.worker import run_worker
+        from gracehttp.worker.process import run_worker
 
         GraceHTTP._was_worker = True
         sys.exit(
@@ -174,7 +174,7 @@ class GraceHTTP:
         )
 
     def _supervise(self, bus: EventBus) -> int:
-        from gracehttp.supervisor.succession import claim_state
+        from gracehttp.supervisor.succession.execve import claim_state
         from gracehttp.supervisor.supervisor import Supervisor, SupervisorOptions
 
         process = self._process

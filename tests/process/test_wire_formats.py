@@ -20,7 +20,7 @@ from server_harness import DEADLINE_SECONDS, PID_APPLICATION, read_response, wai
 
 from gracehttp.listeners.permits import PermitPool
 from gracehttp.release import RELEASE
-from gracehttp.supervisor.handover_queue import HandoverQueue
+from gracehttp.supervisor.listeners.queues import HandoverQueue
 from gracehttp.wire.lineage import CHANNEL_VARIABLE
 
 VECTORS = Path(__file__).parents[1] / "vectors"

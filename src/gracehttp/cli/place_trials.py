@@ -32,7 +32,7 @@ class ControlTrial:
 
     def note(self) -> str:
         """What is wrong, as the log would say it; "" if nothing is."""
-        from gracehttp.supervisor.control import obstacle  # help must not wait for the server's modules
+        from gracehttp.supervisor.control.socket import obstacle  # help must not wait for the server's modules
 
         reason = obstacle(self._path)
         return str(ControlUnavailable(self._path, reason)) if reason else ""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from gracehttp import events
 from gracehttp.event_bus import EventBus
 from gracehttp.supervisor import fleet as table
-from gracehttp.supervisor.auditor import Auditor
-from gracehttp.supervisor.crew import Crew
+from gracehttp.supervisor.control.requesters import Requesters
 from gracehttp.supervisor.fleet import Fleet
-from gracehttp.supervisor.listener_table import ListenerTable
-from gracehttp.supervisor.requesters import Requesters
+from gracehttp.supervisor.listeners.auditor import Auditor
+from gracehttp.supervisor.listeners.table import ListenerTable
+from gracehttp.supervisor.processes.workers import Crew
 from gracehttp.wire.control import Outcome
 
 Announcement = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gracehttp.errors import StartError
-from gracehttp.supervisor.processes import Ending, WorkerProcess
+from gracehttp.supervisor.processes.process import Ending, WorkerProcess
 
 
 class FirstFailure:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 from gracehttp.errors import GraceHTTPError
-from gracehttp.supervisor.crew import Crew
 from gracehttp.supervisor.fleet import Generation
-from gracehttp.supervisor.handover_queue import HandoverQueue, HandoverQueues
-from gracehttp.supervisor.listener_table import HeldListener, ListenerTable
-from gracehttp.supervisor.processes import WorkerProcess
+from gracehttp.supervisor.listeners.queues import HandoverQueue, HandoverQueues
+from gracehttp.supervisor.listeners.table import HeldListener, ListenerTable
+from gracehttp.supervisor.processes.process import WorkerProcess
+from gracehttp.supervisor.processes.workers import Crew
 from gracehttp.values import Descriptor
 from gracehttp.wire import messages
 

@@ -16,25 +16,25 @@ from gracehttp.event_bus import EventBus
 from gracehttp.listeners.limit import raise_descriptor_limit
 from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.announcements import Announcer
-from gracehttp.supervisor.auditor import Auditor
-from gracehttp.supervisor.command_line import CommandLine
-from gracehttp.supervisor.control import ControlSocket, open_control
-from gracehttp.supervisor.crew import Crew
+from gracehttp.supervisor.control.fixed_options import ignored, kept
+from gracehttp.supervisor.control.requesters import Requester, Requesters
+from gracehttp.supervisor.control.socket import ControlSocket, open_control
+from gracehttp.supervisor.control.status import status_of
 from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import Fleet, FleetSettings, Generation, GenerationState
 from gracehttp.supervisor.guard import guarded
-from gracehttp.supervisor.handover_queue import HandoverQueues
-from gracehttp.supervisor.kept_places import ignored, kept
-from gracehttp.supervisor.listener_table import ListenerTable
+from gracehttp.supervisor.listeners.auditor import Auditor
+from gracehttp.supervisor.listeners.queues import HandoverQueues
+from gracehttp.supervisor.listeners.table import ListenerTable
 from gracehttp.supervisor.pidfile import take_over, write
-from gracehttp.supervisor.processes import TRACEBACK_SIGNAL, Ending, WorkerProcess
+from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.processes.process import TRACEBACK_SIGNAL, Ending, WorkerProcess
+from gracehttp.supervisor.processes.workers import Crew
 from gracehttp.supervisor.reception import receive_worker
-from gracehttp.supervisor.replacement import Replacement
-from gracehttp.supervisor.requesters import Requester, Requesters
 from gracehttp.supervisor.signals import ignore_from_now_on
-from gracehttp.supervisor.state import SupervisorState
-from gracehttp.supervisor.status import status_of
-from gracehttp.supervisor.succession import let_signals_come
+from gracehttp.supervisor.succession.execve import let_signals_come
+from gracehttp.supervisor.succession.replacement import Replacement
+from gracehttp.supervisor.succession.state import SupervisorState
 from gracehttp.values import Value
 from gracehttp.wire import messages
 from gracehttp.wire.control import Outcome, Status

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gracehttp import events
 from gracehttp.event_bus import EventBus
 from gracehttp.supervisor.announcements import Announcer
+from gracehttp.supervisor.control.requesters import Requesters
 from gracehttp.supervisor.fleet import (
     Fleet,
     FleetSettings,
@@ -16,7 +17,6 @@ from gracehttp.supervisor.fleet import (
     RolledBack,
     StopRequested,
 )
-from gracehttp.supervisor.requesters import Requesters
 
 
 class House:

@@ -10,8 +10,8 @@ from value_copies import changed
 
 from gracehttp.address import parse_address
 from gracehttp.listeners.permits import PermitPool
-from gracehttp.supervisor.listener_table import HeldListener, ListenerRecord
-from gracehttp.supervisor.processes import LastWords, WorkerProcess, WorkerRecord
+from gracehttp.supervisor.listeners.table import HeldListener, ListenerRecord
+from gracehttp.supervisor.processes.process import LastWords, WorkerProcess, WorkerRecord
 from gracehttp.values import Descriptor, descriptors_in, from_plain, to_plain
 from gracehttp.wire.channel import Channel
 from gracehttp.wire.messages import Failed, ListenRequest

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from gracehttp.supervisor.code_records import CodeRecords
+from gracehttp.supervisor.processes.code_records import CodeRecords
 from gracehttp.values import Descriptor
 
 

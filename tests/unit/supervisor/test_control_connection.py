@@ -7,7 +7,7 @@ import json
 import os
 import socket
 
-from gracehttp.supervisor.control_connection import MOST_UNREAD_BYTES, ControlConnection
+from gracehttp.supervisor.control.connection import MOST_UNREAD_BYTES, ControlConnection
 from gracehttp.wire.control import Outcome, Progress, read_answer
 
 REQUEST = b'{"version": 1}'

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from gracehttp.supervisor.first_failure import FirstFailure
-from gracehttp.supervisor.processes import Ending
+from gracehttp.supervisor.processes.process import Ending
 from gracehttp.wire.messages import Failed
 
 TOLD = Failed("no luck.", "try again", "Traceback")

@@ -10,7 +10,7 @@ import pytest
 
 from gracehttp.errors import StartError
 from gracehttp.events import HandoverBroken
-from gracehttp.supervisor.handover_queue import HandoverQueues, QueueRecord
+from gracehttp.supervisor.listeners.queues import HandoverQueues, QueueRecord
 from gracehttp.values import Descriptor
 
 

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from gracehttp.event_bus import EventBus
-from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.fleet import FleetSettings, GivenUp, RestartRequested
-from gracehttp.supervisor.listener_table import ListenerTable, ListenRequest
+from gracehttp.supervisor.listeners.table import ListenerTable, ListenRequest
+from gracehttp.supervisor.processes.command_line import CommandLine
 from gracehttp.supervisor.supervisor import Supervisor, SupervisorOptions
 
 PLENTY = 10_000

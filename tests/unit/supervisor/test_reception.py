@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from gracehttp.supervisor.handover_queue import HandoverQueues
-from gracehttp.supervisor.listener_table import ListenerTable
+from gracehttp.supervisor.listeners.queues import HandoverQueues
+from gracehttp.supervisor.listeners.table import ListenerTable
 from gracehttp.supervisor.reception import receive_worker
 from gracehttp.values import descriptors_in
 from gracehttp.wire.messages import (

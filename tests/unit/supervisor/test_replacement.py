@@ -8,10 +8,10 @@ import signal
 
 import pytest
 
-from gracehttp.supervisor import replacement
-from gracehttp.supervisor.replacement import Replacement
-from gracehttp.supervisor.succession import HELD_BACK
-from gracehttp.supervisor.trial import Verdict
+from gracehttp.supervisor.succession import replacement
+from gracehttp.supervisor.succession.execve import HELD_BACK
+from gracehttp.supervisor.succession.replacement import Replacement
+from gracehttp.supervisor.succession.trial import Verdict
 
 
 class SettledCrew:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gracehttp.supervisor.requesters import Requesters
+from gracehttp.supervisor.control.requesters import Requesters
 from gracehttp.wire.control import Outcome
 
 

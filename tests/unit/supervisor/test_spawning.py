@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from gracehttp.supervisor.command_line import CommandLine
-from gracehttp.supervisor.processes import describe_exit
-from gracehttp.supervisor.spawning import CANNOT_RUN, spawn
+from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.processes.process import describe_exit
+from gracehttp.supervisor.processes.spawning import CANNOT_RUN, spawn
 from gracehttp.wire.signals import SIGNALS
 
 

@@ -10,7 +10,7 @@ import pytest
 from gracehttp.release import RELEASE
 from gracehttp.supervisor.fleet import Fleet, FleetSettings, GenerationState, TimePassed, WorkerState
 from gracehttp.supervisor.fleet.probation import Probation
-from gracehttp.supervisor.state import FORMAT, UnreadableState, decode, encode
+from gracehttp.supervisor.succession.state import FORMAT, UnreadableState, decode, encode
 from gracehttp.values import descriptors_in
 
 VECTORS = Path(__file__).parents[2] / "vectors"

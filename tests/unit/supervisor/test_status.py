@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gracehttp.supervisor.control.status import status_of
 from gracehttp.supervisor.fleet import (
     Fleet,
     FleetSettings,
@@ -9,7 +10,6 @@ from gracehttp.supervisor.fleet import (
     WorkerExited,
     WorkerReady,
 )
-from gracehttp.supervisor.status import status_of
 
 
 class NoProcesses:

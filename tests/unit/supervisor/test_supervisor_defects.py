@@ -9,10 +9,10 @@ import pytest
 
 from gracehttp.errors import StartError
 from gracehttp.event_bus import EventBus
-from gracehttp.supervisor.command_line import CommandLine
-from gracehttp.supervisor.crew import Crew
 from gracehttp.supervisor.fleet import Fleet, FleetSettings, TimePassed
-from gracehttp.supervisor.listener_table import ListenerTable
+from gracehttp.supervisor.listeners.table import ListenerTable
+from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.processes.workers import Crew
 from gracehttp.supervisor.supervisor import Supervisor, SupervisorOptions
 
 

@@ -14,10 +14,10 @@ from value_copies import changed
 
 from gracehttp.events import PreloadUnavailable, TemplateLost, TemplateStarted
 from gracehttp.release import RELEASE
-from gracehttp.supervisor import templates
-from gracehttp.supervisor.last_words import LastWords
-from gracehttp.supervisor.processes import WorkerProcess
-from gracehttp.supervisor.templates import Births, Templates, TemplatesRecord
+from gracehttp.supervisor.processes import templates
+from gracehttp.supervisor.processes.early_stderr import LastWords
+from gracehttp.supervisor.processes.process import WorkerProcess
+from gracehttp.supervisor.processes.templates import Births, Templates, TemplatesRecord
 from gracehttp.values import Descriptor, from_plain, to_plain
 from gracehttp.wire.channel import Channel, ChannelClosed
 from gracehttp.wire.messages import Fork, Forked, TemplateBegan

@@ -17,7 +17,7 @@ import uvloop
 from gracehttp.events import HandoverBroken
 from gracehttp.http.connection import HttpSettings
 from gracehttp.listeners.permits import LocalPermits, PermitPool, SharedPermits
-from gracehttp.supervisor.handover_queue import HandoverQueue
+from gracehttp.supervisor.listeners.queues import HandoverQueue
 from gracehttp.worker import handover
 from gracehttp.worker.handover import MOST_PIPELINED_BYTES
 from gracehttp.worker.manifest import GivenListener

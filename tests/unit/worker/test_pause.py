@@ -11,7 +11,7 @@ import uvloop
 
 from gracehttp.config import server_options
 from gracehttp.listeners.permits import LocalPermits
-from gracehttp.supervisor.handover_queue import HandoverQueue
+from gracehttp.supervisor.listeners.queues import HandoverQueue
 from gracehttp.wire.messages import DrainReason
 from gracehttp.worker.applications import ApplicationSettings
 from gracehttp.worker.loading import ApplicationLoader

@@ -12,7 +12,7 @@ import uvloop
 
 from gracehttp.config import server_options
 from gracehttp.listeners.permits import LocalPermits
-from gracehttp.supervisor.handover_queue import HandoverQueue
+from gracehttp.supervisor.listeners.queues import HandoverQueue
 from gracehttp.wire.messages import DrainReason
 from gracehttp.worker import drain, port
 from gracehttp.worker.applications import ApplicationSettings

@@ -22,8 +22,8 @@ from gracehttp.worker.applications import ApplicationSettings
 from gracehttp.worker.loading import ApplicationLoader
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
+from gracehttp.worker.process import _Obedience
 from gracehttp.worker.service import Service, ServiceSettings
-from gracehttp.worker.worker import _Obedience
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 

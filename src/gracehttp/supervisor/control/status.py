@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from gracehttp.supervisor.crew import Crew
 from gracehttp.supervisor.fleet import Fleet, Generation
-from gracehttp.supervisor.listener_table import HeldListener, ListenerTable
+from gracehttp.supervisor.listeners.table import HeldListener, ListenerTable
+from gracehttp.supervisor.processes.workers import Crew
 from gracehttp.wire.control import (
     GenerationStatus,
     ListenerStatus,

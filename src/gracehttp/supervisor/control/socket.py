@@ -24,8 +24,8 @@ from gracehttp.events import (
     StartCalledOff,
     WorkerFailedToStart,
 )
-from gracehttp.supervisor.control_connection import ClientRecord, ControlConnection
-from gracehttp.supervisor.requesters import Requester
+from gracehttp.supervisor.control.connection import ClientRecord, ControlConnection
+from gracehttp.supervisor.control.requesters import Requester
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire.control import (
     Outcome,

@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from gracehttp.supervisor.last_words import JsonSieve, LastWords, last_error
-from gracehttp.supervisor.processes import WorkerProcess
+from gracehttp.supervisor.processes.early_stderr import JsonSieve, LastWords, last_error
+from gracehttp.supervisor.processes.process import WorkerProcess
 from gracehttp.wire.channel import channel_pair
 from gracehttp.wire.messages import Failed
 

@@ -9,9 +9,9 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from typing import Self
 
-from gracehttp.supervisor.command_line import CommandLine
-from gracehttp.supervisor.last_words import LastWords, LastWordsRecord, last_error
-from gracehttp.supervisor.spawning import spawn
+from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.processes.early_stderr import LastWords, LastWordsRecord, last_error
+from gracehttp.supervisor.processes.spawning import spawn
 from gracehttp.values import Value
 from gracehttp.wire.channel import Channel, ChannelRecord, channel_pair
 from gracehttp.wire.lineage import CHANNEL_VARIABLE

@@ -15,8 +15,8 @@ from collections.abc import Iterator, MutableMapping
 from typing import NoReturn
 
 from gracehttp.observe.patient_writer import flush_all
-from gracehttp.supervisor.command_line import CommandLine
-from gracehttp.supervisor.state import SupervisorState, UnreadableState, decode, encode
+from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.succession.state import SupervisorState, UnreadableState, decode, encode
 from gracehttp.values import descriptors_in
 from gracehttp.wire.lineage import STATE_VARIABLE
 from gracehttp.wire.signals import SIGNALS

@@ -10,10 +10,10 @@ import subprocess
 
 import pytest
 
-from gracehttp.supervisor.command_line import CommandLine
-from gracehttp.supervisor.crew import Crew
-from gracehttp.supervisor.last_words import LastWords
-from gracehttp.supervisor.processes import WorkerProcess, reap
+from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.processes.early_stderr import LastWords
+from gracehttp.supervisor.processes.process import WorkerProcess, reap
+from gracehttp.supervisor.processes.workers import Crew
 from gracehttp.wire.channel import channel_pair
 
 

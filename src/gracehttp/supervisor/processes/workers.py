@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from gracehttp.events import Event, WorkerStarted
 from gracehttp.listeners.permits import MAX_WORKERS
 from gracehttp.observe.patient_writer import PatientWriter
-from gracehttp.supervisor.code_records import CodeRecords
-from gracehttp.supervisor.command_line import CommandLine
 from gracehttp.supervisor.guard import guarded
-from gracehttp.supervisor.last_words import LastWords
-from gracehttp.supervisor.processes import Ending, WorkerProcess, WorkerRecord, reap
-from gracehttp.supervisor.templates import Births, Templates, TemplatesRecord
+from gracehttp.supervisor.processes.code_records import CodeRecords
+from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.processes.early_stderr import LastWords
+from gracehttp.supervisor.processes.process import Ending, WorkerProcess, WorkerRecord, reap
+from gracehttp.supervisor.processes.templates import Births, Templates, TemplatesRecord
 from gracehttp.values import EMPTY, Descriptor, Value
 from gracehttp.wire.channel import ChannelClosed, UnreadableMessage
 from gracehttp.wire.messages import Failed, Message, Order, Ready

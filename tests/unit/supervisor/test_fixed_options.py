@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gracehttp.supervisor.kept_places import ignored
+from gracehttp.supervisor.control.fixed_options import ignored
 from gracehttp.wire.messages import FixedOptions
 
 

@@ -15,14 +15,14 @@ from collections.abc import MutableMapping
 from typing import NoReturn
 
 from gracehttp.errors import StartError
-from gracehttp.supervisor.command_line import CommandLine
-from gracehttp.supervisor.crew import Crew
 from gracehttp.supervisor.fleet import TRACEBACK_SECONDS
-from gracehttp.supervisor.last_words import last_error
-from gracehttp.supervisor.processes import TRACEBACK_SIGNAL, describe_exit
-from gracehttp.supervisor.spawning import spawn
-from gracehttp.supervisor.state import FORMATS_READ, SupervisorState, decode, encode
-from gracehttp.supervisor.succession import anonymous_file, read_all
+from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.processes.early_stderr import last_error
+from gracehttp.supervisor.processes.process import TRACEBACK_SIGNAL, describe_exit
+from gracehttp.supervisor.processes.spawning import spawn
+from gracehttp.supervisor.processes.workers import Crew
+from gracehttp.supervisor.succession.execve import anonymous_file, read_all
+from gracehttp.supervisor.succession.state import FORMATS_READ, SupervisorState, decode, encode
 from gracehttp.values import UnreadableValue, Value, from_plain, to_plain
 from gracehttp.wire.json_lines import UnreadableLine, decode_line, encode_line
 from gracehttp.wire.lineage import TRIAL_VARIABLE

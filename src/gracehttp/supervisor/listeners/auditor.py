@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from gracehttp.events import Event, PermitsNotCounted, PermitsReclaimed
-from gracehttp.supervisor.listener_table import HeldListener, ListenerTable
+from gracehttp.supervisor.listeners.table import HeldListener, ListenerTable
 
 AGAIN_SECONDS = 0.01
 """When to look again after a moment that showed no clear picture."""

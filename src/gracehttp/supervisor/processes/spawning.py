@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Collection, Mapping
 from typing import NoReturn
 
-from gracehttp.supervisor.command_line import CommandLine
+from gracehttp.supervisor.processes.command_line import CommandLine
 from gracehttp.wire.signals import SIGNALS
 
 CANNOT_RUN = 127

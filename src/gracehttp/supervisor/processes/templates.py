@@ -17,8 +17,8 @@ from collections import deque
 from collections.abc import Callable
 
 from gracehttp.events import Event, PreloadUnavailable, TemplateLost, TemplateStarted
-from gracehttp.supervisor.processes import WorkerEnds, WorkerProcess, describe_exit
-from gracehttp.supervisor.subreaper import adopt_orphans, adopts_orphans_anyway
+from gracehttp.supervisor.processes.process import WorkerEnds, WorkerProcess, describe_exit
+from gracehttp.supervisor.processes.subreaper import adopt_orphans, adopts_orphans_anyway
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire.channel import Channel, ChannelClosed, ChannelRecord, UnreadableMessage, channel_pair
 from gracehttp.wire.messages import Fork, Forked, Message, TemplateBegan

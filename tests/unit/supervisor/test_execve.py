@@ -10,9 +10,9 @@ import pytest
 
 from gracehttp.observe.patient_writer import PatientWriter, flush_all
 from gracehttp.release import RELEASE
-from gracehttp.supervisor import succession
-from gracehttp.supervisor.command_line import CommandLine
-from gracehttp.supervisor.state import decode
+from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.succession import execve as succession
+from gracehttp.supervisor.succession.state import decode
 
 STATE = Path(__file__).parents[2] / "vectors" / RELEASE / "supervisor-state.json"
 LOG = b"".join(b"%d %b\n" % (number, b"x" * 1000) for number in range(200))  # more than a pipe holds

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gracehttp.events import OptionIgnored
-from gracehttp.supervisor.control import ControlSocket
+from gracehttp.supervisor.control.socket import ControlSocket
 from gracehttp.supervisor.pidfile import PidFile
 from gracehttp.wire.messages import FixedOptions
 

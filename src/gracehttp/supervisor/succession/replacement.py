@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from gracehttp.supervisor.command_line import CommandLine
-from gracehttp.supervisor.crew import Crew
-from gracehttp.supervisor.state import SupervisorState
-from gracehttp.supervisor.succession import become, hold_back_signals, let_signals_come
-from gracehttp.supervisor.trial import try_image
+from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.processes.workers import Crew
+from gracehttp.supervisor.succession.execve import become, hold_back_signals, let_signals_come
+from gracehttp.supervisor.succession.state import SupervisorState
+from gracehttp.supervisor.succession.trial import try_image
 
 _ROUNDS_OF_THE_LOOP = 4
 

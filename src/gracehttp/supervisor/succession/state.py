@@ -13,12 +13,12 @@ import json
 from collections.abc import Mapping
 
 from gracehttp.errors import StartError
-from gracehttp.supervisor.control import ControlRecord
-from gracehttp.supervisor.crew import CrewRecord
+from gracehttp.supervisor.control.socket import ControlRecord
 from gracehttp.supervisor.fleet import FleetMemory
-from gracehttp.supervisor.handover_queue import QueueRecord
-from gracehttp.supervisor.listener_table import TableRecord
+from gracehttp.supervisor.listeners.queues import QueueRecord
+from gracehttp.supervisor.listeners.table import TableRecord
 from gracehttp.supervisor.pidfile import PidFileRecord
+from gracehttp.supervisor.processes.workers import CrewRecord
 from gracehttp.values import UnreadableValue, Value, from_plain, to_plain
 from gracehttp.wire.control import Outcome
 
