@@ -2,7 +2,7 @@
 of it runs. It waits for orders to fork workers.
 
 The copy is made by forking twice, and so are the workers that it forks: the process in between ends at once, and the
-supervisor, which adopts orphans (`supervisor.subreaper`), is the parent of all.
+supervisor, which adopts orphans (`supervisor.processes.templates`), is the parent of all.
 """
 
 from __future__ import annotations

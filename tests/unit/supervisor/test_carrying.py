@@ -11,7 +11,7 @@ from value_copies import changed
 from gracehttp.address import parse_address
 from gracehttp.listeners.permits import PermitPool
 from gracehttp.supervisor.listeners.table import HeldListener, ListenerRecord
-from gracehttp.supervisor.processes.process import LastWords, WorkerProcess, WorkerRecord
+from gracehttp.supervisor.processes.process import EarlyStderr, WorkerProcess, WorkerRecord
 from gracehttp.values import Descriptor, descriptors_in, from_plain, to_plain
 from gracehttp.wire.channel import Channel
 from gracehttp.wire.messages import Failed, ListenRequest
@@ -46,14 +46,14 @@ def test_a_worker_carries_all_that_is_known_of_it():
         ours, theirs = socket.socketpair()
         loop = asyncio.get_running_loop()
         process = WorkerProcess(
-            1, 2, 3, pid=4, started_at=5.0, channel=Channel(ours), last_words=LastWords(loop, None, 2)
+            1, 2, 3, pid=4, started_at=5.0, channel=Channel(ours), early_stderr=EarlyStderr(loop, None, 2)
         )
-        process.failure, process.deaf = Failed("no", "", ""), True
+        process.failure, process.stopped_accepting = Failed("no", "", ""), True
         record = process.carry()
         assert names(WorkerRecord) == vars(process).keys() - {"_early_signals"}  # none is left once it is born
         copy = changed(record, channel=changed(record.channel, socket=Descriptor(os.dup(record.channel.socket))))
         after = WorkerProcess.adopt(from_plain(WorkerRecord, to_plain(copy)), 2)
-        known = {name: value for name, value in vars(process).items() if name not in {"channel", "last_words"}}
+        known = {name: value for name, value in vars(process).items() if name not in {"channel", "early_stderr"}}
         assert {name: vars(after)[name] for name in known} == known
         process.channel.close()
         after.channel.close()

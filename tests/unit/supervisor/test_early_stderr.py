@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from gracehttp.supervisor.processes.early_stderr import JsonSieve, LastWords, last_error
+from gracehttp.supervisor.processes.early_stderr import EarlyStderr, JsonSieve, last_error
 from gracehttp.supervisor.processes.process import WorkerProcess
 from gracehttp.wire.channel import channel_pair
 from gracehttp.wire.messages import Failed
@@ -84,7 +84,7 @@ def played(script, *, hold):
 
     async def run():
         read_end, write_end = os.pipe()
-        words = LastWords(asyncio.get_running_loop(), read_end, passed.extend, hold=hold)
+        words = EarlyStderr(asyncio.get_running_loop(), read_end, passed.extend, hold=hold)
         try:
             script(words, lambda data: os.write(write_end, data))
         finally:
@@ -120,11 +120,11 @@ def test_what_is_held_back_is_carried_to_another_image_of_the_supervisor():
     async def run():
         read_end, write_end = os.pipe()
         loop = asyncio.get_running_loop()
-        before = LastWords(loop, read_end, passed.extend, hold=True)
+        before = EarlyStderr(loop, read_end, passed.extend, hold=True)
         os.write(write_end, b"loading\n")
-        before.listen_to_the_end()
+        before.read_to_the_end()
         loop.remove_reader(read_end)  # as execve ends the image before
-        after = LastWords.adopt(before.carry(), loop, passed.extend)
+        after = EarlyStderr.adopt(before.carry(), loop, passed.extend)
         os.write(write_end, b"more\n{}\n")
         os.close(write_end)
         assert after.finish() == ("loading\nmore\n{}\n", "loading\nmore\n")
@@ -141,7 +141,7 @@ def ending(said, code, *, hold=False, introduced=False, failure=None):
         write(said.encode())
         ours, theirs = channel_pair()
         theirs.close()
-        worker = WorkerProcess(1, 1, 0, pid=0, started_at=0.0, channel=ours, last_words=words)
+        worker = WorkerProcess(1, 1, 0, pid=0, started_at=0.0, channel=ours, early_stderr=words)
         worker.introduced, worker.failure = introduced, failure
         found.append(worker.ended(code << 8))
 

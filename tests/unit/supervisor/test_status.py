@@ -13,7 +13,7 @@ from gracehttp.supervisor.fleet import (
 
 
 class NoProcesses:
-    """Stands for the crew and its templates."""
+    """Stands for the workers and its templates."""
 
     @property
     def templates(self):

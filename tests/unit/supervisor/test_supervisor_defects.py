@@ -12,7 +12,7 @@ from gracehttp.event_bus import EventBus
 from gracehttp.supervisor.fleet import Fleet, FleetSettings, TimePassed
 from gracehttp.supervisor.listeners.table import ListenerTable
 from gracehttp.supervisor.processes.command_line import CommandLine
-from gracehttp.supervisor.processes.workers import Crew
+from gracehttp.supervisor.processes.workers import WorkerProcesses
 from gracehttp.supervisor.supervisor import Supervisor, SupervisorOptions
 
 
@@ -30,7 +30,7 @@ def fail(*_arguments):
 
 @pytest.mark.parametrize("defects", [("start",), ("start", "close_doors")])
 def test_a_worker_that_has_no_process_is_no_reason_to_stay(monkeypatch, defects):
-    monkeypatch.setattr(Crew, "start", fail)
+    monkeypatch.setattr(WorkerProcesses, "start", fail)
     if "close_doors" in defects:
         monkeypatch.setattr(ListenerTable, "close_doors", fail)
 
@@ -51,7 +51,7 @@ def test_a_worker_that_has_no_process_is_no_reason_to_stay(monkeypatch, defects)
 
 
 def test_a_deadline_that_met_a_defect_of_the_table_comes_again(monkeypatch):
-    monkeypatch.setattr(Crew, "start", lambda *_arguments: None)
+    monkeypatch.setattr(WorkerProcesses, "start", lambda *_arguments: None)
     apply, met = Fleet.apply, []
 
     def fail_once(fleet, happened, now):

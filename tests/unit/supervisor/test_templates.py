@@ -15,9 +15,9 @@ from value_copies import changed
 from gracehttp.events import PreloadUnavailable, TemplateLost, TemplateStarted
 from gracehttp.release import RELEASE
 from gracehttp.supervisor.processes import templates
-from gracehttp.supervisor.processes.early_stderr import LastWords
+from gracehttp.supervisor.processes.early_stderr import EarlyStderr
 from gracehttp.supervisor.processes.process import WorkerProcess
-from gracehttp.supervisor.processes.templates import Births, Templates, TemplatesRecord
+from gracehttp.supervisor.processes.templates import StartReports, Templates, TemplatesRecord
 from gracehttp.values import Descriptor, from_plain, to_plain
 from gracehttp.wire.channel import Channel, ChannelClosed
 from gracehttp.wire.messages import Fork, Forked, TemplateBegan
@@ -35,13 +35,13 @@ class Fleet:
     def __init__(self, record=None):
         self.told = []
         self.watched = {}
-        self.born = asyncio.Queue()
+        self.started = asyncio.Queue()
         self.failed = asyncio.Queue()
-        births = Births(
-            lambda process, pid: self.born.put_nowait((process.number, pid)),
+        starts = StartReports(
+            lambda process, pid: self.started.put_nowait((process.number, pid)),
             lambda process, reason: self.failed.put_nowait((process.number, reason)),
         )
-        self.templates = Templates(births, self.watched.__setitem__, self.told.append, record)
+        self.templates = Templates(starts, self.watched.__setitem__, self.told.append, record)
         self.processes = []
 
     def leave_template(self, generation=1):
@@ -51,7 +51,7 @@ class Fleet:
         return template
 
     def order(self, worker, generation=1):
-        process, ends = WorkerProcess.conceive(worker, generation, 0, hear_nothing)
+        process, ends = WorkerProcess.prepare(worker, generation, 0, hear_nothing)
         self.processes.append(process)
         self.templates.of(generation).order(process, ends)
 
@@ -62,7 +62,7 @@ class Fleet:
         for generation in (1, 2):
             self.templates.end(generation)
         for process in self.processes:
-            process.never_born()
+            process.discard()
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def take_order(template):
 
 
 def hear_nothing(read_end):
-    return LastWords(asyncio.get_running_loop(), read_end, lambda data: None)
+    return EarlyStderr(asyncio.get_running_loop(), read_end, lambda data: None)
 
 
 async def started(fleet):
@@ -110,10 +110,10 @@ def test_workers_are_forked_one_after_the_other_in_the_order_in_which_they_were_
             fleet.order(worker)
         for worker in (7, 8):
             assert take_order(template) == worker
-            assert not fleet.templates.orphans_are_nobodys, "one of them may be that worker"
+            assert not fleet.templates.may_reap_orphans, "one of them may be that worker"
             template.send(Forked(PID_OF_WORKER + worker))
-            assert await fleet.born.get() == (worker, PID_OF_WORKER + worker)
-        assert fleet.templates.orphans_are_nobodys
+            assert await fleet.started.get() == (worker, PID_OF_WORKER + worker)
+        assert fleet.templates.may_reap_orphans
         assert fleet.told == [TemplateStarted(1, PID_OF_TEMPLATE)]
         template.close()
 
@@ -136,7 +136,7 @@ def test_a_template_of_another_release_is_told_and_says_what_the_vectors_have(re
             for fd in fds:
                 os.close(fd)
             template.sendall(json.dumps({**says["forked"], "added": 1}).encode() + b"\n")
-            assert await fleet.born.get() == (2, says["forked"]["pid"])
+            assert await fleet.started.get() == (2, says["forked"]["pid"])
         assert fleet.told == [TemplateStarted(1, says["template_began"]["pid"])]
 
     run(scenario)
@@ -152,7 +152,7 @@ def test_a_worker_can_be_ordered_before_the_template_has_said_that_it_exists():
         template.send(TemplateBegan(PID_OF_TEMPLATE))
         assert take_order(template) == 7
         template.send(Forked(PID_OF_WORKER))
-        assert await fleet.born.get() == (7, PID_OF_WORKER)
+        assert await fleet.started.get() == (7, PID_OF_WORKER)
         template.close()
 
     run(scenario)
@@ -213,9 +213,9 @@ def test_what_a_template_did_before_it_died_counts():
             fleet.order(worker)
             template.send(Forked(PID_OF_WORKER))
             if worker == 6:
-                await fleet.born.get()
+                await fleet.started.get()
         fleet.bury(PID_OF_TEMPLATE, KILLED)
-        assert fleet.born.get_nowait() == (7, PID_OF_WORKER)
+        assert fleet.started.get_nowait() == (7, PID_OF_WORKER)
         template.close()
 
     run(scenario)
@@ -254,7 +254,7 @@ def test_a_template_ends_by_force_with_its_generation_and_is_waited_for(killed):
         fleet.order(7)
         take_order(template)
         template.send(Forked(PID_OF_WORKER))
-        await fleet.born.get()
+        await fleet.started.get()
         fleet.templates.end(1)
         assert killed == [(PID_OF_TEMPLATE, signal.SIGKILL)]
         assert fleet.watched.keys() == {PID_OF_TEMPLATE}
@@ -287,19 +287,19 @@ def test_without_subreapers_there_are_no_templates(monkeypatch):
     async def scenario(fleet):
         assert fleet.templates.expect(1) is None
         assert isinstance(fleet.told[0], PreloadUnavailable)
-        assert not fleet.templates.orphans_are_nobodys, "they are children of the user's script"
+        assert not fleet.templates.may_reap_orphans, "they are children of the user's script"
 
     run(scenario)
 
 
 def test_a_signal_to_a_worker_that_is_not_born_yet_waits_for_its_birth(killed):
     async def scenario(fleet):
-        process, ends = WorkerProcess.conceive(7, 1, 0, hear_nothing)
+        process, ends = WorkerProcess.prepare(7, 1, 0, hear_nothing)
         fleet.processes.append(process)
         ends.close()
         process.signal(signal.SIGKILL)
         assert killed == [], "a PID of 0 would be the own process group (kill(2))"
-        process.born(PID_OF_WORKER)
+        process.started(PID_OF_WORKER)
         assert killed == [(PID_OF_WORKER, signal.SIGKILL)]
 
     run(scenario)
@@ -330,11 +330,11 @@ def test_the_next_image_orders_from_the_template_of_the_one_before_and_waits_for
         after = Fleet(carried(fleet))
         fleet.templates.end(1)
         assert after.watched.keys() == {PID_OF_TEMPLATE}
-        assert after.templates.orphans_are_nobodys, "it is still a subreaper (PR_SET_CHILD_SUBREAPER(2const))"
+        assert after.templates.may_reap_orphans, "it is still a subreaper (PR_SET_CHILD_SUBREAPER(2const))"
         after.order(7)
         assert take_order(template) == 7
         template.send(Forked(PID_OF_WORKER))
-        assert await after.born.get() == (7, PID_OF_WORKER)
+        assert await after.started.get() == (7, PID_OF_WORKER)
         after.bury(PID_OF_TEMPLATE, KILLED)
         assert after.told == [TemplateLost(1, "was killed by SIGKILL")]
         template.close()
@@ -383,7 +383,7 @@ def test_it_is_settled_when_no_order_is_under_way():
         assert not settled.done()
         template.send(Forked(PID_OF_WORKER))
         await settled
-        assert fleet.born.get_nowait() == (7, PID_OF_WORKER)
+        assert fleet.started.get_nowait() == (7, PID_OF_WORKER)
         template.close()
 
     run(scenario)

@@ -11,14 +11,14 @@ import subprocess
 import pytest
 
 from gracehttp.supervisor.processes.command_line import CommandLine
-from gracehttp.supervisor.processes.early_stderr import LastWords
-from gracehttp.supervisor.processes.process import WorkerProcess, reap
-from gracehttp.supervisor.processes.workers import Crew
+from gracehttp.supervisor.processes.early_stderr import EarlyStderr
+from gracehttp.supervisor.processes.process import WorkerProcess, ended_children
+from gracehttp.supervisor.processes.workers import WorkerProcesses
 from gracehttp.wire.channel import channel_pair
 
 
 class World:
-    """A crew with one worker, which is a child that sleeps."""
+    """Worker processes with one worker, which is a child that sleeps."""
 
     def __init__(self, on_message):
         self.ended, self.defects = [], []
@@ -27,19 +27,19 @@ class World:
         read_end, write_end = os.pipe()
         os.close(read_end)
         self.stderr = write_end
-        self.crew = Crew(
+        self.workers = WorkerProcesses(
             CommandLine(("none",), "."),
             write_end,
             on_message=on_message,
             on_exit=lambda process, ending: self.ended.append(ending.reason),
             publish=lambda event: None,
-            hold_words=False,
+            hold_early_stderr=False,
         )
         self.child = subprocess.Popen(["sleep", "60"])
         channel, self.theirs = channel_pair()
-        words = LastWords(loop, None, print)
-        self.worker = WorkerProcess(1, 1, 0, pid=self.child.pid, started_at=0.0, channel=channel, last_words=words)
-        self.crew._take_on(self.worker)
+        words = EarlyStderr(loop, None, print)
+        self.worker = WorkerProcess(1, 1, 0, pid=self.child.pid, started_at=0.0, channel=channel, early_stderr=words)
+        self.workers._add(self.worker)
 
     async def end(self):
         self.child.send_signal(signal.SIGKILL)
@@ -92,7 +92,7 @@ def test_a_child_keeps_its_pid_until_the_one_before_has_been_dealt_with():
     pids = sorted(child.pid for child in children)
     for pid in pids:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    reaped = reap(pids, orphans=lambda: False)
+    reaped = ended_children(pids, orphans=lambda: False)
     assert next(reaped) == (pids[0], 0)
     assert os.waitid(os.P_PID, pids[1], os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
     assert list(reaped) == [(pids[1], 0)]
@@ -100,14 +100,14 @@ def test_a_child_keeps_its_pid_until_the_one_before_has_been_dealt_with():
         child.returncode = 0
 
 
-def crew_without_workers():
-    return Crew(
+def no_workers():
+    return WorkerProcesses(
         None,
         2,
         on_message=lambda process, message: None,
         on_exit=lambda process, ending: None,
         publish=lambda event: None,
-        hold_words=False,
+        hold_early_stderr=False,
     )
 
 
@@ -115,10 +115,10 @@ def test_a_child_that_has_ended_before_it_is_watched_is_waited_for():
     async def scenario():
         child = subprocess.Popen(["sh", "-c", "exit 3"])
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        crew = crew_without_workers()  # so late that SIGCHLD has come and gone
-        crew.bury()  # what SIGCHLD makes it do; it must leave a child alone that it doesn't know
+        workers = no_workers()  # so late that SIGCHLD has come and gone
+        workers.reap()  # what SIGCHLD makes it do; it must leave a child alone that it doesn't know
         ended = asyncio.get_running_loop().create_future()
-        crew.watch(child.pid, ended.set_result)
+        workers.watch(child.pid, ended.set_result)
         assert os.waitstatus_to_exitcode(await asyncio.wait_for(ended, 20)) == 3
         child.returncode = 3  # or Popen would warn that nobody waited for it
 
@@ -147,11 +147,11 @@ def test_the_next_child_is_buried_also_if_the_end_of_the_one_before_could_not_be
         children = sorted((subprocess.Popen(["true"]) for _ in range(2)), key=lambda child: child.pid)
         for child in children:
             os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        crew = crew_without_workers()
+        workers = no_workers()
         ended = loop.create_future()
-        crew.watch(children[0].pid, {}.__getitem__)
-        crew.watch(children[1].pid, ended.set_result)
-        crew.bury()
+        workers.watch(children[0].pid, {}.__getitem__)
+        workers.watch(children[1].pid, ended.set_result)
+        workers.reap()
         assert ended.result() == 0
         assert defects == ["0"], "the key that was not there"
         for child in children:

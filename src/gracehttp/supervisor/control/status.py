@@ -6,7 +6,7 @@ import os
 
 from gracehttp.supervisor.fleet import Fleet, Generation
 from gracehttp.supervisor.listeners.table import HeldListener, ListenerTable
-from gracehttp.supervisor.processes.workers import Crew
+from gracehttp.supervisor.processes.workers import WorkerProcesses
 from gracehttp.wire.control import (
     GenerationStatus,
     ListenerStatus,
@@ -19,7 +19,7 @@ from gracehttp.wire.control import (
 
 def status_of(
     fleet: Fleet,
-    crew: Crew,
+    workers: WorkerProcesses,
     listeners: ListenerTable,
     *,
     last: Outcome | None,
@@ -33,32 +33,32 @@ def status_of(
         version=release,
         uptime_seconds=round(now - started_at, 3),
         generations=tuple(
-            _generation(one, crew, now, coming=one is fleet.coming) for one in fleet.generations.values()
+            _generation(one, workers, now, coming=one is fleet.coming) for one in fleet.generations.values()
         ),
-        listeners=tuple(_listener(one, crew) for one in listeners),
+        listeners=tuple(_listener(one, workers) for one in listeners),
         last_restart=None if last is None else RestartStatus(last.ok, last.message),
     )
 
 
-def _generation(generation: Generation, crew: Crew, now: float, *, coming: bool) -> GenerationStatus:
+def _generation(generation: Generation, workers: WorkerProcesses, now: float, *, coming: bool) -> GenerationStatus:
     probation = generation.probation
     return GenerationStatus(
         generation=generation.number,
         state="starting" if coming else generation.state.value,
-        template=crew.templates.pid(generation.number),
+        template=workers.templates.pid(generation.number),
         probation_seconds_left=None if probation is None else round(max(0.0, probation.ends_at - now), 3),
         starts_in_seconds=tuple(round(max(0.0, at - now), 3) for at in sorted(generation.start_again_at)),
         workers=tuple(
-            WorkerStatus(one.number, crew.pid(one.number), one.state.value) for one in generation.workers.values()
+            WorkerStatus(one.number, workers.pid(one.number), one.state.value) for one in generation.workers.values()
         ),
     )
 
 
-def _listener(listener: HeldListener, crew: Crew) -> ListenerStatus:
+def _listener(listener: HeldListener, workers: WorkerProcesses) -> ListenerStatus:
     return ListenerStatus(
         address=str(listener.address),
         bound=listener.bound,
         max_connections=listener.limit,
-        open_connections=listener.pool.open_connections(crew.slots()) if listener.pool else None,
+        open_connections=listener.pool.open_connections(workers.slots()) if listener.pool else None,
         shed_connections=listener.shed,
     )

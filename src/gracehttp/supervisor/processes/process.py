@@ -1,4 +1,4 @@
-"""Worker processes: what belongs to each, and telling how they ended."""
+"""One worker process: what belongs to it, how it is started, and how it ended."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Self
 
 from gracehttp.supervisor.processes.command_line import CommandLine
-from gracehttp.supervisor.processes.early_stderr import LastWords, LastWordsRecord, last_error
+from gracehttp.supervisor.processes.early_stderr import EarlyStderr, EarlyStderrRecord, last_error
 from gracehttp.supervisor.processes.spawning import spawn
 from gracehttp.values import Value
 from gracehttp.wire.channel import Channel, ChannelRecord, channel_pair
@@ -18,8 +18,8 @@ from gracehttp.wire.lineage import CHANNEL_VARIABLE
 from gracehttp.wire.messages import Failed
 
 TRACEBACK_SIGNAL = signal.SIGABRT
-"""Makes a worker write the stacks of its threads to stderr, and ends it: what the interpreter's fault handler does,
-which is at work from the first moment (PYTHONFAULTHANDLER), so wherever the worker hangs."""
+"""Makes a worker write the stacks of its threads to stderr, and ends it. The interpreter's fault handler does so. It is
+enabled from the first moment (PYTHONFAULTHANDLER), so this works wherever the worker hangs."""
 
 
 class WorkerRecord(Value):
@@ -33,17 +33,17 @@ class WorkerRecord(Value):
     slot: int
     pid: int
     started_at: float
-    deaf: bool
+    stopped_accepting: bool
     failure: Failed | None
     channel: ChannelRecord
-    last_words: LastWordsRecord
+    early_stderr: EarlyStderrRecord
     introduced: bool = True
     stage: str = ""
 
 
 class Ending(Value):
     """How a worker ended. `reason` completes the sentence "the worker ...". `details` is all that is known beyond that,
-    and `unlogged` what of it has not been passed on to the log yet."""
+    and `unlogged` the part of it that the log doesn't have yet."""
 
     reason: str
     details: str = ""
@@ -51,21 +51,20 @@ class Ending(Value):
 
 
 class WorkerEnds(Value):
-    """The ends of channel and last words that a worker inherits. Ours only until it has them; whoever makes them closes
-    them."""
+    """The ends of channel and stderr that a worker inherits. The supervisor closes them once the worker has them."""
 
     channel: int
-    last_words: int
+    early_stderr: int
 
     def close(self) -> None:
         os.close(self.channel)
-        os.close(self.last_words)
+        os.close(self.early_stderr)
 
 
 class WorkerProcess:
-    """One worker process, its end of the control channel and its last words. Owns all three.
+    """One worker process, the supervisor's end of its channel and its early stderr. Owns all three.
 
-    `pid` is 0 until `born`, and a signal that is sent before is kept for then.
+    `pid` is 0 until `started`, and a signal that is sent before is kept for then.
     """
 
     def __init__(
@@ -77,7 +76,7 @@ class WorkerProcess:
         pid: int = 0,
         started_at: float,
         channel: Channel,
-        last_words: LastWords,
+        early_stderr: EarlyStderr,
     ) -> None:
         self.number = number
         self.generation = generation
@@ -85,20 +84,22 @@ class WorkerProcess:
         self.pid = pid
         self.started_at = started_at
         self.channel = channel
-        self.last_words = last_words
+        self.early_stderr = early_stderr
         self.failure: Failed | None = None
-        self.deaf = False
+        self.stopped_accepting = False
         self.introduced = False
         self.stage = ""
-        """What it said that it begins, on its way to be ready."""
+        """What it reported last that it begins, on its way to be ready."""
         self._early_signals: list[int] = []
 
     @classmethod
-    def conceive(
-        cls, number: int, generation: int, slot: int, listen: Callable[[int], LastWords]
+    def prepare(
+        cls, number: int, generation: int, slot: int, read_stderr: Callable[[int], EarlyStderr]
     ) -> tuple[Self, WorkerEnds]:
-        """Our side of a worker, and the ends for the process that is still to be made; `listen` gets the end of the
-        pipe to which it writes its stderr. Raises `OSError`."""
+        """The supervisor's side of a worker, and the ends for its process, which is not started yet.
+
+        `read_stderr` gets the read end of the pipe that becomes its stderr. Raises `OSError`.
+        """
         loop = asyncio.get_running_loop()
         with contextlib.ExitStack() as on_error:
             channel, theirs = channel_pair()
@@ -106,33 +107,34 @@ class WorkerProcess:
             on_error.enter_context(theirs)
             read_end, write_end = os.pipe()
             on_error.pop_all()
-        last_words = listen(read_end)
+        early_stderr = read_stderr(read_end)
         ends = WorkerEnds(theirs.detach(), write_end)
-        return cls(number, generation, slot, started_at=loop.time(), channel=channel, last_words=last_words), ends
+        return cls(number, generation, slot, started_at=loop.time(), channel=channel, early_stderr=early_stderr), ends
 
     def execute(self, command_line: CommandLine, ends: WorkerEnds) -> None:
-        """Be born by running the command line. Raises `OSError`."""
+        """Start by running the command line. Raises `OSError`."""
         environment = {CHANNEL_VARIABLE: str(ends.channel)}
-        self.born(spawn(command_line, environment, pass_fds=(ends.channel,), stderr=ends.last_words))
+        self.started(spawn(command_line, environment, pass_fds=(ends.channel,), stderr=ends.early_stderr))
 
-    def born(self, pid: int) -> None:
-        """The process exists, as a child of ours."""
+    def started(self, pid: int) -> None:
+        """The process exists, as a child of the supervisor."""
         self.pid = pid
         for number in self._early_signals:
             self.signal(number)
 
-    def never_born(self) -> None:
+    def discard(self) -> None:
+        """It could not be started."""
         self.channel.close()
-        self.last_words.close()
+        self.early_stderr.close()
 
     @property
     def doing(self) -> str:
-        """What it was at, on its way to be ready, when it was last heard of; completes "it was still ..."."""
+        """What it was last known to do on its way to be ready; completes "it was still ..."."""
         return self.stage or ("preparing itself" if self.introduced else "running the code before run()")
 
     @property
     def has_ended(self) -> bool:
-        """Whether the process has come to its end, also if it was not waited for yet (waitid(2), WNOWAIT)."""
+        """Whether the process has exited, reaped or not (waitid(2), WNOWAIT)."""
         if not self.pid:
             return False
         try:
@@ -141,19 +143,19 @@ class WorkerProcess:
             return True
 
     def carry(self) -> WorkerRecord:
-        """To be taken of one that is born."""
+        """Must be called of one that is started."""
         return WorkerRecord(
             number=self.number,
             generation=self.generation,
             slot=self.slot,
             pid=self.pid,
             started_at=self.started_at,
-            deaf=self.deaf,
+            stopped_accepting=self.stopped_accepting,
             failure=self.failure,
             introduced=self.introduced,
             stage=self.stage,
             channel=self.channel.carry(),
-            last_words=self.last_words.carry(),
+            early_stderr=self.early_stderr.carry(),
         )
 
     @classmethod
@@ -166,9 +168,13 @@ class WorkerProcess:
             pid=record.pid,
             started_at=record.started_at,
             channel=Channel.adopt(record.channel),
-            last_words=LastWords.adopt(record.last_words, asyncio.get_running_loop(), pass_on),
+            early_stderr=EarlyStderr.adopt(record.early_stderr, asyncio.get_running_loop(), pass_on),
         )
-        process.deaf, process.failure, process.introduced = record.deaf, record.failure, record.introduced
+        process.stopped_accepting, process.failure, process.introduced = (
+            record.stopped_accepting,
+            record.failure,
+            record.introduced,
+        )
         process.stage = record.stage
         return process
 
@@ -176,13 +182,13 @@ class WorkerProcess:
         if not self.pid:
             self._early_signals.append(number)
             return
-        # Our children keep their PID until we wait for them, so it can't belong to somebody else by now.
+        # A child keeps its PID until it is reaped, so no other process can have it by now.
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
     def ended(self, status: int) -> Ending:
-        """The process was waited for: how it ended."""
-        said, held = self.last_words.finish()
+        """How the process ended, which was reaped with this wait status."""
+        said, held = self.early_stderr.finish()
         self.channel.close()
         code = os.waitstatus_to_exitcode(status)
         if self.failure is not None:
@@ -213,12 +219,12 @@ def describe_exit(code: int, said: str = "") -> str:
     return f"was killed by signal {-code}"
 
 
-def reap(pids: Iterable[int], *, orphans: Callable[[], bool]) -> Iterator[tuple[int, int]]:
-    """Those of our children that have ended, each with its wait status (waitpid(2)).
+def ended_children(pids: Iterable[int], *, orphans: Callable[[], bool]) -> Iterator[tuple[int, int]]:
+    """Reap the children that have ended, and yield each with its wait status (waitpid(2)).
 
-    One is waited for when the one before has been dealt with: until then it keeps its PID. While `orphans()`, which a
-    process that adopts them must allow now and then, children that aren't in `pids` are among them, to be dropped.
-    Otherwise such a child belongs to the user's script, which waits for it itself.
+    Each is reaped after the caller has dealt with the one before, and keeps its PID until then. While `orphans()`,
+    children that aren't in `pids` are reaped too, which the caller drops: a process that adopts orphans must allow that
+    now and then. Otherwise such a child belongs to the user's script, which reaps it itself.
     """
     with contextlib.suppress(ChildProcessError):
         while orphans() and (found := os.waitpid(-1, os.WNOHANG))[0]:

@@ -1,8 +1,12 @@
 """Templates: processes that have imported the application of their generation, and fork its workers on demand.
 
-A template holds nothing that anybody would miss. It is the first worker of its generation, copied just before that one
-began to serve (`worker.template`), and each worker that it forks becomes a child of the supervisor at once. So when a
-template is killed, workers live on; only later ones start from the code that is on disk then.
+A template holds no connections: losing it loses none. It is a copy of the first worker of its generation, made just
+before that one began to serve (`worker.template`). When a template is killed, workers live on; only later ones start
+from the code that is on disk then.
+
+Each worker that a template forks becomes a child of the supervisor at once. It is a grandchild of the template, and the
+process in between ends. So the kernel gives it the nearest ancestor as parent that is a *subreaper*
+(PR_SET_CHILD_SUBREAPER(2const), Linux): the supervisor.
 """
 
 from __future__ import annotations
@@ -13,15 +17,17 @@ import functools
 import os
 import signal
 import socket
+import sys
 from collections import deque
 from collections.abc import Callable
 
 from gracehttp.events import Event, PreloadUnavailable, TemplateLost, TemplateStarted
 from gracehttp.supervisor.processes.process import WorkerEnds, WorkerProcess, describe_exit
-from gracehttp.supervisor.processes.subreaper import adopt_orphans, adopts_orphans_anyway
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire.channel import Channel, ChannelClosed, ChannelRecord, UnreadableMessage, channel_pair
 from gracehttp.wire.messages import Fork, Forked, Message, TemplateBegan
+
+_PR_SET_CHILD_SUBREAPER = 36
 
 FORK_SECONDS = 10.0
 """How long one fork may take. It copies page tables, some milliseconds for each gigabyte, so a template that takes this
@@ -30,17 +36,17 @@ END_SECONDS = 2.0
 """How long the supervisor waits, at its own end, for templates that it killed."""
 
 
-class Births(Value):
-    """Whom to tell what became of a worker that was ordered; `failed` is given the reason."""
+class StartReports(Value):
+    """What to call when an ordered worker has started, with its PID, or failed to, with the reason."""
 
-    born: Callable[[WorkerProcess, int], None]
+    started: Callable[[WorkerProcess, int], None]
     failed: Callable[[WorkerProcess, str], None]
 
 
 class TemplateRecord(Value):
-    """A template that is alive, to go on with in another process that has the same PID, so that it stays our child.
+    """A template that is alive, to go on with in another process that has the same PID, so that it stays a child.
 
-    `pid` is 0 until it has said that it exists, and so long `their_end` is ours as well.
+    `pid` is 0 until the template reports, and until then `their_end` is open here too.
     """
 
     generation: int
@@ -59,12 +65,12 @@ class TemplatesRecord(Value):
 
 
 class Template:
-    """The template of one generation: its process, our end of its channel, and the workers that are ordered from it."""
+    """The template of one generation: its process, the channel to it, and the workers that are ordered from it."""
 
     def __init__(
         self,
         generation: int,
-        births: Births,
+        starts: StartReports,
         publish: Callable[[Event], None],
         *,
         channel: Channel,
@@ -78,7 +84,7 @@ class Template:
         """Set while no order is under way."""
         self.on_start: Callable[[], None] = lambda: None
         """Called once, when its PID is known."""
-        self._births = births
+        self._starts = starts
         self._publish = publish
         self._loop = asyncio.get_running_loop()
         self._channel = channel
@@ -90,20 +96,20 @@ class Template:
         self._loop.add_reader(self._channel.fileno(), self._receive)
 
     def carry(self) -> TemplateRecord:
-        """To be taken while it is idle."""
+        """Must be called while it is idle."""
         their_end = Descriptor(self._their_end.fileno()) if self._their_end is not None else None
         return TemplateRecord(
             generation=self.generation, pid=self.pid, channel=self._channel.carry(), their_end=their_end
         )
 
     def fileno(self) -> int:
-        """The end for the process that is to become the template. Ours only until it has said that it is one."""
+        """The end for the process that will become the template. It is closed here once the template reports."""
         assert self._their_end is not None
         return self._their_end.fileno()
 
     @property
     def expecting(self) -> bool:
-        """Whether there may be a child of ours that isn't known to us yet: itself, or a worker."""
+        """Whether there may be a child whose PID isn't known yet: the template, or a worker."""
         return self.alive and (not self.pid or bool(self._ordered))
 
     def order(self, process: WorkerProcess, ends: WorkerEnds) -> None:
@@ -113,12 +119,12 @@ class Template:
         self._send_order()
 
     def end(self) -> None:
-        """End it by force: it has nothing to finish. Before it said that it exists, it reads the end of the file."""
+        """Kill it: it has nothing to finish. One that has not reported yet reads the end of file instead."""
         self._ended = True
         self._abandon("its generation is gone")
 
-    def buried(self, status: int) -> None:
-        """The process was waited for: from now on its PID may be somebody else's."""
+    def reaped(self, status: int) -> None:
+        """The process was reaped: from now on another process may have its PID."""
         self.pid = 0
         if self.alive:
             self._receive()  # its last message may still lie there
@@ -135,7 +141,7 @@ class Template:
             FORK_SECONDS, self._abandon, f"the template of its generation did not fork it within {FORK_SECONDS:g} s"
         )
         with contextlib.suppress(ChannelClosed):  # reading tells it too, and acts on it
-            self._channel.send(Fork(process.number, Descriptor(ends.channel), Descriptor(ends.last_words)))
+            self._channel.send(Fork(process.number, Descriptor(ends.channel), Descriptor(ends.early_stderr)))
 
     def _receive(self) -> None:
         try:
@@ -168,18 +174,18 @@ class Template:
         process, ends = self._ordered.popleft()
         ends.close()
         if pid:
-            self._births.born(process, pid)
+            self._starts.started(process, pid)
         else:
-            self._births.failed(process, f"could not be started ({reason})")
+            self._starts.failed(process, f"could not be started ({reason})")
         if not self._ordered:
             self.idle.set()
         self._send_order()
 
     def _abandon(self, reason: str) -> None:
-        """Order nothing more from it, and see that it ends."""
+        """Order nothing more from it, and kill it."""
         if self.pid:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)  # a child of ours, not yet waited for: the PID is nobody else's
+                os.kill(self.pid, signal.SIGKILL)  # a child that was not reaped yet: no other process has its PID
         if not self.alive:
             return
         self.alive = False
@@ -200,13 +206,13 @@ class Templates:
 
     def __init__(
         self,
-        births: Births,
+        starts: StartReports,
         watch: Callable[[int, Callable[[int], None]], None],
         publish: Callable[[Event], None],
         record: TemplatesRecord | None = None,
     ) -> None:
-        """None, or those that another process carried. `watch(pid, on_end)` has a child waited for (`Crew.watch`)."""
-        self._births = births
+        """Begin without, or with those that another process carried. `watch` is `WorkerProcesses.watch`."""
+        self._starts = starts
         self._watch = watch
         self._publish = publish
         self._templates: dict[int, Template] = {}
@@ -228,8 +234,8 @@ class Templates:
         )
 
     @property
-    def orphans_are_nobodys(self) -> bool:
-        """Whether a child that we don't know is an orphan of the application, which nobody else waits for."""
+    def may_reap_orphans(self) -> bool:
+        """Whether a child that isn't known is an orphan of the application, which no other process will reap."""
         return self._adopting and not any(one.expecting for one in self._templates.values())
 
     def expect(self, generation: int) -> int | None:
@@ -246,7 +252,7 @@ class Templates:
         return self._add(generation, *channel_pair()).fileno()
 
     def of(self, generation: int) -> Template | None:
-        """The template from which workers can be ordered, also if it hasn't said yet that it exists."""
+        """The template from which workers can be ordered, also if it has not reported yet."""
         template = self._templates.get(generation)
         return template if template is not None and template.alive else None
 
@@ -267,17 +273,17 @@ class Templates:
         template.end()
 
     async def settled(self) -> None:
-        """Until no fork is under way."""
+        """Wait until no fork is under way."""
         while busy := [one for one in self._templates.values() if not one.idle.is_set()]:
             await busy[0].idle.wait()
 
     async def ended(self) -> None:
-        """Until those that were told to end are gone, or take too long for it."""
+        """Wait until those that were ended are gone, or take too long for it."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._none_ending.wait(), END_SECONDS)
 
     def _add(self, generation: int, channel: Channel, their_end: socket.socket | None, pid: int = 0) -> Template:
-        template = Template(generation, self._births, self._publish, channel=channel, their_end=their_end, pid=pid)
+        template = Template(generation, self._starts, self._publish, channel=channel, their_end=their_end, pid=pid)
         self._templates[generation] = template
         self._had.add(generation)
         template.on_start = functools.partial(self._started, template)
@@ -286,10 +292,28 @@ class Templates:
         return template
 
     def _started(self, template: Template) -> None:
-        self._watch(template.pid, functools.partial(self._buried, template))
+        self._watch(template.pid, functools.partial(self._reaped, template))
 
-    def _buried(self, template: Template, status: int) -> None:
-        template.buried(status)
+    def _reaped(self, template: Template, status: int) -> None:
+        template.reaped(status)
         self._ending.discard(template)
         if not self._ending:
             self._none_ending.set()
+
+
+# --- becoming the parent of orphans ---
+
+
+def adopts_orphans_anyway() -> bool:
+    """Whether this is the process 1 of a container, which inherits all orphans there."""
+    return os.getpid() == 1
+
+
+def adopt_orphans() -> bool:
+    """Adopt the orphans of our descendants from now on, for the life of this process. False where that can't be had."""
+    if sys.platform != "linux":
+        return False
+    import ctypes  # a megabyte that only those need who preload
+
+    prctl = ctypes.CDLL(None).prctl
+    return bool(prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)

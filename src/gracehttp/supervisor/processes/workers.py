@@ -1,4 +1,4 @@
-"""All living worker processes: starting, telling, killing and burying them. Decides nothing."""
+"""All worker processes: starts them, sends them orders and signals, and reaps them. Decides nothing."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from gracehttp.observe.patient_writer import PatientWriter
 from gracehttp.supervisor.guard import guarded
 from gracehttp.supervisor.processes.code_records import CodeRecords
 from gracehttp.supervisor.processes.command_line import CommandLine
-from gracehttp.supervisor.processes.early_stderr import LastWords
-from gracehttp.supervisor.processes.process import Ending, WorkerProcess, WorkerRecord, reap
-from gracehttp.supervisor.processes.templates import Births, Templates, TemplatesRecord
+from gracehttp.supervisor.processes.early_stderr import EarlyStderr
+from gracehttp.supervisor.processes.process import Ending, WorkerProcess, WorkerRecord, ended_children
+from gracehttp.supervisor.processes.templates import StartReports, Templates, TemplatesRecord
 from gracehttp.values import EMPTY, Descriptor, Value
 from gracehttp.wire.channel import ChannelClosed, UnreadableMessage
 from gracehttp.wire.messages import Failed, Message, Order, Ready
 
 
-class CrewRecord(Value):
-    """All children, to go on with in another process that has the same PID. `watched` are those that are no workers:
-    a release that knows nothing more of them has only to wait for them."""
+class ProcessesRecord(Value):
+    """All children, to go on with in another process that has the same PID. `watched` are the PIDs of other children: a
+    release that knows nothing more of them only has to reap them."""
 
     workers: tuple[WorkerRecord, ...]
     watched: tuple[int, ...]
@@ -32,11 +32,11 @@ class CrewRecord(Value):
     """Which code each generation runs."""
 
 
-class Crew:
+class WorkerProcesses:
     """The processes by worker number.
 
-    `on_message(process, message)` is called for what a worker says, `on_exit(process, ending)` once when its process is
-    gone or could not be made.
+    `on_message(process, message)` is called for each message of a worker, `on_exit(process, ending)` once when its
+    process is gone or could not be started.
     """
 
     def __init__(
@@ -47,12 +47,12 @@ class Crew:
         on_message: Callable[[WorkerProcess, Message], None],
         on_exit: Callable[[WorkerProcess, Ending], None],
         publish: Callable[[Event], None],
-        hold_words: bool,
-        record: CrewRecord | None = None,
+        hold_early_stderr: bool,
+        record: ProcessesRecord | None = None,
     ) -> None:
-        """Without processes, or with those that another process carried; then call `bury` once all is set up.
+        """Begin without processes, or with those that another process carried; then call `reap` once all is set up.
 
-        With `hold_words`, what children write to stderr while they start is held back, unless it is a line of JSON.
+        With `hold_early_stderr`, what children write to stderr while they start is held back, except lines of JSON.
         """
         self._loop = asyncio.get_running_loop()
         self._command_line = command_line
@@ -60,19 +60,19 @@ class Crew:
         self._publish = publish
         self._on_message = on_message
         self._on_exit = on_exit
-        self._hold_words = hold_words
+        self._hold_early_stderr = hold_early_stderr
         self._processes: dict[int, WorkerProcess] = {}
         self._watched: dict[int, Callable[[int], None]] = dict.fromkeys(record.watched if record else (), _ignore)
-        births = Births(self._born, self._failed)
-        self.templates = Templates(births, self.watch, publish, record.templates if record else None)
+        starts = StartReports(self._started, self._failed)
+        self.templates = Templates(starts, self.watch, publish, record.templates if record else None)
         self.codes = CodeRecords(record.code if record else None)
-        self._loop.add_signal_handler(signal.SIGCHLD, self.bury)
+        self._loop.add_signal_handler(signal.SIGCHLD, self.reap)
         for one in record.workers if record else ():
-            self._take_on(WorkerProcess.adopt(one, self.pass_on))
+            self._add(WorkerProcess.adopt(one, self.pass_on))
 
-    def carry(self) -> CrewRecord:
-        """To be taken when all is `settled`."""
-        return CrewRecord(
+    def carry(self) -> ProcessesRecord:
+        """Must be called when all is `settled`."""
+        return ProcessesRecord(
             workers=tuple(one.carry() for one in self._processes.values()),
             watched=tuple(self._watched),
             templates=self.templates.carry(),
@@ -80,7 +80,7 @@ class Crew:
         )
 
     async def settled(self) -> None:
-        """Until no worker is half born: each has a PID, or there is none."""
+        """Wait until no start is under way: each worker has a PID, or has failed to start."""
         await self.templates.settled()
 
     def pid(self, worker: int) -> int:
@@ -89,17 +89,18 @@ class Crew:
         return process.pid if process else 0
 
     def doing(self, worker: int) -> str:
-        """What a worker does on its way to be ready, "" if it has no process."""
+        """What a worker was last known to do on its way to be ready, "" if it has no process."""
         process = self._processes.get(worker)
         return process.doing if process else ""
 
     def slots(self) -> list[int]:
-        """The places of all living workers in the ledgers."""
+        """The slots of all workers in the ledgers of the permits."""
         return [process.slot for process in self._processes.values()]
 
-    def all_deaf(self) -> bool:
-        """True when no living worker accepts connections any more."""
-        return all(process.deaf for process in self._processes.values())
+    @property
+    def none_accepts(self) -> bool:
+        """Whether every worker has stopped accepting."""
+        return all(process.stopped_accepting for process in self._processes.values())
 
     def start(self, worker: int, generation: int) -> None:
         """Start the process of `worker`, from the template of its generation if there is one. Raises `OSError`."""
@@ -107,24 +108,24 @@ class Crew:
         slot = next((free for free in range(MAX_WORKERS) if free not in used), None)
         if slot is None:
             raise OSError(f"there are {MAX_WORKERS} workers already")
-        process, ends = WorkerProcess.conceive(worker, generation, slot, self.listen)
+        process, ends = WorkerProcess.prepare(worker, generation, slot, self.read_stderr)
         template = self.templates.of(generation)
         if template is None:
             try:
                 process.execute(self._command_line, ends)
             except BaseException:
-                process.never_born()
+                process.discard()
                 raise
             finally:
                 ends.close()
-        self._take_on(process)
+        self._add(process)
         if template is None:
-            self._tell_of_start(process)
+            self._publish_start(process)
         else:
             template.order(process, ends)
 
     def forget(self, generation: int) -> None:
-        """The last worker of the generation is gone: so is its template."""
+        """End the template of a generation whose last worker is gone."""
         self.templates.end(generation)
         self.codes.forget(generation)
 
@@ -132,16 +133,16 @@ class Crew:
         """Write to the supervisor's stderr what a child wrote to its own. Never blocks."""
         self._stderr.write(data)
 
-    def listen(self, read_end: int) -> LastWords:
-        """Hear through `read_end` of a pipe what a child writes to stderr while it starts."""
-        return LastWords(self._loop, read_end, self.pass_on, hold=self._hold_words)
+    def read_stderr(self, read_end: int) -> EarlyStderr:
+        """Read from `read_end` of a pipe what a child writes to stderr while it starts."""
+        return EarlyStderr(self._loop, read_end, self.pass_on, hold=self._hold_early_stderr)
 
     def watch(self, pid: int, on_end: Callable[[int], None]) -> None:
-        """Bury another child of ours too: `on_end` is called with its wait status (waitpid(2))."""
+        """Also reap `pid`, a child that is no worker: `on_end` is called with its wait status (waitpid(2))."""
         self._watched[pid] = on_end
-        self._loop.call_soon(self.bury)  # it may have ended before it was known
+        self._loop.call_soon(self.reap)  # it may have ended before it was known
 
-    def tell(self, worker: int, order: Order) -> None:
+    def send(self, worker: int, order: Order) -> None:
         """Send `order` to `worker`, if it lives. Descriptors in it stay the caller's."""
         process = self._processes.get(worker)
         if process is None:
@@ -159,9 +160,9 @@ class Crew:
         process.signal(number)
         return True
 
-    def _take_on(self, process: WorkerProcess) -> None:
+    def _add(self, process: WorkerProcess) -> None:
         self._processes[process.number] = process
-        self._loop.add_reader(process.channel.fileno(), self._hear, process)
+        self._loop.add_reader(process.channel.fileno(), self._receive, process)
         if process.channel.pending:
             self._loop.add_writer(process.channel.fileno(), self._flush, process)
 
@@ -171,7 +172,7 @@ class Crew:
         if not process.channel.pending:
             self._loop.remove_writer(process.channel.fileno())
 
-    def _hear(self, process: WorkerProcess) -> None:
+    def _receive(self, process: WorkerProcess) -> None:
         try:
             for message in process.channel.receive():
                 if isinstance(message, Ready) and process.has_ended:
@@ -185,33 +186,33 @@ class Crew:
             self._loop.remove_reader(process.channel.fileno())
             process.signal(signal.SIGKILL)
 
-    def _born(self, process: WorkerProcess, pid: int) -> None:
-        process.born(pid)
-        self._tell_of_start(process)
-        self.bury()  # while it wasn't known, it was left alone
+    def _started(self, process: WorkerProcess, pid: int) -> None:
+        process.started(pid)
+        self._publish_start(process)
+        self.reap()  # while its PID wasn't known, it was not reaped
 
-    def _tell_of_start(self, process: WorkerProcess) -> None:
+    def _publish_start(self, process: WorkerProcess) -> None:
         self._publish(WorkerStarted(process.generation, process.number, process.pid))
 
     def _failed(self, process: WorkerProcess, reason: str) -> None:
         self._remove(process)
-        process.never_born()
+        process.discard()
         self._on_exit(process, Ending(reason))
-        self.bury()
+        self.reap()
 
     def _remove(self, process: WorkerProcess) -> None:
         self._loop.remove_reader(process.channel.fileno())
         self._loop.remove_writer(process.channel.fileno())
         del self._processes[process.number]
 
-    def bury(self) -> None:
-        """Wait for all of ours that have ended. SIGCHLD does not tell how many (signal(7)), so look at each."""
+    def reap(self) -> None:
+        """Reap all children that have ended. SIGCHLD doesn't tell how many (signal(7)), so this looks at each."""
         pids = [process.pid for process in self._processes.values() if process.pid]
-        for pid, status in reap([*pids, *self._watched], orphans=lambda: self.templates.orphans_are_nobodys):
-            guarded("act on the end of pid {0}", self._buried, pid, status)
+        for pid, status in ended_children([*pids, *self._watched], orphans=lambda: self.templates.may_reap_orphans):
+            guarded("act on the end of pid {0}", self._reaped, pid, status)
 
-    def _buried(self, pid: int, status: int) -> None:
-        """A child of ours was waited for; it won't be found again."""
+    def _reaped(self, pid: int, status: int) -> None:
+        """A child was reaped; it won't be found again."""
         if pid in self._watched:
             self._watched.pop(pid)(status)
             return
@@ -219,7 +220,7 @@ class Crew:
         if process is None:
             return
         if process.failure is None:
-            guarded("hear the last message of worker {.number}", self._hear, process)  # it may still lie there
+            guarded("receive the last message of worker {.number}", self._receive, process)  # it may still lie there
         self._remove(process)
         self._on_exit(process, process.ended(status))
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from gracehttp.supervisor.processes.command_line import CommandLine
-from gracehttp.supervisor.processes.workers import Crew
+from gracehttp.supervisor.processes.workers import WorkerProcesses
 from gracehttp.supervisor.succession.execve import become, hold_back_signals, let_signals_come
 from gracehttp.supervisor.succession.state import SupervisorState
 from gracehttp.supervisor.succession.trial import try_image
@@ -26,13 +26,13 @@ class Replacement:
     def __init__(
         self,
         command_line: CommandLine,
-        crew: Crew,
+        workers: WorkerProcesses,
         *,
         carry: Callable[[str], SupervisorState],
         on_failure: Callable[[str, str, str], None],
     ) -> None:
         self._command_line = command_line
-        self._crew = crew
+        self._workers = workers
         self._carry = carry
         self._on_failure = on_failure
         self._attempt: asyncio.Task[None] | None = None
@@ -50,7 +50,7 @@ class Replacement:
     async def _try_and_become(self, source: str, timeout_seconds: float) -> None:
         try:
             verdict = await try_image(
-                self._command_line, self._carry(source), self._crew, timeout_seconds=timeout_seconds
+                self._command_line, self._carry(source), self._workers, timeout_seconds=timeout_seconds
             )
             if verdict.ok:
                 await self._become(source)
@@ -69,7 +69,7 @@ class Replacement:
                 # A signal that was caught before is acted on two rounds later (asyncio reads it from a socket in
                 # one, and calls the handler in the next): it would be lost with this image.
                 await asyncio.sleep(0)
-            await self._crew.settled()
+            await self._workers.settled()
             become(self._command_line, self._carry(source))
         finally:
             let_signals_come()

@@ -18,7 +18,7 @@ from gracehttp.supervisor.fleet import FleetMemory
 from gracehttp.supervisor.listeners.queues import QueueRecord
 from gracehttp.supervisor.listeners.table import TableRecord
 from gracehttp.supervisor.pidfile import PidFileRecord
-from gracehttp.supervisor.processes.workers import CrewRecord
+from gracehttp.supervisor.processes.workers import ProcessesRecord
 from gracehttp.values import UnreadableValue, Value, from_plain, to_plain
 from gracehttp.wire.control import Outcome
 
@@ -40,7 +40,7 @@ class SupervisorState(Value):
     """Who asked for the replacement."""
     started_at: float
     fleet: FleetMemory
-    crew: CrewRecord
+    processes: ProcessesRecord
     listeners: TableRecord
     queues: Mapping[int, tuple[QueueRecord, ...]]
     """Of connections that are handed over, by the number of their listener."""

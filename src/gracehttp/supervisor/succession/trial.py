@@ -20,7 +20,7 @@ from gracehttp.supervisor.processes.command_line import CommandLine
 from gracehttp.supervisor.processes.early_stderr import last_error
 from gracehttp.supervisor.processes.process import TRACEBACK_SIGNAL, describe_exit
 from gracehttp.supervisor.processes.spawning import spawn
-from gracehttp.supervisor.processes.workers import Crew
+from gracehttp.supervisor.processes.workers import WorkerProcesses
 from gracehttp.supervisor.succession.execve import anonymous_file, read_all
 from gracehttp.supervisor.succession.state import FORMATS_READ, SupervisorState, decode, encode
 from gracehttp.values import UnreadableValue, Value, from_plain, to_plain
@@ -80,7 +80,7 @@ def _answer(fd: int, answer: TrialAnswer) -> NoReturn:
 
 
 async def try_image(
-    command_line: CommandLine, state: SupervisorState, crew: Crew, *, timeout_seconds: float
+    command_line: CommandLine, state: SupervisorState, workers: WorkerProcesses, *, timeout_seconds: float
 ) -> Verdict:
     """Run the trial. What it says is passed on, as what workers say. Raises `OSError` when it can't be started."""
     loop = asyncio.get_running_loop()
@@ -90,25 +90,25 @@ async def try_image(
         at_the_end.callback(os.close, answers)
         os.set_blocking(answers, False)
         read_end, write_end = os.pipe()
-        words = crew.listen(read_end)
-        at_the_end.callback(words.close)
+        stderr = workers.read_stderr(read_end)
+        at_the_end.callback(stderr.close)
         with contextlib.ExitStack() as once_started:
             once_started.callback(os.close, answer_end)
             once_started.callback(os.close, write_end)
             state_file = once_started.enter_context(anonymous_file(encode(state)))
             environment = {TRIAL_VARIABLE: f"{state_file},{answer_end}"}
             pid = spawn(command_line, environment, pass_fds=(state_file, answer_end), stderr=write_end)
-        crew.watch(pid, lambda status: None if ended.done() else ended.set_result(status))
+        workers.watch(pid, lambda status: None if ended.done() else ended.set_result(status))
         try:
             in_time = await _ended_in_time(pid, ended, timeout_seconds)
         finally:
             if not ended.done():
-                os.kill(pid, signal.SIGKILL)  # nobody wants to know any more; the crew waits for it
+                os.kill(pid, signal.SIGKILL)  # its answer is no longer wanted; `WorkerProcesses` reaps it
         if not in_time:
-            said, held = words.finish()
+            said, held = stderr.finish()
             reason = f"did not reach run() within {timeout_seconds:g} s"
             return Verdict(ok=False, reason=reason, details=said, unlogged=held)
-        return judge(_read_answer(answers), ended.result(), *words.finish())
+        return judge(_read_answer(answers), ended.result(), *stderr.finish())
 
 
 async def _ended_in_time(pid: int, ended: asyncio.Future[int], timeout_seconds: float) -> bool:
