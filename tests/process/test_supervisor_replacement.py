@@ -139,7 +139,7 @@ NEWER = (
 
     def with_more(value):
         plain = to_plain(value)
-        plain["added"] = plain["fleet"]["added"] = plain["crew"]["workers"][0]["added"] = ["something"]
+        plain["added"] = plain["fleet"]["added"] = plain["processes"]["workers"][0]["added"] = ["something"]
         return plain
 
     state.to_plain = with_more

@@ -77,7 +77,7 @@ class Orders:
             case table.Kill(generation, worker, reason):
                 self._kill(generation, worker, reason)
             case table.StopAdmitting():
-                self._listeners.close_doors()
+                self._listeners.stop_admitting()
                 self._queues.seal_all()
             case table.Finish():
                 self._finish(command)

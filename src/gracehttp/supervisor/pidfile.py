@@ -34,8 +34,8 @@ class PidFile:
 
     @classmethod
     def write(cls, path: str) -> Self:
-        """Write our PID to `path`. Raises `StartError` if another supervisor holds it, if it can't be written, or if it
-        is a file of somebody else."""
+        """Write the PID of this process to `path`. Raises `StartError` if another supervisor holds it, if it can't be
+        written, or if it is no pidfile."""
         try:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as exc:
@@ -64,7 +64,7 @@ class PidFile:
         return cls(record.path, record.lock)
 
     def remove(self) -> None:
-        """Remove the file, if it is still the one that we wrote."""
+        """Remove the file, unless another one has taken its place."""
         with contextlib.suppress(OSError):
             if os.fstat(self._fd).st_ino == self.path.stat().st_ino:
                 self.path.unlink()
@@ -72,8 +72,9 @@ class PidFile:
 
 
 def look_at(path: str) -> int | None:
-    """The PID in the pidfile `path`, None if there is none. Raises `StartError` if `PidFile.write` surely would, as far
-    as that can be known without touching anything. Whether the PID is that of a living supervisor isn't known."""
+    """Dry run of `PidFile.write`: raises `StartError` as that would, as far as can be known without changing a file.
+
+    Returns the PID in the pidfile, None if there is none. Whether a supervisor with that PID lives isn't known."""
     folder = os.path.dirname(path) or "."
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)

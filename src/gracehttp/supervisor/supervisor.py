@@ -1,4 +1,4 @@
-"""The supervisor: one process for the life of the service. It holds the sockets, asks `Fleet` what to do, and does it.
+"""The supervisor: one process for the life of the service. It asks `Fleet` what to do about all that happens.
 
 It imports neither the application nor any protocol code, so nothing that a deploy brings can break it.
 """
@@ -46,7 +46,7 @@ _TOO_LATE = "the service is stopping, and takes no restart any more; start it ag
 class SupervisorOptions(Value):
     """What holds for the life of the supervisor. `control` is a path; None is the abstract name, False no socket.
 
-    A supervisor that goes on for another one keeps that one's pidfile and control socket, whatever is said here.
+    A supervisor that goes on for another one keeps that one's pidfile and control socket, whatever these options say.
     """
 
     release: str
@@ -102,7 +102,7 @@ class Supervisor:
             ignore_from_now_on(self._loop)
 
     def _set_up(self, carried: SupervisorState | None) -> None:
-        """Make what it works with, or take it over."""
+        """Make the parts of the supervisor, or take them over from the image before."""
         self._started_at = carried.started_at if carried else self._loop.time()
         self._pidfile = take_over(carried.pidfile) if carried else write(self._options.pidfile)
         self._listeners = ListenerTable(
@@ -150,7 +150,7 @@ class Supervisor:
         )
 
     def _carry(self, source: str) -> SupervisorState:
-        """All that the next image needs to go on, between two turns of the loop."""
+        """All that the next image needs to go on. Must be called between two turns of the loop."""
 
         def awaited_by(requester: Requester) -> int | None:
             return self._requesters.awaited_by(requester, next_generation=self._fleet.next_generation)
@@ -210,8 +210,8 @@ class Supervisor:
         self._restart(source)
 
     def replace(self, source: str, requester: Requester) -> None:
-        """Replace this image of the supervisor, then restart. The requester is told in the end, by the new image,
-        whether the new generation serves; or by this one why it is still there."""
+        """Replace this image of the supervisor, then restart. In the end the new image tells the requester whether the
+        new generation serves, or this one why it was not replaced."""
         self._requesters.of_replacement(requester)
         self._replace(source)
 

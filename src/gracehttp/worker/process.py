@@ -1,9 +1,8 @@
-"""A worker process: from the hello to its supervisor to the end of its drain."""
+"""The life of a worker process, from the hello to its supervisor to the end of its drain; and where templates begin."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import faulthandler
 import os
 import signal
@@ -16,11 +15,10 @@ from types import FrameType
 from gracehttp.config import ProcessOptions, ServerOptions
 from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError, StartError
 from gracehttp.event_bus import EventBus
-from gracehttp.events import CodeDiffers, ConnectionsShed, Event, SupervisorLost, ThreadsNotForked
+from gracehttp.events import CodeDiffers, ThreadsNotForked
 from gracehttp.http.connection import RequestFinished
 from gracehttp.observe.access_log import AccessLog
 from gracehttp.observe.request_failures import log_exit_of_a_task
-from gracehttp.observe.suspended import write_suspended_tasks
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire import messages
 from gracehttp.wire.channel import Channel, ChannelClosed
@@ -28,6 +26,7 @@ from gracehttp.wire.signals import SIGNALS
 from gracehttp.worker.applications import ApplicationSettings
 from gracehttp.worker.code_record import CAN_RECORD, changed_since, write_record
 from gracehttp.worker.hello import fixed_options, fleet_settings, listen_requests
+from gracehttp.worker.link import SupervisorLink
 from gracehttp.worker.loading import ApplicationLoader
 from gracehttp.worker.loops import loop_factory, run_to_the_end
 from gracehttp.worker.manifest import Manifest, introduce
@@ -41,7 +40,7 @@ LEAVE_SECONDS = 5.0
 
 
 class _Program(Value):
-    """What all workers that come of one run of the command line share."""
+    """What a worker shares with all workers that are forked from it."""
 
     servers: Sequence[ServerOptions]
     process: ProcessOptions
@@ -65,8 +64,8 @@ def run_worker(
     """Serve until the supervisor says drain, or is gone. Returns the exit status.
 
     `configure_logging(manifest.tty)` is called as soon as it is known whether the logs end on a terminal. `spell`
-    writes hints as they are for whoever wrote the program (`config.spelling`). With `preload` it returns in each worker
-    that is forked from this one as well.
+    writes hints in the form that suits the program, a command line or a script. With `preload` it also returns in each
+    worker that is forked from this one.
     """
     faulthandler.enable()  # the supervisor has seen to it already, unless the interpreter ignores the environment (-I)
     loader = ApplicationLoader(process.app_dir)
@@ -109,11 +108,11 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str]) -> int:
     new_loop = loop_factory(process.loop)
     if manifest.template is not None:
         program.loader.load_all(program.servers, _stages(channel))
-        born = _leave_template(channel, manifest, program)
-        if born is not None:
-            return _live(born, program, offers=())  # it has the code of its generation, whatever lies on the disk
+        own_channel = _leave_template(channel, manifest, program)
+        if own_channel is not None:  # this process was forked: it has the code of its generation, whatever is on disk
+            return _live(own_channel, program, offers=())
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        # What went wrong is told, and the time measured, before the runner closes: that waits for tasks that don't let
+        # A failure is reported, and the time measured, before the runner closes: that waits for tasks that don't let
         # themselves be cancelled, and for threads of the default executor. The log says what held the process up.
         work = _work(channel, manifest, program)
         status = _reporting(channel, program, lambda: run_to_the_end(runner, work, log_exit_of_a_task))
@@ -122,7 +121,7 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str]) -> int:
 
 
 def _reporting(channel: Channel, program: _Program, call: Callable[[], int | None]) -> int:
-    """Call it, and tell the supervisor why if it fails. Returns the exit status."""
+    """Call `call`, and report to the supervisor if it fails. Returns the exit status."""
     try:
         return call() or EXIT_DONE
     except ChannelClosed:
@@ -171,26 +170,22 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None
         request_failed=tally.failed if tally is not None else None,
     )
     service = Service(settings, program.loader, bus.publish)
-    obedience = _Obedience(channel, service, wear, tally, process.drain_timeout, bus)
-    with obedience:
-        service.on_deaf = lambda: obedience.tell(messages.StoppedAccepting())
-        wear.on_tired = lambda reason: obedience.tell(messages.DueForRecycling(reason))
-        bus.subscribe(obedience.on_event)
-        await service.start(program.servers, manifest.listeners, obedience.tell_stage)
+    with SupervisorLink(channel, service, wear, tally, process.drain_timeout, bus) as link:
+        await service.start(program.servers, manifest.listeners, link.report_stage)
         _write_to_stderr_directly(manifest.stderr)
-        # The application may have configured logging for itself, and disabled us.
+        # The application may have configured logging for itself, and disabled ours.
         program.configure_logging(manifest.tty)
-        obedience.tell(messages.Ready())
+        link.report(messages.Ready())
         await service.drain()
 
 
 def _stages(channel: Channel) -> Callable[[str], None]:
-    """To be told of a stage while nothing listens to the channel yet: it blocks until that is sent."""
+    """A function that reports a stage while nothing listens to the channel yet. It blocks until that is sent."""
     return lambda doing: channel.send(messages.StageBegan(doing))
 
 
 def _account_for_code(channel: Channel, manifest: Manifest, bus: EventBus) -> None:
-    """Tell which code this worker runs, or find out whether it is that of its generation, as the supervisor wants."""
+    """Record which code this worker runs, or compare it with that of its generation, as the supervisor ordered."""
     if manifest.records_code:
         record = write_record()
         channel.send(messages.CodeRecorded(Descriptor(record)))  # it blocks: nothing listens to the channel yet
@@ -200,113 +195,6 @@ def _account_for_code(channel: Channel, manifest: Manifest, bus: EventBus) -> No
         os.close(manifest.code)
         if changed:
             bus.publish(CodeDiffers(manifest.generation, manifest.worker, tuple(changed)))
-
-
-class _Obedience:
-    """Does what the supervisor says. If the supervisor is gone, what is in flight is finished, and nothing more."""
-
-    def __init__(
-        self,
-        channel: Channel,
-        service: Service,
-        wear: Wear,
-        tally: Tally | None,
-        drain_timeout_seconds: float,
-        bus: EventBus,
-    ) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._channel = channel
-        self._service = service
-        self._wear = wear
-        self._tally = tally
-        self._drain_timeout_seconds = drain_timeout_seconds
-        self._bus = bus
-        self._supervisor_lost = False
-
-    def __enter__(self) -> _Obedience:
-        self._channel.set_blocking(False)
-        if self._tally is not None:
-            self._tally.on_count = self._tell_count
-        self._loop.add_reader(self._channel.fileno(), self._listen)
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._end_counting()
-        self._loop.remove_reader(self._channel.fileno())
-        self._loop.remove_writer(self._channel.fileno())
-        self._channel.set_blocking(True)
-
-    def tell(self, report: messages.Report) -> None:
-        try:
-            self._channel.send(report)
-        except ChannelClosed:
-            return  # reading tells it too, and acts on it
-        if self._channel.pending:
-            self._loop.add_writer(self._channel.fileno(), self._flush)
-
-    def tell_stage(self, doing: str) -> None:
-        """What begins now; if it hangs, the supervisor knows where."""
-        self.tell(messages.StageBegan(doing))
-
-    def _tell_count(self, responses: int, errors: int) -> None:
-        self.tell(messages.Answered(responses, errors))
-
-    def on_event(self, event: Event) -> None:
-        """What a worker sees and the supervisor counts."""
-        if isinstance(event, ConnectionsShed):
-            self.tell(messages.Shed(event.listener, event.connections))
-
-    def _flush(self) -> None:
-        with contextlib.suppress(ChannelClosed):  # reading tells it too
-            self._channel.flush()
-        if not self._channel.pending:
-            self._loop.remove_writer(self._channel.fileno())
-
-    def _listen(self) -> None:
-        if self._supervisor_lost:
-            return  # who takes connections out of the queue looks here first, again and again
-        try:
-            orders = self._channel.receive()
-        except ChannelClosed:
-            self._supervisor_lost = True
-            self._loop.remove_reader(self._channel.fileno())
-            self._bus.publish(SupervisorLost(os.getpid()))
-            self._service.supervisor_lost(self._drain_timeout_seconds)
-            return
-        for order in orders:
-            self._carry_out(order)
-
-    def _carry_out(self, order: messages.Message) -> None:
-        match order:
-            case messages.Serve():
-                self._service.accept()
-                self._begin_counting()
-                self._service.take_over(self._listen)
-            case messages.Pause(listeners, queues):
-                self._service.pause(listeners, queues)
-                self.tell(messages.Paused())
-            case messages.Drain(reason, timeout_seconds, listeners, queues):
-                self._end_counting()
-                self._service.order_drain(reason, timeout_seconds, listeners, queues)
-            case messages.Hold():
-                self._service.hold()
-            case messages.Resume():
-                self._service.go_on()
-            case messages.Ping():
-                self.tell(messages.Alive())
-            case messages.RequestDump():
-                self._loop.call_soon(os.abort)  # in the next turn: then this method is not on the stack that it writes
-                write_suspended_tasks(self._loop)
-
-    def _begin_counting(self) -> None:
-        self._wear.begin()
-        if self._tally is not None:
-            self._tally.begin()
-
-    def _end_counting(self) -> None:
-        self._wear.end()
-        if self._tally is not None:
-            self._tally.end()
 
 
 def _with_absolute_paths(server: ServerOptions) -> ServerOptions:
@@ -367,7 +255,7 @@ def _do_nothing(_number: int, _frame: FrameType | None) -> None:
 
 
 def _write_to_stderr_directly(stderr: int) -> None:
-    """Until now the supervisor listened to stderr, to tell why a start failed. From now on it isn't in the way."""
+    """Write to stderr without the supervisor between, which has read it so far to tell why a start failed."""
     sys.stderr.flush()
     os.dup2(stderr, 2)
     os.close(stderr)

@@ -29,14 +29,14 @@ def test_a_listener_whose_door_is_closed_is_the_same_in_the_next_image():
     sock = socket.create_server(("127.0.0.1", 0))
     request = ListenRequest(address="127.0.0.1:0", backlog=5, max_connections=7)
     before = HeldListener(3, parse_address("127.0.0.1:0"), sock, PermitPool(7), 7, None, {1: request})
-    before.close_door()
+    before.stop_admitting()
     record = before.carry()
     copies = {fd: Descriptor(os.dup(fd)) for fd in descriptors_in(record)}
     pool = {name: copies[getattr(record.pool, name)] for name in ("free", "owed", "ledger")}
     record = changed(record, socket=copies[record.socket], pool=changed(record.pool, **pool))
     after = HeldListener.adopt(from_plain(ListenerRecord, to_plain(record)))
     assert (after.number, after.bound, after.limit, after.wishes) == (3, before.bound, 7, {1: request})
-    assert not after.door_open
+    assert not after.admitting
     before.close()
     after.close()
 

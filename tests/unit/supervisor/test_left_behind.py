@@ -36,9 +36,9 @@ def test_a_port_that_only_a_coming_generation_wants_is_open_again_when_that_serv
     table.provide([request("127.0.0.1:0")], 3)
     assert table.leave_behind({1}, coming=3) == []
     assert table.leave_behind({2}, coming=3) == [listener.number]
-    assert not listener.door_open
+    assert not listener.admitting
     table.promote(3)
-    assert listener.door_open
+    assert listener.admitting
 
 
 def test_a_unix_socket_whose_door_could_not_be_opened_again_waits_for_the_generation_that_wants_it(table, tmp_path):

@@ -56,7 +56,7 @@ def test_the_state_of_each_release_so_far_is_read_in_full(release):
     assert state.processes.workers[1].early_stderr.kept.decode() == "café\n"
     assert state.processes.workers[1].channel.outgoing == ((b'{"type":"welcome"}\n', (2, 9)),)
     assert state.listeners.listeners[1].wishes[8].unix_mode == 0o660
-    assert [one.door_open for one in state.listeners.listeners] == [True, False]
+    assert [one.admitting for one in state.listeners.listeners] == [True, False]
     assert sorted(descriptors_in(state)) == [6, *range(12, 25)]
 
 
@@ -106,7 +106,7 @@ def test_what_a_release_need_not_write_has_its_default(release):
         True,
     )
     assert (state.processes.templates, state.processes.code) == (None, {})
-    assert (listener.door_open, listener.shed, listener.wishes[1].unix_mode) == (True, 0, None)
+    assert (listener.admitting, listener.shed, listener.wishes[1].unix_mode) == (True, 0, None)
     assert not state.queues[1][0].sealed
     assert state.control.clients[0].awaits is None
     assert (state.last_outcome.generation, state.last_outcome.pids) == (0, ())

@@ -28,11 +28,11 @@ def fail(*_arguments):
     raise RuntimeError("a defect of ours")
 
 
-@pytest.mark.parametrize("defects", [("start",), ("start", "close_doors")])
+@pytest.mark.parametrize("defects", [("start",), ("start", "stop_admitting")])
 def test_a_worker_that_has_no_process_is_no_reason_to_stay(monkeypatch, defects):
     monkeypatch.setattr(WorkerProcesses, "start", fail)
-    if "close_doors" in defects:
-        monkeypatch.setattr(ListenerTable, "close_doors", fail)
+    if "stop_admitting" in defects:
+        monkeypatch.setattr(ListenerTable, "stop_admitting", fail)
 
     async def scenario():
         met = []

@@ -10,19 +10,15 @@ import trustme
 import uvloop
 
 from gracehttp.config import server_options
-from gracehttp.event_bus import EventBus
-from gracehttp.events import SupervisorLost
 from gracehttp.http.connection import HttpSettings
 from gracehttp.listeners.permits import LocalPermits
 from gracehttp.tls import server_context
-from gracehttp.wire.channel import channel_pair
 from gracehttp.wire.messages import DrainReason
 from gracehttp.worker import service as service_module
 from gracehttp.worker.applications import ApplicationSettings
 from gracehttp.worker.loading import ApplicationLoader
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
-from gracehttp.worker.process import _Obedience
 from gracehttp.worker.service import Service, ServiceSettings
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -132,33 +128,3 @@ def test_applications_end_beside_each_other_not_one_after_the_other(run, monkeyp
 
     run(scenario())
     assert caplog.records == []
-
-
-class WearlessService:
-    """As much of a service and its wear as an order needs."""
-
-    def __init__(self):
-        self.lost = 0
-
-    def supervisor_lost(self, timeout_seconds):
-        self.lost += 1
-
-    def end(self):
-        pass
-
-
-def test_a_supervisor_is_lost_once_however_often_one_looks(run):
-    async def scenario():
-        channel, theirs = channel_pair()
-        told, service, bus = [], WearlessService(), EventBus()
-        bus.subscribe(told.append)
-        with _Obedience(channel, service, service, None, 5.0, bus) as obedience:
-            theirs.close()
-            for _ in range(3):
-                obedience._listen()
-            await asyncio.sleep(0)
-        assert [type(event) for event in told] == [SupervisorLost]
-        assert service.lost == 1
-        channel.close()
-
-    run(scenario())

@@ -15,8 +15,8 @@ class Requester(Protocol):
 
 
 class Requesters:
-    """Those who wait, by the generation that they asked for. They are told at once, never by a later turn of the loop:
-    so nothing that was concluded can be lost when the supervisor replaces itself."""
+    """The requesters by the generation that they wait for. They are told at once, never in a later turn of the loop: so
+    no outcome can be lost when the supervisor replaces itself."""
 
     def __init__(self, last: Outcome | None = None) -> None:
         self._restart: dict[int, list[Requester]] = {}
@@ -29,7 +29,7 @@ class Requesters:
         self._restart.setdefault(generation, []).append(requester)
 
     def of_replacement(self, requester: Requester) -> None:
-        """Who waits for another supervisor waits, once that is there, for the generation that it starts first."""
+        """Once there is another supervisor, this requester waits for the generation that it starts first."""
         self._replacement.append(requester)
 
     def of_stop(self, requester: Requester) -> None:
@@ -42,7 +42,7 @@ class Requesters:
         return next((number for number, waiting in self._restart.items() if requester in waiting), None)
 
     def supersede(self, generation: int, by: int) -> None:
-        """Who waited for `generation` waits for the newer one: it has the code that they asked for, or newer."""
+        """Requesters of `generation` now wait for the newer one: it has the code that they asked for, or newer."""
         self._restart.setdefault(by, []).extend(self._restart.pop(generation, []))
 
     def concluded(self, outcome: Outcome) -> None:
@@ -52,7 +52,7 @@ class Requesters:
         _tell(self._restart.pop(outcome.generation, []), outcome)
 
     def not_replaced(self, outcome: Outcome) -> None:
-        """The supervisor is still the same, and will be."""
+        """The supervisor was not replaced."""
         self.last = outcome
         waiting, self._replacement = self._replacement, []
         _tell(waiting, outcome)

@@ -16,7 +16,7 @@ REFUSED_SECONDS = 1.0
 
 
 class Auditor:
-    """Audits the ledgers of all listeners. `living_slots` tells the ledger places of the workers that live."""
+    """Audits the ledgers of all listeners. `living_slots` tells the slots of the workers that live."""
 
     def __init__(
         self,
@@ -25,8 +25,8 @@ class Auditor:
         none_on_their_way: Callable[[int], bool],
         publish: Callable[[Event], None],
     ) -> None:
-        """`none_on_their_way` tells whether the handover queue of a listener is empty: nobody holds the permits of what
-        is in it."""
+        """`none_on_their_way` tells whether the handover queue of a listener is empty: no worker holds the permits of
+        the connections in it."""
         self._loop = asyncio.get_running_loop()
         self._listeners = listeners
         self._living_slots = living_slots
@@ -36,7 +36,7 @@ class Auditor:
         self._refused: set[int] = set()
 
     def worker_died(self, slot: int) -> None:
-        """The process with this place in the ledgers is gone, and the kernel has closed what it held."""
+        """The process with this slot is gone, and the kernel has closed what it held."""
         for listener in self._listeners:
             if listener.pool is not None:
                 listener.pool.forget(slot)

@@ -1,7 +1,8 @@
 """The queues in which connections wait between the worker that had them and the one that takes them.
 
-Each listener has one of its own, as it has an accept queue of its own in the kernel: so whoever takes a connection has
-its listener, and when a generation leaves a listener out, its queue is sealed and emptied like the one of the kernel.
+Each listener has one of its own, as it has an accept queue of its own in the kernel. So a worker only receives
+connections of listeners that it has. When a generation leaves a listener out, its queue is sealed and emptied like the
+one of the kernel.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ class QueueRecord(Value):
 class HandoverQueue:
     """Held by the supervisor for its whole life, so that no worker's death loses what is in it. Owns both ends.
 
-    `identity` tells it from all that were before, also before the supervisor replaced itself; `generations` are those
-    whose workers have it.
+    `identity` tells it from all earlier ones, also from those before the supervisor replaced itself. `generations` are
+    those whose workers have it.
 
-    Raises `OSError` where there are no SOCK_SEQPACKET pairs (unix(7)): then connections are told to go instead.
+    Raises `OSError` where there are no SOCK_SEQPACKET pairs (unix(7)): then idle connections are closed instead.
     """
 
     def __init__(self, record: QueueRecord | None = None) -> None:
@@ -76,18 +77,18 @@ class HandoverQueue:
         return not _holds_a_message(self._receive_end)  # sealed: it is readable in any case
 
     def seal(self) -> None:
-        """The listener has no future: nobody can send any more, and who receives sees the end of file behind the last
-        message.
+        """End the queue, because its listener has no future: sending fails from now on, and receiving finds the end of
+        file behind the last message.
 
-        shutdown(2) acts on the socket, whichever process has a copy of it, so there is no moment in which a sender
-        that has not heard of the stop yet puts a connection where nobody looks any more.
+        shutdown(2) acts on the socket in all processes that have it, so a worker that hasn't heard of the stop can't
+        enqueue a connection that no worker will read.
         """
         self.sealed = True
         with contextlib.suppress(OSError):
             self._send_end.shutdown(socket.SHUT_WR)
 
     def close(self) -> list[Event]:
-        """To be called when no worker is left that takes from it. Tells how many are in it whom nobody took."""
+        """Must be called when no worker is left that takes from it. Tells how many connections are lost in it."""
         self.seal()
         lost = 0
         with contextlib.suppress(OSError):
@@ -111,7 +112,7 @@ class HandoverQueues:
     def of(self, listener: int, generation: int) -> HandoverQueue | None:
         """The queue that a worker of `generation` gets for this listener; None where the system has none.
 
-        One that is sealed is left to those who empty it, and another one takes its place. Raises `StartError` when
+        A sealed queue is left to the workers that empty it, and another one takes its place. Raises `StartError` when
         there is a shortage of descriptors or memory.
         """
         queues = self._queues.setdefault(listener, [])
@@ -137,7 +138,7 @@ class HandoverQueues:
         return all(queue.empty for queue in self._queues.get(listener, ()))
 
     def seal(self, listeners: Iterable[int]) -> None:
-        """See `HandoverQueue.seal`; for listeners that the code that serves from now on doesn't have."""
+        """Seal the queues of listeners that the generation that serves from now on doesn't have."""
         for number in listeners:
             for queue in self._queues.get(number, ()):
                 queue.seal()
@@ -147,7 +148,7 @@ class HandoverQueues:
         self.seal(self._queues)
 
     def forget(self, generation: int) -> list[Event]:
-        """The generation is gone: close the sealed queues that only it had. Tells if there is somebody in them."""
+        """The generation is gone: close the sealed queues that only it had. Tells how many connections are lost."""
         lost: list[Event] = []
         for number, queues in self._queues.items():
             for queue in queues:
@@ -158,7 +159,7 @@ class HandoverQueues:
         return lost
 
     def keep(self, listeners: Collection[int]) -> list[Event]:
-        """Close the queues of all other listeners. Tells if there is somebody in them whom nobody took."""
+        """Close the queues of all other listeners. Tells how many connections are lost."""
         gone = [self._queues.pop(number) for number in list(self._queues) if number not in listeners]
         return [lost for queues in gone for queue in queues for lost in queue.close()]
 

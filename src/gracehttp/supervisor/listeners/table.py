@@ -41,7 +41,7 @@ class ListenerRecord(Value):
     limit: int
     file: FileIdentity | None
     wishes: Mapping[int, ListenRequest]
-    door_open: bool = True
+    admitting: bool = True
     shed: int = 0
 
 
@@ -65,22 +65,22 @@ class HeldListener:
     wishes: dict[int, ListenRequest] = field(default_factory=dict)  # by generation
     shed: int = 0  # how many idle connections were closed to make room
     open: bool = True
-    door_open: bool = True
+    admitting: bool = True
 
     @property
     def bound(self) -> str:
         return bound_address(self.socket)
 
-    def close_door(self) -> None:
-        """Let no new connection into the queue; what waits in it is still to be served."""
-        if self.door_open and not isinstance(self.address, DescriptorAddress):  # that queue is its opener's
-            self.door_open = False
+    def stop_admitting(self) -> None:
+        """Let no new connection into the queue. What waits in it is still served."""
+        if self.admitting and not isinstance(self.address, DescriptorAddress):  # that queue is its opener's
+            self.admitting = False
             close_door(self.socket)
             remove_socket_file(self.address, self.file)
 
-    def open_door(self) -> None:
-        if not self.door_open:
-            self.door_open = True
+    def admit(self) -> None:
+        if not self.admitting:
+            self.admitting = True
             open_door(self.socket)
 
     def carry(self) -> ListenerRecord:
@@ -92,7 +92,7 @@ class HeldListener:
             limit=self.limit,
             file=self.file,
             wishes=dict(self.wishes),
-            door_open=self.door_open,
+            admitting=self.admitting,
             shed=self.shed,
         )
 
@@ -107,7 +107,7 @@ class HeldListener:
             limit=record.limit,
             file=record.file,
             wishes=dict(record.wishes),
-            door_open=record.door_open,
+            admitting=record.admitting,
             shed=record.shed,
         )
 
@@ -162,7 +162,7 @@ class ListenerTable:
         used = [one for one in self._held if generation in one.wishes]
         limits = effective_limits([one.wishes[generation].max_connections for one in used], self._descriptors)
         for listener, limit in zip(used, limits, strict=True):
-            listener.open_door()
+            listener.admit()
             with contextlib.suppress(OSError):
                 listener.socket.listen(listener.wishes[generation].backlog)
             if limit != listener.limit and listener.pool is not None:
@@ -181,22 +181,22 @@ class ListenerTable:
         return [listener.number for listener in self._held if generation in listener.wishes]
 
     def forget(self, generation: int) -> None:
-        """The generation is gone: close what only it used."""
+        """The generation is gone: close the listeners that only it used."""
         for listener in list(self._held):
             listener.wishes.pop(generation, None)
             if not listener.wishes:
                 self._close(listener)
 
-    def close_doors(self) -> None:
+    def stop_admitting(self) -> None:
         """The service ends."""
         for listener in self._held:
-            listener.close_door()
+            listener.stop_admitting()
 
     def leave_behind(self, in_use: Collection[int], coming: int | None) -> list[int]:
-        """Let nobody new into what no generation of `in_use` listens to. Returns the numbers of such listeners.
+        """Stop admitting to listeners that no generation of `in_use` has. Returns the numbers of such listeners.
 
-        The door of what the generation `coming` wants is opened again when it serves (`promote`). With a Unix socket
-        that is not possible, so it stays open.
+        A listener that the generation `coming` wants admits connections again when that serves (`promote`). With a Unix
+        socket that is not possible, so it goes on admitting them.
         """
 
         def is_kept(listener: HeldListener) -> bool:
@@ -205,7 +205,7 @@ class ListenerTable:
 
         left = [listener for listener in self._held if not is_kept(listener)]
         for listener in left:
-            listener.close_door()
+            listener.stop_admitting()
         return [listener.number for listener in left]
 
     def close_all(self) -> None:
@@ -214,8 +214,8 @@ class ListenerTable:
 
     def _find(self, address: Address) -> HeldListener | None:
         for listener in self._held:
-            if listener.address == address and (listener.door_open or isinstance(address, TcpAddress)):
-                return listener  # the file of a Unix socket is gone when its door is closed
+            if listener.address == address and (listener.admitting or isinstance(address, TcpAddress)):
+                return listener  # a Unix socket that stopped admitting has lost its file
         if isinstance(address, TcpAddress) and address.port:
             # The same place may be written in two ways, as localhost and as 127.0.0.1.
             family, where = resolve(address)
@@ -243,7 +243,7 @@ class ListenerTable:
     def _tell_of(self, opened: HeldListener, wanted: int, other_ports: int) -> None:
         if opened.limit == wanted:
             self._publish(ListenerOpened(opened.bound, opened.limit))
-        elif wanted == SERVER_OPTIONS["max_connections"].default:  # what nobody has asked for is no disappointment
+        elif wanted == SERVER_OPTIONS["max_connections"].default:  # only a default was not met
             self._publish(ListenerOpened(opened.bound, opened.limit, self._descriptors, other_ports))
         else:
             self._publish(ListenerOpened(opened.bound, opened.limit))

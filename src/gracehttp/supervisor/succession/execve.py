@@ -22,8 +22,8 @@ from gracehttp.wire.lineage import STATE_VARIABLE
 from gracehttp.wire.signals import SIGNALS
 
 HELD_BACK = frozenset({*SIGNALS, signal.SIGCHLD})
-"""Signals that come while nobody can act on them. The mask outlives execve, and so do those that are pending
-(signal(7)); handlers don't, and without one most of these would end the process."""
+"""Signals that must wait until the next image can act on them. The mask outlives execve, and so do signals that are
+pending (signal(7)). Handlers don't, and without one most of these would end the process."""
 
 
 def hold_back_signals() -> None:

@@ -18,9 +18,9 @@ class Replacement:
     """At most one attempt at a time: a newer request supersedes the one before, whose trial may have seen only half
     of a deploy.
 
-    `carry(source)` tells the state at that moment. `on_failure(reason, details, unlogged)` is called when this image
-    stays; `reason` is a clause such as "the new image refuses: ...", and `unlogged` what of the details the log hasn't
-    got yet.
+    `carry(source)` returns the state at that moment. `on_failure(reason, details, unlogged)` is called when this image
+    stays; `reason` is a clause such as "the new image refuses: ...", and `unlogged` the part of the details that the
+    log doesn't have yet.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Replacement:
         self._attempt = asyncio.get_running_loop().create_task(self._try_and_become(source, timeout_seconds))
 
     def cancel(self) -> bool:
-        """End the attempt that is under way, if one is. `on_failure` is not called for it. Tells whether one was."""
+        """End the attempt that is under way, without a call of `on_failure`. Returns whether there was one."""
         attempt, self._attempt = self._attempt, None
         return attempt is not None and attempt.cancel()
 
@@ -56,7 +56,7 @@ class Replacement:
                 await self._become(source)
         except OSError as exc:
             self._on_failure(f"the new image can't be executed ({exc})", "", "")
-        except Exception as exc:  # noqa: BLE001  a defect of ours must not leave whoever asked without an answer
+        except Exception as exc:  # noqa: BLE001  a defect of ours must not leave the requester without an answer
             self._on_failure(f"unexpected {type(exc).__name__}: {exc}", "", "")
         else:
             self._on_failure(f"the new image {verdict.reason}", verdict.details, verdict.unlogged)
