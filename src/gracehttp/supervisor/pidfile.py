@@ -26,7 +26,7 @@ class PidFileRecord(Value):
 
 class PidFile:
     """Written when the supervisor starts, removed when it ends. The lock (flock(2)) is held as long as it lives, so
-    a file that was left behind by a crash stops nobody."""
+    a file that a crash left behind stops no other supervisor."""
 
     def __init__(self, path: str, fd: int) -> None:
         self.path = Path(os.path.abspath(path))  # the working directory may be another one when it is removed

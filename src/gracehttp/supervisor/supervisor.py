@@ -277,7 +277,7 @@ class Supervisor:
                     guarded("carry out {}", self._orders.carry_out, command)
         finally:
             self._acting = False
-            self._set_timer()  # also after a defect of ours: what was decided before keeps its deadlines
+            self._set_timer()  # also after a defect: what was decided before keeps its deadlines
 
     def _on_message(self, process: WorkerProcess, message: messages.Message) -> None:
         self._reports.receive(process, message)

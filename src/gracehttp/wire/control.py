@@ -28,7 +28,7 @@ class UnreadableAnswer(ValueError):
     """The line is no answer of this protocol."""
 
 
-# --- where the supervisor listens, and who is at the other end ---
+# --- where the supervisor listens, and which process is at the other end ---
 
 
 def abstract_name(pid: int) -> str:

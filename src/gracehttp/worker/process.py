@@ -128,7 +128,7 @@ def _reporting(channel: Channel, program: _Program, call: Callable[[], int | Non
         return EXIT_COULD_NOT_START
     except GraceHTTPError as exc:
         return _report(channel, exc.message, program.spell(exc.hint), exc.details)
-    except Exception as exc:  # noqa: BLE001  a defect of ours, or of a loop: whoever asked for the restart shall see it
+    except Exception as exc:  # noqa: BLE001  a defect of gracehttp, or of a loop: the requester must see it
         return _report(channel, f"unexpected {type(exc).__name__}: {exc}", "", traceback.format_exc())
 
 

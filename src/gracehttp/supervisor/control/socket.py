@@ -93,7 +93,7 @@ class ControlSocket:
     def adopt(
         cls, record: ControlRecord, commands: Commands, bus: EventBus, waits: Callable[[int, Requester], None]
     ) -> ControlSocket:
-        """Go on with what another process carried; `waits(generation, requester)` is called for those who wait."""
+        """Go on with what another process carried; `waits(generation, requester)` is called for clients that wait."""
         control = cls(socket.socket(fileno=record.socket), record.path, commands, bus)
         for client in record.clients:
             connection = control._connect(socket.socket(fileno=client.socket), client)
@@ -170,7 +170,7 @@ class ControlSocket:
             self._carry_out(connection, read_request(line))
         except UnreadableRequest as exc:
             connection.tell(_refusal(str(exc)))
-        except Exception as exc:  # noqa: BLE001  a defect of ours must not leave the client without an answer
+        except Exception as exc:  # noqa: BLE001  a defect must not leave the client without an answer
             connection.tell(_refusal(f"the supervisor failed to act on the request ({exc!r})"))
             self._loop.call_exception_handler(
                 {"message": "a client of the control socket was failed", "exception": exc}

@@ -61,5 +61,5 @@ def _comes_from_standard_input() -> bool:
 def _working_directory() -> str:
     try:
         return typed_directory(os.environ, os.getcwd())
-    except FileNotFoundError:  # deleted (getcwd(3)): only who is to start the program again needs it
+    except FileNotFoundError:  # deleted (getcwd(3)): only the supervisor needs it, to start workers
         return ""

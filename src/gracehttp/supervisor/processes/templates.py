@@ -313,7 +313,7 @@ def adopt_orphans() -> bool:
     """Adopt the orphans of our descendants from now on, for the life of this process. False where that can't be had."""
     if sys.platform != "linux":
         return False
-    import ctypes  # a megabyte that only those need who preload
+    import ctypes  # a megabyte that is needed only with --preload
 
     prctl = ctypes.CDLL(None).prctl
     return bool(prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)

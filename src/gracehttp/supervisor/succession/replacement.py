@@ -56,7 +56,7 @@ class Replacement:
                 await self._become(source)
         except OSError as exc:
             self._on_failure(f"the new image can't be executed ({exc})", "", "")
-        except Exception as exc:  # noqa: BLE001  a defect of ours must not leave the requester without an answer
+        except Exception as exc:  # noqa: BLE001  a defect must not leave the requester without an answer
             self._on_failure(f"unexpected {type(exc).__name__}: {exc}", "", "")
         else:
             self._on_failure(f"the new image {verdict.reason}", verdict.details, verdict.unlogged)

@@ -145,5 +145,5 @@ def judge(answer: bytes, status: int, said: str, held: str = "") -> Verdict:
 def _read_answer(fd: int) -> bytes:
     try:
         return os.read(fd, MOST_ANSWER_BYTES)
-    except BlockingIOError:  # somebody that the script started holds the other end, and the trial wrote nothing
+    except BlockingIOError:  # a process that the script started has the other end, and the trial wrote nothing
         return b""
