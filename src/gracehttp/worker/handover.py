@@ -39,8 +39,8 @@ QUEUED_BYTES: Final = 32768
 """When so much is in the queue, no more is sent. A connection on its way isn't served: its next request waits until a
 worker has taken all that was sent before it, some 200 connections here."""
 MOST_ACTIVE: Final = 4
-"""Of the connections in a message: the client of one that was active a moment ago is likely to send again while it is on
-its way, and must not wait for many others."""
+"""Of the connections in a message: the client of one that was active a moment ago is likely to send again while it is
+on its way, and must not wait for many others."""
 ACTIVE_SECONDS: Final = 0.25
 CROWDED_SECONDS: Final = 0.001
 RETRY_SECONDS: Final = 0.02
