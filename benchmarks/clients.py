@@ -21,7 +21,7 @@ import time
 from dataclasses import dataclass
 from multiprocessing import get_context
 
-from .harness import BenchmarkFailed, orphan_ends
+from .harness import BenchmarkFailed, orphan_ends, session_goes_first
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 ANSWER_SECONDS = 30
@@ -45,18 +45,27 @@ BROWSER_HEADERS = (
 """Twelve, as a browser sends them; Host comes from the client."""
 
 
-def wrk(port, *, core, connections, seconds, headers=(), tls=False):
-    """Load for so many seconds; returns how many requests were answered, and how many in a second."""
+def wrk(port, *, core, connections, seconds, headers=(), tls=False, first=False):
+    """Load for so many seconds; returns how many requests were answered, and how many in a second.
+
+    `first` as of Server.
+    """
     command = orphan_ends("taskset", "-c", core, "wrk", "-t", 1, "-c", connections, "-d", seconds)
     for header in headers:
         command += ["-H", header]
     command.append(f"{'https' if tls else 'http'}://127.0.0.1:{port}/")
-    try:
-        said = subprocess.run(
-            list(map(str, command)), check=True, capture_output=True, text=True, timeout=seconds + ANSWER_SECONDS
-        ).stdout
-    except subprocess.CalledProcessError as failed:
-        raise BenchmarkFailed(f"wrk: {failed.stdout}{failed.stderr}") from failed
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        list(map(str, command)), stdout=pipe, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    ) as process:
+        try:
+            if first:
+                session_goes_first(process.pid)
+            said, _ = process.communicate(timeout=seconds + ANSWER_SECONDS)
+        finally:
+            process.kill()
+    if process.returncode != 0:
+        raise BenchmarkFailed(f"wrk: {said}")
     errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+)", said)  # late answers aren't errors
     if "Non-2xx" in said or (errors and any(map(int, errors.groups()))):
         raise BenchmarkFailed(f"Not all was answered:\n{said}")

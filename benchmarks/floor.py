@@ -98,6 +98,7 @@ def _cpu_per_request(bench, name, title, target, headers=(), *, encrypted=False)
             seconds=seconds,
             headers=headers,
             tls=encrypted,
+            first=options.first,
         )
 
     def measure(server):
@@ -114,7 +115,10 @@ def _cpu_per_request(bench, name, title, target, headers=(), *, encrypted=False)
         if encrypted:
             path, trust = harness.certificate(part.folder)
             more = {"gracehttp": ["--certfile", str(path)], REFERENCE: ["--ssl-certfile", str(path)]}
-        servers = [part.start(one, bench.arguments(one, HELLO, *more[one.module]), trust=trust) for one in bench.all]
+        servers = [
+            part.start(one, bench.arguments(one, HELLO, *more[one.module]), trust=trust, first=options.first)
+            for one in bench.all
+        ]
         for server in servers:
             server.wait_until_ready()
             load(server, WARM_UP_SECONDS)
@@ -319,6 +323,9 @@ def _options():
     parser.add_argument("--rounds", type=int, default=7, help="of scenes 1 to 4 (default: 7)")
     parser.add_argument("--seconds", type=int, default=2, help="of load for each server in each round (default: 2)")
     parser.add_argument("--connections", type=int, default=64, help="in scenes 1 to 4 (default: 64)")
+    parser.add_argument(
+        "--first", action="store_true", help="let scenes 1 to 4 go before all other programs, which then hardly run"
+    )
     parser.add_argument("--runs", type=int, default=3, help="of the scenes memory and drain (default: 3)")
     parser.add_argument("--restarts", type=int, default=10, help="in the scene restart (default: 10)")
     parser.add_argument("--server-core", type=int, default=0)

@@ -207,6 +207,20 @@ def orphan_ends(*command):
     return ["setpriv", "--pdeathsig", "TERM", *command]
 
 
+def session_goes_first(pid):
+    """Let the session of a process go before others of the machine, if that is allowed.
+
+    Where sessions are scheduled as groups, a niceness counts within its session only, and each session has one of its
+    own (sched(7), the autogroup feature). Where they aren't, it is that of the process and what it starts.
+    """
+    with contextlib.suppress(OSError):
+        if Path("/proc/sys/kernel/sched_autogroup_enabled").read_text().strip() == "1":
+            Path(f"/proc/{pid}/autogroup").write_text("-20")
+            return
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, -20)
+
+
 # --- running servers ---
 
 
@@ -224,10 +238,9 @@ class Server:
         self._trust = trust
         self._log = (session.folder / f"{candidate.name}-{self.port}.log").open("w+")
         cores = ",".join(map(str, cores or [session.server_core]))
-        niceness = "-20" if first else "0"
         self.process = subprocess.Popen(
             [
-                *orphan_ends("nice", "-n", niceness, "taskset", "-c", cores, candidate.python, "-m", candidate.module),
+                *orphan_ends("taskset", "-c", cores, candidate.python, "-m", candidate.module),
                 *(argument.format(port=self.port) for argument in arguments),
             ],
             cwd=ROOT,
@@ -237,9 +250,8 @@ class Server:
             stderr=self._log,
             start_new_session=True,
         )
-        if first:  # niceness counts within a session only; this is that of the session (sched(7), autogroup)
-            with contextlib.suppress(OSError):
-                Path(f"/proc/{self.process.pid}/autogroup").write_text("-20")
+        if first:
+            session_goes_first(self.process.pid)
 
     def __enter__(self):
         return self
