@@ -14,11 +14,14 @@ from gracehttp.http.http1.checks import Framing, RequestError
 from gracehttp.http.http1.parser import parse_field
 
 # chunk-size and chunk-ext of RFC 9112 section 7.1, with the bad white space that it asks recipients to parse.
-_QUOTED = rb'"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
-_EXTENSION = rb"[ \t]*;[ \t]*" + TOKEN + rb"(?:[ \t]*=[ \t]*(?:" + TOKEN + rb"|" + _QUOTED + rb"))?"
-_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:" + _EXTENSION + rb")*")
+# Possessive all along: where a byte belongs is clear when it is read, so there is nothing to go back for.
+_QUOTED = rb'"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]++|\\[\t\x20-\x7e\x80-\xff])*+"'
+_VALUE = rb"(?:" + TOKEN + rb"+|" + _QUOTED + rb")"
+_EXTENSION = rb"[ \t]*+;[ \t]*+" + TOKEN + rb"+(?:[ \t]*+=[ \t]*+" + _VALUE + rb")?+"
+_LONGEST_SIZE: Final = 16
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:" + _EXTENSION + rb")*+")
 _SIZE_SO_FAR = re.compile(rb"[0-9A-Fa-f]{0,16}(?:(?<=[0-9A-Fa-f])[ \t;][\t\x20-\x7e\x80-\xff]*)?\r?")
-_TRAILER_SO_FAR = re.compile(rb"[\t\x20-\x7e\x80-\xff]*\r?")
+_TEXT_SO_FAR = re.compile(rb"[\t\x20-\x7e\x80-\xff]*\r?")
 
 # What a chunk may cost besides its data: size line and line ends. More is counted as excess.
 _FAIR_CHUNK_OVERHEAD: Final = 16
@@ -126,8 +129,9 @@ class ChunkedBody:
         elif found >= 0:
             line, stop = self._line + data[start:found], found + 2
         else:
+            seen = len(self._line)
             self._line += data[start:end]
-            self._check_line_so_far()
+            self._check_line_so_far(seen)
             return end
         self._line = b""
         if self._state == _SIZE:
@@ -140,11 +144,20 @@ class ChunkedBody:
             self._take_trailer(line)
         return stop
 
-    def _check_line_so_far(self) -> None:
-        so_far = _SIZE_SO_FAR if self._state == _SIZE else _TRAILER_SO_FAR
-        if self._state == _DATA_END and self._line != b"\r":
+    def _check_line_so_far(self, seen: int) -> None:
+        """Refuse a line that is not whole if it can't become one; `seen` bytes of it were found right before.
+
+        What is behind the size of a chunk is looked at once, or a client that sends single bytes would have all of a
+        long line looked at for each.
+        """
+        line = self._line
+        if self._state == _DATA_END and line != b"\r":
             raise RequestError(400, "a chunk is longer than its size")
-        if so_far.fullmatch(self._line) is None:
+        if self._state == _SIZE and seen <= _LONGEST_SIZE:
+            match = _SIZE_SO_FAR.fullmatch(line)
+        else:
+            match = _TEXT_SO_FAR.fullmatch(line, max(0, seen - 1))  # a CR was right only if it was the last byte
+        if match is None:
             raise RequestError(400, "malformed chunk")
         if self._excess + len(self._line) > self._max_header_size:
             self._refuse_excess()

@@ -6,6 +6,7 @@ RFC 9112 sections 2.3 (version), 3.2 (target and Host), 6.1 and 6.3 (framing), R
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterable
 from typing import Final
@@ -23,8 +24,13 @@ METHODS: Final = frozenset((
 ))  # fmt: skip
 """Those that are passed to applications; any other one is answered with 501."""
 
-# uri-host [ ":" port ] of RFC 3986 section 3.2; the inside of an IP literal is left to the application.
-_HOST = re.compile(rb"(?:\[[0-9A-Za-z:.%_~!$&'()*+,;=-]+\]|[0-9A-Za-z._~%!$&'()*+,;=-]*)(?::[0-9]*)?")
+# uri-host [ ":" port ] of RFC 3986 sections 3.2.2 and 3.2.3. What is between the brackets is judged by itself.
+_HOST = re.compile(rb"(?:\[([^\[\]]*)\]|(?:[0-9A-Za-z._~!$&'()*+,;=-]++|%[0-9A-Fa-f]{2})*+)(?::[0-9]*)?")
+_IPV6_CHARACTERS = re.compile(rb"[0-9A-Fa-f:.]+")  # no zone: that means something to the client's machine only
+_IPV_FUTURE = re.compile(rb"[vV][0-9A-Fa-f]+\.[0-9A-Za-z._~!$&'()*+,;=:-]+")
+# Not b"#" and b"@": to look for bytes in bytes, Python raises and drops a TypeError first.
+_NUMBER_SIGN = ord("#")
+_AT_SIGN = ord("@")
 _ABSOLUTE = re.compile(rb"https?://", re.IGNORECASE)
 _LONGEST_CONTENT_LENGTH = 20  # digits, of 2**64 - 1
 _LARGEST_CONTENT_LENGTH = 2**64 - 1
@@ -64,6 +70,7 @@ def read_framing(http_version: str, fields: Iterable[Header]) -> Framing:
     """
     http11 = http_version == "1.1"
     framing = Framing(http11)
+    codings: list[bytes] = []
     for name, value in fields:
         if name == b"host":
             if framing.host is not None:
@@ -74,9 +81,12 @@ def read_framing(http_version: str, fields: Iterable[Header]) -> Framing:
         elif name == b"content-length":
             _read_content_length(framing, value)
         elif name == b"transfer-encoding":
-            _read_transfer_encoding(framing, value, http11)
+            codings += [coding.strip(b" \t") for coding in value.lower().split(b",")]
         elif http11:  # HTTP/1.0 knows no Expect; RFC 9110 10.1.1 says to ignore it there
             _read_expect(framing, value)
+    if codings:
+        _check_transfer_codings(codings, http11)
+        framing.chunked = True
     if framing.chunked and framing.content_length >= 0:
         # RFC 9112 section 6.3: it ought to be handled as an error, for it may be an attempt at request smuggling.
         raise RequestError(400, "both Content-Length and Transfer-Encoding")
@@ -84,7 +94,7 @@ def read_framing(http_version: str, fields: Iterable[Header]) -> Framing:
         if http11:
             raise RequestError(400, "no Host field")
     elif not is_valid_host(framing.host):
-        raise RequestError(400, "characters in Host that no host has")
+        raise RequestError(400, "Host names no valid host")
     framing.has_body = framing.chunked or framing.content_length > 0
     framing.expects_continue = framing.expects_continue and framing.has_body
     return framing
@@ -111,16 +121,18 @@ def _read_content_length(framing: Framing, value: bytes) -> None:
     framing.content_length = int(value)
 
 
-def _read_transfer_encoding(framing: Framing, value: bytes, http11: bool) -> None:
+def _check_transfer_codings(codings: list[bytes], http11: bool) -> None:
+    """Refuse all but chunked alone. `codings` are those of all Transfer-Encoding fields, in order."""
     if not http11:
         # RFC 9112 section 6.1: to be treated as faulty framing, because a proxy in between may see no encoding here.
         raise RequestError(400, "Transfer-Encoding in HTTP/1.0")
-    codings = value.lower()
-    if framing.chunked or codings.startswith(b"chunked,"):
+    if codings[-1] != b"chunked" or b"chunked" in codings[:-1]:
         raise RequestError(400, "chunked is not the last transfer coding")  # RFC 9112 section 6.3
-    if codings != b"chunked":
+    if b"" in codings:
+        # RFC 9110 section 5.6.1.2 would ignore it. But recipients differ, and each would see another end of the body.
+        raise RequestError(400, "an empty transfer coding")
+    if len(codings) > 1:
         raise RequestError(501, "this server knows no transfer coding but chunked")
-    framing.chunked = True
 
 
 def _read_expect(framing: Framing, value: bytes) -> None:
@@ -131,14 +143,26 @@ def _read_expect(framing: Framing, value: bytes) -> None:
 
 def is_valid_host(host: bytes) -> bool:
     """Whether `host` may stand in a Host field (RFC 9110 section 7.2); empty may."""
-    return _HOST.fullmatch(host) is not None
+    match = _HOST.fullmatch(host)
+    return match is not None and (match[1] is None or _is_ip_literal(match[1]))
+
+
+def _is_ip_literal(inside: bytes) -> bool:
+    """Whether `inside` may stand between the brackets of a host: IPv6address or IPvFuture (RFC 3986 section 3.2.2)."""
+    if _IPV6_CHARACTERS.fullmatch(inside) is None:
+        return _IPV_FUTURE.fullmatch(inside) is not None
+    try:
+        ipaddress.IPv6Address(inside.decode("ascii"))
+    except ValueError:
+        return False
+    return True
 
 
 def check_target(method: bytes, target: bytes) -> None:
     """Judge a request target (RFC 9112 section 3.2). Raises `RequestError` with 400 or 501."""
     if method == b"CONNECT":
         raise RequestError(501, "this server is no proxy")
-    if b"#" in target:
+    if _NUMBER_SIGN in target:
         raise RequestError(400, "the target has a fragment")
     if target.startswith(b"/"):
         return
@@ -149,7 +173,7 @@ def check_target(method: bytes, target: bytes) -> None:
     if not _ABSOLUTE.match(target):
         raise RequestError(400, "the target is neither a path nor an http URI")
     authority = split_target(target)[3] or b""
-    if b"@" in authority:
+    if _AT_SIGN in authority:
         raise RequestError(400, "the target has user information")  # RFC 9110 section 4.2.4
     # It replaces Host, and is held against the same rules; an empty host is invalid here (RFC 9110 section 4.2.1).
     if not authority.partition(b":")[0] or not is_valid_host(authority):

@@ -4,8 +4,8 @@ A head is taken when it is whole. Before that, `check_beginning` refuses what ca
 order, so that a malformed head has the same status however its bytes arrive.
 
 Clients say the same lines again and again. So lines that were parsed lately are remembered with what they mean, and a
-head made of such lines costs a look-up for each. Lines that are long, or whose field is a secret or differs from
-request to request, are parsed each time.
+head made of such lines costs a look-up for each. Lines that are long, that differ from request to request, or that may
+hold a secret are parsed each time: targets with a query, and all fields but those known to be harmless.
 """
 
 from __future__ import annotations
@@ -43,9 +43,19 @@ _LONGEST_METHOD = 256
 # for good; short lines only, so that they take half a megabyte at most.
 _MOST_REMEMBERED: Final = 1024
 _LONGEST_REMEMBERED: Final = 256
-_NOT_REMEMBERED = frozenset((
-    b"cookie", b"authorization", b"proxy-authorization", b"traceparent", b"x-request-id",
-))  # fmt: skip
+_REMEMBERED_FIELDS = frozenset(
+    b"""
+accept accept-charset accept-encoding accept-language cache-control connection content-encoding content-length
+content-type dnt expect host keep-alive origin pragma priority proxy-connection purpose save-data
+sec-ch-ua sec-ch-ua-arch sec-ch-ua-mobile sec-ch-ua-model sec-ch-ua-platform sec-fetch-dest sec-fetch-mode
+sec-fetch-site sec-fetch-user sec-gpc sec-websocket-extensions sec-websocket-version te trailer transfer-encoding
+upgrade upgrade-insecure-requests user-agent via x-forwarded-host x-forwarded-port x-forwarded-proto
+x-forwarded-server x-requested-with x-scheme
+""".split()
+)
+"""A list of those that are secrets would never be complete."""
+_MOST_FRAMING_FIELDS: Final = 8
+_QUESTION_MARK = ord("?")  # not b"?": to look for bytes in bytes, Python raises and drops a TypeError first
 
 
 class Http1Head(RequestHead):
@@ -61,7 +71,7 @@ class _RequestLines(dict[bytes, RequestLine]):
 
     def __missing__(self, line: bytes) -> RequestLine:
         parsed = parse_request_line(line)
-        if len(line) <= _LONGEST_REMEMBERED:
+        if len(line) <= _LONGEST_REMEMBERED and _QUESTION_MARK not in line:
             _make_room(self)
             self[line] = parsed
         return parsed
@@ -72,7 +82,7 @@ class _FieldLines(dict[bytes, Header]):
 
     def __missing__(self, line: bytes) -> Header:
         field = parse_field(line)
-        if len(line) <= _LONGEST_REMEMBERED and field[0] not in _NOT_REMEMBERED:
+        if len(line) <= _LONGEST_REMEMBERED and field[0] in _REMEMBERED_FIELDS:
             _make_room(self)
             self[line] = field
         return field
@@ -83,7 +93,8 @@ class _Framings(dict[tuple[str, tuple[Header, ...]], Framing]):
 
     def __missing__(self, key: tuple[str, tuple[Header, ...]]) -> Framing:
         framing = read_framing(*key)
-        if sum(len(value) for _, value in key[1]) <= _LONGEST_REMEMBERED:
+        fields = key[1]
+        if len(fields) <= _MOST_FRAMING_FIELDS and sum(len(value) for _, value in fields) <= _LONGEST_REMEMBERED:
             _make_room(self)
             self[key] = framing
         return framing
@@ -99,7 +110,7 @@ def parse_head(block: bytes) -> Http1Head:
     """What a head says: `block` is its bytes, from the request line to the empty line, both included.
 
     `scheme`, `client` and `server` are the caller's to set. Raises `RequestError` with 400, 417, 501 or 505.
-    """
+    b"""
     lines = block[:-4].split(b"\r\n")
     head = Http1Head()
     head.line = line = _request_lines[lines.pop(0)]
@@ -136,7 +147,7 @@ def parse_field(line: bytes) -> Header:
     """Name in lower case and value of a field line without its CRLF (RFC 9112 section 5).
 
     Raises `RequestError`, 400.
-    """
+    b"""
     match = _FIELD.fullmatch(line)
     if match is None:
         raise RequestError(400, "malformed header field")
@@ -147,7 +158,7 @@ def check_beginning(data: bytes, max_header_size: int) -> None:
     """Refuse `data`, the beginning of a head that is not whole, if it can't become one.
 
     Raises `RequestError` with 400, 414, 431, 501 or 505.
-    """
+    b"""
     beginning = data[:max_header_size]
     line, found, rest = beginning.partition(b"\r\n")
     if found:

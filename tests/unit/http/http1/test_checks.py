@@ -27,7 +27,11 @@ HOST = (b"host", b"a")
         ("1.0", [(b"transfer-encoding", b"chunked")], 400),
         ("1.1", [HOST, (b"transfer-encoding", b"gzip, chunked")], 501),
         ("1.1", [HOST, (b"transfer-encoding", b"gzip"), (b"transfer-encoding", b"chunked")], 501),
-        ("1.1", [HOST, (b"transfer-encoding", b"")], 501),
+        ("1.1", [HOST, (b"transfer-encoding", b"")], 400),
+        ("1.1", [HOST, (b"transfer-encoding", b"gzip")], 400),
+        ("1.1", [HOST, (b"transfer-encoding", b"chunked"), (b"transfer-encoding", b"gzip")], 400),
+        ("1.1", [HOST, (b"transfer-encoding", b", chunked")], 400),
+        ("1.1", [HOST, (b"transfer-encoding", b"chunked;q=1")], 400),
         ("1.1", [HOST, (b"transfer-encoding", b"chunked"), (b"transfer-encoding", b"chunked")], 400),
         ("1.1", [HOST, (b"transfer-encoding", b"chunked, identity")], 400),
         ("1.1", [HOST, (b"expect", b"200-ok")], 417),
@@ -122,14 +126,36 @@ def test_expectation_is_compared_without_regard_to_case():
 
 
 @pytest.mark.parametrize(
-    "host", [b"", b"example.com", b"example.com:80", b"a_b", b"127.0.0.1:8000", b"[::1]", b"[::1]:80", b"a:", b"%41"]
+    "host",
+    [
+        *(
+            b"",
+            b"example.com",
+            b"example.com:80",
+            b"a_b",
+            b"127.0.0.1:8000",
+            b"a:",
+            b"%41",
+            b"a%C3%a9b",
+            b"~a!$&'()*+,;=",
+        ),
+        *(b"[::1]", b"[::1]:80", b"[::]", b"[1:2:3:4:5:6:7:8]", b"[1:2:3:4:5:6:7::]", b"[::ffff:192.0.2.1]"),
+        *(b"[v1.a]", b"[VF.::1]:80", b"[v1f.a-b~!$&'()*+,;=:]"),
+    ],
 )
 def test_host_of_the_grammar_is_valid(host):
     assert is_valid_host(host)
 
 
 @pytest.mark.parametrize(
-    "host", [b"a b", b"a/b", b"a@b", b"\xc3\xa9", b"a:b", b"a:80:80", b"[::1", b"::1", b"a,b\t", b"<a>", b"a?b", b"a#b"]
+    "host",
+    [
+        *(b"a b", b"a/b", b"a@b", b"\xc3\xa9", b"a:b", b"a:80:80", b"[::1", b"::1", b"a,b\t", b"<a>", b"a?b", b"a#b"),
+        *(b"%", b"a%4", b"%zz", b"%4g", b"%%41", b"a\\b", b"a|b", b"a\n"),
+        *(b"[]", b"[zz::1]", b"[::;1]", b"[a.example]", b"[127.0.0.1]", b"[1:2:3:4:5:6:7]", b"[1::2::3]", b"[12345::]"),
+        *(b"[::1%25eth0]", b"[::1%eth0]", b"[::ffff:192.0.2.256]", b"[::ffff:192.0.2.01]", b"[::1]a", b"a[::1]"),
+        *(b"[[::1]]", b"[::1]]", b"[::1\n]", b"[v.a]", b"[v1.]", b"[v1a]", b"[vg.a]", b"[v1.a%41]", b"[v1.a/b]"),
+    ],
 )
 def test_host_with_other_characters_is_invalid(host):
     assert not is_valid_host(host)

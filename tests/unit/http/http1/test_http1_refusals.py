@@ -27,7 +27,7 @@ def refusals_of(wire: Wire) -> list[tuple[str, int]]:
         (b"GET /" + b"a" * 600 + b" HTTP/1.1\r\n" + b"b: c\r\n" * 100, "GET /" + "a" * 600, 414),
         (b"GET /a HTTP/1.1\r\n" + b"b: c\r\n" * 200, "GET /a", 431),
         (b"BREW /pot HTTP/1.1\r\nHost: a\r\n\r\n", "BREW /pot", 501),
-        (b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", "POST /a", 501),
+        (b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "POST /a", 501),
         (b"GET /a HTTP/3.0\r\nHost: a\r\n\r\n", "GET /a", 505),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "PRI *", 505),
     ],
