@@ -43,7 +43,7 @@ async def serving(app: object, *, bind: str = "127.0.0.1:0", **options: object) 
     """
     from gracehttp.applications.loading import ApplicationLoader
     from gracehttp.applications.registry import ApplicationSettings
-    from gracehttp.worker.drain import DrainReason
+    from gracehttp.wire.messages import DrainReason
     from gracehttp.worker.service import Service, ServiceSettings
 
     try:

@@ -16,8 +16,9 @@ from gracehttp.events import DrainFinished, DrainStarted, Event, RequestsCut
 from gracehttp.http.connection import HttpSettings
 from gracehttp.http.exchange import RequestFinished
 from gracehttp.net.poller import Poller, new_poller
+from gracehttp.wire.messages import DrainReason
 from gracehttp.worker.connections import RequestFailed
-from gracehttp.worker.drain import Action, Drain, DrainReason
+from gracehttp.worker.drain import Action, Drain
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
 from gracehttp.worker.warmup import warm_up

@@ -17,7 +17,7 @@ from gracehttp.events import HandoverBroken
 from gracehttp.http.connection import HttpSettings
 from gracehttp.net.permits import LocalPermits, PermitPool, SharedPermits
 from gracehttp.net.poller import new_poller
-from gracehttp.supervisor.handover_queue import HandoverQueue
+from gracehttp.supervisor.listeners.queues import HandoverQueue
 from gracehttp.wire.handover import MESSAGE_BYTES, MOST_CONNECTIONS, MOST_PIPELINED_BYTES, Carried, encode
 from gracehttp.worker import handover
 from gracehttp.worker.manifest import GivenListener
