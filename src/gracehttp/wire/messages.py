@@ -97,7 +97,7 @@ class ListenRequest(Value):
 
 
 class PermitDescriptors(Value):
-    """The permits for the connections of a listener, which all workers share (`listeners.permits`)."""
+    """The permits for the connections of a listener, which all workers share (`net.permits`)."""
 
     free: Descriptor
     owed: Descriptor

@@ -1,4 +1,4 @@
-"""One port of one worker: the orders that it gets during its life, and who carries each of them out.
+"""One port of one worker: the orders that it gets during its life, and the part that carries each of them out.
 
 The acceptor brings new connections, the arrivals those of older generations; `Connections` has them while they are
 open; the departures send them on to the next generation.

@@ -155,7 +155,7 @@ class Service:
             port.resume()
 
     def supervisor_lost(self, timeout_seconds: float) -> None:
-        """There is no supervisor any more: finish what is in flight, and let nobody new in."""
+        """There is no supervisor any more: finish what is in flight, and let no new connection in."""
         self._drops_new_connections = True
         for port in self.ports:
             port.seal()
@@ -222,7 +222,7 @@ class Service:
         self._live_queues = frozenset(live_queues) if live_queues is not None else None
 
     def _is_taken(self, port: Port) -> bool:
-        """Whether somebody else takes what is in the handover queue of `port`."""
+        """Whether other workers take what is in the handover queue of `port`."""
         return port.number in self._goes_on and (self._live_queues is None or port.queue in self._live_queues)
 
     def _tell_ports(self) -> None:
