@@ -59,10 +59,10 @@ from gracehttp.events.workers import (
     WorkerBecameReady,
     WorkerCut,
     WorkerDied,
+    WorkerDueForRecycling,
     WorkerFailedToStart,
     WorkerHangs,
     WorkerStarted,
-    WorkerTired,
     WorkerWrote,
 )
 
@@ -111,9 +111,9 @@ __all__ = [
     "WorkerBecameReady",
     "WorkerCut",
     "WorkerDied",
+    "WorkerDueForRecycling",
     "WorkerFailedToStart",
     "WorkerHangs",
     "WorkerStarted",
-    "WorkerTired",
     "WorkerWrote",
 ]

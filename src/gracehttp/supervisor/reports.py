@@ -78,7 +78,7 @@ class Reports:
             case messages.Answered(responses, errors):
                 self._apply(table.WorkerAnswered(process.number, responses, errors))
             case messages.DueForRecycling(reason):
-                self._bus.publish(events.WorkerTired(process.generation, process.number, reason))
+                self._bus.publish(events.WorkerDueForRecycling(process.generation, process.number, reason))
                 self._apply(table.WorkerDueForRecycling(process.number))
             case messages.Shed(listener, connections):
                 self._listeners.connections_shed(listener, connections)
