@@ -23,6 +23,10 @@ _TRAILER_SO_FAR = re.compile(rb"[\t\x20-\x7e\x80-\xff]*\r?")
 # What a chunk may cost besides its data: size line and line ends. More is counted as excess.
 _FAIR_CHUNK_OVERHEAD: Final = 16
 
+_SHORT_LINE_BYTES: Final = 1024
+"""Up to this, a line that is not whole is judged at each of its pieces, and then each time that it has grown by an
+eighth: a look at all of it for each single byte would let one client keep a worker busy."""
+
 
 class BodyParser(Protocol):
     """Takes the body of one request out of the bytes of its connection."""
@@ -83,8 +87,8 @@ class ChunkedBody:
     take no more than a head, besides what goes along with data.
     """
 
-    __slots__ = ("_excess", "_left", "_line", "_max_body_size", "_max_header_size", "_pieces", "_size", "_state",
-                 "complete", "missing_bytes", "trailers")  # fmt: skip
+    __slots__ = ("_excess", "_left", "_line", "_look_again_at", "_max_body_size", "_max_header_size", "_pieces",
+                 "_size", "_state", "complete", "missing_bytes", "trailers")  # fmt: skip
 
     def __init__(self, max_header_size: int, max_body_size: int) -> None:
         """Sizes in bytes; a `max_body_size` of 0 is no limit."""
@@ -92,6 +96,7 @@ class ChunkedBody:
         self._max_body_size = max_body_size
         self._state = _SIZE
         self._line = b""  # the part of a line that has come
+        self._look_again_at = 0  # when `_line` has so many bytes
         self._left = 0  # bytes of the current chunk that have not come
         self._size = 0  # of all chunks so far
         self._excess = 0
@@ -130,6 +135,7 @@ class ChunkedBody:
             self._check_line_so_far()
             return end
         self._line = b""
+        self._look_again_at = 0
         if self._state == _SIZE:
             self._begin_chunk(line)
         elif self._state == _DATA_END:
@@ -141,12 +147,16 @@ class ChunkedBody:
         return stop
 
     def _check_line_so_far(self) -> None:
-        so_far = _SIZE_SO_FAR if self._state == _SIZE else _TRAILER_SO_FAR
         if self._state == _DATA_END and self._line != b"\r":
             raise RequestError(400, "a chunk is longer than its size")
-        if so_far.fullmatch(self._line) is None:
-            raise RequestError(400, "malformed chunk")
-        if self._excess + len(self._line) > self._max_header_size:
+        size = len(self._line)
+        too_much = self._excess + size > self._max_header_size
+        if size < _SHORT_LINE_BYTES or size >= self._look_again_at or too_much:
+            so_far = _SIZE_SO_FAR if self._state == _SIZE else _TRAILER_SO_FAR
+            if so_far.fullmatch(self._line) is None:
+                raise RequestError(400, "malformed chunk")
+            self._look_again_at = size + size // 8
+        if too_much:
             self._refuse_excess()
 
     def _begin_chunk(self, line: bytes) -> None:
