@@ -367,8 +367,9 @@ class Http1Protocol:
             self._refuse(408, "the body did not arrive in time")
 
     def _is_late(self) -> bool:
-        """Whether what was read after a timeout was not what had been waited for."""
-        return self._phase in (IDLE, READING_HEAD) and self._waits is None and not self._unparsed
+        """Whether what was read after a timeout, such as half a TLS record, was not what had been waited for."""
+        waits_for_client = self._body is not None or self._phase in (IDLE, READING_HEAD)
+        return waits_for_client and self._waits is None and not self._unparsed and not self._paused
 
     # --- the exchange's side ---
 
