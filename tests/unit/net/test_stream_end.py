@@ -326,6 +326,41 @@ def test_a_client_that_takes_the_last_response_slowly_gets_it(run):
     run(scenario)
 
 
+def test_a_client_that_takes_the_last_response_slowly_and_sends_gets_it(run):
+    """The time for what it still sends begins when all was sent."""
+
+    async def scenario(floor):
+        client, stream, seen = floor.stream(small=True)
+        stream.write(BIG)
+        stream.close(linger=True)
+        taken = 0
+        while taken < len(BIG) - 60_000:
+            taken += len(await client.take(50_000))
+            client.send(b"x")
+            await turns()
+            floor.clock.pass_time(LONGEST_LINGER_SECONDS / 3)
+            assert not seen.closes
+        assert len(await client.take_all()) + taken == len(BIG)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("linger", [True, False])
+def test_a_client_that_sends_and_takes_nothing_of_the_last_response_is_given_up(run, linger):
+    async def scenario(floor):
+        client, stream, seen = floor.stream(small=True)
+        stream.write(BIG)
+        stream.close(linger=linger)
+        for _ in range(int(STALL_SECONDS + 3 * LINGER_SECONDS)):
+            if not seen.closes:
+                client.send(b"x")
+                await turns()
+                floor.clock.pass_time(1)
+        assert seen.closes == 1
+
+    run(scenario)
+
+
 def test_a_stall_that_is_shorter_than_the_lingering_is_kept_too(run):
     async def scenario(floor):
         floor.services.stall.seconds = 0.5
