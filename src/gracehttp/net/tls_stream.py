@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gracehttp.net.deadlines import Deadlines
-from gracehttp.net.stream import NOBODY, READ_BYTES, Closed, Consumer, PlainStream
+from gracehttp.net.stream import CLOSED_STREAM, READ_BYTES, Closed, Consumer, PlainStream
 
 _RECORD_HEADER_BYTES: Final = 5
 _ENCRYPT_BYTES: Final = 65536
@@ -301,7 +301,7 @@ class TlsStream:
         """See `Closed`: of the plain stream."""
         self._end_handshake()
         owner = self._owner
-        self.consumer = self._owner = NOBODY  # so that no circle is left to the garbage collector
+        self.consumer = self._owner = CLOSED_STREAM  # so that no circle is left to the garbage collector
         owner.stream_closed()
 
     def _say_goodbye(self) -> None:

@@ -22,6 +22,7 @@ from gracehttp.supervisor.control.status import status_of
 from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import Fleet, FleetSettings
 from gracehttp.supervisor.guard import guarded
+from gracehttp.supervisor.ignored_signals import ignore_from_now_on
 from gracehttp.supervisor.listeners.auditor import Auditor
 from gracehttp.supervisor.listeners.queues import HandoverQueues
 from gracehttp.supervisor.listeners.table import ListenerTable
@@ -31,7 +32,6 @@ from gracehttp.supervisor.processes.command_line import CommandLine
 from gracehttp.supervisor.processes.process import Ending, WorkerProcess
 from gracehttp.supervisor.processes.workers import WorkerProcesses
 from gracehttp.supervisor.reports import Reports
-from gracehttp.supervisor.signals import ignore_from_now_on
 from gracehttp.supervisor.succession.execve import let_signals_come
 from gracehttp.supervisor.succession.replacement import Replacement
 from gracehttp.supervisor.succession.state import SupervisorState

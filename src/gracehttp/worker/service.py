@@ -7,7 +7,6 @@ import contextlib
 import logging
 import ssl
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from gracehttp.applications.loading import ApplicationLoader, application_of
 from gracehttp.applications.registry import Applications, ApplicationSettings
@@ -16,6 +15,7 @@ from gracehttp.events import DrainFinished, DrainStarted, Event, RequestsCut
 from gracehttp.http.connection import HttpSettings
 from gracehttp.http.exchange import RequestFinished
 from gracehttp.net.poller import Poller, new_poller
+from gracehttp.values import Value
 from gracehttp.wire.messages import DrainReason
 from gracehttp.worker.connections import RequestFailed
 from gracehttp.worker.drain import Action, Drain
@@ -30,8 +30,7 @@ CANCEL_SECONDS = 0.5
 """How long applications that were cancelled at the end of a drain have to clean up."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceSettings:
+class ServiceSettings(Value):
     applications: ApplicationSettings
     warmup: Sequence[str] = ()
     request_finished: RequestFinished | None = None

@@ -63,7 +63,7 @@ _SHORT_HEAD_BYTES: Final = 1024
 """Up to this, a head that is not whole is judged at each of its pieces, and then each time that it has grown by an
 eighth: a look at all of it for each single byte would let one client keep a worker busy."""
 _UNPARSED_HIGH_WATER_BYTES: Final = 65536  # of pipelined requests; above, nothing more is read
-_DISCARD_LIMIT_BYTES: Final = 256 * 1024  # of a body that nobody wants; more would cost more than a new connection
+_DISCARD_LIMIT_BYTES: Final = 256 * 1024  # of a body that is not wanted; more would cost more than a new connection
 _JOIN_LIMIT_BYTES: Final = 65536  # head and body up to this are joined; above, the copy costs more than sendmsg(2)
 
 

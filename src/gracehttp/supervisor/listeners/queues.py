@@ -93,7 +93,7 @@ class HandoverQueue:
                 lost += count(message)
         self._send_end.close()
         self._receive_end.close()
-        return [HandoverBroken("the last worker ended before anybody took what was left", lost)] if lost else []
+        return [HandoverBroken("the last worker ended before another one took what was left", lost)] if lost else []
 
 
 class HandoverQueues:
