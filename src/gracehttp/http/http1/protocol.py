@@ -14,7 +14,7 @@ from typing import Final
 
 from gracehttp.http.body import NO_REQUEST_BODY, RequestBody
 from gracehttp.http.connection import NEW, Connection, InFlight, Pace, ServerContext, Terms, WireProtocol
-from gracehttp.http.exchange import Exchange, ResetReason
+from gracehttp.http.exchange import Exchange, ResetReason, tell
 from gracehttp.http.fields import ResponseFields
 from gracehttp.http.head import RefusedHead
 from gracehttp.http.http1.body_parser import BodyParser, body_parser
@@ -551,7 +551,7 @@ class Http1Protocol:
         request_finished = self._context.owner.request_finished
         if request_finished is not None:
             seconds = monotonic() - self._head_began_at if self._phase == READING_HEAD else 0.0
-            request_finished(head, status, body_bytes, seconds)
+            tell(self._context.loop, request_finished, head, status, body_bytes, seconds)
 
     def _finish(self, *, linger: bool) -> None:
         """Nothing more will be written; what was written reaches the client first."""
