@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 
 import pytest
-from floor import BOTH, LOOPS, STALL_SECONDS, garbage_of_ours, opened, runner_for, turns, until
+from floor import BOTH, LOOPS, STALL_SECONDS, Seen, garbage_of_ours, opened, runner_for, turns, until
 
 from gracehttp.net.ending import LINGER_SECONDS, LONGEST_LINGER_SECONDS
+from gracehttp.net.poller import READABLE
 from gracehttp.net.stream import HIGH_WATER_BYTES
 
 BIG = bytes(range(256)) * 2048
@@ -391,6 +393,54 @@ def test_a_copy_of_the_descriptor_in_another_process_does_not_keep_the_client_wa
         else:
             stream.close(linger=how == "linger")
         assert await client.take_all() == b"answer"
+
+    run(scenario)
+
+
+@contextlib.contextmanager
+def child():
+    """A process that this one forks, and that executes nothing."""
+    leave, stay = os.pipe()
+    number = os.fork()
+    if not number:
+        os.close(stay)
+        os.read(leave, 1)
+        os._exit(0)
+    os.close(leave)
+    try:
+        yield
+    finally:
+        os.close(stay)
+        os.waitpid(number, 0)
+
+
+def test_a_reset_reaches_the_client_although_the_application_has_forked(run):
+    async def scenario(floor):
+        client, stream, _seen = floor.stream()
+        other, kept, seen = floor.stream()
+        with child():
+            stream.write(b"part")
+            stream.reset()
+            with pytest.raises(ConnectionResetError):
+                await client.take_all()
+            kept.write(b"answer")
+            assert await other.take(6) == b"answer"
+            other.send(b"more")
+            await until(lambda: seen.data == b"more")
+
+    run(scenario)
+
+
+def test_a_killed_worker_ends_its_connections_although_the_application_has_forked(run):
+    """A copy of the descriptor stands for the worker: only the kernel closes it."""
+
+    async def scenario(floor):
+        client, server = floor.tcp()
+        floor.poller.add(server.fileno(), Seen(), READABLE)
+        with child():
+            floor.poller.remove(server.fileno())
+            server.close()
+            assert await client.take_all() == b""
 
     run(scenario)
 
