@@ -14,7 +14,7 @@ from gracehttp.net.bind import bound_address, file_identity, open_listener, remo
 from gracehttp.net.limits import effective_limits, raise_descriptor_limit
 from gracehttp.net.permits import LocalPermits
 from gracehttp.observe.logs import log_event
-from gracehttp.observe.requests import AccessLog
+from gracehttp.observe.request_logs import AccessLog
 from gracehttp.values import Value
 from gracehttp.worker.manifest import GivenListener
 

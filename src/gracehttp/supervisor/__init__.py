@@ -1,7 +1,8 @@
 """The process that lives as long as the service: it holds the sockets, starts and ends workers, and restarts.
 
 `fleet` decides, as a pure function; all else here waits, asks it, and does what it says. Start reading at `supervisor`,
-the loop. `orders` carries out what the fleet commands, and `reports` tells the fleet what workers report.
+the loop. `orders` carries out what the fleet commands, and `reports` tells the fleet what workers report and how they
+ended, and publishes it.
 
 - `processes`: workers and templates, from the fork to the wait status.
 - `listeners`: the listening sockets, their permits and their handover queues.

@@ -19,7 +19,7 @@ from gracehttp.net.endpoints import client_of, server_of
 from gracehttp.net.poller import Poller
 from gracehttp.net.stream import PlainStream, StreamServices
 from gracehttp.net.tls_stream import TlsStream
-from gracehttp.observe.requests import log_application_failure, log_broken_response
+from gracehttp.observe.request_logs import log_application_failure, log_broken_response
 from gracehttp.wire.handover import Carried
 
 RequestFailed = Callable[[RequestHead], None]

@@ -18,7 +18,7 @@ from gracehttp.config import ProcessOptions, ServerOptions
 from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError, StartError
 from gracehttp.event_bus import EventBus
 from gracehttp.events import CodeDiffers, ThreadsNotForked
-from gracehttp.observe.requests import AccessLog, as_one, log_exit_of_a_task
+from gracehttp.observe.request_logs import AccessLog, as_one, log_exit_of_a_task
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire import messages
 from gracehttp.wire.channel import Channel, ChannelClosed

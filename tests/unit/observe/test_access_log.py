@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from gracehttp.observe.logs import configure_logging
-from gracehttp.observe.requests import AccessLog
+from gracehttp.observe.request_logs import AccessLog
 
 
 @dataclass

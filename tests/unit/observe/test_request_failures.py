@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gracehttp.applications.wsgi.headers import wire_headers
 from gracehttp.http.exchange import ResponseError
 from gracehttp.observe.logs import configure_logging
-from gracehttp.observe.requests import log_application_failure, log_broken_response, log_exit_of_a_task
+from gracehttp.observe.request_logs import log_application_failure, log_broken_response, log_exit_of_a_task
 from gracehttp.observe.tracebacks import application_frames, application_traceback
 
 
