@@ -1,11 +1,13 @@
 """How long it takes to hand over thousands of idle connections, and what clients notice of it meanwhile.
 
-    python benchmarks/handover_drain.py [--connections 10000] [--clients 2] [--loop auto] [--runs 3] [--write PAGE]
+    python -m benchmarks.handover_drain --runs 3 [--connections 10000] [--rate 2000] [--python PATH] [--write PAGE]
 
-Starts one worker, opens the connections from several client processes (each may open only so many files), restarts,
-and measures the drain of the old generation from its own log. During the restart each client process sends requests
-on connections chosen at random, one after the other, and notes how long each answer takes and which process gave it.
-At the end every connection must answer, and none may have been closed; the exit status is 1 if that did not hold.
+One worker has the connections of two client processes and is restarted. During the restart requests come at an even
+rate on connections chosen at random, and each answer tells which process gave it. The drain is that of the old
+generation, as its own log tells. At the end every connection must answer, and none may have been closed; the exit
+status is 1 if that did not hold. Server and clients may use both cores: two workers are at work at once.
+
+The floor benchmark has it among its scenes, with targets (floor.md).
 """
 
 from __future__ import annotations
@@ -13,138 +15,19 @@ from __future__ import annotations
 import argparse
 import datetime
 import os
-import platform
-import random
-import re
 import signal
-import socket
 import statistics
-import subprocess
 import sys
-import tempfile
-import threading
 import time
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
-APPLICATION = """
-import os
+from . import harness
+from .clients import Crowd
 
-async def app(scope, receive, send):
-    assert scope["type"] == "http"
-    body = str(os.getpid()).encode()
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
-    await send({"type": "http.response.body", "body": body})
-"""
-GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
-
-
-def ask(sock):
-    """One request; returns seconds and the PID that answered."""
-    began = time.perf_counter()
-    sock.sendall(GET)
-    answer = sock.recv(4096)
-    if not answer:
-        raise ConnectionError("closed by the server")
-    return time.perf_counter() - began, int(answer.rpartition(b"\r\n\r\n")[2])
-
-
-def client(port, count, pipe):
-    """Open `count` connections, ask on random ones from "go" to "stop", and in the end ask on each."""
-    socks = []
-    for _ in range(count):
-        sock = socket.create_connection(("127.0.0.1", port), timeout=30)
-        ask(sock)
-        socks.append(sock)
-    pipe.send("open")
-    pipe.recv()
-    asked = []
-    while not pipe.poll():
-        asked.append((time.time(), *ask(random.choice(socks))))
-    pipe.recv()
-    broken = 0
-    for sock in socks:
-        try:
-            ask(sock)
-        except OSError:
-            broken += 1
-    pipe.send((asked, broken))
-
-
-class Server:
-    def __init__(self, folder, loop):
-        Path(folder, "application.py").write_text(APPLICATION)
-        self._lines = []
-        self._changed = threading.Condition()
-        command = [sys.executable, "-m", "gracehttp", "serve", "application:app", "--bind", "127.0.0.1:0"]
-        self.process = subprocess.Popen([*command, "--loop", loop], cwd=folder, stderr=subprocess.PIPE, text=True)
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self):
-        for line in self.process.stderr:
-            with self._changed:
-                self._lines.append((time.time(), line))
-                self._changed.notify_all()
-
-    def wait_for(self, pattern):
-        with self._changed:
-            while True:
-                for when, line in self._lines:
-                    if match := re.search(pattern, line):
-                        return when, match
-                if not self._changed.wait(60):
-                    raise TimeoutError(f"no {pattern!r} in {[line for _, line in self._lines]}")
-
-
-def percentile(values, share):
-    return sorted(values)[min(int(len(values) * share), len(values) - 1)] if values else float("nan")
-
-
-def measure(arguments):
-    context = get_context("spawn")
-    with tempfile.TemporaryDirectory() as folder:
-        server = Server(folder, arguments.loop)
-        clients = []
-        try:
-            port = int(server.wait_for(r"listening on \S*:(\d+)")[1][1])
-            old = int(server.wait_for(r"generation 1 serves, pids (\d+)")[1][1])
-            for _ in range(arguments.clients):
-                ours, theirs = context.Pipe()
-                count = arguments.connections // arguments.clients
-                process = context.Process(target=client, args=(port, count, theirs))
-                process.start()
-                clients.append((process, ours))
-            for _, pipe in clients:
-                pipe.recv()
-            for _, pipe in clients:
-                pipe.send("go")
-            os.kill(server.process.pid, signal.SIGHUP)
-            began, _ = server.wait_for("draining")
-            ended, drained = server.wait_for(r"drained in ([\d.]+) s|drain ended")
-            server.wait_for("generation 1 is gone")
-            for _, pipe in clients:
-                pipe.send("stop")
-            results = [pipe.recv() for _, pipe in clients]
-        finally:
-            for process, _ in clients:
-                process.terminate()
-            server.process.terminate()
-            server.process.wait(60)
-    asked = [one for answers, _ in results for one in answers]
-    during = [(seconds, pid) for when, seconds, pid in asked if began <= when + seconds and when <= ended]
-    return Run(
-        connections=arguments.connections // arguments.clients * arguments.clients,
-        broken=sum(broken for _, broken in results),
-        drain_seconds=float(drained[1]) if drained[1] else ended - began,
-        groups={
-            "before and after the drain": [
-                seconds for when, seconds, _ in asked if when > ended or when + seconds < began
-            ],
-            "during, not handed over yet": [seconds for seconds, pid in during if pid == old],
-            "during, handed over": [seconds for seconds, pid in during if pid != old],
-        },
-    )
+PROCESSES = 2
+AROUND_SECONDS = 0.5
+"""For which requests are sent before the restart, and after its drain."""
 
 
 @dataclass(frozen=True)
@@ -156,24 +39,65 @@ class Run:
     drain_seconds: float
     groups: dict[str, list[float]]
 
+    @property
+    def during(self):
+        return self.groups["during, not handed over yet"] + self.groups["during, handed over"]
+
     def figures(self, name):
         """Count, median, 99th percentile and longest, in milliseconds."""
         values = self.groups[name] or [float("nan")]
-        seconds = (statistics.median(values), percentile(values, 0.99), max(values))
+        seconds = (statistics.median(values), harness.percentile(values, 0.99), max(values))
         return len(self.groups[name]), *(1000 * one for one in seconds)
 
 
-def page(arguments, runs):
+def measure(session, candidate, *, connections=10_000, rate=2000, loop="auto"):
+    """One restart of a server of its own."""
+    cores = (session.server_core, session.client_core)
+    arguments = ["serve", "benchmarks.applications:pid", "--bind", "127.0.0.1:{port}"]
+    arguments += ["--loop", loop, "--no-access-log", "--keep-alive-timeout", "10m"]
+    with session.part() as part:
+        server = part.start(candidate, arguments, cores=cores, first=True).wait_until_ready()
+        crowd = part.ends.enter_context(
+            Crowd(server.port, connections=connections, processes=PROCESSES, core=session.client_core)
+        )
+        old = int(server.wait_for_log(r"generation 1 serves, pids (\d+)")[1][1])
+        crowd.open()
+        crowd.begin(rate, in_turn=False)
+        time.sleep(AROUND_SECONDS)
+        os.kill(server.process.pid, signal.SIGHUP)
+        began, _ = server.wait_for_log("draining")
+        ended, drained = server.wait_for_log(r"drained in ([\d.]+) s|drain ended after ([\d.]+) s")
+        server.wait_for_log("generation 1 is gone")
+        time.sleep(AROUND_SECONDS)
+        answers, broken, _ = crowd.end()
+        broken += crowd.check()
+    during = [answer for answer in answers if began <= answer.ended and answer.began <= ended]
+    return Run(
+        connections=crowd.connections,
+        broken=broken,
+        drain_seconds=float(drained[1] or drained[2]),
+        groups={
+            "before and after the drain": [
+                answer.seconds for answer in answers if answer.ended < began or answer.began > ended
+            ],
+            "during, not handed over yet": [answer.seconds for answer in during if answer.pid == old],
+            "during, handed over": [answer.seconds for answer in during if answer.pid != old],
+        },
+    )
+
+
+def page(options, candidate, runs):
     """What was measured, in Markdown: the median over the runs, and each run."""
+    facts, machine = candidate.facts(), harness.machine()
+    command = f"--connections {options.connections} --rate {options.rate} --runs {len(runs)}"
+    versions = ", ".join(f"{name} {facts[name]}" for name in ("gracehttp", "commit", "uvloop") if name in facts)
     yield "# Handing over idle connections"
     yield ""
-    yield (
-        f"Made by `python benchmarks/handover_drain.py --connections {arguments.connections} --runs {len(runs)}` on "
-        f"{datetime.date.today()}: {runs[0].connections} idle keep-alive"
-    )
-    python, cores = platform.python_version(), os.cpu_count()
-    yield f"connections, one worker, loop {arguments.loop}, Python {python}, {cores} cores that others used as well,"
-    yield f"and the {arguments.clients} processes of the clients, which ask on connections chosen at random meanwhile."
+    yield f"Made by `python -m benchmarks.handover_drain {command}` on {datetime.date.today()}:"
+    yield f"{runs[0].connections} idle keep-alive connections, one worker, loop {options.loop},"
+    yield f"Python {facts['python']}, {versions}, {machine['cores']} cores that others used as well."
+    yield f"{PROCESSES} client processes send {options.rate} requests a second meanwhile, at even intervals, on"
+    yield "connections chosen at random."
     yield ""
     broken = ", ".join(str(run.broken) for run in runs)
     yield f"Connections broken, in each run: {broken}. Drain of the old worker, median of the runs: " + (
@@ -193,20 +117,26 @@ def page(arguments, runs):
 
 
 def main():
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--python", default=sys.executable, metavar="PATH", help="as of benchmarks.floor")
     parser.add_argument("--connections", type=int, default=10_000)
-    parser.add_argument("--clients", type=int, default=2)
+    parser.add_argument("--rate", type=int, default=2000, help="requests a second")
     parser.add_argument("--loop", default="auto")
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--write", type=Path, metavar="PAGE", help="write the result there, in Markdown")
-    arguments = parser.parse_args()
-    runs = [measure(arguments) for _ in range(arguments.runs)]
-    text = "\n".join(page(arguments, runs)) + "\n"
+    options = parser.parse_args()
+    candidate = harness.Candidate.parse(options.python)
+    with harness.session(server_core=0, client_core=1, limit_seconds=60 * options.runs) as session:
+        runs = [
+            measure(session, candidate, connections=options.connections, rate=options.rate, loop=options.loop)
+            for _ in range(options.runs)
+        ]
+    text = "\n".join(page(options, candidate, runs)) + "\n"
     print(text)
-    if arguments.write is not None:
-        arguments.write.write_text(text)
+    if options.write is not None:
+        options.write.write_text(text)
     return 1 if any(run.broken for run in runs) else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(harness.told(main))

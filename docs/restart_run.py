@@ -225,9 +225,9 @@ async def events_heard(client: Client) -> None:
         await asyncio.sleep(await client.stream("/events/listens"))
 
 
-async def events_deaf(client: Client) -> None:
+async def events_endless(client: Client) -> None:
     while True:
-        await asyncio.sleep(await client.stream("/events/deaf"))
+        await asyncio.sleep(await client.stream("/events/endless"))
 
 
 Play = Callable[[Client], Awaitable[None]]
@@ -239,7 +239,7 @@ LANES: tuple[tuple[str, Play, bool, int], ...] = (
     ("TLS, busy", plain_busy, True, 1),
     ("TLS, idle: four of them", tls_idle, True, 4),
     ("event stream that listens", events_heard, False, 1),
-    ("event stream that doesn't", events_deaf, False, 1),
+    ("event stream that doesn't", events_endless, False, 1),
 )
 """Name, what the client does, whether over TLS, and how many of them."""
 

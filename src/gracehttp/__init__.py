@@ -1,4 +1,18 @@
-"""gracehttp: an HTTP server whose running code can be replaced without a client noticing."""
+"""An HTTP server for ASGI and WSGI applications. Its running code can be replaced without a client noticing.
+
+This package has what users call: `run` and `GraceHTTP` for a program of its own, `serving` within a running loop.
+
+The packages below, from the ground up. A module imports from its own package and from those above it in this list:
+
+- `values`, `errors`, `hints`, `events`, `event_bus`: what all others use
+- `net`: sockets and bytes; `wire`: every format that crosses a process
+- `config`: the options; `observe`: logs; `console`: the terminal
+- `http`: connections, requests and responses; `applications`: ASGI and WSGI
+- `worker` serves, `supervisor` starts workers and restarts; neither imports the other
+- `api` and `embedded`, then `cli` and `demo`
+
+Start reading at `api`, which decides whether this process is the supervisor or a worker.
+"""
 
 from gracehttp.api import GraceHTTP, run
 from gracehttp.applications.drain_notice import DrainNotice, ThreadDrainNotice

@@ -32,10 +32,12 @@ from gracehttp.errors import CalledInWrongPlace, ConfigurationError, GraceHTTPEr
 from gracehttp.event_bus import EventBus
 from gracehttp.events import Event, StartFailed, VariableIgnored
 from gracehttp.hints import for_a_script, in_python
-from gracehttp.lineage import is_first_process, is_trial
 from gracehttp.observe.logs import configure_logging, errors_are_logged, log_event
 from gracehttp.release import RELEASE
-from gracehttp.supervisor.command_line import this_command_line
+from gracehttp.supervisor.processes.command_line import this_command_line
+from gracehttp.wire.lineage import is_first_process, is_trial
+from gracehttp.wire.signals import SIGNALS
+from gracehttp.worker.hello import fleet_settings
 from gracehttp.worker.manifest import claim_channel
 
 _INSTEAD = "within a running loop, async with gracehttp.serving(app) serves"
@@ -134,7 +136,7 @@ class GraceHTTP:
         if self._on_event is not None:
             bus.subscribe(self._on_event)
         if is_trial(os.environ):
-            from gracehttp.supervisor.trial import answer_trial
+            from gracehttp.supervisor.succession.trial import answer_trial
 
             answer_trial(os.environ, release=RELEASE)
         if is_first_process(os.environ):
@@ -148,7 +150,7 @@ class GraceHTTP:
             for variable, meant in self._mistyped:
                 bus.publish(VariableIgnored(variable, meant))
             return self._supervise(bus)
-        from gracehttp.worker.worker import run_worker
+        from gracehttp.worker.process import run_worker
 
         GraceHTTP._was_worker = True
         sys.exit(
@@ -164,26 +166,20 @@ class GraceHTTP:
         )
 
     def _supervise(self, bus: EventBus) -> int:
-        from gracehttp.supervisor.fleet import FleetSettings
-        from gracehttp.supervisor.signals import MEANING
-        from gracehttp.supervisor.succession import claim_state
+        from gracehttp.supervisor.succession.execve import claim_state
         from gracehttp.supervisor.supervisor import Supervisor, SupervisorOptions
 
         process = self._process
         options = SupervisorOptions(
             release=RELEASE,
             command_line=_COMMAND_LINE,
-            fleet=FleetSettings(
-                workers=process.workers,
-                ready_timeout_seconds=process.ready_timeout,
-                drain_timeout_seconds=process.drain_timeout,
-            ),
+            fleet=fleet_settings(process),
             pidfile=process.pidfile,
             control=False if process.no_control else process.control,
             log_is_json=process.log_format == "json",
             errors_are_logged=errors_are_logged(),
         )
-        before = {number: signal.getsignal(number) for number in MEANING}
+        before = {number: signal.getsignal(number) for number in SIGNALS}
         try:
             with asyncio.Runner() as runner:
                 return runner.run(Supervisor(options, bus, claim_state(os.environ, release=RELEASE)).run())

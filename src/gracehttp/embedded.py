@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
 
 from gracehttp.config import process_options, server_options, split_keywords
 from gracehttp.errors import ConfigurationError, GraceHTTPError
@@ -16,14 +15,14 @@ from gracehttp.net.limits import effective_limits, raise_descriptor_limit
 from gracehttp.net.permits import LocalPermits
 from gracehttp.observe.logs import log_event
 from gracehttp.observe.requests import AccessLog
+from gracehttp.values import Value
 from gracehttp.worker.manifest import GivenListener
 
 _OPTIONS = {"lifespan", "threads", "warmup", "access_log", "drain_timeout"}
 """The options of the program that have an effect without a supervisor."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunningServer:
+class RunningServer(Value):
     """A server within a running event loop. `port` is None for a Unix socket."""
 
     url: str
@@ -43,7 +42,7 @@ async def serving(app: object, *, bind: str = "127.0.0.1:0", **options: object) 
     """
     from gracehttp.applications.loading import ApplicationLoader
     from gracehttp.applications.registry import ApplicationSettings
-    from gracehttp.worker.drain import DrainReason
+    from gracehttp.wire.messages import DrainReason
     from gracehttp.worker.service import Service, ServiceSettings
 
     try:

@@ -1,4 +1,4 @@
-"""Who is told the facts of the lifecycle: logs, the callbacks of the user and the control socket subscribe.
+"""Tells the facts of the lifecycle to their subscribers: logs, the callbacks of the user, the control socket.
 
 A subscriber that raises is reported once and never disturbs the service (promise 7).
 """

@@ -133,13 +133,13 @@ ANOTHER_RELEASE = """
 NEWER = (
     textwrap.dedent(ANOTHER_RELEASE).format(release="99.1")
     + textwrap.dedent("""
-    import gracehttp.supervisor.state as state
+    import gracehttp.supervisor.succession.state as state
 
     to_plain = state.to_plain
 
     def with_more(value):
         plain = to_plain(value)
-        plain["added"] = plain["fleet"]["added"] = plain["crew"]["workers"][0]["added"] = ["something"]
+        plain["added"] = plain["fleet"]["added"] = plain["processes"]["workers"][0]["added"] = ["something"]
         return plain
 
     state.to_plain = with_more
@@ -268,7 +268,7 @@ def test_a_control_socket_with_a_path_goes_on(start, tmp_path):
         pytest.param("print('nothing to run')\n", ("ended with status 0 before it reached run()",), id="no-run"),
         pytest.param("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n", ("SIGSEGV",), id="crash"),
         pytest.param(
-            "import gracehttp.supervisor.state as state\nstate.FORMATS_READ = (2, 3)\n" + "{good}",
+            "import gracehttp.supervisor.succession.state as state\nstate.FORMATS_READ = (2, 3)\n" + "{good}",
             ("can't go on for a supervisor of gracehttp", "in format 1, and this release reads format 2, 3"),
             id="other-format",
         ),

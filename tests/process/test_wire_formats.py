@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 from server_harness import DEADLINE_SECONDS, PID_APPLICATION, read_response, wait_until
 
-from gracehttp.channel import CHANNEL_VARIABLE
 from gracehttp.net.permits import PermitPool
 from gracehttp.release import RELEASE
-from gracehttp.supervisor.handover_queue import HandoverQueue
+from gracehttp.supervisor.listeners.queues import HandoverQueue
+from gracehttp.wire.lineage import CHANNEL_VARIABLE
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 RELEASES = sorted(folder.name for folder in VECTORS.iterdir() if folder.is_dir())
@@ -71,7 +71,7 @@ WORKERS_OF_ANOTHER_RELEASE = """
         for line in channel.makefile("rb"):
             heard.write(line)
             message = json.loads(line)
-            if message["type"] == "refused" or message.get("reason") == "stop":
+            if message["type"] == "refuse" or message.get("reason") == "stop":
                 break
             answers = says["answers"].get(message["type"], ())
             say(*answers)
@@ -96,10 +96,10 @@ def heard(server, pid):
     """The whole lines that a worker has heard; its handover queue, which the kernel numbers, has that of the vector."""
     *lines, _ = (server.folder / f"heard-{pid}").read_bytes().split(b"\n")
     messages = list(map(json.loads, lines))
-    theirs = said("supervisor-says.jsonl")["listener"]["queue"]
+    theirs = said("supervisor-says.jsonl")["take_listener"]["queue"]["identity"]
     for message in messages:
-        if message["type"] == "listener":
-            ours, message["queue"] = message["queue"], theirs
+        if message["type"] == "take_listener":
+            ours, message["queue"]["identity"] = message["queue"]["identity"], theirs
         if "queues" in message:
             message["queues"] = [theirs if one == ours else one for one in message["queues"]]
     return messages
@@ -113,24 +113,28 @@ def wait_until_heard(server, pid, *kinds):
 
 @every_release
 def test_a_supervisor_tells_workers_of_another_release_to_pause_and_to_serve_again(supervise, release, added):
-    answers = {"welcome": ["code", "ready"], "pause": ["paused"], "serve": ["answered"]}
+    answers = {"welcome": ["code_recorded", "ready"], "pause": ["paused"], "serve": ["answered"]}
     server = supervise(said("worker-says.jsonl", release), added, answers)
     (first,) = server.wait_until_serving(1)
     server.send_signal(signal.SIGHUP)
     server.wait_for("rolled back .* 10 of its 40 responses were server errors")
-    lines = wait_until_heard(server, first, "listener", "template", "code", "welcome", "serve", "pause", "serve")
+    lines = wait_until_heard(
+        server, first, "take_listener", "leave_template", "record_code", "welcome", "serve", "pause", "serve"
+    )
     expected = said("supervisor-says.jsonl")
     assert lines == [expected[one["type"]] for one in lines]
 
 
 @every_release
 def test_a_supervisor_tells_workers_of_another_release_to_drain_hold_and_go_on(supervise, release, added):
-    server = supervise(said("worker-says-least.jsonl", release), added, {"welcome": ["ready"], "drain": ["deaf"]})
+    server = supervise(
+        said("worker-says-least.jsonl", release), added, {"welcome": ["ready"], "drain": ["stopped_accepting"]}
+    )
     (first,) = server.wait_until_serving(1)
     (second,) = server.restart(2)
-    wait_until_heard(server, first, "listener", "welcome", "serve", "drain")
+    wait_until_heard(server, first, "take_listener", "welcome", "serve", "drain")
     os.kill(second, signal.SIGKILL)
-    lines = wait_until_heard(server, first, "listener", "welcome", "serve", "drain", "hold", "go_on")
+    lines = wait_until_heard(server, first, "take_listener", "welcome", "serve", "drain", "hold", "resume")
     expected = said("supervisor-says.jsonl")
     assert lines == [expected[one["type"]] for one in lines]
     assert server.stop() == 0
@@ -139,7 +143,9 @@ def test_a_supervisor_tells_workers_of_another_release_to_drain_hold_and_go_on(s
 @every_release
 def test_a_supervisor_hears_what_workers_of_another_release_count(supervise, release, added):
     says = said("worker-says-least.jsonl", release)
-    server = supervise(says, added, {"welcome": ["ready"], "serve": ["shed", "tired"], "drain": ["deaf"]})
+    server = supervise(
+        says, added, {"welcome": ["ready"], "serve": ["shed", "due_for_recycling"], "drain": ["stopped_accepting"]}
+    )
     server.wait_for(r"worker 1 of generation 1 .*1000 requests")
     assert server.status()["listeners"][0]["shed_connections"] >= says["shed"]["connections"]
 
@@ -164,7 +170,7 @@ def test_a_supervisor_asks_workers_of_another_release_where_they_hang_and_ends_t
     (worker,) = {int(file.name.removeprefix("heard-"))}
     lines = heard(server, worker)
     expected = said("supervisor-says.jsonl")
-    assert [one["type"] for one in lines] == ["listener", "welcome", "where"]
+    assert [one["type"] for one in lines] == ["take_listener", "welcome", "request_dump"]
     assert lines == [expected[one["type"]] for one in lines]
 
 
@@ -173,7 +179,7 @@ def test_a_supervisor_refuses_a_worker_that_speaks_no_version_it_knows(supervise
     server = supervise({"hello": hello}, {}, {})
     assert server.wait() == 3
     (file,) = server.folder.glob("heard-*")
-    assert [json.loads(line) for line in file.read_bytes().splitlines()] == [said("supervisor-says.jsonl")["refused"]]
+    assert [json.loads(line) for line in file.read_bytes().splitlines()] == [said("supervisor-says.jsonl")["refuse"]]
 
 
 # --- a real worker, and the supervisor of another release ---
@@ -235,8 +241,8 @@ class PlayedSupervisor:
 
     def welcome(self):
         self.wait_for("hello")
-        self.say("listener", [self.listener.fileno(), *self._pool.filenos(), *self._queue.filenos()])
-        self.say("code")
+        self.say("take_listener", [self.listener.fileno(), *self._pool.filenos(), *self._queue.filenos()])
+        self.say("record_code")
         self.say("welcome", [sys.__stderr__.fileno()])
 
     def wait_for(self, kind):
@@ -262,26 +268,27 @@ def test_a_worker_obeys_the_supervisor_of_another_release_and_says_what_it_shoul
                 one.connect(supervisor.where)
                 one.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
                 assert read_response(one)[2] == str(supervisor.process.pid).encode()
-        supervisor.say("ask")
-        for kind in ("here", "answered", "tired", "shed"):
+        supervisor.say("ping")
+        for kind in ("alive", "answered", "due_for_recycling", "shed"):
             supervisor.wait_for(kind)
         supervisor.say("pause")
         supervisor.wait_for("paused")
         supervisor.say("serve")
-        for kind in ("hold", "go_on", "drain"):
+        for kind in ("hold", "resume", "drain"):
             supervisor.say(kind)
-        supervisor.wait_for("deaf")
+        supervisor.wait_for("stopped_accepting")
         assert supervisor.process.wait(DEADLINE_SECONDS) == 0
     expected = said("worker-says.jsonl")
     hello = {**supervisor.said.pop("hello"), "pid": expected["hello"]["pid"]}
     assert hello == expected["hello"]
     assert set(supervisor.said) == {
-        "code", "stage", "ready", "here", "answered", "tired", "shed", "paused", "deaf",
+        "code_recorded", "stage_began", "ready", "alive", "answered", "due_for_recycling", "shed", "paused",
+        "stopped_accepting",
     }  # fmt: skip
     assert {kind: shape(line) for kind, line in supervisor.said.items()} == {
         kind: shape(expected[kind]) for kind in supervisor.said
     }
-    assert supervisor.said["code"]["descriptors"] == 1
+    assert supervisor.said["code_recorded"]["descriptors"] == 1
 
 
 @every_release
@@ -289,7 +296,7 @@ def test_a_worker_that_the_supervisor_of_another_release_asks_where_it_hangs_tel
     with PlayedSupervisor(tmp_path, release, added) as supervisor:
         supervisor.welcome()
         supervisor.wait_for("ready")
-        supervisor.say("where")
+        supervisor.say("request_dump")
         assert supervisor.process.wait(DEADLINE_SECONDS) == -signal.SIGABRT
 
 
@@ -304,6 +311,6 @@ def test_a_worker_tells_the_supervisor_of_another_release_why_it_failed(tmp_path
 def test_a_worker_ends_with_the_sentence_of_a_supervisor_that_refuses_it(tmp_path):
     with PlayedSupervisor(tmp_path, RELEASE, {}) as supervisor:
         supervisor.wait_for("hello")
-        supervisor.say("refused")
-        assert supervisor.wait_for("failed")["message"] == said("supervisor-says.jsonl")["refused"]["message"]
+        supervisor.say("refuse")
+        assert supervisor.wait_for("failed")["message"] == said("supervisor-says.jsonl")["refuse"]["message"]
         assert supervisor.process.wait(DEADLINE_SECONDS) == 3

@@ -1,7 +1,8 @@
-"""What the documents name exists."""
+"""What the documents name exists, and packages tell what they are for."""
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -10,6 +11,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PROMISES = re.search(r"## The promises\n(.*?)\n## ", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
 ROWS = [line for line in PROMISES.splitlines() if line.startswith("| ") and "**" in line]
+PACKAGES = sorted(init.parent for init in (ROOT / "src" / "gracehttp").glob("**/__init__.py"))
+MODULES = [
+    f"/{file.relative_to(ROOT)}"
+    for top in ("src", "tests", "docs", "examples", "benchmarks")
+    for file in ROOT.glob(f"{top}/**/*.py")
+]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "tests" / "vectors" / "README.md"])
 
 
@@ -37,3 +44,17 @@ def test_every_folder_that_a_promise_names_exists():
 def test_every_link_to_a_file_of_ours_leads_to_one(page):
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_module_that_a_page_names_exists(page):
+    """Such as `net/acceptor.py`, by the end of its path; scripts in other folders count as well."""
+    named = re.findall(r"`([\w/]+\.py)`", page.read_text(encoding="utf-8"))
+    assert [name for name in named if not any(file.endswith(f"/{name}") for file in MODULES)] == []
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: str(package.relative_to(ROOT)))
+def test_every_package_tells_what_it_may_import_and_where_to_start_reading(package):
+    told = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))) or ""
+    assert re.search(r"imports?\b", told, re.IGNORECASE)
+    assert re.search(r"start\s+reading", told, re.IGNORECASE)

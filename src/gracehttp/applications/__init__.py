@@ -5,6 +5,6 @@ holds the applications of a process; servers that name the same application shar
 callable into an `Application` (`gracehttp.http.exchange`), which the protocols hand their exchanges to.
 `drain_notice` tells applications that their process drains.
 
-It may import `http` (the contracts only), `config`, `observe` and `errors`. It sees nothing of the wire: no framing, no
-connections, no HTTP version. Start reading at `registry`, then `asgi.application` or `wsgi.application`.
+It may import `http.exchange` and `http.fields`, `config`, `observe`, `hints` and `errors`. It sees no framing and no
+connection. Start reading at `registry`, then `asgi.application` or `wsgi.application`.
 """

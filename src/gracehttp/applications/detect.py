@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import enum
 import inspect
-from dataclasses import dataclass
+
+from gracehttp.values import Value
 
 
 class Shape(enum.Enum):
@@ -23,8 +24,7 @@ class Shape(enum.Enum):
     OTHER = "neither"
 
 
-@dataclass(frozen=True, slots=True)
-class _Arguments:
+class _Arguments(Value):
     """How many positional arguments a callable needs and takes at most, and the name of the first one."""
 
     required: int

@@ -6,7 +6,6 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from gracehttp.applications import import_failures as failures
@@ -15,12 +14,12 @@ from gracehttp.config.checks import app_dir_path, check_app_dir
 from gracehttp.errors import ApplicationNotFound, ConfigurationError
 from gracehttp.hints import Named, hint
 from gracehttp.observe.tracebacks import application_traceback, reason_of
+from gracehttp.values import Value
 
 DEFAULT_ATTRIBUTES = ("app", "application")
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedApplication:
+class LoadedApplication(Value):
     """An application. `interface` is "asgi" or "wsgi"; `name` is what logs and errors call it."""
 
     application: Callable[..., Any]

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
 
 from gracehttp.applications.importer import LoadedApplication, add_app_dir, load_application
 from gracehttp.config import ServerOptions
 from gracehttp.config.checks import app_dir_path
+from gracehttp.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class ApplicationReference:
+class ApplicationReference(Value):
     """What the options of a server say of its application: an import string or the object itself, and how to read it.
 
     `target`, `factory` and `interface` are as in `load_application`.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass
 
 from gracehttp.applications.asgi.application import AsgiApplication
 from gracehttp.applications.asgi.lifespan import check_mode
@@ -13,10 +12,10 @@ from gracehttp.applications.importer import LoadedApplication
 from gracehttp.applications.loading import ApplicationLoader, ApplicationReference
 from gracehttp.applications.wsgi.application import WsgiApplication
 from gracehttp.http.exchange import Application
+from gracehttp.values import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApplicationSettings:
+class ApplicationSettings(Value):
     """`lifespan` is the mode for ASGI applications (see `Lifespan`), `threads` how many each WSGI application gets.
 
     `multiprocess` tells WSGI applications whether other processes run them as well.

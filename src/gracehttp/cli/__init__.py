@@ -4,7 +4,8 @@
 `check`, `restart`, `stop`, `status`, `demo`. They share `options` (those of the configuration), `target` (which
 supervisor is meant) and `waiting` (for the result of a command); `checking` belongs to `check`.
 
-May import everything. Modules of the server are imported within functions, so that help and `restart` start quickly.
+It may import everything. Modules of the server are imported within functions, so that help and `restart` start quickly.
+Start reading at `program`.
 """
 
 from __future__ import annotations

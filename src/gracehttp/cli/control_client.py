@@ -1,28 +1,35 @@
-"""The client of the control socket: one request as a JSON line, answers as JSON lines (supervisor/control.py)."""
+"""The client of the control socket: one request goes, answers come (`gracehttp.wire.control`)."""
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import socket
-import struct
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from gracehttp.errors import CommandFailed, StillUnderWay
+from gracehttp.values import Value
+from gracehttp.wire.control import (
+    Outcome,
+    Progress,
+    Request,
+    UnreadableAnswer,
+    abstract_name,
+    peer_of,
+    read_answer,
+    write_request,
+)
+from gracehttp.wire.json_lines import LineBuffer
 
-CONTROL_VERSION = 1
 CONNECT_TIMEOUT_SECONDS = 5.0
 EXIT_TIMEOUT_SECONDS = 5.0
 _READ_BYTES = 65536
 
 
-@dataclass(frozen=True, slots=True)
-class ControlAddress:
+class ControlAddress(Value):
     """Where a supervisor listens for commands: the `path` of a socket, else the abstract name with its `pid`."""
 
     pid: int | None = None
@@ -39,19 +46,10 @@ class ControlAddress:
     @property
     def name(self) -> str:
         """The address in the sense of unix(7)."""
-        return self.path if self.path is not None else f"\0gracehttp-{self.pid}"
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """The last answer to a command."""
-
-    ok: bool
-    message: str = ""
-    details: str = ""
-    pids: tuple[int, ...] = ()
-    generation: int = 0
-    status: Mapping[str, Any] | None = None
+        if self.path is not None:
+            return self.path
+        assert self.pid is not None
+        return abstract_name(self.pid)
 
 
 class SupervisorEnded(CommandFailed):
@@ -66,7 +64,7 @@ class ControlClient:
     """A connection to a supervisor. To be used in a `with` statement."""
 
     def __init__(self, address: ControlAddress) -> None:
-        """Connect. Raises `CommandFailed` when nobody listens there, or not for us."""
+        """Connect. Raises `CommandFailed` if no supervisor listens there, or if it refuses this user."""
         self.address = address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -96,28 +94,28 @@ class ControlClient:
         doing: str,
         timeout_seconds: float | None = None,
         on_progress: Callable[[str], None] | None = None,
-        **parameters: object,
-    ) -> Reply:
+        **parameters: bool,
+    ) -> Outcome:
         """Send `command` and wait for its last answer. `doing` is what the supervisor does then, "restarting".
 
         Raises `SupervisorEnded`, and `StillUnderWay` when `timeout_seconds` (None: as long as it takes) are over.
         """
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-        request = {"version": CONTROL_VERSION, "command": command, **parameters}
+        request = Request(command, **parameters)
         conversation = Conversation()
         try:
             self._socket.settimeout(timeout_seconds)
-            self._socket.sendall(json.dumps(request).encode() + b"\n")
+            self._socket.sendall(write_request(request))
         except ConnectionError:
-            pass  # who refuses us closes without reading; the reason is still to be read
-        while conversation.reply is None:
+            pass  # a supervisor that refuses us closes without reading; its reason can still be read
+        while conversation.outcome is None:
             data = self._receive(deadline, doing)
             if not data:
                 raise SupervisorEnded(doing, accepted=conversation.accepted)
             for sentence in conversation.feed(data):
                 if on_progress is not None:
                     on_progress(sentence)
-        return conversation.reply
+        return conversation.outcome
 
     def wait_for_exit(self) -> bool:
         """Wait a little until the supervisor's process is gone. Tells whether it is; where that can't be known, yes."""
@@ -151,27 +149,27 @@ class Conversation:
 
     def __init__(self) -> None:
         self.accepted = False
-        self.reply: Reply | None = None
-        self._rest = b""
+        self.outcome: Outcome | None = None
+        self._lines = LineBuffer()
 
     def feed(self, data: bytes) -> list[str]:
-        """Take bytes as they came; returns the new sentences of progress. `reply` is set once the last line came.
+        """Take bytes as they came; returns the new sentences of progress. `outcome` is set once the last line came.
 
-        Raises `CommandFailed` for what is no JSON line of the protocol.
+        Raises `CommandFailed` for a line that is none of the protocol.
         """
-        *lines, self._rest = (self._rest + data).split(b"\n")
         sentences = []
-        for line in lines:
+        for line in self._lines.feed(data):
             try:
-                message = json.loads(line)
-                if message.get("done"):
-                    self.reply = _reply(message)
-                elif "progress" in message:
-                    sentences.append(str(message["progress"]))
-            except (ValueError, TypeError, AttributeError, KeyError) as exc:
+                answer = read_answer(line)
+            except UnreadableAnswer as exc:
                 raise CommandFailed(
                     "the supervisor's answer can't be understood.", hint="is this the socket of another program?"
                 ) from exc
+            match answer:
+                case Outcome():
+                    self.outcome = answer
+                case Progress(sentence):
+                    sentences.append(sentence)
             self.accepted = True
         return sentences
 
@@ -202,28 +200,14 @@ def unreachable(address: ControlAddress, exc: OSError) -> CommandFailed:
     )
 
 
-def _reply(message: Mapping[str, Any]) -> Reply:
-    return Reply(
-        ok=message["ok"] is True,
-        message=str(message.get("message", "")),
-        details=str(message.get("details", "")),
-        pids=tuple(int(pid) for pid in message.get("pids", ())),
-        generation=int(message.get("generation", 0)),
-        status=message.get("status"),
-    )
-
-
 def _peer_pid(sock: socket.socket) -> int | None:
-    """The PID of the process that listens (unix(7), SO_PEERCRED); None where the system doesn't tell."""
-    option = getattr(socket, "SO_PEERCRED", None)
-    if option is None:
-        return None
-    pid, _uid, _gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, option, struct.calcsize("3i")))
-    return int(pid) or None  # 0: it lives in a PID namespace that is not ours (pid_namespaces(7))
+    """The PID of the process that listens; None where that can't be known."""
+    peer = peer_of(sock)
+    return peer.pid or None if peer is not None else None
 
 
 def _check_identity(address: ControlAddress, peer_pid: int | None) -> None:
-    """Any user may take an abstract name (unix(7)), so the name alone proves nothing about who answers."""
+    """Any user may take an abstract name (unix(7)), so the name alone proves nothing about the process that answers."""
     if address.path is None and peer_pid not in (None, address.pid):
         raise CommandFailed(
             f"the control socket of pid {address.pid} is held by another process, pid {peer_pid}.",

@@ -12,8 +12,8 @@ from gracehttp.console import echo
 from gracehttp.demo.load import CONNECTIONS
 from gracehttp.demo.proof import prove
 from gracehttp.events import Event, GenerationPromoted
-from gracehttp.lineage import is_first_process
 from gracehttp.net.address import TcpAddress
+from gracehttp.wire.lineage import is_first_process
 
 APPLICATION = "gracehttp.demo.app:application"
 _DEFAULT_BIND = "127.0.0.1:9090"

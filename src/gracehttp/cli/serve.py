@@ -9,7 +9,7 @@ import click
 
 from gracehttp.cli.options import ConfiguredCommand, configured
 from gracehttp.config import load
-from gracehttp.lineage import is_first_process
+from gracehttp.wire.lineage import is_first_process
 
 
 @click.command(cls=ConfiguredCommand)

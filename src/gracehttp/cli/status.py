@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import click
 
@@ -13,6 +12,8 @@ from gracehttp.cli.target import read_duration, targeted
 from gracehttp.config.units import format_duration
 from gracehttp.console import echo
 from gracehttp.errors import CommandFailed, StillUnderWay
+from gracehttp.values import to_plain
+from gracehttp.wire.control import GenerationStatus, Status
 
 
 @click.command()
@@ -43,39 +44,39 @@ def status(address: ControlAddress, as_json: bool, timeout: float) -> None:
             ) from exc
     if not reply.ok or reply.status is None:
         raise CommandFailed(reply.message or "the supervisor sent no status.", details=reply.details)
-    echo(json.dumps(reply.status) if as_json else "\n".join(report(reply.status)))
+    echo(json.dumps(to_plain(reply.status)) if as_json else "\n".join(report(reply.status)))
 
 
-def report(status: Mapping[str, Any]) -> list[str]:
-    """The lines that show `status`, which has the form of the control protocol."""
-    uptime = format_duration(int(status["uptime_seconds"]))
-    lines = [f"gracehttp {status['version']}, pid {status['pid']}, up {uptime}", ""]
+def report(status: Status) -> list[str]:
+    """The lines that show `status`."""
+    uptime = format_duration(int(status.uptime_seconds))
+    lines = [f"gracehttp {status.version}, pid {status.pid}, up {uptime}", ""]
     lines += table(
         ("LISTENER", "BOUND", "OPEN", "LIMIT"),
         [
-            (one["address"], one["bound"], _number(one["open_connections"]), _number(one["max_connections"]))
-            for one in status["listeners"]
+            (one.address, one.bound, _number(one.open_connections), _number(one.max_connections))
+            for one in status.listeners
         ],
     )
     lines.append("")
     lines += table(
         ("GENERATION", "STATE", "WORKER", "PID", "WORKER STATE"),
-        [row for one in status["generations"] for row in _processes(one)],
+        [row for one in status.generations for row in _processes(one)],
     )
-    last = status["last_restart"]
+    last = status.last_restart
     if last is not None:
-        lines += ["", f"last restart: {'done' if last['ok'] else 'failed'}, {last['message']}"]
+        lines += ["", f"last restart: {'done' if last.ok else 'failed'}, {last.message}"]
     return lines
 
 
-def _processes(generation: Mapping[str, Any]) -> Iterable[Sequence[str]]:
-    which = (str(generation["generation"]), _state(generation))
-    if generation.get("template"):
-        yield (*which, "template", _number(generation["template"]), "waiting")
-    for worker in generation["workers"]:
-        yield (*which, str(worker["worker"]), _number(worker["pid"]), _words(worker["state"]))
-    starts = [f"starts in {seconds:.1f} s" for seconds in generation.get("starts_in_seconds", ())]
-    if not generation["workers"] and generation["state"] == "serving":
+def _processes(generation: GenerationStatus) -> Iterable[Sequence[str]]:
+    which = (str(generation.generation), _state(generation))
+    if generation.template:
+        yield (*which, "template", _number(generation.template), "waiting")
+    for worker in generation.workers:
+        yield (*which, str(worker.worker), _number(worker.pid), _words(worker.state))
+    starts = [f"starts in {seconds:.1f} s" for seconds in generation.starts_in_seconds]
+    if not generation.workers and generation.state == "serving":
         starts = [f"none runs, the next one {starts[0]}", *starts[1:]] if starts else ["none runs"]
     for start in starts:
         yield (*which, "-", "-", start)
@@ -88,9 +89,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in every]
 
 
-def _state(generation: Mapping[str, Any]) -> str:
-    left = generation.get("probation_seconds_left")  # an older supervisor doesn't send it
-    state = _words(generation["state"])
+def _state(generation: GenerationStatus) -> str:
+    left = generation.probation_seconds_left
+    state = _words(generation.state)
     return state if left is None else f"{state}, on probation for {left:.0f} s more"
 
 

@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 
 import click
 
-from gracehttp.cli.control_client import ControlClient, Reply
+from gracehttp.cli.control_client import ControlClient
 from gracehttp.cli.target import read_duration
 from gracehttp.console import echo
 from gracehttp.errors import CommandFailed, WaitInterrupted
+from gracehttp.wire.control import Outcome
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -34,7 +35,7 @@ def waiting_options(what: str) -> Callable[[_Command], _Command]:
 
 def carry_out(
     client: ControlClient, command: str, *, doing: str, timeout: float | None, quiet: bool, **parameters: bool
-) -> Reply:
+) -> Outcome:
     """Send `command`, with those of `parameters` that are true, print its progress, and wait for its result.
 
     Raises `SupervisorEnded`, `StillUnderWay` at the timeout, `WaitInterrupted` at Ctrl+C, and `CommandFailed` if the

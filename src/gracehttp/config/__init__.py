@@ -6,7 +6,8 @@ Start reading in `model`: it declares each option once, with one of the `types`.
 come from, `resolve` chooses among them, `checks` looks at options together and for the files that they name, `hints`
 spells options for the command line or for a script, `units` reads durations and sizes.
 
-Nothing here opens a socket, imports an application or logs. It may import addresses, errors and values.
+Nothing here opens a socket, imports an application or logs. It may import `net.address`, `errors`, `hints` and
+`values`.
 """
 
 from __future__ import annotations

@@ -307,7 +307,7 @@ class ServerOptions:
         10.0,
         kind=types.duration(),
         group=LIMITS,
-        help="The longest that the head of a request may take to arrive.",
+        help="The longest that a TLS handshake may take, and then the head of a request to arrive.",
     )
     body_timeout: float = option(
         30.0,

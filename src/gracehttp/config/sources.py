@@ -7,20 +7,19 @@ Pure, except `read_file`.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from gracehttp.config import hints
 from gracehttp.config.model import OPTIONS, PROCESS_OPTIONS, SERVER_OPTIONS, Option
 from gracehttp.errors import ConfigurationError
 from gracehttp.net.address import Bind
+from gracehttp.values import Value
 
 SERVER_TABLE = "server"
 _PREFIX = "GRACEHTTP_"
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Value):
     """Raw values by the name of their option. `place` says in words where a value comes from.
 
     Relative paths are taken from `folder`; None leaves them relative to the working directory.
@@ -31,8 +30,7 @@ class Source:
     folder: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FileSources:
+class FileSources(Value):
     """A TOML file: its top level, and one source per `[[server]]` table."""
 
     top: Source

@@ -3,5 +3,5 @@
 `app` is the application. `proof` starts the service in a child process, restarts it under `load`, and prints the sums
 of `accounting`. The load has a small HTTP client of its own, so that the proof doesn't rest on the server's parser.
 
-May import what the command line may, but not the commands.
+It may import what the command line may, but not the commands. Start reading at `proof`.
 """

@@ -7,6 +7,8 @@ import re
 from array import array
 from dataclasses import dataclass, field
 
+from gracehttp.values import Value
+
 _PID = re.compile(rb"pid:(\d+)")
 _LENGTH = re.compile(rb"(?im)^content-length:[ \t]*(\d+)[ \t]*\r?$")
 _CLOSE = re.compile(rb"(?im)^connection:[ \t]*close[ \t]*\r?$")
@@ -20,8 +22,7 @@ class Ending(enum.Enum):
     LOST = "lost"
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Value):
     """A whole response: its status, its body, and whether the server closes the connection after it."""
 
     status: int

@@ -8,16 +8,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, Any
+from collections.abc import Iterator, Sequence
+from typing import IO
 
-from gracehttp.cli.control_client import ControlAddress, ControlClient, Reply
+from gracehttp.cli.control_client import ControlAddress, ControlClient
 from gracehttp.console import echo
 from gracehttp.demo.accounting import Account, report
 from gracehttp.demo.load import Load
 from gracehttp.errors import CommandFailed, StartError
 from gracehttp.net.address import TcpAddress, parse_address
 from gracehttp.net.limits import raise_descriptor_limit
+from gracehttp.wire.control import Outcome, Status
 
 START_TIMEOUT_SECONDS = 60.0
 RESTART_TIMEOUT_SECONDS = 120.0
@@ -76,7 +77,8 @@ def _wait_until_it_serves(child: subprocess.Popen[bytes], log: IO[bytes]) -> tup
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while time.monotonic() < deadline and child.poll() is None:
         with contextlib.suppress(CommandFailed):  # the control socket is not there yet
-            found = serving_address(_ask(child.pid, "status", "starting", 5.0).status or {})
+            status = _ask(child.pid, "status", "starting", 5.0).status
+            found = serving_address(status) if status is not None else None
             if found is not None:
                 return found
         time.sleep(_POLL_SECONDS)
@@ -85,14 +87,14 @@ def _wait_until_it_serves(child: subprocess.Popen[bytes], log: IO[bytes]) -> tup
     raise StartError("the service of the demo did not start.", details=output)
 
 
-def serving_address(status: Mapping[str, Any]) -> tuple[str, int] | None:
+def serving_address(status: Status) -> tuple[str, int] | None:
     """Host and port at which the service with this `status` is reached; None while no generation serves.
 
     Raises `StartError` if it doesn't listen on TCP.
     """
-    if not any(one["state"] == "serving" for one in status.get("generations", ())):
+    if not any(one.state == "serving" for one in status.generations):
         return None
-    address = parse_address(status["listeners"][0]["bound"])
+    address = parse_address(status.listeners[0].bound)
     if not isinstance(address, TcpAddress):
         raise StartError(f"the demo can't load {address}.", hint="give --bind HOST:PORT")
     local = address.local
@@ -110,6 +112,6 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
         child.wait()
 
 
-def _ask(pid: int, command: str, doing: str, timeout_seconds: float) -> Reply:
+def _ask(pid: int, command: str, doing: str, timeout_seconds: float) -> Outcome:
     with ControlClient(ControlAddress(pid=pid)) as client:
         return client.ask(command, doing=doing, timeout_seconds=timeout_seconds)

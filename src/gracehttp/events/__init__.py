@@ -1,4 +1,11 @@
-"""The facts of the lifecycle, in the past tense. Nothing here logs: `gracehttp.event_bus` tells them to subscribers."""
+"""The facts of the lifecycle, one class for each, named in the past tense. `str(event)` is its sentence in the log.
+
+`service`: the supervisor, stops and ignored options. `generations`: restarts and how they end. `workers`: single
+processes. `connections`: ports, limits and drains. `base` has what all events share.
+
+Nothing here logs: `gracehttp.event_bus` tells the events to its subscribers. It may import `values` alone. Start
+reading at `base`.
+"""
 
 from __future__ import annotations
 
@@ -52,10 +59,10 @@ from gracehttp.events.workers import (
     WorkerBecameReady,
     WorkerCut,
     WorkerDied,
+    WorkerDueForRecycling,
     WorkerFailedToStart,
     WorkerHangs,
     WorkerStarted,
-    WorkerTired,
     WorkerWrote,
 )
 
@@ -104,9 +111,9 @@ __all__ = [
     "WorkerBecameReady",
     "WorkerCut",
     "WorkerDied",
+    "WorkerDueForRecycling",
     "WorkerFailedToStart",
     "WorkerHangs",
     "WorkerStarted",
-    "WorkerTired",
     "WorkerWrote",
 ]

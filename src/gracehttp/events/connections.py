@@ -36,7 +36,7 @@ class ListenerClosed(Event):
 
 
 class LimitLowered(Event):
-    """A limit that somebody has set can't be had. Of the default, `ListenerOpened` tells."""
+    """A limit that the options set can't be had. `ListenerOpened` tells of the default."""
 
     severity = Severity.NOTICE
     address: str
@@ -101,7 +101,7 @@ class AcceptPaused(Event):
     pause_seconds: float
 
     def __str__(self) -> str:
-        then = f"newcomers wait in the kernel, next try in {self.pause_seconds:g} s"
+        then = f"new connections wait in the kernel, next try in {self.pause_seconds:g} s"
         return f"{self.address}: accept() failed ({self.reason}); {then}"
 
 
@@ -123,7 +123,8 @@ class ConnectionsShed(Event):
     connections: int
 
     def __str__(self) -> str:
-        return f"{self.address} is full: closed {counted(self.connections, 'idle connection')} for newcomers that wait"
+        closed = f"closed {counted(self.connections, 'idle connection')} for new connections that wait"
+        return f"{self.address} is full: {closed}"
 
 
 class DrainStarted(Event):

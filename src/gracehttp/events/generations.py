@@ -38,7 +38,7 @@ class GenerationGivenUp(Event):
 
     @property
     def with_reason(self) -> str:
-        """The sentence for somebody who has heard nothing else."""
+        """The sentence for a reader who has seen no other event, such as the client of the control socket."""
         return self._sentence(self.reason)
 
     def _sentence(self, reason: str) -> str:

@@ -78,7 +78,7 @@ class WorkerDied(Event):
         return _fate(self.generation, self.worker, self.how, self.again_in_seconds)
 
 
-class WorkerTired(Event):
+class WorkerDueForRecycling(Event):
     severity = Severity.NOTICE
     generation: int
     worker: int

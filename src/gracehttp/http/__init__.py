@@ -1,0 +1,12 @@
+"""What is true for every version of HTTP: connections, requests and responses.
+
+- `connection`: a client's connection as the worker handles it, and what a protocol owes it (`WireProtocol`)
+- `exchange`: one request and its response, and the rules of a response; ASGI and WSGI are written against it
+- `head`, `body`, `fields`: the parts of a message
+- `negotiation`: which protocol a connection speaks
+
+Each protocol is a package of its own: `http1`. Only `negotiation` knows it by name.
+
+It may import `net`, `wire` and what is below them, and knows neither applications nor workers. Start reading at
+`connection`, then `exchange`.
+"""

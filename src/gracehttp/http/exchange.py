@@ -11,7 +11,7 @@ import asyncio
 import enum
 from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
-from typing import NoReturn, Protocol
+from typing import NoReturn, Protocol, TypeVarTuple, Unpack
 
 from gracehttp.http.body import RequestBody
 from gracehttp.http.fields import ResponseError, ResponseFields, trailer_fields
@@ -101,6 +101,18 @@ class ExchangeObserver(Protocol):
 
     def response_broken(self, head: RequestHead, reason: str) -> None:
         """The application did not keep the rules of a response, such as a body shorter than its Content-Length."""
+
+
+Told = TypeVarTuple("Told")
+
+
+def tell(loop: asyncio.AbstractEventLoop, observe: Callable[[Unpack[Told]], None], *facts: *Told) -> None:
+    """Call one of an observer's functions. It must not raise; but behind it are handlers and filters of logs, which
+    others write, and a connection that is left in the middle of its work has no deadline."""
+    try:
+        observe(*facts)
+    except Exception as error:  # noqa: BLE001  whatever it is
+        loop.call_exception_handler({"message": "an observer of requests raised", "exception": error})
 
 
 class Exchange:
@@ -353,7 +365,7 @@ class Exchange:
         reason = f"the body has {wrong}, its Content-Length said {length}"
         self._blamed = True
         self._body_open = False
-        self._observer.response_broken(self.head, reason)
+        tell(self._loop, self._observer.response_broken, self.head, reason)
         if self.head_sent:
             self._carrier.cut(self, ResetReason.INTERNAL_ERROR)
         raise ResponseError(reason)
@@ -367,11 +379,12 @@ class Exchange:
         the client can tell that the answer is not whole (RFC 9112 section 8). `error` is logged with its traceback.
         """
         if error is not None:
-            self._observer.application_failed(self.head, error)
+            tell(self._loop, self._observer.application_failed, self.head, error)
         if self.response_complete or self.disconnected:
             return
         if error is None and not self._blamed:
-            self._observer.response_broken(self.head, "the application ended before its response was complete")
+            reason = "the application ended before its response was complete"
+            tell(self._loop, self._observer.response_broken, self.head, reason)
         if self.head_sent:
             self._carrier.cut(self, ResetReason.INTERNAL_ERROR)
             return
@@ -406,7 +419,7 @@ class Exchange:
         """Tell the worker of the exchange, with the status that the client was sent (0: none)."""
         request_finished = self._observer.request_finished
         if request_finished is not None:
-            request_finished(self.head, status, self.body_sent, self.age_seconds)
+            tell(self._loop, request_finished, self.head, status, self.body_sent, self.age_seconds)
 
     def _wake(self) -> None:
         if self._waiters is not None:

@@ -4,10 +4,12 @@
 - taking connections: `acceptor` (the accept loop), `syn_filter` and `forks` (the end of a listener)
 - how many: `permits` (the limit that all workers share), `limits` (what it may be), `shared_page` (their memory)
 - a full port: `backlog_watch` (are connections waiting?), `idle_ranking` (which worker has the oldest idle one?)
+- a connection's bytes: `stream` (plain) and `tls_stream`, which a `poller` wakes; `ending` and `progress` (how a stream
+  ends, and whether its client still reads); `deadlines`, `endpoints`
 - `kernel_view`: what the kernel tells of a socket; `certificates`: TLS contexts
 
-Imports errors, values, records and events, and nothing that knows HTTP, an application, the options or the channel
+It may import errors, hints, values and events, and nothing that knows HTTP, an application, the options or the messages
 between processes. `certificates` loads OpenSSL: import it only where TLS is configured, never in the supervisor.
 
-Start with `permits`, whose docstring has the invariant, then `acceptor`.
+Start reading at `stream` for the bytes of a connection, at `permits` for the limit.
 """

@@ -155,7 +155,7 @@ def _inherited(address: DescriptorAddress) -> socket.socket:
     if not _was_inherited(address.fd):
         raise ListenError(
             f"cannot listen on {address}: descriptor {address.fd} was not inherited.",
-            hint="whoever starts gracehttp must open it and let it be inherited",
+            hint="the program that starts gracehttp must open it and let it be inherited",
         )
     try:
         sock = socket.socket(fileno=os.dup(address.fd))
@@ -163,7 +163,7 @@ def _inherited(address: DescriptorAddress) -> socket.socket:
     except OSError as exc:
         raise ListenError(
             f"cannot listen on {address}: descriptor {address.fd} is no socket ({exc.strerror}).",
-            hint="whoever starts gracehttp must open a listening socket there",
+            hint="the program that starts gracehttp must open a listening socket there",
         ) from exc
     if not listening:
         sock.close()

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 LINGER_SECONDS: Final = 2.0
 """How long a client may be silent before our patience ends."""
 LONGEST_LINGER_SECONDS: Final = 30.0
-"""For a client that sends on and on: many clients read only when all their upload is sent."""
+"""For a client that sends on and on, from the time at which the kernel has all that was written: many clients read only
+when all their upload is sent."""
 
 
 class Ending:
@@ -39,6 +40,8 @@ class Ending:
 
     def received(self) -> None:
         """The client has sent more, which is discarded."""
+        if self._progress is not None:
+            return  # what counts is whether it takes what waits for it
         if self._services.loop.time() > self._ends_at:
             self._stream.abort()
         else:
@@ -55,6 +58,7 @@ class Ending:
         self._progress = None
         self._stream.shut_our_half()
         if self._linger:
+            self._ends_at = self._services.loop.time() + LONGEST_LINGER_SECONDS
             self._look_later()
         else:
             self._stream.abort()

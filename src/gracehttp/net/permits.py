@@ -26,12 +26,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Protocol, Self
 
 from gracehttp.net.kernel_view import is_readable
 from gracehttp.net.shared_page import SharedPage, anonymous_file
-from gracehttp.records import Descriptor
+from gracehttp.values import Descriptor, Value
 
 _HELD_MASK = (1 << 32) - 1
 _WORD_MASK = (1 << 64) - 1
@@ -210,8 +209,7 @@ class SharedPermits:
         self._entry = self._entries[self._slot] = (self._entry + 2 * _ODD + change) & _WORD_MASK
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolRecord:
+class PoolRecord(Value):
     """The supervisor's side of the permits of one port, for the process that continues with it."""
 
     limit: int

@@ -17,7 +17,10 @@ from __future__ import annotations
 import asyncio
 import select
 import selectors
+from collections.abc import Iterable
 from typing import Final, Protocol
+
+from gracehttp.net.forks import disconnect_in_children
 
 READABLE: Final = 1
 WRITABLE: Final = 4
@@ -49,11 +52,15 @@ class Poller(Protocol):
     def close(self) -> None:
         """Release the poller's own descriptor."""
 
+    @property
+    def descriptors(self) -> Iterable[int]:
+        """Those that are watched."""
+
 
 class EpollPoller:
     """On epoll(7)."""
 
-    __slots__ = ("_epoll", "_loop", "_pollables", "_removed")
+    __slots__ = ("__weakref__", "_epoll", "_loop", "_pollables", "_removed")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -61,6 +68,7 @@ class EpollPoller:
         self._pollables: list[Pollable | None] = []  # by descriptor: these are small numbers
         self._removed: set[int] = set()  # since the current batch was fetched
         loop.add_reader(self._epoll.fileno(), self._turn)
+        disconnect_in_children(self)
 
     def add(self, fd: int, pollable: Pollable, events: int) -> None:
         self._epoll.register(fd, events)
@@ -80,6 +88,11 @@ class EpollPoller:
     def close(self) -> None:
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
+        self._pollables.clear()
+
+    @property
+    def descriptors(self) -> Iterable[int]:
+        return [fd for fd, pollable in enumerate(self._pollables) if pollable is not None]
 
     def _turn(self) -> None:
         pollables = self._pollables
@@ -94,7 +107,7 @@ class EpollPoller:
 class SelectorsPoller:
     """On the `selectors` module, for systems without epoll. A connection that is not read is not told to be broken."""
 
-    __slots__ = ("_loop", "_pollables", "_removed", "_selector", "_watched")
+    __slots__ = ("__weakref__", "_loop", "_pollables", "_removed", "_selector", "_watched")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -103,6 +116,7 @@ class SelectorsPoller:
         self._watched: set[int] = set()  # those of which there is an event to tell
         self._removed: set[int] = set()
         loop.add_reader(self._fileno(), self._turn)
+        disconnect_in_children(self)
 
     def add(self, fd: int, pollable: Pollable, events: int) -> None:
         self.change(fd, events)
@@ -128,6 +142,11 @@ class SelectorsPoller:
     def close(self) -> None:
         self._loop.remove_reader(self._fileno())
         self._selector.close()
+        self._pollables.clear()
+
+    @property
+    def descriptors(self) -> Iterable[int]:
+        return list(self._pollables)
 
     def _fileno(self) -> int:
         # Of the selectors that are a descriptor themselves: epoll's, kqueue's, /dev/poll's. select's and poll's aren't,

@@ -49,7 +49,7 @@ class Closed(Protocol):
     """Who owns a stream."""
 
     def stream_closed(self) -> None:
-        """The descriptor is closed, whatever the reason. Comes once; the stream calls nobody any more."""
+        """The descriptor is closed, whatever the reason. Comes once; the stream calls no other method any more."""
 
 
 class StreamServices:
@@ -153,7 +153,7 @@ class Stream(Protocol):
         """No other process took the descriptor: go on here."""
 
 
-class _Nobody:
+class _ClosedStream:
     """In the place of consumer and owner of a stream that is closed."""
 
     def received(self, data: bytes) -> None:
@@ -169,7 +169,7 @@ class _Nobody:
         return
 
 
-NOBODY = _Nobody()
+CLOSED_STREAM = _ClosedStream()
 
 
 class PlainStream:
@@ -440,7 +440,7 @@ class PlainStream:
             self._ending = None
             services.linger.discard(self)
         owner = self.owner
-        self.consumer = self.owner = NOBODY  # so that no circle is left to the garbage collector
+        self.consumer = self.owner = CLOSED_STREAM  # so that no circle is left to the garbage collector
         owner.stream_closed()
 
     # --- going to another process ---

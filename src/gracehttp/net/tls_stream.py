@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gracehttp.net.deadlines import Deadlines
-from gracehttp.net.stream import NOBODY, READ_BYTES, Closed, Consumer, PlainStream
+from gracehttp.net.stream import CLOSED_STREAM, READ_BYTES, Closed, Consumer, PlainStream
 
 _RECORD_HEADER_BYTES: Final = 5
 _ENCRYPT_BYTES: Final = 65536
@@ -71,6 +71,7 @@ class TlsStream:
         "_on_open",
         "_outgoing",
         "_owner",
+        "_paused",
         "_plain",
         "_records",
         "_said_goodbye",
@@ -105,6 +106,7 @@ class TlsStream:
         self._handshakes: Deadlines[TlsStream] | None = handshakes
         self._on_open = on_open
         self.input_over = False
+        self._paused = False  # by the consumer
         self._undelivered = False  # OpenSSL may have bytes that the consumer did not get, because it paused reading
         self._said_goodbye = False
         self.consumer = consumer
@@ -139,7 +141,7 @@ class TlsStream:
 
     @property
     def reading(self) -> bool:
-        return self._plain.reading and not self.input_over
+        return not (self._paused or self.input_over or self._plain.closed)
 
     # --- reading ---
 
@@ -157,7 +159,7 @@ class TlsStream:
         """The client has ended its half of the TCP connection, if without close_notify too."""
         if self._handshakes is not None:
             self._plain.abort()
-        elif not self.input_over:
+        elif not (self.input_over or self._undelivered):  # else `_deliver` comes to it
             self._end_input()
 
     def _shake_hands(self) -> bool:
@@ -208,11 +210,18 @@ class TlsStream:
             # exception costs as much as a record.
             if not incoming.pending:
                 break
-            if not plain.reading:
+            if self._paused:
                 self._undelivered = True
                 return
+        if plain.input_over and not (plain.shut or self._said_goodbye or self.input_over):
+            self._end_input()
         if self._outgoing.pending:  # a KeyUpdate was asked for, for example
             self._flush()
+
+    def _deliver_rest(self) -> None:
+        """Pass on what the consumer did not get, if it still wants to."""
+        if self._undelivered and not self._paused:
+            self._deliver()
 
     def _end_input(self) -> None:
         """close_notify, or the end of the TCP connection. Our direction stays open."""
@@ -226,13 +235,15 @@ class TlsStream:
         return self._plain.read_now()
 
     def pause_reading(self) -> None:
+        self._paused = True
         self._plain.pause_reading()
 
     def resume_reading(self) -> None:
+        self._paused = False
         if not self.input_over:
             self._plain.resume_reading()
             if self._undelivered:
-                self._plain.services.loop.call_soon(self._deliver)
+                self._plain.services.loop.call_soon(self._deliver_rest)
 
     # --- writing ---
 
@@ -290,7 +301,7 @@ class TlsStream:
         """See `Closed`: of the plain stream."""
         self._end_handshake()
         owner = self._owner
-        self.consumer = self._owner = NOBODY  # so that no circle is left to the garbage collector
+        self.consumer = self._owner = CLOSED_STREAM  # so that no circle is left to the garbage collector
         owner.stream_closed()
 
     def _say_goodbye(self) -> None:

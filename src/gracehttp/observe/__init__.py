@@ -1,9 +1,10 @@
 """Logging, and reports of what an application does wrong.
 
-`logs` sets up the standard `logging` and logs events; `loggers` has the loggers and levels, `formatters` turn a record
-into text or JSON, `stderr` writes without blocking, `callbacks` hands records to functions of the user. Of requests:
-`access_log`, `request_failures`, and `requests` for what both write of one. `tracebacks` and `suspended` show the
-application's own frames.
+`logs` sets up the standard `logging` and logs events. `loggers` has the loggers and levels, `formatters` turn a record
+into text or JSON, `stderr` writes without blocking, `callbacks` hands records to functions of the user. `requests` has
+the access log, and what is logged of a request that the application answers wrongly. `tracebacks` and `suspended` show
+the application's own frames.
 
-May import config, events, errors and values. Start reading in `logs`.
+It may import config, events, errors and values, and not `http`: what it needs of a request it describes itself. Start
+reading at `logs`.
 """

@@ -44,7 +44,7 @@ class _PrintingHandler(OwnHandler):
             return
         dropped = self._writer.claim_dropped()
         if dropped:
-            sentence = "%d records are missing here: nobody read standard error"
+            sentence = "%d records are missing here: standard error was not read"
             notice = LOGGER.makeRecord(LOGGER.name, logging.ERROR, __file__, 0, sentence, (dropped,), None)
             self._writer.write(self._line(notice))
         self._writer.write(self._line(record))

@@ -1,14 +1,13 @@
-"""Why a service never came to serve: what its last line says. Pure."""
+"""Why a service never came to serve, for its last line. Pure."""
 
 from __future__ import annotations
 
 from gracehttp.errors import StartError
-from gracehttp.supervisor.processes import Ending, WorkerProcess
+from gracehttp.supervisor.processes.process import Ending, WorkerProcess
 
 
 class FirstFailure:
-    """The first reason that is told. Its details come with the last line where the log doesn't show them
-    (`errors_are_logged`)."""
+    """Keeps the first reason. Its details come with the last line unless the log has them (`errors_are_logged`)."""
 
     def __init__(self, *, errors_are_logged: bool) -> None:
         self._errors_are_logged = errors_are_logged
@@ -20,15 +19,15 @@ class FirstFailure:
         return self._error or StartError("the service could not start.")
 
     def worker_ended(self, process: WorkerProcess, ending: Ending) -> None:
-        """A worker ended before anything has served. If it told why, that sentence and its hint are what counts."""
+        """A worker ended before any generation served. If it reported why, its sentence and hint count."""
         if self._error is not None:
             return
         self._unlogged = "" if self._errors_are_logged else ending.unlogged
         if (told := process.failure) is not None:
-            details = "" if self._errors_are_logged else told.get("details", "")
-            self._error = StartError(told["message"], hint=told.get("hint", ""), details=details)
+            details = "" if self._errors_are_logged else told.details
+            self._error = StartError(told.message, hint=told.hint, details=details)
 
     def given_up(self, reason: str) -> None:
-        """Nothing has served, and nothing will."""
+        """No generation has served, and none will."""
         if self._error is None:
             self._error = StartError(f"the service could not start: {reason}.", details=self._unlogged)

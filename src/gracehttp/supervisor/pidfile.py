@@ -7,20 +7,18 @@ import fcntl
 import os
 import re
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from gracehttp.errors import StartError
 from gracehttp.hints import Named, hint
-from gracehttp.records import Descriptor
+from gracehttp.values import Descriptor, Value
 
 _A_PID = re.compile(rb"[0-9]{0,10}\s{0,2}")
 _LONGEST_BYTES = 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PidFileRecord:
+class PidFileRecord(Value):
     """A pidfile whose lock goes on: it belongs to the open file, so it outlives execve (flock(2))."""
 
     path: str
@@ -29,7 +27,7 @@ class PidFileRecord:
 
 class PidFile:
     """Written when the supervisor starts, removed when it ends. The lock (flock(2)) is held as long as it lives, so
-    a file that was left behind by a crash stops nobody."""
+    a file that a crash left behind stops no other supervisor."""
 
     def __init__(self, path: str, fd: int) -> None:
         self.path = Path(os.path.abspath(path))  # the working directory may be another one when it is removed
@@ -37,8 +35,8 @@ class PidFile:
 
     @classmethod
     def write(cls, path: str) -> Self:
-        """Write our PID to `path`. Raises `StartError` if another supervisor holds it, if it can't be written, or if it
-        is a file of somebody else."""
+        """Write the PID of this process to `path`. Raises `StartError` if another supervisor holds it, if it can't be
+        written, or if it is no pidfile."""
         try:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as exc:
@@ -68,7 +66,7 @@ class PidFile:
         return cls(record.path, record.lock)
 
     def remove(self) -> None:
-        """Remove the file, if it is still the one that we wrote."""
+        """Remove the file, unless another one has taken its place."""
         with contextlib.suppress(OSError):
             if os.fstat(self._fd).st_ino == self.path.stat().st_ino:
                 self.path.unlink()

@@ -1,4 +1,4 @@
-"""The supervisor: one process for the life of the service. It holds the sockets, asks `Fleet` what to do, and does it.
+"""The supervisor: one process for the life of the service. It asks `Fleet` what to do about all that happens.
 
 It imports neither the application nor any protocol code, so nothing that a deploy brings can break it.
 """
@@ -10,47 +10,43 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from gracehttp import events
-from gracehttp.channel import Message
 from gracehttp.event_bus import EventBus
 from gracehttp.net.limits import raise_descriptor_limit
-from gracehttp.records import from_plain
 from gracehttp.supervisor import fleet as table
-from gracehttp.supervisor.announcements import Announcer
-from gracehttp.supervisor.auditor import Auditor
-from gracehttp.supervisor.command_line import CommandLine
-from gracehttp.supervisor.control import ControlSocket, open_control
-from gracehttp.supervisor.crew import Crew
+from gracehttp.supervisor.control.fixed_options import kept
+from gracehttp.supervisor.control.requesters import Requester, Requesters
+from gracehttp.supervisor.control.socket import ControlSocket, open_control
+from gracehttp.supervisor.control.status import status_of
 from gracehttp.supervisor.first_failure import FirstFailure
-from gracehttp.supervisor.fleet import Fleet, FleetSettings, Generation, GenerationState
+from gracehttp.supervisor.fleet import Fleet, FleetSettings
 from gracehttp.supervisor.guard import guarded
-from gracehttp.supervisor.handover_queue import HandoverQueues
-from gracehttp.supervisor.kept_places import Place, ignored, kept_places
-from gracehttp.supervisor.listener_table import ListenerTable
-from gracehttp.supervisor.outcome import Outcome, Requester
+from gracehttp.supervisor.ignored_signals import ignore_from_now_on
+from gracehttp.supervisor.listeners.auditor import Auditor
+from gracehttp.supervisor.listeners.queues import HandoverQueues
+from gracehttp.supervisor.listeners.table import ListenerTable
+from gracehttp.supervisor.orders import Orders
 from gracehttp.supervisor.pidfile import take_over, write
-from gracehttp.supervisor.processes import TRACEBACK_SIGNAL, Ending, WorkerProcess
-from gracehttp.supervisor.reception import receive_worker
-from gracehttp.supervisor.replacement import Replacement
-from gracehttp.supervisor.requesters import Requesters
-from gracehttp.supervisor.signals import MEANING, ReplacementRequested, ignore_from_now_on
-from gracehttp.supervisor.state import SupervisorState
-from gracehttp.supervisor.status import status_of
-from gracehttp.supervisor.succession import let_signals_come
+from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.processes.process import Ending, WorkerProcess
+from gracehttp.supervisor.processes.workers import WorkerProcesses
+from gracehttp.supervisor.reports import Reports
+from gracehttp.supervisor.succession.execve import let_signals_come
+from gracehttp.supervisor.succession.replacement import Replacement
+from gracehttp.supervisor.succession.state import SupervisorState
+from gracehttp.values import Value
+from gracehttp.wire import messages
+from gracehttp.wire.control import Outcome, Status
+from gracehttp.wire.signals import SIGNALS, Meaning
 
 _TOO_LATE = "the service is stopping, and takes no restart any more; start it again when it has ended."
-_ORDERS = {table.Serve: "serve", table.Hold: "hold", table.Resume: "go_on", table.Ping: "ask"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SupervisorOptions:
+class SupervisorOptions(Value):
     """What holds for the life of the supervisor. `control` is a path; None is the abstract name, False no socket.
 
-    A supervisor that goes on for another one keeps that one's pidfile and control socket, whatever is said here.
+    A supervisor that goes on for another one keeps that one's pidfile and control socket, whatever these options say.
     """
 
     release: str
@@ -72,7 +68,6 @@ class Supervisor:
         self._predecessor = predecessor
         self._fleet = Fleet(options.fleet, predecessor.fleet if predecessor else None)
         self._inputs: deque[table.Input] = deque()
-        self._users: tuple[set[int], int | None] = (set(), None)
         self._acting = False
         self._requesters = Requesters(predecessor.last_outcome if predecessor else None)
         self._first_failure = FirstFailure(errors_are_logged=options.errors_are_logged)
@@ -86,7 +81,7 @@ class Supervisor:
         self._finished: asyncio.Future[table.Finish] = self._loop.create_future()
         self._set_up(self._predecessor)
         try:
-            for number, meaning in MEANING.items():
+            for number, meaning in SIGNALS.items():
                 self._loop.add_signal_handler(number, self._on_signal, number, meaning)
             if self._predecessor is None:
                 self._bus.publish(events.SupervisorStarted(os.getpid(), self._options.release))
@@ -107,34 +102,55 @@ class Supervisor:
             ignore_from_now_on(self._loop)
 
     def _set_up(self, carried: SupervisorState | None) -> None:
-        """Make what it works with, or take it over."""
-        self._born_at = carried.born_at if carried else self._loop.time()
+        """Make the parts of the supervisor, or take them over from the image before."""
+        self._started_at = carried.started_at if carried else self._loop.time()
         self._pidfile = take_over(carried.pidfile) if carried else write(self._options.pidfile)
         self._listeners = ListenerTable(
             descriptors=raise_descriptor_limit(),
             publish=self._bus.publish,
             record=carried.listeners if carried else None,
         )
-        self._crew = Crew(
+        self._workers = WorkerProcesses(
             self._options.command_line,
             self._stderr,
             on_message=self._on_message,
-            on_exit=self._on_worker_exit,
+            on_exit=self._on_exit,
             publish=self._bus.publish,
-            hold_words=self._options.log_is_json,
-            record=carried.crew if carried else None,
+            hold_early_stderr=self._options.log_is_json,
+            record=carried.processes if carried else None,
         )
         self._queues = HandoverQueues(carried.queues if carried else None)
-        self._auditor = Auditor(self._listeners, self._crew.slots, self._queues.empty, self._bus.publish)
-        self._announcer = Announcer(
-            self._fleet, self._crew, self._listeners, self._auditor, self._requesters, self._bus
+        self._auditor = Auditor(self._listeners, self._workers.slots, self._queues.empty, self._bus.publish)
+        self._orders = Orders(
+            self._fleet,
+            self._workers,
+            self._listeners,
+            self._queues,
+            self._auditor,
+            self._requesters,
+            self._first_failure,
+            self._bus,
+            apply=self._apply,
+            finish=self._finished.set_result,
+        )
+        self._reports = Reports(
+            self._fleet,
+            self._workers,
+            self._listeners,
+            self._queues,
+            self._auditor,
+            self._first_failure,
+            self._bus,
+            apply=self._apply,
+            fixed_options=lambda: kept(self._pidfile, self._control),
+            stderr=self._stderr,
         )
         self._replacement = Replacement(
-            self._options.command_line, self._crew, carry=self._carry, on_failure=self._not_replaced
+            self._options.command_line, self._workers, carry=self._carry, on_failure=self._not_replaced
         )
 
     def _carry(self, source: str) -> SupervisorState:
-        """All that the next image needs to go on, between two turns of the loop."""
+        """All that the next image needs to go on. Must be called between two turns of the loop."""
 
         def awaited_by(requester: Requester) -> int | None:
             return self._requesters.awaited_by(requester, next_generation=self._fleet.next_generation)
@@ -142,9 +158,9 @@ class Supervisor:
         return SupervisorState(
             release=self._options.release,
             source=source,
-            born_at=self._born_at,
+            started_at=self._started_at,
             fleet=self._fleet.memory(),
-            crew=self._crew.carry(),
+            processes=self._workers.carry(),
             listeners=self._listeners.carry(),
             queues=self._queues.carry(),
             pidfile=self._pidfile.carry() if self._pidfile else None,
@@ -158,13 +174,13 @@ class Supervisor:
             self._control = ControlSocket.adopt(carried.control, self, self._bus, self._requesters.of_restart)
         let_signals_come()
         self._bus.publish(events.SupervisorReplaced(os.getpid(), self._options.release, carried.release))
-        self._crew.bury()
+        self._workers.reap()
         self._auditor.audit()
         self._restart(carried.source)
 
     async def _shut_down(self, finish: table.Finish) -> int:
         self._listeners.close_all()
-        await self._crew.templates.ended()
+        await self._workers.templates.ended()
         self._bus.publish(events.SupervisorStopped(os.getpid()))
         self._requesters.stopped(Outcome(ok=True, message="stopped by force" if finish.forced else "stopped"))
         if self._control is not None:
@@ -175,16 +191,18 @@ class Supervisor:
 
     # --- what is asked of it ---
 
-    def _on_signal(self, number: signal.Signals, meaning: table.Input | ReplacementRequested) -> None:
+    def _on_signal(self, number: signal.Signals, meaning: Meaning) -> None:
         match meaning:
-            case ReplacementRequested():
-                self._replace(number.name)
-            case table.RestartRequested():
+            case Meaning.RESTART:
                 self._restart(number.name)
-            case table.StopRequested():
+            case Meaning.REPLACE:
+                self._replace(number.name)
+            case Meaning.STOP:
                 self._stop(number.name, force=False)
-            case _:
-                self._apply(meaning)
+            case Meaning.SCALE_UP:
+                self._apply(table.ScaleRequested(+1))
+            case Meaning.SCALE_DOWN:
+                self._apply(table.ScaleRequested(-1))
 
     def restart(self, source: str, requester: Requester) -> None:
         """Start a new generation. The requester is told in the end whether it serves, and if not, why."""
@@ -192,8 +210,8 @@ class Supervisor:
         self._restart(source)
 
     def replace(self, source: str, requester: Requester) -> None:
-        """Replace this image of the supervisor, then restart. The requester is told in the end, by the new image,
-        whether the new generation serves; or by this one why it is still there."""
+        """Replace this image of the supervisor, then restart. In the end the new image tells the requester whether the
+        new generation serves, or this one why it was not replaced."""
         self._requesters.of_replacement(requester)
         self._replace(source)
 
@@ -203,15 +221,15 @@ class Supervisor:
         if force or not self._fleet.stopping:
             self._stop(source, force=force)
 
-    def status(self) -> dict[str, Any]:
-        """All that is known, as the control protocol has it."""
+    def status(self) -> Status:
+        """All that is known."""
         return status_of(
             self._fleet,
-            self._crew,
+            self._workers,
             self._listeners,
             last=self._requesters.last,
             release=self._options.release,
-            born_at=self._born_at,
+            started_at=self._started_at,
             now=self._loop.time(),
         )
 
@@ -246,7 +264,7 @@ class Supervisor:
     # --- deciding and doing ---
 
     def _apply(self, happened: table.Input) -> None:
-        """Ask the table, and do what it says. What happens meanwhile waits its turn."""
+        """Ask the fleet, and do what it says. What happens meanwhile waits its turn."""
         self._inputs.append(happened)
         if self._acting:
             return
@@ -254,12 +272,18 @@ class Supervisor:
         try:
             while self._inputs:
                 commands = self._fleet.apply(self._inputs.popleft(), self._loop.time())
-                guarded("leave ports behind", self._leave_behind)  # before those hear of it who used them
+                guarded("leave ports behind", self._orders.leave_behind)  # before their workers are told to drain
                 for command in commands:
-                    guarded("carry out {}", self._carry_out, command)
+                    guarded("carry out {}", self._orders.carry_out, command)
         finally:
             self._acting = False
-            self._set_timer()  # also after a defect of ours: what was decided before keeps its deadlines
+            self._set_timer()  # also after a defect: what was decided before keeps its deadlines
+
+    def _on_message(self, process: WorkerProcess, message: messages.Message) -> None:
+        self._reports.receive(process, message)
+
+    def _on_exit(self, process: WorkerProcess, ending: Ending) -> None:
+        self._reports.exited(process, ending)
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -268,132 +292,3 @@ class Supervisor:
         deadline = self._fleet.next_deadline()
         if deadline is not None and not self._finished.done():
             self._timer = self._loop.call_at(deadline, self._apply, table.TimePassed())
-
-    def _carry_out(self, command: table.Command) -> None:
-        match command:
-            case table.StartWorker(generation, worker):
-                self._start_worker(generation, worker)
-            case table.Serve(worker) | table.Hold(worker) | table.Resume(worker) | table.Ping(worker):
-                self._crew.tell(worker, {"type": _ORDERS[type(command)]})
-            case table.Pause(worker):
-                serving = self._fleet.serving
-                goes_on = self._listeners.used_by(serving.number) if serving is not None else []
-                self._crew.tell(worker, {"type": "pause", "handover": goes_on, "queues": self._queues.live()})
-            case table.Retire(worker, reason, timeout_seconds):
-                self._retire(worker, reason, timeout_seconds)
-            case table.RequestDump(worker):
-                self._announcer.announce(command)
-                self._crew.tell(worker, {"type": "where"})
-            case table.DumpTraceback(worker):
-                self._crew.signal(worker, TRACEBACK_SIGNAL)
-            case table.Kill(generation, worker, reason):
-                self._bus.publish(events.WorkerCut(generation, worker, self._crew.pid(worker), reason))
-                if not self._crew.signal(worker, signal.SIGKILL):  # then nothing else will tell that it is gone
-                    self._inputs.append(table.WorkerExited(worker, "had no process"))
-            case table.StopAdmitting():
-                self._listeners.close_doors()
-                self._queues.seal_all()
-            case table.GivenUp():
-                self._give_up(command)
-            case table.Promoted() | table.ProbationEnded() | table.RolledBack() | table.Superseded() | table.Died():
-                self._announcer.announce(command)
-            case table.Gone(generation, served, seconds):
-                self._listeners.forget(generation)
-                self._crew.forget(generation)
-                if not self._fleet.stopping:
-                    self._close_queues(gone=generation)
-                if served:
-                    self._bus.publish(events.GenerationRetired(generation, seconds))
-            case table.Finish():
-                self._finished.set_result(command)
-
-    def _start_worker(self, generation: int, worker: int) -> None:
-        try:
-            self._crew.start(worker, generation)
-        except OSError as exc:
-            self._inputs.append(table.WorkerExited(worker, f"could not be started ({exc})"))
-
-    def _retire(self, worker: int, reason: str, timeout_seconds: float) -> None:
-        goes_on: set[int] = set()
-        if reason == "restart":  # somebody else takes connections of these listeners, if out of the same queue
-            goes_on = {number for one in self._fleet.in_use for number in self._listeners.used_by(one)}
-        order = {"type": "drain", "reason": reason, "timeout_seconds": timeout_seconds}
-        self._crew.tell(worker, {**order, "handover": sorted(goes_on), "queues": self._queues.live()})
-
-    def _leave_behind(self) -> None:
-        """Close the doors, and seal the queues, of ports that no generation has any more that serves or stands by."""
-        coming = self._fleet.coming
-        users = (self._fleet.in_use, coming.number if coming is not None else None)
-        if users != self._users and self._fleet.serving is not None:
-            self._queues.seal(self._listeners.leave_behind(*users))
-        self._users = users
-
-    def _close_queues(self, *, gone: int) -> None:
-        kept = {one.number for one in self._listeners}
-        for lost in (*self._queues.forget(gone), *self._queues.keep(kept)):
-            self._bus.publish(lost)
-
-    def _give_up(self, command: table.GivenUp) -> None:
-        if self._fleet.serving is None:
-            self._first_failure.given_up(command.reason)
-        self._announcer.announce(command)
-
-    # --- what workers say and do ---
-
-    def _on_message(self, process: WorkerProcess, message: Message) -> None:
-        match message["type"]:
-            case "hello":
-                process.introduced = True
-                self._apply(table.WorkerIntroduced(process.number, from_plain(FleetSettings, message["settings"])))
-                generation = self._fleet.generation_of(process.number)
-                self._tell_what_is_ignored(generation, message.get("places", {}))
-                if generation is not None and not self._fleet.stopping:
-                    held = self._listeners, self._queues, self._crew, self._stderr
-                    receive_worker(process, message, generation, *held)
-            case "code":
-                self._crew.codes.keep(process.generation, message["fds"])
-            case "stage":
-                process.stage = message["doing"]
-            case "ready":
-                seconds = self._loop.time() - process.started_at
-                if wrote := process.last_words.release():
-                    self._bus.publish(events.WorkerWrote(process.generation, process.number, wrote))
-                self._bus.publish(events.WorkerBecameReady(process.generation, process.number, process.pid, seconds))
-                self._apply(table.WorkerReady(process.number))
-            case "failed":
-                process.failure = {key: message[key] for key in ("message", "hint", "details")}
-            case "deaf":
-                process.deaf = True
-                self._apply(table.WorkerStoppedAccepting(process.number))
-                self._close_listeners_if_all_are_deaf()
-            case "paused":
-                self._apply(table.WorkerStoppedAccepting(process.number))
-            case "here":
-                self._apply(table.WorkerAlive(process.number))
-            case "answered":
-                self._apply(table.WorkerAnswered(process.number, message["responses"], message["errors"]))
-            case "tired":
-                self._bus.publish(events.WorkerTired(process.generation, process.number, message["reason"]))
-                self._apply(table.WorkerDueForRecycling(process.number))
-            case "shed":
-                self._listeners.connections_shed(message["listener"], message["connections"])
-
-    def _tell_what_is_ignored(self, generation: Generation | None, wanted: Mapping[str, Place]) -> None:
-        if generation is None or generation.state is not GenerationState.STARTING:
-            return  # the canary has been heard
-        if self._fleet.serving is not None:
-            for fact in ignored(wanted, kept_places(self._pidfile, self._control)):
-                self._bus.publish(fact)
-
-    def _on_worker_exit(self, process: WorkerProcess, ending: Ending) -> None:
-        if self._fleet.serving is None:
-            self._first_failure.worker_ended(process, ending)
-        told = (ending.reason, ending.details, ending.unlogged)
-        self._apply(table.WorkerExited(process.number, *told, doing=process.doing))
-        # After that: it may fail, and whoever has its place by now holds no permit before it is welcomed.
-        self._auditor.worker_died(process.slot)
-        self._close_listeners_if_all_are_deaf()
-
-    def _close_listeners_if_all_are_deaf(self) -> None:
-        if self._fleet.stopping and self._crew.all_deaf():
-            self._listeners.close_all()  # the queues are empty: newcomers are refused at once, not at the end

@@ -1,0 +1,11 @@
+"""A process that serves: from its hello to the supervisor until its drain has ended.
+
+- `process` is the life of the process, `hello` and `manifest` its introduction, `link` its talk with the supervisor
+- `service` is what it serves: its ports and applications, from start to drain
+- `port` is one port of it, `connections` those that are open, `handover` those that go to or come from other workers
+- `drain` (when connections are closed) and `shedding` (making room on a full port)
+- `recycling` and `error_counter` watch requests; `template` and `code_record` are for preloading; `loops`, `warmup`
+
+It may import all but the supervisor, the command line and `api`, and no protocol by name. Start reading at `service`:
+its method `drain` is the order in which a worker ends.
+"""

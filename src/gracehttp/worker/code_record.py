@@ -56,7 +56,7 @@ def write_record() -> int:
 def changed_since(record: int) -> list[str]:
     """The paths of the files that this process has loaded otherwise than the one that wrote `record`, which stays the
     caller's."""
-    # All who have the descriptor share its offset, so it isn't used (pread(2)).
+    # All processes that have the descriptor share its offset, so it isn't used (pread(2)).
     text = os.pread(record, os.fstat(record).st_size, 0)
     before = {name: (path, size, modified) for name, (path, size, modified) in json.loads(text).items()}
     return changed_files(before, loaded_files(sys.modules))

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from heapq import merge
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 from gracehttp.events import ConnectionNotWatched, Event
 from gracehttp.http import negotiation
@@ -24,6 +24,9 @@ from gracehttp.wire.handover import Carried
 
 RequestFailed = Callable[[RequestHead], None]
 """Takes the head of a request that the application did not answer as it should have. Comes before `RequestFinished`."""
+
+
+_TOLD_PER_TURN: Final = 512
 
 
 class Connections:
@@ -66,6 +69,7 @@ class Connections:
         self._publish = publish
         self._terms = Terms.STAY
         self._hand_over = False
+        self._untold: Iterator[Connection] = iter(())
         self._context = ServerContext(application, settings, self, loop)
         self._streams = StreamServices(loop, poller, settings.body_timeout_seconds)
 
@@ -133,18 +137,43 @@ class Connections:
 
     # --- the terms ---
 
-    def see_off(self, *, hand_over: bool, soon: bool = False) -> None:
+    def see_off(
+        self,
+        *,
+        hand_over: bool,
+        soon: bool = False,
+        offer: Callable[[list[Connection]], None] = lambda connections: None,
+    ) -> None:
         """From now on each connection goes to another process when it is at rest, if it can and `hand_over` says so;
-        otherwise it ends with its next response, or, `soon`, a moment after it came to rest."""
+        otherwise it ends with its next response, or, `soon`, a moment after it came to rest.
+
+        The connections that may go are passed to `offer`. Of many, some hear of it in each turn of the loop, so that
+        requests are answered in between.
+        """
         self._terms = Terms.SOON if soon else Terms.LAST_RESPONSE
         self._hand_over = hand_over
-        for connection in self:
+        self._tell_some(self._new_round(), offer)
+
+    def _new_round(self) -> Iterator[Connection]:
+        """All that are open now, to be told of the terms one after the other. An older round ends."""
+        self._untold = iter(tuple(self.open))
+        return self._untold
+
+    def _tell_some(self, untold: Iterator[Connection], offer: Callable[[list[Connection]], None]) -> None:
+        if untold is not self._untold:
+            return  # the terms have changed again
+        told = [connection for connection in islice(untold, _TOLD_PER_TURN) if connection in self.open]
+        for connection in told:
             self._tell_terms(connection)
+        offer([connection for connection in told if connection.terms is Terms.HAND_OVER])
+        if told:
+            self._context.loop.call_soon(self._tell_some, untold, offer)
 
     def keep(self) -> None:
         """Take `see_off` back. A response whose head has said that it is the last one still is."""
         self._terms = Terms.STAY
         self._hand_over = False
+        self._new_round()
         for connection in self:
             connection.see_off(Terms.STAY)
 

@@ -22,15 +22,11 @@ from collections.abc import Iterable
 from typing import Final
 
 from gracehttp.http.connection import Pace
+from gracehttp.wire.messages import DrainReason
 
 SHORTEST_LAST_PART_SECONDS: Final = 0.5
 """The part of a drain in which connections at rest are closed is never shorter, unless the whole drain is."""
 CLOSING_STEP_SECONDS: Final = 0.1
-
-
-class DrainReason(enum.Enum):
-    RESTART = "restart"
-    STOP = "stop"
 
 
 class Action(enum.Enum):

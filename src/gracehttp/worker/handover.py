@@ -22,6 +22,7 @@ from typing import Final, Protocol
 
 from gracehttp.events import Event, HandoverBroken
 from gracehttp.http.connection import Connection, Parcel
+from gracehttp.net.kernel_view import unsent_bytes
 from gracehttp.net.permits import Permits
 from gracehttp.wire.handover import (
     MESSAGE_BYTES,
@@ -34,6 +35,14 @@ from gracehttp.wire.handover import (
 )
 
 MESSAGES_PER_TURN: Final = 2  # so that requests are answered in between, and workers share what comes
+QUEUED_BYTES: Final = 32768
+"""When so much is in the queue, no more is sent. A connection on its way isn't served: its next request waits until a
+worker has taken all that was sent before it, some 200 connections here."""
+MOST_ACTIVE: Final = 4
+"""Of the connections in a message: the client of one that was active a moment ago is likely to send again while it is
+on its way, and must not wait for many others."""
+ACTIVE_SECONDS: Final = 0.25
+CROWDED_SECONDS: Final = 0.001
 RETRY_SECONDS: Final = 0.02
 
 _ITEM_BYTES: Final = array.array("i").itemsize
@@ -106,7 +115,11 @@ class Departures:
         if self._scheduled is not None or self._held or not self._waiting:
             return
         if not self._full:
-            self._scheduled = self._loop.call_soon(self._send_waiting)
+            # Nothing tells when the other worker has taken enough: the kernel calls a queue writable long after that.
+            if self._is_crowded():
+                self._scheduled = self._loop.call_later(CROWDED_SECONDS, self._send_waiting)
+            else:
+                self._scheduled = self._loop.call_soon(self._send_waiting)
             return
         # Meanwhile all go on here. The loop tells when the queue is half empty again, but nothing tells when too many
         # descriptors of this user are no longer on their way (ETOOMANYREFS), so look again in any case.
@@ -114,6 +127,9 @@ class Departures:
         if self._full == errno.EAGAIN:
             self._watching = True
             self._loop.add_writer(self._queue.fileno(), self._send_waiting)
+
+    def _is_crowded(self) -> bool:
+        return unsent_bytes(self._queue.fileno()) >= QUEUED_BYTES
 
     def _unschedule(self) -> None:
         if self._scheduled is not None:
@@ -127,7 +143,7 @@ class Departures:
         self._unschedule()
         self._full = 0
         for _ in range(MESSAGES_PER_TURN):
-            if self._full or not self._waiting:
+            if self._full or not self._waiting or self._is_crowded():
                 break
             batch = [self._waiting.popitem(last=False)[0] for _ in range(min(MOST_CONNECTIONS, len(self._waiting)))]
             for connection in reversed(self._send(batch)):
@@ -166,6 +182,7 @@ def _pack(batch: list[Connection]) -> tuple[list[tuple[Connection, Parcel]], lis
     left out: they are offered again when they are not."""
     packed: list[tuple[Connection, Parcel]] = []
     room = MOST_PIPELINED_BYTES
+    active = 0
     for at, connection in enumerate(batch):
         parcel = connection.pack()
         if parcel is None:
@@ -178,6 +195,9 @@ def _pack(batch: list[Connection]) -> tuple[list[tuple[Connection, Parcel]], lis
             continue  # its client has sent too much ahead: it is served here until there is less
         room -= size
         packed.append((connection, parcel))
+        active += parcel.carried.idle_seconds < ACTIVE_SECONDS
+        if active == MOST_ACTIVE:
+            return packed, batch[at + 1 :]
     return packed, []
 
 

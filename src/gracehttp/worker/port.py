@@ -1,4 +1,4 @@
-"""One port of one worker: the orders that it gets during its life, and who carries each of them out.
+"""One port of one worker: the orders that it gets during its life, and the part that carries each of them out.
 
 The acceptor brings new connections, the arrivals those of older generations; `Connections` has them while they are
 open; the departures send them on to the next generation.
@@ -159,12 +159,12 @@ class Port:
 
     def _see_all_off(self, *, hand_over: bool, soon: bool = False) -> None:
         departures = self._departures
-        self.connections.see_off(hand_over=hand_over and departures is not None, soon=soon)
-        if departures is not None:
-            if hand_over:
-                departures.offer_soon(one for one in self.connections if one.terms is Terms.HAND_OVER)
-            else:
-                departures.withdraw()
+        if departures is None:
+            self.connections.see_off(hand_over=False, soon=soon)
+            return
+        if not hand_over:
+            departures.withdraw()
+        self.connections.see_off(hand_over=hand_over, soon=soon, offer=departures.offer_soon)
 
     # --- its handover queue ---
 

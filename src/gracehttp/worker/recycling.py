@@ -10,10 +10,10 @@ import asyncio
 import resource
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from gracehttp.config.units import format_duration
 from gracehttp.http.exchange import RequestHead
+from gracehttp.values import Value
 
 JITTER = 0.1
 """The part of a limit that is added at most, at random, unless the options say how much."""
@@ -21,8 +21,7 @@ MEMORY_CHECK_SECONDS = 1.0
 """How long after a request the memory is checked, which is also how often at most."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsageLimits:
+class UsageLimits(Value):
     """What one worker may serve; 0 is no limit."""
 
     requests: int = 0

@@ -7,7 +7,6 @@ import contextlib
 import logging
 import ssl
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from gracehttp.applications.loading import ApplicationLoader, application_of
 from gracehttp.applications.registry import Applications, ApplicationSettings
@@ -16,10 +15,13 @@ from gracehttp.events import DrainFinished, DrainStarted, Event, RequestsCut
 from gracehttp.http.connection import HttpSettings
 from gracehttp.http.exchange import RequestFinished
 from gracehttp.net.poller import Poller, new_poller
+from gracehttp.values import Value
+from gracehttp.wire.messages import DrainReason
 from gracehttp.worker.connections import RequestFailed
-from gracehttp.worker.drain import Action, Drain, DrainReason
+from gracehttp.worker.drain import Action, Drain
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
+from gracehttp.worker.rehearsal import rehearse
 from gracehttp.worker.warmup import warm_up
 
 LIFESPAN_SHUTDOWN_SECONDS = 9.0
@@ -28,12 +30,13 @@ CANCEL_SECONDS = 0.5
 """How long applications that were cancelled at the end of a drain have to clean up."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceSettings:
+class ServiceSettings(Value):
     applications: ApplicationSettings
     warmup: Sequence[str] = ()
     request_finished: RequestFinished | None = None
     request_failed: RequestFailed | None = None
+    rehearses: bool = False
+    """True if the first clients may come all at once: see `worker.rehearsal`."""
     drops_new_connections: bool = False
     """True if no other process keeps new connections out of the queues when the service ends."""
 
@@ -106,6 +109,8 @@ class Service:
                 shed_idle_after_seconds=server.shed_idle_after,
             )
             self.ports.append(port)
+        if self._settings.rehearses:
+            await rehearse(poller)
 
     def accept(self) -> None:
         """Serve from now on, for the first time or after a pause, unless the drain was ordered already."""
@@ -149,7 +154,7 @@ class Service:
             port.resume()
 
     def supervisor_lost(self, timeout_seconds: float) -> None:
-        """There is no supervisor any more: finish what is in flight, and let nobody new in."""
+        """There is no supervisor any more: finish what is in flight, and let no new connection in."""
         self._drops_new_connections = True
         for port in self.ports:
             port.seal()
@@ -216,7 +221,7 @@ class Service:
         self._live_queues = frozenset(live_queues) if live_queues is not None else None
 
     def _is_taken(self, port: Port) -> bool:
-        """Whether somebody else takes what is in the handover queue of `port`."""
+        """Whether other workers take what is in the handover queue of `port`."""
         return port.number in self._goes_on and (self._live_queues is None or port.queue in self._live_queues)
 
     def _tell_ports(self) -> None:

@@ -2,7 +2,7 @@
 of it runs. It waits for orders to fork workers.
 
 The copy is made by forking twice, and so are the workers that it forks: the process in between ends at once, and the
-supervisor, which adopts orphans (`supervisor.subreaper`), is the parent of all.
+supervisor, which adopts orphans (`supervisor.processes.templates`), is the parent of all.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 
-from gracehttp.channel import Channel, ChannelClosed, Message
+from gracehttp.wire.channel import Channel, ChannelClosed
+from gracehttp.wire.messages import Fork, Forked, TemplateBegan
 
 _MAIN_THREAD_ONLY = 1
 
 
 def leave_template(end: socket.socket, *, become_template: Callable[[], None]) -> Channel | None:
-    """Leave a copy of this process behind that forks workers for whoever holds the other end of `end`.
+    """Leave a copy of this process behind that forks workers for the supervisor, which holds the other end of `end`.
 
     Returns None in this process, and in each worker that is forked later the channel of that worker. The copy itself
-    never returns: it ends when the supervisor is gone, or ends it. `become_template` is called in the copy first, to
+    never returns: it ends when the supervisor is gone, or kills it. `become_template` is called in the copy first, to
     let go of what belongs to this process. Takes `end`. Raises `OSError` if there can't be one more process.
 
     To be called before an event loop exists; threads aren't copied (see `threads`).
@@ -34,10 +35,10 @@ def leave_template(end: socket.socket, *, become_template: Callable[[], None]) -
     orders = Channel(end)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
-            stream.flush()  # or what waits in its buffer would be written by each worker once more
+            stream.flush()  # or each worker would write once more what waits in its buffer
     gc.freeze()  # a collection would write to all objects, and end the sharing of their memory
     try:
-        if not _fork_orphan(lambda pid: orders.send({"type": "template", "pid": pid})):
+        if not _fork_orphan(lambda pid: orders.send(TemplateBegan(pid))):
             return None
         return _wait_for_orders(orders, become_template)
     finally:
@@ -64,10 +65,10 @@ def _wait_for_orders(orders: Channel, become_template: Callable[[], None]) -> Ch
         become_template()
         while True:
             for order in orders.receive():
-                born = _fork_worker(order, orders)
-                if born is not None:
+                forked = _fork_worker(order, orders) if isinstance(order, Fork) else None
+                if forked is not None:
                     gc.enable()
-                    return born
+                    return forked
     except ChannelClosed:
         os._exit(0)  # without the exit handlers of the application: they belong to processes that serve
     except BaseException:  # noqa: BLE001  whatever it is, the template must not go on into the user's script
@@ -75,21 +76,20 @@ def _wait_for_orders(orders: Channel, become_template: Callable[[], None]) -> Ch
         os._exit(1)
 
 
-def _fork_worker(order: Message, orders: Channel) -> Channel | None:
+def _fork_worker(order: Fork, orders: Channel) -> Channel | None:
     """Carry out one order. Returns the channel of the worker in the worker, None in the template."""
-    channel, stderr = order["fds"]
     try:
-        is_worker = _fork_orphan(lambda pid: orders.send({"type": "forked", "pid": pid, "reason": ""}))
+        is_worker = _fork_orphan(lambda pid: orders.send(Forked(pid)))
     except OSError as exc:
         is_worker = False
-        orders.send({"type": "forked", "pid": 0, "reason": exc.strerror})
+        orders.send(Forked(0, exc.strerror or str(exc)))
     if not is_worker:
-        os.close(channel)
-        os.close(stderr)
+        os.close(order.channel)
+        os.close(order.stderr)
         return None
-    os.dup2(stderr, 2)
-    os.close(stderr)
-    sock = socket.socket(fileno=channel)
+    os.dup2(order.stderr, 2)
+    os.close(order.stderr)
+    sock = socket.socket(fileno=order.channel)
     sock.setblocking(True)
     return Channel(sock)
 

@@ -35,12 +35,38 @@ STATUS = {
     "version": "0.1.0",
     "uptime_seconds": 3671.25,
     "generations": [
-        {"generation": 7, "state": "serving", "workers": [{"worker": 0, "pid": 4712, "state": "serving"}]},
-        {"generation": 8, "state": "starting", "workers": [{"worker": 1, "pid": None, "state": "starting"}]},
+        {
+            "generation": 7,
+            "state": "serving",
+            "workers": [{"worker": 0, "pid": 4712, "state": "serving"}],
+            "template": None,
+            "probation_seconds_left": None,
+            "starts_in_seconds": [],
+        },
+        {
+            "generation": 8,
+            "state": "starting",
+            "workers": [{"worker": 1, "pid": None, "state": "starting"}],
+            "template": None,
+            "probation_seconds_left": None,
+            "starts_in_seconds": [],
+        },
     ],
     "listeners": [
-        {"address": ":8000", "bound": "0.0.0.0:8000", "max_connections": 100, "open_connections": 3},
-        {"address": "unix:/run/a", "bound": "unix:/run/a", "max_connections": 5, "open_connections": None},
+        {
+            "address": ":8000",
+            "bound": "0.0.0.0:8000",
+            "max_connections": 100,
+            "open_connections": 3,
+            "shed_connections": 2,
+        },
+        {
+            "address": "unix:/run/a",
+            "bound": "unix:/run/a",
+            "max_connections": 5,
+            "open_connections": None,
+            "shed_connections": 0,
+        },
     ],
     "last_restart": {"ok": False, "message": "generation 6 was given up"},
 }

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from control_fakes import RESTARTED
 
-from gracehttp.cli.control_client import ControlAddress, Conversation, Reply, unreachable
+from gracehttp.cli.control_client import ControlAddress, Conversation, unreachable
 from gracehttp.cli.target import find, read_pidfile
 from gracehttp.errors import CommandFailed, ConfigurationError
+from gracehttp.wire.control import Outcome
 
 
 def gone_pid() -> int:
@@ -30,7 +31,7 @@ def test_answers_cut_anywhere_mean_the_same() -> None:
         conversation = Conversation()
         sentences = conversation.feed(stream[:cut]) + conversation.feed(stream[cut:])
         assert sentences == ["one", "zwei ü"]
-        assert conversation.reply == Reply(True, "generation 2 serves", "", (11, 12), 2)
+        assert conversation.outcome == Outcome(True, "generation 2 serves", "", 2, (11, 12))
 
 
 def test_unknown_answers_are_passed_over() -> None:

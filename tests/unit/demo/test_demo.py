@@ -20,6 +20,7 @@ from gracehttp.demo.load import Load
 from gracehttp.demo.proof import serving_address
 from gracehttp.errors import StartError
 from gracehttp.events import Event, GenerationPromoted, SupervisorStarted
+from gracehttp.wire.control import GenerationStatus, ListenerStatus, Status
 
 PONG = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 10\r\n\r\npong pid:7"
 CLOSING = PONG.replace(b"Content-Type", b"connection: close\r\nContent-Type")
@@ -288,21 +289,23 @@ def test_demo_that_finds_its_port_in_use_invites_nobody() -> None:
     assert "it is in use by" in ended.stderr
 
 
-def status(state: str, bound: str) -> dict[str, Any]:
-    return {"generations": [{"state": state}], "listeners": [{"bound": bound}]}
+def status(state: str, bound: str) -> Status:
+    generation = GenerationStatus(generation=1, state=state, workers=())
+    listener = ListenerStatus(address=bound, bound=bound, max_connections=5)
+    return Status(pid=1, version="test", uptime_seconds=0.5, generations=(generation,), listeners=(listener,))
 
 
 @pytest.mark.parametrize(
     ("told", "address"),
     [
-        ({}, None),
+        (Status(1, "test", 0.5, (), ()), None),
         (status("starting", "127.0.0.1:5"), None),
         (status("serving", "127.0.0.1:5"), ("127.0.0.1", 5)),
         (status("serving", "0.0.0.0:5"), ("127.0.0.1", 5)),
         (status("serving", "[::1]:5"), ("::1", 5)),
     ],
 )
-def test_address_is_known_once_a_generation_serves(told: dict[str, Any], address: tuple[str, int] | None) -> None:
+def test_address_is_known_once_a_generation_serves(told: Status, address: tuple[str, int] | None) -> None:
     assert serving_address(told) == address
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import os
 
@@ -13,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gracehttp.net import permits
-from gracehttp.net.permits import LocalPermits, PermitPool, SharedPermits
-from gracehttp.records import Descriptor
+from gracehttp.net.permits import LocalPermits, PermitPool, PoolRecord, SharedPermits
+from gracehttp.values import Descriptor
 
 
 def worker(pool, slot):
@@ -42,7 +41,7 @@ def test_permits_go_on_in_another_image_of_the_supervisor(pool):
         pool.resize(1)
         record = pool.carry()
         numbers = {name: Descriptor(os.dup(getattr(record, name))) for name in ("free", "owed", "ledger")}
-        with contextlib.closing(PermitPool.adopt(dataclasses.replace(record, **numbers))) as after:
+        with contextlib.closing(PermitPool.adopt(PoolRecord(**{**record.fields(), **numbers}))) as after:
             assert (after.limit, after.debt, after.open_connections([0])) == (1, 1, 2)
             one.give_back()
             assert (after.debt, after.free) == (0, 0)

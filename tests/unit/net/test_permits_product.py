@@ -7,10 +7,9 @@ reached by operations, from a new pool on.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 
-from gracehttp.net.permits import PermitPool, SharedPermits
+from gracehttp.net.permits import PermitPool, PoolRecord, SharedPermits
 
 LIMITS = (1, 2)
 BEGIN = 2
@@ -103,7 +102,7 @@ class World:
         """The supervisor replaces itself: another object, the same descriptors."""
         record = self.pool.carry()
         ours = {name: _dup(getattr(record, name)) for name in ("free", "owed", "ledger")}
-        successor = PermitPool.adopt(dataclasses.replace(record, **ours))
+        successor = PermitPool.adopt(PoolRecord(**{**record.fields(), **ours}))
         self.pool.close()
         self.pool = successor
         return True

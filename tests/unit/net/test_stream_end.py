@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 
 import pytest
-from floor import BOTH, LOOPS, STALL_SECONDS, garbage_of_ours, opened, runner_for, turns, until
+from floor import BOTH, LOOPS, STALL_SECONDS, Seen, garbage_of_ours, opened, runner_for, turns, until
 
 from gracehttp.net.ending import LINGER_SECONDS, LONGEST_LINGER_SECONDS
+from gracehttp.net.poller import READABLE
 from gracehttp.net.stream import HIGH_WATER_BYTES
 
 BIG = bytes(range(256)) * 2048
@@ -326,6 +328,41 @@ def test_a_client_that_takes_the_last_response_slowly_gets_it(run):
     run(scenario)
 
 
+def test_a_client_that_takes_the_last_response_slowly_and_sends_gets_it(run):
+    """The time for what it still sends begins when all was sent."""
+
+    async def scenario(floor):
+        client, stream, seen = floor.stream(small=True)
+        stream.write(BIG)
+        stream.close(linger=True)
+        taken = 0
+        while taken < len(BIG) - 60_000:
+            taken += len(await client.take(50_000))
+            client.send(b"x")
+            await turns()
+            floor.clock.pass_time(LONGEST_LINGER_SECONDS / 3)
+            assert not seen.closes
+        assert len(await client.take_all()) + taken == len(BIG)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("linger", [True, False])
+def test_a_client_that_sends_and_takes_nothing_of_the_last_response_is_given_up(run, linger):
+    async def scenario(floor):
+        client, stream, seen = floor.stream(small=True)
+        stream.write(BIG)
+        stream.close(linger=linger)
+        for _ in range(int(STALL_SECONDS + 3 * LINGER_SECONDS)):
+            if not seen.closes:
+                client.send(b"x")
+                await turns()
+                floor.clock.pass_time(1)
+        assert seen.closes == 1
+
+    run(scenario)
+
+
 def test_a_stall_that_is_shorter_than_the_lingering_is_kept_too(run):
     async def scenario(floor):
         floor.services.stall.seconds = 0.5
@@ -356,6 +393,54 @@ def test_a_copy_of_the_descriptor_in_another_process_does_not_keep_the_client_wa
         else:
             stream.close(linger=how == "linger")
         assert await client.take_all() == b"answer"
+
+    run(scenario)
+
+
+@contextlib.contextmanager
+def child():
+    """A process that this one forks, and that executes nothing."""
+    leave, stay = os.pipe()
+    number = os.fork()
+    if not number:
+        os.close(stay)
+        os.read(leave, 1)
+        os._exit(0)
+    os.close(leave)
+    try:
+        yield
+    finally:
+        os.close(stay)
+        os.waitpid(number, 0)
+
+
+def test_a_reset_reaches_the_client_although_the_application_has_forked(run):
+    async def scenario(floor):
+        client, stream, _seen = floor.stream()
+        other, kept, seen = floor.stream()
+        with child():
+            stream.write(b"part")
+            stream.reset()
+            with pytest.raises(ConnectionResetError):
+                await client.take_all()
+            kept.write(b"answer")
+            assert await other.take(6) == b"answer"
+            other.send(b"more")
+            await until(lambda: seen.data == b"more")
+
+    run(scenario)
+
+
+def test_a_killed_worker_ends_its_connections_although_the_application_has_forked(run):
+    """A copy of the descriptor stands for the worker: only the kernel closes it."""
+
+    async def scenario(floor):
+        client, server = floor.tcp()
+        floor.poller.add(server.fileno(), Seen(), READABLE)
+        with child():
+            floor.poller.remove(server.fileno())
+            server.close()
+            assert await client.take_all() == b""
 
     run(scenario)
 

@@ -19,6 +19,8 @@ from floor import BOTH, LOOPS, STALL_SECONDS, Seen, aborted, garbage_of_ours, op
 from gracehttp.net.certificates import server_context
 from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.ending import LINGER_SECONDS
+from gracehttp.net.kernel_view import is_readable
+from gracehttp.net.poller import READABLE
 from gracehttp.net.stream import PlainStream
 from gracehttp.net.tls_stream import TlsStream
 
@@ -366,6 +368,46 @@ def test_what_waits_decrypted_comes_before_what_comes_later(run, context):
         session.stream.resume_reading()
         await until(lambda: session.seen.ends)
         assert session.seen.data == b"onetwothree"
+
+    run(scenario)
+
+
+def test_what_waits_decrypted_comes_before_the_end_of_the_connection(run, context):
+    """The poller may have its turn between `resume_reading` and what that calls for soon."""
+
+    async def scenario(floor):
+        session = await Session.open(floor, context)
+        pause_at_the_first(session)
+        session.client.send(b"one", b"two", b"three")
+        await until(lambda: session.seen.data)
+        session.raw.end()
+        await until(lambda: is_readable(session.plain._socket.fileno()))
+        session.stream.resume_reading()
+        session.plain.ready(READABLE)
+        assert not session.seen.ends
+        pause_at_the_first(session)
+        await turns()
+        assert session.seen.pieces == [b"one", b"two"]
+        assert not session.seen.ends
+        session.stream.resume_reading()
+        await until(lambda: session.seen.ends)
+        assert session.seen.pieces == [b"one", b"two", b"three"]
+
+    run(scenario)
+
+
+def test_nothing_is_delivered_to_a_consumer_that_pauses_again_at_once(run, context):
+    async def scenario(floor):
+        session = await Session.open(floor, context)
+        pause_at_the_first(session)
+        session.client.send(b"one", b"two")
+        await until(lambda: session.seen.data)
+        session.stream.resume_reading()
+        session.stream.pause_reading()
+        await turns()
+        assert session.seen.pieces == [b"one"]
+        session.stream.resume_reading()
+        await until(lambda: len(session.seen.pieces) == 2)
 
     run(scenario)
 

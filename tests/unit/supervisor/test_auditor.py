@@ -8,8 +8,8 @@ import os
 from types import SimpleNamespace
 
 from gracehttp.events import PermitsNotCounted, PermitsReclaimed
-from gracehttp.supervisor import auditor
-from gracehttp.supervisor.auditor import Auditor
+from gracehttp.supervisor.listeners import auditor
+from gracehttp.supervisor.listeners.auditor import Auditor
 
 
 class Pool:

@@ -7,9 +7,11 @@ import json
 import os
 import socket
 
-from gracehttp.supervisor.control_connection import MOST_UNREAD_BYTES, ControlConnection
+from gracehttp.supervisor.control.connection import MOST_UNREAD_BYTES, ControlConnection
+from gracehttp.wire.control import Outcome, Progress, read_answer
 
 REQUEST = b'{"version": 1}'
+DONE = Outcome(ok=True, message="generation 2 serves", generation=2, pids=(7,))
 
 
 class Talk:
@@ -75,7 +77,7 @@ def test_an_answer_that_the_client_has_not_taken_yet_is_carried_whole():
     async def conversation(both):
         both.client.sendall(REQUEST + b"\n")
         await both.asked
-        both.connection.answer({"done": True, "long": "x" * 600_000})
+        both.connection.tell(Outcome(ok=True, details="x" * 600_000))
         assert not both.ended.done()
         both.carry()
         loop = asyncio.get_running_loop()
@@ -83,7 +85,7 @@ def test_an_answer_that_the_client_has_not_taken_yet_is_carried_whole():
         received = b""
         while piece := await loop.sock_recv(both.client, 65536):
             received += piece
-        assert len(json.loads(received)["long"]) == 600_000
+        assert len(json.loads(received)["details"]) == 600_000
         assert await both.ended
 
     talk(conversation)
@@ -93,13 +95,13 @@ def test_who_waits_waits_on_and_hears_the_rest():
     async def conversation(both):
         both.client.sendall(REQUEST + b"\n")
         await both.asked
-        both.connection.send({"progress": "one"})
+        both.connection.send(Progress("one"))
         both.carry(awaits=3)
-        both.connection.send({"progress": "two"})
-        both.connection.answer({"done": True})
+        both.connection.send(Progress("two"))
+        both.connection.tell(DONE)
         assert await both.ended
-        with both.client.makefile() as lines:
-            assert [json.loads(line) for line in lines] == [{"progress": "one"}, {"progress": "two"}, {"done": True}]
+        with both.client.makefile("rb") as lines:
+            assert [read_answer(line) for line in lines] == [Progress("one"), Progress("two"), DONE]
 
     talk(conversation)
 
@@ -109,8 +111,8 @@ def test_a_client_that_shuts_its_side_down_after_its_request_is_answered():
         both.client.sendall(REQUEST)
         both.client.shutdown(socket.SHUT_WR)
         await both.asked
-        both.connection.answer({"done": True})
-        assert both.client.recv(100) == b'{"done": true}\n'
+        both.connection.tell(DONE)
+        assert read_answer(both.client.recv(1000)) == DONE
 
     talk(conversation)
 
@@ -120,7 +122,7 @@ def test_a_client_that_takes_nothing_is_left():
         both.client.sendall(REQUEST + b"\n")
         await both.asked
         for _ in range(3):
-            both.connection.send({"progress": "x" * MOST_UNREAD_BYTES})
+            both.connection.send(Progress("x" * MOST_UNREAD_BYTES))
         assert await both.ended
 
     talk(conversation)
@@ -131,8 +133,8 @@ def test_a_client_that_goes_away_is_forgotten():
         both.client.sendall(REQUEST + b"\n")
         await both.asked
         both.client.close()
-        both.connection.send({"progress": "one"})
+        both.connection.send(Progress("one"))
         assert await both.ended
-        both.connection.answer({"done": True})
+        both.connection.tell(DONE)
 
     talk(conversation)

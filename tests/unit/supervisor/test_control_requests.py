@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from gracehttp.event_bus import EventBus
-from gracehttp.supervisor.control import ControlSocket, open_control
+from gracehttp.supervisor.control.socket import ControlSocket, open_control
 
 NESTED = b"[" * 60_000
 STATUS = b'{"version": 1, "command": "status"}'

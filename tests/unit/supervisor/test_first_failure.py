@@ -7,16 +7,17 @@ from types import SimpleNamespace
 import pytest
 
 from gracehttp.supervisor.first_failure import FirstFailure
-from gracehttp.supervisor.processes import Ending
+from gracehttp.supervisor.processes.process import Ending
+from gracehttp.wire.messages import Failed
 
-TOLD = {"message": "no luck.", "hint": "try again", "details": "Traceback"}
+TOLD = Failed("no luck.", "try again", "Traceback")
 
 
 @pytest.mark.parametrize(("logged", "details"), [(True, ""), (False, "Traceback")])
 def test_what_the_first_worker_told_counts_with_the_details_that_nobody_has_seen(logged, details):
     failure = FirstFailure(errors_are_logged=logged)
     failure.worker_ended(SimpleNamespace(failure=TOLD), Ending("failed: no luck", "Traceback", "Traceback"))
-    failure.worker_ended(SimpleNamespace(failure={"message": "later."}), Ending("failed: later"))
+    failure.worker_ended(SimpleNamespace(failure=Failed("later.", "", "")), Ending("failed: later"))
     failure.given_up("its worker 1 failed")
     error = failure.error
     assert (error.message, error.hint, error.details) == ("no luck.", "try again", details)

@@ -31,6 +31,7 @@ from gracehttp.supervisor.fleet import (
     WorkerState,
     WorkerStoppedAccepting,
 )
+from gracehttp.wire.messages import DrainReason
 
 TWO = FleetSettings(workers=2, ready_timeout_seconds=60, drain_timeout_seconds=30)
 
@@ -256,7 +257,7 @@ def test_stop_closes_the_doors_and_then_drains_everything():
     fleet = serving_fleet()
     commands = fleet.apply(StopRequested(), 5.0)
     assert isinstance(commands[0], table.StopAdmitting)
-    assert commands[1:] == [Retire(1, "stop", 30.0), Retire(2, "stop", 30.0)]
+    assert commands[1:] == [Retire(1, DrainReason.STOP, 30.0), Retire(2, DrainReason.STOP, 30.0)]
     fleet.apply(WorkerExited(1, "ended"), 6.0)
     commands = fleet.apply(WorkerExited(2, "ended"), 7.0)
     assert commands[-1] == Finish(could_start=True, forced=False)
@@ -268,7 +269,7 @@ def test_stop_gives_up_what_is_starting_and_hurries_what_is_draining():
     (canary,) = started(fleet.apply(RestartRequested(), 1.0))
     commands = fleet.apply(StopRequested(), 2.0)
     assert [one.worker for one in only(commands, Kill)] == [canary]
-    assert {one.worker: one.reason for one in only(commands, Retire)} == {1: "stop", 2: "stop", 3: "stop", 4: "stop"}
+    assert {one.worker: one.reason for one in only(commands, Retire)} == dict.fromkeys((1, 2, 3, 4), DrainReason.STOP)
 
 
 @pytest.mark.parametrize("happened", ["stop", "restart"])
@@ -278,7 +279,7 @@ def test_a_worker_that_drained_alone_is_told_when_its_generation_ends(happened):
     (alone,) = only(fleet.apply(ScaleRequested(-1), 1.0), Retire)
     commands = fleet.apply(StopRequested(), 2.0) if happened == "stop" else restart(fleet)
     told = {one.worker: one.reason for one in only(commands, Retire)}
-    assert told == {1: happened, 2: happened}
+    assert told == dict.fromkeys((1, 2), DrainReason(happened))
     assert alone.worker in told
 
 
@@ -327,7 +328,7 @@ def test_one_worker_more_and_one_less():
     fleet = serving_fleet()
     assert fleet.apply(ScaleRequested(+1), 1.0) == [StartWorker(1, 3)]
     assert fleet.apply(WorkerReady(3), 1.1) == [Serve(3)]
-    assert fleet.apply(ScaleRequested(-1), 2.0) == [Retire(3, "restart", 30.0)]
+    assert fleet.apply(ScaleRequested(-1), 2.0) == [Retire(3, DrainReason.RESTART, 30.0)]
     assert fleet.apply(WorkerExited(3, "ended"), 3.0) == [], "it isn't replaced"
 
 

@@ -8,9 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gracehttp.records import from_plain, to_plain
 from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.fleet import Fleet, FleetMemory, FleetSettings, WorkerState
+from gracehttp.values import from_plain, to_plain
 
 
 class Histories(RuleBasedStateMachine):

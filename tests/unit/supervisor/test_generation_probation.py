@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from test_generation import only, serving_fleet, started, stop_accepting
 
-from gracehttp.records import from_plain
 from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.fleet import (
     Died,
@@ -31,6 +30,8 @@ from gracehttp.supervisor.fleet import (
     WorkerReady,
     WorkerStoppedAccepting,
 )
+from gracehttp.values import from_plain
+from gracehttp.wire.messages import DrainReason
 
 CAREFUL = FleetSettings(
     workers=2, drain_timeout_seconds=30, probation_seconds=10, probation_max_errors=0.05, stands_by=True
@@ -76,8 +77,8 @@ def test_a_generation_that_passes_its_probation_stays_and_the_one_before_drains(
     assert fleet.apply(WorkerAlive(4), 10.0) == []
     assert fleet.apply(WorkerAlive(3), 10.5) == [
         ProbationEnded(2, 10.5, passed=True),
-        Retire(1, "restart", 30),
-        Retire(2, "restart", 30),
+        Retire(1, DrainReason.RESTART, 30),
+        Retire(2, DrainReason.RESTART, 30),
     ]
     fleet.apply(WorkerExited(1, "ended"), 11.0)
     assert fleet.apply(WorkerExited(2, "ended"), 12.5) == [Gone(1, served=True, seconds=2.0)]
@@ -131,7 +132,7 @@ def test_a_worker_that_dies_on_probation_brings_the_old_generation_back_before_t
         Died(2, 3, "was killed by SIGSEGV", None),
         Serve(1),
         Serve(2),
-        Retire(4, "restart", 30),
+        Retire(4, DrainReason.RESTART, 30),
     ]
     assert (fleet.serving.number, fleet.standing_by) == (1, None)
     assert fleet.apply(WorkerStoppedAccepting(4), 2.1) == [
@@ -218,7 +219,7 @@ def test_a_stop_ends_the_probation_and_drains_both():
         ProbationEnded(2, 3.0, passed=False, reason="the service was told to stop"),
         table.StopAdmitting(),
     ]
-    assert {one.worker: one.reason for one in only(commands, Retire)} == dict.fromkeys((1, 2, 3, 4), "stop")
+    assert {one.worker: one.reason for one in only(commands, Retire)} == dict.fromkeys((1, 2, 3, 4), DrainReason.STOP)
 
 
 def test_a_newer_generation_leaves_the_last_one_standing_by_that_has_passed():

@@ -10,8 +10,8 @@ import pytest
 
 from gracehttp.errors import StartError
 from gracehttp.events import HandoverBroken
-from gracehttp.records import Descriptor
-from gracehttp.supervisor.handover_queue import HandoverQueues, QueueRecord
+from gracehttp.supervisor.listeners.queues import HandoverQueues, QueueRecord
+from gracehttp.values import Descriptor
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_a_sealed_queue_goes_with_the_last_generation_that_had_it_and_who_is_in_
     put_somebody_into(sealed)
     queues.seal([1])
     alive = queues.of(1, 9)
-    assert queues.live() == [alive.identity]
+    assert queues.live() == (alive.identity,)
     assert queues.forget(7) == []
     assert [type(event) for event in queues.forget(8)] == [HandoverBroken]
     assert queues.empty(1)

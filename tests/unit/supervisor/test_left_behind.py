@@ -8,9 +8,13 @@ from types import SimpleNamespace
 import pytest
 
 from gracehttp.event_bus import EventBus
-from gracehttp.supervisor.command_line import CommandLine
+from gracehttp.events import GenerationGivenUp
+from gracehttp.supervisor.control.requesters import Requesters
+from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import FleetSettings, GivenUp, RestartRequested
-from gracehttp.supervisor.listener_table import ListenerTable, ListenRequest
+from gracehttp.supervisor.listeners.table import ListenerTable, ListenRequest
+from gracehttp.supervisor.orders import Orders
+from gracehttp.supervisor.processes.command_line import CommandLine
 from gracehttp.supervisor.supervisor import Supervisor, SupervisorOptions
 
 PLENTY = 10_000
@@ -32,9 +36,9 @@ def test_a_port_that_only_a_coming_generation_wants_is_open_again_when_that_serv
     table.provide([request("127.0.0.1:0")], 3)
     assert table.leave_behind({1}, coming=3) == []
     assert table.leave_behind({2}, coming=3) == [listener.number]
-    assert not listener.door_open
+    assert not listener.admitting
     table.promote(3)
-    assert listener.door_open
+    assert listener.admitting
 
 
 def test_a_unix_socket_whose_door_could_not_be_opened_again_waits_for_the_generation_that_wants_it(table, tmp_path):
@@ -57,7 +61,7 @@ class Fleet:
 
     @property
     def serving(self):
-        return self.in_use or None
+        return SimpleNamespace(number=min(self.in_use)) if self.in_use else None
 
     def apply(self, happened, now):
         self.in_use, coming, commands = next(self.steps)
@@ -71,14 +75,24 @@ class Fleet:
 def test_ports_are_left_behind_whenever_nobody_uses_them_any_more_and_before_that_is_told(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
     options = SupervisorOptions(release="test", command_line=CommandLine(("none",), "."), fleet=FleetSettings())
-    supervisor = Supervisor(options, EventBus())
-    done = []
+    done, bus = [], EventBus()
+    bus.subscribe(lambda event: done.append(type(event)))
+    supervisor = Supervisor(options, bus)
     supervisor._loop = SimpleNamespace(time=lambda: 0.0)
-    supervisor._listeners = SimpleNamespace(leave_behind=lambda *users: done.append(users) or [7])
-    supervisor._queues = SimpleNamespace(seal=lambda numbers: done.append(numbers))
-    supervisor._announcer = SimpleNamespace(announce=lambda command: done.append(type(command)))
     given_up = GivenUp(3, "it did not start", "", None)
     supervisor._fleet = Fleet((set(), 1, []), ({1}, None, []), ({1}, 3, []), ({1}, 3, []), ({1}, None, [given_up]))
+    supervisor._orders = Orders(
+        supervisor._fleet,
+        None,
+        SimpleNamespace(leave_behind=lambda *users: done.append(users) or [7]),
+        SimpleNamespace(seal=lambda numbers: done.append(numbers)),
+        None,
+        Requesters(),
+        FirstFailure(errors_are_logged=True),
+        bus,
+        apply=supervisor._apply,
+        finish=print,
+    )
     for _ in range(5):
         supervisor._apply(RestartRequested())
-    assert done == [({1}, None), [7], ({1}, 3), [7], ({1}, None), [7], GivenUp]
+    assert done == [({1}, None), [7], ({1}, 3), [7], ({1}, None), [7], GenerationGivenUp]

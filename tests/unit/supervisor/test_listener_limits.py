@@ -6,7 +6,7 @@ import pytest
 
 from gracehttp.config import SERVER_OPTIONS
 from gracehttp.events import LimitLowered, ListenerOpened
-from gracehttp.supervisor.listener_table import ListenerTable, ListenRequest
+from gracehttp.supervisor.listeners.table import ListenerTable, ListenRequest
 
 DEFAULT = SERVER_OPTIONS["max_connections"].default
 

@@ -8,10 +8,10 @@ import signal
 
 import pytest
 
-from gracehttp.supervisor import replacement
-from gracehttp.supervisor.replacement import Replacement
-from gracehttp.supervisor.succession import HELD_BACK
-from gracehttp.supervisor.trial import Verdict
+from gracehttp.supervisor.succession import replacement
+from gracehttp.supervisor.succession.execve import HELD_BACK
+from gracehttp.supervisor.succession.replacement import Replacement
+from gracehttp.supervisor.succession.trial import Verdict
 
 
 class SettledCrew:
@@ -39,7 +39,7 @@ class World:
         self.execve = FileNotFoundError("no such interpreter")
         self.events = []
         self.mask_at_execve = None
-        self.crew = SettledCrew()
+        self.workers = SettledCrew()
         monkeypatch.setattr(replacement, "try_image", self.try_image)
         monkeypatch.setattr(replacement, "become", self.become)
 
@@ -65,7 +65,7 @@ class World:
 
         async def run():
             asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self.events.append, "signal")
-            one = Replacement(None, self.crew, carry=self.carry, on_failure=self.failed)
+            one = Replacement(None, self.workers, carry=self.carry, on_failure=self.failed)
             one.begin("somebody", timeout_seconds=5)
             script(one)
             await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
@@ -108,7 +108,7 @@ def test_a_signal_that_was_caught_before_is_acted_on_by_the_old_image(world):
 
 
 def test_execve_waits_until_no_worker_is_half_born(world):
-    world.crew = UnsettledCrew(world.events)
+    world.workers = UnsettledCrew(world.events)
     world.play()
     assert world.events[:3] == ["trial of 5 s", "born", "execve"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gracehttp.supervisor.outcome import Outcome
-from gracehttp.supervisor.requesters import Requesters
+from gracehttp.supervisor.control.requesters import Requesters
+from gracehttp.wire.control import Outcome
 
 
 class Asker:

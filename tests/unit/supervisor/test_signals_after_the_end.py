@@ -10,17 +10,18 @@ import sys
 
 import pytest
 
-from gracehttp.supervisor.signals import MEANING
+from gracehttp.wire.signals import SIGNALS
 
 PROGRAM = """
 import asyncio, os, signal, sys
-from gracehttp.supervisor.signals import MEANING, ignore_from_now_on
+from gracehttp.supervisor.ignored_signals import ignore_from_now_on
+from gracehttp.wire.signals import SIGNALS
 
 async def main():
     loop = asyncio.get_running_loop()
-    for number in MEANING:
+    for number in SIGNALS:
         loop.add_signal_handler(number, lambda: None)
-    signal.pthread_sigmask(signal.SIG_BLOCK, MEANING)
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     os.kill(os.getpid(), int(sys.argv[1]))  # it is on its way while the end begins
     ignore_from_now_on(loop)
     os.kill(os.getpid(), int(sys.argv[1]))
@@ -30,7 +31,7 @@ os.kill(os.getpid(), int(sys.argv[1]))
 """
 
 
-@pytest.mark.parametrize("number", MEANING, ids=lambda number: number.name)
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 def test_it_changes_nothing(number):
     done = subprocess.run([sys.executable, "-c", PROGRAM, str(int(number))], env=os.environ, timeout=30, check=False)
     assert done.returncode == 0

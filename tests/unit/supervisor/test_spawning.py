@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
-from gracehttp.supervisor.command_line import CommandLine
-from gracehttp.supervisor.processes import describe_exit
-from gracehttp.supervisor.spawning import CANNOT_RUN, SUPERVISOR_SIGNALS, spawn
+from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.processes.process import describe_exit
+from gracehttp.supervisor.processes.spawning import CANNOT_RUN, spawn
+from gracehttp.wire.signals import SIGNALS
 
 
 class Child:
@@ -77,7 +78,7 @@ def test_the_child_has_the_descriptors_that_it_was_given_and_no_others():
 def test_the_child_is_born_with_the_signals_of_the_supervisor_blocked_and_the_parent_hears_them():
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     code = "import signal, sys; print(*sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())), file=sys.stderr)"
-    assert said_by(code) == " ".join(map(str, sorted(map(int, SUPERVISOR_SIGNALS | before))))
+    assert said_by(code) == " ".join(map(str, sorted(map(int, SIGNALS.keys() | before))))
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 
 

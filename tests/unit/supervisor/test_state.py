@@ -7,17 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from gracehttp.records import descriptors_in
 from gracehttp.release import RELEASE
 from gracehttp.supervisor.fleet import Fleet, FleetSettings, GenerationState, TimePassed, WorkerState
 from gracehttp.supervisor.fleet.probation import Probation
-from gracehttp.supervisor.state import FORMAT, UnreadableState, decode, encode
+from gracehttp.supervisor.succession.state import FORMAT, UnreadableState, decode, encode
+from gracehttp.values import descriptors_in
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 RELEASES = sorted(folder.name for folder in VECTORS.iterdir() if folder.is_dir())
 FULL, PROBATION, LEAST = "supervisor-state.json", "supervisor-state-probation.json", "supervisor-state-least.json"
-
-MAPPINGS = {"failure"}  # of whatever a worker said; the others have numbers as keys
 
 
 def vector(name=FULL, release=RELEASE):
@@ -43,7 +41,7 @@ def with_fields_added(plain):
         return [with_fields_added(one) for one in plain]
     if not isinstance(plain, dict):
         return plain
-    added = {key: one if key in MAPPINGS else with_fields_added(one) for key, one in plain.items()}
+    added = {key: with_fields_added(one) for key, one in plain.items()}
     return added if not plain or any(key.isdecimal() for key in plain) else {**added, "added": ["something"]}
 
 
@@ -55,10 +53,10 @@ def test_the_state_of_each_release_so_far_is_read_in_full(release):
     assert serving.predecessors == {11}
     assert serving.rolled_back.generation == 9
     assert draining.workers[11].state is WorkerState.DRAINING
-    assert state.crew.workers[1].last_words.kept.decode() == "café\n"
-    assert state.crew.workers[1].channel.outgoing == [(b'{"type":"welcome"}\n', [2, 9])]
+    assert state.processes.workers[1].early_stderr.kept.decode() == "café\n"
+    assert state.processes.workers[1].channel.outgoing == ((b'{"type":"welcome"}\n', (2, 9)),)
     assert state.listeners.listeners[1].wishes[8].unix_mode == 0o660
-    assert [one.door_open for one in state.listeners.listeners] == [True, False]
+    assert [one.admitting for one in state.listeners.listeners] == [True, False]
     assert sorted(descriptors_in(state)) == [6, *range(12, 25)]
 
 
@@ -69,9 +67,9 @@ def test_a_probation_and_templates_of_each_release_so_far_are_read_in_full(relea
     assert before.state is GenerationState.STANDING_BY
     assert serving.probation == Probation(began_at=1995.0, ends_at=2005.0, responses=17, errors=1)
     assert serving.settings.probation_max_errors == 0.05
-    assert (serving.tired, serving.recycling) == ([12], 12)
+    assert (serving.due_for_recycling, serving.recycling) == ([12], 12)
     assert state.fleet.generations[6].workers[10].holding
-    living, coming = state.crew.templates.templates
+    living, coming = state.processes.templates.templates
     assert (living.generation, living.pid, living.their_end, living.channel.incoming) == (
         7,
         4713,
@@ -79,10 +77,10 @@ def test_a_probation_and_templates_of_each_release_so_far_are_read_in_full(relea
         b'{"type":"for',
     )
     assert (coming.generation, coming.pid, coming.their_end) == (8, 0, 32)
-    assert state.crew.templates.adopting
-    assert state.crew.code == {7: 33, 8: 36}
-    assert [one.introduced for one in state.crew.workers] == [True, True, False, True]
-    assert state.crew.workers[2].last_words.held == b"half a li"
+    assert state.processes.templates.adopting
+    assert state.processes.code == {7: 33, 8: 36}
+    assert [one.introduced for one in state.processes.workers] == [True, True, False, True]
+    assert state.processes.workers[2].early_stderr.held == b"half a li"
     assert state.queues[3][0].sealed
     assert sorted(descriptors_in(state)) == [6, *range(12, 24), 24, *range(30, 39)]
 
@@ -90,10 +88,10 @@ def test_a_probation_and_templates_of_each_release_so_far_are_read_in_full(relea
 @pytest.mark.parametrize("release", RELEASES)
 def test_what_a_release_need_not_write_has_its_default(release):
     state = read(vector(LEAST, release))
-    (worker,), (listener,) = state.crew.workers, state.listeners.listeners
+    (worker,), (listener,) = state.processes.workers, state.listeners.listeners
     generation = state.fleet.generations[1]
     assert generation.settings == FleetSettings()
-    assert (generation.tired, generation.recycling, generation.predecessors, generation.announce_at) == (
+    assert (generation.due_for_recycling, generation.recycling, generation.predecessors, generation.announce_at) == (
         [],
         None,
         set(),
@@ -101,17 +99,17 @@ def test_what_a_release_need_not_write_has_its_default(release):
     )
     assert (generation.probation, generation.rolled_back, generation.deaths_in_a_row) == (None, None, 0)
     assert not generation.workers[1].holding
-    assert (worker.channel.incoming, worker.channel.outgoing, worker.last_words.held, worker.introduced) == (
+    assert (worker.channel.incoming, worker.channel.outgoing, worker.early_stderr.held, worker.introduced) == (
         b"",
-        [],
+        (),
         None,
         True,
     )
-    assert (state.crew.templates, state.crew.code) == (None, {})
-    assert (listener.door_open, listener.shed, listener.wishes[1].unix_mode) == (True, 0, None)
+    assert (state.processes.templates, state.processes.code) == (None, {})
+    assert (listener.admitting, listener.shed, listener.wishes[1].unix_mode) == (True, 0, None)
     assert not state.queues[1][0].sealed
     assert state.control.clients[0].awaits is None
-    assert (state.last_outcome.generation, state.last_outcome.pids) == (0, [])
+    assert (state.last_outcome.generation, state.last_outcome.pids) == (0, ())
 
 
 @pytest.mark.parametrize("name", [FULL, PROBATION])
@@ -153,8 +151,8 @@ def test_what_is_no_state_is_refused(data):
 
 def test_a_state_with_something_missing_is_refused_and_the_sentence_says_what():
     plain = json.loads(vector())
-    del plain["crew"]["workers"][0]["pid"]
-    with pytest.raises(UnreadableState, match=r"WorkerRecord is not complete .*pid"):
+    del plain["processes"]["workers"][0]["pid"]
+    with pytest.raises(UnreadableState, match=r"WorkerRecord is not complete: it lacks pid"):
         decode(json.dumps(plain).encode(), release="test")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gracehttp.supervisor.control.status import status_of
 from gracehttp.supervisor.fleet import (
     Fleet,
     FleetSettings,
@@ -9,11 +10,10 @@ from gracehttp.supervisor.fleet import (
     WorkerExited,
     WorkerReady,
 )
-from gracehttp.supervisor.status import status_of
 
 
 class NoProcesses:
-    """Stands for the crew and its templates."""
+    """Stands for the workers and its templates."""
 
     @property
     def templates(self):
@@ -28,7 +28,7 @@ def test_when_the_next_worker_starts_is_told_while_none_runs():
     fleet.apply(RestartRequested(), 0.0)
     fleet.apply(WorkerReady(1), 1.0)
     fleet.apply(WorkerExited(1, "was killed"), 2.0)
-    told = status_of(fleet, NoProcesses(), (), last=None, release="test", born_at=0.0, now=2.025)
-    (generation,) = told["generations"]
-    assert (generation["state"], generation["workers"]) == ("serving", [])
-    assert generation["starts_in_seconds"] == [0.075]
+    told = status_of(fleet, NoProcesses(), (), last=None, release="test", started_at=0.0, now=2.025)
+    (generation,) = told.generations
+    assert (generation.state, generation.workers) == ("serving", ())
+    assert generation.starts_in_seconds == (0.075,)

@@ -9,10 +9,10 @@ import pytest
 
 from gracehttp.errors import StartError
 from gracehttp.event_bus import EventBus
-from gracehttp.supervisor.command_line import CommandLine
-from gracehttp.supervisor.crew import Crew
 from gracehttp.supervisor.fleet import Fleet, FleetSettings, TimePassed
-from gracehttp.supervisor.listener_table import ListenerTable
+from gracehttp.supervisor.listeners.table import ListenerTable
+from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.processes.workers import WorkerProcesses
 from gracehttp.supervisor.supervisor import Supervisor, SupervisorOptions
 
 
@@ -28,11 +28,11 @@ def fail(*_arguments):
     raise RuntimeError("a defect of ours")
 
 
-@pytest.mark.parametrize("defects", [("start",), ("start", "close_doors")])
+@pytest.mark.parametrize("defects", [("start",), ("start", "stop_admitting")])
 def test_a_worker_that_has_no_process_is_no_reason_to_stay(monkeypatch, defects):
-    monkeypatch.setattr(Crew, "start", fail)
-    if "close_doors" in defects:
-        monkeypatch.setattr(ListenerTable, "close_doors", fail)
+    monkeypatch.setattr(WorkerProcesses, "start", fail)
+    if "stop_admitting" in defects:
+        monkeypatch.setattr(ListenerTable, "stop_admitting", fail)
 
     async def scenario():
         met = []
@@ -51,7 +51,7 @@ def test_a_worker_that_has_no_process_is_no_reason_to_stay(monkeypatch, defects)
 
 
 def test_a_deadline_that_met_a_defect_of_the_table_comes_again(monkeypatch):
-    monkeypatch.setattr(Crew, "start", lambda *_arguments: None)
+    monkeypatch.setattr(WorkerProcesses, "start", lambda *_arguments: None)
     apply, met = Fleet.apply, []
 
     def fail_once(fleet, happened, now):

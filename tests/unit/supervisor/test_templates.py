@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 import os
 import signal
@@ -11,15 +10,17 @@ import socket
 from pathlib import Path
 
 import pytest
+from value_copies import changed
 
-from gracehttp.channel import Channel, ChannelClosed
 from gracehttp.events import PreloadUnavailable, TemplateLost, TemplateStarted
-from gracehttp.records import Descriptor, from_plain, to_plain
 from gracehttp.release import RELEASE
-from gracehttp.supervisor import templates
-from gracehttp.supervisor.last_words import LastWords
-from gracehttp.supervisor.processes import WorkerProcess
-from gracehttp.supervisor.templates import Births, Templates, TemplatesRecord
+from gracehttp.supervisor.processes import templates
+from gracehttp.supervisor.processes.early_stderr import EarlyStderr
+from gracehttp.supervisor.processes.process import WorkerProcess
+from gracehttp.supervisor.processes.templates import StartReports, Templates, TemplatesRecord
+from gracehttp.values import Descriptor, from_plain, to_plain
+from gracehttp.wire.channel import Channel, ChannelClosed
+from gracehttp.wire.messages import Fork, Forked, TemplateBegan
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 RELEASES = sorted(folder.name for folder in VECTORS.iterdir() if folder.is_dir())
@@ -34,23 +35,23 @@ class Fleet:
     def __init__(self, record=None):
         self.told = []
         self.watched = {}
-        self.born = asyncio.Queue()
+        self.started = asyncio.Queue()
         self.failed = asyncio.Queue()
-        births = Births(
-            lambda process, pid: self.born.put_nowait((process.number, pid)),
+        starts = StartReports(
+            lambda process, pid: self.started.put_nowait((process.number, pid)),
             lambda process, reason: self.failed.put_nowait((process.number, reason)),
         )
-        self.templates = Templates(births, self.watched.__setitem__, self.told.append, record)
+        self.templates = Templates(starts, self.watched.__setitem__, self.told.append, record)
         self.processes = []
 
     def leave_template(self, generation=1):
         """The other end of a template that exists."""
         template = Channel(socket.socket(fileno=os.dup(self.templates.expect(generation))))
-        template.send({"type": "template", "pid": PID_OF_TEMPLATE})
+        template.send(TemplateBegan(PID_OF_TEMPLATE))
         return template
 
     def order(self, worker, generation=1):
-        process, ends = WorkerProcess.conceive(worker, generation, 0, hear_nothing)
+        process, ends = WorkerProcess.prepare(worker, generation, 0, hear_nothing)
         self.processes.append(process)
         self.templates.of(generation).order(process, ends)
 
@@ -61,7 +62,7 @@ class Fleet:
         for generation in (1, 2):
             self.templates.end(generation)
         for process in self.processes:
-            process.never_born()
+            process.discard()
 
 
 @pytest.fixture
@@ -74,13 +75,14 @@ def killed(monkeypatch):
 
 def take_order(template):
     (order,) = template.receive()
-    for fd in order["fds"]:
-        os.close(fd)
-    return order["worker"]
+    assert isinstance(order, Fork)
+    os.close(order.channel)
+    os.close(order.stderr)
+    return order.worker
 
 
 def hear_nothing(read_end):
-    return LastWords(asyncio.get_running_loop(), read_end, lambda data: None)
+    return EarlyStderr(asyncio.get_running_loop(), read_end, lambda data: None)
 
 
 async def started(fleet):
@@ -108,10 +110,10 @@ def test_workers_are_forked_one_after_the_other_in_the_order_in_which_they_were_
             fleet.order(worker)
         for worker in (7, 8):
             assert take_order(template) == worker
-            assert not fleet.templates.orphans_are_nobodys, "one of them may be that worker"
-            template.send({"type": "forked", "pid": PID_OF_WORKER + worker, "reason": ""})
-            assert await fleet.born.get() == (worker, PID_OF_WORKER + worker)
-        assert fleet.templates.orphans_are_nobodys
+            assert not fleet.templates.may_reap_orphans, "one of them may be that worker"
+            template.send(Forked(PID_OF_WORKER + worker))
+            assert await fleet.started.get() == (worker, PID_OF_WORKER + worker)
+        assert fleet.templates.may_reap_orphans
         assert fleet.told == [TemplateStarted(1, PID_OF_TEMPLATE)]
         template.close()
 
@@ -127,15 +129,15 @@ def test_a_template_of_another_release_is_told_and_says_what_the_vectors_have(re
     async def scenario(fleet):
         says = vectors("worker-says.jsonl", release)
         with socket.socket(fileno=os.dup(fleet.templates.expect(1))) as template:
-            template.sendall(json.dumps({**says["template"], "added": 1}).encode() + b"\n")
+            template.sendall(json.dumps({**says["template_began"], "added": 1}).encode() + b"\n")
             fleet.order(2)
             line, fds, _, _ = socket.recv_fds(template, 4096, 2)
             assert json.loads(line) == vectors("supervisor-says.jsonl", RELEASE)["fork"]
             for fd in fds:
                 os.close(fd)
             template.sendall(json.dumps({**says["forked"], "added": 1}).encode() + b"\n")
-            assert await fleet.born.get() == (2, says["forked"]["pid"])
-        assert fleet.told == [TemplateStarted(1, says["template"]["pid"])]
+            assert await fleet.started.get() == (2, says["forked"]["pid"])
+        assert fleet.told == [TemplateStarted(1, says["template_began"]["pid"])]
 
     run(scenario)
 
@@ -147,10 +149,10 @@ def test_a_worker_can_be_ordered_before_the_template_has_said_that_it_exists():
     async def scenario(fleet):
         template = Channel(socket.socket(fileno=os.dup(fleet.templates.expect(1))))
         fleet.order(7)
-        template.send({"type": "template", "pid": PID_OF_TEMPLATE})
+        template.send(TemplateBegan(PID_OF_TEMPLATE))
         assert take_order(template) == 7
-        template.send({"type": "forked", "pid": PID_OF_WORKER, "reason": ""})
-        assert await fleet.born.get() == (7, PID_OF_WORKER)
+        template.send(Forked(PID_OF_WORKER))
+        assert await fleet.started.get() == (7, PID_OF_WORKER)
         template.close()
 
     run(scenario)
@@ -162,7 +164,7 @@ def test_a_worker_that_can_not_be_forked_is_told_with_the_reason():
         template = fleet.leave_template()
         fleet.order(7)
         take_order(template)
-        template.send({"type": "forked", "pid": 0, "reason": "Resource temporarily unavailable"})
+        template.send(Forked(0, "Resource temporarily unavailable"))
         assert await fleet.failed.get() == (7, "could not be started (Resource temporarily unavailable)")
         assert fleet.templates.of(1) is not None
         template.close()
@@ -209,11 +211,11 @@ def test_what_a_template_did_before_it_died_counts():
         template = fleet.leave_template()
         for worker in (6, 7):
             fleet.order(worker)
-            template.send({"type": "forked", "pid": PID_OF_WORKER, "reason": ""})
+            template.send(Forked(PID_OF_WORKER))
             if worker == 6:
-                await fleet.born.get()
+                await fleet.started.get()
         fleet.bury(PID_OF_TEMPLATE, KILLED)
-        assert fleet.born.get_nowait() == (7, PID_OF_WORKER)
+        assert fleet.started.get_nowait() == (7, PID_OF_WORKER)
         template.close()
 
     run(scenario)
@@ -231,9 +233,7 @@ def test_a_template_that_was_waited_for_is_sent_no_signal_any_more(killed):
     run(scenario)
 
 
-@pytest.mark.parametrize(
-    "nonsense", [{"type": "forked", "pid": 1, "reason": ""}, {"type": "template", "pid": PID_OF_WORKER}]
-)
+@pytest.mark.parametrize("nonsense", [Forked(1), TemplateBegan(PID_OF_WORKER)])
 def test_a_template_that_tells_of_what_was_not_ordered_is_ended(killed, nonsense):
     async def scenario(fleet):
         template = fleet.leave_template()
@@ -253,8 +253,8 @@ def test_a_template_ends_by_force_with_its_generation_and_is_waited_for(killed):
         template = fleet.leave_template()
         fleet.order(7)
         take_order(template)
-        template.send({"type": "forked", "pid": PID_OF_WORKER, "reason": ""})
-        await fleet.born.get()
+        template.send(Forked(PID_OF_WORKER))
+        await fleet.started.get()
         fleet.templates.end(1)
         assert killed == [(PID_OF_TEMPLATE, signal.SIGKILL)]
         assert fleet.watched.keys() == {PID_OF_TEMPLATE}
@@ -287,19 +287,19 @@ def test_without_subreapers_there_are_no_templates(monkeypatch):
     async def scenario(fleet):
         assert fleet.templates.expect(1) is None
         assert isinstance(fleet.told[0], PreloadUnavailable)
-        assert not fleet.templates.orphans_are_nobodys, "they are children of the user's script"
+        assert not fleet.templates.may_reap_orphans, "they are children of the user's script"
 
     run(scenario)
 
 
 def test_a_signal_to_a_worker_that_is_not_born_yet_waits_for_its_birth(killed):
     async def scenario(fleet):
-        process, ends = WorkerProcess.conceive(7, 1, 0, hear_nothing)
+        process, ends = WorkerProcess.prepare(7, 1, 0, hear_nothing)
         fleet.processes.append(process)
         ends.close()
         process.signal(signal.SIGKILL)
         assert killed == [], "a PID of 0 would be the own process group (kill(2))"
-        process.born(PID_OF_WORKER)
+        process.started(PID_OF_WORKER)
         assert killed == [(PID_OF_WORKER, signal.SIGKILL)]
 
     run(scenario)
@@ -312,14 +312,14 @@ def carried(fleet):
     """What the next image is given; the descriptors are copies, because this test is both images."""
     record = fleet.templates.carry()
     copies = [
-        dataclasses.replace(
+        changed(
             one,
-            channel=dataclasses.replace(one.channel, socket=Descriptor(os.dup(one.channel.socket))),
+            channel=changed(one.channel, socket=Descriptor(os.dup(one.channel.socket))),
             their_end=None if one.their_end is None else Descriptor(os.dup(one.their_end)),
         )
         for one in record.templates
     ]
-    return from_plain(TemplatesRecord, to_plain(dataclasses.replace(record, templates=copies)))
+    return from_plain(TemplatesRecord, to_plain(changed(record, templates=copies)))
 
 
 @pytest.mark.usefixtures("killed")
@@ -330,11 +330,11 @@ def test_the_next_image_orders_from_the_template_of_the_one_before_and_waits_for
         after = Fleet(carried(fleet))
         fleet.templates.end(1)
         assert after.watched.keys() == {PID_OF_TEMPLATE}
-        assert after.templates.orphans_are_nobodys, "it is still a subreaper (PR_SET_CHILD_SUBREAPER(2const))"
+        assert after.templates.may_reap_orphans, "it is still a subreaper (PR_SET_CHILD_SUBREAPER(2const))"
         after.order(7)
         assert take_order(template) == 7
-        template.send({"type": "forked", "pid": PID_OF_WORKER, "reason": ""})
-        assert await after.born.get() == (7, PID_OF_WORKER)
+        template.send(Forked(PID_OF_WORKER))
+        assert await after.started.get() == (7, PID_OF_WORKER)
         after.bury(PID_OF_TEMPLATE, KILLED)
         assert after.told == [TemplateLost(1, "was killed by SIGKILL")]
         template.close()
@@ -348,7 +348,7 @@ def test_a_template_that_is_still_to_come_comes_to_the_next_image():
     async def scenario(fleet):
         template = Channel(socket.socket(fileno=os.dup(fleet.templates.expect(1))))
         after = Fleet(carried(fleet))
-        template.send({"type": "template", "pid": PID_OF_TEMPLATE})
+        template.send(TemplateBegan(PID_OF_TEMPLATE))
         await started(after)
         assert after.told == [TemplateStarted(1, PID_OF_TEMPLATE)]
         template.close()
@@ -381,9 +381,9 @@ def test_it_is_settled_when_no_order_is_under_way():
         take_order(template)
         await asyncio.sleep(0)
         assert not settled.done()
-        template.send({"type": "forked", "pid": PID_OF_WORKER, "reason": ""})
+        template.send(Forked(PID_OF_WORKER))
         await settled
-        assert fleet.born.get_nowait() == (7, PID_OF_WORKER)
+        assert fleet.started.get_nowait() == (7, PID_OF_WORKER)
         template.close()
 
     run(scenario)

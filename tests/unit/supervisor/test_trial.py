@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from gracehttp.supervisor.trial import Verdict, judge
+from gracehttp.supervisor.succession.trial import Verdict, judge
 
 SAID = "Traceback"
 EXITED_WITH_1 = 1 << 8  # as wait(2) has it

@@ -15,6 +15,7 @@ from gracehttp.http.connection import HttpSettings, Terms
 from gracehttp.net.permits import LocalPermits
 from gracehttp.net.poller import new_poller
 from gracehttp.wire.handover import Carried
+from gracehttp.worker import connections as connections_module
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
 
@@ -274,5 +275,42 @@ def test_the_kinds_that_a_drain_has_found_are_known(run):
         assert world.connections.paces == set()
         world.connections.see_off(hand_over=False)
         assert world.connections.paces == {connection.protocol.pace}
+
+    run(scenario)
+
+
+def test_of_many_connections_some_hear_of_new_terms_in_each_turn(run, monkeypatch):
+    monkeypatch.setattr(connections_module, "_TOLD_PER_TURN", 2)
+
+    async def scenario(world):
+        world.port.accept()
+        for _ in range(5):
+            await world.connect()
+        offered = []
+        world.connections.see_off(hand_over=True, offer=offered.append)
+        assert [len(some) for some in offered] == [2]
+        await until(lambda: sum(map(len, offered)) == 5)
+        assert {one.terms for one in world.connections} == {Terms.HAND_OVER}
+
+    run(scenario)
+
+
+def test_terms_that_change_while_they_are_told_hold_for_all(run, monkeypatch):
+    monkeypatch.setattr(connections_module, "_TOLD_PER_TURN", 2)
+
+    async def scenario(world):
+        world.port.accept()
+        for _ in range(5):
+            await world.connect()
+        offered = []
+        world.connections.see_off(hand_over=True, offer=offered.append)
+        world.connections.see_off(hand_over=False)
+        await until(lambda: {one.terms for one in world.connections} == {Terms.LAST_RESPONSE})
+        world.connections.see_off(hand_over=True, offer=offered.append)
+        world.connections.keep()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert {one.terms for one in world.connections} == {Terms.STAY}
+        assert [len(some) for some in offered] == [2, 2]
 
     run(scenario)

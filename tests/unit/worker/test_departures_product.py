@@ -120,7 +120,7 @@ class Connection:
                 self.world.wanted.discard(self)  # it is offered again when it is not busy any more
             return None
         self.packed = True
-        return Parcel(self.number, Carried(fresh=False, received=self.received))
+        return Parcel(self.number, Carried(fresh=False, idle_seconds=10.0, received=self.received))
 
     def left(self):
         assert self.packed

@@ -7,7 +7,8 @@ import math
 import pytest
 
 from gracehttp.http.connection import Pace
-from gracehttp.worker.drain import CLOSING_STEP_SECONDS, Action, Drain, DrainReason
+from gracehttp.wire.messages import DrainReason
+from gracehttp.worker.drain import CLOSING_STEP_SECONDS, Action, Drain
 
 HTTP = Pace()
 SPREAD = Pace(grace_seconds=0.0, stop_spread_seconds=5.0)

@@ -8,7 +8,8 @@ import math
 import pytest
 
 from gracehttp.http.connection import Pace
-from gracehttp.worker.drain import CLOSING_STEP_SECONDS, Action, Drain, DrainReason, Pacer
+from gracehttp.wire.messages import DrainReason
+from gracehttp.worker.drain import CLOSING_STEP_SECONDS, Action, Drain, Pacer
 
 BEGAN = 1000.0
 TIMEOUTS = (0.0, 0.3, 2.0, 40.0)

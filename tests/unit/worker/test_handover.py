@@ -17,7 +17,7 @@ from gracehttp.events import HandoverBroken
 from gracehttp.http.connection import HttpSettings
 from gracehttp.net.permits import LocalPermits, PermitPool, SharedPermits
 from gracehttp.net.poller import new_poller
-from gracehttp.supervisor.handover_queue import HandoverQueue
+from gracehttp.supervisor.listeners.queues import HandoverQueue
 from gracehttp.wire.handover import MESSAGE_BYTES, MOST_CONNECTIONS, MOST_PIPELINED_BYTES, Carried, encode
 from gracehttp.worker import handover
 from gracehttp.worker.manifest import GivenListener
@@ -711,7 +711,9 @@ def test_descriptors_that_no_connection_of_the_message_owns_are_closed_and_their
     run(scenario())
 
 
-def test_one_message_carries_many_connections(run):
+def test_one_message_carries_many_connections(run, monkeypatch):
+    monkeypatch.setattr(handover, "ACTIVE_SECONDS", 0.0)
+
     async def scenario():
         async with opened() as house:
             await house.connect(40)
@@ -727,6 +729,48 @@ def test_one_message_carries_many_connections(run):
             assert sizes == [MOST_CONNECTIONS, MOST_CONNECTIONS, 8]
             house.new.take_over()
             await until(lambda: house.new.open == 40)
+            assert {await ask(client) for client in house.clients} == {(b"new", False)}
+            house.assert_permits_are_exact()
+
+    run(scenario())
+
+
+def test_one_message_carries_few_connections_that_were_active_just_now(run):
+    async def scenario():
+        async with opened() as house:
+            await house.connect(6)
+            house.old.port.drain(hand_over=True)
+            await until(lambda: house.old.port.quiet)
+            message, descriptors, _, _ = socket.recv_fds(house.queue._receive_end, MESSAGE_BYTES, 253)
+            assert len(descriptors) == handover.MOST_ACTIVE
+            socket.send_fds(house.queue._send_end, [message], descriptors)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            house.new.take_over()
+            await until(lambda: house.new.open == 6)
+            assert {await ask(client) for client in house.clients} == {(b"new", False)}
+            house.assert_permits_are_exact()
+
+    run(scenario())
+
+
+def test_no_more_is_sent_than_can_be_taken_soon(run, monkeypatch):
+    """A connection in the queue is served by no worker. So the others stay here until the first ones were taken."""
+    monkeypatch.setattr(handover, "QUEUED_BYTES", 1)
+
+    async def scenario():
+        async with opened() as house:
+            await house.connect(12)
+            looks = []
+            crowded = handover.Departures._is_crowded
+            monkeypatch.setattr(
+                handover.Departures, "_is_crowded", lambda self: looks.append(crowded(self)) or looks[-1]
+            )
+            house.old.port.drain(hand_over=True)
+            await until(lambda: looks.count(True) > 3)
+            assert house.old.open == 12 - handover.MOST_ACTIVE
+            house.new.take_over()
+            await until(lambda: house.new.open == 12)
             assert {await ask(client) for client in house.clients} == {(b"new", False)}
             house.assert_permits_are_exact()
 

@@ -9,7 +9,7 @@ from gracehttp.applications.loading import ApplicationLoader
 from gracehttp.applications.registry import ApplicationSettings
 from gracehttp.config import server_options
 from gracehttp.net.permits import LocalPermits
-from gracehttp.worker.drain import DrainReason
+from gracehttp.wire.messages import DrainReason
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.service import Service, ServiceSettings
 

@@ -15,9 +15,9 @@ from gracehttp.config import server_options
 from gracehttp.http.connection import Pace
 from gracehttp.http.http1.protocol import Http1Protocol
 from gracehttp.net.permits import LocalPermits
-from gracehttp.supervisor.handover_queue import HandoverQueue
+from gracehttp.supervisor.listeners.queues import HandoverQueue
 from gracehttp.wire.handover import Carried, encode
-from gracehttp.worker.drain import DrainReason
+from gracehttp.wire.messages import DrainReason
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.service import Service, ServiceSettings
 

@@ -12,21 +12,17 @@ import uvloop
 
 from gracehttp.applications.loading import ApplicationLoader
 from gracehttp.applications.registry import ApplicationSettings
-from gracehttp.channel import channel_pair
 from gracehttp.config import server_options
 from gracehttp.errors import StartError
-from gracehttp.event_bus import EventBus
-from gracehttp.events import SupervisorLost
 from gracehttp.http.connection import HttpSettings
 from gracehttp.net.certificates import server_context
 from gracehttp.net.permits import LocalPermits
 from gracehttp.net.poller import new_poller
+from gracehttp.wire.messages import DrainReason
 from gracehttp.worker import service as service_module
-from gracehttp.worker.drain import DrainReason
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
 from gracehttp.worker.service import Service, ServiceSettings
-from gracehttp.worker.worker import _Obedience
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
@@ -157,35 +153,5 @@ def test_a_start_that_fails_leaves_no_descriptor_behind(run):
         with listening() as listener, pytest.raises(StartError):
             await service.start([*server_options(failing)], [GivenListener(1, "test", listener, LocalPermits(5))])
         assert len(os.listdir("/proc/self/fd")) == before
-
-    run(scenario())
-
-
-class FakeService:
-    """As much of a service and its usage as an order needs."""
-
-    def __init__(self):
-        self.lost = 0
-
-    def supervisor_lost(self, timeout_seconds):
-        self.lost += 1
-
-    def end(self):
-        pass
-
-
-def test_a_supervisor_is_lost_once_however_often_one_looks(run):
-    async def scenario():
-        channel, theirs = channel_pair()
-        told, service, bus = [], FakeService(), EventBus()
-        bus.subscribe(told.append)
-        with _Obedience(channel, service, service, None, 5.0, bus) as obedience:
-            theirs.close()
-            for _ in range(3):
-                obedience._listen()
-            await asyncio.sleep(0)
-        assert [type(event) for event in told] == [SupervisorLost]
-        assert service.lost == 1
-        channel.close()
 
     run(scenario())

@@ -8,7 +8,7 @@ import sys
 
 PROGRAM = """
 import signal
-from gracehttp.worker.worker import _leave_signals_to_the_supervisor
+from gracehttp.worker.process import _leave_signals_to_the_supervisor
 _leave_signals_to_the_supervisor()
 print(*sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])))
 """

@@ -2,4 +2,6 @@
 
 `application` is the entrance: one task per request, and the lifespan of the worker. `requests` has the scope and the
 messages of one request, `lifespan` those of the lifespan, `types` the callables and dictionaries of the specification.
+
+It may import what `applications` may, and not `wsgi`. Start reading at `application`.
 """

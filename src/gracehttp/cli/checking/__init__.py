@@ -1,5 +1,7 @@
 """What `gracehttp check` tries, without side effects on a running service.
 
 `certificates` loads a certificate and its key. `imports` has an application imported in a child process, which runs
-`import_probe`. Both return what is well, or raise the error with which `gracehttp serve` would fail.
+`import_probe`. Both return what they tried, or raise the error with which `gracehttp serve` would fail.
+
+It may import everything but the other commands. Start reading at `cli.check`, which calls both.
 """

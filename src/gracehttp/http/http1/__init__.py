@@ -1,7 +1,8 @@
 """HTTP/1.1 and 1.0 (RFC 9112).
 
-`protocol` is a connection's conversation: bytes become exchanges, and heads and bodies become bytes. `parser` takes one
-request at a time out of the bytes, `checks` says what makes a request unacceptable, `response` how a head looks.
+`protocol` is the conversation on a connection: bytes become exchanges, and responses become bytes. All else is pure:
+`parser` reads a head, `body_parser` a body, `checks` tells what makes a request unacceptable, `response` how a head
+looks.
 
-Imports `http` and `net`. Start reading at `protocol.Http1Protocol.received`.
+It may import `http`, `net` and `wire.handover`. Start reading at `protocol.Http1Protocol.received`.
 """

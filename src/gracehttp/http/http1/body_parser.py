@@ -46,7 +46,7 @@ class BodyParser(Protocol):
 
     @property
     def missing_bytes(self) -> int | None:
-        """How many bytes of content have not come yet; None if nobody knows."""
+        """How many bytes of content have not come yet; None if that is not known."""
 
 
 class CountedBody:

@@ -14,7 +14,7 @@ from typing import Final
 
 from gracehttp.http.body import NO_REQUEST_BODY, RequestBody
 from gracehttp.http.connection import NEW, Connection, InFlight, Pace, ServerContext, Terms, WireProtocol
-from gracehttp.http.exchange import Exchange, ResetReason
+from gracehttp.http.exchange import Exchange, ResetReason, tell
 from gracehttp.http.fields import ResponseFields
 from gracehttp.http.head import RefusedHead
 from gracehttp.http.http1.body_parser import BodyParser, body_parser
@@ -63,7 +63,7 @@ _SHORT_HEAD_BYTES: Final = 1024
 """Up to this, a head that is not whole is judged at each of its pieces, and then each time that it has grown by an
 eighth: a look at all of it for each single byte would let one client keep a worker busy."""
 _UNPARSED_HIGH_WATER_BYTES: Final = 65536  # of pipelined requests; above, nothing more is read
-_DISCARD_LIMIT_BYTES: Final = 256 * 1024  # of a body that nobody wants; more would cost more than a new connection
+_DISCARD_LIMIT_BYTES: Final = 256 * 1024  # of a body that is not wanted; more would cost more than a new connection
 _JOIN_LIMIT_BYTES: Final = 65536  # head and body up to this are joined; above, the copy costs more than sendmsg(2)
 
 
@@ -84,6 +84,7 @@ class Http1Protocol:
         "_fresh",
         "_head",
         "_head_began_at",
+        "_held_back",
         "_keep_alive",
         "_last_response",
         "_leaving",
@@ -120,6 +121,7 @@ class Http1Protocol:
         self._last_response = False  # the next response must say so
         self._leaving = False  # stop before the next request, for the connection to be handed over
         self._paused = False  # reading is
+        self._held_back = False  # the next request is, until the client has taken the responses before it
         self._waits: Deadlines[WireProtocol] | None = None
         # If the time is over already: `timed_out` looks for what the client has sent meanwhile before it closes.
         self._wait(self._context.head if self._fresh else self._context.idle, carried.idle_seconds)
@@ -154,6 +156,8 @@ class Http1Protocol:
     def writable_again(self) -> None:
         if self._exchange is not None:
             self._exchange.set_writable(True)
+        elif self._held_back:
+            self._next_request()
         elif self._leaving and self._phase == IDLE:
             self._context.loop.call_soon(self._tell_rest)
 
@@ -288,6 +292,12 @@ class Http1Protocol:
 
     def _next_request(self) -> None:
         self._phase = IDLE
+        # A client that asks on and on and takes no answer would fill our memory. `StreamServices.stall` watches it.
+        self._held_back = not self._stream.writable and not self._stream.shut
+        if self._held_back:
+            self._wait_no_more()
+            self._regulate_reading()
+            return
         if self._unparsed:
             # In a turn of the loop of its own: this one may belong to the application that has just answered.
             self._wait_no_more()
@@ -327,7 +337,8 @@ class Http1Protocol:
         """Read on only while there is room for what comes."""
         exchange = self._exchange
         pause = self._phase != OVER and (
-            len(self._unparsed) > _UNPARSED_HIGH_WATER_BYTES
+            self._held_back
+            or len(self._unparsed) > _UNPARSED_HIGH_WATER_BYTES
             or (exchange is not None and exchange.body.full and self._body is not None)
         )
         if pause is not self._paused:
@@ -367,8 +378,9 @@ class Http1Protocol:
             self._refuse(408, "the body did not arrive in time")
 
     def _is_late(self) -> bool:
-        """Whether what was read after a timeout was not what had been waited for."""
-        return self._phase in (IDLE, READING_HEAD) and self._waits is None and not self._unparsed
+        """Whether what was read after a timeout, such as half a TLS record, was not what had been waited for."""
+        waits_for_client = self._body is not None or self._phase in (IDLE, READING_HEAD)
+        return waits_for_client and self._waits is None and not self._unparsed and not self._paused
 
     # --- the exchange's side ---
 
@@ -539,7 +551,7 @@ class Http1Protocol:
         request_finished = self._context.owner.request_finished
         if request_finished is not None:
             seconds = monotonic() - self._head_began_at if self._phase == READING_HEAD else 0.0
-            request_finished(head, status, body_bytes, seconds)
+            tell(self._context.loop, request_finished, head, status, body_bytes, seconds)
 
     def _finish(self, *, linger: bool) -> None:
         """Nothing more will be written; what was written reaches the client first."""

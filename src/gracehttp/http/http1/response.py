@@ -27,7 +27,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 def choose_framing(bodyless: bool, http11: bool, content_length: int) -> int:
-    """How the end of the body is told. `content_length` is -1 if nobody knows it yet."""
+    """How the end of the body is told. `content_length` is -1 if it is not known yet."""
     if bodyless:
         return NO_BODY
     if content_length >= 0:

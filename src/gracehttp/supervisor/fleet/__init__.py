@@ -4,8 +4,8 @@
 tells the rules, then `table`, which has a step for each input. The steps: `takeover` (which generation serves),
 `staffing` (how many workers, and which), `generation`, `worker`, `probation`. `turn` is what all of them write to.
 
-The fleet imports nothing that acts: of gracehttp only `values`, of the standard library only what computes. So each of
-its histories can be tested in memory, and `supervisor.supervisor` carries the commands out.
+The fleet imports nothing that acts: of gracehttp only `values` and `wire.messages`, of the standard library only what
+computes. So each of its histories can be tested in memory, and `supervisor.supervisor` carries the commands out.
 """
 
 from gracehttp.supervisor.fleet.commands import (
@@ -30,7 +30,7 @@ from gracehttp.supervisor.fleet.commands import (
     StopAdmitting,
     Superseded,
 )
-from gracehttp.supervisor.fleet.generation import STOP_ACCEPTING_SECONDS, FleetSettings, Generation
+from gracehttp.supervisor.fleet.generation import STOP_ACCEPTING_SECONDS, Generation
 from gracehttp.supervisor.fleet.inputs import (
     Input,
     RestartRequested,
@@ -51,6 +51,7 @@ from gracehttp.supervisor.fleet.table import SAME_STOP_SECONDS, Fleet, FleetMemo
 from gracehttp.supervisor.fleet.takeover import MOST_DRAINING_GENERATIONS
 from gracehttp.supervisor.fleet.turn import Numbers
 from gracehttp.supervisor.fleet.worker import HURRY_SECONDS, LIFESPAN_SECONDS, TRACEBACK_SECONDS, Worker
+from gracehttp.wire.messages import DrainReason, FleetSettings
 
 __all__ = [
     "ANSWER_SECONDS",
@@ -63,6 +64,7 @@ __all__ = [
     "TRACEBACK_SECONDS",
     "Command",
     "Died",
+    "DrainReason",
     "DumpTraceback",
     "Finish",
     "Fleet",

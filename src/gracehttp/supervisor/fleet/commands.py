@@ -6,9 +6,8 @@ which they come.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gracehttp.values import Value
+from gracehttp.wire.messages import DrainReason
 
 # --- orders ---
 
@@ -34,8 +33,7 @@ class Retire(Value):
     """Tell a worker to drain. If it drains already, a shorter timeout replaces the longer one."""
 
     worker: int
-    reason: str
-    """`restart` or `stop`."""
+    reason: DrainReason
     timeout_seconds: float
 
 
@@ -111,12 +109,10 @@ class ProbationEnded(Value):
     """If its time was not up: the rest of a sentence that begins with "the probation ended because"."""
 
 
-@dataclass(frozen=True, slots=True)
-class RolledBack:
+class RolledBack(Value):
     """The generation failed its probation, and only generation `to` accepts any more. Its requesters must be told why.
 
-    A dataclass, unlike the other commands: a generation remembers it until it is told, also when the supervisor
-    replaces itself (`gracehttp.records`).
+    A generation remembers it until it is told, also when the supervisor replaces itself.
     """
 
     generation: int

@@ -23,27 +23,10 @@ from gracehttp.supervisor.fleet.probation import Probation
 from gracehttp.supervisor.fleet.states import GENERATION_STEPS, GenerationState, WorkerState, step
 from gracehttp.supervisor.fleet.turn import Turn
 from gracehttp.supervisor.fleet.worker import Worker
+from gracehttp.wire.messages import DrainReason, FleetSettings
 
 STOP_ACCEPTING_SECONDS = 2.0
 """How long the workers of the old generation may take to stop accepting before the new one is announced anyway."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FleetSettings:
-    """What a generation wants of its supervisor. The canary brings them, so each deploy has its own.
-
-    Each field has a default, for workers of a release that doesn't know the field.
-    """
-
-    workers: int = 1
-    ready_timeout_seconds: float = 60.0
-    drain_timeout_seconds: float = 30.0
-    probation_seconds: float = 0.0
-    """0: none."""
-    probation_max_errors: float | None = None
-    """The largest share of all responses that may be errors, from 0 to 1. None: errors are not counted."""
-    stands_by: bool = False
-    """Whether its workers can pause and serve again."""
 
 
 @dataclass(slots=True)
@@ -59,9 +42,8 @@ class Generation:
     deaths_in_a_row: int = 0
     start_again_at: list[float] = field(default_factory=list)
     """When workers are to be started in place of those that died."""
-    tired: list[int] = field(default_factory=list)
-    """Workers that are due for recycling and serve until it is their turn. (The state of a supervisor, format 1, has
-    them under this name.)"""
+    due_for_recycling: list[int] = field(default_factory=list)
+    """Workers that serve until it is their turn to be recycled."""
     recycling: int | None = None
     """The worker that is being recycled, until it is gone. Meanwhile there may be one worker more than wanted."""
     predecessors: set[int] = field(default_factory=set)
@@ -160,7 +142,7 @@ class Generation:
             elif worker.state is WorkerState.STARTING:
                 self.kill(worker, "its generation stands by, and starts nobody", turn)
 
-    def retire(self, reason: str, turn: Turn) -> None:
+    def retire(self, reason: DrainReason, turn: Turn) -> None:
         """It has served: its workers drain, and those that are not ready are killed.
 
         Workers that drain already learn that they have other successors now, or none.
@@ -174,7 +156,7 @@ class Generation:
             elif worker.state is WorkerState.STARTING:
                 self.kill(worker, "its generation was retired before it served", turn)
 
-    def drain_again(self, reason: str, turn: Turn, *, timeout_seconds: float | None = None) -> None:
+    def drain_again(self, reason: DrainReason, turn: Turn, *, timeout_seconds: float | None = None) -> None:
         """Tell the workers that drain already what has changed. `timeout_seconds`: their time has, too."""
         timeout = self.settings.drain_timeout_seconds if timeout_seconds is None else timeout_seconds
         for worker in self.in_state(WorkerState.DRAINING):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gracehttp.supervisor.fleet.generation import FleetSettings
 from gracehttp.values import Value
+from gracehttp.wire.messages import FleetSettings
 
 
 class RestartRequested(Value):

@@ -7,6 +7,7 @@ from gracehttp.supervisor.fleet.generation import Generation
 from gracehttp.supervisor.fleet.states import GenerationState, WorkerState
 from gracehttp.supervisor.fleet.turn import Turn
 from gracehttp.supervisor.fleet.worker import Worker
+from gracehttp.wire.messages import DrainReason
 
 
 def start_missing(generation: Generation, turn: Turn) -> None:
@@ -76,8 +77,8 @@ def _remove_one(generation: Generation, turn: Turn) -> None:
         return
     serving = generation.in_state(WorkerState.SERVING)
     if len(serving) > 1:
-        leaving = next((worker for worker in serving if worker.number in generation.tired), serving[-1])
-        leaving.drain("restart", generation.settings.drain_timeout_seconds, turn)
+        leaving = next((worker for worker in serving if worker.number in generation.due_for_recycling), serving[-1])
+        leaving.drain(DrainReason.RESTART, generation.settings.drain_timeout_seconds, turn)
 
 
 # --- recycling ---
@@ -85,8 +86,8 @@ def _remove_one(generation: Generation, turn: Turn) -> None:
 
 def note_due(generation: Generation, worker: int) -> None:
     """Remember that `worker` is due for recycling. It may say so twice."""
-    if worker not in {*generation.tired, generation.recycling}:
-        generation.tired.append(worker)
+    if worker not in {*generation.due_for_recycling, generation.recycling}:
+        generation.due_for_recycling.append(worker)
 
 
 def recycle(serving: Generation, turn: Turn, *, may_begin: bool) -> None:
@@ -95,14 +96,14 @@ def recycle(serving: Generation, turn: Turn, *, may_begin: bool) -> None:
     First a successor starts. When all workers that are wanted serve beside the old one, that drains. If the successor
     fails, it is started again as after any death.
     """
-    due = [one for one in serving.tired if one in serving.workers]
-    serving.tired = [one for one in due if serving.workers[one].state is WorkerState.SERVING]
-    if serving.recycling is None and serving.tired and may_begin:
-        serving.recycling = serving.tired.pop(0)
+    due = [one for one in serving.due_for_recycling if one in serving.workers]
+    serving.due_for_recycling = [one for one in due if serving.workers[one].state is WorkerState.SERVING]
+    if serving.recycling is None and serving.due_for_recycling and may_begin:
+        serving.recycling = serving.due_for_recycling.pop(0)
         _forgive(serving, serving.workers[serving.recycling], turn)
         serving.start(turn)
     in_service = serving.in_state(WorkerState.SERVING)
     if len(in_service) > serving.wanted:
         for worker in in_service:
             if worker.number == serving.recycling:
-                worker.drain("restart", serving.settings.drain_timeout_seconds, turn)
+                worker.drain(DrainReason.RESTART, serving.settings.drain_timeout_seconds, turn)

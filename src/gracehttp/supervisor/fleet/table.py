@@ -6,11 +6,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gracehttp.supervisor.fleet import staffing, takeover
 from gracehttp.supervisor.fleet.commands import Command, Died, Finish, Gone, StopAdmitting, Superseded
-from gracehttp.supervisor.fleet.generation import FleetSettings, Generation
+from gracehttp.supervisor.fleet.generation import Generation
 from gracehttp.supervisor.fleet.generations import Generations
 from gracehttp.supervisor.fleet.inputs import (
     Input,
@@ -28,6 +26,8 @@ from gracehttp.supervisor.fleet.inputs import (
 )
 from gracehttp.supervisor.fleet.states import COMING, IN_USE, LEAVING, GenerationState, WorkerState
 from gracehttp.supervisor.fleet.turn import Numbers, Turn
+from gracehttp.values import Value
+from gracehttp.wire.messages import DrainReason, FleetSettings
 
 SAME_STOP_SECONDS = 0.2
 """Stop signals this close together are one: a program that signals a process group often signals its leader as well.
@@ -36,8 +36,7 @@ The second one comes from a program that passes it on (timeout(1), a runner). On
 milliseconds late, and it would cut requests. A person who presses twice within that time has only to press again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FleetMemory:
+class FleetMemory(Value):
     """All that a fleet knows, for another process with the same clock: the next image of the supervisor.
 
     A generation that is starting is remembered like any other. The restart that follows supersedes it.
@@ -292,10 +291,10 @@ class Fleet:
         self._stopping_since = turn.now
         draining = self.generations.in_state(GenerationState.DRAINING)
         for generation in self.generations.in_state(*IN_USE):
-            generation.retire("stop", turn)
+            generation.retire(DrainReason.STOP, turn)
         # These keep their deadlines, but close idle connections soon: there is no successor that could take them.
         for generation in draining:
-            generation.drain_again("stop", turn)
+            generation.drain_again(DrainReason.STOP, turn)
 
     def _kill_all(self, turn: Turn) -> None:
         self.forced = True

@@ -13,6 +13,7 @@ from gracehttp.supervisor.fleet.probation import Probation
 from gracehttp.supervisor.fleet.staffing import start_missing
 from gracehttp.supervisor.fleet.states import GenerationState, WorkerState
 from gracehttp.supervisor.fleet.turn import Turn
+from gracehttp.wire.messages import DrainReason
 
 MOST_DRAINING_GENERATIONS = 4
 
@@ -59,7 +60,7 @@ def _replace(before: Generation, stood_by: Generation | None, successor: Generat
         if seconds and one is passed and one.settings.stands_by:
             one.stand_by(turn)
         else:
-            one.retire("restart", turn)
+            one.retire(DrainReason.RESTART, turn)
 
 
 def stopped_accepting(worker: int, generations: Generations, turn: Turn) -> None:
@@ -110,7 +111,7 @@ def _pass_probation(serving: Generation, generations: Generations, turn: Turn, r
     draining, before = generations.in_state(GenerationState.DRAINING), generations.standing_by
     serving.end_probation(turn, passed=True, reason=reason)
     if before is not None:
-        before.retire("restart", turn)
+        before.retire(DrainReason.RESTART, turn)
     _settle(draining, generations, turn)
 
 
@@ -134,7 +135,7 @@ def roll_back(generations: Generations, reason: str, details: str, turn: Turn) -
         worker.serve(turn)
     serving.probation = None
     serving.forget_announcement()  # it serves no more
-    serving.retire("restart", turn)
+    serving.retire(DrainReason.RESTART, turn)
     start_missing(before, turn)
     if not before.predecessors:
         before.announce(turn)
@@ -150,10 +151,10 @@ def _settle(draining: list[Generation], generations: Generations, turn: Turn) ->
 def _tell_of_successors(draining: list[Generation], turn: Turn) -> None:
     """Tell workers that drain already to which listeners they hand over from now on: there may be fewer."""
     for generation in draining:
-        generation.drain_again("restart", turn)
+        generation.drain_again(DrainReason.RESTART, turn)
 
 
 def _hurry_oldest(generations: Generations, turn: Turn) -> None:
     """Give no more time to the oldest generations that drain, beyond `MOST_DRAINING_GENERATIONS`."""
     for generation in generations.in_state(GenerationState.DRAINING)[:-MOST_DRAINING_GENERATIONS]:
-        generation.drain_again("restart", turn, timeout_seconds=0.0)
+        generation.drain_again(DrainReason.RESTART, turn, timeout_seconds=0.0)

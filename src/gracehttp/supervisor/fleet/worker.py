@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gracehttp.supervisor.fleet.commands import DumpTraceback, Pause, RequestDump, Retire, Serve
 from gracehttp.supervisor.fleet.states import WORKER_STEPS, WorkerState, step
 from gracehttp.supervisor.fleet.turn import Turn
+from gracehttp.wire.messages import DrainReason
 
 TASKS_SECONDS = 1.0
 """How long a worker that hangs at its start has to write down by itself where its tasks wait."""
@@ -42,7 +43,7 @@ class Worker:
         self.become(WorkerState.STANDING_BY)
         turn.add(Pause(self.number))
 
-    def drain(self, reason: str, timeout_seconds: float, turn: Turn) -> None:
+    def drain(self, reason: DrainReason, timeout_seconds: float, turn: Turn) -> None:
         """Begin to drain. If it drains already, the earlier deadline counts."""
         deadline = turn.now + timeout_seconds + (LIFESPAN_SECONDS if timeout_seconds else HURRY_SECONDS)
         if self.state is WorkerState.DRAINING and self.deadline is not None:

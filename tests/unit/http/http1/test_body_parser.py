@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from gracehttp.http.http1 import body_parser as module
 from gracehttp.http.http1.body_parser import ChunkedBody, CountedBody, body_parser
 from gracehttp.http.http1.checks import RequestError, read_framing
 
@@ -140,6 +141,41 @@ def test_what_costs_without_bringing_data_is_limited(cut):
         with pytest.raises(RequestError) as caught:
             content(ChunkedBody(1000, 0), pieces)
         assert caught.value.status == 431
+
+
+class Looks:
+    """In the place of a regular expression: counts the bytes that it has looked at."""
+
+    def __init__(self, pattern):
+        self.pattern = pattern
+        self.bytes = 0
+
+    def fullmatch(self, line, start=0):
+        self.bytes += len(line) - start
+        return self.pattern.fullmatch(line, start)
+
+
+@pytest.mark.parametrize("begin", [b"1;", b"0\r\na: "])
+def test_line_that_trickles_is_not_looked_at_again_for_each_of_its_bytes(begin, monkeypatch):
+    looks = Looks(module._TEXT_SO_FAR)
+    monkeypatch.setattr(module, "_TEXT_SO_FAR", looks)
+    parser = ChunkedBody(65536, 0)
+    parser.feed(begin, 0)
+    for _ in range(60_000):
+        parser.feed(b"x", 0)
+    assert 60_000 <= looks.bytes < 3 * 60_000
+    with pytest.raises(RequestError) as caught:
+        content(parser, [b"\x01"] * 10_000)
+    assert caught.value.status == 400
+
+
+def test_line_behind_a_long_one_is_looked_at_again():
+    parser = ChunkedBody(65536, 0)
+    parser.feed(b"1;", 0)
+    parser.feed(b"x" * 60_000, 0)
+    parser.feed(b"\r\na\r\n", 0)
+    with pytest.raises(RequestError):
+        parser.feed(b"1;" + b"\x01" * 2000, 0)
 
 
 def test_body_above_its_limit_is_refused_when_the_size_that_breaks_it_has_come():

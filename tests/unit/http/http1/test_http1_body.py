@@ -4,7 +4,7 @@ import asyncio
 import tracemalloc
 
 import pytest
-from http_fakes import Wire, answer, step
+from http_fakes import Wire, answer, hand_over_when_at_rest, step
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -364,16 +364,57 @@ def test_waiting_for_room_after_the_end_of_the_response_does_not_wait():
     assert step(exchange.wait_until_writable())
 
 
-def test_exchange_that_begins_while_the_buffer_is_full_knows_it():
+@pytest.mark.parametrize("together", [True, False])
+def test_request_waits_until_the_client_has_taken_the_answers_before_it(together):
+    wire = Wire(lambda exchange: answer(exchange, MUCH))
+    wire.take_nothing()
+    if together:
+        wire.send(GET * 3)
+    else:
+        wire.send(GET).send(GET).send(GET)
+    assert len(wire.exchanges) == 1
+    assert not wire.reading
+    wire.take(len(MUCH))
+    assert len(wire.exchanges) == 1
+    wire.take()
+    assert len(wire.exchanges) == 3
+    assert wire.exchange.writable
+    assert wire.reading
+    assert wire.statuses == [200, 200, 200]
+
+
+def test_request_behind_answers_that_were_not_taken_is_answered_though_the_client_has_ended_its_half():
+    wire = Wire(lambda exchange: answer(exchange, MUCH))
+    wire.take_nothing()
+    wire.send(GET * 2)
+    wire.send_eof()
+    wire.take()
+    assert wire.statuses == [200, 200]
+    assert wire.how_it_ended == "closed"
+
+
+def test_client_that_takes_long_for_an_answer_is_not_taken_for_an_idle_one():
     wire = Wire(lambda exchange: answer(exchange, MUCH))
     wire.take_nothing()
     wire.send(GET)
-    wire.application.on_handle = None
-    wire.send(GET)
-    assert len(wire.exchanges) == 2
-    assert not wire.exchange.writable
+    for _ in range(10):
+        wire.loop.pass_time(20)
+        wire.take(10)
     wire.take()
-    assert wire.exchange.writable
+    assert wire.how_it_ended == "open"
+    assert wire.send(GET).statuses == [200, 200]
+    wire.loop.pass_time(76)
+    assert wire.how_it_ended == "lingering"
+
+
+def test_connection_that_is_to_go_comes_to_rest_when_its_answer_was_taken():
+    wire = Wire(lambda exchange: answer(exchange, MUCH))
+    wire.take_nothing()
+    wire.send(GET)
+    sent = hand_over_when_at_rest(wire)
+    assert not sent
+    wire.take()
+    assert len(sent) == 1
 
 
 def test_large_piece_of_a_body_is_not_copied():

@@ -322,3 +322,34 @@ def test_application_that_keeps_an_exchange_keeps_no_connection():
     wire.vanish()
     assert not any(type(one) is type(wire.stream) and not one.closed for one in gc.get_referents(exchange))
     assert exchange.head.path == "/"
+
+
+# --- observers that fail ---
+
+
+def failing(*_):
+    raise ValueError("a filter of the log")
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "respond", "status"),
+    [
+        (GET, answer, 200),
+        (b"BAD\r\n\r\n", None, 400),
+        (POST + b"he", answer, 200),
+        (GET, lambda exchange: exchange.end(KeyError("a")), 500),
+        (GET, lambda exchange: exchange.end(), 500),
+    ],
+)
+def test_observer_that_raises_leaves_no_connection_without_a_deadline(request_bytes, respond, status):
+    wire = Wire(respond)
+    reported = []
+    wire.loop.call_exception_handler = reported.append
+    wire.owner.request_finished = wire.owner.application_failed = wire.owner.response_broken = failing
+    wire.send(request_bytes)
+    assert wire.statuses == [status]
+    assert all(str(context["exception"]) == "a filter of the log" for context in reported)
+    assert reported
+    wire.loop.pass_time(100)
+    wire.loop.pass_time(100)
+    assert closed_once(wire)

@@ -247,6 +247,23 @@ def test_framing_that_comes_in_the_moment_of_the_timeout_of_a_body_has_its_own_t
     assert wire.raw == b""
 
 
+@pytest.mark.parametrize("answered", [False, True])
+def test_half_a_record_in_the_moment_of_the_timeout_of_a_body_gives_no_more_time(answered):
+    wire = wire_with(tls=True).send(POST + b"h")
+    if answered:
+        answer(wire.exchange)
+    passed_on = wire.stream.read_now
+
+    def read_half_a_record():
+        passed_on()
+        return True
+
+    wire.stream.read_now = read_half_a_record
+    wire.loop.pass_time(31)
+    assert wire.how_it_ended == "lingering"
+    assert wire.statuses == [200 if answered else 408]
+
+
 @pytest.mark.parametrize("failing", ["reset", "end"])
 def test_client_that_is_gone_in_the_moment_of_a_timeout_is_just_gone(failing):
     wire = wire_with(answer).send(GET).send(GET[:10])

@@ -1,0 +1,242 @@
+"""The control socket: restart, stop and status, for root and the user that runs the supervisor.
+
+`gracehttp.wire.control` is the protocol. By default the socket is abstract (unix(7)): it has no file, and is gone with
+the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from gracehttp.event_bus import EventBus
+from gracehttp.events import (
+    ControlUnavailable,
+    Event,
+    GenerationGivenUp,
+    GenerationRolledBack,
+    ReplacementGivenUp,
+    StartCalledOff,
+    WorkerFailedToStart,
+)
+from gracehttp.net.unix_files import MOST_PATH_BYTES, bind_file, remove_stale_file
+from gracehttp.supervisor.control.connection import ClientRecord, ControlConnection
+from gracehttp.supervisor.control.requesters import Requester
+from gracehttp.values import Descriptor, Value
+from gracehttp.wire.control import (
+    Outcome,
+    Progress,
+    Request,
+    Status,
+    UnreadableRequest,
+    abstract_name,
+    peer_of,
+    read_request,
+)
+
+ACCEPT_PAUSE_SECONDS = 1.0
+
+_OUTCOMES = (GenerationGivenUp, GenerationRolledBack, ReplacementGivenUp, StartCalledOff, WorkerFailedToStart)
+"""Events that the last line tells, with all details: they are no progress."""
+
+
+class Commands(Protocol):
+    """What the supervisor does for the control socket. It tells each requester the outcome, maybe at once."""
+
+    def restart(self, source: str, requester: Requester) -> None: ...
+
+    def replace(self, source: str, requester: Requester) -> None: ...
+
+    def stop(self, source: str, requester: Requester, *, force: bool) -> None: ...
+
+    def status(self) -> Status: ...
+
+
+class ControlRecord(Value):
+    """The control socket with its clients, to go on with in another process."""
+
+    path: str | None
+    socket: Descriptor
+    clients: tuple[ClientRecord, ...]
+
+
+class ControlSocket:
+    """Serves the control protocol. Owns its socket and, if it has one, its file."""
+
+    def __init__(self, sock: socket.socket, path: str | None, commands: Commands, bus: EventBus) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._socket = sock
+        self.path = path and os.path.abspath(path)  # the working directory may change
+        self._commands = commands
+        self._bus = bus
+        self._connections: set[ControlConnection] = set()
+        self._following: set[ControlConnection] = set()
+        self._quiet: asyncio.Future[None] | None = None
+        sock.setblocking(False)
+        self._loop.add_reader(sock.fileno(), self._accept)
+        bus.subscribe(self._tell_progress)
+
+    # --- going on in another process ---
+
+    def carry(self, awaited_by: Callable[[Requester], int | None]) -> ControlRecord:
+        """`awaited_by` tells for which generation a requester waits."""
+        clients = tuple(one.carry(awaited_by(one)) for one in self._connections)
+        return ControlRecord(path=self.path, socket=Descriptor(self._socket.fileno()), clients=clients)
+
+    @classmethod
+    def adopt(
+        cls, record: ControlRecord, commands: Commands, bus: EventBus, waits: Callable[[int, Requester], None]
+    ) -> ControlSocket:
+        """Go on with what another process carried; `waits(generation, requester)` is called for clients that wait."""
+        control = cls(socket.socket(fileno=record.socket), record.path, commands, bus)
+        for client in record.clients:
+            connection = control._connect(socket.socket(fileno=client.socket), client)
+            if client.awaits is not None:
+                control._following.add(connection)
+                waits(client.awaits, connection)
+        return control
+
+    # --- the end ---
+
+    async def close(self, answer_within_seconds: float = 1.0) -> None:
+        """Stop listening, let the answers that are under way be sent, and remove the file."""
+        self._loop.remove_reader(self._socket.fileno())
+        self._socket.close()
+        self._bus.unsubscribe(self._tell_progress)
+        self._remove_file()
+        for connection in [one for one in self._connections if not one.answered]:
+            connection.close()
+        if self._connections:
+            self._quiet = self._loop.create_future()
+            await asyncio.wait([self._quiet], timeout=answer_within_seconds)
+        for connection in list(self._connections):
+            connection.close()
+
+    def _remove_file(self) -> None:
+        if self.path is not None:
+            with contextlib.suppress(OSError):
+                Path(self.path).unlink()
+
+    # --- clients ---
+
+    def _accept(self) -> None:
+        try:
+            sock, _ = self._socket.accept()
+        except (BlockingIOError, ConnectionError):
+            return
+        except OSError:  # no descriptor is left (accept(2)): the client waits in the queue
+            self._loop.remove_reader(self._socket.fileno())
+            self._loop.call_later(ACCEPT_PAUSE_SECONDS, self._accept_again)
+            return
+        connection = self._connect(sock)
+        try:
+            peer = peer_of(sock)
+        except OSError as exc:
+            connection.tell(_refusal(f"who asks can't be known ({exc.strerror})"))
+            return
+        if peer is not None and peer.uid not in {0, os.geteuid()}:  # without one, the mode of the file must do
+            connection.tell(_refusal(f"user {peer.uid} may not control this service"))
+
+    def _accept_again(self) -> None:
+        if self._socket.fileno() >= 0:
+            self._loop.add_reader(self._socket.fileno(), self._accept)
+
+    def _connect(self, sock: socket.socket, record: ClientRecord | None = None) -> ControlConnection:
+        connection = ControlConnection(sock, on_request=self._on_request, on_end=self._forget, record=record)
+        self._connections.add(connection)
+        return connection
+
+    def _forget(self, connection: ControlConnection) -> None:
+        self._connections.discard(connection)
+        self._following.discard(connection)
+        if self._quiet is not None and not self._connections and not self._quiet.done():
+            self._quiet.set_result(None)
+
+    def _tell_progress(self, event: Event) -> None:
+        if isinstance(event, _OUTCOMES):
+            return
+        for connection in list(self._following):
+            if not connection.answered:
+                connection.send(Progress(str(event)))
+
+    def _on_request(self, connection: ControlConnection, line: bytes) -> None:
+        try:
+            self._carry_out(connection, read_request(line))
+        except UnreadableRequest as exc:
+            connection.tell(_refusal(str(exc)))
+        except Exception as exc:  # noqa: BLE001  a defect must not leave the client without an answer
+            connection.tell(_refusal(f"the supervisor failed to act on the request ({exc!r})"))
+            self._loop.call_exception_handler(
+                {"message": "a client of the control socket was failed", "exception": exc}
+            )
+
+    def _carry_out(self, connection: ControlConnection, request: Request) -> None:
+        peer = peer_of(connection.socket)
+        source = f"pid {peer.pid if peer is not None else 0}"
+        match request.command:
+            case "status":
+                connection.tell(Outcome(ok=True, status=self._commands.status()))
+            case "restart":
+                self._following.add(connection)
+                if request.supervisor:
+                    self._commands.replace(source, connection)
+                else:
+                    self._commands.restart(source, connection)
+            case "stop":
+                self._following.add(connection)
+                self._commands.stop(source, connection, force=request.force)
+            case unknown:
+                connection.tell(_refusal(f"there is no command {unknown!r}; there are restart, stop and status"))
+
+
+def open_control(where: str | bool | None, commands: Commands, bus: EventBus) -> ControlSocket | None:
+    """The control socket at a path; None is the abstract name, False no socket. If it can't be made, that is told,
+    and there is none: the service is worth more."""
+    if where is False:
+        return None
+    path = where if isinstance(where, str) else None
+    try:
+        return ControlSocket(_listen(path), path, commands, bus)
+    except OSError as exc:
+        name = path or abstract_name(os.getpid()).replace("\0", "@")
+        bus.publish(ControlUnavailable(name, (path and obstacle(path)) or exc.strerror or str(exc)))
+        return None
+
+
+def obstacle(path: str) -> str:
+    """Why there can be no control socket at `path`, as far as that is known without trying; "" if nothing is known."""
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        return f"the folder {folder} does not exist"
+    if os.path.lexists(path) and not Path(path).is_socket():
+        return "the file exists and is no socket"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"this user may not write to {folder}"
+    if len(os.fsencode(path)) > MOST_PATH_BYTES:
+        return f"the path is longer than {MOST_PATH_BYTES} bytes"
+    return ""
+
+
+def _listen(path: str | None) -> socket.socket:
+    """Listen at `path`, or at the abstract name of this process. Raises `OSError`."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if path is None:
+            sock.bind(abstract_name(os.getpid()))
+        else:
+            remove_stale_file(path)
+            bind_file(sock, path, 0o600)
+        sock.listen(16)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _refusal(message: str) -> Outcome:
+    return Outcome(ok=False, message=message)

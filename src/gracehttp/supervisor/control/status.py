@@ -1,0 +1,64 @@
+"""What `gracehttp status` shows."""
+
+from __future__ import annotations
+
+import os
+
+from gracehttp.supervisor.fleet import Fleet, Generation
+from gracehttp.supervisor.listeners.table import HeldListener, ListenerTable
+from gracehttp.supervisor.processes.workers import WorkerProcesses
+from gracehttp.wire.control import (
+    GenerationStatus,
+    ListenerStatus,
+    Outcome,
+    RestartStatus,
+    Status,
+    WorkerStatus,
+)
+
+
+def status_of(
+    fleet: Fleet,
+    workers: WorkerProcesses,
+    listeners: ListenerTable,
+    *,
+    last: Outcome | None,
+    release: str,
+    started_at: float,
+    now: float,
+) -> Status:
+    """The supervisor, its generations, workers and listeners. `last` is how the latest restart ended."""
+    return Status(
+        pid=os.getpid(),
+        version=release,
+        uptime_seconds=round(now - started_at, 3),
+        generations=tuple(
+            _generation(one, workers, now, coming=one is fleet.coming) for one in fleet.generations.values()
+        ),
+        listeners=tuple(_listener(one, workers) for one in listeners),
+        last_restart=None if last is None else RestartStatus(last.ok, last.message),
+    )
+
+
+def _generation(generation: Generation, workers: WorkerProcesses, now: float, *, coming: bool) -> GenerationStatus:
+    probation = generation.probation
+    return GenerationStatus(
+        generation=generation.number,
+        state="starting" if coming else generation.state.value,
+        template=workers.templates.pid(generation.number),
+        probation_seconds_left=None if probation is None else round(max(0.0, probation.ends_at - now), 3),
+        starts_in_seconds=tuple(round(max(0.0, at - now), 3) for at in sorted(generation.start_again_at)),
+        workers=tuple(
+            WorkerStatus(one.number, workers.pid(one.number), one.state.value) for one in generation.workers.values()
+        ),
+    )
+
+
+def _listener(listener: HeldListener, workers: WorkerProcesses) -> ListenerStatus:
+    return ListenerStatus(
+        address=str(listener.address),
+        bound=listener.bound,
+        max_connections=listener.limit,
+        open_connections=listener.pool.open_connections(workers.slots()) if listener.pool else None,
+        shed_connections=listener.shed,
+    )

@@ -1,0 +1,257 @@
+"""The listening sockets, and which generation uses them.
+
+The supervisor holds every socket from the first time a worker asks for it until the last generation that uses it is
+gone, so the kernel queue of a port survives all workers (promise 1). Sockets are found by address, never by position.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+from gracehttp.config import SERVER_OPTIONS
+from gracehttp.errors import ListenError
+from gracehttp.events import Event, LimitChanged, LimitLowered, LimitSplit, ListenerClosed, ListenerOpened
+from gracehttp.net.address import Address, DescriptorAddress, TcpAddress, parse_address
+from gracehttp.net.bind import (
+    FileIdentity,
+    bound_address,
+    file_identity,
+    open_listener,
+    remove_socket_file,
+    resolve,
+)
+from gracehttp.net.limits import effective_limits
+from gracehttp.net.permits import HAS_SHARED_PERMITS, PermitPool, PoolRecord
+from gracehttp.net.syn_filter import admit_new_connections, drop_new_connections
+from gracehttp.values import Descriptor, Value
+from gracehttp.wire.messages import ListenRequest
+
+
+class ListenerRecord(Value):
+    """One listener, to go on with in another process."""
+
+    number: int
+    address: str
+    socket: Descriptor
+    pool: PoolRecord | None
+    limit: int
+    file: FileIdentity | None
+    wishes: Mapping[int, ListenRequest]
+    admitting: bool = True
+    shed: int = 0
+
+
+class TableRecord(Value):
+    """All listeners of a supervisor, to go on with in another process."""
+
+    listeners: tuple[ListenerRecord, ...]
+    last_number: int
+
+
+@dataclass(slots=True)
+class HeldListener:
+    """One listening socket with its permits. `pool` is None where the system has no shared permits."""
+
+    number: int
+    address: Address
+    socket: socket.socket
+    pool: PermitPool | None
+    limit: int
+    file: FileIdentity | None
+    wishes: dict[int, ListenRequest] = field(default_factory=dict)  # by generation
+    shed: int = 0  # how many idle connections were closed to make room
+    open: bool = True
+    admitting: bool = True
+
+    @property
+    def bound(self) -> str:
+        return bound_address(self.socket)
+
+    def stop_admitting(self) -> None:
+        """Let no new connection into the queue. What waits in it is still served."""
+        if self.admitting and not isinstance(self.address, DescriptorAddress):  # that queue is its opener's
+            self.admitting = False
+            drop_new_connections(self.socket)
+            remove_socket_file(self.address, self.file)
+
+    def admit(self) -> None:
+        if not self.admitting:
+            self.admitting = True
+            admit_new_connections(self.socket)
+
+    def carry(self) -> ListenerRecord:
+        return ListenerRecord(
+            number=self.number,
+            address=str(self.address),
+            socket=Descriptor(self.socket.fileno()),
+            pool=self.pool.carry() if self.pool is not None else None,
+            limit=self.limit,
+            file=self.file,
+            wishes=dict(self.wishes),
+            admitting=self.admitting,
+            shed=self.shed,
+        )
+
+    @classmethod
+    def adopt(cls, record: ListenerRecord) -> Self:
+        """Go on with what another process carried."""
+        return cls(
+            number=record.number,
+            address=parse_address(record.address),
+            socket=socket.socket(fileno=record.socket),
+            pool=PermitPool.adopt(record.pool) if record.pool is not None else None,
+            limit=record.limit,
+            file=record.file,
+            wishes=dict(record.wishes),
+            admitting=record.admitting,
+            shed=record.shed,
+        )
+
+    def close(self) -> None:
+        if self.open:
+            self.open = False
+            self.socket.close()
+            if self.pool is not None:
+                self.pool.close()
+
+
+class ListenerTable:
+    """All listeners of the supervisor. `descriptors` is how many files a process may open."""
+
+    def __init__(
+        self, *, descriptors: int, publish: Callable[[Event], None], record: TableRecord | None = None
+    ) -> None:
+        """Without listeners, or with those that another process carried."""
+        self._descriptors = descriptors
+        self._publish = publish
+        self._held = [HeldListener.adopt(one) for one in record.listeners] if record else []
+        self._last_number = record.last_number if record else 0
+
+    def carry(self) -> TableRecord:
+        return TableRecord(listeners=tuple(one.carry() for one in self._held), last_number=self._last_number)
+
+    def __iter__(self) -> Iterator[HeldListener]:
+        return iter(self._held)
+
+    def provide(self, requests: Sequence[ListenRequest], generation: int) -> list[HeldListener]:
+        """The listeners for `requests`, in their order; those that aren't held yet are opened.
+
+        All or nothing: if one can't be had, those that were opened for this call are closed again and `ListenError`
+        tells why.
+        """
+        limits = effective_limits([one.max_connections for one in requests], self._descriptors)
+        found: list[HeldListener] = []
+        with contextlib.ExitStack() as on_error:
+            for request, limit in zip(requests, limits, strict=True):
+                listener = self._find(parse_address(request.address))
+                if listener is None:
+                    listener = self._open(request, limit, other_ports=len(requests) - 1)
+                    on_error.callback(self._close, listener)
+                found.append(listener)
+            on_error.pop_all()
+        for listener, request in zip(found, requests, strict=True):
+            listener.wishes[generation] = request
+        return found
+
+    def promote(self, generation: int) -> None:
+        """The generation serves: its limits and backlogs hold from now on."""
+        used = [one for one in self._held if generation in one.wishes]
+        limits = effective_limits([one.wishes[generation].max_connections for one in used], self._descriptors)
+        for listener, limit in zip(used, limits, strict=True):
+            listener.admit()
+            with contextlib.suppress(OSError):
+                listener.socket.listen(listener.wishes[generation].backlog)
+            if limit != listener.limit and listener.pool is not None:
+                self._publish(LimitChanged(str(listener.address), listener.limit, limit))
+                listener.pool.resize(limit)
+                listener.limit = limit
+
+    def connections_shed(self, number: int, connections: int) -> None:
+        """A worker has closed so many idle connections of a full listener, to make room."""
+        for listener in self._held:
+            if listener.number == number:
+                listener.shed += connections
+
+    def used_by(self, generation: int) -> list[int]:
+        """The numbers of the listeners of a generation."""
+        return [listener.number for listener in self._held if generation in listener.wishes]
+
+    def forget(self, generation: int) -> None:
+        """The generation is gone: close the listeners that only it used."""
+        for listener in list(self._held):
+            listener.wishes.pop(generation, None)
+            if not listener.wishes:
+                self._close(listener)
+
+    def stop_admitting(self) -> None:
+        """The service ends."""
+        for listener in self._held:
+            listener.stop_admitting()
+
+    def leave_behind(self, in_use: Collection[int], coming: int | None) -> list[int]:
+        """Stop admitting to listeners that no generation of `in_use` has. Returns the numbers of such listeners.
+
+        A listener that the generation `coming` wants admits connections again when that serves (`promote`). With a Unix
+        socket that is not possible, so it goes on admitting them.
+        """
+
+        def is_kept(listener: HeldListener) -> bool:
+            comes_back = coming in listener.wishes and not isinstance(listener.address, TcpAddress)
+            return comes_back or not listener.wishes.keys().isdisjoint(in_use)
+
+        left = [listener for listener in self._held if not is_kept(listener)]
+        for listener in left:
+            listener.stop_admitting()
+        return [listener.number for listener in left]
+
+    def close_all(self) -> None:
+        for listener in list(self._held):
+            self._close(listener)
+
+    def _find(self, address: Address) -> HeldListener | None:
+        for listener in self._held:
+            if listener.address == address and (listener.admitting or isinstance(address, TcpAddress)):
+                return listener  # a Unix socket that stopped admitting has lost its file
+        if isinstance(address, TcpAddress) and address.port:
+            # The same place may be written in two ways, as localhost and as 127.0.0.1.
+            family, where = resolve(address)
+            for listener in self._held:
+                if listener.socket.family == family and listener.socket.getsockname()[:2] == where:
+                    return listener
+        return None
+
+    def _open(self, request: ListenRequest, limit: int, *, other_ports: int) -> HeldListener:
+        address = parse_address(request.address)
+        sock = open_listener(address, backlog=request.backlog, unix_mode=request.unix_mode)
+        try:
+            pool = PermitPool(limit) if HAS_SHARED_PERMITS else None
+        except OSError as exc:
+            sock.close()
+            raise ListenError(f"cannot make the limit for {address}: {exc.strerror}.") from exc
+        self._last_number += 1
+        listener = HeldListener(self._last_number, address, sock, pool, limit, file_identity(address))
+        self._held.append(listener)
+        self._tell_of(listener, request.max_connections, other_ports)
+        if pool is None:
+            self._publish(LimitSplit(listener.bound, limit))
+        return listener
+
+    def _tell_of(self, opened: HeldListener, wanted: int, other_ports: int) -> None:
+        if opened.limit == wanted:
+            self._publish(ListenerOpened(opened.bound, opened.limit))
+        elif wanted == SERVER_OPTIONS["max_connections"].default:  # only a default was not met
+            self._publish(ListenerOpened(opened.bound, opened.limit, self._descriptors, other_ports))
+        else:
+            self._publish(ListenerOpened(opened.bound, opened.limit))
+            self._publish(LimitLowered(opened.bound, wanted, opened.limit, self._descriptors, other_ports))
+
+    def _close(self, listener: HeldListener) -> None:
+        self._held.remove(listener)
+        name = listener.bound
+        remove_socket_file(listener.address, listener.file)
+        listener.close()
+        self._publish(ListenerClosed(name))

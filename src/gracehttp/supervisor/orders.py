@@ -1,0 +1,211 @@
+"""Carrying out what the fleet commands: orders go to workers and listeners, facts to the log and to requesters."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+from gracehttp import events
+from gracehttp.event_bus import EventBus
+from gracehttp.supervisor import fleet as table
+from gracehttp.supervisor.control.requesters import Requesters
+from gracehttp.supervisor.first_failure import FirstFailure
+from gracehttp.supervisor.fleet import DrainReason, Fleet
+from gracehttp.supervisor.listeners.auditor import Auditor
+from gracehttp.supervisor.listeners.queues import HandoverQueues
+from gracehttp.supervisor.listeners.table import ListenerTable
+from gracehttp.supervisor.processes.process import TRACEBACK_SIGNAL
+from gracehttp.supervisor.processes.workers import WorkerProcesses
+from gracehttp.wire import messages
+from gracehttp.wire.control import Outcome
+
+_SIMPLE: dict[type[table.Command], messages.Order] = {
+    table.Serve: messages.Serve(),
+    table.Hold: messages.Hold(),
+    table.Resume: messages.Resume(),
+    table.Ping: messages.Ping(),
+}
+
+
+class Orders:
+    """`carry_out` carries out any command.
+
+    `apply(input)` is called if a command fails in a way that the fleet must know, `finish(command)` at the end of the
+    service.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        workers: WorkerProcesses,
+        listeners: ListenerTable,
+        queues: HandoverQueues,
+        auditor: Auditor,
+        requesters: Requesters,
+        first_failure: FirstFailure,
+        bus: EventBus,
+        *,
+        apply: Callable[[table.Input], None],
+        finish: Callable[[table.Finish], None],
+    ) -> None:
+        self._fleet = fleet
+        self._workers = workers
+        self._listeners = listeners
+        self._queues = queues
+        self._auditor = auditor
+        self._requesters = requesters
+        self._first_failure = first_failure
+        self._bus = bus
+        self._apply = apply
+        self._finish = finish
+        self._users: tuple[set[int], int | None] = (set(), None)
+
+    def carry_out(self, command: table.Command) -> None:
+        match command:
+            case table.StartWorker(generation, worker):
+                self._start_worker(generation, worker)
+            case table.Serve(worker) | table.Hold(worker) | table.Resume(worker) | table.Ping(worker):
+                self._workers.send(worker, _SIMPLE[type(command)])
+            case table.Pause(worker):
+                self._pause(worker)
+            case table.Retire(worker, reason, timeout_seconds):
+                self._retire(worker, reason, timeout_seconds)
+            case table.RequestDump(worker):
+                self._request_dump(worker)
+            case table.DumpTraceback(worker):
+                self._workers.signal(worker, TRACEBACK_SIGNAL)
+            case table.Kill(generation, worker, reason):
+                self._kill(generation, worker, reason)
+            case table.StopAdmitting():
+                self._listeners.stop_admitting()
+                self._queues.seal_all()
+            case table.Finish():
+                self._finish(command)
+            case table.Superseded(generation, by):
+                self._requesters.supersede(generation, by)
+            case _:
+                self._tell(command)
+
+    def leave_behind(self) -> None:
+        """Stop admitting connections to listeners that no generation has any more that serves or stands by, and seal
+        their handover queues."""
+        coming = self._fleet.coming
+        users = (self._fleet.in_use, coming.number if coming is not None else None)
+        if users != self._users and self._fleet.serving is not None:
+            self._queues.seal(self._listeners.leave_behind(*users))
+        self._users = users
+
+    # --- orders ---
+
+    def _start_worker(self, generation: int, worker: int) -> None:
+        try:
+            self._workers.start(worker, generation)
+        except OSError as exc:
+            self._apply(table.WorkerExited(worker, f"could not be started ({exc})"))
+
+    def _pause(self, worker: int) -> None:
+        serving = self._fleet.serving
+        listeners = self._listeners.used_by(serving.number) if serving is not None else []
+        self._workers.send(worker, messages.Pause(tuple(listeners), self._queues.live()))
+
+    def _retire(self, worker: int, reason: DrainReason, timeout_seconds: float) -> None:
+        listeners: set[int] = set()
+        if reason is DrainReason.RESTART:  # other workers go on with these, if their handover queue is the same
+            listeners = {number for one in self._fleet.in_use for number in self._listeners.used_by(one)}
+        order = messages.Drain(reason, timeout_seconds, tuple(sorted(listeners)), self._queues.live())
+        self._workers.send(worker, order)
+
+    def _request_dump(self, worker: int) -> None:
+        generation = self._fleet.generation_of(worker)
+        if generation is not None:
+            seconds = generation.settings.ready_timeout_seconds
+            self._bus.publish(events.WorkerHangs(generation.number, worker, seconds, self._workers.doing(worker)))
+        self._workers.send(worker, messages.RequestDump())
+
+    def _kill(self, generation: int, worker: int, reason: str) -> None:
+        self._bus.publish(events.WorkerCut(generation, worker, self._workers.pid(worker), reason))
+        if not self._workers.signal(worker, signal.SIGKILL):  # then no process will be reaped for it
+            self._apply(table.WorkerExited(worker, "had no process"))
+
+    # --- facts ---
+
+    def _tell(
+        self,
+        fact: table.Promoted | table.ProbationEnded | table.RolledBack | table.GivenUp | table.Died | table.Gone,
+    ) -> None:
+        match fact:
+            case table.Promoted(generation, probation_seconds):
+                self._promoted(generation, probation_seconds)
+            case table.ProbationEnded():
+                self._probation_ended(fact)
+            case table.RolledBack():
+                self._rolled_back(fact)
+            case table.GivenUp():
+                self._given_up(fact)
+            case table.Died():
+                self._bus.publish(_death(fact))
+            case table.Gone(generation, served, seconds):
+                self._gone(generation, seconds if served else None)
+
+    def _promoted(self, number: int, probation_seconds: float) -> None:
+        self._take_over_listeners(number)
+        self._bus.publish(events.GenerationPromoted(number, self._pids(number)))
+        if not probation_seconds:
+            self._serves(number)
+        elif (standing_by := self._fleet.standing_by) is not None:
+            self._bus.publish(events.ProbationStarted(number, standing_by.number, probation_seconds))
+
+    def _probation_ended(self, ended: table.ProbationEnded) -> None:
+        self._bus.publish(events.ProbationEnded(ended.generation, ended.seconds, ended.reason))
+        if ended.passed:
+            self._serves(ended.generation)
+            return
+        message = f"generation {ended.generation} was still on probation when {ended.reason}"
+        self._requesters.concluded(Outcome(ok=False, message=message, generation=ended.generation))
+
+    def _rolled_back(self, back: table.RolledBack) -> None:
+        self._take_over_listeners(back.to)
+        event = events.GenerationRolledBack(back.generation, back.to, back.seconds, back.reason)
+        self._bus.publish(event)
+        outcome = Outcome(ok=False, message=str(event), details=back.details, generation=back.generation)
+        self._requesters.concluded(outcome)
+
+    def _given_up(self, given_up: table.GivenUp) -> None:
+        serving = self._fleet.serving
+        if serving is None:
+            self._first_failure.given_up(given_up.reason)
+        number, goes_on = given_up.generation, serving.number if serving else None
+        event = events.GenerationGivenUp(number, given_up.reason, goes_on, given_up.worker)
+        # While the service stops, the fleet gives up what is coming because of that, and for no other reason.
+        self._bus.publish(events.StartCalledOff(number) if self._fleet.stopping else event)
+        outcome = Outcome(ok=False, message=event.with_reason, details=given_up.details, generation=number)
+        self._requesters.concluded(outcome)
+
+    def _gone(self, number: int, retired_for_seconds: float | None) -> None:
+        """None: the generation never served."""
+        self._listeners.forget(number)
+        self._workers.forget(number)
+        if not self._fleet.stopping:
+            kept = {one.number for one in self._listeners}
+            for lost in (*self._queues.forget(number), *self._queues.keep(kept)):
+                self._bus.publish(lost)
+        if retired_for_seconds is not None:
+            self._bus.publish(events.GenerationRetired(number, retired_for_seconds))
+
+    def _take_over_listeners(self, number: int) -> None:
+        self._listeners.promote(number)
+        self._auditor.audit()
+
+    def _serves(self, number: int) -> None:
+        message = f"generation {number} serves"
+        self._requesters.concluded(Outcome(ok=True, message=message, generation=number, pids=self._pids(number)))
+
+    def _pids(self, number: int) -> tuple[int, ...]:
+        generation = self._fleet.generations.get(number)  # it may have ended before its announcement was due
+        return tuple(self._workers.pid(worker) for worker in generation.workers) if generation is not None else ()
+
+
+def _death(died: table.Died) -> events.Event:
+    if died.served:
+        return events.WorkerDied(died.generation, died.worker, died.reason, died.again_in_seconds)
+    return events.WorkerFailedToStart(died.generation, died.worker, died.reason, died.unlogged, died.again_in_seconds)

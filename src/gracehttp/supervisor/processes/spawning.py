@@ -1,0 +1,71 @@
+"""Running a command line in a child process, without waiting until the child runs it.
+
+`subprocess` waits until the child has called `execve`, in vfork(2) or by reading from a pipe. That wait has no
+deadline: a child that is stopped (SIGSTOP) just then, or an interpreter on a file system that hangs, would hold up the
+supervisor, and with it every signal and every other restart (promise 6). So this forks and goes on. A hang shows as a
+missed ready timeout; a failed exec as an exit, with the reason on stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import warnings
+from collections.abc import Collection, Mapping
+from typing import NoReturn
+
+from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.wire.signals import SIGNALS
+
+CANNOT_RUN = 127
+"""The exit status of a child that could not run its command line, as a shell has it."""
+
+
+def spawn(command_line: CommandLine, environment: Mapping[str, str], *, pass_fds: Collection[int], stderr: int) -> int:
+    """Run the command line in a child process, with `environment` added to ours; returns its PID at once.
+
+    Raises `OSError` if there can be no other process. The caller waits for the child (see `reap`).
+
+    The child starts with `SIGNALS` blocked, so that one sent to the whole process group (Ctrl+C in a terminal) ends no
+    worker that is still starting. The worker unblocks them once it ignores them.
+    """
+    executable = command_line.executable()
+    variables = {"PYTHONFAULTHANDLER": "1", **os.environ, **environment}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        with warnings.catch_warnings():
+            # Python 3.12 warns of a fork when a script of the user has threads. This child takes none of their locks.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
+        if pid == 0:
+            _become(executable, command_line, variables, pass_fds, stderr)
+        return pid
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _become(
+    executable: str, command_line: CommandLine, variables: Mapping[str, str], pass_fds: Collection[int], stderr: int
+) -> NoReturn:
+    """Be the command line, with `stderr` as its stderr, the standard streams and `pass_fds`, and nothing else."""
+    try:
+        os.dup2(stderr, 2)
+        _close_all_but(pass_fds)
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # the interpreter ignores them, and that would outlive execve
+            signal.signal(number, signal.SIG_DFL)
+        os.chdir(command_line.directory)
+        os.execve(executable, command_line.arguments, variables)  # noqa: S606  it started this process
+    except OSError as exc:
+        where = f"{executable} can't be executed in {command_line.directory}: {exc.strerror}"
+        os.write(2, f"gracehttp: error: {where}\n".encode("utf-8", "backslashreplace"))
+    finally:
+        os._exit(CANNOT_RUN)
+
+
+def _close_all_but(kept: Collection[int]) -> None:
+    lowest = 3
+    for fd in sorted(kept):
+        os.closerange(lowest, fd)
+        os.set_inheritable(fd, True)
+        lowest = max(lowest, fd + 1)
+    os.closerange(lowest, os.sysconf("SC_OPEN_MAX"))

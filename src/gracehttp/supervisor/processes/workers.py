@@ -1,0 +1,229 @@
+"""All worker processes: starts them, sends them orders and signals, and reaps them. Decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Mapping
+
+from gracehttp.events import Event, WorkerStarted
+from gracehttp.net.shared_page import MAX_WORKERS
+from gracehttp.observe.stderr import NonBlockingWriter
+from gracehttp.supervisor.guard import guarded
+from gracehttp.supervisor.processes.code_records import CodeRecords
+from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.processes.early_stderr import EarlyStderr
+from gracehttp.supervisor.processes.process import Ending, WorkerProcess, WorkerRecord, ended_children
+from gracehttp.supervisor.processes.templates import StartReports, Templates, TemplatesRecord
+from gracehttp.values import EMPTY, Descriptor, Value
+from gracehttp.wire.channel import ChannelClosed, UnreadableMessage
+from gracehttp.wire.messages import Failed, Message, Order, Ready
+
+
+class ProcessesRecord(Value):
+    """All children, to go on with in another process that has the same PID. `watched` are the PIDs of other children: a
+    release that knows nothing more of them only has to reap them."""
+
+    workers: tuple[WorkerRecord, ...]
+    watched: tuple[int, ...]
+    templates: TemplatesRecord | None = None
+    code: Mapping[int, Descriptor] = EMPTY
+    """Which code each generation runs."""
+
+
+class WorkerProcesses:
+    """The processes by worker number.
+
+    `on_message(process, message)` is called for each message of a worker, `on_exit(process, ending)` once when its
+    process is gone or could not be started.
+    """
+
+    def __init__(
+        self,
+        command_line: CommandLine,
+        stderr: int,
+        *,
+        on_message: Callable[[WorkerProcess, Message], None],
+        on_exit: Callable[[WorkerProcess, Ending], None],
+        publish: Callable[[Event], None],
+        hold_early_stderr: bool,
+        record: ProcessesRecord | None = None,
+    ) -> None:
+        """Begin without processes, or with those that another process carried; then call `reap` once all is set up.
+
+        With `hold_early_stderr`, what children write to stderr while they start is held back, except lines of JSON.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._command_line = command_line
+        self._stderr = NonBlockingWriter(stderr)
+        self._publish = publish
+        self._on_message = on_message
+        self._on_exit = on_exit
+        self._hold_early_stderr = hold_early_stderr
+        self._processes: dict[int, WorkerProcess] = {}
+        self._watched: dict[int, Callable[[int], None]] = dict.fromkeys(record.watched if record else (), _ignore)
+        starts = StartReports(self._started, self._failed)
+        self.templates = Templates(starts, self.watch, publish, record.templates if record else None)
+        self.codes = CodeRecords(record.code if record else None)
+        self._loop.add_signal_handler(signal.SIGCHLD, self.reap)
+        for one in record.workers if record else ():
+            self._add(WorkerProcess.adopt(one, self.pass_on))
+
+    def carry(self) -> ProcessesRecord:
+        """Must be called when all is `settled`."""
+        return ProcessesRecord(
+            workers=tuple(one.carry() for one in self._processes.values()),
+            watched=tuple(self._watched),
+            templates=self.templates.carry(),
+            code=self.codes.carry(),
+        )
+
+    async def settled(self) -> None:
+        """Wait until no start is under way: each worker has a PID, or has failed to start."""
+        await self.templates.settled()
+
+    def pid(self, worker: int) -> int:
+        """The PID of a worker, 0 if it has no process."""
+        process = self._processes.get(worker)
+        return process.pid if process else 0
+
+    def doing(self, worker: int) -> str:
+        """What a worker was last known to do on its way to be ready, "" if it has no process."""
+        process = self._processes.get(worker)
+        return process.doing if process else ""
+
+    def slots(self) -> list[int]:
+        """The slots of all workers in the ledgers of the permits."""
+        return [process.slot for process in self._processes.values()]
+
+    @property
+    def none_accepts(self) -> bool:
+        """Whether every worker has stopped accepting."""
+        return all(process.stopped_accepting for process in self._processes.values())
+
+    def start(self, worker: int, generation: int) -> None:
+        """Start the process of `worker`, from the template of its generation if there is one. Raises `OSError`."""
+        used = set(self.slots())
+        slot = next((free for free in range(MAX_WORKERS) if free not in used), None)
+        if slot is None:
+            raise OSError(f"there are {MAX_WORKERS} workers already")
+        process, ends = WorkerProcess.prepare(worker, generation, slot, self.read_stderr)
+        template = self.templates.of(generation)
+        if template is None:
+            try:
+                process.execute(self._command_line, ends)
+            except BaseException:
+                process.discard()
+                raise
+            finally:
+                ends.close()
+        self._add(process)
+        if template is None:
+            self._publish_start(process)
+        else:
+            template.order(process, ends)
+
+    def forget(self, generation: int) -> None:
+        """End the template of a generation whose last worker is gone."""
+        self.templates.end(generation)
+        self.codes.forget(generation)
+
+    def pass_on(self, data: bytes) -> None:
+        """Write to the supervisor's stderr what a child wrote to its own. Never blocks."""
+        self._stderr.write(data)
+
+    def read_stderr(self, read_end: int) -> EarlyStderr:
+        """Read from `read_end` of a pipe what a child writes to stderr while it starts."""
+        return EarlyStderr(self._loop, read_end, self.pass_on, hold=self._hold_early_stderr)
+
+    def watch(self, pid: int, on_end: Callable[[int], None]) -> None:
+        """Also reap `pid`, a child that is no worker: `on_end` is called with its wait status (waitpid(2))."""
+        self._watched[pid] = on_end
+        self._loop.call_soon(self.reap)  # it may have ended before it was known
+
+    def send(self, worker: int, order: Order) -> None:
+        """Send `order` to `worker`, if it lives. Descriptors in it stay the caller's."""
+        process = self._processes.get(worker)
+        if process is None:
+            return
+        with contextlib.suppress(ChannelClosed):  # it is dead, and SIGCHLD is on its way
+            process.channel.send(order)
+        if process.channel.pending:
+            self._loop.add_writer(process.channel.fileno(), self._flush, process)
+
+    def signal(self, worker: int, number: int) -> bool:
+        """Send a signal to `worker`. False if it has no process, and none is on its way."""
+        process = self._processes.get(worker)
+        if process is None:
+            return False
+        process.signal(number)
+        return True
+
+    def _add(self, process: WorkerProcess) -> None:
+        self._processes[process.number] = process
+        self._loop.add_reader(process.channel.fileno(), self._receive, process)
+        if process.channel.pending:
+            self._loop.add_writer(process.channel.fileno(), self._flush, process)
+
+    def _flush(self, process: WorkerProcess) -> None:
+        with contextlib.suppress(ChannelClosed):
+            process.channel.flush()
+        if not process.channel.pending:
+            self._loop.remove_writer(process.channel.fileno())
+
+    def _receive(self, process: WorkerProcess) -> None:
+        try:
+            for message in process.channel.receive():
+                if isinstance(message, Ready) and process.has_ended:
+                    continue  # or older code would be retired for it, before its end is known
+                guarded("act on {1.type!r} of worker {0.number}", self._on_message, process, message)
+        except ChannelClosed:
+            self._loop.remove_reader(process.channel.fileno())
+        except UnreadableMessage as exc:
+            # Whatever this process is, it doesn't speak this protocol: its exit will count like any other.
+            process.failure = Failed(f"it said what the supervisor can't read ({exc})", hint="", details="")
+            self._loop.remove_reader(process.channel.fileno())
+            process.signal(signal.SIGKILL)
+
+    def _started(self, process: WorkerProcess, pid: int) -> None:
+        process.started(pid)
+        self._publish_start(process)
+        self.reap()  # while its PID wasn't known, it was not reaped
+
+    def _publish_start(self, process: WorkerProcess) -> None:
+        self._publish(WorkerStarted(process.generation, process.number, process.pid))
+
+    def _failed(self, process: WorkerProcess, reason: str) -> None:
+        self._remove(process)
+        process.discard()
+        self._on_exit(process, Ending(reason))
+        self.reap()
+
+    def _remove(self, process: WorkerProcess) -> None:
+        self._loop.remove_reader(process.channel.fileno())
+        self._loop.remove_writer(process.channel.fileno())
+        del self._processes[process.number]
+
+    def reap(self) -> None:
+        """Reap all children that have ended. SIGCHLD doesn't tell how many (signal(7)), so this looks at each."""
+        pids = [process.pid for process in self._processes.values() if process.pid]
+        for pid, status in ended_children([*pids, *self._watched], orphans=lambda: self.templates.may_reap_orphans):
+            guarded("act on the end of pid {0}", self._reaped, pid, status)
+
+    def _reaped(self, pid: int, status: int) -> None:
+        """A child was reaped; it won't be found again."""
+        if pid in self._watched:
+            self._watched.pop(pid)(status)
+            return
+        process = next((one for one in self._processes.values() if one.pid == pid), None)
+        if process is None:
+            return
+        if process.failure is None:
+            guarded("receive the last message of worker {.number}", self._receive, process)  # it may still lie there
+        self._remove(process)
+        self._on_exit(process, process.ended(status))
+
+
+def _ignore(_status: int) -> None:
+    return

@@ -1,0 +1,177 @@
+"""What workers report: each message, and each end of a process, becomes an input of the fleet, an event, or both."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+
+from gracehttp import events
+from gracehttp.errors import GraceHTTPError
+from gracehttp.event_bus import EventBus
+from gracehttp.supervisor import fleet as table
+from gracehttp.supervisor.control.fixed_options import ignored
+from gracehttp.supervisor.first_failure import FirstFailure
+from gracehttp.supervisor.fleet import Fleet, Generation, GenerationState
+from gracehttp.supervisor.listeners.auditor import Auditor
+from gracehttp.supervisor.listeners.queues import HandoverQueue, HandoverQueues
+from gracehttp.supervisor.listeners.table import HeldListener, ListenerTable
+from gracehttp.supervisor.processes.process import Ending, WorkerProcess
+from gracehttp.supervisor.processes.workers import WorkerProcesses
+from gracehttp.values import Descriptor
+from gracehttp.wire import messages
+
+
+class Reports:
+    """`receive` acts on a message of a worker, `exited` on the end of its process.
+
+    `apply(input)` tells the fleet. `fixed_options()` are those that the supervisor keeps. `stderr` is the supervisor's
+    own: each worker writes there once it is ready.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        workers: WorkerProcesses,
+        listeners: ListenerTable,
+        queues: HandoverQueues,
+        auditor: Auditor,
+        first_failure: FirstFailure,
+        bus: EventBus,
+        *,
+        apply: Callable[[table.Input], None],
+        fixed_options: Callable[[], messages.FixedOptions],
+        stderr: int,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._fleet = fleet
+        self._workers = workers
+        self._listeners = listeners
+        self._queues = queues
+        self._auditor = auditor
+        self._first_failure = first_failure
+        self._bus = bus
+        self._apply = apply
+        self._fixed_options = fixed_options
+        self._stderr = stderr
+
+    def receive(self, process: WorkerProcess, message: messages.Message) -> None:
+        match message:
+            case messages.Hello():
+                self._introduced(process, message)
+            case messages.CodeRecorded(record):
+                self._workers.codes.keep(process.generation, record)
+            case messages.StageBegan(doing):
+                process.stage = doing
+            case messages.Ready():
+                self._ready(process)
+            case messages.Failed():
+                process.failure = message
+            case messages.StoppedAccepting():
+                process.stopped_accepting = True
+                self._apply(table.WorkerStoppedAccepting(process.number))
+                self._close_listeners_if_no_worker_accepts()
+            case messages.Paused():
+                self._apply(table.WorkerStoppedAccepting(process.number))
+            case messages.Alive():
+                self._apply(table.WorkerAlive(process.number))
+            case messages.Answered(responses, errors):
+                self._apply(table.WorkerAnswered(process.number, responses, errors))
+            case messages.DueForRecycling(reason):
+                self._bus.publish(events.WorkerDueForRecycling(process.generation, process.number, reason))
+                self._apply(table.WorkerDueForRecycling(process.number))
+            case messages.Shed(listener, connections):
+                self._listeners.connections_shed(listener, connections)
+
+    def exited(self, process: WorkerProcess, ending: Ending) -> None:
+        """The process is gone, or could not be started."""
+        if self._fleet.serving is None:
+            self._first_failure.worker_ended(process, ending)
+        how = (ending.reason, ending.details, ending.unlogged)
+        self._apply(table.WorkerExited(process.number, *how, doing=process.doing))
+        # After that, because it may fail. A worker that has got its slot by now holds no permit before its welcome.
+        self._auditor.worker_died(process.slot)
+        self._close_listeners_if_no_worker_accepts()
+
+    def _ready(self, process: WorkerProcess) -> None:
+        seconds = self._loop.time() - process.started_at
+        if wrote := process.early_stderr.release():
+            self._bus.publish(events.WorkerWrote(process.generation, process.number, wrote))
+        self._bus.publish(events.WorkerBecameReady(process.generation, process.number, process.pid, seconds))
+        self._apply(table.WorkerReady(process.number))
+
+    def _close_listeners_if_no_worker_accepts(self) -> None:
+        if self._fleet.stopping and self._workers.none_accepts:
+            self._listeners.close_all()  # their queues are empty: new connections are refused at once, not at the end
+
+    # --- a worker says hello ---
+
+    def _introduced(self, process: WorkerProcess, hello: messages.Hello) -> None:
+        process.introduced = True
+        self._apply(table.WorkerIntroduced(process.number, hello.settings))
+        generation = self._fleet.generation_of(process.number)
+        if generation is None:
+            return
+        self._tell_ignored_options(generation, hello.fixed)
+        if not self._fleet.stopping:
+            self._answer(process, hello, generation)
+
+    def _tell_ignored_options(self, generation: Generation, wanted: messages.FixedOptions | None) -> None:
+        """For the first worker of a generation, unless that is the first generation."""
+        is_first = generation.state is GenerationState.STARTING
+        if wanted is not None and is_first and self._fleet.serving is not None:
+            for event in ignored(wanted, self._fixed_options()):
+                self._bus.publish(event)
+
+    def _answer(self, process: WorkerProcess, hello: messages.Hello, generation: Generation) -> None:
+        """Send the listeners and `Welcome`, or `Refuse`."""
+        version = max(set(hello.versions) & set(messages.VERSIONS), default=None)
+        if version is None:
+            spoken = ", ".join(map(str, messages.VERSIONS))
+            sentence = f"this supervisor speaks only version {spoken} of the control channel"
+            self._workers.send(process.number, messages.Refuse(sentence, hint="stop and start it"))
+            return
+        try:
+            found = self._listeners.provide(hello.listeners, generation.number)
+            given = [(listener, self._queues.of(listener.number, generation.number)) for listener in found]
+        except GraceHTTPError as exc:
+            self._workers.send(process.number, messages.Refuse(exc.message, exc.hint))
+            return
+        for (listener, queue), request in zip(given, hello.listeners, strict=True):
+            self._workers.send(process.number, _listener(listener, request.address, generation.wanted, queue))
+        self._order_offers(process, hello, generation.number)
+        welcome = messages.Welcome(
+            version=version,
+            generation=generation.number,
+            worker=process.number,
+            slot=process.slot,
+            workers=generation.wanted,
+            tty=os.isatty(self._stderr),
+            stderr=Descriptor(self._stderr),
+        )
+        self._workers.send(process.number, welcome)
+
+    def _order_offers(self, process: WorkerProcess, hello: messages.Hello, generation: int) -> None:
+        if "template" in hello.offers and (channel := self._workers.templates.expect(generation)) is not None:
+            self._workers.send(process.number, messages.LeaveTemplate(Descriptor(channel)))
+        if "code" in hello.offers:
+            record = self._workers.codes.of(generation)
+            order = messages.CompareCode(record) if record is not None else messages.RecordCode()
+            self._workers.send(process.number, order)
+
+
+def _listener(
+    listener: HeldListener, asked_for: str, workers: int, queue: HandoverQueue | None
+) -> messages.TakeListener:
+    permits, limit = None, max(1, listener.limit // workers)
+    if listener.pool is not None:
+        permits, limit = messages.PermitDescriptors(*map(Descriptor, listener.pool.filenos())), listener.limit
+    return messages.TakeListener(
+        number=listener.number,
+        address=asked_for,
+        bound=listener.bound,
+        limit=limit,
+        socket=Descriptor(listener.socket.fileno()),
+        permits=permits,
+        queue=messages.QueueEnds(queue.identity, *map(Descriptor, queue.filenos())) if queue is not None else None,
+    )

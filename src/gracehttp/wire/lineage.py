@@ -1,0 +1,29 @@
+"""What a process was started as. The same command line runs as four kinds of process; a variable tells which.
+
+Each variable is removed as soon as it is read, so that a program that the application starts doesn't take itself for
+one of these processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+CHANNEL_VARIABLE = "GRACEHTTP_WORKER_CHANNEL"
+"""The number of a descriptor: this process is a worker, and that socket is its channel to the supervisor."""
+
+STATE_VARIABLE = "GRACEHTTP_SUPERVISOR_STATE"
+"""The number of a descriptor: this process was the supervisor, has executed itself anew, and finds its state there."""
+
+TRIAL_VARIABLE = "GRACEHTTP_SUPERVISOR_TRIAL"
+"""The numbers of two descriptors: this process must tell whether it could go on with the state in the first one, and
+answer through the second one."""
+
+
+def is_first_process(environ: Mapping[str, str]) -> bool:
+    """Whether a person, or their service manager, started this process, and not a supervisor."""
+    return not {CHANNEL_VARIABLE, STATE_VARIABLE, TRIAL_VARIABLE} & environ.keys()
+
+
+def is_trial(environ: Mapping[str, str]) -> bool:
+    """Whether this process must only tell if it could be the next supervisor."""
+    return TRIAL_VARIABLE in environ

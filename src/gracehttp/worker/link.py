@@ -1,0 +1,129 @@
+"""The link of a worker to its supervisor: carries out what the supervisor orders, and reports what it must know."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from typing import Self
+
+from gracehttp.event_bus import EventBus
+from gracehttp.events import ConnectionsShed, Event, SupervisorLost
+from gracehttp.observe.suspended import write_suspended_tasks
+from gracehttp.wire import messages
+from gracehttp.wire.channel import Channel, ChannelClosed
+from gracehttp.worker.error_counter import ErrorCounter
+from gracehttp.worker.recycling import Usage
+from gracehttp.worker.service import Service
+
+
+class SupervisorLink:
+    """To be used in a `with` statement, from before the service starts until it has drained.
+
+    When the supervisor is gone, the worker finishes what is in flight, within `drain_timeout_seconds`, and ends.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        service: Service,
+        usage: Usage,
+        error_counter: ErrorCounter | None,
+        drain_timeout_seconds: float,
+        bus: EventBus,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._channel = channel
+        self._service = service
+        self._usage = usage
+        self._error_counter = error_counter
+        self._drain_timeout_seconds = drain_timeout_seconds
+        self._bus = bus
+        self._supervisor_lost = False
+
+    def __enter__(self) -> Self:
+        self._channel.set_blocking(False)
+        self._service.on_stopped_accepting = lambda: self.report(messages.StoppedAccepting())
+        self._usage.on_due_for_recycling = lambda reason: self.report(messages.DueForRecycling(reason))
+        if self._error_counter is not None:
+            self._error_counter.on_count = lambda responses, errors: self.report(messages.Answered(responses, errors))
+        self._bus.subscribe(self._on_event)
+        self._loop.add_reader(self._channel.fileno(), self._receive)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._end_counting()
+        self._bus.unsubscribe(self._on_event)
+        self._loop.remove_reader(self._channel.fileno())
+        self._loop.remove_writer(self._channel.fileno())
+        self._channel.set_blocking(True)
+
+    def report(self, message: messages.Report) -> None:
+        """Send `message`, as soon as the channel takes it."""
+        try:
+            self._channel.send(message)
+        except ChannelClosed:
+            return  # reading tells it too, and acts on it
+        if self._channel.pending:
+            self._loop.add_writer(self._channel.fileno(), self._flush)
+
+    def report_stage(self, doing: str) -> None:
+        """What begins now; if it hangs, the supervisor knows where."""
+        self.report(messages.StageBegan(doing))
+
+    def _on_event(self, event: Event) -> None:
+        """What a worker publishes and the supervisor counts."""
+        if isinstance(event, ConnectionsShed):
+            self.report(messages.Shed(event.listener, event.connections))
+
+    def _flush(self) -> None:
+        with contextlib.suppress(ChannelClosed):  # reading tells it too
+            self._channel.flush()
+        if not self._channel.pending:
+            self._loop.remove_writer(self._channel.fileno())
+
+    def _receive(self) -> None:
+        if self._supervisor_lost:
+            return  # a port that takes connections from its handover queue looks here first, each time
+        try:
+            orders = self._channel.receive()
+        except ChannelClosed:
+            self._supervisor_lost = True
+            self._loop.remove_reader(self._channel.fileno())
+            self._bus.publish(SupervisorLost(os.getpid()))
+            self._service.supervisor_lost(self._drain_timeout_seconds)
+            return
+        for order in orders:
+            self._carry_out(order)
+
+    def _carry_out(self, order: messages.Message) -> None:
+        match order:
+            case messages.Serve():
+                self._service.accept()
+                self._begin_counting()
+                self._service.take_over(self._receive)
+            case messages.Pause(listeners, queues):
+                self._service.pause(listeners, queues)
+                self.report(messages.Paused())
+            case messages.Drain(reason, timeout_seconds, listeners, queues):
+                self._end_counting()
+                self._service.order_drain(reason, timeout_seconds, listeners, queues)
+            case messages.Hold():
+                self._service.hold()
+            case messages.Resume():
+                self._service.resume()
+            case messages.Ping():
+                self.report(messages.Alive())
+            case messages.RequestDump():
+                self._loop.call_soon(os.abort)  # in the next turn: then this method is not on the stack that it writes
+                write_suspended_tasks(self._loop)
+
+    def _begin_counting(self) -> None:
+        self._usage.begin()
+        if self._error_counter is not None:
+            self._error_counter.begin()
+
+    def _end_counting(self) -> None:
+        self._usage.end()
+        if self._error_counter is not None:
+            self._error_counter.end()

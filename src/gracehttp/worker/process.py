@@ -1,0 +1,259 @@
+"""The life of a worker process, from the hello to its supervisor to the end of its drain; and where templates begin."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from types import FrameType
+
+from gracehttp.applications.loading import ApplicationLoader
+from gracehttp.applications.registry import ApplicationSettings
+from gracehttp.config import ProcessOptions, ServerOptions
+from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError, StartError
+from gracehttp.event_bus import EventBus
+from gracehttp.events import CodeDiffers, ThreadsNotForked
+from gracehttp.observe.requests import AccessLog, as_one, log_exit_of_a_task
+from gracehttp.values import Descriptor, Value
+from gracehttp.wire import messages
+from gracehttp.wire.channel import Channel, ChannelClosed
+from gracehttp.wire.signals import SIGNALS
+from gracehttp.worker.code_record import CAN_RECORD, changed_since, write_record
+from gracehttp.worker.error_counter import ErrorCounter
+from gracehttp.worker.hello import fixed_options, fleet_settings, listen_requests
+from gracehttp.worker.link import SupervisorLink
+from gracehttp.worker.loops import loop_factory, run_to_the_end
+from gracehttp.worker.manifest import Manifest, introduce
+from gracehttp.worker.recycling import Usage, UsageLimits
+from gracehttp.worker.service import Service, ServiceSettings
+from gracehttp.worker.template import leave_template, threads
+
+LEAVE_SECONDS = 5.0
+"""How long tasks, threads and exit handlers of the application may hold the process up when all its work is done."""
+
+
+class _Program(Value):
+    """What a worker shares with all workers that are forked from it."""
+
+    servers: Sequence[ServerOptions]
+    process: ProcessOptions
+    release: str
+    bus: EventBus
+    configure_logging: Callable[[bool], None]
+    spell: Callable[[str], str]
+    loader: ApplicationLoader
+
+
+def run_worker(
+    channel: Channel,
+    servers: Sequence[ServerOptions],
+    process: ProcessOptions,
+    *,
+    release: str,
+    bus: EventBus,
+    configure_logging: Callable[[bool], None],
+    spell: Callable[[str], str] = str,
+) -> int:
+    """Serve until the supervisor says drain, or is gone. Returns the exit status.
+
+    `configure_logging(manifest.tty)` is called as soon as it is known whether the logs end on a terminal. `spell`
+    writes hints in the form that suits the program, a command line or a script. With `preload` it also returns in each
+    worker that is forked from this one.
+    """
+    faulthandler.enable()  # the supervisor has seen to it already, unless the interpreter ignores the environment (-I)
+    loader = ApplicationLoader(process.app_dir)
+    program = _Program(
+        servers=[_with_absolute_paths(server) for server in servers],
+        process=process,
+        release=release,
+        bus=bus,
+        configure_logging=configure_logging,
+        spell=spell,
+        loader=loader,
+    )
+    return _live(channel, program, offers=_offers(process))
+
+
+def _live(channel: Channel, program: _Program, *, offers: Sequence[str]) -> int:
+    """The life of one worker. A worker that is forked lives the same life, on a channel of its own."""
+    _leave_signals_to_the_supervisor()
+    try:
+        return _reporting(channel, program, lambda: _begin(channel, program, offers))
+    finally:
+        _ignore_signals_to_the_end()
+
+
+def _begin(channel: Channel, program: _Program, offers: Sequence[str]) -> int:
+    process = program.process
+    manifest = introduce(
+        channel,
+        messages.Hello(
+            versions=messages.VERSIONS,
+            settings=fleet_settings(process),
+            listeners=listen_requests(program.servers),
+            fixed=fixed_options(process),
+            offers=tuple(offers),
+            release=program.release,
+            pid=os.getpid(),
+        ),
+    )
+    program.configure_logging(manifest.tty)
+    new_loop = loop_factory(process.loop)
+    if manifest.template is not None:
+        program.loader.load_all(program.servers, _stages(channel))
+        own_channel = _leave_template(channel, manifest, program)
+        if own_channel is not None:  # this process was forked: it has the code of its generation, whatever is on disk
+            return _live(own_channel, program, offers=())
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        # A failure is reported, and the time measured, before the runner closes: that waits for tasks that don't let
+        # themselves be cancelled, and for threads of the default executor. The log says what held the process up.
+        work = _work(channel, manifest, program)
+        status = _reporting(channel, program, lambda: run_to_the_end(runner, work, log_exit_of_a_task))
+        faulthandler.dump_traceback_later(LEAVE_SECONDS, exit=True)
+    return status
+
+
+def _reporting(channel: Channel, program: _Program, call: Callable[[], int | None]) -> int:
+    """Call `call`, and report to the supervisor if it fails. Returns the exit status."""
+    try:
+        return call() or EXIT_DONE
+    except ChannelClosed:
+        return EXIT_COULD_NOT_START
+    except GraceHTTPError as exc:
+        return _report(channel, exc.message, program.spell(exc.hint), exc.details)
+    except Exception as exc:  # noqa: BLE001  a defect of gracehttp, or of a loop: the requester must see it
+        return _report(channel, f"unexpected {type(exc).__name__}: {exc}", "", traceback.format_exc())
+
+
+def _leave_template(channel: Channel, manifest: Manifest, program: _Program) -> Channel | None:
+    """See `leave_template`. Raises `StartError`."""
+    assert manifest.template is not None
+    if others := threads():
+        program.bus.publish(ThreadsNotForked(others))
+
+    def become_template() -> None:
+        _leave_signals_to_the_supervisor()
+        os.dup2(manifest.stderr, 2)
+        program.configure_logging(manifest.tty)  # or the log would go on to the stderr of the worker that was copied
+        channel.close()
+        manifest.close()
+
+    try:
+        return leave_template(manifest.template, become_template=become_template)
+    except OSError as exc:
+        raise StartError(f"the template can't be forked: {exc.strerror}.") from exc
+
+
+async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None:
+    process, bus = program.process, program.bus
+    program.loader.load_all(program.servers, _stages(channel))
+    _account_for_code(channel, manifest, bus)
+    access_log = AccessLog(manifest.worker, manifest.generation) if process.access_log else None
+    error_counter = _error_counter(process)
+    usage = Usage(_usage_limits(process), asyncio.get_running_loop())
+    settings = ServiceSettings(
+        applications=ApplicationSettings(
+            lifespan=process.lifespan,
+            threads=process.threads,
+            multiprocess=manifest.workers > 1,
+        ),
+        warmup=process.warmup,
+        rehearses=True,
+        request_finished=as_one(access_log, error_counter, usage if usage.counts_requests else None),
+        request_failed=error_counter.failed if error_counter is not None else None,
+    )
+    service = Service(settings, program.loader, bus.publish)
+    with SupervisorLink(channel, service, usage, error_counter, process.drain_timeout, bus) as link:
+        await service.start(program.servers, manifest.listeners, link.report_stage)
+        _write_to_stderr_directly(manifest.stderr)
+        # The application may have configured logging for itself, and disabled ours.
+        program.configure_logging(manifest.tty)
+        link.report(messages.Ready())
+        await service.drain()
+
+
+def _stages(channel: Channel) -> Callable[[str], None]:
+    """A function that reports a stage while nothing listens to the channel yet. It blocks until that is sent."""
+    return lambda doing: channel.send(messages.StageBegan(doing))
+
+
+def _account_for_code(channel: Channel, manifest: Manifest, bus: EventBus) -> None:
+    """Record which code this worker runs, or compare it with that of its generation, as the supervisor ordered."""
+    if manifest.records_code:
+        record = write_record()
+        channel.send(messages.CodeRecorded(Descriptor(record)))  # it blocks: nothing listens to the channel yet
+        os.close(record)
+    if manifest.code is not None:
+        changed = changed_since(manifest.code)
+        os.close(manifest.code)
+        if changed:
+            bus.publish(CodeDiffers(manifest.generation, manifest.worker, tuple(changed)))
+
+
+def _with_absolute_paths(server: ServerOptions) -> ServerOptions:
+    """The application may change the working directory, and its import comes before the certificates are read."""
+    certfile, keyfile = (path and os.path.abspath(path) for path in (server.certfile, server.keyfile))
+    return replace(server, certfile=certfile, keyfile=keyfile)
+
+
+def _usage_limits(process: ProcessOptions) -> UsageLimits:
+    return UsageLimits.drawn(
+        requests=process.max_requests,
+        requests_jitter=process.max_requests_jitter,
+        age_seconds=process.max_worker_age,
+        memory_bytes=process.max_worker_memory,
+    )
+
+
+def _offers(process: ProcessOptions) -> list[str]:
+    return [*(["template"] if process.preload else []), *(["code"] if CAN_RECORD else [])]
+
+
+def _error_counter(process: ProcessOptions) -> ErrorCounter | None:
+    """What counts for a probation; None costs nothing."""
+    if not process.probation or process.probation_max_errors is None:
+        return None
+    return ErrorCounter(process.probation, asyncio.get_running_loop())
+
+
+def _report(channel: Channel, message: str, hint: str, details: str) -> int:
+    try:
+        channel.set_blocking(True)
+        channel.send(messages.Failed(message, hint, details))
+    except ChannelClosed:
+        sys.stderr.write(f"gracehttp: error: {message}\n{details}\n")
+    return EXIT_COULD_NOT_START
+
+
+def _leave_signals_to_the_supervisor() -> None:
+    """Signals are for the supervisor, also those that a terminal sends to the whole process group.
+
+    A handler that does nothing, rather than SIG_IGN: the programs that the application starts get the defaults back.
+    """
+    for number in SIGNALS:
+        signal.signal(number, _do_nothing)
+    # SIGCHLD too: a worker may start while the supervisor holds it back, in the middle of replacing itself.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD, *SIGNALS})
+
+
+def _ignore_signals_to_the_end() -> None:
+    """The interpreter puts the defaults back in place of our handlers while it ends, and the default of SIGTTIN stops
+    the process. What is ignored it leaves ignored."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _do_nothing(_number: int, _frame: FrameType | None) -> None:
+    return
+
+
+def _write_to_stderr_directly(stderr: int) -> None:
+    """Write to stderr without the supervisor between, which has read it so far to tell why a start failed."""
+    sys.stderr.flush()
+    os.dup2(stderr, 2)
+    os.close(stderr)

@@ -1,0 +1,195 @@
+"""What is done when the fleet commands something, and which requester is told."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from gracehttp import events
+from gracehttp.event_bus import EventBus
+from gracehttp.supervisor.control.requesters import Requesters
+from gracehttp.supervisor.first_failure import FirstFailure
+from gracehttp.supervisor.fleet import (
+    DrainReason,
+    Finish,
+    Fleet,
+    FleetSettings,
+    GivenUp,
+    Hold,
+    Kill,
+    Pause,
+    Ping,
+    ProbationEnded,
+    Promoted,
+    RequestDump,
+    RestartRequested,
+    Resume,
+    Retire,
+    RolledBack,
+    Serve,
+    StartWorker,
+    StopRequested,
+    WorkerExited,
+    WorkerReady,
+)
+from gracehttp.supervisor.orders import Orders
+from gracehttp.wire import messages
+
+
+class House:
+    """Stands for the workers, the listeners, their queues, the auditor, and a requester of generation 2."""
+
+    def __init__(self):
+        self.done = []
+        self.told = []
+        self.events = []
+        requesters, bus = Requesters(), EventBus()
+        requesters.of_restart(2, self)
+        bus.subscribe(self.events.append)
+        self.fleet = Fleet(FleetSettings())
+        self.inputs = []
+        self.processes = {1, 2}
+        self.orders = Orders(
+            self.fleet,
+            self,
+            self,
+            self,
+            self,
+            requesters,
+            FirstFailure(errors_are_logged=True),
+            bus,
+            apply=self.inputs.append,
+            finish=self.done.append,
+        )
+        self.requesters = requesters
+
+    def send(self, worker, order):
+        self.done.append((worker, order))
+
+    def signal(self, worker, number):
+        self.done.append((worker, number))
+        return worker in self.processes
+
+    def pid(self, worker):
+        return 100 + worker if worker in self.processes else 0
+
+    def live(self):
+        return (7001,)
+
+    def start(self, worker, generation):
+        raise OSError("no more processes")
+
+    def used_by(self, generation):
+        return [generation]
+
+    def promote(self, generation):
+        self.done.append(("promote", generation))
+
+    def audit(self):
+        self.done.append("audit")
+
+    def doing(self, worker):
+        return f"importing app{worker}:app"
+
+    def tell(self, outcome):
+        self.told.append((outcome.ok, outcome.message, outcome.details))
+
+
+def test_who_asked_is_told_of_a_generation_that_is_gone_already():
+    house = House()
+    house.orders.carry_out(Promoted(2, probation_seconds=0))
+    assert house.told == [(True, "generation 2 serves", "")]
+    assert house.events == [events.GenerationPromoted(2, ())]
+
+
+def test_who_asked_is_told_after_the_probation_and_not_before():
+    house = House()
+    house.orders.carry_out(Promoted(2, probation_seconds=10))
+    assert house.told == []
+    assert house.done == [("promote", 2), "audit"]
+    house.orders.carry_out(ProbationEnded(2, 10.0, passed=True))
+    assert house.told == [(True, "generation 2 serves", "")]
+
+
+def test_a_rollback_gives_the_listeners_back_and_tells_why():
+    house = House()
+    house.orders.carry_out(RolledBack(2, 1, 2.13, "its worker 3 was killed by SIGSEGV", "stack"))
+    sentence = (
+        "generation 2 was rolled back after 2.1 s on probation: its worker 3 was killed by SIGSEGV; "
+        "generation 1 serves again"
+    )
+    assert house.done == [("promote", 1), "audit"]
+    assert house.told == [(False, sentence, "stack")]
+    assert house.requesters.last.message == sentence
+    assert [type(one) for one in house.events] == [events.GenerationRolledBack]
+
+
+def test_a_stop_during_a_probation_is_no_success():
+    house = House()
+    house.orders.carry_out(ProbationEnded(2, 3.0, passed=False, reason="the service was told to stop"))
+    assert house.told == [(False, "generation 2 was still on probation when the service was told to stop", "")]
+
+
+def test_that_the_stack_of_a_worker_follows_is_told_with_what_it_was_at():
+    house = House()
+    house.fleet.apply(RestartRequested(), 0.0)
+    house.orders.carry_out(RequestDump(1))
+    assert house.events == [events.WorkerHangs(1, 1, 60.0, "importing app1:app")]
+    assert "still importing app1:app" in str(house.events[0])
+    assert "the server has not crashed" in str(house.events[0])
+
+
+def test_a_start_that_a_stop_calls_off_is_no_error_but_who_asked_for_it_has_not_got_it():
+    house = House()
+    house.fleet.apply(StopRequested(), 0.0)
+    house.orders.carry_out(GivenUp(2, "the service was told to stop", ""))
+    assert house.events == [events.StartCalledOff(2)]
+    assert house.told == [(False, "generation 2 was given up: the service was told to stop; nothing serves", "")]
+
+
+@pytest.mark.parametrize(
+    ("command", "order"),
+    [
+        (Serve(1), messages.Serve()),
+        (Hold(1), messages.Hold()),
+        (Resume(1), messages.Resume()),
+        (Ping(1), messages.Ping()),
+        (Pause(1), messages.Pause((), (7001,))),
+        (Retire(1, DrainReason.STOP, 5.0), messages.Drain(DrainReason.STOP, 5.0, (), (7001,))),
+        (RequestDump(1), messages.RequestDump()),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_an_order_to_a_worker_is_sent_to_it(command, order):
+    house = House()
+    house.orders.carry_out(command)
+    assert house.done == [(1, order)]
+
+
+def test_at_a_restart_a_worker_learns_which_listeners_others_go_on_with():
+    house = House()
+    house.fleet.apply(RestartRequested(), 0.0)
+    house.fleet.apply(WorkerReady(1), 1.0)
+    house.orders.carry_out(Retire(9, DrainReason.RESTART, 5.0))
+    assert house.done == [(9, messages.Drain(DrainReason.RESTART, 5.0, (1,), (7001,)))]
+
+
+def test_a_worker_that_can_not_be_started_has_exited_for_the_fleet():
+    house = House()
+    house.orders.carry_out(StartWorker(1, 5))
+    assert house.inputs == [WorkerExited(5, "could not be started (no more processes)")]
+
+
+@pytest.mark.parametrize(("worker", "inputs"), [(1, []), (5, [WorkerExited(5, "had no process")])])
+def test_a_worker_is_killed_and_one_without_a_process_has_exited(worker, inputs):
+    house = House()
+    house.orders.carry_out(Kill(1, worker, "it took too long"))
+    assert house.done == [(worker, signal.SIGKILL)]
+    assert house.inputs == inputs
+
+
+def test_the_end_of_the_service_is_passed_on():
+    house = House()
+    house.orders.carry_out(Finish(could_start=True, forced=False))
+    assert house.done == [Finish(could_start=True, forced=False)]

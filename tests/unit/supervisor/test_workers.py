@@ -1,0 +1,160 @@
+"""What workers say and how they end, with children that only sleep."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+import subprocess
+
+import pytest
+
+from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.processes.early_stderr import EarlyStderr
+from gracehttp.supervisor.processes.process import WorkerProcess, ended_children
+from gracehttp.supervisor.processes.workers import WorkerProcesses
+from gracehttp.wire.channel import channel_pair
+
+
+class World:
+    """Worker processes with one worker, which is a child that sleeps."""
+
+    def __init__(self, on_message):
+        self.ended, self.defects = [], []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, context: self.defects.append(context))
+        read_end, write_end = os.pipe()
+        os.close(read_end)
+        self.stderr = write_end
+        self.workers = WorkerProcesses(
+            CommandLine(("none",), "."),
+            write_end,
+            on_message=on_message,
+            on_exit=lambda process, ending: self.ended.append(ending.reason),
+            publish=lambda event: None,
+            hold_early_stderr=False,
+        )
+        self.child = subprocess.Popen(["sleep", "60"])
+        channel, self.theirs = channel_pair()
+        words = EarlyStderr(loop, None, print)
+        self.worker = WorkerProcess(1, 1, 0, pid=self.child.pid, started_at=0.0, channel=channel, early_stderr=words)
+        self.workers._add(self.worker)
+
+    async def end(self):
+        self.child.send_signal(signal.SIGKILL)
+        while not self.ended:
+            await asyncio.sleep(0)
+        self.child.returncode = 0
+        self.theirs.close()
+        os.close(self.stderr)
+
+
+def test_for_a_defect_of_ours_no_worker_is_killed():
+    async def scenario():
+        heard = []
+
+        def fail(process, message):
+            heard.append(message)
+            raise KeyError("ours")
+
+        world = World(fail)
+        world.theirs.send(b'{"type": "ready"}\n{"type": "paused"}\n')
+        while len(heard) < 2:
+            await asyncio.sleep(0)
+        assert world.worker.failure is None
+        assert [str(context["exception"]) for context in world.defects] == ["'ours'"] * 2
+        await world.end()
+        assert world.ended == ["was killed by SIGKILL"], "by the test"
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"nonsense", b"[]", b"[" * 60_000, b'{"type": "due_for_recycling"}', b'{"type": "ready", "descriptors": 1}'],
+    ids=lambda line: line[:40].decode(),
+)
+def test_who_does_not_speak_our_language_is_ended(line):
+    async def scenario():
+        world = World(lambda process, message: None)
+        world.theirs.send(line + b"\n")
+        while not world.ended:
+            await asyncio.sleep(0)
+        assert world.ended[0].startswith("failed: it said what the supervisor can't read")
+        await world.end()
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
+def test_a_child_keeps_its_pid_until_the_one_before_has_been_dealt_with():
+    children = [subprocess.Popen(["true"]) for _ in range(2)]
+    pids = sorted(child.pid for child in children)
+    for pid in pids:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    reaped = ended_children(pids, orphans=lambda: False)
+    assert next(reaped) == (pids[0], 0)
+    assert os.waitid(os.P_PID, pids[1], os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+    assert list(reaped) == [(pids[1], 0)]
+    for child in children:
+        child.returncode = 0
+
+
+def no_workers():
+    return WorkerProcesses(
+        None,
+        2,
+        on_message=lambda process, message: None,
+        on_exit=lambda process, ending: None,
+        publish=lambda event: None,
+        hold_early_stderr=False,
+    )
+
+
+def test_a_child_that_has_ended_before_it_is_watched_is_waited_for():
+    async def scenario():
+        child = subprocess.Popen(["sh", "-c", "exit 3"])
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        workers = no_workers()  # so late that SIGCHLD has come and gone
+        workers.reap()  # what SIGCHLD makes it do; it must leave a child alone that it doesn't know
+        ended = asyncio.get_running_loop().create_future()
+        workers.watch(child.pid, ended.set_result)
+        assert os.waitstatus_to_exitcode(await asyncio.wait_for(ended, 20)) == 3
+        child.returncode = 3  # or Popen would warn that nobody waited for it
+
+    asyncio.run(scenario())
+
+
+def test_who_has_ended_is_told_also_if_its_last_message_can_not_be_read():
+    async def scenario():
+        def refuse():
+            raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
+
+        world = World(lambda process, message: None)
+        world.worker.channel.receive = refuse
+        await world.end()
+        assert world.ended == ["was killed by SIGKILL"]
+        assert world.defects
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
+def test_the_next_child_is_buried_also_if_the_end_of_the_one_before_could_not_be_acted_on():
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        defects = []
+        loop.set_exception_handler(lambda _loop, context: defects.append(str(context["exception"])))
+        children = sorted((subprocess.Popen(["true"]) for _ in range(2)), key=lambda child: child.pid)
+        for child in children:
+            os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        workers = no_workers()
+        ended = loop.create_future()
+        workers.watch(children[0].pid, {}.__getitem__)
+        workers.watch(children[1].pid, ended.set_result)
+        workers.reap()
+        assert ended.result() == 0
+        assert defects == ["0"], "the key that was not there"
+        for child in children:
+            child.returncode = 0
+
+    asyncio.run(scenario())
