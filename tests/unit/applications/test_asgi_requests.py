@@ -686,6 +686,31 @@ def test_pipelined_requests_are_answered_in_order(run):
     run(main())
 
 
+def test_scope_that_an_application_changes_is_not_the_scope_of_the_next_request(run):
+    """The parser remembers lines; what it remembers must be out of reach."""
+
+    async def main():
+        seen = []
+
+        async def app(scope, receive, send):
+            seen.append({name: value for name, value in scope.items() if name not in ("asgi", "extensions")})
+            seen[-1]["headers"] = list(scope["headers"])
+            scope["headers"][0] = (b"host", b"changed")
+            scope["headers"].append((b"x-mine", b"1"))
+            scope["path"] = scope["query_string"] = scope["method"] = "changed"
+            scope["state"]["mine"] = scope["asgi"]["mine"] = scope["extensions"]["mine"] = 1
+            await echo(scope, receive, send)
+
+        request = b"GET /a HTTP/1.1\r\nHost: a\r\nAccept: b\r\n\r\n"
+        _, failures = await exchange_bytes(app, request * 3)
+        _, more_failures = await exchange_bytes(app, request)
+        assert seen == [seen[0]] * 4
+        assert seen[0]["headers"] == [(b"host", b"a"), (b"accept", b"b")]
+        assert not failures + more_failures
+
+    run(main())
+
+
 def test_error_of_the_application_is_a_500_and_the_next_request_is_served(run):
     async def main():
         async def app(scope, receive, send):

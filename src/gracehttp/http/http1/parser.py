@@ -40,7 +40,7 @@ _FIELD = re.compile(rb"(" + TOKEN + rb"):(" + _VALUE + rb")")
 _LONGEST_METHOD = 256
 
 # Lines that were parsed lately. Full, they are forgotten, so that a client that never repeats itself can't fill them
-# for good; short lines only, so that they take half a megabyte at most.
+# for good; short lines only, so that each of the three kinds takes a megabyte at most.
 _MOST_REMEMBERED: Final = 1024
 _LONGEST_REMEMBERED: Final = 256
 _REMEMBERED_FIELDS = frozenset(

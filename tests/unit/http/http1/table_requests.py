@@ -483,6 +483,7 @@ CHUNKS = [
     Row("7.1", chunked(b"A\r\n0123456789\r\n0\r\n\r\n"), served(body=b"0123456789")),
     Row("7.1", size_line(b"05"), HELLO),
     Row("7.1", size_line(b"0000000000000005"), HELLO),
+    Row("7.1", chunked(b"010\r\n0123456789abcdef\r\n0\r\n\r\n"), served(body=b"0123456789abcdef")),  # no octal number
     Row("7.1", size_line(b"00000000000000005"), 400),  # 17 digits: a limit of ours
     Row("7.1", chunked(b"ffffffffffffffff\r\nx"), NOTHING),
     Row("7.1", chunked(b"10000000000000000\r\nx"), 400),
