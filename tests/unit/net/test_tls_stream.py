@@ -472,7 +472,7 @@ def test_a_client_may_change_its_keys_and_ask_for_ours(run, context):
         host, port = floor._listener.getsockname()
         process = await asyncio.create_subprocess_exec(
             "openssl", "s_client", "-connect", f"{host}:{port}", "-tls1_3", "-servername", "localhost",
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         floor._listener.setblocking(False)
         server, _ = await floor.loop.sock_accept(floor._listener)
@@ -482,6 +482,7 @@ def test_a_client_may_change_its_keys_and_ask_for_ours(run, context):
             process.stdin.write(b"line %d\n" % number)
             await until(lambda number=number: session.seen.data.endswith(b"line %d\n" % number))
             process.stdin.write(b"K\n")
+            await process.stderr.readuntil(b"KEYUPDATE\n")  # what is read together with the command is dropped
             session.stream.write(b"answer %d\n" % number)
             await process.stdout.readuntil(b"answer %d\n" % number)
         assert session.seen.data == b"line 0\nline 1\nline 2\n"
