@@ -323,10 +323,12 @@ class Http1Protocol:
             return
         data, self._unparsed = self._head + self._unparsed, b""
         self._read_head(data)
-        if self._phase in (IDLE, READING_HEAD) and self._stream.input_over:
-            self._finish(linger=False)  # the rest of that request will never come
-        elif self._phase == IDLE and self._waits is None:  # there were empty lines only
-            self._next_request()
+        # If requests wait still, this one was answered at once, and the next one has its turn already.
+        if self._phase in (IDLE, READING_HEAD) and not self._unparsed:
+            if self._stream.input_over:
+                self._finish(linger=False)  # the rest of that request will never come
+            elif self._phase == IDLE and self._waits is None:  # there were empty lines only
+                self._next_request()
         self._regulate_reading()
 
     def _tell_rest(self) -> None:

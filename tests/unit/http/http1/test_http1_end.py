@@ -521,6 +521,16 @@ def test_client_that_only_listens_gets_all_answers_of_an_application_that_answer
     assert wire.how_it_ended == "closed"
 
 
+@pytest.mark.parametrize("rest", [b"", GET[:10], b"\r\n"])
+def test_client_that_only_listens_gets_all_answers_however_many_there_are(rest):
+    wire = Wire(answer)
+    wire.arrive(GET * 9 + rest)
+    wire.arrive(b"")  # the end, before the loop comes to the second request
+    wire.loop.run_soon()
+    assert wire.statuses == [200] * 9
+    assert wire.how_it_ended == "closed"
+
+
 def test_end_of_input_within_a_pipelined_request_closes_after_the_whole_ones():
     wire = Wire().send(GET + GET[:10])
     wire.send_eof()
