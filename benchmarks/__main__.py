@@ -1,6 +1,6 @@
 """How much gracehttp costs, side by side with the servers that one would choose instead.
 
-    pip install --editable '.[bench]'; apt install wrk nghttp2-client nginx-light
+    pip install --editable '.[bench]'; apt install wrk nginx-light
     python -m benchmarks --json results.json
     python -m benchmarks --scenes 1 2 10 --peers uvicorn granian --rounds 5
     python -m benchmarks --ours before=../before after=.
@@ -36,7 +36,6 @@ from .session import BenchmarkFailed, TimeIsOver, session, told
 
 TOOLS = {
     "wrk": "wrk",
-    "h2load": "nghttp2-client",
     "taskset": "util-linux",
     "setpriv": "util-linux",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
@@ -65,6 +66,13 @@ async def pid(scope: Message, receive: Receive, send: Send) -> None:
     headers = [(b"content-type", b"text/plain"), (b"content-length", b"10")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"%010d" % os.getpid()})
+
+
+@_for_http
+async def blocking(scope: Message, receive: Receive, send: Send) -> None:
+    """As `pid`, after it has blocked the worker for 20 ms."""
+    time.sleep(0.02)
+    await pid(scope, receive, send)
 
 
 @_for_http

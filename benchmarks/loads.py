@@ -1,4 +1,4 @@
-"""What saturates a server, which is how CPU time per request is measured: wrk, h2load, and TLS handshakes of our own.
+"""What saturates a server, which is how CPU time per request is measured: wrk, and TLS handshakes of our own.
 
 Latency is measured by clients that don't saturate it (clients.py, deploy_clients.py).
 """
@@ -39,10 +39,11 @@ class Answered:
 
 @dataclass(frozen=True)
 class Request:
-    """What wrk sends. With a body it is a POST of JSON."""
+    """What wrk sends. With a body it is a POST of JSON. `pipelined` is how many are sent on a connection at a time."""
 
     headers: tuple[str, ...] = ()
     body: str = ""
+    pipelined: int = 1
 
 
 GET = Request()
@@ -71,15 +72,27 @@ def wrk(
     command = ["wrk", "-t", "1", "-c", str(connections), "-d", str(seconds)]
     for header in request.headers:
         command += ["-H", header]
+    if script := wrk_script(request):
+        path = folder / "request.lua"
+        path.write_text(script)
+        command += ["-s", str(path)]
+    said = _run([*command, f"{'https' if tls else 'http'}://127.0.0.1:{port}/"], seconds, first)
+    return understood_wrk(said)
+
+
+def wrk_script(request: Request) -> str:
+    """In Lua, for what its options can't say; empty if they can."""
+    if request.pipelined > 1:
+        return (
+            f"init = function(arguments)\n  all = string.rep(wrk.format(), {request.pipelined})\nend\n"
+            "request = function()\n  return all\nend\n"
+        )
     if request.body:
-        script = folder / "post.lua"
-        script.write_text(
+        return (
             f'wrk.method = "POST"\nwrk.body = {json.dumps(request.body)}\n'
             'wrk.headers["Content-Type"] = "application/json"\n'
         )
-        command += ["-s", str(script)]
-    said = _run([*command, f"{'https' if tls else 'http'}://127.0.0.1:{port}/"], seconds, first)
-    return understood_wrk(said)
+    return ""
 
 
 def understood_wrk(said: str) -> Answered:
@@ -88,22 +101,9 @@ def understood_wrk(said: str) -> Answered:
     rate = re.search(r"Requests/sec: +([\d.]+)", said)
     errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+)", said)
     if not answered or not rate or not int(answered[1]) or "Non-2xx" in said:
-        raise BenchmarkFailed(f"Not all was answered:\n{said}")
+        line = re.search(r"Non-2xx.*", said)
+        raise BenchmarkFailed(f"wrk had not all answered: {line[0] if line else said}")
     return Answered(int(answered[1]), float(rate[1]), sum(map(int, errors.groups())) if errors else 0)
-
-
-def pipelined(port: int, *, connections: int, seconds: int, depth: int, first: bool) -> Answered:
-    """h2load, with so many requests on each connection at a time."""
-    command = ["h2load", "--h1", "-t", "1", "-c", str(connections), "-m", str(depth), "-D", str(seconds)]
-    return understood_h2load(_run([*command, f"http://127.0.0.1:{port}/"], seconds, first))
-
-
-def understood_h2load(said: str) -> Answered:
-    rate = re.search(r"finished in [\d.]+m?s, ([\d.]+) req/s", said)
-    counts = re.search(r"(\d+) succeeded, (\d+) failed, (\d+) errored", said)
-    if not rate or not counts or not int(counts[1]):
-        raise BenchmarkFailed(f"Not all was answered:\n{said}")
-    return Answered(int(counts[1]), float(rate[1]), int(counts[2]) + int(counts[3]))
 
 
 def _run(command: Sequence[str], seconds: int, first: bool) -> str:

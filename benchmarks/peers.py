@@ -245,6 +245,8 @@ class Needs:
     access_log: bool = False
     replaces_code: bool = False
     """Of the server: HUP brings new code."""
+    first: bool = False
+    """Its figures are in seconds: the server goes before other programs, if that is allowed."""
     more: Mapping[str, str] = field(default_factory=dict)
     """Environment variables for the application."""
 

@@ -34,8 +34,8 @@ def picture(figures: Sequence[Figure], ours: Sequence[str], caption: str) -> str
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
         ' font-family="Helvetica, Arial, sans-serif" font-size="13">',
         f'<rect width="{width}" height="{height}" fill="white"/>',
-        _text(MARGIN, 28, "CPU time per request, in microseconds: less is better", size=18, weight="bold"),
-        _text(MARGIN, 48, caption, size=12, fill=GREY),
+        text(MARGIN, 28, "CPU time per request, in microseconds: less is better", size=18, weight="bold"),
+        text(MARGIN, 48, caption, size=12, fill=GREY),
     ]
     for place, figure in enumerate(found):
         x = MARGIN + (place % COLUMNS) * (PANEL + MARGIN)
@@ -45,19 +45,19 @@ def picture(figures: Sequence[Figure], ours: Sequence[str], caption: str) -> str
 
 
 def _panel(figure: Figure, ours: Sequence[str], x: float, y: float) -> Iterator[str]:
-    yield _text(x, y + 18, TITLES[figure.scene], size=14, weight="bold")
+    yield text(x, y + 18, TITLES[figure.scene], size=14, weight="bold")
     medians = sorted((figure.median(name), name) for name in figure.samples)
     longest = medians[-1][0]
     for place, (value, name) in enumerate(medians):
         top = y + HEAD + place * (BAR + GAP)
         colour = OURS if name in ours else LIMIT if name == "nginx" else THEIRS
         length = max(1.0, (PANEL - LEFT - VALUE) * value / longest)
-        yield _text(x + LEFT - 8, top + 14, name, anchor="end", weight="bold" if name in ours else "")
+        yield text(x + LEFT - 8, top + 14, name, anchor="end", weight="bold" if name in ours else "")
         yield f'<rect x="{x + LEFT}" y="{top}" width="{length:.1f}" height="{BAR}" fill="{colour}" rx="2"/>'
-        yield _text(x + LEFT + length + 6, top + 14, f"{value:.0f}" if value >= 10 else f"{value:.1f}", fill=GREY)
+        yield text(x + LEFT + length + 6, top + 14, f"{value:.0f}" if value >= 10 else f"{value:.1f}", fill=GREY)
 
 
-def _text(
+def text(
     x: float, y: float, words: str, *, size: int = 13, fill: str = INK, anchor: str = "start", weight: str = ""
 ) -> str:
     bold = f' font-weight="{weight}"' if weight else ""

@@ -64,7 +64,7 @@ class Bench:
         app = work.application(interface) or ""
         written = self.notes.commands.setdefault(f"{scene.number} {interface}", {})
         written[contender.name] = contender.command(app, needs)
-        return contender.start(part, work, needs, first=self.settings.first, cores=cores, folder=folder)
+        return contender.start(part, work, needs, first=self.settings.first or needs.first, cores=cores, folder=folder)
 
     def failed(self, scene: Scene, name: str, why: BenchmarkFailed | str) -> None:
         """One server can't be measured in one scene; the others go on."""

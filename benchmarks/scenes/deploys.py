@@ -79,7 +79,7 @@ class DeployScene:
         "answered."
     )
     served = Work(f"{deployed.MODULE}:app", f"{deployed.MODULE}:wsgi")
-    needs = Needs(workers=WORKERS, replaces_code=True)
+    needs = Needs(workers=WORKERS, replaces_code=True, first=True)
 
     def run(self, bench: Bench) -> Iterator[Figure]:
         for interface in INTERFACES:

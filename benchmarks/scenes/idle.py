@@ -33,7 +33,7 @@ class IdleScene:
         "ones are there. What the kernel holds for a socket is in no process. Servers are told to be patient."
     )
     served = Work("benchmarks.applications:pid", None, 'location / { return 200 "0000000001"; }')
-    needs = Needs(patient=True)
+    needs = Needs(patient=True, first=True)
 
     def run(self, bench: Bench) -> Iterator[Figure]:
         memory = Figure(self.number, "asgi", "memory of an idle connection", "bytes")

@@ -43,8 +43,8 @@ class Target:
 Load = Callable[[Target], Answered]
 
 
-def wrk(*headers: str, body: str = "") -> Load:
-    request = Request(headers, body)
+def wrk(*headers: str, body: str = "", pipelined: int = 1) -> Load:
+    request = Request(headers, body, pipelined)
 
     def load(target: Target) -> Answered:
         settings = target.bench.settings
@@ -59,17 +59,6 @@ def wrk(*headers: str, body: str = "") -> Load:
         )
 
     return load
-
-
-def pipelined(target: Target) -> Answered:
-    settings = target.bench.settings
-    return loads.pipelined(
-        target.server.port,
-        connections=settings.connections,
-        seconds=target.seconds,
-        depth=PIPELINE,
-        first=settings.first,
-    )
 
 
 def handshakes(*, resume: bool) -> Load:
@@ -162,7 +151,8 @@ class _Part:
             try:
                 what(server, seconds, called, load)
             except BenchmarkFailed as failed:
-                bench.failed(scene, server.name, failed)
+                status = server.process.poll()
+                bench.failed(scene, server.name, failed if status is None else f"it has ended with status {status}")
                 del alive[server.name]
 
         for server in servers:
@@ -276,8 +266,8 @@ SCENES = (
     RequestScene(
         12,
         "pipelining",
-        f"As scene 1, with {PIPELINE} requests on each connection at a time. h2load --h1, 64 connections.",
+        f"As scene 1, with {PIPELINE} requests on each connection at a time. {_KEPT}.",
         _HELLO_ASGI,
-        (("", pipelined),),
+        (("", wrk(pipelined=PIPELINE)),),
     ),
 )

@@ -39,7 +39,7 @@ class RestartScene:
         "least one second. Three restarts by default."
     )
     served = Work(f"{deployed.MODULE}:app", f"{deployed.MODULE}:wsgi")
-    needs = Needs(workers=WORKERS, replaces_code=True)
+    needs = Needs(workers=WORKERS, replaces_code=True, first=True)
 
     def run(self, bench: Bench) -> Iterator[Figure]:
         units = dict.fromkeys(RATES, "/s") | dict.fromkeys(LATES, "ms")

@@ -30,7 +30,7 @@ class StartupScene:
         "benchmarks.applications:hello_wsgi",
         'location / { return 200 "Hello, world!"; }',
     )
-    needs = Needs()
+    needs = Needs(first=True)
 
     def run(self, bench: Bench) -> Iterator[Figure]:
         for interface in INTERFACES:

@@ -32,7 +32,7 @@ class TransferScene:
         "gigabyte, and the most resident memory of all processes. A transfer has 20 s."
     )
     served = Work("benchmarks.applications:transfer")
-    needs = Needs(large=True)
+    needs = Needs(large=True, first=True)
 
     def run(self, bench: Bench) -> Iterator[Figure]:
         kinds = {"upload": _upload, "download": _download, "file": _file}
