@@ -122,7 +122,7 @@ def _member(pipe: Connection, port: int, source: str, count: int, core: int) -> 
     os.sched_setaffinity(0, {core})
     gc.disable()
     clients: list[_Client] = []
-    with contextlib.suppress(EOFError, KeyboardInterrupt), select.epoll() as epoll:
+    with contextlib.suppress(EOFError, ConnectionError, KeyboardInterrupt), select.epoll() as epoll:
         while True:
             command, *arguments = pipe.recv()
             try:

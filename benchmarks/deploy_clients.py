@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import itertools
 import os
 import socket
 import time
@@ -17,12 +18,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import Literal
+from typing import Any, Literal
 
 from .session import BenchmarkFailed
 
 Outcome = Literal["answered", "error", "lost", "reset", "refused", "silent"]
 ANSWER_SECONDS = 15.0
+RECENT_SECONDS = 0.5
 Fields = tuple[bool, float, float, float, Outcome, int, bool]
 """Of `Asked`, as they cross the pipe."""
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -75,19 +77,23 @@ class DeployClients:
         if self._process.is_alive():
             self._process.kill()
 
+    def codes(self) -> set[int]:
+        """The versions of the application that have answered within the last half second."""
+        self._pipe.send("codes")
+        return set(self._hear("tell codes"))
+
     def stop(self) -> list[Asked]:
         """Waits until the last answers are there; returns all requests, in the order in which they ended."""
         self._pipe.send("stop")
         return [Asked(*one) for one in self._hear("stop")]
 
-    def _hear(self, command: str) -> list[Fields]:
+    def _hear(self, command: str) -> Any:
         try:
             if not self._pipe.poll(2 * ANSWER_SECONDS):
                 raise BenchmarkFailed(f"The clients did not {command}.")
-            said: list[Fields] = self._pipe.recv()
-        except EOFError:
+            return self._pipe.recv()
+        except (EOFError, ConnectionError):
             raise BenchmarkFailed("The process of the clients has ended.") from None
-        return said
 
 
 # --- in the process of the clients ---
@@ -96,7 +102,7 @@ class DeployClients:
 def _run(pipe: Connection, port: int, keeping: int, new: int, interval: float, core: int) -> None:
     os.sched_setaffinity(0, {core})
     gc.disable()
-    with contextlib.suppress(EOFError, KeyboardInterrupt, BrokenPipeError), _real_time():
+    with contextlib.suppress(EOFError, ConnectionError, KeyboardInterrupt), _real_time():
         pipe.send([])
         asyncio.run(_clients(pipe, port, keeping, new, interval))
 
@@ -112,8 +118,17 @@ def _real_time() -> Iterator[None]:
 async def _clients(pipe: Connection, port: int, keeping: int, new: int, interval: float) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    loop.add_reader(pipe.fileno(), stop.set)
     asked: list[Fields] = []
+
+    def on_command() -> None:
+        if pipe.recv() == "codes":
+            since = time.monotonic() - RECENT_SECONDS
+            recent = itertools.takewhile(lambda one: one[3] > since, reversed(asked))
+            pipe.send({code for *_, outcome, code, _ in recent if outcome == "answered"})
+        else:
+            stop.set()
+
+    loop.add_reader(pipe.fileno(), on_command)
     count = keeping + new
     began = time.monotonic()
     await asyncio.gather(
@@ -123,7 +138,6 @@ async def _clients(pipe: Connection, port: int, keeping: int, new: int, interval
         )
     )
     loop.remove_reader(pipe.fileno())
-    pipe.recv()
     pipe.send(asked)
 
 

@@ -31,7 +31,7 @@ def plot(lines: Sequence[Line], caption: str) -> str:
 def _panel(line: Line, left: float, top: float) -> Iterator[str]:
     floor, ceiling = top + HEIGHT - BOTTOM, top + TOP
     most = max((y for _, y in line.points), default=1.0) or 1.0
-    last = math.log10(max((x for x, _ in line.points), default=1) + 1)
+    last = math.log10(max((x for x, _ in line.points), default=0) + 1) or 1.0
 
     def place(x: int, y: float) -> tuple[float, float]:
         return left + 10 + (WIDTH - 40) * math.log10(x + 1) / last, floor - (floor - ceiling) * y / most
