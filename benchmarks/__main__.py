@@ -138,8 +138,8 @@ def _run(bench: Bench, numbers: Sequence[int], results: dict[str, Any]) -> None:
             took = results["scenes"][f"{scene.number}"]["seconds"] = round(time.monotonic() - began, 1)
             bench.say(f"scene {scene.number} took {took} s")
             del waiting[0]
-    except TimeIsOver as over:
-        bench.notes.failures.append(f"scenes {', '.join(map(str, waiting))}: {over}")
+    except (TimeIsOver, KeyboardInterrupt) as over:
+        bench.notes.failures.append(f"scenes {', '.join(map(str, waiting))}: {over or 'interrupted'}")
 
 
 def _add(results: dict[str, Any], figure: Figure) -> None:
