@@ -11,11 +11,15 @@ import asyncio
 import enum
 from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
-from typing import NoReturn, Protocol, TypeVarTuple, Unpack
+from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVarTuple, Unpack
 
 from gracehttp.http.body import RequestBody
 from gracehttp.http.fields import ResponseError, ResponseFields, trailer_fields
 from gracehttp.http.head import Header, RequestHead
+
+if TYPE_CHECKING:
+    from gracehttp.http.connection import MakeProtocol
+    from gracehttp.http.websocket.session import WebSocketSession
 
 __all__ = [
     "Application",
@@ -82,6 +86,9 @@ class Carrier(Protocol):
 
     def cut(self, exchange: Exchange, reason: ResetReason) -> None:
         """End the exchange in the middle of its response, so that the client can tell that it isn't whole."""
+
+    def upgrade(self, exchange: Exchange, fields: ResponseFields, make: MakeProtocol, *, finished: bool = True) -> None:
+        """Let another protocol take over behind the request; see `Exchange.upgrade`."""
 
 
 RequestFinished = Callable[[RequestHead, int, int, float], None]
@@ -370,7 +377,19 @@ class Exchange:
             self._carrier.cut(self, ResetReason.INTERNAL_ERROR)
         raise ResponseError(reason)
 
+    def upgrade(self, fields: ResponseFields, make: MakeProtocol) -> None:
+        """Answer 101 with `fields`, and let the protocol that `make` gives take over (RFC 9110 section 7.8).
+
+        The request must be whole, and its response not begun. The exchange is over then, and `finished` is owed to the
+        worker by the protocol that takes over.
+        """
+        self._carrier.upgrade(self, fields, make, finished=False)
+
     # --- the end ---
+
+    def failed(self, error: BaseException) -> None:
+        """Tell the worker that the application raised `error` when another protocol had taken over."""
+        tell(self._loop, self._observer.application_failed, self.head, error)
 
     def end(self, error: BaseException | None = None) -> None:
         """The application is done. Must be called exactly once, with what it raised, if it raised.
@@ -454,10 +473,15 @@ class Waiters:
 
 
 class Application(Protocol):
-    """A user's application behind the interface that it speaks (ASGI, WSGI). Connections need `handle` alone."""
+    """A user's application behind the interface that it speaks (ASGI, WSGI). Connections need `handle` and
+    `handle_websocket` alone."""
 
     name: str
     """What the log calls it."""
+
+    @property
+    def handle_websocket(self) -> Callable[[WebSocketSession], None] | None:
+        """As `handle`, for a WebSocket, which ends with `session.end()`; None if its interface knows none."""
 
     @property
     def in_flight(self) -> int:

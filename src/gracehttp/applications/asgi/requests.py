@@ -69,14 +69,10 @@ class RequestCycle:
     def finish(self, error: BaseException | None) -> None:
         """End the exchange with `error`, which the application raised, unless the client's departure explains it."""
         exchange = self._exchange
-        if error is not None and exchange.disconnected and self._is_explained(error):
+        if error is not None and exchange.disconnected and is_explained(error, self._application):
             error = None
         self._application.finished(self)
         exchange.end(error)
-
-    def _is_explained(self, error: BaseException) -> bool:
-        cancelled_by_us = self._application.cancelled and isinstance(error, asyncio.CancelledError)
-        return cancelled_by_us or _is_disconnect(error)
 
     async def receive(self) -> Message:
         """The next piece of the request body.
@@ -119,6 +115,12 @@ class RequestCycle:
             exchange.start_response(message["status"], message.get("headers", ()))
         else:
             raise ResponseError(f"{kind!r} is no message that can be sent in answer to a request")
+
+
+def is_explained(error: BaseException, application: AsgiApplication) -> bool:
+    """Whether the application has raised `error` because its client is gone, or because it was cancelled."""
+    cancelled_by_us = application.cancelled and isinstance(error, asyncio.CancelledError)
+    return cancelled_by_us or _is_disconnect(error)
 
 
 def _is_disconnect(error: BaseException) -> bool:

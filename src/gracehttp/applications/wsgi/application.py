@@ -27,6 +27,8 @@ class WsgiApplication:
     included, whether or not the client is still there.
     """
 
+    handle_websocket = None  # WSGI knows none
+
     __slots__ = ("_app", "_calls", "_loop", "_on_idle", "_pool", "_template", "_waiters", "in_flight", "name")
 
     def __init__(

@@ -8,12 +8,12 @@ in order by construction, and a malformed request is found only when all respons
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from time import monotonic, time
 from typing import Final
 
 from gracehttp.http.body import NO_REQUEST_BODY, RequestBody
-from gracehttp.http.connection import NEW, Connection, InFlight, Pace, ServerContext, Terms, WireProtocol
+from gracehttp.http.connection import NEW, Connection, InFlight, MakeProtocol, Pace, ServerContext, Terms, WireProtocol
 from gracehttp.http.exchange import Exchange, ResetReason, tell
 from gracehttp.http.fields import ResponseFields
 from gracehttp.http.head import RefusedHead
@@ -180,7 +180,7 @@ class Http1Protocol:
                 self._begin_request(head)
         except RequestError as refusal:
             self._head = data
-            self._refuse(refusal.status, refusal.reason)
+            self._refuse(refusal.status, refusal.reason, refusal.lines)
 
     def _await_head(self, data: bytes) -> None:
         """The head is not whole yet, if it ever will be. Raises `RequestError`."""
@@ -231,7 +231,15 @@ class Http1Protocol:
         )
         if body is not NO_REQUEST_BODY:
             self._await_body(body)
+        if framing.upgrades and self._upgraded(exchange):
+            return
         context.application.handle(exchange)
+
+    def _upgraded(self, exchange: Exchange) -> bool:
+        """Whether the request asks for a protocol that we can upgrade to, which has it then. Raises `RequestError`."""
+        from gracehttp.http import negotiation  # it knows all protocols, this one too
+
+        return negotiation.upgrade(exchange, self._context)
 
     def _begin_body(self, framing: Framing) -> RequestBody:
         """Take what has come of the body already."""
@@ -495,17 +503,21 @@ class Http1Protocol:
         else:
             self._finish(linger=True)
 
-    def upgrade(
-        self, exchange: Exchange, fields: ResponseFields, make: Callable[[Connection, Carried], WireProtocol]
-    ) -> None:
+    def upgrade(self, exchange: Exchange, fields: ResponseFields, make: MakeProtocol, *, finished: bool = True) -> None:
         """Answer 101 (RFC 9110 section 7.8), and let what `make` gives take over behind the request of `exchange`.
 
-        `fields` has Upgrade. The exchange ends here; its request must be whole, and its response not begun.
+        `fields` has Upgrade. The exchange ends here; its request must be whole, and its response not begun. The worker
+        is told that it is `finished`, or will be later.
         """
+        if self._exchange is not exchange:  # the connection was closed meanwhile
+            return
         self._stream.write(b"".join((status_line(101), b"Connection: upgrade\r\n", fields.block, b"\r\n")))
         rest, self._unparsed = self._unparsed, b""
         self._regulate_reading()
-        self._give_up(exchange, 101)
+        self._exchange = None
+        if finished:
+            exchange.finished(101)
+        exchange.disconnect()
         if self._phase != OVER:
             self.connection.switch(make(self.connection, Carried(fresh=False)), rest)
 
@@ -522,7 +534,7 @@ class Http1Protocol:
 
     # --- refusals and the end ---
 
-    def _refuse(self, status: int, reason: str) -> None:
+    def _refuse(self, status: int, reason: str, lines: bytes = b"") -> None:
         """Answer what the client did wrong, unless a response is under way already, and close."""
         exchange = self._exchange
         if exchange is not None and exchange.head_sent:
@@ -531,7 +543,7 @@ class Http1Protocol:
         if self._phase != DISCARDING:  # there the response has been sent
             method, target = method_and_target(self._head)
             without_body = (exchange.head.method if exchange is not None else method) == "HEAD"
-            head, body = error_response(status, reason, second=int(time()), without_body=without_body)
+            head, body = error_response(status, reason, second=int(time()), without_body=without_body, lines=lines)
             if exchange is not None:
                 exchange.body_sent = len(body)
                 self._give_up(exchange, status)
