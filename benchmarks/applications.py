@@ -31,6 +31,17 @@ async def pid(scope, receive, send):
         await send({"type": "http.response.body", "body": b"%010d" % os.getpid()})
 
 
+async def echo(scope, receive, send):
+    """Sends each message of a WebSocket back; HTTP requests are answered as by `hello`."""
+    if scope["type"] != "websocket":
+        await hello(scope, receive, send)
+        return
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": message.get("text"), "bytes": message.get("bytes")})
+
+
 async def _lifespan(receive, send):
     while True:
         message = await receive()

@@ -464,6 +464,14 @@ class Waiters:
             if future in self._futures:  # cancelled: wake did not come
                 self._futures.remove(future)
 
+    def future(self) -> asyncio.Future[None]:
+        """One that the next `wake` completes, for who has no need of a coroutine around it."""
+        if self._futures:  # of those that were cancelled each would wait for a wake that may never come
+            self._futures = [one for one in self._futures if not one.done()]
+        future = self._loop.create_future()
+        self._futures.append(future)
+        return future
+
     def wake(self) -> None:
         """Let all that wait now go on."""
         futures, self._futures = self._futures, []

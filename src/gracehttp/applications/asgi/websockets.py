@@ -88,7 +88,7 @@ class WebSocketCycle:
                 return {"type": "websocket.receive", kind: message}
             if session.ended:
                 return {"type": "websocket.disconnect", "code": session.close_code, "reason": session.close_reason}
-            await session.wait_for_input()
+            await session.input()
 
     async def send(self, message: Message) -> None:
         """Pass `message` on. Returns when the client has read enough to be sent more.

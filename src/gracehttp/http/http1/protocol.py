@@ -82,6 +82,7 @@ class Http1Protocol:
         "_exchange",
         "_framing",
         "_fresh",
+        "_handshake",
         "_head",
         "_head_began_at",
         "_held_back",
@@ -121,6 +122,7 @@ class Http1Protocol:
         self._last_response = False  # the next response must say so
         self._leaving = False  # stop before the next request, for the connection to be handed over
         self._paused = False  # reading is
+        self._handshake: Exchange | None = None  # the last exchange that may end with another protocol
         self._held_back = False  # the next request is, until the client has taken the responses before it
         self._waits: Deadlines[WireProtocol] | None = None
         # If the time is over already: `timed_out` looks for what the client has sent meanwhile before it closes.
@@ -147,10 +149,15 @@ class Http1Protocol:
 
     def ended(self) -> None:
         """The client has sent all, and may still listen for the answers to it."""
+        exchange = self._exchange
+        if exchange is not None and exchange is self._handshake and not exchange.response_started:
+            self._give_up(exchange)  # what the client wants to speak takes two
+            self._finish(linger=False)
+            return
         if self._unparsed or (self._phase == ANSWERING and self._body is None):
             return
-        if self._exchange is not None:
-            self._give_up(self._exchange)
+        if exchange is not None:
+            self._give_up(exchange)
         self._finish(linger=False)
 
     def writable_again(self) -> None:
@@ -239,7 +246,11 @@ class Http1Protocol:
         """Whether the request asks for a protocol that we can upgrade to, which has it then. Raises `RequestError`."""
         from gracehttp.http import negotiation  # it knows all protocols, this one too
 
-        return negotiation.upgrade(exchange, self._context)
+        self._handshake = exchange  # already, because the application may answer at once
+        if negotiation.upgrade(exchange, self._context):
+            return True
+        self._handshake = None
+        return False
 
     def _begin_body(self, framing: Framing) -> RequestBody:
         """Take what has come of the body already."""

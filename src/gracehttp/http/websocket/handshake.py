@@ -36,12 +36,13 @@ class HandshakeError(Exception):
 
 
 class Handshake(NamedTuple):
-    """What a client offers. `accept` is what it must be answered to show that we have understood it."""
+    """What a client offers, and what of it we take. `accept` is the answer that shows that we have understood it."""
 
     accept: bytes
     subprotocols: list[str]
-    extensions: list[bytes]
-    """The values of Sec-WebSocket-Extensions."""
+    extensions: bytes | None
+    """The value of Sec-WebSocket-Extensions in the answer."""
+    deflate: PerMessageDeflate | None
 
 
 class _Library:
@@ -104,7 +105,7 @@ def is_asked_for(head: RequestHead) -> bool:
     )
 
 
-def read_handshake(head: RequestHead) -> Handshake:
+def read_handshake(head: RequestHead, settings: WebSocketSettings) -> Handshake:
     """What the client offers. Raises `HandshakeError` with 400 or 426."""
     keys, versions, protocols, extensions = [], [], [], []
     for name, value in head.headers:
@@ -128,7 +129,7 @@ def read_handshake(head: RequestHead) -> Handshake:
     if not _is_key(keys[0]):
         raise HandshakeError(400, "Sec-WebSocket-Key is not 16 bytes in base64")
     digest = hashlib.sha1(keys[0] + _GUID, usedforsecurity=False).digest()
-    return Handshake(base64.b64encode(digest), _tokens(protocols), extensions)
+    return Handshake(base64.b64encode(digest), _tokens(protocols), *_agree_on_deflate(extensions, settings))
 
 
 def _is_key(key: bytes) -> bool:
@@ -146,7 +147,7 @@ def _tokens(values: Iterable[bytes]) -> list[str]:
     return [token.decode("ascii") for token in tokens]
 
 
-def agree_on_deflate(
+def _agree_on_deflate(
     offers: Iterable[bytes], settings: WebSocketSettings
 ) -> tuple[bytes | None, PerMessageDeflate | None]:
     """Of the extensions that the client offers, the first permessage-deflate that we can take: the value of
@@ -180,9 +181,7 @@ def agree_on_deflate(
     return None, None
 
 
-def answer_fields(
-    handshake: Handshake, subprotocol: str | None, headers: Iterable[Header], extensions: bytes | None
-) -> list[Header]:
+def answer_fields(handshake: Handshake, subprotocol: str | None, headers: Iterable[Header]) -> list[Header]:
     """The fields of the 101 (RFC 6455 section 4.2.2): ours, then the application's `headers`.
 
     Raises `ResponseError` for a subprotocol that is no token, and for headers that are the server's to send. A
@@ -194,8 +193,8 @@ def answer_fields(
         if FIELD_NAME.fullmatch(token) is None:
             raise ResponseError(f"{subprotocol!r} is no name of a subprotocol")
         fields.append((b"Sec-WebSocket-Protocol", token))
-    if extensions is not None:
-        fields.append((b"Sec-WebSocket-Extensions", extensions))
+    if handshake.extensions is not None:
+        fields.append((b"Sec-WebSocket-Extensions", handshake.extensions))
     for name, value in headers:
         lower = bytes(name).lower()
         if lower in _SERVERS_OWN:

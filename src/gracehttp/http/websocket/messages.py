@@ -9,10 +9,16 @@ from __future__ import annotations
 
 import codecs
 import logging
+import sys
 from typing import TYPE_CHECKING, Final, cast
 
 from websockets.frames import BINARY, CONT, PONG, TEXT, Close, Frame
 from websockets.protocol import CLOSED, OPEN, Protocol, Side
+
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # it was installed without its compiled part
+    from websockets.utils import apply_mask
 
 if TYPE_CHECKING:
     from websockets.extensions.permessage_deflate import PerMessageDeflate
@@ -46,14 +52,17 @@ class Messages:
     After each `feed` and each `close`: send `take_writes()`, then look at `over`.
     """
 
-    __slots__ = ("_check", "_deflates", "_is_text", "_parts", "_protocol", "answered")
+    __slots__ = ("_check", "_deflates", "_is_text", "_largest", "_parts", "_protocol", "_unread", "answered")
 
     def __init__(self, max_size_bytes: int, deflate: PerMessageDeflate | None) -> None:
         """`max_size_bytes` is of a message, inflated; 0 is no limit."""
         self._protocol = Protocol(Side.SERVER, state=OPEN, max_size=max_size_bytes or None, logger=_log)
+        self._largest = max_size_bytes or sys.maxsize  # that `whole` takes
+        self._unread = 0  # bytes of the frame that has begun to come, or more
         self._deflates = deflate is not None
         if deflate is not None:
             self._protocol.extensions = [deflate]
+            self._largest = -1  # the size of what was inflated doesn't tell how many bytes it took
         self._parts: bytearray | None = None  # of a message whose last fragment has not come
         self._is_text = False
         self._check = _new_utf8()  # of the text in `_parts`, so that it is refused as soon as it is wrong
@@ -67,13 +76,34 @@ class Messages:
         """Whether what arrives may be much larger than its bytes."""
         return self._deflates
 
+    def whole(self, data: bytes) -> Message | None:
+        """The message, if `data` is one frame of the most usual kind: a whole message, and nothing before or behind it.
+
+        It is for speed alone. If it returns None, nothing has happened, and `data` is for `feed`.
+        """
+        size = len(data) - 6
+        if self._unread or not 0 <= size < 126 or data[1] != 0x80 | size or self._parts is not None:
+            return None
+        first = data[0]
+        if size > self._largest or self._protocol.state is not OPEN:
+            return None
+        if first == _FINAL_TEXT:
+            try:
+                return str(apply_mask(data[6:], data[2:6]), "utf-8")
+            except UnicodeDecodeError:
+                return None
+        return apply_mask(data[6:], data[2:6]) if first == _FINAL_BINARY else None
+
     def feed(self, data: bytes) -> list[Message]:
         """Bytes of the client. Returns the messages that are whole now, in order."""
         protocol = self._protocol
         protocol.receive_data(data)
+        self._unread += len(data)
         messages: list[Message] = []
         for frame in cast("list[Frame]", protocol.events_received()):  # requests are of the handshake
             opcode = frame.opcode
+            size = len(frame.data)
+            self._unread -= size + (6 if size < 126 else 8 if size < 65536 else 14)
             try:
                 if opcode is TEXT and frame.fin:
                     messages.append(str(frame.data, "utf-8"))

@@ -28,8 +28,9 @@ _INFLATED_AT_ONCE_BYTES: Final = 4096
 
 def open_session(exchange: Exchange, context: ServerContext) -> WebSocketSession:
     """The WebSocket for which the request of `exchange` asks. Raises `HandshakeError`."""
-    handshake = read_handshake(exchange.head)
-    return WebSocketSession(exchange, handshake, context.settings.websocket, context.loop, WebSocketProtocol)
+    settings = context.settings.websocket
+    handshake = read_handshake(exchange.head, settings)
+    return WebSocketSession(exchange, handshake, settings, context.loop, WebSocketProtocol)
 
 
 class WebSocketProtocol:
@@ -80,6 +81,13 @@ class WebSocketProtocol:
             self._unread += data
             return
         messages = self._messages
+        message = messages.whole(data)
+        if message is not None:
+            session = self._session
+            session.put_one(message)
+            if session.full:
+                self._regulate_reading()
+            return
         if messages.can_inflate and len(data) > _INFLATED_AT_ONCE_BYTES:
             self._unread = data
             self._read_on()
@@ -88,7 +96,7 @@ class WebSocketProtocol:
         self._after_reading()
 
     def ended(self) -> None:
-        if not self._messages.over:
+        if not self._messages.over and not self._unread:
             self._messages.end()
             self._look_for_end()
 
@@ -106,7 +114,8 @@ class WebSocketProtocol:
 
     def _read_on(self) -> None:
         """Read what has come already, as long as the application keeps up."""
-        while self._unread and not self._messages.over and not self._session.full:
+        session = self._session
+        while self._unread and not self._messages.over and not (session.full and session.state == OPEN):
             data, self._unread = self._unread[:_INFLATED_AT_ONCE_BYTES], self._unread[_INFLATED_AT_ONCE_BYTES:]
             self._read(data)
 
@@ -164,17 +173,15 @@ class WebSocketProtocol:
         self._session.ended_with(*messages.outcome)
         self._pinged = b""
         self._wait(self._context.deadlines("websocket closing", CLOSING_SECONDS))
-        if self._unread:
-            unread, self._unread = self._unread, b""
-            self._read(unread)
-            self._after_reading()
-        else:
-            self._regulate_reading()
+        self._read_on()
+        self._after_reading()
 
     def took(self) -> None:
         if self._unread:
             self._read_on()
             self._after_reading()
+            if self._stream.input_over:
+                self.ended()
         else:
             self._regulate_reading()
 

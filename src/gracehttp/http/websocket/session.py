@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, Protocol
 
 from gracehttp.http.connection import Connection, WireProtocol
@@ -19,7 +19,7 @@ from gracehttp.http.exchange import ClientDisconnected, Exchange, Waiters
 from gracehttp.http.fields import ResponseError, ResponseFields
 from gracehttp.http.head import Header, RequestHead
 from gracehttp.http.settings import WebSocketSettings
-from gracehttp.http.websocket.handshake import Handshake, agree_on_deflate, answer_fields
+from gracehttp.http.websocket.handshake import Handshake, answer_fields
 from gracehttp.http.websocket.messages import ABNORMAL, INTERNAL_ERROR, NORMAL, Message, Messages, may_be_sent
 
 CONNECTING: Final = 0
@@ -128,9 +128,8 @@ class WebSocketSession:
         `ClientDisconnected` when the client is gone.
         """
         self._check_undecided()
-        extension, deflate = agree_on_deflate(self._handshake.extensions, self.settings)
-        fields = ResponseFields(answer_fields(self._handshake, subprotocol, headers, extension))
-        self._messages = Messages(self.settings.max_size_bytes, deflate)
+        fields = ResponseFields(answer_fields(self._handshake, subprotocol, headers))
+        self._messages = Messages(self.settings.max_size_bytes, self._handshake.deflate)
         self.state = OPEN
         self.exchange.upgrade(fields, lambda connection, _carried: self._make_carrier(connection, self))
 
@@ -157,11 +156,11 @@ class WebSocketSession:
     # --- messages from the client ---
 
     def take(self) -> Message | None:
-        """The next message; None if there is none at the moment: look at `ended`, then await `wait_for_input`."""
+        """The next message; None if there is none at the moment: look at `ended`, then await `input`."""
         if not self._waiting:
             return None
-        message = self._waiting.popleft()
         was_full = self.full
+        message = self._waiting.popleft()
         self._waiting_bytes -= len(message)
         if was_full and self._carrier is not None:
             self._carrier.took()
@@ -177,13 +176,11 @@ class WebSocketSession:
         """No message will come after those that wait."""
         return self.state == ENDED or (self.state == CONNECTING and self.exchange.disconnected)
 
-    async def wait_for_input(self) -> None:
-        """Until a message has come, or the end."""
-        while not (self._waiting or self.ended):
-            if self.state == CONNECTING:
-                await self.exchange.wait_for_disconnect()  # it ends also when the handshake is answered
-            else:
-                await self._waiters.wait()
+    def input(self) -> Awaitable[None]:
+        """To be awaited when `take` gives nothing and it has not `ended`: until that may have changed."""
+        if self.state == CONNECTING:
+            return self.exchange.wait_for_disconnect()  # it ends also when the handshake is answered
+        return self._waiters.future()
 
     # --- messages to the client ---
 
@@ -261,6 +258,12 @@ class WebSocketSession:
         assert self._messages is not None
         self._carrier = carrier
         return self._messages
+
+    def put_one(self, message: Message) -> None:
+        """A message of the client."""
+        self._waiting.append(message)
+        self._waiting_bytes += len(message)
+        self._waiters.wake()
 
     def put(self, messages: list[Message]) -> None:
         """Messages of the client."""
