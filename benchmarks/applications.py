@@ -75,6 +75,17 @@ async def blocking(scope: Message, receive: Receive, send: Send) -> None:
     await pid(scope, receive, send)
 
 
+async def echo(scope: Message, receive: Receive, send: Send) -> None:
+    """Sends each message of a WebSocket back; HTTP requests are answered as by `hello`."""
+    if scope["type"] != "websocket":
+        await hello(scope, receive, send)
+        return
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": message.get("text"), "bytes": message.get("bytes")})
+
+
 @_for_http
 async def post(scope: Message, receive: Receive, send: Send) -> None:
     """Reads a JSON document and answers with how many items it has."""
