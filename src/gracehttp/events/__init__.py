@@ -62,6 +62,7 @@ from gracehttp.events.workers import (
     WorkerDueForRecycling,
     WorkerFailedToStart,
     WorkerHangs,
+    WorkerOutputDropped,
     WorkerStarted,
     WorkerWrote,
 )
@@ -114,6 +115,7 @@ __all__ = [
     "WorkerDueForRecycling",
     "WorkerFailedToStart",
     "WorkerHangs",
+    "WorkerOutputDropped",
     "WorkerStarted",
     "WorkerWrote",
 ]
