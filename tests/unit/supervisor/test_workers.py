@@ -11,6 +11,7 @@ import subprocess
 
 import pytest
 
+from gracehttp.events import WorkerOutputDropped
 from gracehttp.supervisor.processes import workers as module
 from gracehttp.supervisor.processes.command_line import CommandLine
 from gracehttp.supervisor.processes.early_stderr import EarlyStderr
@@ -212,3 +213,14 @@ def test_the_next_child_is_buried_also_if_the_end_of_the_one_before_could_not_be
             child.returncode = 0
 
     asyncio.run(scenario())
+
+
+def test_what_was_dropped_of_the_output_of_starting_workers_is_told():
+    async def scenario():
+        world = World(lambda process, message: None)
+        world.workers.pass_on(b"its reader is gone")
+        world.workers.pass_on(b"so is this one")
+        assert world.published == [WorkerOutputDropped(1)]
+        await world.end()
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
