@@ -36,15 +36,19 @@ class NonBlockingWriter:
 
     def __init__(self, fd: int) -> None:
         self._fd, self._write, self._release = _without_blocking(fd)
+        self._closed = False
+        self.forget()
+        _WRITERS.add(self)
+        atexit.register(self.close)
+
+    def forget(self) -> None:
+        """Have nothing to write: in a process that was forked, what waits is written by its parent."""
         self._lock = threading.RLock()  # entered by itself it is quicker than through the condition
         self._changed = threading.Condition(self._lock)
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._thread: threading.Thread | None = None
         self._dropped = 0
-        self._closed = False
-        _WRITERS.add(self)
-        atexit.register(self.close)
 
     def write(self, data: bytes) -> None:
         """Write `data`, now or when there is room; drop it if too much waits already."""
@@ -121,6 +125,15 @@ class NonBlockingWriter:
 
 
 _WRITERS: weakref.WeakSet[NonBlockingWriter] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    """In a process that was forked. The thread that catches up is not in it, and may have held the lock."""
+    for writer in list(_WRITERS):
+        writer.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)
 
 
 def flush_all() -> None:

@@ -12,6 +12,7 @@ from gracehttp.applications.asgi.lifespan import Lifespan
 from gracehttp.applications.asgi.requests import RequestCycle
 from gracehttp.applications.asgi.types import AsgiCallable
 from gracehttp.applications.drain_notice import DrainNotice
+from gracehttp.events import Event
 from gracehttp.http.exchange import Exchange
 
 
@@ -27,15 +28,16 @@ class AsgiApplication:
         lifespan: str,
         draining: DrainNotice,
         on_idle: Callable[[], object],
+        publish: Callable[[Event], None] = lambda event: None,
     ) -> None:
-        """`name` is what the log calls the application. `lifespan` is the mode, see `Lifespan`.
+        """`name` is what the log calls the application. `lifespan` is the mode, see `Lifespan`, which uses `publish`.
 
         Applications find `draining` in the extension `gracehttp.drain`. `on_idle` is called when a call of the
         application has ended and no other one runs.
         """
         self.name = name
         self.app = app
-        self.lifespan = Lifespan(app, lifespan)
+        self.lifespan = Lifespan(app, lifespan, name=name, publish=publish)
         self.draining = draining
         self.cancelled = False
         self._loop = loop
