@@ -22,6 +22,8 @@ from gracehttp.wire.signals import SIGNALS
 
 CANNOT_RUN = 127
 """The exit status of a child that could not run its command line, as a shell has it."""
+_FOLDERS = ("/proc/self/fd", "/dev/fd")
+"""Where a system tells which descriptors a process has (proc_pid_fd(5)), also one without Linux's /proc."""
 _MOST_DESCRIPTORS = 1 << 16
 """How many are tried where the system doesn't tell which are open."""
 
@@ -82,7 +84,7 @@ def _open_descriptors() -> Iterable[int]:
     Not all possible ones: RLIMIT_NOFILE is 10^9 in many a container, and where close_range(2) is missing (Linux 5.8,
     older container runtimes) each costs a system call.
     """
-    for folder in ("/proc/self/fd", "/dev/fd"):
+    for folder in _FOLDERS:
         with contextlib.suppress(OSError):
             return [int(name) for name in os.listdir(folder)]
     return range(min(os.sysconf("SC_OPEN_MAX"), _MOST_DESCRIPTORS))
