@@ -13,6 +13,7 @@ from collections import deque
 
 from gracehttp import events
 from gracehttp.event_bus import EventBus
+from gracehttp.net.forks import restore_in_children
 from gracehttp.net.limits import raise_descriptor_limit
 from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.control.fixed_options import kept
@@ -81,8 +82,10 @@ class Supervisor:
         self._finished: asyncio.Future[table.Finish] = self._loop.create_future()
         self._set_up(self._predecessor)
         try:
+            before = {number: signal.getsignal(number) for number in SIGNALS}
             for number, meaning in SIGNALS.items():
                 self._loop.add_signal_handler(number, self._on_signal, number, meaning)
+            restore_in_children(before)
             if self._predecessor is None:
                 self._bus.publish(events.SupervisorStarted(os.getpid(), self._options.release))
                 self._control = open_control(self._options.control, self, self._bus)

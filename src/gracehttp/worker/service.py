@@ -53,7 +53,7 @@ class Service:
         self._live_queues: frozenset[int] | None = None
         self._drops_new_connections = settings.drops_new_connections
         self._changed = asyncio.Event()
-        self._applications = Applications(settings.applications, loader, self._changed.set)
+        self._applications = Applications(settings.applications, loader, self._changed.set, publish)
         self._opened = contextlib.ExitStack()  # what is closed last, from a successful start on
         self.ports: list[Port] = []
         self._drain: Drain | None = None

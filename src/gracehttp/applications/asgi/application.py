@@ -14,6 +14,7 @@ from gracehttp.applications.asgi.requests import RequestCycle
 from gracehttp.applications.asgi.types import AsgiCallable
 from gracehttp.applications.asgi.websockets import WebSocketCycle
 from gracehttp.applications.drain_notice import DrainNotice, put_into
+from gracehttp.events import Event
 from gracehttp.http.exchange import Exchange
 from gracehttp.http.websocket import handshake
 
@@ -35,15 +36,16 @@ class AsgiApplication:
         lifespan: str,
         draining: DrainNotice,
         on_idle: Callable[[], object],
+        publish: Callable[[Event], None] = lambda event: None,
     ) -> None:
-        """`name` is what the log calls the application. `lifespan` is the mode, see `Lifespan`.
+        """`name` is what the log calls the application. `lifespan` is the mode, see `Lifespan`, which uses `publish`.
 
         Applications get `draining` from `drain_notice`. `on_idle` is called when a call of the
         application has ended and no other one runs.
         """
         self.name = name
         self.app = app
-        self.lifespan = Lifespan(app, lifespan)
+        self.lifespan = Lifespan(app, lifespan, name=name, publish=publish)
         self.cancelled = False
         self._loop = loop
         self._new_task: Callable[..., asyncio.Task[None]] = asyncio.Task
