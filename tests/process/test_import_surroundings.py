@@ -1,4 +1,4 @@
-"""An application finds the same surroundings wherever it is imported: no event loop runs, and signals do what they do."""
+"""An application finds the same surroundings wherever it is imported: no event loop runs."""
 
 from __future__ import annotations
 
@@ -80,7 +80,9 @@ CASES = pytest.mark.parametrize(
         pytest.param(RUNS_A_LOOP, "application:app", (), "made by a loop of its own", id="loop"),
         pytest.param(RUNS_A_LOOP, "application:make", ("--factory",), "made by a loop of its own", id="loop-factory"),
         pytest.param(QUERIES_IN_READY, "application:app", (), "made by a query of ready", id="django"),
-        pytest.param(QUERIES_IN_READY, "application:make", ("--factory",), "made by a query of ready", id="django-factory"),
+        pytest.param(
+            QUERIES_IN_READY, "application:make", ("--factory",), "made by a query of ready", id="django-factory"
+        ),
         pytest.param(QUERIES_IN_READY, "application:wsgi", (), "made by a query of ready", id="django-wsgi"),
     ],
 )
@@ -88,7 +90,9 @@ CASES = pytest.mark.parametrize(
 
 @CASES
 @pytest.mark.parametrize(
-    "form", [("--loop", "uvloop"), ("--loop", "asyncio"), ("--preload", "-w", "2")], ids=["uvloop", "asyncio", "preload"]
+    "form",
+    [("--loop", "uvloop"), ("--loop", "asyncio"), ("--preload", "-w", "2")],
+    ids=["uvloop", "asyncio", "preload"],
 )
 def test_a_worker_imports_without_a_running_loop(start, form, application, target, options, answer):
     server = start(*SERVE, target, *options, *form, files={"application.py": application})
