@@ -70,9 +70,8 @@ class LimitSplit(Event):
     share: int
 
     def __str__(self) -> str:
-        return (
-            f"{self.address}: this system has no eventfd: the workers share {counted(self.share, 'connection')} evenly"
-        )
+        share = counted(self.share, "connection")
+        return f"{self.address}: this system has no eventfd or no memfd_create: the workers share {share} evenly"
 
 
 class PermitsReclaimed(Event):

@@ -109,7 +109,7 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str]) -> int:
     )
     use_offsets(manifest.utc_offsets)
     program.configure_logging(manifest.tty)
-    new_loop = loop_factory(process.loop)
+    new_loop = loop_factory(process.loop, program.bus.publish)
     if manifest.template is not None:
         _load_applications(channel, program)
         own_channel = _leave_template(channel, manifest, program)
