@@ -8,7 +8,8 @@ Each server that can be imported runs one worker on one core, with an applicatio
 client, on another core, has one message on its way on each of its connections. The servers take turns, and what is
 compared is the CPU time of a server's processes for one message, by the ratio within a round; the median of the ratios
 is what noise of the machine disturbs least. With `--deflate`, messages are compressed in both directions; without, no
-server is offered to. `--idle` opens that many WebSockets afterwards and tells how much memory they have added. Linux
+server is offered to. `--idle` opens that many WebSockets afterwards, has one message echoed on each, and tells how much memory they have
+added. Linux
 only.
 """
 
@@ -136,8 +137,9 @@ def measure(session, candidates, options):
         before = server.memory_bytes()
         with contextlib.ExitStack() as opened:
             for _ in range(options.idle):
-                opened.enter_context(connect(server.port, options.deflate))
-            time.sleep(0.5)
+                sock = opened.enter_context(connect(server.port, options.deflate))
+                sock.sendall(frame)
+                sock.recv(65536)  # with the first message zlib takes its memory
             memory[server.name] = (server.memory_bytes() - before) / options.idle
     return rates, used, memory
 
