@@ -8,8 +8,8 @@ Each server that can be imported runs one worker on one core, with an applicatio
 client, on another core, has one message on its way on each of its connections. The servers take turns, and what is
 compared is the CPU time of a server's processes for one message, by the ratio within a round; the median of the ratios
 is what noise of the machine disturbs least. With `--deflate`, messages are compressed in both directions; without, no
-server is offered to. `--idle` opens that many
-WebSockets afterwards, has one message echoed on each, and tells how much memory they have added. Linux only.
+server is offered to. `--idle` opens that many WebSockets afterwards, has one message echoed on each, and tells how much
+memory they have added. Linux only.
 """
 
 from __future__ import annotations
