@@ -12,6 +12,7 @@ from __future__ import annotations
 from gracehttp.events.base import Event, Severity
 from gracehttp.events.connections import (
     AcceptPaused,
+    ConnectionFailed,
     ConnectionNotWatched,
     ConnectionsShed,
     DrainFinished,
@@ -70,6 +71,7 @@ from gracehttp.events.workers import (
 __all__ = [
     "AcceptPaused",
     "CodeDiffers",
+    "ConnectionFailed",
     "ConnectionNotWatched",
     "ConnectionsShed",
     "ControlUnavailable",
