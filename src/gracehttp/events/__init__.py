@@ -18,6 +18,7 @@ from gracehttp.events.applications import (
 from gracehttp.events.base import Event, Severity
 from gracehttp.events.connections import (
     AcceptPaused,
+    ConnectionFailed,
     ConnectionNotWatched,
     ConnectionsShed,
     DrainFinished,
@@ -84,6 +85,7 @@ __all__ = [
     "AcceptPaused",
     "ChannelLost",
     "CodeDiffers",
+    "ConnectionFailed",
     "ConnectionNotWatched",
     "ConnectionsShed",
     "ControlUnavailable",

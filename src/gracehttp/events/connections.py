@@ -113,6 +113,15 @@ class ConnectionNotWatched(Event):
         return f"{self.address}: closed a new connection that the system can't watch ({self.reason})"
 
 
+class ConnectionFailed(Event):
+    severity = Severity.ERROR
+    address: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.address}: closed a connection that the system can't go on with ({self.reason})"
+
+
 class ConnectionsShed(Event):
     """Told at most once a second by each worker."""
 

@@ -22,6 +22,7 @@ from typing import Final, Protocol
 
 from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.ending import LINGER_SECONDS, Ending
+from gracehttp.net.failures import CLIENT_IS_GONE
 from gracehttp.net.poller import BROKEN, HALF_CLOSED, READABLE, WRITABLE, Poller
 from gracehttp.net.progress import Progress
 
@@ -62,14 +63,22 @@ class Closed(Protocol):
 class StreamServices:
     """What all streams of a port share: where they are watched, and how long they wait.
 
-    `stall`: how long a client may take nothing of what waits for it. `linger`: see `net.ending`.
+    `stall`: how long a client may take nothing of what waits for it. `linger`: see `net.ending`. `on_failure` is told
+    why a connection is closed that the system can't go on with (`net.failures`).
     """
 
-    __slots__ = ("linger", "loop", "poller", "stall")
+    __slots__ = ("linger", "loop", "on_failure", "poller", "stall")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, poller: Poller, stall_seconds: float) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        poller: Poller,
+        stall_seconds: float,
+        on_failure: Callable[[OSError], None] = lambda error: None,
+    ) -> None:
         self.loop = loop
         self.poller = poller
+        self.on_failure = on_failure
         self.stall: Deadlines[PlainStream] = Deadlines(stall_seconds, loop)
         self.linger: Deadlines[PlainStream] = Deadlines(LINGER_SECONDS, loop)
 
@@ -155,7 +164,7 @@ class Stream(Protocol):
 
     def leave(self) -> int:
         """Stop watching, and return the descriptor, which stays open. Only if `can_move`. Ends with `detach` or
-        `come_back`."""
+        `come_back`. Raises `OSError`: then nothing has changed."""
 
     def detach(self) -> None:
         """Another process has the descriptor: close our copy of it. The connection goes on."""
@@ -259,7 +268,8 @@ class PlainStream:
             data = self._socket.recv(READ_BYTES)
         except (BlockingIOError, InterruptedError):
             return
-        except OSError:
+        except OSError as exc:
+            self._tell(exc)
             self._lose()
             return
         if data:
@@ -318,8 +328,8 @@ class PlainStream:
             sent = self._socket.send(data)
         except (BlockingIOError, InterruptedError):
             sent = 0
-        except OSError:
-            self._break()
+        except OSError as exc:
+            self._break(exc)
             return
         self._credit -= sent
         if sent < size:
@@ -340,8 +350,8 @@ class PlainStream:
                 sent = self._socket.sendmsg(_beginning(pieces, self._credit))
             except (BlockingIOError, InterruptedError):
                 pass
-            except OSError:
-                self._break()
+            except OSError as exc:
+                self._break(exc)
                 return
             self._credit -= sent
         for at, piece in enumerate(pieces):
@@ -373,7 +383,8 @@ class PlainStream:
             sent = self._socket.sendmsg(_beginning(unsent, BURST_BYTES))
         except (BlockingIOError, InterruptedError):
             return
-        except OSError:
+        except OSError as exc:
+            self._tell(exc)
             self._lose()
             return
         self.unsent_bytes -= sent
@@ -453,11 +464,17 @@ class PlainStream:
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
             self._close()
 
-    def _break(self) -> None:
-        """A write has failed: the client is gone. Told in the next turn, because the writer is in the middle of it."""
+    def _break(self, error: OSError) -> None:
+        """A write has failed, or the poller. Told in the next turn, because the caller is in the middle of it."""
+        self._tell(error)
         self.shut = True
         self.writable = False  # so that the writer waits for that turn; who never waits would never hear of it
         self.services.loop.call_soon(self._lose)
+
+    def _tell(self, error: OSError) -> None:
+        """See `net.failures`."""
+        if error.errno not in CLIENT_IS_GONE:
+            self.services.on_failure(error)
 
     def _lose(self) -> None:
         """The kernel says that the connection is over."""
@@ -465,10 +482,13 @@ class PlainStream:
             self._close()
 
     def _close(self) -> None:
-        services = self.services
-        services.poller.remove(self._socket.fileno())
-        self._socket.close()
+        self.services.poller.remove(self._socket.fileno())
+        self._close_descriptor()
         self._forget()
+
+    def _close_descriptor(self) -> None:
+        with contextlib.suppress(OSError):  # it is released nevertheless (close(2))
+            self._socket.close()
 
     def _forget(self) -> None:
         services = self.services
@@ -490,17 +510,18 @@ class PlainStream:
 
     def leave(self) -> int:
         fd = self._socket.fileno()
-        self.services.poller.remove(fd)
+        self.services.poller.release(fd)
         return fd
 
     def detach(self) -> None:
-        self._socket.close()
+        self._close_descriptor()
         self._forget()
 
     def come_back(self) -> None:
         try:
             self.services.poller.add(self._socket.fileno(), self, self._events)
-        except OSError:  # no memory is left for it (epoll_ctl(2)): it would never be heard again
+        except OSError as exc:  # it would never be heard again
+            self._tell(exc)
             self.shut_our_half()
             self.detach()
 
@@ -509,7 +530,10 @@ class PlainStream:
     def _watch(self, events: int) -> None:
         if events != self._events and not self.closed:
             self._events = events
-            self.services.poller.change(self._socket.fileno(), events)
+            try:
+                self.services.poller.change(self._socket.fileno(), events)
+            except OSError as exc:
+                self._break(exc)
 
 
 def _beginning(pieces: Iterable[bytes | memoryview], size: int) -> list[bytes | memoryview]:
