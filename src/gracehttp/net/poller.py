@@ -31,6 +31,7 @@ HALF_CLOSED: Final = 0x2000
 """EPOLLRDHUP: the client has ended its half, though what it sent before may wait still. Only epoll tells of it."""
 
 EVENTS_PER_TURN: Final = 128
+BYTES_PER_TURN: Final = 1048576
 
 
 class Pollable(Protocol):
@@ -42,6 +43,10 @@ class Pollable(Protocol):
 
 class Poller(Protocol):
     """Watches descriptors. For the thread of the loop."""
+
+    credit: int
+    """How many bytes may be written at once until the next turn, to all descriptors together: an application that has
+    much to say must not keep the loop from the others. Whoever writes counts it down; what is more waits for a turn."""
 
     def add(self, fd: int, pollable: Pollable, events: int) -> None:
         """Tell `pollable` of `events` on `fd` from now on. Raises `OSError` (ENOMEM, ENOSPC: epoll_ctl(2))."""
@@ -63,10 +68,11 @@ class Poller(Protocol):
 class EpollPoller:
     """On epoll(7)."""
 
-    __slots__ = ("__weakref__", "_epoll", "_loop", "_pollables", "_removed")
+    __slots__ = ("__weakref__", "_epoll", "_loop", "_pollables", "_removed", "credit")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self.credit = BYTES_PER_TURN
         self._epoll = select.epoll()
         self._pollables: list[Pollable | None] = []  # by descriptor: these are small numbers
         self._removed: set[int] = set()  # since the current batch was fetched
@@ -101,6 +107,7 @@ class EpollPoller:
         pollables = self._pollables
         removed = self._removed
         removed.clear()
+        self.credit = BYTES_PER_TURN
         for fd, events in self._epoll.poll(0, EVENTS_PER_TURN):
             pollable = pollables[fd]
             if pollable is not None and not (removed and fd in removed):
@@ -110,10 +117,11 @@ class EpollPoller:
 class SelectorsPoller:
     """On the `selectors` module, for systems without epoll. A connection that is not read is not told to be broken."""
 
-    __slots__ = ("__weakref__", "_loop", "_pollables", "_removed", "_selector", "_watched")
+    __slots__ = ("__weakref__", "_loop", "_pollables", "_removed", "_selector", "_watched", "credit")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self.credit = BYTES_PER_TURN
         self._selector = selectors.DefaultSelector()
         self._pollables: dict[int, Pollable] = {}
         self._watched: set[int] = set()  # those of which there is an event to tell
@@ -159,6 +167,7 @@ class SelectorsPoller:
     def _turn(self) -> None:
         removed = self._removed
         removed.clear()
+        self.credit = BYTES_PER_TURN
         for key, events in self._selector.select(0):  # all of them: which ones it would tell first is up to the system
             pollable = self._pollables.get(key.fd)
             if pollable is not None and key.fd not in removed:
