@@ -35,6 +35,7 @@ HALF_CLOSED: Final = 0x2000
 EVENTS_PER_TURN: Final = 128
 LONGEST_FAILURE_SECONDS: Final = 5.0
 """How long epoll_wait(2) may fail again and again, before the process ends."""
+BYTES_PER_TURN: Final = 1048576
 
 
 class Pollable(Protocol):
@@ -46,6 +47,10 @@ class Pollable(Protocol):
 
 class Poller(Protocol):
     """Watches descriptors. For the thread of the loop."""
+
+    credit: int
+    """How many bytes may be written at once until the next turn, to all descriptors together: an application that has
+    much to say must not keep the loop from the others. Whoever writes counts it down; what is more waits for a turn."""
 
     def add(self, fd: int, pollable: Pollable, events: int) -> None:
         """Tell `pollable` of `events` on `fd` from now on. Raises `OSError` (ENOMEM, ENOSPC: epoll_ctl(2))."""
@@ -72,10 +77,11 @@ class Poller(Protocol):
 class EpollPoller:
     """On epoll(7)."""
 
-    __slots__ = ("__weakref__", "_epoll", "_failing_since", "_loop", "_pollables", "_removed")
+    __slots__ = ("__weakref__", "_epoll", "_failing_since", "_loop", "_pollables", "_removed", "credit")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self.credit = BYTES_PER_TURN
         self._epoll = select.epoll()
         self._pollables: list[Pollable | None] = []  # by descriptor: these are small numbers
         self._removed: set[int] = set()  # since the current batch was fetched
@@ -117,6 +123,7 @@ class EpollPoller:
         pollables = self._pollables
         removed = self._removed
         removed.clear()
+        self.credit = BYTES_PER_TURN
         try:
             ready = self._epoll.poll(0, EVENTS_PER_TURN)
         except OSError:
@@ -141,10 +148,11 @@ class EpollPoller:
 class SelectorsPoller:
     """On the `selectors` module, for systems without epoll. A connection that is not read is not told to be broken."""
 
-    __slots__ = ("__weakref__", "_loop", "_pollables", "_removed", "_selector", "_watched")
+    __slots__ = ("__weakref__", "_loop", "_pollables", "_removed", "_selector", "_watched", "credit")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self.credit = BYTES_PER_TURN
         self._selector = selectors.DefaultSelector()
         self._pollables: dict[int, Pollable] = {}
         self._watched: set[int] = set()  # those of which there is an event to tell
@@ -196,6 +204,7 @@ class SelectorsPoller:
     def _turn(self) -> None:
         removed = self._removed
         removed.clear()
+        self.credit = BYTES_PER_TURN
         for key, events in self._selector.select(0):  # all of them: which ones it would tell first is up to the system
             pollable = self._pollables.get(key.fd)
             if pollable is not None and key.fd not in removed:

@@ -90,7 +90,7 @@ class TlsClient:
 
     def close_notify(self):
         """Our end of the session, as bytes."""
-        with pytest.raises((ssl.SSLWantReadError, ssl.SSLSyscallError)):
+        with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLSyscallError):  # the server's has not come yet
             self.tls.unwrap()
         return self.outgoing.read()
 
@@ -742,3 +742,105 @@ def test_what_an_idle_session_costs(context, soak, record_property, capsys):
     with capsys.disabled():
         print(f"\nan idle TLS session costs {each / 1024:.1f} KiB, of {count}")
     assert each < 200 * 1024
+
+
+# --- a client that leaves while it is not read ---
+
+
+@pytest.fixture(params=["asyncio-epoll", "uvloop-epoll"])
+def run_epoll(request):
+    return runner_for(request.param)
+
+
+@every_version
+def test_the_end_of_a_client_that_is_not_read_is_told_once(run_epoll, context, version):
+    async def scenario(floor):
+        session = await Session.open(floor, context, version)
+        session.stream.pause_reading()
+        session.client.send(b"later")
+        session.raw.send(session.client.close_notify())
+        session.raw.end()
+        await until(lambda: session.seen.unread_ends)
+        await turns()
+        assert (session.seen.unread_ends, session.seen.ends, session.seen.pieces) == (1, 0, [])
+        assert session.stream.half_closed
+        session.stream.resume_reading()
+        await until(lambda: session.seen.ends)
+        assert (session.seen.data, session.seen.unread_ends) == (b"later", 1)
+
+    run_epoll(scenario)
+
+
+# --- large responses ---
+
+
+@every_version
+def test_a_large_response_is_encrypted_as_the_client_takes_it(run, context, version):
+    async def scenario(floor):
+        session = await Session.open(floor, context, version, small=True)
+        data = BIG * 8
+        session.stream.write(data)
+        session.stream.write(b"end")
+        assert session.plain.unsent_bytes < 2 * 65536 + 4096
+        assert session.stream.unsent_bytes > len(data) - 2 * 65536
+        assert not session.stream.writable
+        assert await session.client.take(len(data) + 3) == data + b"end"
+        await until(lambda: session.seen.rooms)
+        assert session.seen.rooms == 1
+        assert session.stream.unsent_bytes == 0
+        assert session.stream.writable
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("linger", [True, False])
+def test_a_close_comes_behind_what_is_not_encrypted_yet(run, context, linger):
+    async def scenario(floor):
+        session = await Session.open(floor, context, small=True)
+        session.stream.write(BIG)
+        session.stream.close(linger=linger)
+        assert session.stream.shut
+        session.stream.write(b"too late")
+        session.client.send(b"discarded")
+        assert await session.client.take_all() == BIG
+        session.raw.send(session.client.close_notify())
+        await until(lambda: session.seen.closes)
+        assert (session.seen.data, session.seen.ends, session.seen.rooms) == (b"", 0, 0)
+
+    run(scenario)
+
+
+def test_what_is_not_encrypted_is_dropped_by_an_abort(run, context):
+    async def scenario(floor):
+        session = await Session.open(floor, context, small=True)
+        session.stream.write(BIG)
+        session.stream.abort()
+        assert session.stream.unsent_bytes == 0
+        assert session.seen.closes == 1
+
+    run(scenario)
+
+
+# --- the end of both halves ---
+
+
+@every_version
+@pytest.mark.parametrize("when", ["before ours", "after ours"])
+def test_the_clients_close_notify_ends_the_lingering(run, context, version, when):
+    async def scenario(floor):
+        session = await Session.open(floor, context, version)
+        if when == "before ours":
+            # Behind a message that the server answers with its end, in the same read.
+            session.seen.on_received = lambda data: session.stream.close(linger=True)
+            session.raw.send(session.client.records(b"bad") + session.client.close_notify())
+        else:
+            session.stream.close(linger=True)
+            await session.client.take_all()
+            session.client.send(b"more")
+            await turns()
+            assert not session.stream.closed
+            session.raw.send(session.client.close_notify())
+        await until(lambda: session.stream.closed)
+        assert floor.clock.now == 1000.0, "no deadline was needed"
+
+    run(scenario)
