@@ -17,6 +17,7 @@ from gracehttp.events import AcceptPaused, Event
 from gracehttp.net.backlog_watch import BacklogWatch, MakeRoom
 from gracehttp.net.kernel_view import is_readable
 from gracehttp.net.permits import Permits
+from gracehttp.readiness import Watch
 
 ACCEPTS_PER_WAKE_UP = 16
 SHORTEST_PAUSE_SECONDS = 0.1
@@ -59,7 +60,7 @@ class Acceptor:
         self._loop = loop
         self._publish = publish
         self._backlog = BacklogWatch(listener, permits, make_room, loop=loop)
-        self._watched: int | None = None
+        self._watching: Watch | None = None
         self._awaiting_permit = False
         self._pause: asyncio.TimerHandle | None = None
         self._pause_seconds = SHORTEST_PAUSE_SECONDS
@@ -188,9 +189,9 @@ class Acceptor:
         self._watch(self._listener.fileno())
 
     def _watch(self, fd: int | None) -> None:
-        if self._watched is not None:
-            self._loop.remove_reader(self._watched)
-        self._watched = fd
-        if fd is None:
-            return
-        self._loop.add_reader(fd, self._resume if self._awaiting_permit else self._on_acceptable)
+        if self._watching is not None:
+            self._watching.stop()
+            self._watching = None
+        if fd is not None:
+            callback = self._resume if self._awaiting_permit else self._on_acceptable
+            self._watching = Watch(self._loop, fd, callback)

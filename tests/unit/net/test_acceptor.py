@@ -443,3 +443,25 @@ def test_a_paused_port_makes_room_if_it_is_full_for_what_other_workers_accept(ru
         pool.close()
 
     runner.run(scenario())
+
+
+def test_a_listener_that_can_not_be_watched_yet_is_accepted_from(monkeypatch):
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        add_reader = loop.add_reader
+
+        def refuse(fd, callback):
+            monkeypatch.setattr(loop, "add_reader", add_reader)
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(loop, "add_reader", refuse)
+        harness = Harness(LocalPermits(10))
+        harness.acceptor.start()
+        harness.connect(2)
+        await harness.until(lambda: len(harness.accepted) == 2)
+        harness.connect()
+        await harness.until(lambda: len(harness.accepted) == 3)
+        harness.close()
+
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        runner.run(scenario())
