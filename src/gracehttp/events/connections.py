@@ -165,3 +165,25 @@ class HandoverBroken(Event):
     def __str__(self) -> str:
         lost = "a connection was" if self.connections == 1 else f"{self.connections} connections were"
         return f"{lost} lost between two generations: {self.reason}"
+
+
+class HandoverDelayed(Event):
+    """A worker can't read the queue now; what is in it stays there, for this worker or another one."""
+
+    severity = Severity.ERROR
+    reason: str
+
+    def __str__(self) -> str:
+        return f"connections of another generation can't be taken now ({self.reason}); it is tried again"
+
+
+class HandoverQueueLost(Event):
+    """Connections that are in the queue are left to other workers."""
+
+    severity = Severity.ERROR
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"this worker takes no connections of other generations any more: the queue can't be read ({self.reason})"
+        )

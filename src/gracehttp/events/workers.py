@@ -88,6 +88,41 @@ class WorkerDueForRecycling(Event):
         return f"worker {self.worker} of generation {self.generation} is to be replaced: {self.reason}"
 
 
+class OrdersDelayed(Event):
+    """The supervisor and a worker can't talk to each other: the system is short of something."""
+
+    severity = Severity.ERROR
+    generation: int
+    worker: int
+    reason: str
+
+    def __str__(self) -> str:
+        who = f"worker {self.worker} of generation {self.generation}"
+        return f"{who} can't be told what to do now ({self.reason}); it is tried again"
+
+
+class ReportsDelayed(Event):
+    """As `OrdersDelayed`, told by the worker."""
+
+    severity = Severity.ERROR
+    pid: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"worker {self.pid} can't talk to its supervisor now ({self.reason}); it is tried again"
+
+
+class ChannelLost(Event):
+    """The worker's end of the channel to its supervisor is of no use any more, and the supervisor may live."""
+
+    severity = Severity.ERROR
+    pid: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the channel of worker {self.pid} to its supervisor broke ({self.reason}): it ends, to be replaced"
+
+
 class WorkerCut(Event):
     severity = Severity.NOTICE
     generation: int
@@ -115,6 +150,18 @@ class TemplateLost(Event):
     def __str__(self) -> str:
         rest = "its workers serve on; one that is replaced later starts from the code on disk then"
         return f"the template of generation {self.generation} {self.how}: {rest}"
+
+
+class TemplateOrdersDelayed(Event):
+    severity = Severity.ERROR
+    generation: int
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"the template of generation {self.generation} can't be told what to do now ({self.reason}); "
+            "it is tried again"
+        )
 
 
 class PreloadUnavailable(Event):

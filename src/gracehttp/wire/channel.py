@@ -7,6 +7,9 @@ the kernel tells, no heartbeat has to. `wire.messages` has what is said.
     {"type": "refuse", "message": "...", "hint": "...", "descriptors": 0}
 
 `descriptors` is how many open files come with the line (SCM_RIGHTS, unix(7)).
+
+The kernel loses nothing on such a socket. So a message arrives, or waits here because the system is short of something
+(`Shortage`), or the channel is of no use any more. Then the worker ends, one way or the other, and is replaced.
 """
 
 from __future__ import annotations
@@ -15,21 +18,38 @@ import array
 import contextlib
 import os
 import socket
+import time
 from collections import deque
-from collections.abc import Iterable
-from typing import Self
+from collections.abc import Callable, Iterable
+from typing import Self, TypeVar
 
 from gracehttp.values import Descriptor, UnreadableValue, Value, descriptors_in
 from gracehttp.wire import messages
 from gracehttp.wire.json_lines import LineBuffer, UnreadableLine, decode_line, encode_line
 from gracehttp.wire.messages import Message
+from gracehttp.wire.shortages import GONE, SHORTAGES, Patience
+
+TELL_AFTER_SECONDS = 0.75
+"""How long a shortage may keep messages from being sent or received before that is told."""
+GIVE_UP_AFTER_SECONDS = 10.0
+"""How long a shortage may last before the channel is given up for broken."""
 
 _READ_BYTES = 65536
 _DESCRIPTORS_PER_MESSAGE = 16
 
+_T = TypeVar("_T")
+
 
 class ChannelClosed(Exception):
     """The other side closed the channel or died."""
+
+
+class ChannelBroken(ChannelClosed):
+    """This end is of no use any more, whether the other side lives or not."""
+
+
+class Shortage(Exception):
+    """The system is short of something. What was to be sent waits, what was to be received is still there."""
 
 
 class UnreadableMessage(ValueError):
@@ -89,7 +109,7 @@ class Channel:
     def send(self, message: Message) -> None:
         """Send `message`. Its descriptors stay the caller's and must stay open until `pending` is false.
 
-        Raises `ChannelClosed` when the other side is gone.
+        Raises as `flush`; after a `Shortage` the message waits.
         """
         fds: list[int] = []
         plain = messages.write(message, fds)
@@ -97,33 +117,24 @@ class Channel:
         self.flush()
 
     def flush(self) -> None:
-        """Send what is pending, as far as the kernel takes it. Raises `ChannelClosed`."""
-        while self._outgoing:
-            data, fds = self._outgoing[0]
-            try:
-                sent = socket.send_fds(self._socket, [data], fds) if fds else self._socket.send(data)
-            except BlockingIOError:
-                return
-            except OSError as exc:
-                self._outgoing.clear()
-                raise ChannelClosed(str(exc)) from exc
-            if sent == len(data):
-                self._outgoing.popleft()
-            else:
-                self._outgoing[0] = (data[sent:], ())  # the descriptors went with the first byte (unix(7))
+        """Send what is pending, as far as the kernel takes it.
+
+        Raises `ChannelClosed`, and on a non-blocking socket `Shortage`: call it again after a while. On a blocking one
+        it waits for the end of the shortage, `GIVE_UP_AFTER_SECONDS` at most.
+        """
+        self._insist(self._flush)
 
     def receive(self) -> list[Message]:
         """All whole messages that are there; on a blocking socket, waits for the first bytes.
 
         Those of an unknown type are left out. The descriptors in a message are the caller's from then on.
-        Raises `ChannelClosed` at the end of file, `UnreadableMessage` for what is no message.
+        Raises `ChannelClosed` at the end of file, `UnreadableMessage` for what is no message, and `Shortage` as `flush`
+        does.
         """
         try:
-            data = self._read()
+            data = self._insist(self._read)
         except BlockingIOError:
             return []
-        except ConnectionError as exc:
-            raise ChannelClosed(str(exc)) from exc
         if not data:
             raise ChannelClosed("end of file")
         received: list[Message] = []
@@ -143,10 +154,50 @@ class Channel:
         _close(self._received_fds)
         self._received_fds.clear()
 
+    @property
+    def _blocks(self) -> bool:
+        return self._socket.gettimeout() is None
+
+    def _insist(self, act: Callable[[], _T]) -> _T:
+        """Call `act`. On a blocking socket there is no loop that could call it again, so this waits out a shortage."""
+        patience = Patience(TELL_AFTER_SECONDS, GIVE_UP_AFTER_SECONDS)
+        while True:
+            try:
+                return act()
+            except Shortage as exc:
+                if not self._blocks:
+                    raise
+                wait = patience.failed(time.monotonic())
+                if wait is None:
+                    raise ChannelBroken(str(exc)) from exc
+                time.sleep(wait)
+
+    def _flush(self) -> None:
+        while self._outgoing:
+            data, fds = self._outgoing[0]
+            try:
+                sent = socket.send_fds(self._socket, [data], fds) if fds else self._socket.send(data)
+            except OSError as exc:
+                if isinstance(exc, BlockingIOError) and not self._blocks:
+                    return
+                meaning = _meaning_of(exc)
+                if not isinstance(meaning, Shortage):
+                    self._outgoing.clear()
+                raise meaning from exc
+            if sent == len(data):
+                self._outgoing.popleft()
+            else:
+                self._outgoing[0] = (data[sent:], ())  # the descriptors went with the first byte (unix(7))
+
     def _read(self) -> bytes:
         item = array.array("i")
         room = socket.CMSG_LEN(_DESCRIPTORS_PER_MESSAGE * item.itemsize)
-        data, ancillary, flags, _ = self._socket.recvmsg(_READ_BYTES, room)
+        try:
+            data, ancillary, flags, _ = self._socket.recvmsg(_READ_BYTES, room)
+        except OSError as exc:
+            if isinstance(exc, BlockingIOError) and not self._blocks:
+                raise
+            raise _meaning_of(exc) from exc
         for level, kind, content in ancillary:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                 fds = array.array("i")
@@ -156,7 +207,7 @@ class Channel:
                 self._received_fds.extend(fds)
         if flags & socket.MSG_CTRUNC:
             # Descriptors are lost, so messages and descriptors no longer fit: nothing on this channel can be trusted.
-            raise ChannelClosed("descriptors were lost: this process has too many open files")
+            raise ChannelBroken("descriptors were lost: this process has too many open files")
         return data
 
     def _decode(self, line: bytes) -> Message | None:
@@ -176,6 +227,14 @@ class Channel:
             raise UnreadableMessage(f"{line[:100]!r} is no message ({exc})") from exc
         _close(left.values())
         return message
+
+
+def _meaning_of(exc: OSError) -> ChannelClosed | Shortage:
+    """What an error of the socket means for the channel."""
+    reason = exc.strerror or str(exc)
+    if exc.errno in SHORTAGES:
+        return Shortage(reason)
+    return ChannelClosed(reason) if exc.errno in GONE else ChannelBroken(reason)
 
 
 def _close(descriptors: Iterable[int]) -> None:

@@ -20,7 +20,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
-from gracehttp.events import Event, HandoverBroken
+from gracehttp.events import Event, HandoverBroken, HandoverDelayed, HandoverQueueLost
 from gracehttp.http.connection import Connection, Parcel
 from gracehttp.net.kernel_view import unsent_bytes
 from gracehttp.net.permits import Permits
@@ -33,6 +33,7 @@ from gracehttp.wire.handover import (
     decode,
     encode,
 )
+from gracehttp.wire.shortages import SHORTAGES
 
 MESSAGES_PER_TURN: Final = 2  # so that requests are answered in between, and workers share what comes
 QUEUED_BYTES: Final = 32768
@@ -44,11 +45,11 @@ on its way, and must not wait for many others."""
 ACTIVE_SECONDS: Final = 0.25
 CROWDED_SECONDS: Final = 0.001
 RETRY_SECONDS: Final = 0.02
+LONGEST_RETRY_SECONDS: Final = 0.32
 
 _ITEM_BYTES: Final = array.array("i").itemsize
 _ANCILLARY_BYTES: Final = socket.CMSG_LEN(MOST_CONNECTIONS * _ITEM_BYTES)
 _CLOSE_ON_EXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-_NO_ROOM = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.ETOOMANYREFS, errno.EMFILE, errno.ENFILE})
 
 
 class Departures:
@@ -164,7 +165,7 @@ class Departures:
                 self._queue.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
             except OSError as exc:
                 # Any other error: there is no queue any more, so serve on here.
-                self._full = exc.errno if exc.errno in _NO_ROOM else 0
+                self._full = exc.errno if exc.errno in SHORTAGES else 0
                 sent = False
             else:
                 transfer.sent(len(packed))
@@ -218,6 +219,12 @@ class Arrivals:
 
     `check_orders` is called before each look at the queue: the worker must see an order to drain that is older than a
     message in the queue first, or a connection could move back to an older generation.
+
+    A shortage of the system loses nothing: the message is still there, for this worker later or for another one at
+    once. What can be lost is a connection whose descriptor finds no place (MSG_CTRUNC, recvmsg(2)), because the kernel
+    has taken the message out of the queue by then, and closes what it can't deliver. Places are kept free for them, so
+    that takes a thread of the application which opens files in the same moment. It is told, and the permit is free
+    again.
     """
 
     def __init__(
@@ -241,6 +248,7 @@ class Arrivals:
         self._paused = False
         self.ended = False
         self._again: asyncio.TimerHandle | None = None
+        self._retry_seconds = RETRY_SECONDS
         # Descriptors that find no place in a full table are lost (MSG_CTRUNC), so places are always kept for them.
         self._kept_places: list[int] = []
         self._keep_places()
@@ -293,10 +301,13 @@ class Arrivals:
         """Whether a whole message finds its places; if not, another worker may take it, or we later."""
         self._keep_places()
         if len(self._kept_places) < MOST_CONNECTIONS:
-            self._loop.remove_reader(self._queue.fileno())
-            self._again = self._loop.call_later(RETRY_SECONDS, self._look_again)
+            self._look_later(RETRY_SECONDS)
             return False
         return True
+
+    def _look_later(self, seconds: float) -> None:
+        self._loop.remove_reader(self._queue.fileno())
+        self._again = self._loop.call_later(seconds, self._look_again)
 
     def _look_again(self) -> None:
         self._again = None
@@ -317,14 +328,27 @@ class Arrivals:
         except BlockingIOError:
             return False
         except OSError as exc:
-            self._publish(HandoverBroken(f"the queue can't be read ({exc.strerror})"))
+            self._failed(exc)
+            return False
         finally:
             self._keep_places()
         if not message:  # the end of file: every message has a head
             self._end()
             return False
+        self._retry_seconds = RETRY_SECONDS
         self._settle(carried, descriptors, unreadable)
         return True
+
+    def _failed(self, exc: OSError) -> None:
+        reason = exc.strerror or str(exc)
+        if exc.errno not in SHORTAGES:
+            self._publish(HandoverQueueLost(reason))
+            self._end()
+            return
+        if self._retry_seconds == RETRY_SECONDS:
+            self._publish(HandoverDelayed(reason))
+        self._look_later(self._retry_seconds)
+        self._retry_seconds = min(2 * self._retry_seconds, LONGEST_RETRY_SECONDS)
 
     def _end(self) -> None:
         self.ended = True

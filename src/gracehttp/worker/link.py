@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-from typing import Self
+from collections.abc import Callable, Sequence
+from typing import NoReturn, Self
 
+from gracehttp.errors import EXIT_FAILED
 from gracehttp.event_bus import EventBus
-from gracehttp.events import ConnectionsShed, Event, SupervisorLost
+from gracehttp.events import ChannelLost, ConnectionsShed, Event, ReportsDelayed, SupervisorLost
+from gracehttp.observe.stderr import flush_all
 from gracehttp.observe.suspended import write_suspended_tasks
 from gracehttp.wire import messages
-from gracehttp.wire.channel import Channel, ChannelClosed
+from gracehttp.wire.channel import Channel, ChannelBroken, UnreadableMessage
+from gracehttp.wire.channel_watch import ChannelWatch, Loss
 from gracehttp.worker.error_counter import ErrorCounter
 from gracehttp.worker.recycling import Usage
 from gracehttp.worker.service import Service
 
 
+def _end_at_once() -> NoReturn:
+    flush_all()
+    os._exit(EXIT_FAILED)
+
+
 class SupervisorLink:
     """To be used in a `with` statement, from before the service starts until it has drained.
 
-    When the supervisor is gone, the worker finishes what is in flight, within `drain_timeout_seconds`, and ends.
+    When the supervisor is gone, the worker finishes what is in flight, within `drain_timeout_seconds`, and ends. When
+    only the channel is of no use any more, it ends at once: it would never hear that it must drain, and the supervisor
+    starts another one.
     """
 
     def __init__(
@@ -31,7 +41,10 @@ class SupervisorLink:
         error_counter: ErrorCounter | None,
         drain_timeout_seconds: float,
         bus: EventBus,
+        *,
+        end_at_once: Callable[[], object] = _end_at_once,
     ) -> None:
+        """`end_at_once` ends this process, as a crash does."""
         self._loop = asyncio.get_running_loop()
         self._channel = channel
         self._service = service
@@ -39,7 +52,7 @@ class SupervisorLink:
         self._error_counter = error_counter
         self._drain_timeout_seconds = drain_timeout_seconds
         self._bus = bus
-        self._supervisor_lost = False
+        self._end_at_once = end_at_once
 
     def __enter__(self) -> Self:
         self._channel.set_blocking(False)
@@ -48,24 +61,23 @@ class SupervisorLink:
         if self._error_counter is not None:
             self._error_counter.on_count = lambda responses, errors: self.report(messages.Answered(responses, errors))
         self._bus.subscribe(self._on_event)
-        self._loop.add_reader(self._channel.fileno(), self._receive)
+        self._watch = ChannelWatch(
+            self._channel,
+            on_messages=self._carry_out_all,
+            on_lost=self._lost,
+            on_shortage=lambda reason: self._bus.publish(ReportsDelayed(os.getpid(), reason)),
+        )
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self._end_counting()
         self._bus.unsubscribe(self._on_event)
-        self._loop.remove_reader(self._channel.fileno())
-        self._loop.remove_writer(self._channel.fileno())
+        self._watch.close()
         self._channel.set_blocking(True)
 
     def report(self, message: messages.Report) -> None:
         """Send `message`, as soon as the channel takes it."""
-        try:
-            self._channel.send(message)
-        except ChannelClosed:
-            return  # reading tells it too, and acts on it
-        if self._channel.pending:
-            self._loop.add_writer(self._channel.fileno(), self._flush)
+        self._watch.send(message)
 
     def report_stage(self, doing: str) -> None:
         """What begins now; if it hangs, the supervisor knows where."""
@@ -76,25 +88,22 @@ class SupervisorLink:
         if isinstance(event, ConnectionsShed):
             self.report(messages.Shed(event.listener, event.connections))
 
-    def _flush(self) -> None:
-        with contextlib.suppress(ChannelClosed):  # reading tells it too
-            self._channel.flush()
-        if not self._channel.pending:
-            self._loop.remove_writer(self._channel.fileno())
-
     def _receive(self) -> None:
-        if self._supervisor_lost:
-            return  # a port that takes connections from its handover queue looks here first, each time
-        try:
-            orders = self._channel.receive()
-        except ChannelClosed:
-            self._supervisor_lost = True
-            self._loop.remove_reader(self._channel.fileno())
-            self._bus.publish(SupervisorLost(os.getpid()))
-            self._service.supervisor_lost(self._drain_timeout_seconds)
-            return
+        """A port that takes connections from its handover queue calls this first, each time."""
+        self._watch.receive()
+
+    def _carry_out_all(self, orders: Sequence[messages.Message]) -> None:
         for order in orders:
             self._carry_out(order)
+
+    def _lost(self, loss: Loss) -> None:
+        if isinstance(loss, (ChannelBroken, UnreadableMessage)):
+            # The supervisor may live and think that this worker serves, or drains. It sees the end, as that of a crash.
+            self._bus.publish(ChannelLost(os.getpid(), str(loss)))
+            self._end_at_once()
+            return
+        self._bus.publish(SupervisorLost(os.getpid()))
+        self._service.supervisor_lost(self._drain_timeout_seconds)
 
     def _carry_out(self, order: messages.Message) -> None:
         match order:

@@ -21,7 +21,7 @@ from gracehttp.events import CodeDiffers, ThreadsNotForked
 from gracehttp.observe.request_logs import AccessLog, as_one, log_exit_of_a_task
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire import messages
-from gracehttp.wire.channel import Channel, ChannelClosed
+from gracehttp.wire.channel import Channel, ChannelBroken, ChannelClosed
 from gracehttp.wire.signals import SIGNALS
 from gracehttp.worker.code_record import CAN_RECORD, changed_since, write_record
 from gracehttp.worker.error_counter import ErrorCounter
@@ -35,6 +35,9 @@ from gracehttp.worker.template import leave_template, threads
 
 LEAVE_SECONDS = 5.0
 """How long tasks, threads and exit handlers of the application may hold the process up when all its work is done."""
+
+_open_to_the_end: list[Channel] = []
+"""The end of file on its channel tells the supervisor that a worker is gone: so exit handlers run before that."""
 
 
 class _Program(Value):
@@ -82,6 +85,7 @@ def run_worker(
 def _live(channel: Channel, program: _Program, *, offers: Sequence[str]) -> int:
     """The life of one worker. A worker that is forked lives the same life, on a channel of its own."""
     _leave_signals_to_the_supervisor()
+    _open_to_the_end.append(channel)
     try:
         return _reporting(channel, program, lambda: _begin(channel, program, offers))
     finally:
@@ -122,6 +126,9 @@ def _reporting(channel: Channel, program: _Program, call: Callable[[], int | Non
     """Call `call`, and report to the supervisor if it fails. Returns the exit status."""
     try:
         return call() or EXIT_DONE
+    except ChannelBroken as exc:
+        sys.stderr.write(f"gracehttp: error: the channel to the supervisor broke ({exc}).\n")
+        return EXIT_COULD_NOT_START
     except ChannelClosed:
         return EXIT_COULD_NOT_START
     except GraceHTTPError as exc:

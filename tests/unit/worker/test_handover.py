@@ -13,7 +13,7 @@ import socket
 import pytest
 import uvloop
 
-from gracehttp.events import HandoverBroken
+from gracehttp.events import HandoverBroken, HandoverDelayed, HandoverQueueLost
 from gracehttp.http.connection import HttpSettings
 from gracehttp.net.permits import LocalPermits, PermitPool, SharedPermits
 from gracehttp.net.poller import new_poller
@@ -920,6 +920,59 @@ def test_a_receiver_without_places_takes_nothing_and_loses_nothing(run, monkeypa
             full[0] = False
             await until(lambda: house.new.open == 1)
             assert await ask(client) == (b"new", False)
+            house.assert_permits_are_exact()
+
+    run(scenario())
+
+
+class Unreadable:
+    """A handover queue whose next receives fail."""
+
+    def __init__(self, queue, *names):
+        self.queue = queue
+        self.names = list(names)
+
+    def recvmsg(self, *arguments):
+        if self.names:
+            name = self.names.pop(0)
+            raise OSError(getattr(errno, name), name)
+        return self.queue.recvmsg(*arguments)
+
+    def __getattr__(self, what):
+        return getattr(self.queue, what)
+
+
+@pytest.mark.parametrize("name", [*PASSING[1:], "EINTR"])
+def test_a_shortage_delays_what_is_received_and_is_told_once(run, name):
+    async def scenario():
+        async with opened() as house:
+            client = await house.connect()
+            house.new.take_over()
+            house.new.arrivals._queue = Unreadable(house.new.arrivals._queue, name, name, name)
+            house.old.port.drain(hand_over=True)
+            await until(lambda: house.new.open == 1)
+            assert await ask(client) == (b"new", False)
+            assert [type(event) for event in house.new.published] == [HandoverDelayed]
+            assert not house.new.arrivals.ended
+            house.assert_permits_are_exact()
+
+    run(scenario())
+
+
+def test_a_queue_that_broke_is_left_to_others_and_nothing_is_called_lost(run):
+    async def scenario():
+        async with opened() as house:
+            house.new.take_over()
+            house.new.arrivals._queue = Unreadable(house.new.arrivals._queue, "EBADF")
+            await house.connect()
+            house.old.port.drain(hand_over=True)
+            await until(lambda: house.new.arrivals.ended)
+            assert [type(event) for event in house.new.published] == [HandoverQueueLost]
+            assert not house.queue.empty
+            house.new.arrivals._queue = house.new.arrivals._queue.queue
+            house.new.port._arrivals = None
+            house.new.take_over()  # as another worker does
+            await until(lambda: house.new.open == 1)
             house.assert_permits_are_exact()
 
     run(scenario())

@@ -39,6 +39,7 @@ class WorkerRecord(Value):
     early_stderr: EarlyStderrRecord
     introduced: bool = True
     stage: str = ""
+    leaving: bool = False
 
 
 class Ending(Value):
@@ -90,6 +91,8 @@ class WorkerProcess:
         self.introduced = False
         self.stage = ""
         """What it reported last that it begins, on its way to be ready."""
+        self.leaving = False
+        """It was told to drain: it closes its channel when it has."""
         self._early_signals: list[int] = []
 
     @classmethod
@@ -154,6 +157,7 @@ class WorkerProcess:
             failure=self.failure,
             introduced=self.introduced,
             stage=self.stage,
+            leaving=self.leaving,
             channel=self.channel.carry(),
             early_stderr=self.early_stderr.carry(),
         )
@@ -175,7 +179,7 @@ class WorkerProcess:
             record.failure,
             record.introduced,
         )
-        process.stage = record.stage
+        process.stage, process.leaving = record.stage, record.leaving
         return process
 
     def signal(self, number: int) -> None:

@@ -19,12 +19,13 @@ import signal
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from gracehttp.events import Event, PreloadUnavailable, TemplateLost, TemplateStarted
+from gracehttp.events import Event, PreloadUnavailable, TemplateLost, TemplateOrdersDelayed, TemplateStarted
 from gracehttp.supervisor.processes.process import WorkerEnds, WorkerProcess, describe_exit
 from gracehttp.values import Descriptor, Value
-from gracehttp.wire.channel import Channel, ChannelClosed, ChannelRecord, UnreadableMessage, channel_pair
+from gracehttp.wire.channel import Channel, ChannelBroken, ChannelRecord, UnreadableMessage, channel_pair
+from gracehttp.wire.channel_watch import ChannelWatch, Loss
 from gracehttp.wire.messages import Fork, Forked, Message, TemplateBegan
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -93,7 +94,12 @@ class Template:
         self._deadline: asyncio.TimerHandle | None = None
         self._ended = False
         self.idle.set()
-        self._loop.add_reader(self._channel.fileno(), self._receive)
+        self._watch = ChannelWatch(
+            channel,
+            on_messages=self._receive,
+            on_lost=self._lost,
+            on_shortage=lambda reason: publish(TemplateOrdersDelayed(generation, reason)),
+        )
 
     def carry(self) -> TemplateRecord:
         """Must be called while it is idle."""
@@ -127,7 +133,7 @@ class Template:
         """The process was reaped: from now on another process may have its PID."""
         self.pid = 0
         if self.alive:
-            self._receive()  # its last message may still lie there
+            self._watch.receive()  # its last message may still lie there
         self._abandon("the template of its generation is gone")
         if not self._ended:
             self._publish(TemplateLost(self.generation, describe_exit(os.waitstatus_to_exitcode(status))))
@@ -140,17 +146,23 @@ class Template:
         self._deadline = self._loop.call_later(
             FORK_SECONDS, self._abandon, f"the template of its generation did not fork it within {FORK_SECONDS:g} s"
         )
-        with contextlib.suppress(ChannelClosed):  # reading tells it too, and acts on it
-            self._channel.send(Fork(process.number, Descriptor(ends.channel), Descriptor(ends.early_stderr)))
+        self._watch.send(Fork(process.number, Descriptor(ends.channel), Descriptor(ends.early_stderr)))
 
-    def _receive(self) -> None:
+    def _receive(self, received: Sequence[Message]) -> None:
         try:
-            for message in self._channel.receive():
+            for message in received:
                 self._on_message(message)
-        except ChannelClosed:
-            self._abandon("the template of its generation is gone")
         except UnreadableMessage as exc:
-            self._abandon(f"the template of its generation said what the supervisor can't read ({exc})")
+            self._lost(exc)
+
+    def _lost(self, loss: Loss) -> None:
+        match loss:
+            case UnreadableMessage():
+                self._abandon(f"the template of its generation said what the supervisor can't read ({loss})")
+            case ChannelBroken():
+                self._abandon(f"the channel to the template of its generation broke ({loss})")
+            case _:
+                self._abandon("the template of its generation is gone")
 
     def _on_message(self, message: Message) -> None:
         match message:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
-from gracehttp.events import Event, WorkerStarted
+from gracehttp.events import Event, OrdersDelayed, WorkerCut, WorkerStarted
 from gracehttp.net.shared_page import MAX_WORKERS
 from gracehttp.observe.stderr import NonBlockingWriter
 from gracehttp.supervisor.guard import guarded
@@ -17,8 +17,12 @@ from gracehttp.supervisor.processes.early_stderr import EarlyStderr
 from gracehttp.supervisor.processes.process import Ending, WorkerProcess, WorkerRecord, ended_children
 from gracehttp.supervisor.processes.templates import StartReports, Templates, TemplatesRecord
 from gracehttp.values import EMPTY, Descriptor, Value
-from gracehttp.wire.channel import ChannelClosed, UnreadableMessage
-from gracehttp.wire.messages import Failed, Message, Order, Ready
+from gracehttp.wire.channel import ChannelBroken, UnreadableMessage
+from gracehttp.wire.channel_watch import ChannelWatch, Loss
+from gracehttp.wire.messages import Drain, Failed, Message, Order, Ready
+
+CLOSED_CHANNEL_SECONDS = 0.75
+"""How long a worker may live on without its channel. The kernel closes it a moment before the process has ended."""
 
 
 class ProcessesRecord(Value):
@@ -62,6 +66,7 @@ class WorkerProcesses:
         self._on_exit = on_exit
         self._hold_early_stderr = hold_early_stderr
         self._processes: dict[int, WorkerProcess] = {}
+        self._channels: dict[int, ChannelWatch] = {}
         self._watched: dict[int, Callable[[int], None]] = dict.fromkeys(record.watched if record else (), _ignore)
         starts = StartReports(self._started, self._failed)
         self.templates = Templates(starts, self.watch, publish, record.templates if record else None)
@@ -143,14 +148,12 @@ class WorkerProcesses:
         self._loop.call_soon(self.reap)  # it may have ended before it was known
 
     def send(self, worker: int, order: Order) -> None:
-        """Send `order` to `worker`, if it lives. Descriptors in it stay the caller's."""
+        """Send `order` to `worker`, if it lives; a shortage of the system delays it. Descriptors in it stay the
+        caller's."""
         process = self._processes.get(worker)
-        if process is None:
-            return
-        with contextlib.suppress(ChannelClosed):  # it is dead, and SIGCHLD is on its way
-            process.channel.send(order)
-        if process.channel.pending:
-            self._loop.add_writer(process.channel.fileno(), self._flush, process)
+        if process is not None:
+            process.leaving |= isinstance(order, Drain)
+            self._channels[worker].send(order)
 
     def signal(self, worker: int, number: int) -> bool:
         """Send a signal to `worker`. False if it has no process, and none is on its way."""
@@ -162,29 +165,39 @@ class WorkerProcesses:
 
     def _add(self, process: WorkerProcess) -> None:
         self._processes[process.number] = process
-        self._loop.add_reader(process.channel.fileno(), self._receive, process)
-        if process.channel.pending:
-            self._loop.add_writer(process.channel.fileno(), self._flush, process)
+        self._channels[process.number] = ChannelWatch(
+            process.channel,
+            on_messages=partial(self._receive, process),
+            on_lost=partial(self._lost, process),
+            on_shortage=lambda reason: self._publish(OrdersDelayed(process.generation, process.number, reason)),
+        )
 
-    def _flush(self, process: WorkerProcess) -> None:
-        with contextlib.suppress(ChannelClosed):
-            process.channel.flush()
-        if not process.channel.pending:
-            self._loop.remove_writer(process.channel.fileno())
+    def _receive(self, process: WorkerProcess, received: Sequence[Message]) -> None:
+        for message in received:
+            if isinstance(message, Ready) and process.has_ended:
+                continue  # or older code would be retired for it, before its end is known
+            guarded("act on {1.type!r} of worker {0.number}", self._on_message, process, message)
 
-    def _receive(self, process: WorkerProcess) -> None:
-        try:
-            for message in process.channel.receive():
-                if isinstance(message, Ready) and process.has_ended:
-                    continue  # or older code would be retired for it, before its end is known
-                guarded("act on {1.type!r} of worker {0.number}", self._on_message, process, message)
-        except ChannelClosed:
-            self._loop.remove_reader(process.channel.fileno())
-        except UnreadableMessage as exc:
-            # Whatever this process is, it doesn't speak this protocol: its exit will count like any other.
-            process.failure = Failed(f"it said what the supervisor can't read ({exc})", hint="", details="")
-            self._loop.remove_reader(process.channel.fileno())
-            process.signal(signal.SIGKILL)
+    def _lost(self, process: WorkerProcess, loss: Loss) -> None:
+        """A worker that can be told nothing is of no use: its exit will count like any other."""
+        match loss:
+            case UnreadableMessage():  # whatever this process is, it doesn't speak this protocol
+                self._end(process, f"it said what the supervisor can't read ({loss})")
+            case ChannelBroken():
+                self._end(process, f"its channel to the supervisor broke ({loss})")
+            case _:
+                self._loop.call_later(CLOSED_CHANNEL_SECONDS, self._end_if_it_lives_on, process)
+
+    def _end_if_it_lives_on(self, process: WorkerProcess) -> None:
+        """Its channel is closed, by whatever runs in it."""
+        expected = process.leaving or process.failure is not None
+        if self._processes.get(process.number) is process and not expected and not process.has_ended:
+            self._end(process, "it closed its channel to the supervisor")
+
+    def _end(self, process: WorkerProcess, reason: str) -> None:
+        self._publish(WorkerCut(process.generation, process.number, process.pid, reason))
+        process.failure = process.failure or Failed(reason, hint="", details="")
+        process.signal(signal.SIGKILL)
 
     def _started(self, process: WorkerProcess, pid: int) -> None:
         process.started(pid)
@@ -201,8 +214,7 @@ class WorkerProcesses:
         self.reap()
 
     def _remove(self, process: WorkerProcess) -> None:
-        self._loop.remove_reader(process.channel.fileno())
-        self._loop.remove_writer(process.channel.fileno())
+        self._channels.pop(process.number).close()
         del self._processes[process.number]
 
     def reap(self) -> None:
@@ -220,7 +232,8 @@ class WorkerProcesses:
         if process is None:
             return
         if process.failure is None:
-            guarded("receive the last message of worker {.number}", self._receive, process)  # it may still lie there
+            receive = self._channels[process.number].receive
+            guarded("receive the last message of worker {0}", lambda _: receive(), process.number)  # it may lie there
         self._remove(process)
         self._on_exit(process, process.ended(status))
 
