@@ -190,8 +190,12 @@ class WorkerProcesses:
 
     def _end_if_it_lives_on(self, process: WorkerProcess) -> None:
         """Its channel is closed, by whatever runs in it."""
+        if self._processes.get(process.number) is not process:
+            return
         expected = process.leaving or process.failure is not None
-        if self._processes.get(process.number) is process and not expected and not process.has_ended:
+        if process.has_ended:
+            self.reap()  # SIGCHLD was lost: the byte that wakes the loop up for it found no room or memory (asyncio)
+        elif not expected:
             self._end(process, "it closed its channel to the supervisor")
 
     def _end(self, process: WorkerProcess, reason: str) -> None:
