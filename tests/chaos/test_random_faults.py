@@ -26,7 +26,7 @@ from server_harness import wait_until
 SHORT = (0,)
 LONG = range(200)
 CLIENTS, RECONNECTING, RESTING, LARGE = 6, 3, 12, 2
-PATIENCE_SECONDS = 15.0
+PATIENCE_SECONDS = 20.0
 SERVING_SECONDS = 0.3
 LIMIT = 200
 OUTCOME = "generation 2 serves, pids|generation 2 was given up|the supervisor stays the same"
@@ -53,7 +53,8 @@ class Play:
             limit=LIMIT,
             environment=self.calls.environment,
             options=(
-                *("--ready-timeout", "20s", "--drain-timeout", "20s", "--shed-idle-after", "0"),
+                *("--ready-timeout", "30s", "--drain-timeout", "30s", "--shed-idle-after", "0"),
+                *("--header-timeout", "2m", "--keep-alive-timeout", "2m"),
                 "--preload" if scene.preload else "--no-preload",
             ),
         )

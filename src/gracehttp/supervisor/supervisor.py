@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections import deque
+from functools import partial
 
 from gracehttp import events
 from gracehttp.event_bus import EventBus
@@ -22,6 +23,7 @@ from gracehttp.supervisor.control.status import status_of
 from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import Fleet, FleetSettings
 from gracehttp.supervisor.guard import guarded
+from gracehttp.supervisor.heard_signals import hear
 from gracehttp.supervisor.ignored_signals import ignore_from_now_on
 from gracehttp.supervisor.listeners.auditor import Auditor
 from gracehttp.supervisor.listeners.queues import HandoverQueues
@@ -82,7 +84,7 @@ class Supervisor:
         self._set_up(self._predecessor)
         try:
             for number, meaning in SIGNALS.items():
-                self._loop.add_signal_handler(number, self._on_signal, number, meaning)
+                hear(self._loop, number, partial(self._on_signal, number, meaning))
             if self._predecessor is None:
                 self._bus.publish(events.SupervisorStarted(os.getpid(), self._options.release))
                 self._control = open_control(self._options.control, self, self._bus)

@@ -10,7 +10,6 @@ import subprocess
 
 import pytest
 
-from gracehttp.supervisor.processes import workers
 from gracehttp.supervisor.processes.command_line import CommandLine
 from gracehttp.supervisor.processes.early_stderr import EarlyStderr
 from gracehttp.supervisor.processes.process import WorkerProcess, ended_children
@@ -67,19 +66,6 @@ def test_for_a_defect_of_ours_no_worker_is_killed():
         assert [str(context["exception"]) for context in world.defects] == ["'ours'"] * 2
         await world.end()
         assert world.ended == ["was killed by SIGKILL"], "by the test"
-
-    asyncio.run(asyncio.wait_for(scenario(), 20))
-
-
-def test_an_end_is_noticed_without_sigchld(monkeypatch):
-    monkeypatch.setattr(workers, "CLOSED_CHANNEL_SECONDS", 0.01)
-
-    async def scenario():
-        world = World(lambda process, message: None)
-        asyncio.get_running_loop().remove_signal_handler(signal.SIGCHLD)
-        world.theirs.close()
-        await world.end()
-        assert world.ended == ["was killed by SIGKILL"]
 
     asyncio.run(asyncio.wait_for(scenario(), 20))
 
