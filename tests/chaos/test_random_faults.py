@@ -113,7 +113,8 @@ class Play:
                 os.kill(self.pids[1], signal.SIGKILL)
                 server.wait_for("another one starts")
             case "answering":
-                server.command("status")
+                asked = server.command("status")
+                assert asked.returncode == 0 or asked.stderr, "the client of the control socket is told nothing"
         server.send_signal(signal.SIGUSR2 if moment == "replacing" else signal.SIGHUP)
         self.arm_later(moment)
         if "serves" in server.wait_for(OUTCOME)[0]:

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import math
 import select
-import select
 import socket
 
 import pytest
