@@ -30,6 +30,8 @@ _DEFECTS = (
     "Exception ignored",
     "Fatal error on",
 )
+_OF_THE_INTERPRETER = ("_read_from_self",)
+"""Callbacks of asyncio that tell of an error with a traceback, and lose nothing: the byte is read in the next turn."""
 _FORCED = re.compile(r"is ended by force: (?!its generation was (retired|given up))|(were|was) cut:|is not ready after")
 _WRONG = ("wrong answer", "nobody asked for")
 
@@ -84,7 +86,11 @@ def complaints(evidence):
     found += [f"a client hangs: {one.what}" for one in evidence.failures if "no answer within" in one.what]
     if evidence.refused:
         found.append(f"{evidence.refused} connections were refused")
-    found += [f"defect: {line.text[:300]}" for line in lines if _is_any(line.text, _DEFECTS)]
+    found += [
+        f"defect: {line.text[:300]}"
+        for line in lines
+        if _is_any(line.text, _DEFECTS) and not _is_any(line.text, _OF_THE_INTERPRETER)
+    ]
     found += [f"ended by a deadline: {line.text[:300]}" for line in lines if _FORCED.search(line.text)]
     gone = ended(lines)
     processes = len(gone) + sum(1 for line in lines if _TEMPLATE_ENDED.match(line.text)) - len(evidence.killed)
