@@ -9,7 +9,7 @@ from gracehttp.config import process_options, server_options, split_keywords
 from gracehttp.errors import ConfigurationError, GraceHTTPError
 from gracehttp.event_bus import EventBus
 from gracehttp.hints import for_a_script
-from gracehttp.net.address import TcpAddress, parse_address
+from gracehttp.net.address import DescriptorAddress, TcpAddress, parse_address
 from gracehttp.net.bind import bound_address, file_identity, open_listener, remove_socket_file
 from gracehttp.net.limits import effective_limits, raise_descriptor_limit
 from gracehttp.net.permits import LocalPermits
@@ -64,7 +64,8 @@ async def serving(app: object, *, bind: str = "127.0.0.1:0", **options: object) 
         file = file_identity(server.bind.address)
         bound = bound_address(sock)
         try:
-            await service.start([server], [GivenListener(0, bound, sock, LocalPermits(limit))])
+            inherited = isinstance(server.bind.address, DescriptorAddress)
+            await service.start([server], [GivenListener(0, bound, sock, LocalPermits(limit), inherited=inherited)])
             service.accept()
         except BaseException:
             sock.close()

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from server_harness import Server, is_alive, wait_until
 
+from gracehttp.wire.control import abstract_name
+
 APPLICATION = """
     import asyncio
     import mmap
@@ -142,7 +144,7 @@ class ChaosServer(Server):
         """The supervisor has ended; `workers` are the PIDs of its children, `files` is what the test made."""
         assert not any(map(is_alive, workers))
         assert "Exception in callback" not in self.log, self.log
-        assert f"@gracehttp-{self.pid}" not in Path("/proc/net/unix").read_text()
+        assert abstract_name(self.pid).replace("\0", "@") not in Path("/proc/net/unix").read_text()
         left = {path.name for path in self.folder.iterdir()} - {"application.py", "counters", *files}
         assert not left, "temporary files"
 

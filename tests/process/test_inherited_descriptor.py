@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import socket
+import sys
 
 import pytest
 from load_client import ECHO_APPLICATION, Load
-from server_harness import PID_APPLICATION, get, get_on, is_alive
+from server_harness import PID_APPLICATION, get, get_on, is_alive, read_response, wait_until
 
 
 @pytest.fixture
@@ -81,3 +85,45 @@ def test_a_descriptor_of_the_server_itself_is_no_listener(start):
         server = start(*arguments, files={"application.py": PID_APPLICATION})
         assert server.wait() == 3, number
         assert f"descriptor {number} was not inherited" in server.log
+
+
+@pytest.mark.parametrize("killed", ["supervisor", "all"])
+def test_after_a_kill_the_socket_lets_clients_in_for_the_next_program(begin, listener, killed):
+    """What a service does to the socket must not outlive it: nobody may be left to undo it."""
+    server = begin()
+    with socket.create_connection(listener.getsockname(), timeout=20) as busy:
+        assert get_on(busy)[0] == 200
+        os.kill(server.pid, signal.SIGKILL)
+        server.wait_for("the supervisor is gone", count=2)
+        if killed == "all":
+            for worker in server.first:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: not any(map(is_alive, server.first)), what="the end of the workers")
+    with socket.create_connection(listener.getsockname(), timeout=5) as waiting:
+        second = begin()
+        status, body = get_on(waiting)
+        assert status == 200
+        assert int(body.split()[0]) in second.first
+
+
+def test_who_connects_while_the_last_workers_drain_waits_for_the_next_program(begin, listener):
+    server = begin()
+    with socket.create_connection(listener.getsockname(), timeout=20) as busy:
+        busy.sendall(b"GET / HTTP/1.1\r\n")  # the drain waits for the rest of it
+        os.kill(server.pid, signal.SIGKILL)
+        server.wait_for("draining", count=2)
+        with socket.create_connection(listener.getsockname(), timeout=5):
+            busy.sendall(b"Host: test\r\n\r\n")
+            assert read_response(busy)[0] == 200
+
+
+def test_the_backlog_of_the_socket_stays_its_openers(begin, listener):
+    listener.listen(7)
+    begin()
+    assert backlog_of(listener) == 7
+
+
+def backlog_of(listener):
+    """tcpi_sacked of a socket that listens (tcp_get_info in net/ipv4/tcp.c; it is the Send-Q that ss(8) shows)."""
+    return int.from_bytes(listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32)[28:32], sys.byteorder)

@@ -9,6 +9,8 @@ import pytest
 from server_harness import PID_APPLICATION, get_on
 from sockets_of_port import backlog
 
+from gracehttp.wire.control import abstract_name
+
 WARMING = """
     import asyncio
 
@@ -85,7 +87,7 @@ def test_the_accept_queue_has_the_length_of_the_backlog(begin):
 
 def test_without_control_there_is_no_socket_and_a_command_says_so(begin):
     server = begin("--no-control")
-    assert f"@gracehttp-{server.pid}" not in Path("/proc/net/unix").read_text()
+    assert abstract_name(server.pid).replace("\0", "@") not in Path("/proc/net/unix").read_text()
     asked = server.command("status")
     assert asked.returncode == 1
     assert f"process {server.pid} has no control socket" in asked.stderr

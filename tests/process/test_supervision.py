@@ -16,6 +16,8 @@ import pytest
 from held_request import BODY_APPLICATION, HeldRequest
 from server_harness import PID_APPLICATION, get, get_on, is_alive, wait_until
 
+from gracehttp.wire.control import abstract_name
+
 SCRIPT = """
     import gracehttp
 
@@ -262,7 +264,7 @@ def test_another_user_may_not_control_the_service(start, command):
     server = begin(start, script=script)
     with socket.socket(socket.AF_UNIX) as client:
         with as_another_user():
-            client.connect(f"\0gracehttp-{server.pid}")
+            client.connect(abstract_name(server.pid))
         answer = ask(client, command)
     assert answer["ok"] is False
     assert "may not control this service" in answer["message"]

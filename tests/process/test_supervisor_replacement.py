@@ -19,6 +19,7 @@ from load_client import ECHO_APPLICATION, Load
 from server_harness import DEADLINE_SECONDS, PID_APPLICATION, get, get_on, is_alive, read_response, wait_until
 
 from gracehttp.release import RELEASE as OURS
+from gracehttp.wire.control import abstract_name
 
 TIMES = 20
 
@@ -448,7 +449,7 @@ def test_a_client_that_has_not_asked_yet_asks_the_new_image(start):
     server = begin(start)
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(DEADLINE_SECONDS)
-        sock.connect(f"\0gracehttp-{server.pid}")
+        sock.connect(abstract_name(server.pid))
         sock.sendall(b'{"version": 1, ')
         replace(server, 2)
         sock.sendall(b'"command": "status"}\n')

@@ -14,6 +14,7 @@ from gracehttp.errors import CommandFailed, StillUnderWay
 from gracehttp.values import Value
 from gracehttp.wire.control import (
     Outcome,
+    Peer,
     Progress,
     Request,
     UnreadableAnswer,
@@ -25,6 +26,7 @@ from gracehttp.wire.control import (
 from gracehttp.wire.json_lines import LineBuffer
 
 CONNECT_TIMEOUT_SECONDS = 5.0
+CONNECT_RETRY_SECONDS = 0.005
 EXIT_TIMEOUT_SECONDS = 5.0
 _READ_BYTES = 65536
 
@@ -68,10 +70,11 @@ class ControlClient:
         self.address = address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            self._socket.settimeout(CONNECT_TIMEOUT_SECONDS)
-            self._socket.connect(address.name)
-            self.peer_pid = _peer_pid(self._socket)
-            _check_identity(address, self.peer_pid)
+            _connect(self._socket, address.name, CONNECT_TIMEOUT_SECONDS)
+            peer = peer_of(self._socket)
+            _check_identity(address, peer)
+            self.peer_pid = (peer.pid or None) if peer is not None else None
+            """The PID of the process that listens; None where that can't be known."""
         except OSError as exc:
             self._socket.close()
             raise unreachable(address, exc) from exc
@@ -180,6 +183,11 @@ def unreachable(address: ControlAddress, exc: OSError) -> CommandFailed:
         return CommandFailed(
             f"you may not control the supervisor at {address}.", hint="be root, or the user that runs it"
         )
+    if isinstance(exc, BlockingIOError):
+        return CommandFailed(
+            f"the supervisor at {address} has not taken the connection: too many clients wait for it.",
+            hint="try again; kill -HUP and -TERM work all the same",
+        )
     if isinstance(exc, TimeoutError):
         return CommandFailed(
             f"the supervisor at {address} does not answer.", hint="kill -HUP and -TERM work all the same"
@@ -200,19 +208,30 @@ def unreachable(address: ControlAddress, exc: OSError) -> CommandFailed:
     )
 
 
-def _peer_pid(sock: socket.socket) -> int | None:
-    """The PID of the process that listens; None where that can't be known."""
-    peer = peer_of(sock)
-    return peer.pid or None if peer is not None else None
+def _connect(sock: socket.socket, name: str, timeout_seconds: float) -> None:
+    """Raises `OSError`, in particular `BlockingIOError` if the queue of the other side stays full."""
+    sock.settimeout(timeout_seconds)
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        try:
+            sock.connect(name)
+        except BlockingIOError:  # a Unix socket tells a full queue by EAGAIN, whatever the timeout is (connect(2))
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(CONNECT_RETRY_SECONDS)
+        else:
+            return
 
 
-def _check_identity(address: ControlAddress, peer_pid: int | None) -> None:
+def _check_identity(address: ControlAddress, peer: Peer | None) -> None:
     """Any user may take an abstract name (unix(7)), so the name alone proves nothing about the process that answers."""
-    if address.path is None and peer_pid not in (None, address.pid):
-        raise CommandFailed(
-            f"the control socket of pid {address.pid} is held by another process, pid {peer_pid}.",
-            hint="give the PID as this machine, not as a container, knows it",
-        )
+    if address.path is not None or peer is None or peer.pid == address.pid:
+        return
+    who = f"another process, pid {peer.pid}" if peer.pid else "a process of another PID namespace"
+    raise CommandFailed(
+        f"the control socket of pid {address.pid} is held by {who}.",
+        hint="give the PID as this machine, not as a container, knows it",
+    )
 
 
 def _runs(pid: int) -> bool:

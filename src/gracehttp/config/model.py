@@ -249,7 +249,8 @@ class ServerOptions:
         kind=types.BINDS,
         group=LISTENING,
         short="-b",
-        help="Where to listen: HOST:PORT, :PORT or *:PORT (all IPv4 addresses), [::1]:PORT, http://HOST (port 80), "
+        help="Where to listen: HOST:PORT, :PORT or *:PORT (all IPv4 addresses), [::1]:PORT, [::]:PORT (all "
+        "IPv6 addresses, and IPv4 too if no other bind has that port for it), http://HOST (port 80), "
         "https://HOST (port 443), unix:PATH or fd://N. Can be given again. Options for one address follow as "
         "a query: 'https://:9443?certfile=a.pem&max_connections=500'.",
     )
@@ -263,7 +264,7 @@ class ServerOptions:
         2048,
         kind=types.count(minimum=1, maximum=65535),
         group=LISTENING,
-        help="How many connections may wait in the kernel's queue to be accepted.",
+        help="How many connections may wait in the kernel's queue to be accepted. fd://N keeps that of its opener.",
     )
     certfile: str | None = option(
         None,

@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from gracehttp.errors import ListenError
@@ -16,16 +17,21 @@ from gracehttp.net.port_owner import owner_of_port
 from gracehttp.net.syn_filter import admit_new_connections
 from gracehttp.net.unix_files import bind_file, remove_stale_file
 
+_ALL_IPV6 = "::"
 
-def open_listener(address: Address, *, backlog: int, unix_mode: int | None = None) -> socket.socket:
+
+def open_listener(
+    address: Address, *, backlog: int, unix_mode: int | None = None, ipv6_alone: bool = False
+) -> socket.socket:
     """Bind and listen; returns a non-blocking, non-inheritable socket that the caller owns.
 
-    `backlog` is the length of the accept queue, which the kernel cuts at net.core.somaxconn (listen(2)).
+    All IPv6 addresses, `[::]`, take IPv4 clients too, unless `ipv6_alone` (ipv6(7), IPV6_V6ONLY). `backlog` is the
+    length of the accept queue, which the kernel cuts at net.core.somaxconn (listen(2)).
     Raises `ListenError` with the cause in a sentence.
     """
     match address:
         case TcpAddress():
-            sock = _bind_tcp(address)
+            sock = _bind_tcp(address, ipv6_alone=ipv6_alone)
         case UnixAddress():
             sock = _bind_unix(address, unix_mode)
         case DescriptorAddress():
@@ -86,7 +92,7 @@ def remove_socket_file(address: Address, identity: FileIdentity | None) -> None:
             Path(address.path).unlink()
 
 
-def _bind_tcp(address: TcpAddress) -> socket.socket:
+def _bind_tcp(address: TcpAddress, *, ipv6_alone: bool) -> socket.socket:
     family, where = resolve(address)
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -94,11 +100,32 @@ def _bind_tcp(address: TcpAddress) -> socket.socket:
         # Accepted sockets inherit both options (tcp(7)), which saves two system calls for each connection.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if where[0] == _ALL_IPV6:
+            # Said in any case: the default is a matter of the machine (net.ipv6.bindv6only).
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, ipv6_alone)
         sock.bind(where)
     except OSError as exc:
         sock.close()
         raise _cannot_bind(address, exc) from exc
     return sock
+
+
+def takes_ipv6_alone(listener: socket.socket) -> bool | None:
+    """Whether a listener on all IPv6 addresses leaves IPv4 to others; None for any other listener."""
+    if listener.family != socket.AF_INET6 or listener.getsockname()[0] != _ALL_IPV6:
+        return None
+    return bool(listener.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY))
+
+
+def must_take_ipv6_alone(address: Address, others: Iterable[Address]) -> bool:
+    """Whether `address` is all IPv6 addresses, and one of `others` is an IPv4 address with the same port: they could
+    not both listen otherwise. Raises `ListenError` if a name can't be resolved."""
+    if not isinstance(address, TcpAddress) or not address.port or ":" not in address.host:
+        return False
+    if resolve(address)[1][0] != _ALL_IPV6:
+        return False
+    same_port = [one for one in others if isinstance(one, TcpAddress) and one.port == address.port]
+    return any(resolve(one)[0] == socket.AF_INET for one in same_port)
 
 
 def _bind_unix(address: UnixAddress, mode: int | None) -> socket.socket:
@@ -178,6 +205,12 @@ def _cannot_bind(address: Address, exc: OSError) -> ListenError:
             owner = owner_of_port(address.port) if isinstance(address, TcpAddress) else None
             reason = f"it is in use by {owner}" if owner else "it is in use by another process"
             advice = hint("stop that process, or choose another address with {}", Named("bind"))
+            if owner is not None and owner.pid == os.getpid():
+                reason = "this service listens there already, at another of its addresses that covers this one"
+                advice = hint(
+                    "leave one of the two out ({}); what the running code listens at is free once the service stops",
+                    Named("bind"),
+                )
         case errno.EACCES if isinstance(address, TcpAddress) and address.port < 1024:
             reason = "ports below 1024 need privileges"
             advice = "choose a port above 1023, or grant CAP_NET_BIND_SERVICE"

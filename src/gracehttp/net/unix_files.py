@@ -36,3 +36,5 @@ def remove_stale_file(path: str) -> None:
             probe.connect(path)
         except ConnectionRefusedError:
             Path(path).unlink(missing_ok=True)
+        except BlockingIOError:
+            pass  # a process listens, and its queue is full (connect(2))

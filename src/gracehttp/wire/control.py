@@ -7,6 +7,7 @@ over, so within a version a release may add fields that have a default.
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 from typing import NamedTuple
@@ -32,12 +33,25 @@ class UnreadableAnswer(ValueError):
 
 
 def abstract_name(pid: int) -> str:
-    """The default address of the control socket of the supervisor `pid`: an abstract one (unix(7)), without a file."""
-    return f"\0gracehttp-{pid}"
+    """The default address of the control socket of the supervisor `pid`: an abstract one (unix(7)), without a file.
+
+    `pid` is meant as this process knows it. Abstract names belong to a network namespace, which containers may share (a
+    pod of Kubernetes), and each of them has its own process 1. So the name says which PID namespace is meant.
+    """
+    return f"\0gracehttp-{pid_namespace()}-{pid}"
+
+
+def pid_namespace() -> int:
+    """What tells the PID namespace of this process from all others on this machine (namespaces(7)); 0 without /proc."""
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        return 0
 
 
 class Peer(NamedTuple):
-    """The process at the other end of a Unix socket. A `pid` of 0 lives in another namespace (pid_namespaces(7))."""
+    """The process at the other end of a Unix socket. A `pid` of 0 lives in another PID namespace, where this process
+    can't see it (pid_namespaces(7)): it is nobody whom a PID could name."""
 
     pid: int
     uid: int

@@ -135,12 +135,13 @@ class Port:
     def accept_the_rest(self, on_stopped: Callable[[], None], *, drop_new: bool) -> None:
         """The port ends with this generation: accept what waits in the queue, then stop and call `on_stopped`.
 
-        `drop_new` if no other process keeps new connections out of the queue.
+        `drop_new` if no other process keeps new connections out of the queue. Those of an inherited socket wait for the
+        next program: a filter there would outlive a service that is killed.
         """
-        if drop_new:
+        inherited = self._listener.inherited
+        if drop_new and not inherited:
             drop_new_connections(self._listener.socket)
-        open_to_others = self._listener.inherited and not drop_new
-        at_most = queue_length(self._listener.socket) if open_to_others else None
+        at_most = queue_length(self._listener.socket) if inherited else None
         self._acceptor.stop_when_queue_is_empty(on_stopped, at_most=at_most)
 
     def drain(self, *, hand_over: bool, soon: bool = False) -> None:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from gracehttp.wire.control import abstract_name
+
 Answer = dict[str, Any] | bytes
 
 RESTARTED = {
@@ -91,7 +93,7 @@ def supervisor(
     fake = FakeSupervisor()
     over = threading.Event()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        listener.bind(address if address is not None else f"\0gracehttp-{fake.pid}")
+        listener.bind(address if address is not None else abstract_name(fake.pid))
         listener.listen()
         thread = threading.Thread(target=_serve, args=(listener, fake, answers, over if hold_open else None))
         thread.start()

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from control_fakes import RESTARTED
+from control_fakes import RESTARTED, supervisor
 
-from gracehttp.cli.control_client import ControlAddress, Conversation, unreachable
+from gracehttp.cli import control_client
+from gracehttp.cli.control_client import ControlAddress, ControlClient, Conversation, unreachable
 from gracehttp.cli.target import find, read_pidfile
 from gracehttp.errors import CommandFailed, ConfigurationError
-from gracehttp.wire.control import Outcome
+from gracehttp.wire.control import Outcome, Peer
 
 
 def gone_pid() -> int:
@@ -55,6 +59,8 @@ def test_answer_that_is_no_protocol_is_an_error(line: bytes) -> None:
         (ControlAddress(path="/c"), OSError(errno.EPROTOTYPE, "wrong type"), "cannot connect to /c: wrong type"),
         (ControlAddress(path="/c"), OSError("AF_UNIX path too long"), "cannot connect to /c: AF_UNIX path too long"),
         (ControlAddress(path="/c"), TimeoutError(), "does not answer"),
+        (ControlAddress(path="/c"), BlockingIOError(errno.EAGAIN, "x"), "too many clients wait for it"),
+        (ControlAddress(pid=1), BlockingIOError(errno.EAGAIN, "x"), "the supervisor at pid 1 has not taken"),
         (ControlAddress(pid=1), ConnectionRefusedError(errno.ECONNREFUSED, "x"), "process 1 has no control socket"),
     ],
 )
@@ -115,3 +121,59 @@ def test_pidfile_that_can_not_be_read_is_told(tmp_path: Path) -> None:
 def test_service_without_a_control_socket_is_left_to_signals() -> None:
     hint = unreachable(ControlAddress(pid=os.getpid()), ConnectionRefusedError()).hint
     assert f"with --no-control, kill -HUP {os.getpid()} restarts and kill -TERM {os.getpid()} stops" in hint
+
+
+@pytest.fixture
+def full_queue(tmp_path: Path) -> Iterator[tuple[socket.socket, str]]:
+    """A socket that listens, and whose queue takes no more clients."""
+    path = str(tmp_path / "control")
+    with contextlib.ExitStack() as opened:
+        listener = opened.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(path)
+        listener.listen(0)
+        while True:
+            client = opened.enter_context(socket.socket(socket.AF_UNIX))
+            client.setblocking(False)
+            try:
+                client.connect(path)
+            except BlockingIOError:
+                break
+        yield listener, path
+
+
+def test_a_client_waits_until_the_queue_has_room(
+    full_queue: tuple[socket.socket, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener, path = full_queue
+    waited = []
+
+    def accept_all_but_one(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 3:
+            listener.accept()[0].close()
+
+    monkeypatch.setattr(control_client.time, "sleep", accept_all_but_one)
+    with ControlClient(ControlAddress(path=path)) as client:
+        assert client.peer_pid == os.getpid()
+    assert len(waited) == 3
+
+
+def test_a_queue_that_stays_full_is_told_for_what_it_is(
+    full_queue: tuple[socket.socket, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_client, "CONNECT_TIMEOUT_SECONDS", 0.05)
+    with pytest.raises(CommandFailed, match="too many clients wait for it"):
+        ControlClient(ControlAddress(path=full_queue[1]))
+
+
+@pytest.mark.parametrize(
+    ("peer", "who"),
+    [(Peer(0, 0), "a process of another PID namespace"), (Peer(4711, 0), "another process, pid 4711")],
+)
+def test_who_can_not_be_the_one_that_was_named_is_asked_for_nothing(
+    peer: Peer, who: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_client, "peer_of", lambda _sock: peer)
+    with supervisor([RESTARTED]) as fake, pytest.raises(CommandFailed, match=f"is held by {who}"):
+        ControlClient(ControlAddress(pid=os.getpid()))
+    assert fake.requests == []

@@ -13,6 +13,7 @@ from control_fakes import REFUSED, RESTARTED, STATUS, STOPPED, supervisor
 
 from gracehttp.cli.control_client import ControlClient
 from gracehttp.cli.program import program
+from gracehttp.wire.control import abstract_name
 
 PROGRESS = {"progress": "worker 0 of generation 2 started"}
 ME = str(os.getpid())
@@ -134,7 +135,7 @@ def test_no_supervisor_named_is_a_mistake_of_usage() -> None:
 
 def test_control_socket_of_another_process_is_not_trusted() -> None:
     other = os.getppid()
-    with supervisor([RESTARTED], address=f"\0gracehttp-{other}") as fake:
+    with supervisor([RESTARTED], address=abstract_name(other)) as fake:
         result = run("restart", "--pid", str(other))
     assert result.exit_code == 1
     assert f"is held by another process, pid {ME}" in result.stderr

@@ -15,6 +15,7 @@ from gracehttp.wire.control import (
     Status,
     UnreadableAnswer,
     UnreadableRequest,
+    abstract_name,
     peer_of,
     read_answer,
     read_request,
@@ -79,3 +80,15 @@ def test_the_kernel_tells_the_process_at_the_other_end():
     ours, theirs = socket.socketpair()
     with ours, theirs:
         assert peer_of(ours) == (os.getpid(), os.getuid())
+
+
+def test_the_abstract_name_says_in_which_pid_namespace_the_pid_counts():
+    assert abstract_name(1) == f"\0gracehttp-{os.stat('/proc/self/ns/pid').st_ino}-1"
+
+
+def test_without_proc_the_name_has_the_pid_alone(monkeypatch):
+    def no_proc(_path):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(os, "stat", no_proc)
+    assert abstract_name(1) == "\0gracehttp-0-1"

@@ -38,9 +38,14 @@ from gracehttp.wire.control import (
     abstract_name,
     peer_of,
     read_request,
+    write_answer,
 )
 
 ACCEPT_PAUSE_SECONDS = 1.0
+ACCEPTS_PER_WAKE_UP = 64
+BACKLOG = 1024
+"""Any user may connect to an abstract name, and all wait in one queue until the supervisor looks who they are. The
+kernel cuts it at net.core.somaxconn (listen(2))."""
 
 _OUTCOMES = (GenerationGivenUp, GenerationRolledBack, ReplacementGivenUp, StartCalledOff, WorkerFailedToStart)
 """Events that the last line tells, with all details: they are no progress."""
@@ -126,22 +131,37 @@ class ControlSocket:
     # --- clients ---
 
     def _accept(self) -> None:
-        try:
-            sock, _ = self._socket.accept()
-        except (BlockingIOError, ConnectionError):
-            return
-        except OSError:  # no descriptor is left (accept(2)): the client waits in the queue
-            self._watch.stop()
-            self._loop.call_later(ACCEPT_PAUSE_SECONDS, self._accept_again)
-            return
-        connection = self._connect(sock)
+        for _ in range(ACCEPTS_PER_WAKE_UP):
+            try:
+                sock, _ = self._socket.accept()
+            except BlockingIOError:
+                return
+            except ConnectionError:
+                continue
+            except OSError:  # no descriptor is left (accept(2)): the client waits in the queue
+                self._watch.stop()
+                self._loop.call_later(ACCEPT_PAUSE_SECONDS, self._accept_again)
+                return
+            objection = self._objection_to(sock)
+            if objection:
+                _turn_away(sock, objection)
+            else:
+                self._connect(sock)
+
+    def _objection_to(self, sock: socket.socket) -> str:
+        """Why the process at the other end may not control this service; "" if it may."""
         try:
             peer = peer_of(sock)
         except OSError as exc:
-            connection.tell(_refusal(f"who asks can't be known ({exc.strerror})"))
-            return
-        if peer is not None and peer.uid not in {0, os.geteuid()}:  # without one, the mode of the file must do
-            connection.tell(_refusal(f"user {peer.uid} may not control this service"))
+            return f"who asks can't be known ({exc.strerror})"
+        if peer is None:  # the mode of the file must do
+            return ""
+        if peer.uid not in {0, os.geteuid()}:
+            return f"user {peer.uid} may not control this service"
+        if self.path is None and not peer.pid:
+            # Another container that shares the network namespace. With a file, who can reach that is meant to.
+            return "a process of another PID namespace may not control this service, except by --control PATH"
+        return ""
 
     def _accept_again(self) -> None:
         if self._socket.fileno() >= 0:
@@ -232,11 +252,18 @@ def _listen(path: str | None) -> socket.socket:
         else:
             remove_stale_file(path)
             bind_file(sock, path, 0o600)
-        sock.listen(16)
+        sock.listen(BACKLOG)
     except OSError:
         sock.close()
         raise
     return sock
+
+
+def _turn_away(sock: socket.socket, objection: str) -> None:
+    """Say why, and close at once. Nothing is read, and nothing waits for such a client."""
+    with sock, contextlib.suppress(OSError):
+        sock.setblocking(False)
+        sock.send(write_answer(_refusal(objection)))
 
 
 def _refusal(message: str) -> Outcome:

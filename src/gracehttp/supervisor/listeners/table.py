@@ -20,9 +20,11 @@ from gracehttp.net.bind import (
     FileIdentity,
     bound_address,
     file_identity,
+    must_take_ipv6_alone,
     open_listener,
     remove_socket_file,
     resolve,
+    takes_ipv6_alone,
 )
 from gracehttp.net.limits import effective_limits
 from gracehttp.net.permits import HAS_SHARED_PERMITS, PermitPool, PoolRecord
@@ -82,6 +84,12 @@ class HeldListener:
         if not self.admitting:
             self.admitting = True
             admit_new_connections(self.socket)
+
+    def set_backlog(self, backlog: int) -> None:
+        """The length of the accept queue; that of an inherited socket is its opener's."""
+        if not isinstance(self.address, DescriptorAddress):
+            with contextlib.suppress(OSError):
+                self.socket.listen(backlog)
 
     def carry(self) -> ListenerRecord:
         return ListenerRecord(
@@ -144,13 +152,16 @@ class ListenerTable:
         tells why.
         """
         limits = effective_limits([one.max_connections for one in requests], self._descriptors)
+        addresses = [parse_address(request.address) for request in requests]
         found: list[HeldListener] = []
         with contextlib.ExitStack() as on_error:
-            for request, limit in zip(requests, limits, strict=True):
-                listener = self._find(parse_address(request.address))
+            for address, request, limit in zip(addresses, requests, limits, strict=True):
+                ipv6_alone = must_take_ipv6_alone(address, addresses)
+                listener = self._find(address)
                 if listener is None:
-                    listener = self._open(request, limit, other_ports=len(requests) - 1)
+                    listener = self._open(request, limit, ipv6_alone=ipv6_alone, other_ports=len(requests) - 1)
                     on_error.callback(self._close, listener)
+                _check(listener, address, found, ipv6_alone=ipv6_alone)
                 found.append(listener)
             on_error.pop_all()
         for listener, request in zip(found, requests, strict=True):
@@ -163,8 +174,7 @@ class ListenerTable:
         limits = effective_limits([one.wishes[generation].max_connections for one in used], self._descriptors)
         for listener, limit in zip(used, limits, strict=True):
             listener.admit()
-            with contextlib.suppress(OSError):
-                listener.socket.listen(listener.wishes[generation].backlog)
+            listener.set_backlog(listener.wishes[generation].backlog)
             if limit != listener.limit and listener.pool is not None:
                 self._publish(LimitChanged(str(listener.address), listener.limit, limit))
                 listener.pool.resize(limit)
@@ -224,9 +234,9 @@ class ListenerTable:
                     return listener
         return None
 
-    def _open(self, request: ListenRequest, limit: int, *, other_ports: int) -> HeldListener:
+    def _open(self, request: ListenRequest, limit: int, *, ipv6_alone: bool, other_ports: int) -> HeldListener:
         address = parse_address(request.address)
-        sock = open_listener(address, backlog=request.backlog, unix_mode=request.unix_mode)
+        sock = open_listener(address, backlog=request.backlog, unix_mode=request.unix_mode, ipv6_alone=ipv6_alone)
         try:
             pool = PermitPool(limit) if HAS_SHARED_PERMITS else None
         except OSError as exc:
@@ -255,3 +265,24 @@ class ListenerTable:
         remove_socket_file(listener.address, listener.file)
         listener.close()
         self._publish(ListenerClosed(name))
+
+
+def _check(listener: HeldListener, address: Address, others: Sequence[HeldListener], *, ipv6_alone: bool) -> None:
+    """Raise `ListenError` if `listener` can't serve `address`: another server has it, or it was opened otherwise."""
+    if listener in others:
+        raise ListenError(
+            f"cannot listen on {address}: another server has that address already, as {listener.address}.",
+            hint="give each server an address of its own",
+        )
+    is_alone = takes_ipv6_alone(listener.socket)
+    if is_alone is None or is_alone == ipv6_alone:
+        return
+    if is_alone:
+        raise ListenError(
+            f"cannot listen on {address} for IPv4 too: it was opened for IPv6 alone, beside an IPv4 address.",
+            hint="keep the IPv4 address, or stop the service and start it again",
+        )
+    raise ListenError(
+        f"cannot listen on {address} beside an IPv4 address of the same port: it was opened for IPv4 too.",
+        hint="leave the IPv4 address out, or stop the service and start it again",
+    )
