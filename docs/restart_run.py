@@ -29,11 +29,13 @@ DRAIN_SECONDS = 8.0
 APPLICATION = """
 import asyncio
 
+import gracehttp
+
 CODE = {code}
 
 async def app(scope, receive, send):
     assert scope["type"] == "http"
-    path, drain = scope["path"], scope["extensions"]["gracehttp.drain"]
+    path, drain = scope["path"], gracehttp.drain_notice()
     if not path.startswith("/events"):
         await asyncio.sleep(float(path[1:] or 0))
         body = b"%d" % CODE

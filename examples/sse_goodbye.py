@@ -3,7 +3,7 @@
     gracehttp serve sse_goodbye:app
     curl -N http://127.0.0.1:8000/
 
-At a restart or stop the server sets `gracehttp.drain`. The stream ends then, and tells the browser by `retry:` after
+At a restart or stop the server gives the drain notice. The stream ends then, and tells the browser by `retry:` after
 how many milliseconds to come back (HTML standard, "Server-sent events"). It will find the new code.
 """
 
@@ -11,13 +11,15 @@ import asyncio
 import os
 import random
 
+from gracehttp import drain_notice
+
 PAUSE_SECONDS = 1.0
 
 
 async def app(scope, receive, send):
     if scope["type"] != "http":
         raise NotImplementedError(scope["type"])
-    drain = scope["extensions"]["gracehttp.drain"]
+    drain = drain_notice()
     headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     while not drain.is_set():

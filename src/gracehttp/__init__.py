@@ -15,7 +15,7 @@ Start reading at `api`, which decides whether this process is the supervisor or 
 """
 
 from gracehttp.api import GraceHTTP, run
-from gracehttp.applications.drain_notice import DrainNotice, ThreadDrainNotice
+from gracehttp.applications.drain_notice import DrainNotice, ThreadDrainNotice, drain_notice
 from gracehttp.embedded import RunningServer, serving
 from gracehttp.errors import ConfigurationError, GraceHTTPError, StartError
 from gracehttp.observe.callbacks import set_error_log_callback, set_info_log_callback, set_notice_log_callback
@@ -30,6 +30,7 @@ __all__ = [
     "StartError",
     "ThreadDrainNotice",
     "__version__",
+    "drain_notice",
     "run",
     "serving",
     "set_error_log_callback",

@@ -16,13 +16,15 @@ ASGI = """
     import asyncio
     import os
 
+    import gracehttp
+
     async def app(scope, receive, send):
         assert scope["type"] == "http"
         if scope["path"] == "/":
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": str(os.getpid()).encode()})
             return
-        drain = scope["extensions"]["gracehttp.drain"]
+        drain = gracehttp.drain_notice()
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
         await send({"type": "http.response.body", "body": b"data: hello\\n\\n", "more_body": True})
         if scope["path"] == "/listens":

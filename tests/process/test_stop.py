@@ -127,12 +127,14 @@ def test_who_becomes_idle_after_the_others_were_closed_holds_up_the_end_for_abou
 STREAM_UNTIL_JUST_BEFORE_IDLE_CONNECTIONS_ARE_CLOSED = """
     import asyncio
 
+    import gracehttp
+
     async def app(scope, receive, send):
         if scope["type"] != "http":
             return
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"begun", "more_body": True})
-        await scope["extensions"]["gracehttp.drain"].wait()
+        await gracehttp.drain_notice().wait()
         await asyncio.sleep(0.9)
         await send({"type": "http.response.body", "body": b"ended"})
 """

@@ -310,6 +310,9 @@ class _NoProtocol:
     def ended(self) -> None:
         return
 
+    def ended_unread(self) -> None:
+        return
+
     def writable_again(self) -> None:
         return
 

@@ -102,6 +102,10 @@ class ExchangeObserver(Protocol):
     def response_broken(self, head: RequestHead, reason: str) -> None:
         """The application did not keep the rules of a response, such as a body shorter than its Content-Length."""
 
+    def response_corrected(self, head: RequestHead, kind: str, reason: str) -> None:
+        """The server left out a part of what the application gave, and the client has a whole response. To be told once
+        for each `kind`: an application does so again and again."""
+
 
 Told = TypeVarTuple("Told")
 
@@ -149,12 +153,14 @@ class Exchange:
         "bodyless",
         "disconnected",
         "fields",
+        "half_closed",
         "head",
         "head_sent",
         "reset_reason",
         "response_complete",
         "response_started",
         "status",
+        "when_gone",
         "writable",
     )
 
@@ -194,6 +200,10 @@ class Exchange:
         """The last byte of the response was given to the protocol."""
         self.disconnected = False
         """The client is gone: nothing that is written reaches it."""
+        self.half_closed = False
+        """The client has ended its half of the connection. It may be gone, or listen still: what is written is sent."""
+        self.when_gone: Callable[[Exchange], None] | None = None
+        """Is called when `disconnected` becomes true. It must not raise."""
         self.reset_reason: int | None = None
         """The error code with which the client has reset the exchange, if it has given one (RFC 9113 section 7)."""
         self.writable = writable
@@ -229,8 +239,8 @@ class Exchange:
             await self._wait()
 
     async def wait_for_disconnect(self) -> None:
-        """Until the client is gone or the response is complete."""
-        while not self.disconnected and not self.response_complete:
+        """Until the client is gone, or may be (`half_closed`), or the response is complete."""
+        while not (self.disconnected or self.half_closed or self.response_complete):
             await self._wait()
 
     async def _wait(self) -> None:
@@ -267,6 +277,8 @@ class Exchange:
         if not isinstance(status, int) or not 200 <= status <= 999:
             raise ResponseError(f"{status!r} is no status of a final response")
         self.fields = fields = ResponseFields(headers)
+        if fields.dropped is not None:
+            self._tell_dropped(fields.dropped)
         self.status = status
         self._trailers_follow = trailers
         self.announced_length = fields.content_length
@@ -370,13 +382,25 @@ class Exchange:
             self._carrier.cut(self, ResetReason.INTERNAL_ERROR)
         raise ResponseError(reason)
 
+    def _tell_dropped(self, field: Header) -> None:
+        name, value = (part.decode("latin-1") for part in field)
+        self.correct(
+            name.lower(),
+            f"the application's field {name}: {value} is left out: it is about the connection, which is the server's",
+        )
+
+    def correct(self, kind: str, reason: str) -> None:
+        """Tell the worker that a part of the response is left out: see `ExchangeObserver.response_corrected`."""
+        tell(self._loop, self._observer.response_corrected, self.head, kind, reason)
+
     # --- the end ---
 
     def end(self, error: BaseException | None = None) -> None:
-        """The application is done. Must be called exactly once, with what it raised, if it raised.
+        """The application is done. Must be called exactly once, or `give_up`; with what it raised, if it raised.
 
         If the response is not complete: before it started the client gets 500; afterwards the exchange is cut, so that
-        the client can tell that the answer is not whole (RFC 9112 section 8). `error` is logged with its traceback.
+        the client can tell that the answer is not whole (RFC 9112 section 8). If the client has all of its body
+        already, nothing is cut. `error` is logged with its traceback.
         """
         if error is not None:
             tell(self._loop, self._observer.application_failed, self.head, error)
@@ -386,11 +410,20 @@ class Exchange:
             reason = "the application ended before its response was complete"
             tell(self._loop, self._observer.response_broken, self.head, reason)
         if self.head_sent:
-            self._carrier.cut(self, ResetReason.INTERNAL_ERROR)
+            if self._body_open and (self.bodyless or not self._left) and not self._trailers_follow:
+                self.write(b"", False)
+            else:
+                self._carrier.cut(self, ResetReason.INTERNAL_ERROR)
             return
         self._blamed = self.response_started = False
         self.start_response(500, [(b"content-type", b"text/plain; charset=utf-8")])
         self.write(b"Internal Server Error\n", False)
+
+    def give_up(self) -> None:
+        """The application is done, and has not completed the response because it was told of `half_closed`: as `end`,
+        and nobody is to blame."""
+        if not (self.response_complete or self.disconnected):
+            self._carrier.cut(self, ResetReason.CANCEL)
 
     # --- the protocol's side ---
 
@@ -409,11 +442,18 @@ class Exchange:
         if writable:
             self._wake()
 
+    def half_close(self) -> None:
+        """The client has ended its half of the connection behind the request: wake what waits for that."""
+        self.half_closed = True
+        self._wake()
+
     def disconnect(self, reason: int | None = None) -> None:
         """Nothing reaches the client from now on: wake what waits for it. `reason`: see `reset_reason`."""
         self.disconnected = True
         self.reset_reason = reason
         self._wake()
+        if self.when_gone is not None:
+            self.when_gone(self)
 
     def finished(self, status: int) -> None:
         """Tell the worker of the exchange, with the status that the client was sent (0: none)."""

@@ -21,23 +21,43 @@ _TRANSFER_ENCODING: Final = 2
 _CONNECTION: Final = 3
 _DATE: Final = 4
 _SERVER: Final = 5
+_UPGRADE: Final = 6
+_HOP_BY_HOP: Final = 7
 _MEANINGS = {
     b"content-length": _CONTENT_LENGTH,
     b"transfer-encoding": _TRANSFER_ENCODING,
     b"connection": _CONNECTION,
     b"date": _DATE,
     b"server": _SERVER,
+    b"upgrade": _UPGRADE,
+    b"keep-alive": _HOP_BY_HOP,
+    b"proxy-connection": _HOP_BY_HOP,
+    b"te": _HOP_BY_HOP,
 }
 _known_names: dict[bytes, int] = dict(_MEANINGS)
 FIELD_NAME = re.compile(TOKEN)
-_FORBIDDEN_IN_VALUE = re.compile(rb"[\r\n\0]")
+_FORBIDDEN_IN_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # all controls but the tab
 
-# Applications send the same fields again and again: those that mean nothing to the server are remembered as lines.
-# Full, they are forgotten; short ones only, and none that differ from response to response.
+# Applications send the same fields again and again. Those that mean nothing to the server, are the same in many
+# responses and hold no secret are remembered as lines. Full, they are forgotten; short ones only.
 _MOST_REMEMBERED: Final = 1024
 _LONGEST_REMEMBERED: Final = 256
-_NOT_REMEMBERED = frozenset((b"set-cookie", b"etag", b"location", b"last-modified", b"content-range", b"x-request-id"))
+_REMEMBERED = frozenset(
+    b"""
+accept-ch accept-patch accept-post accept-ranges access-control-allow-credentials access-control-allow-headers
+access-control-allow-methods access-control-allow-origin access-control-expose-headers access-control-max-age allow
+alt-svc cache-control content-encoding content-language content-type cross-origin-embedder-policy
+cross-origin-opener-policy cross-origin-resource-policy origin-agent-cluster permissions-policy pragma referrer-policy
+strict-transport-security timing-allow-origin vary via x-accel-buffering x-content-type-options x-dns-prefetch-control
+x-download-options x-frame-options x-permitted-cross-domain-policies x-powered-by x-robots-tag x-ua-compatible
+x-xss-protection
+""".split()
+)
+"""A list of those that differ or are secret would never be complete."""
 _known_lines: dict[Header, bytes] = {}
+
+_OUR_OPTIONS = frozenset((b"close", b"upgrade"))
+"""What Connection may say that the response says then, one way or another."""
 
 _NOT_IN_TRAILERS = frozenset((
     b"content-length", b"transfer-encoding", b"connection", b"host", b"trailer", b"te", b"expect", b"upgrade",
@@ -54,20 +74,24 @@ class ResponseFields:
     """The fields of one response.
 
     `block` is those that are passed on, as lines of HTTP/1.1. `pairs` gives the same ones to other protocols.
-    `content_length` is -1 when there is none. `closes`: the application wants the connection to be closed. `has_date`
-    and `has_server`: the application's own stand instead of ours.
+    `content_length` is -1 when there is none. `closes`: the application wants the connection to be closed. `upgrade` is
+    the value of Upgrade, which only HTTP/1.1 has, empty without one. `has_date` and `has_server`: the application's own
+    stand instead of ours. `dropped` is the last field that is left out because it is about the connection, not the
+    response (RFC 9110 section 7.6.1), and that changes nothing.
     """
 
-    __slots__ = ("block", "closes", "content_length", "has_date", "has_server")
+    __slots__ = ("block", "closes", "content_length", "dropped", "has_date", "has_server", "upgrade")
 
     def __init__(self, headers: Iterable[Header]) -> None:
-        """Take over all fields but those which frame the message: Content-Length, Transfer-Encoding, Connection.
+        """Take over all fields but those which frame the message or are about the connection.
 
-        Raises `ResponseError` when a name is no token, a value has CR, LF or NUL, one of both is not bytes, or
-        Content-Length is no number or there are two that differ.
+        Raises `ResponseError` when a name is no token, a value has a control character other than the tab (RFC 9110
+        section 5.5), one of both is not bytes, or Content-Length is no number or there are two that differ.
         """
         self.content_length = -1
         self.closes = self.has_date = self.has_server = False
+        self.upgrade = b""
+        self.dropped: Header | None = None
         lines: list[bytes] = []
         try:
             for name, value in headers:
@@ -95,18 +119,18 @@ class ResponseFields:
         if meaning is None:
             meaning = _examine_name(name)
         if meaning:
-            if not self._note(meaning, value):
+            if not self._note(meaning, name, value):
                 return b""
         elif _FORBIDDEN_IN_VALUE.search(value):
-            raise ResponseError(f"the value of {name.decode('ascii')} has a line break or a null byte: {value!r}")
+            raise ResponseError(f"the value of {name.decode('ascii')} has a control character: {value!r}")
         line = b"%b: %b\r\n" % (name, value)
-        if not meaning and len(line) <= _LONGEST_REMEMBERED and name.lower() not in _NOT_REMEMBERED:
+        if not meaning and len(line) <= _LONGEST_REMEMBERED and name.lower() in _REMEMBERED:
             if len(_known_lines) >= _MOST_REMEMBERED:
                 _known_lines.clear()
             _known_lines[name, value] = line
         return line
 
-    def _note(self, meaning: int, value: bytes) -> bool:
+    def _note(self, meaning: int, name: bytes, value: bytes) -> bool:
         """Act upon a field that means something to the server; tell whether it is passed on as it is."""
         if meaning == _CONTENT_LENGTH:
             length = _parse_content_length(value)
@@ -115,13 +139,22 @@ class ResponseFields:
             self.content_length = length
             return False
         if _FORBIDDEN_IN_VALUE.search(value):
-            raise ResponseError(f"the value of a field has a line break or a null byte: {value!r}")
+            raise ResponseError(f"the value of {name.decode('ascii')} has a control character: {value!r}")
         if meaning == _CONNECTION:
-            if b"close" in [option.strip() for option in value.lower().split(b",")]:
+            options = {option.strip() for option in value.lower().split(b",")}
+            if b"close" in options:
                 self.closes = True
+            if options - _OUR_OPTIONS:
+                self.dropped = (name, value)
             return False
         if meaning == _TRANSFER_ENCODING:
             return False  # the server's business; ASGI says that it must be ignored
+        if meaning == _UPGRADE:
+            self.upgrade = b"%b, %b" % (self.upgrade, value) if self.upgrade else value
+            return False
+        if meaning == _HOP_BY_HOP:
+            self.dropped = (name, value)
+            return False
         if meaning == _DATE:
             self.has_date = True
         else:

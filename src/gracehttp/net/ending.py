@@ -8,6 +8,7 @@ A client that takes nothing of what waits for it, or sends on and on, is not wai
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from gracehttp.net.progress import Progress
@@ -25,10 +26,19 @@ when all their upload is sent."""
 class Ending:
     """Made when nothing more will be written. The stream passes on what happens to it."""
 
-    __slots__ = ("_ends_at", "_linger", "_progress", "_services", "_stream", "_took_at")
+    __slots__ = ("_client_ended", "_ends_at", "_linger", "_progress", "_services", "_stream", "_took_at")
 
-    def __init__(self, stream: PlainStream, services: StreamServices, sock: socket.socket, *, linger: bool) -> None:
-        """Begins at once; `linger`: see `Stream.close`."""
+    def __init__(
+        self,
+        stream: PlainStream,
+        services: StreamServices,
+        sock: socket.socket,
+        *,
+        linger: bool,
+        client_ended: Callable[[bytes], bool] | None,
+    ) -> None:
+        """Begins at once; see `PlainStream.close`."""
+        self._client_ended = client_ended
         self._stream = stream
         self._services = services
         self._linger = linger
@@ -38,8 +48,11 @@ class Ending:
         self._progress = Progress(sock, stream.unsent_bytes) if stream.unsent_bytes else None
         self._look_later()
 
-    def received(self) -> None:
+    def received(self, data: bytes) -> None:
         """The client has sent more, which is discarded."""
+        if self._client_ended is not None and self._client_ended(data):
+            self.input_ended()
+            return
         if self._progress is not None:
             return  # what counts is whether it takes what waits for it
         if self._services.loop.time() > self._ends_at:

@@ -27,6 +27,9 @@ WRITABLE: Final = 4
 BROKEN: Final = 24
 """EPOLLERR | EPOLLHUP: both directions are over (epoll_ctl(2)). Told whether one asks for it or not."""
 
+HALF_CLOSED: Final = 0x2000
+"""EPOLLRDHUP: the client has ended its half, though what it sent before may wait still. Only epoll tells of it."""
+
 EVENTS_PER_TURN: Final = 128
 
 
@@ -34,7 +37,7 @@ class Pollable(Protocol):
     """What a poller watches for. It must not raise."""
 
     def ready(self, events: int) -> None:
-        """The descriptor is readable, writable or broken: a sum of `READABLE`, `WRITABLE` and `BROKEN`."""
+        """What holds for the descriptor: a sum of `READABLE`, `WRITABLE`, `HALF_CLOSED` and `BROKEN`."""
 
 
 class Poller(Protocol):

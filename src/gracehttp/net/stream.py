@@ -17,17 +17,20 @@ import contextlib
 import socket
 import struct
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.ending import LINGER_SECONDS, Ending
-from gracehttp.net.poller import BROKEN, READABLE, WRITABLE, Poller
+from gracehttp.net.poller import BROKEN, HALF_CLOSED, READABLE, WRITABLE, Poller
 from gracehttp.net.progress import Progress
 
 READ_BYTES: Final = 65536
 HIGH_WATER_BYTES: Final = 65536
 """When more than this waits for the kernel, the stream is not `writable` until all of it is gone."""
+BURST_BYTES: Final = 262144
+"""How much a stream gives to the kernel before the poller comes to it again. The kernel has room for megabytes of each
+client, and to copy them all in one turn of the loop would let the others wait for seconds."""
 _PIECES_PER_CALL: Final = 64  # sendmsg(2) takes 1024 (IOV_MAX)
 _NO_LINGER = struct.pack("ii", 1, 0)
 
@@ -40,6 +43,10 @@ class Consumer(Protocol):
 
     def ended(self) -> None:
         """The client has ended its half: nothing more will be received. Ours is still open."""
+
+    def ended_unread(self) -> None:
+        """The client has ended its half while reading is paused: what it sent before is still to be received, and
+        `ended` comes behind that."""
 
     def writable_again(self) -> None:
         """The kernel has taken all that waited. Comes each time that something had to wait."""
@@ -94,6 +101,10 @@ class Stream(Protocol):
     @property
     def input_over(self) -> bool:
         """The client has ended its half."""
+
+    @property
+    def half_closed(self) -> bool:
+        """As `input_over`, or known to come to that: see `Consumer.ended_unread`."""
 
     @property
     def mid_record(self) -> bool:
@@ -162,6 +173,9 @@ class _ClosedStream:
     def ended(self) -> None:
         return
 
+    def ended_unread(self) -> None:
+        return
+
     def writable_again(self) -> None:
         return
 
@@ -176,6 +190,7 @@ class PlainStream:
     """A stream on a socket, which it owns. Watched from the start."""
 
     __slots__ = (
+        "_credit",
         "_ending",
         "_events",
         "_socket",
@@ -183,6 +198,7 @@ class PlainStream:
         "_unsent",
         "closed",
         "consumer",
+        "half_closed",
         "input_over",
         "owner",
         "services",
@@ -204,12 +220,14 @@ class PlainStream:
         self._ending: Ending | None = None
         self._stall: Progress | None = None  # while the stream is not writable
         self._events = READABLE
+        self._credit = BURST_BYTES  # how much may be sent before the poller comes again
         self.consumer: Consumer = consumer
         self.unsent_bytes = 0
         self.writable = True
         self.closed = False
         self.shut = False
         self.input_over = False
+        self.half_closed = False
         services.poller.add(sock.fileno(), self, READABLE)
 
     # --- reading ---
@@ -220,6 +238,7 @@ class PlainStream:
 
     def ready(self, events: int) -> None:
         """See `Pollable`."""
+        self._credit = BURST_BYTES
         if events != READABLE:
             if events & WRITABLE and self._unsent is not None:
                 self._send_waiting()
@@ -227,6 +246,12 @@ class PlainStream:
                     return
             if events & BROKEN and not self._events & READABLE:
                 self._lose()
+                return
+            if events & self._events & HALF_CLOSED:
+                self.half_closed = True
+                self._watch(self._events & ~HALF_CLOSED)  # level-triggered: it would be told again and again
+                if self._ending is None:
+                    self.consumer.ended_unread()
                 return
             if not events & (READABLE | BROKEN) or not self._events & READABLE:
                 return
@@ -241,7 +266,7 @@ class PlainStream:
             if self._ending is None:
                 self.consumer.received(data)
             else:
-                self._ending.received()
+                self._ending.received(data)
         else:
             self._end_input()
 
@@ -258,14 +283,19 @@ class PlainStream:
         return True
 
     def pause_reading(self) -> None:
-        self._watch(self._events & ~READABLE)
+        # Whether the client is still there must be known also while nothing is read (see `Consumer.ended_unread`).
+        watched = 0 if self.half_closed else HALF_CLOSED
+        self._watch((self._events & ~READABLE) | watched)
 
     def resume_reading(self) -> None:
         if not self.input_over:
-            self._watch(self._events | READABLE)
+            self._read_on()
+
+    def _read_on(self) -> None:
+        self._watch((self._events & ~HALF_CLOSED) | READABLE)
 
     def _end_input(self) -> None:
-        self.input_over = True
+        self.input_over = self.half_closed = True
         self._watch(self._events & ~READABLE)  # level-triggered: the end would be told again and again
         if self._ending is None:
             self.consumer.ended()
@@ -280,6 +310,10 @@ class PlainStream:
             return
         if self.shut:
             return
+        size = len(data)
+        if size > self._credit:
+            self._send_some([data])
+            return
         try:
             sent = self._socket.send(data)
         except (BlockingIOError, InterruptedError):
@@ -287,22 +321,29 @@ class PlainStream:
         except OSError:
             self._break()
             return
-        if sent < len(data):
+        self._credit -= sent
+        if sent < size:
             self._keep((memoryview(data)[sent:],))
 
     def write_pieces(self, pieces: list[bytes]) -> None:
         if self._unsent is not None:
             self._keep(pieces)
             return
-        if self.shut or self.closed:
-            return
-        try:
-            sent = self._socket.sendmsg(pieces)
-        except (BlockingIOError, InterruptedError):
-            sent = 0
-        except OSError:
-            self._break()
-            return
+        if not (self.shut or self.closed):
+            self._send_some(pieces)
+
+    def _send_some(self, pieces: list[bytes]) -> None:
+        """Send of `pieces` what a turn of the loop may send, and keep the rest."""
+        sent = 0
+        if self._credit:
+            try:
+                sent = self._socket.sendmsg(_beginning(pieces, self._credit))
+            except (BlockingIOError, InterruptedError):
+                pass
+            except OSError:
+                self._break()
+                return
+            self._credit -= sent
         for at, piece in enumerate(pieces):
             if sent < len(piece):
                 self._keep((memoryview(piece)[sent:], *pieces[at + 1 :]))
@@ -329,7 +370,7 @@ class PlainStream:
         unsent = self._unsent
         assert unsent is not None
         try:
-            sent = self._socket.sendmsg([unsent[at] for at in range(min(len(unsent), _PIECES_PER_CALL))])
+            sent = self._socket.sendmsg(_beginning(unsent, BURST_BYTES))
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
@@ -373,7 +414,8 @@ class PlainStream:
 
     # --- the end ---
 
-    def close(self, *, linger: bool) -> None:
+    def close(self, *, linger: bool, client_ended: Callable[[bytes], bool] | None = None) -> None:
+        """`client_ended` tells whether bytes that are discarded say that the client has ended its half."""
         if self.closed or self._ending is not None:
             return
         if self._stall is not None:
@@ -386,9 +428,9 @@ class PlainStream:
             if not linger:
                 self._close()
                 return
-        self._ending = Ending(self, self.services, self._socket, linger=linger)
+        self._ending = Ending(self, self.services, self._socket, linger=linger, client_ended=client_ended)
         if linger and not self._events & READABLE:
-            self._watch(self._events | READABLE)
+            self._read_on()
 
     def shut_our_half(self) -> None:
         """FIN behind what was written (shutdown(2)).
@@ -467,3 +509,17 @@ class PlainStream:
         if events != self._events and not self.closed:
             self._events = events
             self.services.poller.change(self._socket.fileno(), events)
+
+
+def _beginning(pieces: Iterable[bytes | memoryview], size: int) -> list[bytes | memoryview]:
+    """The first `size` bytes of `pieces`, or fewer: no more pieces than one call should take."""
+    taken: list[bytes | memoryview] = []
+    for piece in pieces:
+        if len(piece) >= size:
+            taken.append(piece if len(piece) == size else memoryview(piece)[:size])
+            break
+        taken.append(piece)
+        size -= len(piece)
+        if len(taken) == _PIECES_PER_CALL:
+            break
+    return taken

@@ -5,13 +5,17 @@ waits to be sent waits in the plain stream, and whether half a record has come i
 headers (RFC 8446 section 5.1).
 
 close_notify ends one direction only (RFC 8446 section 6.1): a client that has sent its own still gets its answer, and
-after ours the client's last bytes are read and discarded.
+after ours the client's last bytes are read and discarded, up to its own.
+
+What waits to be sent is encrypted as the client takes it: a large response costs neither a second copy of it nor a long
+turn of the loop.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ssl
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -68,6 +72,7 @@ class TlsStream:
     __slots__ = (
         "_handshakes",
         "_incoming",
+        "_lingers",
         "_on_open",
         "_outgoing",
         "_owner",
@@ -77,7 +82,10 @@ class TlsStream:
         "_said_goodbye",
         "_tls",
         "_undelivered",
+        "_unencrypted",
+        "_unencrypted_bytes",
         "consumer",
+        "half_closed",
         "input_over",
         "writable",
     )
@@ -106,9 +114,13 @@ class TlsStream:
         self._handshakes: Deadlines[TlsStream] | None = handshakes
         self._on_open = on_open
         self.input_over = False
+        self.half_closed = False
         self._paused = False  # by the consumer
         self._undelivered = False  # OpenSSL may have bytes that the consumer did not get, because it paused reading
-        self._said_goodbye = False
+        self._said_goodbye = False  # or will, behind what is not encrypted yet
+        self._lingers = False  # after that
+        self._unencrypted: deque[memoryview] | None = None  # only while the plain stream is not writable
+        self._unencrypted_bytes = 0
         self.consumer = consumer
         self.writable = True
         self._owner: Closed = plain.owner
@@ -129,7 +141,7 @@ class TlsStream:
 
     @property
     def unsent_bytes(self) -> int:
-        return self._plain.unsent_bytes
+        return self._plain.unsent_bytes + self._unencrypted_bytes
 
     @property
     def shut(self) -> bool:
@@ -147,7 +159,7 @@ class TlsStream:
 
     def received(self, data: bytes) -> None:
         """Records of the client."""
-        if self.input_over:
+        if self.input_over or self._said_goodbye:
             return  # behind close_notify nothing counts (RFC 8446 section 6.1)
         self._incoming.write(data)
         self._records.count(data)
@@ -159,8 +171,17 @@ class TlsStream:
         """The client has ended its half of the TCP connection, if without close_notify too."""
         if self._handshakes is not None:
             self._plain.abort()
-        elif not (self.input_over or self._undelivered):  # else `_deliver` comes to it
+        elif self._undelivered:
+            self.ended_unread()  # `_deliver` comes to it
+        elif not self.input_over:
             self._end_input()
+
+    def ended_unread(self) -> None:
+        """See `Consumer`: of the plain stream."""
+        if not self.half_closed:
+            self.half_closed = True
+            if not self._said_goodbye:
+                self.consumer.ended_unread()
 
     def _shake_hands(self) -> bool:
         """Go on with the handshake; tells whether it is done."""
@@ -225,8 +246,9 @@ class TlsStream:
 
     def _end_input(self) -> None:
         """close_notify, or the end of the TCP connection. Our direction stays open."""
-        self.input_over = True
-        self.consumer.ended()
+        self.input_over = self.half_closed = True
+        if not self._said_goodbye:
+            self.consumer.ended()
 
     def read_now(self) -> bool:
         if self._undelivered and self.reading:
@@ -251,18 +273,45 @@ class TlsStream:
         plain = self._plain
         if plain.shut or self._said_goodbye:
             return
-        try:
-            if len(data) <= _ENCRYPT_BYTES:
-                self._tls.write(data)
-                plain.write(self._outgoing.read())
-            else:
-                view = memoryview(data)
-                for at in range(0, len(data), _ENCRYPT_BYTES):
-                    self._tls.write(view[at : at + _ENCRYPT_BYTES])
-                    plain.write(self._outgoing.read())
+        if self._unencrypted is not None:
+            self._keep(data)
+        elif len(data) <= _ENCRYPT_BYTES:
+            self._encrypt(data)
             self.writable = plain.writable
+        else:
+            self._unencrypted = deque()
+            self._keep(data)
+            self._encrypt_waiting()
+
+    def _keep(self, data: bytes) -> None:
+        assert self._unencrypted is not None
+        self._unencrypted.append(memoryview(data))
+        self._unencrypted_bytes += len(data)
+
+    def _encrypt(self, data: bytes | memoryview) -> None:
+        try:
+            self._tls.write(data)
+            self._plain.write(self._outgoing.read())
         except ssl.SSLError:  # the session is broken; reading tells the same
-            plain.services.loop.call_soon(plain.abort)
+            self._plain.services.loop.call_soon(self._plain.abort)
+
+    def _encrypt_waiting(self) -> None:
+        """Encrypt what waits, as long as the plain stream takes it."""
+        plain = self._plain
+        while self._unencrypted and plain.writable and not plain.shut:
+            piece = self._unencrypted[0]
+            size = min(len(piece), _ENCRYPT_BYTES)
+            self._encrypt(piece[:size])
+            self._unencrypted_bytes -= size
+            if size < len(piece):
+                self._unencrypted[0] = piece[size:]
+            else:
+                self._unencrypted.popleft()
+        if not self._unencrypted:
+            self._unencrypted = None
+        self.writable = plain.writable and self._unencrypted is None
+        if self._said_goodbye and self._unencrypted is None:
+            self._say_goodbye()
 
     def write_pieces(self, pieces: list[bytes]) -> None:
         for piece in pieces:
@@ -271,8 +320,12 @@ class TlsStream:
 
     def writable_again(self) -> None:
         """See `Consumer`: of the plain stream."""
+        if self._unencrypted is not None:
+            self._encrypt_waiting()
+            if self._plain.unsent_bytes or self._unencrypted is not None:
+                return
         self.writable = True
-        if self._handshakes is None:
+        if self._handshakes is None and not self._said_goodbye:
             self.consumer.writable_again()
 
     def _flush(self) -> None:
@@ -284,8 +337,10 @@ class TlsStream:
     def close(self, *, linger: bool) -> None:
         if self.shut:
             return
-        self._say_goodbye()
-        self._plain.close(linger=linger and not self.input_over)
+        self._said_goodbye = True
+        self._lingers = linger
+        if self._unencrypted is None:
+            self._say_goodbye()
 
     def abort(self) -> None:
         self._plain.abort()
@@ -302,16 +357,34 @@ class TlsStream:
         self._end_handshake()
         owner = self._owner
         self.consumer = self._owner = CLOSED_STREAM  # so that no circle is left to the garbage collector
+        self._unencrypted = None
+        self._unencrypted_bytes = 0
         owner.stream_closed()
 
     def _say_goodbye(self) -> None:
-        self._said_goodbye = True
+        """Send close_notify, and close the plain stream."""
         if self._handshakes is not None:
             self._end_handshake()
+            self._plain.close(linger=self._lingers)
             return
         with contextlib.suppress(ssl.SSLError, OSError):  # it waits for the client's close_notify: ours is written
             self._tls.unwrap()
         self._flush()
+        # The client's own may be among what has come already.
+        lingers = self._lingers and not (self.input_over or self._client_ended(b""))
+        self._plain.close(linger=lingers, client_ended=self._client_ended)
+
+    def _client_ended(self, data: bytes) -> bool:
+        """Whether the client's close_notify stands in `data`, records of which nothing else counts any more."""
+        self._incoming.write(data)
+        try:
+            while self._tls.read(READ_BYTES):
+                pass
+        except ssl.SSLWantReadError:
+            return False
+        except ssl.SSLError:  # close_notify, or nothing that could be understood
+            pass
+        return True
 
     # --- going to another process ---
 

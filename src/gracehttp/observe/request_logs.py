@@ -12,6 +12,8 @@ from gracehttp.observe.tracebacks import application_frames
 
 _ACCESS = "%s %s %d %d bytes %.1f ms %s worker %d generation %d"
 
+_told_corrections: set[str] = set()
+
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
@@ -99,6 +101,20 @@ def log_broken_response(head: LoggedRequest, reason: str) -> None:
     """Log that a response differs from what its head announced, so that the client notices."""
     LOGGER.error(
         "%s %s: the response is broken: %s",
+        head.method,
+        target_text(head),
+        escaped(reason),
+        extra={"fields": {**_fields(head), "reason": reason}},
+    )
+
+
+def log_corrected_response(head: LoggedRequest, kind: str, reason: str) -> None:
+    """Log once for each `kind` that the server has left out a part of what the application gave."""
+    if kind in _told_corrections:
+        return
+    _told_corrections.add(kind)
+    LOGGER.warning(
+        "%s %s: %s (this is said once per worker)",
         head.method,
         target_text(head),
         escaped(reason),

@@ -19,7 +19,7 @@ from gracehttp.net.endpoints import client_of, server_of
 from gracehttp.net.poller import Poller
 from gracehttp.net.stream import PlainStream, StreamServices
 from gracehttp.net.tls_stream import TlsStream
-from gracehttp.observe.request_logs import log_application_failure, log_broken_response
+from gracehttp.observe.request_logs import log_application_failure, log_broken_response, log_corrected_response
 from gracehttp.wire.handover import Carried
 
 RequestFailed = Callable[[RequestHead], None]
@@ -222,6 +222,9 @@ class Connections:
         log_broken_response(head, reason)
         if self._request_failed is not None:
             self._request_failed(head)
+
+    def response_corrected(self, head: RequestHead, kind: str, reason: str) -> None:
+        log_corrected_response(head, kind, reason)
 
 
 def _fixed_server(listener: socket.socket) -> tuple[str, int | None] | None:

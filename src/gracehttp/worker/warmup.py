@@ -40,6 +40,9 @@ class _WarmUp:
     def response_broken(self, head: RequestHead, reason: str) -> None:
         self.error = reason
 
+    def response_corrected(self, head: RequestHead, kind: str, reason: str) -> None:
+        return
+
 
 async def warm_up(application: Application, path: str, poller: Poller) -> None:
     """GET `path` from `application`, on the same way that a client's request takes, but for the network.

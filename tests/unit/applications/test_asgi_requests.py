@@ -2,14 +2,17 @@
 
 import asyncio
 import contextvars
+import copy
+import json
 import socket
 import sys
 
 import pytest
 import uvloop
+from starlette.requests import Request
 
 from gracehttp.applications.asgi.application import AsgiApplication
-from gracehttp.applications.drain_notice import DrainNotices
+from gracehttp.applications.drain_notice import DrainNotices, drain_notice
 from gracehttp.http import negotiation
 from gracehttp.http.connection import NO_PROTOCOL, Connection, HttpSettings, ServerContext
 from gracehttp.http.exchange import ClientDisconnected, RequestHead, ResponseError
@@ -45,7 +48,8 @@ class FakeExchange:
         self.body = list(body)
         self.body_length = None if body else 0
         self.awaits_continue = False
-        self.response_started = self.response_complete = self.disconnected = False
+        self.response_started = self.response_complete = self.disconnected = self.half_closed = False
+        self.given_up = False
         self.writable = True
         self.changed = asyncio.Event()
         self.ended = asyncio.Event()
@@ -66,7 +70,7 @@ class FakeExchange:
             await self.changed.wait()
 
     async def wait_for_disconnect(self):
-        while not (self.disconnected or self.response_complete):
+        while not (self.disconnected or self.half_closed or self.response_complete):
             await self.changed.wait()
 
     def start_response(self, status, headers):
@@ -85,6 +89,10 @@ class FakeExchange:
     async def wait_until_writable(self):
         while not (self.writable or self.disconnected):
             await self.changed.wait()
+
+    def give_up(self):
+        self.given_up = True
+        self.end()
 
     def end(self, error=None):
         assert not self.ended.is_set()
@@ -126,8 +134,7 @@ def test_scope_has_what_the_specification_asks_for(run):
         async def app(scope, receive, send):
             scopes.append(scope)
 
-        draining = DrainNotices().asgi
-        await call(app, FakeExchange(), state={"db": 1}, draining=draining)
+        await call(app, FakeExchange(), state={"db": 1})
         assert scopes == [
             {
                 "type": "http",
@@ -143,7 +150,7 @@ def test_scope_has_what_the_specification_asks_for(run):
                 "client": ("192.0.2.1", 5),
                 "server": ("192.0.2.9", 80),
                 "state": {"db": 1},
-                "extensions": {"gracehttp.drain": draining},
+                "extensions": {"gracehttp.drain": {}},
             }
         ]
 
@@ -637,6 +644,9 @@ class Owner:
     def response_broken(self, head, reason):
         self.failures.append(reason)
 
+    def response_corrected(self, head, kind, reason):
+        self.failures.append(reason)
+
 
 async def exchange_bytes(app, data):
     """Send `data` and shut down our side; all that comes back, and what the owner was told."""
@@ -670,6 +680,136 @@ async def echo(scope, receive, send):
         more = message["more_body"]
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"%s %s;" % (scope["raw_path"], body)})
+
+
+def test_scope_is_plain_data(run):
+    async def main():
+        scopes = []
+
+        async def app(scope, receive, send):
+            scopes.append(scope)
+
+        await call(app, FakeExchange(), state={"db": 1})
+        assert json.loads(json.dumps(scopes[0]["extensions"])) == {"gracehttp.drain": {}}
+        assert copy.deepcopy(scopes[0]) == scopes[0]
+
+    run(main())
+
+
+def test_application_gets_the_notice_of_its_server(run):
+    async def main():
+        notices = DrainNotices()
+        seen = []
+
+        async def app(scope, receive, send):
+            seen.append((scope["type"], drain_notice()))
+
+        application = AsgiApplication(
+            app,
+            name="app",
+            loop=asyncio.get_running_loop(),
+            lifespan="auto",
+            draining=notices.asgi,
+            on_idle=lambda: None,
+        )
+        await application.startup()
+        exchange = FakeExchange()
+        application.handle(exchange)
+        await exchange.ended.wait()
+        assert seen == [("lifespan", notices.asgi), ("http", notices.asgi)]
+
+    run(main())
+
+
+# --- a client that has ended its half ---
+
+
+def test_receive_tells_of_the_end_of_the_clients_half_and_what_is_sent_then_is_sent(run):
+    async def main():
+        told = []
+
+        async def app(scope, receive, send):
+            assert (await receive())["type"] == "http.request"
+            told.append(await receive())
+            told.append(await receive())
+            await hello(scope, receive, send)
+
+        exchange = FakeExchange((b"", False))
+        asyncio.get_running_loop().call_soon(lambda: exchange.change(half_closed=True))
+        await call(app, exchange)
+        assert told == [{"type": "http.disconnect"}] * 2
+        assert exchange.sent == [(200, [(b"a", b"b")]), (b"hello", False)]
+
+    run(main())
+
+
+def test_starlette_sees_that_the_client_may_be_gone(run):
+    async def main():
+        seen = []
+
+        async def app(scope, receive, send):
+            request = Request(scope, receive)
+            await request.body()
+            seen.append(await request.is_disconnected())
+            exchange.change(half_closed=True)
+            seen.append(await request.is_disconnected())
+
+        exchange = FakeExchange((b"", False))
+        await call(app, exchange)
+        assert seen == [False, True]
+        assert exchange.given_up
+
+    run(main())
+
+
+@pytest.mark.parametrize("error", [None, ClientDisconnect(), ClientDisconnected()], ids=["ends", "starlette's", "ours"])
+def test_application_that_gives_up_when_it_is_told_is_not_blamed(run, error):
+    async def main():
+        async def app(scope, receive, send):
+            await receive()
+            assert (await receive())["type"] == "http.disconnect"
+            if error is not None:
+                raise error
+
+        exchange = FakeExchange((b"", False))
+        exchange.half_closed = True
+        await call(app, exchange)
+        assert exchange.given_up
+        assert exchange.error is None
+
+    run(main())
+
+
+@pytest.mark.parametrize("tell", [True, False], ids=["told", "not told"])
+def test_other_errors_and_those_of_an_application_that_was_not_told_are_its_own(run, tell):
+    async def main():
+        async def app(scope, receive, send):
+            await receive()
+            if tell:
+                await receive()
+                raise ValueError
+            raise ClientDisconnect
+
+        exchange = FakeExchange((b"", False))
+        exchange.half_closed = True
+        await call(app, exchange)
+        assert not exchange.given_up
+        assert isinstance(exchange.error, ValueError if tell else ClientDisconnect)
+
+    run(main())
+
+
+def test_application_that_ends_without_an_answer_and_was_not_told_has_no_excuse(run):
+    async def main():
+        async def app(scope, receive, send):
+            await receive()
+
+        exchange = FakeExchange((b"", False))
+        exchange.half_closed = True
+        await call(app, exchange)
+        assert not exchange.given_up
+
+    run(main())
 
 
 def test_pipelined_requests_are_answered_in_order(run):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextvars import copy_context
 
 import pytest
 
-from gracehttp.applications.drain_notice import DrainNotices
+from gracehttp.applications.drain_notice import DrainNotices, drain_notice, put_into
 
 
 def test_nothing_is_set_before_the_drain():
@@ -53,3 +54,31 @@ def test_an_application_can_listen_and_not_give(kind):
     notice = getattr(DrainNotices(), kind)
     assert not hasattr(notice, "set")
     assert not hasattr(notice, "clear")
+
+
+def test_the_notice_of_a_context_reaches_its_tasks_and_threads():
+    async def main():
+        notices, context = DrainNotices(), copy_context()
+        put_into(context, notices.asgi)
+
+        async def request():
+            async with asyncio.TaskGroup() as tasks:
+                below = tasks.create_task(asyncio.to_thread(drain_notice))
+                assert drain_notice() is notices.asgi
+            assert below.result() is notices.asgi
+
+        await asyncio.get_running_loop().create_task(request(), context=context)
+        assert drain_notice() is not notices.asgi
+
+    asyncio.run(main())
+
+
+def test_without_a_server_there_is_a_notice_that_is_never_given():
+    async def main():
+        notice = drain_notice()
+        assert not notice.is_set()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(notice.wait(), 0.001)
+
+    for _ in range(2):  # each in a loop of its own
+        asyncio.run(main())

@@ -178,7 +178,7 @@ def test_bad_headers_are_raised_into_the_application():
 
     def app(environ, start_response):
         try:
-            start_response("200 OK", [("Connection", "close")])
+            start_response("200 OK", [("Transfer-Encoding", "chunked")])
         except ResponseError as exc:
             caught.append(exc)
         return hello(environ, start_response)

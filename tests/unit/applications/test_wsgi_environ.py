@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from wsgiref.validate import check_environ
 
 import pytest
 from wsgi_fakes import request_head
@@ -33,7 +34,7 @@ def test_request_line():
         (b"/%ff", "/ÿ"),
         (b"/%2F%25", "//%"),
         (b"/%zz", "/%zz"),
-        (b"*", "*"),
+        (b"*", ""),  # a path that begins with a slash or is empty (PEP 3333)
     ],
 )
 def test_path_is_percent_decoded_and_tunnelled_as_latin_1(raw, path):
@@ -42,6 +43,17 @@ def test_path_is_percent_decoded_and_tunnelled_as_latin_1(raw, path):
 
 def test_query_stays_encoded():
     assert environ(target=b"/?q=%C3%A9?")["QUERY_STRING"] == "q=%C3%A9?"
+
+
+def test_a_request_for_the_whole_server_is_accepted_by_the_validator_of_the_standard_library():
+    env = environ(method="OPTIONS", target=b"*")
+    env["wsgi.input"] = io.BytesIO()
+    check_environ(env)
+    assert env["REQUEST_URI"] == "*"
+
+
+def test_a_field_named_proxy_names_no_proxy():
+    assert "HTTP_PROXY" not in environ(headers=[(b"proxy", b"http://evil.example")])
 
 
 def test_headers_become_http_keys():

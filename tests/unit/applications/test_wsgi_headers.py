@@ -56,7 +56,20 @@ def test_what_cannot_be_sent_is_refused(header):
         wire_headers([header])
 
 
-@pytest.mark.parametrize("name", ["Connection", "keep-alive", "TE", "Trailer", "Transfer-Encoding", "UPGRADE"])
-def test_hop_by_hop_headers_are_refused(name):
-    with pytest.raises(ResponseError, match="belongs to the connection"):
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("Transfer-Encoding", "frames the message"),
+        ("Trailer", "announces trailer fields"),
+        ("Proxy-Authenticate", "is for proxies"),
+        ("proxy-authorization", "is for proxies"),
+    ],
+)
+def test_fields_of_the_connection_that_would_change_something_are_refused(name, reason):
+    with pytest.raises(ResponseError, match=f"'{name}' {reason}"):
         wire_headers([(name, "x")])
+
+
+@pytest.mark.parametrize("name", ["Connection", "keep-alive", "TE", "UPGRADE"])
+def test_other_fields_of_the_connection_are_left_to_the_exchange(name):
+    assert wire_headers([(name, "x")]) == [(name.lower().encode(), b"x")]

@@ -61,7 +61,11 @@ class FakeExchange:
         """With `body` None nothing of the body has arrived, else all of it. `length` is what is known beforehand."""
         self.head = head or request_head()
         self.body_length, self.awaits_continue = length, awaits_continue
-        self.response_started = self.response_complete = self.disconnected = False
+        self.response_started = self.response_complete = self.disconnected = self.half_closed = False
+        self.when_gone: Callable[[FakeExchange], None] | None = None
+        self.body_sent = 0
+        self.corrections: list[tuple[str, str]] = []
+        self.given_up = False
         self.writable = True
         self.slow = False
         self.refuses: Exception | None = None
@@ -103,6 +107,8 @@ class FakeExchange:
         self.disconnected = True
         self._input.set()
         self._room.set()
+        if self.when_gone is not None:
+            self.when_gone(self)
 
     # --- the exchange ---
 
@@ -139,6 +145,7 @@ class FakeExchange:
         if self.refuses is not None:
             raise self.refuses
         self.writes.append((data, more))
+        self.body_sent += len(data)
         self.response_complete = not more
         self.writable = not self.slow
         self._room.clear()
@@ -148,6 +155,13 @@ class FakeExchange:
         self.room_waits.happened()
         if not self.disconnected:
             await self._room.wait()
+
+    def correct(self, kind: str, reason: str) -> None:
+        self.corrections.append((kind, reason))
+
+    def give_up(self) -> None:
+        self.given_up = True
+        self.end()
 
     def end(self, error: BaseException | None = None) -> None:
         self.ends += 1

@@ -18,7 +18,7 @@ from typing import Any
 from gracehttp.http import negotiation
 from gracehttp.http.connection import NEW, NO_PROTOCOL, Connection, HttpSettings, ServerContext, Terms
 from gracehttp.http.exchange import Exchange, RequestHead
-from gracehttp.net.poller import BROKEN, READABLE, WRITABLE
+from gracehttp.net.poller import BROKEN, HALF_CLOSED, READABLE, WRITABLE
 from gracehttp.net.stream import PlainStream, StreamServices
 from gracehttp.wire.handover import Carried
 
@@ -230,6 +230,8 @@ class Kernel:
         events = READABLE if self.inbox else 0
         if self.room is None or self.room:
             events |= WRITABLE
+        if b"" in self.inbox:
+            events |= HALF_CLOSED
         if self.fails is not None:
             return (READABLE & wanted) | (WRITABLE & wanted) | BROKEN
         return events & wanted
@@ -263,6 +265,7 @@ class FakeOwner:
         self.on_rested: Callable[[Connection], None] | None = None
         self.failures: list[tuple[str, BaseException]] = []
         self.broken: list[tuple[str, str]] = []
+        self.corrected: list[tuple[str, str, str]] = []
         self.finished: list[tuple[str, int, int, float]] = []
         self.request_finished: Callable[[RequestHead, int, int, float], None] | None = self._finished
 
@@ -283,6 +286,9 @@ class FakeOwner:
 
     def response_broken(self, head: RequestHead, reason: str) -> None:
         self.broken.append((head.path, reason))
+
+    def response_corrected(self, head: RequestHead, kind: str, reason: str) -> None:
+        self.corrected.append((head.path, kind, reason))
 
     def _finished(self, head: RequestHead, status: int, size: int, seconds: float) -> None:
         name = f"{head.method} {head.target.decode('latin-1')}" if head.refused else head.path

@@ -28,6 +28,9 @@ class Recorder:
     def ended(self):
         self.told.append("ended")
 
+    def ended_unread(self):
+        self.told.append("ended unread")
+
     def writable_again(self):
         self.told.append("writable again")
 

@@ -18,6 +18,11 @@ from gracehttp.http.fields import ResponseError, ResponseFields, trailer_fields
         (b"a", b"c\n"),
         (b"a", b"\rc"),
         (b"a", b"c\0"),
+        *((b"a", b"c" + bytes([control])) for control in (1, 8, 11, 12, 27, 31, 127)),
+        (b"a\x7f", b"c"),
+        (b"connection", b"close\x01"),
+        (b"keep-alive", None),
+        (b"upgrade", b"\x02"),
         ("a", b"c"),
         (b"a", "c"),
         (b"a", None),
@@ -72,6 +77,35 @@ def test_connection_keep_alive_of_the_application_means_nothing():
     assert not ResponseFields([(b"connection", b"keep-alive")]).closes
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        *((b"Connection", b"keep-alive"), (b"connection", b"close, X-Mine"), (b"Keep-Alive", b"timeout=5")),
+        *((b"proxy-connection", b"keep-alive"), (b"TE", b"trailers")),
+    ],
+)
+def test_fields_of_the_connection_that_change_nothing_are_dropped_and_told(field):
+    for _ in range(2):
+        fields = ResponseFields([(b"a", b"b"), field])
+        assert fields.block == b"a: b\r\n"
+        assert fields.dropped == field
+
+
+@pytest.mark.parametrize("value", [b"close", b"Close, Upgrade", b"upgrade"])
+def test_what_the_response_says_anyway_is_not_told_as_dropped(value):
+    assert ResponseFields([(b"Connection", value), (b"Upgrade", b"x")]).dropped is None
+
+
+def test_a_tab_in_a_value_is_sent():
+    assert ResponseFields([(b"a", b"b\tc\xff")]).block == b"a: b\tc\xff\r\n"
+
+
+def test_upgrade_is_for_protocols_that_have_it():
+    fields = ResponseFields([(b"Upgrade", b"TLS/1.0"), (b"upgrade", b"HTTP/2.0")])
+    assert fields.upgrade == b"TLS/1.0, HTTP/2.0"
+    assert (fields.block, list(fields.pairs)) == (b"", [])
+
+
 def test_own_date_and_server_are_noticed():
     fields = ResponseFields([(b"DATE", b"now"), (b"server", b"mine")])
     assert fields.has_date
@@ -97,7 +131,14 @@ def test_fields_are_there_as_pairs_for_protocols_without_lines():
 
 
 def test_fields_that_are_remembered_are_the_same_as_at_first():
-    headers = [(b"X-Seen", b"1"), (b"content-length", b"3"), (b"connection", b"close"), (b"date", b"d"), (b"x-b", b"")]
+    headers = [
+        (b"Vary", b"x"),
+        (b"X-Seen", b"1"),
+        (b"content-length", b"3"),
+        (b"connection", b"close"),
+        (b"date", b"d"),
+        (b"x-b", b""),
+    ]
     facts = []
     for _ in range(3):
         fields = ResponseFields(headers)
@@ -108,11 +149,11 @@ def test_fields_that_are_remembered_are_the_same_as_at_first():
 
 def test_many_different_values_do_not_grow_memory():
     for number in range(3000):
-        ResponseFields([(b"x-number", b"%d" % number)])
+        ResponseFields([(b"content-type", b"text/%d" % number)])
     assert len(fields_module._known_lines) <= 1024
 
 
-@pytest.mark.parametrize("name", [b"Set-Cookie", b"set-cookie", b"ETag"])
+@pytest.mark.parametrize("name", [b"Set-Cookie", b"set-cookie", b"ETag", b"x-session", b"WWW-Authenticate", b"x-trace"])
 def test_fields_that_differ_from_response_to_response_are_not_remembered(name):
     ResponseFields([(name, b"never to be seen again")])
     assert not any(value == b"never to be seen again" for _, value in fields_module._known_lines)

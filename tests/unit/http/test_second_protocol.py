@@ -68,6 +68,9 @@ class Echo:
     def ended(self) -> None:
         self.connection.stream.close(linger=False)
 
+    def ended_unread(self) -> None:
+        return
+
     def writable_again(self) -> None:
         if self.at_rest:
             self._rest()

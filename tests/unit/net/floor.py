@@ -107,6 +107,7 @@ class Seen:
     def __init__(self):
         self.pieces = []
         self.ends = 0
+        self.unread_ends = 0
         self.rooms = 0
         self.closes = 0
         self.on_received = lambda data: None
@@ -124,6 +125,10 @@ class Seen:
     def ended(self):
         assert not self.closes
         self.ends += 1
+
+    def ended_unread(self):
+        assert not self.closes
+        self.unread_ends += 1
 
     def writable_again(self):
         assert not self.closes

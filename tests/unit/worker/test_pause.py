@@ -8,6 +8,7 @@ import socket
 import pytest
 import uvloop
 
+from gracehttp.applications.drain_notice import drain_notice
 from gracehttp.applications.loading import ApplicationLoader
 from gracehttp.applications.registry import ApplicationSettings
 from gracehttp.config import server_options
@@ -42,7 +43,7 @@ class Worker:
                 message = await receive()
                 self.heard.append(message["type"])
                 await send({"type": f"{message['type']}.complete"})
-        self.drain = scope["extensions"]["gracehttp.drain"]
+        self.drain = drain_notice()
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"done"})
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from gracehttp.applications.asgi.lifespan import Lifespan
 from gracehttp.applications.asgi.requests import RequestCycle
 from gracehttp.applications.asgi.types import AsgiCallable
-from gracehttp.applications.drain_notice import DrainNotice
+from gracehttp.applications.drain_notice import DrainNotice, put_into
 from gracehttp.http.exchange import Exchange
 
 
@@ -30,13 +30,12 @@ class AsgiApplication:
     ) -> None:
         """`name` is what the log calls the application. `lifespan` is the mode, see `Lifespan`.
 
-        Applications find `draining` in the extension `gracehttp.drain`. `on_idle` is called when a call of the
+        Applications get `draining` from `drain_notice`. `on_idle` is called when a call of the
         application has ended and no other one runs.
         """
         self.name = name
         self.app = app
         self.lifespan = Lifespan(app, lifespan)
-        self.draining = draining
         self.cancelled = False
         self._loop = loop
         self._new_task: Callable[..., asyncio.Task[None]] = asyncio.Task
@@ -45,6 +44,7 @@ class AsgiApplication:
         self._on_idle = on_idle
         # Each task gets a copy of this context. The context in which a request was parsed can be another request's.
         self._context = contextvars.copy_context()
+        put_into(self._context, draining)
         self._running: dict[RequestCycle, asyncio.Task[None]] = {}
 
     @property
@@ -54,7 +54,7 @@ class AsgiApplication:
 
     async def startup(self) -> None:
         """Run the startup of the lifespan. Raises `ApplicationFailed`."""
-        await self.lifespan.startup()
+        await self._loop.create_task(self.lifespan.startup(), context=self._context)
 
     def handle(self, exchange: Exchange) -> None:
         """Call the application in a task of its own."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from gracehttp.applications.asgi.types import Message
+from gracehttp.applications.asgi.types import Message, Scope
 from gracehttp.http.exchange import ClientDisconnected, Exchange, ResponseError
 
 if TYPE_CHECKING:
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 class RequestCycle:
     """One call of the application. `receive` and `send` are what the application gets."""
 
-    __slots__ = ("_application", "_body_taken", "_exchange", "begun")
+    __slots__ = ("_application", "_body_taken", "_exchange", "_told", "begun")
 
     def __init__(self, application: AsgiApplication, exchange: Exchange) -> None:
         self._application = application
         self._exchange = exchange
         self._body_taken = False
+        self._told = False  # that the client is gone
         self.begun = False
 
     async def run(self) -> None:
@@ -39,7 +40,7 @@ class RequestCycle:
         head = exchange.head
         line = head.line
         # Applications may change all of it, so that each request needs its own dictionaries.
-        scope = {
+        scope: Scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.5"},
             "http_version": line.http_version,
@@ -53,7 +54,7 @@ class RequestCycle:
             "client": head.client,
             "server": head.server,
             "state": application.lifespan.state.copy(),
-            "extensions": {"gracehttp.drain": application.draining},
+            "extensions": {"gracehttp.drain": {}},
         }
         try:
             await application.app(scope, self.receive, self.send)
@@ -64,25 +65,28 @@ class RequestCycle:
             self.finish(error)
         else:
             application.finished(self)
-            exchange.end()
+            if self._told:
+                exchange.give_up()
+            else:
+                exchange.end()
 
-    def finish(self, error: BaseException | None) -> None:
+    def finish(self, error: BaseException) -> None:
         """End the exchange with `error`, which the application raised, unless the client's departure explains it."""
-        exchange = self._exchange
-        if error is not None and exchange.disconnected and self._is_explained(error):
-            error = None
         self._application.finished(self)
-        exchange.end(error)
-
-    def _is_explained(self, error: BaseException) -> bool:
+        exchange = self._exchange
         cancelled_by_us = self._application.cancelled and isinstance(error, asyncio.CancelledError)
-        return cancelled_by_us or _is_disconnect(error)
+        if self._told and _is_disconnect(error):
+            exchange.give_up()
+        elif exchange.disconnected and (cancelled_by_us or _is_disconnect(error)):
+            exchange.end()
+        else:
+            exchange.end(error)
 
     async def receive(self) -> Message:
         """The next piece of the request body.
 
-        After the end of the body it waits for the end of the exchange, and returns `http.disconnect` when the client
-        is gone or the response is complete.
+        After the end of the body it waits, and returns `http.disconnect` when the client has ended its half, is gone,
+        or has the whole response. In the first case what is sent afterwards still reaches a client that listens.
         """
         exchange = self._exchange
         while not (exchange.disconnected or exchange.response_complete):
@@ -95,6 +99,7 @@ class RequestCycle:
                 self._body_taken = not more
                 return {"type": "http.request", "body": body, "more_body": more}
             await exchange.wait_for_input()
+        self._told = True
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:

@@ -24,10 +24,22 @@ class WsgiApplication:
     """See `Application`. All methods are for the thread of the loop.
 
     `in_flight` counts each request from `handle` until the application is done with it, the `close()` of its result
-    included, whether or not the client is still there.
+    included, whether or not the client is still there. A request whose client is gone while it waits for a thread is
+    not begun.
     """
 
-    __slots__ = ("_app", "_calls", "_loop", "_on_idle", "_pool", "_template", "_waiters", "in_flight", "name")
+    __slots__ = (
+        "_app",
+        "_calls",
+        "_loop",
+        "_on_idle",
+        "_pool",
+        "_template",
+        "_waiters",
+        "_when_gone",
+        "in_flight",
+        "name",
+    )
 
     def __init__(
         self,
@@ -53,6 +65,7 @@ class WsgiApplication:
         self._pool = ThreadPool(threads)
         self._template = environ_template(multithread=threads > 1, multiprocess=multiprocess, draining=draining)
         self._waiters: set[asyncio.Task[None]] = set()
+        self._when_gone = self._client_gone
         self.in_flight = 0
 
     async def startup(self) -> None:
@@ -102,28 +115,41 @@ class WsgiApplication:
         self._run(exchange, bytes(body), False)
 
     def _run(self, exchange: Exchange, body: bytes, more: bool) -> None:
+        if exchange.disconnected:
+            exchange.end()
+            self._ended()
+            return
         try:
-            self._pool.submit(lambda: self._answer(exchange, body, more))
+            self._pool.submit(exchange, lambda: self._answer(exchange, body, more))
         except RuntimeError as exc:
             exchange.end(exc)
+            self._ended()
+        else:
+            exchange.when_gone = self._when_gone
+
+    def _client_gone(self, exchange: Exchange) -> None:
+        if self._pool.take_back(exchange):
+            exchange.end()
             self._ended()
 
     def _answer(self, exchange: Exchange, body: bytes, more: bool) -> None:
         """Call the application. On a thread of the pool; never raises."""
         response = WsgiResponse(exchange, self._calls, self._ended)
         error: BaseException | None = None
+        whole = False
         try:
             file = streaming_input(exchange, self._calls, body) if more else io.BytesIO(body)
             result = self._app(build_environ(exchange.head, self._template, file), response.start_response)
             try:
                 response.send_all(result)
+                whole = True
             finally:
                 close = getattr(result, "close", None)
                 if close is not None:
                     close()
         except BaseException as exc:  # noqa: BLE001  even SystemExit ends the request, not the thread
             error = exc
-        response.finish(error)
+        response.finish(error, whole)
 
     def _ended(self) -> None:
         self.in_flight -= 1

@@ -63,6 +63,8 @@ def build_environ(head: RequestHead, template: Environ, body: io.BufferedIOBase)
     environ = template.copy()
     raw_path = head.raw_path
     environ["REQUEST_METHOD"] = head.method
+    if raw_path == b"*":  # PEP 3333 has no word for it: a path begins with a slash or is empty
+        raw_path = b""
     environ["PATH_INFO"] = (unquote_to_bytes(raw_path) if _PERCENT_SIGN in raw_path else raw_path).decode("latin-1")
     environ["QUERY_STRING"] = head.query_string.decode("latin-1")
     environ["REQUEST_URI"] = head.target.decode("latin-1")
@@ -106,9 +108,10 @@ def _key(name: bytes) -> str | None:
     """The environ key of a header field, None for a field that must be left out.
 
     `X_Forwarded_For` would get the same key as `X-Forwarded-For`. So a client could slip its own value past a proxy
-    that sets the real one.
+    that sets the real one. `Proxy` would become HTTP_PROXY, which names the proxy for the requests of the application
+    itself (httpoxy, CVE-2016-5385).
     """
-    if b"_" in name:
+    if b"_" in name or name == b"proxy":
         return None
     return "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
 

@@ -15,20 +15,14 @@ from gracehttp.http.fields import FIELD_NAME
 
 _STATUS = re.compile(r"[1-9][0-9][0-9](?: [^\x00-\x1f\x7f]*)?")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # all but the tab, which RFC 9110 section 5.5 allows
-# Applications must not send these (PEP 3333, "Other HTTP Features"): they belong to the connection.
-_HOP_BY_HOP = frozenset(
-    {
-        b"connection",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    }
-)
+# Applications must not send these (PEP 3333, "Other HTTP Features"). Of the other fields for the next hop, which change
+# nothing, `ResponseFields` takes what has a meaning and leaves out the rest.
+_FORBIDDEN = {
+    b"transfer-encoding": "frames the message, which is the server's: leave it out, and send the body as it is",
+    b"trailer": "announces trailer fields, and WSGI has none",
+    b"proxy-authenticate": "is for proxies",
+    b"proxy-authorization": "is for proxies",
+}
 
 
 def status_code(status: object) -> int:
@@ -72,6 +66,6 @@ def _wire_name(name: str) -> bytes:
     wire = name.encode("utf-8", "replace").lower()  # beyond ASCII there is no field name, whatever the encoding
     if FIELD_NAME.fullmatch(wire) is None:
         raise ResponseError(f"{name!r} can't be the name of a header")
-    if wire in _HOP_BY_HOP:
-        raise ResponseError(f"the header {name!r} belongs to the connection; an application can't set it")
+    if wire in _FORBIDDEN:
+        raise ResponseError(f"the header {name!r} {_FORBIDDEN[wire]}")
     return wire

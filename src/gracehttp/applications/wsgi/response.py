@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
 from threading import Condition, Lock
+from time import monotonic
 from types import TracebackType
 from typing import Any
 
@@ -19,6 +20,10 @@ from gracehttp.http.exchange import ClientDisconnected, Exchange, Header, Respon
 
 # How much of a response may wait for the loop or for a slow client. With more, the thread waits too.
 _HIGH_WATER_BYTES = 65536
+
+_SILENCE_SECONDS = 30.0
+"""How long an application may yield nothing but empty pieces for a client that has ended its half. Whether such a
+client is gone shows only when something is sent to it."""
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 _BODILESS = frozenset({204, 304})
@@ -39,9 +44,12 @@ class WsgiResponse:
         "_cut",
         "_done",
         "_error",
+        "_excess",
         "_exchange",
         "_failure",
+        "_gave_up",
         "_headers",
+        "_left",
         "_lock",
         "_on_end",
         "_pieces",
@@ -50,6 +58,7 @@ class WsgiResponse:
         "_status",
         "_unwritten",
         "_waiter",
+        "_whole",
     )
 
     def __init__(self, exchange: Exchange, calls: LoopCalls, on_end: Callable[[], None]) -> None:
@@ -61,6 +70,10 @@ class WsgiResponse:
         self._sent = False  # the head is on its way and can't be changed any more
         self._bodiless = False
         self._cut = False  # the rest of the body was not asked for, since the response has none
+        self._left = -1  # body bytes that Content-Length still promises; -1: it promises nothing
+        self._excess = False  # the application gave more, which was left out
+        self._gave_up = False  # nothing came for a client that is gone, as far as one can tell
+        self._whole = False  # whatever went wrong, the response is not touched by it
         self._lock = Lock()
         self._room: Condition | None = None
         self._pieces: list[bytes] = []
@@ -91,33 +104,53 @@ class WsgiResponse:
         return self.write
 
     def write(self, data: bytes) -> None:
-        """The `write` of PEP 3333. Raises `ClientDisconnected` when the client is gone."""
-        if _checked(data) and not self._send(data):
+        """The `write` of PEP 3333. Raises `ClientDisconnected` when the client is gone, and `ResponseError` when `data`
+        goes beyond Content-Length, after what was promised was sent."""
+        if not _checked(data):
+            return
+        piece = self._promised(data)
+        if piece and not self._send(piece):
             raise ClientDisconnected("the client disconnected before the whole response was sent")
+        if self._excess:
+            raise ResponseError("write() was given more bytes than Content-Length has promised")
 
     def send_all(self, body: Iterable[bytes]) -> None:
-        """Send the iterable that the application returned. Stops early when the client is gone."""
+        """Send the iterable that the application returned, as far as Content-Length has promised it (PEP 3333,
+        "Handling the Content-Length Header"). Stops early when the client is gone."""
         if type(body) in (list, tuple):
             # All of it is there: `finish` will ask the loop to come, once for the whole response.
             whole = b"".join([piece for piece in body if _checked(piece)])
             if whole:
-                self._require_start()
-                self._sent = True
+                whole = self._promised(whole)
                 with self._lock:
                     self._pieces.append(whole)
                     self._unwritten += len(whole)
             return
-        for piece in body:
-            if not _checked(piece):
+        silent_since = 0.0
+        for given in body:
+            if not _checked(given):
+                if self._exchange.disconnected:
+                    return
+                if self._exchange.half_closed:
+                    silent_since = silent_since or monotonic()
+                    if monotonic() - silent_since > _SILENCE_SECONDS:
+                        self._gave_up = True
+                        return
                 continue
-            if not self._send(piece):
+            silent_since = 0.0
+            piece = self._promised(given)
+            if piece and not self._send(piece):
                 return
             if self._bodiless:
                 self._cut = True  # or a HEAD request to an endless stream would never end
                 return
+            if self._excess:
+                return
 
-    def finish(self, error: BaseException | None) -> None:
-        """The application is done, and `error` is what it raised. Must be called exactly once, at the end."""
+    def finish(self, error: BaseException | None, whole: bool) -> None:
+        """The application is done, and `error` is what it raised. `whole`: it had given its whole response before. Must
+        be called exactly once, at the end."""
+        self._whole = whole and bool(self._status)
         if error is None and not self._status:
             error = ResponseError("the application returned without having called start_response")
         if isinstance(error, ClientDisconnected):
@@ -132,8 +165,6 @@ class WsgiResponse:
 
     def _send(self, piece: bytes) -> bool:
         """Send `piece`, and wait until there is room for more. Returns False when the client is gone."""
-        self._require_start()
-        self._sent = True
         with self._lock:
             if self._failure is not None:
                 raise self._failure
@@ -149,9 +180,22 @@ class WsgiResponse:
         # A response that is complete here was ended by the exchange itself, such as 413 for a body that is too long.
         return not (self._exchange.disconnected or self._exchange.response_complete)
 
-    def _require_start(self) -> None:
-        if not self._status:
-            raise ResponseError("the application sent body bytes before it called start_response")
+    def _promised(self, piece: bytes) -> bytes:
+        """As much of `piece`, which has bytes, as Content-Length allows. From the first one on the head is fixed."""
+        if not self._sent:
+            if not self._status:
+                raise ResponseError("the application sent body bytes before it called start_response")
+            self._sent = True
+            if not self._bodiless:
+                self._left = _content_length(self._headers)
+        left = self._left
+        if left < 0:
+            return piece
+        if len(piece) > left:
+            self._excess = True
+            piece = piece[:left]
+        self._left = left - len(piece)
+        return piece
 
     # --- on the loop ---
 
@@ -163,8 +207,19 @@ class WsgiResponse:
             self._pieces.clear()
             done, error = self._done, self._error
             self._asked = done
-        failure = self._write(data, last=done and error is None)
+        whole = error is None or self._whole
+        if done and self._gave_up:
+            exchange.give_up()
+            self._on_end()
+            return
+        failure = self._write(data, last=done and whole)
         if done:
+            if self._excess and whole:
+                exchange.correct(
+                    "content-length",
+                    f"the application's body is longer than its Content-Length: {exchange.body_sent} bytes were sent as"
+                    " promised, the rest is left out",
+                )
             exchange.end(failure if error is None else error)  # an error may be false: one with a length of 0
             self._on_end()
         elif failure is not None or exchange.writable or exchange.disconnected:
@@ -202,6 +257,14 @@ class WsgiResponse:
         await self._exchange.wait_until_writable()
         self._written(size)
         self._flush()
+
+
+def _content_length(headers: list[Header]) -> int:
+    """-1 if there is none, or none that could be sent: the exchange refuses it."""
+    for name, value in headers:
+        if name == b"content-length":
+            return int(value) if value.isdigit() else -1
+    return -1
 
 
 def _checked(piece: Any) -> bool:

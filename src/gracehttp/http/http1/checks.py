@@ -180,6 +180,15 @@ def check_target(method: bytes, target: bytes) -> None:
         raise RequestError(400, "the target names no valid host")
 
 
+def check_scheme(target: bytes, scheme: str) -> None:
+    """Judge a target in absolute-form by the scheme of the port that it has reached (RFC 9110 section 7.4).
+
+    Raises `RequestError` with 421.
+    """
+    if target.partition(b":")[0].lower() != scheme.encode("ascii"):
+        raise RequestError(421, f"the target has another scheme than {scheme}, which is spoken on this port")
+
+
 def too_large(target_size: int, max_header_size: int) -> RequestError:
     """When the head doesn't fit: the target is to blame if it takes more than half of the room."""
     status = 414 if target_size * 2 > max_header_size else 431

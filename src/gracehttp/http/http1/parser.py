@@ -124,10 +124,10 @@ def parse_head(block: bytes) -> Http1Head:
     return head
 
 
-def without_empty_lines(data: bytes) -> bytes:
-    """A request without the empty lines before it, which are ignored (RFC 9112 section 2.2)."""
-    match = _EMPTY_LINES.match(data)
-    return data[match.end() :] if match is not None else data
+def skip_empty_lines(data: bytes, start: int) -> int:
+    """Where the request begins behind the empty lines at `start`, which are ignored (RFC 9112 section 2.2)."""
+    match = _EMPTY_LINES.match(data, start)
+    return match.end() if match is not None else start
 
 
 def parse_request_line(line: bytes) -> RequestLine:

@@ -18,14 +18,14 @@ from gracehttp.http.exchange import Exchange, ResetReason, tell
 from gracehttp.http.fields import ResponseFields
 from gracehttp.http.head import RefusedHead
 from gracehttp.http.http1.body_parser import BodyParser, body_parser
-from gracehttp.http.http1.checks import Framing, RequestError
+from gracehttp.http.http1.checks import Framing, RequestError, check_scheme
 from gracehttp.http.http1.parser import (
     END_OF_HEAD,
     Http1Head,
     check_beginning,
     method_and_target,
     parse_head,
-    without_empty_lines,
+    skip_empty_lines,
 )
 from gracehttp.http.http1.response import (
     CHUNKED,
@@ -93,6 +93,7 @@ class Http1Protocol:
         "_phase",
         "_scheme",
         "_stream",
+        "_taken",
         "_unparsed",
         "_waits",
         "connection",
@@ -113,7 +114,10 @@ class Http1Protocol:
         self._body: BodyParser | None = None  # while the body of the current request arrives
         self._keep_alive = True  # the client wants to go on after the current request
         self._exchange: Exchange | None = None
-        self._unparsed = b""  # what has come behind the current request
+        # What has come behind the current request, from the byte on that `_taken` counts: to cut off each of many
+        # requests that wait would copy all that are behind it. Empty when nothing waits.
+        self._unparsed = b""
+        self._taken = 0
         self._continue_owed = False  # the client waits for 100 (Continue) before it sends the body
         self._discarded = 0
         self._framing = NO_BODY
@@ -133,12 +137,12 @@ class Http1Protocol:
         if (phase == IDLE and not self._unparsed and not self._leaving) or phase == READING_HEAD:
             if self._head:
                 data = self._head + data
-            self._read_head(data)
+            self._read_head(data, 0)
         elif self._body is not None and not self._unparsed:
             self._read_body(self._body, data)
         else:
             waited = bool(self._unparsed)
-            self._unparsed += data
+            self._unparsed = self._rest() + data
             if phase == IDLE and not waited:
                 # Otherwise a client that is quicker than the loop would have each of its requests answered here.
                 self._parse_waiting()
@@ -147,11 +151,17 @@ class Http1Protocol:
 
     def ended(self) -> None:
         """The client has sent all, and may still listen for the answers to it."""
-        if self._unparsed or (self._phase == ANSWERING and self._body is None):
-            return
+        exchange = self._exchange
+        if exchange is not None and self._body is None:
+            exchange.half_close()
+        elif not self._unparsed:
+            if exchange is not None:
+                self._give_up(exchange)
+            self._finish(linger=False)
+
+    def ended_unread(self) -> None:
         if self._exchange is not None:
-            self._give_up(self._exchange)
-        self._finish(linger=False)
+            self._exchange.half_close()
 
     def writable_again(self) -> None:
         if self._exchange is not None:
@@ -163,24 +173,40 @@ class Http1Protocol:
 
     # --- requests ---
 
-    def _read_head(self, data: bytes) -> None:
-        """`data` is all that has come of the next request so far, or more."""
-        if data[0] == _CR:
-            data = without_empty_lines(data)
-        seen = len(self._head)
-        end = data.find(END_OF_HEAD, seen - 3 if seen > 3 else 0) + 4
+    def _read_head(self, data: bytes, start: int) -> None:
+        """`data` is, from `start` on, all that has come of the next request so far, or more."""
+        seen = start + len(self._head)
+        if data[start] == _CR:
+            start = skip_empty_lines(data, start)
+        end = data.find(END_OF_HEAD, max(seen - 3, start)) + 4
         try:
-            if not 4 <= end <= self._context.settings.max_header_size_bytes:
-                self._await_head(data)
-            elif end == len(data):
+            if not 4 <= end <= start + self._context.settings.max_header_size_bytes:
+                self._await_head(data[start:] if start else data)
+            elif start == 0 and end == len(data):
                 self._begin_request(parse_head(data))  # the usual case: one whole head and nothing else
             else:
-                head = parse_head(data[:end])
-                self._unparsed = data[end:]
+                head = parse_head(data[start:end])
+                self._leave_unparsed(data, end)
                 self._begin_request(head)
         except RequestError as refusal:
-            self._head = data
+            self._head = data[start:end] if end >= 4 else data[start:]
             self._refuse(refusal.status, refusal.reason)
+
+    def _leave_unparsed(self, data: bytes, start: int) -> None:
+        """What is in `data` from `start` on waits for the end of the current request."""
+        if start < len(data):
+            self._unparsed = data
+            self._taken = start
+        else:
+            self._unparsed = b""
+            self._taken = 0
+
+    def _rest(self) -> bytes:
+        """Take all that waits unparsed."""
+        data = self._unparsed[self._taken :] if self._taken else self._unparsed
+        self._unparsed = b""
+        self._taken = 0
+        return data
 
     def _await_head(self, data: bytes) -> None:
         """The head is not whole yet, if it ever will be. Raises `RequestError`."""
@@ -198,9 +224,11 @@ class Http1Protocol:
         self._head = data
 
     def _begin_request(self, head: Http1Head) -> None:
-        """Raises `RequestError` if the body, or its beginning, is unacceptable."""
+        """Raises `RequestError` if the target is for another port, or the body, or its beginning, is unacceptable."""
         connection = self.connection
         framing = head.framing
+        if head.line.authority is not None:
+            check_scheme(head.line.target, self._scheme)
         head.scheme = self._scheme
         head.client = connection.client
         head.server = connection.server
@@ -231,6 +259,8 @@ class Http1Protocol:
         )
         if body is not NO_REQUEST_BODY:
             self._await_body(body)
+        if self._stream.half_closed:
+            exchange.half_closed = True
         context.application.handle(exchange)
 
     def _begin_body(self, framing: Framing) -> RequestBody:
@@ -239,7 +269,7 @@ class Http1Protocol:
         parser = body_parser(framing, settings.max_header_size_bytes, settings.max_body_size_bytes)
         data = self._unparsed
         if data:
-            self._unparsed = data[parser.feed(data, 0) :]
+            self._leave_unparsed(data, parser.feed(data, self._taken))
         body = RequestBody()
         body.put(parser.take(), parser.complete)
         self._continue_owed = framing.expects_continue and not data
@@ -254,7 +284,7 @@ class Http1Protocol:
         except RequestError as refusal:
             self._refuse(refusal.status, refusal.reason)
             return
-        self._unparsed = data[end:]
+        self._leave_unparsed(data, end)
         if parser.complete:
             self._body = None
         if self._exchange is not None:
@@ -321,8 +351,13 @@ class Http1Protocol:
             self.connection.rested()  # between two requests is a good moment also when the next one is here already
         if self._phase != IDLE or not self._unparsed:
             return
-        data, self._unparsed = self._head + self._unparsed, b""
-        self._read_head(data)
+        if self._head:
+            self._read_head(self._head + self._rest(), 0)
+        else:
+            data, start = self._unparsed, self._taken
+            self._unparsed = b""
+            self._taken = 0
+            self._read_head(data, start)
         # If requests wait still, this one was answered at once, and the next one has its turn already.
         if self._phase in (IDLE, READING_HEAD) and not self._unparsed:
             if self._stream.input_over:
@@ -340,7 +375,7 @@ class Http1Protocol:
         exchange = self._exchange
         pause = self._phase != OVER and (
             self._held_back
-            or len(self._unparsed) > _UNPARSED_HIGH_WATER_BYTES
+            or len(self._unparsed) - self._taken > _UNPARSED_HIGH_WATER_BYTES
             or (exchange is not None and exchange.body.full and self._body is not None)
         )
         if pause is not self._paused:
@@ -426,7 +461,9 @@ class Http1Protocol:
             ours = SERVER_LINES.beside(fields.has_date, fields.has_server)
         line = STATUS_LINES.get(status) or status_line(status)
         framed = content_length_line(length) if framing == COUNTED else framing_line(framing, status, length)
-        connection = b"" if http11 and not closes else connection_line(http11, closes)
+        connection = b""
+        if closes or not http11 or fields.upgrade:
+            connection = connection_line(http11, closes, fields.upgrade)
         if framing == CHUNKED and data:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         if len(data) <= _JOIN_LIMIT_BYTES:
@@ -502,8 +539,9 @@ class Http1Protocol:
 
         `fields` has Upgrade. The exchange ends here; its request must be whole, and its response not begun.
         """
-        self._stream.write(b"".join((status_line(101), b"Connection: upgrade\r\n", fields.block, b"\r\n")))
-        rest, self._unparsed = self._unparsed, b""
+        connection = connection_line(True, False, fields.upgrade)
+        self._stream.write(b"".join((status_line(101), connection, fields.block, b"\r\n")))
+        rest = self._rest()
         self._regulate_reading()
         self._give_up(exchange, 101)
         if self._phase != OVER:
@@ -560,6 +598,7 @@ class Http1Protocol:
         self._phase = OVER
         self._wait_no_more()
         self._unparsed = self._head = b""
+        self._taken = 0
         self._body = None
         self._stream.close(linger=linger)
 
@@ -585,7 +624,7 @@ class Http1Protocol:
             return None
         since = self.idle_since
         idle_seconds = 0.0 if since is None else max(0.0, self._context.loop.time() - since)
-        return Carried(self._fresh, idle_seconds, self._head + self._unparsed)
+        return Carried(self._fresh, idle_seconds, self._head + self._unparsed[self._taken :])
 
     def in_flight(self) -> Iterable[InFlight]:
         exchange = self._exchange
@@ -600,6 +639,7 @@ class Http1Protocol:
         self._phase = OVER
         self._wait_no_more()
         self._unparsed = self._head = b""
+        self._taken = 0
         self._body = None
         if self._exchange is not None:
             self._give_up(self._exchange)

@@ -51,8 +51,14 @@ def framing_line(framing: int, status: int, content_length: int) -> bytes:
     return b""
 
 
-def connection_line(http11: bool, close: bool) -> bytes:
-    """HTTP/1.1 keeps the connection unless told otherwise, HTTP/1.0 closes it (RFC 9112 section 9.3)."""
+def connection_line(http11: bool, close: bool, upgrade: bytes = b"") -> bytes:
+    """HTTP/1.1 keeps the connection unless told otherwise, HTTP/1.0 closes it (RFC 9112 section 9.3).
+
+    `upgrade` is the value of Upgrade, a field for the next hop alone, which Connection says (RFC 9110 section 7.8).
+    """
+    if upgrade:
+        options = b"close, upgrade" if close else (b"upgrade" if http11 else b"keep-alive, upgrade")
+        return b"Connection: %b\r\nUpgrade: %b\r\n" % (options, upgrade)
     if close:
         return b"Connection: close\r\n"
     return b"" if http11 else b"Connection: keep-alive\r\n"

@@ -182,7 +182,9 @@ TARGET = [
     Row("3.2.2", line(b"GET http://b?d HTTP/1.1"), served(path="/", query=b"d", host=b"b")),
     Row("3.2.2", line(b"GET http://b?d@e HTTP/1.1"), served(path="/", query=b"d@e", host=b"b")),
     Row("3.2.2", line(b"GET http://b/http://c@d HTTP/1.1"), served(path="/http://c@d", host=b"b")),
-    Row("3.2.2", line(b"GET HTTPS://b/ HTTP/1.1"), served(path="/", host=b"b")),
+    Row("3.2.2", line(b"GET HTTP://b/ HTTP/1.1"), served(path="/", host=b"b")),
+    Row("RFC 9110 7.4", line(b"GET https://b/ HTTP/1.1"), 421),  # the port is one for http
+    Row("RFC 9110 7.4", line(b"GET HTTPS://b/ HTTP/1.1"), 421),
     Row("3.2.2", line(b"GET http://[::1]:80/ HTTP/1.1"), served(host=b"[::1]:80")),
     Row("3.2.2", line(b"OPTIONS http://b HTTP/1.1"), served(method="OPTIONS", path="/", host=b"b")),
     Row("3.2.2", head(b"GET http://b/ HTTP/1.0"), served(host=b"b", closes=True)),

@@ -116,7 +116,7 @@ def test_pipelined_requests_beyond_the_limit_stay_in_the_kernel():
     assert not wire.reading
     wire.application.on_handle = answer
     answer(wire.exchange)
-    wire.loop.run_soon()
+    wire.turn()
     assert wire.reading
     assert wire.raw == OK * 3001
 

@@ -99,7 +99,7 @@ BODIES: dict[str, Callable[[int], bytes]] = {
 
 
 def parse_whole_head(data: bytes) -> None:
-    parser.parse_head(parser.without_empty_lines(data))
+    parser.parse_head(data[parser.skip_empty_lines(data, 0) :])
 
 
 def parse_beginning(data: bytes) -> None:

@@ -131,6 +131,7 @@ REFUSALS = {
     "Host names no valid host": "RFC 9112 3.2, RFC 9110 7.2, RFC 3986 3.2.2",
     "the target has a fragment": "RFC 9112 3.2, RFC 9110 4.1",
     "the target has user information": "RFC 9110 4.2.4",
+    "the target has another scheme than http, which is spoken on this port": "RFC 9110 7.4",
     "the target names no valid host": "RFC 9110 4.2.1, RFC 3986 3.2.2",
     "the target is neither a path nor an http URI": "RFC 9112 3.2",
     "the target * stands alone, and is for OPTIONS": "RFC 9112 3.2.4",
