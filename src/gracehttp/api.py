@@ -32,7 +32,7 @@ from gracehttp.errors import CalledInWrongPlace, ConfigurationError, GraceHTTPEr
 from gracehttp.event_bus import EventBus
 from gracehttp.events import Event, StartFailed, VariableIgnored
 from gracehttp.hints import for_a_script, in_python
-from gracehttp.observe.logs import configure_logging, errors_are_logged, log_event
+from gracehttp.observe.logs import configure_logging, errors_are_logged, log_event, records_are_missing
 from gracehttp.release import RELEASE
 from gracehttp.supervisor.processes.command_line import this_command_line
 from gracehttp.wire.lineage import is_first_process, is_trial
@@ -180,9 +180,12 @@ class GraceHTTP:
             errors_are_logged=errors_are_logged(),
         )
         before = {number: signal.getsignal(number) for number in SIGNALS}
+        predecessor = claim_state(os.environ, release=RELEASE)
+        if predecessor is not None:
+            records_are_missing(predecessor.log_records_dropped)
         try:
             with asyncio.Runner() as runner:
-                return runner.run(Supervisor(options, bus, claim_state(os.environ, release=RELEASE)).run())
+                return runner.run(Supervisor(options, bus, predecessor).run())
         finally:
             if not self._is_whole_program:  # a script may go on, and be interrupted
                 for number, handler in before.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -268,13 +269,15 @@ def test_callbacks_are_told_although_the_user_has_configured_our_logger(start):
 class Unwatched:
     """A server whose log the test can't read."""
 
-    def __init__(self, folder, stderr, redirection=""):
+    def __init__(self, folder, stderr, redirection="", preexec=None):
         (folder / "application.py").write_text(dedented(PID_APPLICATION))
         self.port = free_port()
         options = ["-b", f"127.0.0.1:{self.port}", "-w", "2", "--access-log", "--log-format", "json"]
         command = [sys.executable, "-m", "gracehttp", "serve", "application:app", *options]
         shell = ["sh", "-c", f'exec "$@" {redirection}', "sh"]
-        self.process = subprocess.Popen([*shell, *command], cwd=folder, stderr=stderr, process_group=0)
+        self.process = subprocess.Popen(
+            [*shell, *command], cwd=folder, stderr=stderr, process_group=0, preexec_fn=preexec
+        )
 
     def wait_until_serving(self):
         def serving():
@@ -316,6 +319,39 @@ def test_a_log_that_nobody_reads_does_not_stop_the_service(tmp_path, kind):
     finally:
         os.close(read_end)
         os.close(write_end)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a pipe that belongs to another user")
+def test_a_pipe_of_another_user_that_nobody_reads_does_not_stop_the_service(tmp_path):
+    """As with `docker run --user` and `sudo -u`: such a pipe can't be opened anew, to write to it without blocking."""
+    os.seteuid(NOBODY)
+    try:
+        read_end, write_end = os.pipe()
+    finally:
+        os.seteuid(0)
+    try:
+        fill(write_end)
+        with Unwatched(tmp_path, write_end, preexec=without_the_right_to_open_everything()) as server:
+            server.assert_that_all_works()
+    finally:
+        os.close(read_end)
+        os.close(write_end)
+
+
+NOBODY = 65534
+PR_CAPBSET_DROP = 24
+CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2
+
+
+def without_the_right_to_open_everything():
+    """What a child calls before execve(2), to open only what its user may (capabilities(7))."""
+    prctl = ctypes.CDLL(None).prctl
+
+    def drop():
+        for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
+            assert prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0
+
+    return drop
 
 
 def fill(fd):

@@ -68,6 +68,7 @@ from gracehttp.events.workers import (
     WorkerDueForRecycling,
     WorkerFailedToStart,
     WorkerHangs,
+    WorkerOutputDropped,
     WorkerStarted,
     WorkerWrote,
 )
@@ -126,6 +127,7 @@ __all__ = [
     "WorkerDueForRecycling",
     "WorkerFailedToStart",
     "WorkerHangs",
+    "WorkerOutputDropped",
     "WorkerStarted",
     "WorkerWrote",
 ]

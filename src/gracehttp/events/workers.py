@@ -51,6 +51,15 @@ class WorkerWrote(Event):
         return with_details(f"worker {self.worker} of generation {self.generation} wrote to stderr:", self.text)
 
 
+class WorkerOutputDropped(Event):
+    severity = Severity.ERROR
+    pieces: int
+
+    def __str__(self) -> str:
+        what = f"{counted(self.pieces, 'piece')} of what starting workers wrote to stderr"
+        return f"dropped {what}: standard error was not read"
+
+
 class WorkerHangs(Event):
     """It was not ready in time, and is asked where its tasks wait and for the stacks of its threads, which ends it. In
     a log of text they follow as the interpreter writes them, and look like those of a crash."""

@@ -4,15 +4,19 @@ A worker takes a permit *before* `accept()` and gives it back when the connectio
 connections wait in the kernel's accept queue and cost no descriptor.
 
 The permits of a port are the count of one eventfd in semaphore mode (eventfd(2)), inherited by every worker. Each
-worker also writes down how many it holds: its *entry*, one word of the port's shared page. A worker that is killed
-can't give back, so the supervisor audits the entries:
+worker also writes down how many it holds: its *entry*, one word of the port's shared page. An entry has a sequence
+number in its upper half (a seqlock): a worker makes it odd before it touches the eventfd, and even again afterwards,
+with the new number of permits in the lower half. A permit may also go from worker to worker with its connection: then
+the entry of each is odd while it sends or receives it (`Transfer`).
+
+A worker that is killed can't give back, so the supervisor does it. An even entry tells what the dead worker held. An
+odd one doesn't: the permit of the operation in which it died may be taken or not. Then the supervisor counts:
 
     permits in circulation = count of the eventfd + what the living workers hold + what dead workers have lost
 
-Only the last term is unknown. An entry has a sequence number in its upper half (a seqlock): a worker makes it odd
-before it touches the eventfd, and even again afterwards, with the new number of permits in the lower half. So an audit
-that saw all entries even, and unchanged around its look at the eventfd, saw one consistent moment. A permit may also go
-from worker to worker with its connection: then the entry of each is odd while it sends or receives it (`Transfer`).
+Only the last term is unknown. No system call tells the count of an eventfd (/proc does, where it is mounted), so the
+supervisor takes all free permits into its own hand, which can only make the port fuller for some milliseconds. The
+eventfd that is empty then, and all entries even and unchanged around the look at it, are one consistent moment.
 
 A limit that is lowered below the number of open connections leaves a *debt*, the count of a second eventfd. `give_back`
 pays the debt first: a free permit would be taken at once by a worker with new connections in its queue. To spare it the
@@ -25,8 +29,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable
-from typing import Protocol, Self
+from collections.abc import Callable, Collection, Iterable
+from typing import Final, Protocol, Self
 
 from gracehttp.net.kernel_view import is_readable
 from gracehttp.net.shared_page import SharedPage, anonymous_file
@@ -35,6 +39,9 @@ from gracehttp.values import Descriptor, Value
 _HELD_MASK = (1 << 32) - 1
 _WORD_MASK = (1 << 64) - 1
 _ODD = 1 << 32  # the lowest bit of the sequence number, which is the upper half of the word
+
+_LOOKS: Final = 3
+"""How often an audit that counts looks for a consistent moment before it puts everything back."""
 
 HAS_SHARED_PERMITS = hasattr(os, "eventfd") and hasattr(os, "memfd_create")
 
@@ -210,12 +217,14 @@ class SharedPermits:
 
 
 class PoolRecord(Value):
-    """The supervisor's side of the permits of one port, for the process that continues with it."""
+    """The supervisor's side of the permits of one port, for the process that continues with it. `must_count` tells that
+    dead workers may have lost permits that were not found yet."""
 
     limit: int
     free: Descriptor
     owed: Descriptor
     ledger: Descriptor
+    must_count: bool = False
 
 
 class PermitPool:
@@ -224,6 +233,8 @@ class PermitPool:
     def __init__(self, limit: int, record: PoolRecord | None = None) -> None:
         """New permits, or those that `record` carries from another process."""
         self.limit = limit
+        self._lost = 0  # what dead workers held and that was not put back yet
+        self._must_count = record is not None and record.must_count
         with contextlib.ExitStack() as opened:
             self._free = _owned(record.free if record else _counter(limit), opened)
             self._owed = _owned(record.owed if record else _counter(0), opened)
@@ -241,7 +252,8 @@ class PermitPool:
 
     def carry(self) -> PoolRecord:
         free, owed, ledger = map(Descriptor, self.filenos())
-        return PoolRecord(limit=self.limit, free=free, owed=owed, ledger=ledger)
+        must_count = self._must_count or self._lost > 0
+        return PoolRecord(limit=self.limit, free=free, owed=owed, ledger=ledger, must_count=must_count)
 
     def close(self) -> None:
         self._owned.close()
@@ -249,16 +261,6 @@ class PermitPool:
     def filenos(self) -> tuple[int, int, int]:
         """The eventfds and the file of the page that a worker needs for its `SharedPermits`; they stay the pool's."""
         return self._free, self._owed, self._ledger
-
-    @property
-    def free(self) -> int:
-        """Permits that no worker holds."""
-        return eventfd_count(self._free)
-
-    @property
-    def debt(self) -> int:
-        """Permits that a lowered limit wants back and that connections still hold."""
-        return eventfd_count(self._owed)
 
     def open_connections(self, slots: Iterable[int]) -> int:
         """How many permits the workers in `slots` hold."""
@@ -272,23 +274,38 @@ class PermitPool:
             self._debts[0] += 1
             os.eventfd_write(self._owed, -difference)
             self._debts[0] += 1
-            with contextlib.suppress(OSError):  # the count can't be read now: the next audit collects the rest
-                self._collect()
+            self._collect(-difference)
             return
         forgiven = _take(self._owed, difference)
         if difference > forgiven:
             os.eventfd_write(self._free, difference - forgiven)
 
-    def _collect(self) -> None:
-        """Pay as much of the debt as there are free permits."""
-        taken = _take(self._free, self.debt)
+    def _collect(self, most: int) -> int:
+        """Pay up to `most` of the debt with free permits; returns how many were paid."""
+        taken = _take(self._free, most)
         paid = _take(self._owed, taken)
         if taken > paid:  # workers were faster
             os.eventfd_write(self._free, taken - paid)
+        return paid
+
+    def _put_back(self, permits: int) -> None:
+        """Put permits into circulation again that no process holds: the debt comes first."""
+        paid = _take(self._owed, permits)
+        if permits > paid:
+            os.eventfd_write(self._free, permits - paid)
 
     def forget(self, slot: int) -> None:
-        """The worker in `slot` is dead: what it held is lost until the next audit finds it."""
+        """The worker in `slot` is dead: what it held is lost until the next audit."""
+        entry = self._entries[slot]
+        if entry & _ODD:
+            self._must_count = True  # it died in the middle of an operation
+        else:
+            self._lost += entry & _HELD_MASK
         self._entries[slot] = 0
+
+    def doubt(self) -> None:
+        """Permits were lost, and none can tell how many: the next audit counts."""
+        self._must_count = True
 
     def audit(self, living: Iterable[int], none_on_their_way: Callable[[], bool] = lambda: True) -> int | None:
         """Put back the permits that dead workers have lost, given the slots of all living workers.
@@ -296,18 +313,49 @@ class PermitPool:
         `none_on_their_way` tells whether no permit is between two workers. Returns how many were put back, or None if
         the workers were busy with permits at that moment: try again soon.
         """
+        while is_readable(self._owed) and self._collect(1):
+            pass  # a worker has freed this permit, because it did not know of the debt yet
         slots = tuple(living)
-        before = [self._entries[slot] for slot in slots]
-        clear = none_on_their_way()
-        free, debt = self.free, self.debt
-        after = [self._entries[slot] for slot in slots]
-        if not clear or before != after or any(word & _ODD for word in before):
+        if not none_on_their_way() or any(self._entries[slot] & _ODD for slot in slots):
             return None
-        lost = self.limit + debt - free - sum(word & _HELD_MASK for word in before)
-        if lost > 0:
-            os.eventfd_write(self._free, lost)
-        self._collect()
-        return max(lost, 0)
+        if self._must_count:
+            found = self._count(slots, none_on_their_way)
+            if found is None:
+                return None
+            self._must_count = False
+        else:
+            found = self._lost
+            self._put_back(found)
+        self._lost = 0
+        return found
+
+    def _count(self, living: Collection[int], none_on_their_way: Callable[[], bool]) -> int | None:
+        """Find by subtraction how many permits are lost, and put them back. None if there was no moment to count at.
+
+        What is in our hand meanwhile can't be taken by a worker. A debt in our hand can't be paid, so more permits may
+        become free than should, but not one more comes into circulation.
+        """
+        free = owed = 0
+        self._debts[0] += 1  # odd: no worker may conclude that there is no debt
+        try:
+            for _ in range(_LOOKS):
+                owed += _take_all(self._owed)
+                free += _take_all(self._free)
+                before = [self._entries[slot] for slot in living]
+                clear = none_on_their_way() and not is_readable(self._owed) and not is_readable(self._free)
+                after = [self._entries[slot] for slot in living]
+                if clear and before == after and not any(entry & _ODD for entry in before):
+                    lost = self.limit + owed - free - sum(entry & _HELD_MASK for entry in before)
+                    free += max(lost, 0)
+                    return max(lost, 0)
+            return None
+        finally:
+            paid = min(free, owed)
+            if owed > paid:
+                os.eventfd_write(self._owed, owed - paid)
+            self._debts[0] += 1
+            if free > paid:
+                os.eventfd_write(self._free, free - paid)
 
 
 def _owned(fd: int, owner: contextlib.ExitStack) -> int:
@@ -329,10 +377,11 @@ def _take(fd: int, most: int) -> int:
     return most
 
 
-def eventfd_count(fd: int) -> int:
-    """The count of an eventfd, without taking from it (proc_pid_fdinfo(5))."""
-    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as lines:
-        for line in lines:
-            if line.startswith("eventfd-count:"):
-                return int(line.split()[1], 16)
-    raise OSError(f"descriptor {fd} is no eventfd")
+def _take_all(fd: int) -> int:
+    """Take all that is in an eventfd; returns how many there were."""
+    taken = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.eventfd_read(fd)
+            taken += 1
+    return taken

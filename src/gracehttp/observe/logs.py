@@ -18,12 +18,14 @@ _LEVEL_OF = {Severity.INFO: logging.INFO, Severity.NOTICE: NOTICE, Severity.ERRO
 class _PrintingHandler(OwnHandler):
     """Prints on standard error, without waiting for its reader."""
 
-    def __init__(self) -> None:
+    def __init__(self, dropped: int = 0) -> None:
+        """`dropped` records of an earlier handler were not written."""
         super().__init__()
         self._stream = sys.stderr
         # A stream that the program has put there itself is written to as it is.
-        own = self._stream is not None and self._stream is sys.__stderr__
-        self._writer = NonBlockingWriter(self._stream.fileno()) if own else None
+        self.is_own = self._stream is not None and self._stream is sys.__stderr__
+        self._writer = NonBlockingWriter(self._stream.fileno()) if self.is_own else None
+        self.drop(dropped)
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -31,10 +33,15 @@ class _PrintingHandler(OwnHandler):
         except Exception:  # noqa: BLE001  the protocol of logging: handleError may report it
             self.handleError(record)
 
-    def detach(self) -> None:
-        """Stop writing to standard error. Not `close`: dictConfig closes handlers that stay in use."""
+    def detach(self) -> int:
+        """Stop writing to standard error. Returns how many records could not be written. Not `close`: dictConfig closes
+        handlers that stay in use."""
+        return self._writer.close() if self._writer is not None else 0
+
+    def drop(self, records: int) -> None:
+        """So many records are missing before the next one, which tells it."""
         if self._writer is not None:
-            self._writer.close()
+            self._writer.drop(records)
 
     def _print(self, record: logging.LogRecord) -> None:
         if self._writer is None:
@@ -46,11 +53,27 @@ class _PrintingHandler(OwnHandler):
         if dropped:
             sentence = "%d records are missing here: standard error was not read"
             notice = LOGGER.makeRecord(LOGGER.name, logging.ERROR, __file__, 0, sentence, (dropped,), None)
-            self._writer.write(self._line(notice))
+            self._writer.write(self._line(notice), dropped)
         self._writer.write(self._line(record))
 
     def _line(self, record: logging.LogRecord) -> bytes:
         return (self.format(record) + "\n").encode(self._stream.encoding, "backslashreplace")
+
+
+class _LastResort(logging.Handler):
+    """Prints the records of loggers without a handler, such as asyncio's of a failed task: in the place of
+    `logging.lastResort`, which waits for the reader of standard error."""
+
+    def __init__(self, before: logging.Handler, printing: _PrintingHandler) -> None:
+        super().__init__(before.level)
+        self._before = before
+        self._printing = printing
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        return (self._printing if sys.stderr is sys.__stderr__ else self._before).handle(record)
+
+
+_LAST_RESORT = logging.lastResort
 
 
 def configure_logging(level: str, log_format: str, *, color: bool) -> None:
@@ -68,24 +91,38 @@ def configure_logging(level: str, log_format: str, *, color: bool) -> None:
         raise ConfigurationError(f"{level!r} is no log level.", hint=f"the levels are {', '.join(LEVELS)}")
     formatter = _formatter(log_format, color=color)
     LOGGER.disabled = ACCESS_LOGGER.disabled = False
+    dropped = 0
     for handler in list(LOGGER.handlers):
         if isinstance(handler, _PrintingHandler):
             LOGGER.removeHandler(handler)
-            handler.detach()
+            dropped += handler.detach()
     if all(isinstance(handler, OwnHandler) for handler in LOGGER.handlers):
-        printing = _PrintingHandler()
+        printing = _PrintingHandler(dropped)
         printing.setLevel(threshold)
         printing.setFormatter(formatter)
         LOGGER.addHandler(printing)
         LOGGER.propagate = False
-        if logging.lastResort is not None:
-            # It prints records of loggers without a handler, such as asyncio's of a failed task. They go to the same
-            # place, so a client's text must not act there either, nor pass for a record (CWE-117).
-            logging.lastResort.setFormatter(formatter)
+        _take_over_last_resort(printing, formatter)
     elif THRESHOLD.of_the_user is not None:
         threshold = THRESHOLD.of_the_user
     attach_callbacks()
     THRESHOLD.print_from(threshold)
+
+
+def _take_over_last_resort(printing: _PrintingHandler, formatter: logging.Formatter) -> None:
+    """What `logging.lastResort` prints goes to the same place, so a client's text must not act there either, nor pass
+    for a record (CWE-117), nor may its reader stop us."""
+    if _LAST_RESORT is None or not (logging.lastResort is _LAST_RESORT or isinstance(logging.lastResort, _LastResort)):
+        return  # the user's
+    _LAST_RESORT.setFormatter(formatter)
+    logging.lastResort = _LastResort(_LAST_RESORT, printing) if printing.is_own else _LAST_RESORT
+
+
+def records_are_missing(records: int) -> None:
+    """So many records were dropped before this program began: the next one that is printed tells it."""
+    for handler in LOGGER.handlers:
+        if isinstance(handler, _PrintingHandler):
+            handler.drop(records)
 
 
 def log_event(event: Event) -> None:

@@ -187,8 +187,11 @@ class Orders:
         self._workers.forget(number)
         if not self._fleet.stopping:
             kept = {one.number for one in self._listeners}
-            for lost in (*self._queues.forget(number), *self._queues.keep(kept)):
-                self._bus.publish(lost)
+            lost = [*self._queues.forget(number), *self._queues.keep(kept)]
+            for event in lost:
+                self._bus.publish(event)
+            if lost:
+                self._auditor.connections_lost()
         if retired_for_seconds is not None:
             self._bus.publish(events.GenerationRetired(number, retired_for_seconds))
 

@@ -7,12 +7,12 @@ import errno
 import os
 
 import pytest
+from counted_pool import PermitPool
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gracehttp.net import permits
-from gracehttp.net.permits import LocalPermits, PermitPool, PoolRecord, SharedPermits
+from gracehttp.net.permits import LocalPermits, PoolRecord, SharedPermits
 from gracehttp.values import Descriptor
 
 
@@ -47,18 +47,6 @@ def test_permits_go_on_in_another_image_of_the_supervisor(pool):
             assert (after.debt, after.free) == (0, 0)
             one.give_back()
             assert after.free == 1
-
-
-def test_a_limit_that_is_lowered_while_no_count_can_be_read_is_reached_with_the_next_audit(pool, monkeypatch):
-    def refuse(_fd):
-        raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
-
-    with monkeypatch.context() as full:
-        full.setattr(permits, "eventfd_count", refuse)
-        pool.resize(1)
-    assert (pool.limit, pool.free, pool.debt) == (1, 3, 2)
-    assert pool.audit([]) == 0
-    assert (pool.free, pool.debt) == (1, 0)
 
 
 def test_the_supervisor_sees_what_each_worker_holds(pool):

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 
-from gracehttp.net.permits import PermitPool, PoolRecord, SharedPermits
+from counted_pool import PermitPool
+
+from gracehttp.net.permits import PoolRecord, SharedPermits
 
 LIMITS = (1, 2)
 BEGIN = 2

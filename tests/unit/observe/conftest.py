@@ -19,9 +19,10 @@ def _fresh_loggers() -> Iterator[None]:
     for log in (LOGGER, ACCESS_LOGGER):
         log.handlers, log.propagate, log.disabled = [], True, False
         log.setLevel(logging.NOTSET)
-    last_resort = logging.lastResort.formatter
+    last_resort, formatter = logging.lastResort, logging.lastResort.formatter
     yield
-    logging.lastResort.setFormatter(last_resort)
+    logging.lastResort = last_resort
+    last_resort.setFormatter(formatter)
     for forget in (
         callbacks.set_info_log_callback,
         callbacks.set_notice_log_callback,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import logging.config
 import os
 import re
+import sys
 import threading
 
 import pytest
@@ -20,9 +22,10 @@ from gracehttp.events import (
     WorkerFailedToStart,
     WorkerStarted,
 )
+from gracehttp.observe import stderr as stderr_module
 from gracehttp.observe.callbacks import set_error_log_callback
 from gracehttp.observe.loggers import ACCESS_LOGGER, LOGGER, NOTICE
-from gracehttp.observe.logs import configure_logging, errors_are_logged, log_event
+from gracehttp.observe.logs import configure_logging, errors_are_logged, log_event, records_are_missing
 
 LINE = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} "
 
@@ -252,3 +255,60 @@ def test_errors_are_told_if_a_handler_of_the_user_takes_them(level, logged):
     LOGGER.propagate = False
     configure_logging("info", "text", color=False)
     assert errors_are_logged() == logged
+
+
+@contextlib.contextmanager
+def stderr_is_a_pipe(monkeypatch):
+    """Yields the end that is read."""
+    read_end, write_end = os.pipe()
+    with open(write_end, "w") as stream, monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", stream)
+        patched.setattr(sys, "__stderr__", stream)
+        patched.setattr(stderr_module, "FINISH_SECONDS", 0.01)
+        yield read_end
+        for handler in LOGGER.handlers:
+            handler.detach()
+    os.close(read_end)
+
+
+def test_records_that_are_missing_are_told_before_the_next_one(monkeypatch):
+    with stderr_is_a_pipe(monkeypatch) as pipe:
+        configure_logging("info", "json", color=False)
+        records_are_missing(3)
+        LOGGER.info("next")
+        told = [json.loads(line)["message"] for line in os.read(pipe, 4096).splitlines()]
+    assert told == ["3 records are missing here: standard error was not read", "next"]
+
+
+def test_records_that_could_not_be_written_are_told_by_the_next_handler(monkeypatch):
+    with stderr_is_a_pipe(monkeypatch) as pipe:
+        configure_logging("info", "json", color=False)
+        for _ in range(200):
+            LOGGER.info("%s", "x" * 1000)
+        configure_logging("info", "json", color=False)
+        whole = os.read(pipe, 1 << 20).count(b"\n")
+        LOGGER.info("next")
+        assert f"{200 - whole} records are missing here".encode() in os.read(pipe, 4096)
+
+
+def test_a_full_pipe_does_not_stop_whoever_logs_to_a_logger_without_a_handler(monkeypatch):
+    """As asyncio does, when a task of the application has failed."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    with stderr_is_a_pipe(monkeypatch):
+        configure_logging("info", "text", color=False)
+
+        def log():
+            for _ in range(200):
+                logging.getLogger("somewhere.else").warning("%s", "x" * 1000)
+
+        thread = threading.Thread(target=log, daemon=True)
+        thread.start()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def test_a_last_resort_of_the_user_is_left_alone(monkeypatch):
+    monkeypatch.setattr(logging, "lastResort", resort := Collector())
+    with stderr_is_a_pipe(monkeypatch):
+        configure_logging("info", "text", color=False)
+        assert logging.lastResort is resort

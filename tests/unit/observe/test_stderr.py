@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import select
 import socket
 import threading
 
@@ -13,13 +15,27 @@ from gracehttp.observe import stderr
 from gracehttp.observe.stderr import KEPT_BYTES, NonBlockingWriter
 
 
-@pytest.fixture(params=["pipe", "socket"])
-def ends(request):
+@pytest.fixture(params=["pipe", "socket", "pipe of another user"])
+def ends(request, monkeypatch):
     """The end that is read, and the end that is written to; the reader is asleep."""
-    both = os.pipe() if request.param == "pipe" else tuple(end.detach() for end in socket.socketpair())
+    both = tuple(end.detach() for end in socket.socketpair()) if request.param == "socket" else os.pipe()
+    if request.param == "pipe of another user":
+        refuse_to_open_anew(monkeypatch)
     yield both
     for fd in both:
         os.close(fd)
+
+
+def refuse_to_open_anew(monkeypatch):
+    """As the kernel does with a pipe that belongs to another user (proc_pid_fd(5))."""
+    real = os.open
+
+    def refuse(path, *arguments, **options):
+        if str(path).startswith("/proc/self/fd"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
 
 
 def line(number, size=1000):
@@ -112,6 +128,8 @@ def test_to_close_waits_no_longer_than_a_moment_for_the_reader_and_leaves_no_des
     writer.close()
     writer.write(b"nothing more")
     read_all(ends[0], 1)
+    if writer._way.blocks:
+        writer._thread.join()  # it was in the middle of a write
     assert set(os.listdir("/proc/self/fd")) == before
 
 
@@ -140,3 +158,59 @@ def test_nobody_waits_for_long_for_a_reader_that_sleeps(ends, monkeypatch):
     stderr.flush_all()
     assert writer._waiting
     writer.close()
+
+
+def test_records_that_are_not_written_when_the_process_ends_are_counted(ends, monkeypatch):
+    monkeypatch.setattr(stderr, "FINISH_SECONDS", 0.01)
+    writer = NonBlockingWriter(ends[1])
+    for number in range(800):
+        writer.write(line(number))
+    writer.write(b"the rest is missing\n", records=7)
+    while writer._way.blocks and select.select([], [ends[1]], [], 0)[1]:
+        pass  # the thread has not filled the pipe yet
+    missing = writer.flush(0)
+    assert stderr.flush_all() == missing == writer.close()
+    assert missing - (800 + 7 - whole_lines(ends[0])) in {0, 1}, "one may have been in the middle of a write"
+
+
+def whole_lines(fd):
+    """How many there are to read at this moment."""
+    os.set_blocking(fd, False)
+    received = b""
+    try:
+        while True:
+            received += os.read(fd, 65536)
+    except BlockingIOError:
+        return received.count(b"\n")
+
+
+def test_what_a_full_disk_does_not_take_is_counted(tmp_path, monkeypatch):
+    with open(tmp_path / "log", "wb", buffering=0) as file:
+        writer = NonBlockingWriter(file.fileno())
+
+        def refuse(_data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(writer, "_way", writer._way._replace(write=refuse))
+        writer.write(b"x\n")
+        writer.write(b"1 is missing\n", writer.claim_dropped())
+        writer.write(b"y\n")
+        assert writer.claim_dropped() == 2
+
+
+def test_a_copy_of_the_process_writes_nothing_a_second_time(ends):
+    writer = NonBlockingWriter(ends[1])
+    lines = [line(number) for number in range(300)]
+    for one in lines:
+        writer.write(one)
+    pid = os.fork()
+    if not pid:
+        writer.write(b"copy\n")
+        os._exit(writer.flush(10))
+    expected = b"".join(lines)
+    received = b""
+    while len(received) < len(expected) + len(b"copy\n"):
+        received += os.read(ends[0], 65536)
+    assert os.waitpid(pid, 0)[1] == 0
+    writer.close()
+    assert sorted(received.splitlines()) == sorted([*expected.splitlines(), b"copy"])

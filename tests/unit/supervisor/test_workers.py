@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 
+from gracehttp.events import WorkerOutputDropped
 from gracehttp.supervisor.processes.command_line import CommandLine
 from gracehttp.supervisor.processes.early_stderr import EarlyStderr
 from gracehttp.supervisor.processes.process import WorkerProcess, ended_children
@@ -21,7 +22,7 @@ class World:
     """Worker processes with one worker, which is a child that sleeps."""
 
     def __init__(self, on_message):
-        self.ended, self.defects = [], []
+        self.ended, self.defects, self.published = [], [], []
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _loop, context: self.defects.append(context))
         read_end, write_end = os.pipe()
@@ -32,7 +33,7 @@ class World:
             write_end,
             on_message=on_message,
             on_exit=lambda process, ending: self.ended.append(ending.reason),
-            publish=lambda event: None,
+            publish=self.published.append,
             hold_early_stderr=False,
         )
         self.child = subprocess.Popen(["sleep", "60"])
@@ -158,3 +159,14 @@ def test_the_next_child_is_buried_also_if_the_end_of_the_one_before_could_not_be
             child.returncode = 0
 
     asyncio.run(scenario())
+
+
+def test_what_was_dropped_of_the_output_of_starting_workers_is_told():
+    async def scenario():
+        world = World(lambda process, message: None)
+        world.workers.pass_on(b"its reader is gone")
+        world.workers.pass_on(b"so is this one")
+        assert world.published == [WorkerOutputDropped(1)]
+        await world.end()
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))

@@ -10,9 +10,10 @@ from gracehttp.events import Event, PermitsNotCounted, PermitsReclaimed
 from gracehttp.supervisor.listeners.table import HeldListener, ListenerTable
 
 AGAIN_SECONDS = 0.01
-"""When to look again after a moment that showed no clear picture."""
+"""When to look again after a moment that showed no clear picture, at first; then twice as late each time, up to
+`REFUSED_SECONDS`: a worker may be stopped in the middle of an operation."""
 REFUSED_SECONDS = 1.0
-"""When to look again after the system did not let us look (ENFILE: its file table is full; or there is no /proc)."""
+"""When to look again after the system did not let us look (ENOMEM: poll(2))."""
 
 
 class Auditor:
@@ -34,12 +35,21 @@ class Auditor:
         self._publish = publish
         self._again: asyncio.TimerHandle | None = None
         self._refused: set[int] = set()
+        self._unclear: dict[int, float] = {}  # listener -> how long it was waited for a clear picture
 
     def worker_died(self, slot: int) -> None:
         """The process with this slot is gone, and the kernel has closed what it held."""
         for listener in self._listeners:
             if listener.pool is not None:
                 listener.pool.forget(slot)
+        self._unclear.clear()
+        self.audit()
+
+    def connections_lost(self) -> None:
+        """Connections were lost in a handover queue, and their permits with them."""
+        for listener in self._listeners:
+            if listener.pool is not None:
+                listener.pool.doubt()
         self.audit()
 
     def audit(self) -> None:
@@ -63,7 +73,10 @@ class Auditor:
             self._refused.add(listener.number)
             return REFUSED_SECONDS
         if reclaimed is None:
-            return AGAIN_SECONDS
+            seconds = min(2 * self._unclear.get(listener.number, AGAIN_SECONDS / 2), REFUSED_SECONDS)
+            self._unclear[listener.number] = seconds
+            return seconds
+        self._unclear.pop(listener.number, None)
         self._refused.discard(listener.number)
         if reclaimed:
             self._publish(PermitsReclaimed(listener.bound, reclaimed))

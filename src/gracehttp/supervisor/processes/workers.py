@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from gracehttp.events import Event, OrdersDelayed, WorkerCut, WorkerStarted
+from gracehttp.events import Event, OrdersDelayed, WorkerCut, WorkerOutputDropped, WorkerStarted
 from gracehttp.net.shared_page import MAX_WORKERS
 from gracehttp.observe.stderr import NonBlockingWriter
 from gracehttp.supervisor.guard import guarded
@@ -137,6 +137,8 @@ class WorkerProcesses:
 
     def pass_on(self, data: bytes) -> None:
         """Write to the supervisor's stderr what a child wrote to its own. Never blocks."""
+        if dropped := self._stderr.claim_dropped():
+            self._publish(WorkerOutputDropped(dropped))
         self._stderr.write(data)
 
     def read_stderr(self, read_end: int) -> EarlyStderr:

@@ -58,6 +58,10 @@ def become(command_line: CommandLine, state: SupervisorState) -> NoReturn:
 
     Returns only by an `OSError`; then everything is as it was.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    state = SupervisorState(**{**state.fields(), "log_records_dropped": flush_all()})
     with contextlib.ExitStack() as undo:
         fd = undo.enter_context(anonymous_file(encode(state)))
         for inherited in [fd, *descriptors_in(state)]:
@@ -67,10 +71,6 @@ def become(command_line: CommandLine, state: SupervisorState) -> NoReturn:
         undo.callback(os.close, before)
         os.chdir(command_line.directory)
         undo.callback(os.chdir, before)
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
-        flush_all()
         environment = {**os.environ, STATE_VARIABLE: str(fd)}
         os.execve(command_line.executable(), command_line.arguments, environment)  # noqa: S606  it started this process
 

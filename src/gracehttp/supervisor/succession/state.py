@@ -47,6 +47,8 @@ class SupervisorState(Value):
     pidfile: PidFileRecord | None
     control: ControlRecord | None
     last_outcome: Outcome | None
+    log_records_dropped: int = 0
+    """They still waited for the reader of standard error when the old image ended. The next record tells it."""
 
 
 def encode(state: SupervisorState) -> bytes:
