@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 import struct
 from collections import deque
@@ -31,6 +32,11 @@ HIGH_WATER_BYTES: Final = 65536
 BURST_BYTES: Final = 262144
 """How much a stream gives to the kernel before the poller comes to it again. The kernel has room for megabytes of each
 client, and to copy them all in one turn of the loop would let the others wait for seconds."""
+SHORTAGE_SECONDS: Final = 0.05
+"""How long to wait when the kernel has no memory for what is sent: nothing tells when it has some again."""
+_NO_MEMORY: Final = frozenset(
+    {errno.ENOMEM, errno.ENOBUFS}
+)  # recv(2), send(2): a fact about the machine, not the client
 _PIECES_PER_CALL: Final = 64  # sendmsg(2) takes 1024 (IOV_MAX)
 _NO_LINGER = struct.pack("ii", 1, 0)
 
@@ -218,7 +224,7 @@ class PlainStream:
         self.owner: Closed = owner
         self._unsent: deque[bytes | memoryview] | None = None
         self._ending: Ending | None = None
-        self._stall: Progress | None = None  # while the stream is not writable
+        self._stall: Progress | None = None  # while the stream is not writable, or the kernel has no memory
         self._events = READABLE
         self._credit = BURST_BYTES  # how much may be sent before the poller comes again
         self.consumer: Consumer = consumer
@@ -259,8 +265,9 @@ class PlainStream:
             data = self._socket.recv(READ_BYTES)
         except (BlockingIOError, InterruptedError):
             return
-        except OSError:
-            self._lose()
+        except OSError as exc:
+            if exc.errno not in _NO_MEMORY:  # else the poller comes again, for as long as the protocol waits
+                self._lose()
             return
         if data:
             if self._ending is None:
@@ -318,9 +325,11 @@ class PlainStream:
             sent = self._socket.send(data)
         except (BlockingIOError, InterruptedError):
             sent = 0
-        except OSError:
-            self._break()
-            return
+        except OSError as exc:
+            if exc.errno not in _NO_MEMORY:
+                self._break()
+                return
+            sent = 0
         self._credit -= sent
         if sent < size:
             self._keep((memoryview(data)[sent:],))
@@ -340,9 +349,10 @@ class PlainStream:
                 sent = self._socket.sendmsg(_beginning(pieces, self._credit))
             except (BlockingIOError, InterruptedError):
                 pass
-            except OSError:
-                self._break()
-                return
+            except OSError as exc:
+                if exc.errno not in _NO_MEMORY:
+                    self._break()
+                    return
             self._credit -= sent
         for at, piece in enumerate(pieces):
             if sent < len(piece):
@@ -363,6 +373,10 @@ class PlainStream:
                 self.unsent_bytes += len(piece)
         if self.unsent_bytes > HIGH_WATER_BYTES and self.writable:
             self.writable = False
+            self._begin_to_stall()
+
+    def _begin_to_stall(self) -> None:
+        if self._stall is None:
             self._stall = Progress(self._socket, self.unsent_bytes)
             self.services.stall.add(self)
 
@@ -373,8 +387,11 @@ class PlainStream:
             sent = self._socket.sendmsg(_beginning(unsent, BURST_BYTES))
         except (BlockingIOError, InterruptedError):
             return
-        except OSError:
-            self._lose()
+        except OSError as exc:
+            if exc.errno in _NO_MEMORY:
+                self._send_later()
+            else:
+                self._lose()
             return
         self.unsent_bytes -= sent
         while sent:
@@ -386,6 +403,17 @@ class PlainStream:
             unsent.popleft()
         if not unsent:
             self._all_sent()
+
+    def _send_later(self) -> None:
+        """The kernel calls the socket writable, and has no memory. Wait as for a client that takes nothing."""
+        if self._ending is None:  # which has a patience of its own
+            self._begin_to_stall()
+        self._watch(self._events & ~WRITABLE)
+        self.services.loop.call_later(SHORTAGE_SECONDS, self._send_again)
+
+    def _send_again(self) -> None:
+        if self._unsent is not None:
+            self._watch(self._events | WRITABLE)
 
     def _all_sent(self) -> None:
         """The kernel has all that was written."""

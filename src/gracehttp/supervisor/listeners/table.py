@@ -68,10 +68,10 @@ class HeldListener:
     shed: int = 0  # how many idle connections were closed to make room
     open: bool = True
     admitting: bool = True
+    bound: str = field(init=False)
 
-    @property
-    def bound(self) -> str:
-        return bound_address(self.socket)
+    def __post_init__(self) -> None:
+        self.bound = bound_address(self.socket)  # once: to tell where a port is must not fail for want of memory
 
     def stop_admitting(self) -> None:
         """Let no new connection into the queue. What waits in it is still served."""
