@@ -129,8 +129,12 @@ class Connections:
         return connection
 
     def _server_of(self, sock: socket.socket) -> tuple[str, int | None] | None:
-        """The address that the client has connected to; one object for all connections that have the same."""
-        name = sock.getsockname()
+        """The address that the client has connected to, None if the kernel doesn't tell; one object for all connections
+        that have the same."""
+        try:
+            name = sock.getsockname()
+        except OSError:  # no memory for it (ENOBUFS, getsockname(2)): no reason to lose the connection and its permit
+            return None
         if name not in self._servers:
             self._servers[name] = server_of(name)
         return self._servers[name]

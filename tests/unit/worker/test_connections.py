@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 
@@ -172,6 +173,25 @@ def test_a_connection_that_the_poller_has_no_memory_for_is_closed_told_and_its_p
         assert world.published == [ConnectionNotWatched("somewhere", "No space left on device")]
         assert world.permits.held == 0
         assert world.port.quiet
+
+    run(scenario)
+
+
+def test_a_connection_whose_own_address_the_kernel_does_not_tell_is_served(run, monkeypatch):
+    async def scenario(world):
+        def fails(_sock):
+            raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
+
+        world.connections._server = None  # as of a port on all addresses
+        world.port.accept()
+        where = world.listener.getsockname()
+        monkeypatch.setattr(socket.socket, "getsockname", fails)
+        with socket.create_connection(where) as client:
+            client.sendall(GET)
+            await until(lambda: world.application.exchanges)
+            (connection,) = world.connections.open
+            assert connection.server is None
+            world.application.answer()
 
     run(scenario)
 
