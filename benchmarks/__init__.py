@@ -1,9 +1,13 @@
-"""Measuring scripts, run by hand from the root of a checkout; no test and no part of the package imports them.
+"""What gracehttp costs, measured: run by hand from the root of a checkout. No part of the package imports it.
 
-floor.py        what one request, one idle connection and one restart cost, beside uvicorn: start reading here
-small_get.py    a small GET, beside several servers
+`python -m benchmarks`                 side by side with other servers; its scenes are in scenes/: start reading there
+`python -m benchmarks.instructions`    instructions per request by valgrind, and the check that they don't rise
+`python -m benchmarks.scale`           many idle connections through a restart, balance, how cost grows
 handover_drain.py, soak.py, accept_wakeups.py    one question each
 
-harness.py starts and watches servers, clients.py makes their load, applications.py is what they serve.
-Install what they need with `pip install --editable '.[bench]'`; the load comes from wrk, a package of the distribution.
+session.py frames a run and ends all that it starts. installed.py, peers.py and nginx.py know the servers and their
+commands, server.py runs one and reads what it uses. loads.py saturates a server; clients.py and deploy_clients.py
+measure latency and restarts. figures.py, targets.py, report.py and picture.py make the result. The applications are
+applications.py, those of the frameworks, and deployed.py. What is needed is installed by
+`pip install --editable '.[bench]'` and `apt install wrk nginx-light valgrind`.
 """

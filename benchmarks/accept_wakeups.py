@@ -17,6 +17,7 @@ import select
 import socket
 import statistics
 import time
+from multiprocessing.synchronize import Event, Semaphore
 from pathlib import Path
 
 import uvloop
@@ -27,19 +28,19 @@ BETWEEN_CONNECTIONS_SECONDS = 0.002
 SETTLE_SECONDS = 0.5
 
 
-def work(listener, exclusive, ready, end):
+def work(listener: socket.socket, exclusive: bool, ready: Semaphore, end: Event) -> None:
     """One worker: accept and close."""
 
-    async def serve():
+    async def serve() -> None:
         loop = asyncio.get_running_loop()
 
-        def on_acceptable():
+        def on_acceptable() -> None:
             with contextlib.suppress(BlockingIOError):
                 for _ in range(ACCEPTS_PER_WAKE_UP):
                     connection, _ = listener.accept()
                     connection.close()
 
-        watched = listener
+        watched: socket.socket | select.epoll = listener
         if exclusive:
             watched = select.epoll()
             watched.register(listener.fileno(), select.EPOLLIN | select.EPOLLEXCLUSIVE)
@@ -52,7 +53,7 @@ def work(listener, exclusive, ready, end):
         runner.run(serve())
 
 
-def wake_ups(pid):
+def wake_ups(pid: int | None) -> int:
     """How often a process has slept until something woke it."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("voluntary_ctxt_switches:"):
@@ -60,7 +61,7 @@ def wake_ups(pid):
     raise OSError(f"process {pid} has ended")
 
 
-def measure(exclusive, connections):
+def measure(exclusive: bool, connections: int) -> float:
     """The wake-ups of all workers together, for one connection of many, one after the other."""
     context = multiprocessing.get_context("fork")
     ready, end = context.Semaphore(0), context.Event()
@@ -84,12 +85,12 @@ def measure(exclusive, connections):
     return round(woken / connections, 2)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main() -> None:
+    parser = argparse.ArgumentParser(description="How many workers wake up for one new connection.")
     parser.add_argument("--connections", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    found = {True: [], False: []}
+    found: dict[bool, list[float]] = {True: [], False: []}
     for _ in range(options.rounds):
         for exclusive, counts in found.items():
             counts.append(measure(exclusive, options.connections))

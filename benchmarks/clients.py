@@ -1,8 +1,7 @@
-"""What loads the servers: wrk where requests per second are many, and processes of our own that hold connections.
+"""Processes that hold connections to a server, idle or busy, and note how long each answer takes.
 
-wrk saturates the server, which is how CPU time per request is measured. Latency is measured by a `Crowd` of our own,
-which doesn't: its requests have their time in advance, and are sent whether or not others have been answered. So a
-standstill of the server delays all requests that fall into it, and not one (coordinated omission).
+They don't saturate it: their requests have their time in advance, and are sent whether or not others have been
+answered. So a standstill of the server delays all requests that fall into it, and not one (coordinated omission).
 """
 
 from __future__ import annotations
@@ -13,65 +12,22 @@ import gc
 import math
 import os
 import random
-import re
 import select
 import socket
-import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any
 
-from .harness import BenchmarkFailed, orphan_ends, session_goes_first
+from .session import BenchmarkFailed
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 ANSWER_SECONDS = 30
 """How long an answer may take before the client gives up."""
 LAST_WAIT_SECONDS = 0.01
-
-BROWSER_HEADERS = (
-    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
-    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8",
-    "Accept-Language: de-DE,de;q=0.9,en-US;q=0.8,en;q=0.7",
-    "Accept-Encoding: gzip, deflate, br, zstd",
-    "Cookie: session=6f1c0a8e5b7d4c2f9e3a1b0c8d7e6f5a; theme=dark; consent=essential",
-    "Referer: https://www.example.com/products/overview?page=2",
-    'Sec-CH-UA: "Chromium";v="142", "Not.A/Brand";v="24", "Google Chrome";v="142"',
-    "Sec-CH-UA-Mobile: ?0",
-    "Sec-Fetch-Dest: document",
-    "Sec-Fetch-Mode: navigate",
-    "Sec-Fetch-Site: same-origin",
-    "Upgrade-Insecure-Requests: 1",
-)
-"""Twelve, as a browser sends them; Host comes from the client."""
-
-
-def wrk(port, *, core, connections, seconds, headers=(), tls=False, first=False):
-    """Load for so many seconds; returns how many requests were answered, and how many in a second.
-
-    `first` as of Server.
-    """
-    command = orphan_ends("taskset", "-c", core, "wrk", "-t", 1, "-c", connections, "-d", seconds)
-    for header in headers:
-        command += ["-H", header]
-    command.append(f"{'https' if tls else 'http'}://127.0.0.1:{port}/")
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        list(map(str, command)), stdout=pipe, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    ) as process:
-        try:
-            if first:
-                session_goes_first(process.pid)
-            said, _ = process.communicate(timeout=seconds + ANSWER_SECONDS)
-        finally:
-            process.kill()
-    if process.returncode != 0:
-        raise BenchmarkFailed(f"wrk: {said}")
-    errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+)", said)  # late answers aren't errors
-    if "Non-2xx" in said or (errors and any(map(int, errors.groups()))):
-        raise BenchmarkFailed(f"Not all was answered:\n{said}")
-    answered = re.search(r"(\d+) requests in", said)
-    rate = re.search(r"Requests/sec: +([\d.]+)", said)
-    return int(answered[1]), float(rate[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,34 +39,34 @@ class Answer:
     pid: int
 
     @property
-    def ended(self):
+    def ended(self) -> float:
         return self.began + self.seconds
 
 
 class Crowd:
     """Processes that hold keep-alive connections to a server whose application is `pid`; a context manager.
 
-    Each process has an address of its own (127.0.0.2 and up), so that the ports suffice. While they measure they have
-    real-time priority if that is allowed (sched(7)): what they note is their own delay as well.
+    Each process has an address of its own (127.0.0.2 and up, or from `first_source`), so that the ports suffice. While
+    they measure they have real-time priority if that is allowed (sched(7)): what they note is their own delay as well.
     """
 
-    def __init__(self, port, *, connections, processes, core):
+    def __init__(self, port: int, *, connections: int, processes: int, core: int, first_source: int = 2) -> None:
         context = get_context("spawn")
         self.connections = connections // processes * processes
-        self._members = []
+        self._members: list[tuple[BaseProcess, Connection]] = []
         for number in range(processes):
             ours, theirs = context.Pipe()
-            arguments = (theirs, port, f"127.0.0.{2 + number}", connections // processes, core)
+            arguments = (theirs, port, f"127.0.0.{first_source + number}", connections // processes, core)
             process = context.Process(target=_member, args=arguments, daemon=True)
             process.start()
             theirs.close()
             self._members.append((process, ours))
         self._each("is there")
 
-    def __enter__(self):
+    def __enter__(self) -> Crowd:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         for process, pipe in self._members:
             pipe.close()
             process.terminate()
@@ -118,11 +74,11 @@ class Crowd:
             if process.is_alive():
                 process.kill()
 
-    def open(self):
+    def open(self) -> None:
         """Open all connections and send one GET on each."""
         self._each("open")
 
-    def begin(self, rate, *, in_turn):
+    def begin(self, rate: float, *, in_turn: bool) -> None:
         """Send so many requests a second, all processes together, until `end`.
 
         In turn: each connection is a client that asks at even intervals, and asks late when its last answer was late;
@@ -131,7 +87,7 @@ class Crowd:
         for _, pipe in self._members:
             pipe.send(("pace", rate / len(self._members), in_turn))
 
-    def end(self):
+    def end(self) -> tuple[list[Answer], int, int]:
         """Returns all answers since `begin`, how many connections broke, and how many requests were passed over.
 
         Passed over is a request whose time the client itself has missed.
@@ -139,11 +95,11 @@ class Crowd:
         answers, broken, missed = zip(*self._each("stop"), strict=True)
         return [Answer(*one) for some in answers for one in some], sum(broken), sum(missed)
 
-    def check(self):
+    def check(self) -> int:
         """Send one more GET on each connection; returns how many of them are broken."""
         return sum(self._each("check"))
 
-    def _each(self, command):
+    def _each(self, command: str) -> list[Any]:
         for _, pipe in self._members:
             pipe.send((command,))
         said = [self._hear(pipe) for _, pipe in self._members]
@@ -152,7 +108,7 @@ class Crowd:
         return said
 
     @staticmethod
-    def _hear(pipe):
+    def _hear(pipe: Connection) -> Any:
         try:
             return pipe.recv()
         except EOFError:
@@ -162,15 +118,15 @@ class Crowd:
 # --- in the processes of the crowd ---
 
 
-def _member(pipe, port, source, count, core):
+def _member(pipe: Connection, port: int, source: str, count: int, core: int) -> None:
     os.sched_setaffinity(0, {core})
     gc.disable()
-    clients = []
-    with contextlib.suppress(EOFError, KeyboardInterrupt), select.epoll() as epoll:
+    clients: list[_Client] = []
+    with contextlib.suppress(EOFError, ConnectionError, KeyboardInterrupt), select.epoll() as epoll:
         while True:
             command, *arguments = pipe.recv()
             try:
-                said = None
+                said: Any = None
                 if command == "open":
                     clients = [_Client(port, source) for _ in range(count)]
                 elif command == "pace":
@@ -184,7 +140,7 @@ def _member(pipe, port, source, count, core):
 
 
 @contextlib.contextmanager
-def _real_time():
+def _real_time() -> Iterator[None]:
     """Run before all that isn't, where that is allowed."""
     with contextlib.suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
@@ -199,7 +155,7 @@ class _Client:
 
     __slots__ = ("began", "due", "received", "sock")
 
-    def __init__(self, port, source):
+    def __init__(self, port: int, source: str) -> None:
         self.sock = socket.socket()
         self.sock.settimeout(ANSWER_SECONDS)
         self.sock.setsockopt(socket.IPPROTO_IP, socket.IP_BIND_ADDRESS_NO_PORT, 1)
@@ -208,11 +164,11 @@ class _Client:
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.received = b""
         self.began = 0.0
-        self.due = collections.deque()
+        self.due: collections.deque[float] = collections.deque()
         if self.is_broken():
             raise ConnectionError("a new connection was closed without an answer")
 
-    def is_broken(self):
+    def is_broken(self) -> bool:
         """Whether one more GET has no answer; waits for it."""
         try:
             self.sock.setblocking(True)
@@ -224,7 +180,7 @@ class _Client:
             return True
         return False
 
-    def take(self, data):
+    def take(self, data: bytes) -> int | None:
         """The worker's PID once the response is complete."""
         if not data:
             raise ConnectionError("closed by the server")
@@ -244,16 +200,16 @@ class _Pace:
     The epoll is made before the connections: select(2), which waits for it, takes no descriptor above 1023.
     """
 
-    def __init__(self, epoll, clients, rate, in_turn):
+    def __init__(self, epoll: select.epoll, clients: list[_Client], rate: float, in_turn: bool) -> None:
         self._epoll = epoll
         self._clients = clients
         self._interval = 1 / rate
         self._in_turn = in_turn
         self._number = 0
-        self._answers = []
+        self._answers: list[tuple[float, float, int]] = []
         self._broken = 0
 
-    def run(self, pipe):
+    def run(self, pipe: Connection) -> tuple[list[tuple[float, float, int]], int, int]:
         """Until the pipe has a message, then until all is answered; returns what `Crowd.end` tells."""
         by_descriptor = {client.sock.fileno(): client for client in self._clients}
         for client in self._clients:
@@ -284,7 +240,7 @@ class _Pace:
             self._epoll.unregister(client.sock)
         return self._answers, self._broken, missed
 
-    def _ask(self, now):
+    def _ask(self, now: float) -> None:
         if self._in_turn:
             client = self._clients[self._number % len(self._clients)]
             self._number += 1
@@ -297,14 +253,14 @@ class _Pace:
                 client = random.choice(self._clients)
         self._send(client, now)
 
-    def _send(self, client, began):
+    def _send(self, client: _Client, began: float) -> None:
         client.began = began
         try:
             client.sock.sendall(GET)
         except OSError:
             self._lost(client)
 
-    def _answered(self, client):
+    def _answered(self, client: _Client) -> None:
         if client.sock.fileno() == -1:
             return  # lost since these events were fetched
         try:
@@ -319,7 +275,7 @@ class _Pace:
         if client.due:
             self._send(client, client.due.popleft())
 
-    def _lost(self, client):
+    def _lost(self, client: _Client) -> None:
         """Its connection is closed, and isn't opened again: what is measured has failed."""
         self._broken += 1
         client.began = 0.0

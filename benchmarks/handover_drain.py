@@ -7,23 +7,25 @@ rate on connections chosen at random, and each answer tells which process gave i
 generation, as its own log tells. At the end every connection must answer, and none may have been closed; the exit
 status is 1 if that did not hold. Server and clients may use both cores: two workers are at work at once.
 
-The floor benchmark has it among its scenes, with targets (floor.md).
+`python -m benchmarks.scale` does the same with as many connections as the machine lets.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
-import os
-import signal
 import statistics
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import harness
 from .clients import Crowd
+from .figures import percentile
+from .installed import Installation, machine
+from .server import Server
+from .session import Session, session, told
 
 PROCESSES = 2
 AROUND_SECONDS = 0.5
@@ -40,31 +42,44 @@ class Run:
     groups: dict[str, list[float]]
 
     @property
-    def during(self):
+    def during(self) -> list[float]:
         return self.groups["during, not handed over yet"] + self.groups["during, handed over"]
 
-    def figures(self, name):
+    def figures(self, name: str) -> tuple[int, float, float, float]:
         """Count, median, 99th percentile and longest, in milliseconds."""
         values = self.groups[name] or [float("nan")]
-        seconds = (statistics.median(values), harness.percentile(values, 0.99), max(values))
-        return len(self.groups[name]), *(1000 * one for one in seconds)
+        return (
+            len(self.groups[name]),
+            1000 * statistics.median(values),
+            1000 * percentile(values, 0.99),
+            1000 * max(values),
+        )
 
 
-def measure(session, candidate, *, connections=10_000, rate=2000, loop="auto"):
+def measure(
+    frame: Session, installation: Installation, *, connections: int = 10_000, rate: float = 2000, loop: str = "auto"
+) -> Run:
     """One restart of a server of its own."""
-    cores = (session.server_core, session.client_core)
-    arguments = ["serve", "benchmarks.applications:pid", "--bind", "127.0.0.1:{port}"]
-    arguments += ["--loop", loop, "--no-access-log", "--keep-alive-timeout", "10m"]
-    with session.part() as part:
-        server = part.start(candidate, arguments, cores=cores, first=True).wait_until_ready()
+    command = [str(installation.python), "-m", "gracehttp", "serve", "benchmarks.applications:pid"]
+    command += ["--bind", "127.0.0.1:{port}", "--loop", loop, "--no-access-log", "--keep-alive-timeout", "10m"]
+    with frame.part() as part:
+        server = Server(
+            part,
+            installation.name,
+            command,
+            environment=installation.environment(part.bytecode),
+            cores=(part.server_core, part.client_core),
+            first=True,
+        )
+        part.ends.enter_context(server).wait_until_ready()
         crowd = part.ends.enter_context(
-            Crowd(server.port, connections=connections, processes=PROCESSES, core=session.client_core)
+            Crowd(server.port, connections=connections, processes=PROCESSES, core=part.client_core)
         )
         old = int(server.wait_for_log(r"generation 1 serves, pids (\d+)")[1][1])
         crowd.open()
         crowd.begin(rate, in_turn=False)
         time.sleep(AROUND_SECONDS)
-        os.kill(server.process.pid, signal.SIGHUP)
+        server.hang_up()
         began, _ = server.wait_for_log("draining")
         ended, drained = server.wait_for_log(r"drained in ([\d.]+) s|drain ended after ([\d.]+) s")
         server.wait_for_log("generation 1 is gone")
@@ -86,16 +101,16 @@ def measure(session, candidate, *, connections=10_000, rate=2000, loop="auto"):
     )
 
 
-def page(options, candidate, runs):
+def page(options: argparse.Namespace, installation: Installation, runs: list[Run]) -> Iterator[str]:
     """What was measured, in Markdown: the median over the runs, and each run."""
-    facts, machine = candidate.facts(), harness.machine()
+    facts = installation.facts("gracehttp", "gracehttp", "uvloop")
     command = f"--connections {options.connections} --rate {options.rate} --runs {len(runs)}"
     versions = ", ".join(f"{name} {facts[name]}" for name in ("gracehttp", "commit", "uvloop") if name in facts)
     yield "# Handing over idle connections"
     yield ""
     yield f"Made by `python -m benchmarks.handover_drain {command}` on {datetime.date.today()}:"
     yield f"{runs[0].connections} idle keep-alive connections, one worker, loop {options.loop},"
-    yield f"Python {facts['python']}, {versions}, {machine['cores']} cores that others used as well."
+    yield f"Python {facts['python']}, {versions}, {machine()['cores']} cores that others used as well."
     yield f"{PROCESSES} client processes send {options.rate} requests a second meanwhile, at even intervals, on"
     yield "connections chosen at random."
     yield ""
@@ -116,22 +131,22 @@ def page(options, candidate, runs):
         yield f"| {name} | {statistics.median(count):.0f} | " + " | ".join(cells) + " |"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--python", default=sys.executable, metavar="PATH", help="as of benchmarks.floor")
+def main() -> int:
+    parser = argparse.ArgumentParser(description="How long it takes to hand over idle connections.")
+    parser.add_argument("--python", default=sys.executable, metavar="PATH", help="as --ours of `python -m benchmarks`")
     parser.add_argument("--connections", type=int, default=10_000)
     parser.add_argument("--rate", type=int, default=2000, help="requests a second")
     parser.add_argument("--loop", default="auto")
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--write", type=Path, metavar="PAGE", help="write the result there, in Markdown")
     options = parser.parse_args()
-    candidate = harness.Candidate.parse(options.python)
-    with harness.session(server_core=0, client_core=1, limit_seconds=60 * options.runs) as session:
+    installation = Installation.parse(options.python)
+    with session(server_core=0, client_core=1, limit_seconds=60 * options.runs) as frame:
         runs = [
-            measure(session, candidate, connections=options.connections, rate=options.rate, loop=options.loop)
+            measure(frame, installation, connections=options.connections, rate=options.rate, loop=options.loop)
             for _ in range(options.runs)
         ]
-    text = "\n".join(page(options, candidate, runs)) + "\n"
+    text = "\n".join(page(options, installation, runs)) + "\n"
     print(text)
     if options.write is not None:
         options.write.write_text(text)
@@ -139,4 +154,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(harness.told(main))
+    sys.exit(told(main))

@@ -19,6 +19,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "process"), str(ROOT / "tests" / "chaos")]
@@ -49,7 +50,7 @@ class Sample:
     restart_seconds: float
 
 
-def memory_kib(pid):
+def memory_kib(pid: int) -> int:
     """Resident memory of a process."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
@@ -57,13 +58,15 @@ def memory_kib(pid):
     raise OSError(f"process {pid} has no memory")
 
 
-def soak(seconds, every_seconds, clients, pause_seconds):
+def soak(
+    seconds: float, every_seconds: float, clients: int, pause_seconds: float
+) -> tuple[list[Sample], Any, list[str]]:
     """Run; returns the samples, the accounts of the clients and the errors in the log."""
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         server = ChaosServer(Path(folder), limit=LIMIT)
         try:
             server.wait_until_serving()
-            samples = []
+            samples: list[Sample] = []
             with Callers(server.port, clients, pause_seconds=pause_seconds) as callers:
                 callers.wait_for_answers(clients)
                 began = time.monotonic()
@@ -81,7 +84,7 @@ def soak(seconds, every_seconds, clients, pause_seconds):
     return samples, callers.accounts, errors
 
 
-def restart_and_look(server, number, began, callers, clients):
+def restart_and_look(server: Any, number: int, began: float, callers: Any, clients: int) -> Sample:
     before = time.monotonic()
     server.send_signal(signal.SIGHUP)
     server.wait_for(rf"generation {number} is gone", seconds=PATIENCE_SECONDS)
@@ -97,7 +100,7 @@ def restart_and_look(server, number, began, callers, clients):
     )
 
 
-def forget_counters_of_the_dead(server):
+def forget_counters_of_the_dead(server: Any) -> None:
     """The application leaves a file for each process that ever was; an hour would leave hundreds."""
     living = {str(pid) for pid in server.workers()}
     for path in (server.folder / "counters").iterdir():
@@ -105,7 +108,7 @@ def forget_counters_of_the_dead(server):
             path.unlink()
 
 
-def judge(samples, accounts, clients, errors):
+def judge(samples: list[Sample], accounts: Any, clients: int, errors: list[str]) -> list[str]:
     """The sentences of what did not hold."""
     warm = samples[int(len(samples) * WARM_SHARE)]
     last = samples[-1]
@@ -125,7 +128,14 @@ def judge(samples, accounts, clients, errors):
     return wrong
 
 
-def report(samples, accounts, clients, every_seconds, pause_seconds, wrong):
+def report(
+    samples: list[Sample],
+    accounts: Any,
+    clients: int,
+    every_seconds: float,
+    pause_seconds: float,
+    wrong: list[str],
+) -> str:
     """The page, in Markdown."""
     step = max(1, len(samples) // SHOWN_ROWS)
     shown = [*samples[:-1:step], samples[-1]]
@@ -158,8 +168,8 @@ The supervisor, whenever an older generation was gone:
 """
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main() -> int:
+    parser = argparse.ArgumentParser(description="A long run with a restart every few seconds.")
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--every", type=float, default=10.0, help="seconds between restarts")
     parser.add_argument("--clients", type=int, default=50)

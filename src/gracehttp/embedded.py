@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable
+from typing import TYPE_CHECKING
 
-from gracehttp.config import process_options, server_options, split_keywords
+from gracehttp.config import ServerOptions, process_options, server_options, split_keywords
 from gracehttp.errors import ConfigurationError, GraceHTTPError
 from gracehttp.event_bus import EventBus
 from gracehttp.hints import for_a_script
@@ -17,6 +19,9 @@ from gracehttp.observe.logs import log_event
 from gracehttp.observe.request_logs import AccessLog
 from gracehttp.values import Value
 from gracehttp.worker.manifest import GivenListener
+
+if TYPE_CHECKING:
+    from gracehttp.applications.loading import ApplicationLoader
 
 _OPTIONS = {"lifespan", "threads", "warmup", "access_log", "drain_timeout"}
 """The options of the program that have an effect without a supervisor."""
@@ -39,6 +44,9 @@ async def serving(app: object, *, bind: str = "127.0.0.1:0", **options: object) 
 
     Takes the options of a server, and `lifespan`, `threads`, `warmup`, `access_log` and `drain_timeout` of those of
     the program: the others need a supervisor and its workers. Raises `GraceHTTPError` if it can't start.
+
+    An application that is given as a string is imported in a thread, and a factory called there. So no loop runs where
+    the code runs, as in a worker: `asyncio.run()` at the top of a module works here too.
     """
     from gracehttp.applications.loading import ApplicationLoader
     from gracehttp.applications.registry import ApplicationSettings
@@ -58,7 +66,10 @@ async def serving(app: object, *, bind: str = "127.0.0.1:0", **options: object) 
             request_finished=AccessLog(worker=0, generation=0) if process.access_log else None,
             drops_new_connections=True,
         )
-        service = Service(settings, ApplicationLoader(None), bus.publish)
+        loader = ApplicationLoader(None)
+        if isinstance(app, str) or server.factory:
+            await asyncio.to_thread(_load, loader, server, asyncio.get_running_loop())
+        service = Service(settings, loader, bus.publish)
         (limit,) = effective_limits([server.max_connections], raise_descriptor_limit())
         sock = open_listener(server.bind.address, backlog=server.backlog, unix_mode=server.unix_mode)
         file = file_identity(server.bind.address)
@@ -80,6 +91,18 @@ async def serving(app: object, *, bind: str = "127.0.0.1:0", **options: object) 
         service.order_drain(DrainReason.STOP, process.drain_timeout)
         await service.drain()
         remove_socket_file(server.bind.address, file)
+
+
+def _load(loader: ApplicationLoader, server: ServerOptions, loop: asyncio.AbstractEventLoop) -> None:
+    """To be called on a thread. As in a worker, the application finds the loop that will serve it, which does not run
+    here."""
+    from gracehttp.applications.loading import application_of
+
+    asyncio.set_event_loop(loop)
+    try:
+        loader.load(application_of(server))
+    finally:
+        asyncio.set_event_loop(None)
 
 
 def _check_options(names: Iterable[str]) -> None:

@@ -56,10 +56,16 @@ FAULTS = {
     ),
     "exception-in-lifespan-startup": Fault(
         """
-        async def app(scope, receive, send):
+        import traceback
+
+        async def app(scope, receive, send):  # it fails as Starlette does
             if scope["type"] == "lifespan":
                 await receive()
-                raise RuntimeError("the database is away")
+                try:
+                    raise RuntimeError("the database is away")
+                except RuntimeError:
+                    await send({"type": "lifespan.startup.failed", "message": traceback.format_exc()})
+                    raise
         """,
         ("lifespan startup", "application.py", "RuntimeError: the database is away"),
         ("lifespan startup", "application.py", "RuntimeError: the database is away"),
@@ -105,7 +111,8 @@ THERE_IS_ONE_LOCK = Fault(
         with open("starts", "a") as starts:
             starts.write("x")
         if os.path.getsize("starts") > 1:
-            raise RuntimeError("there is one lock and two workers")
+            reason = "RuntimeError: there is one lock and two workers"
+            await send({"type": "lifespan.startup.failed", "message": reason})
         await send({"type": "lifespan.startup.complete"})
         await receive()
     """,

@@ -11,6 +11,7 @@ from gracehttp.applications.drain_notice import DrainNotices
 from gracehttp.applications.importer import LoadedApplication
 from gracehttp.applications.loading import ApplicationLoader, ApplicationReference
 from gracehttp.applications.wsgi.application import WsgiApplication
+from gracehttp.events import Event
 from gracehttp.http.exchange import Application
 from gracehttp.values import Value
 
@@ -29,14 +30,22 @@ class ApplicationSettings(Value):
 class Applications:
     """Wraps each application once, and iterates over all of them.
 
-    `on_idle` is called each time one of them has come to work on no request any more. All methods are for the thread of
+    `on_idle` is called each time one of them has come to work on no request any more. `publish` is told how a lifespan
+    ends that nothing waits for. All methods are for the thread of
     the loop.
     """
 
-    def __init__(self, settings: ApplicationSettings, loader: ApplicationLoader, on_idle: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        settings: ApplicationSettings,
+        loader: ApplicationLoader,
+        on_idle: Callable[[], object],
+        publish: Callable[[Event], None] = lambda event: None,
+    ) -> None:
         self._settings = settings
         self._loader = loader
         self._on_idle = on_idle
+        self._publish = publish
         self._notices = DrainNotices()
         self._applications: dict[Hashable, Application] = {}
 
@@ -88,4 +97,5 @@ class Applications:
             lifespan=self._settings.lifespan,
             draining=self._notices.asgi,
             on_idle=self._on_idle,
+            publish=self._publish,
         )

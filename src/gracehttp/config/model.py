@@ -24,10 +24,11 @@ APPLICATION: Final = "Application"
 LISTENING: Final = "Listening"
 TLS: Final = "TLS"
 LIMITS: Final = "Limits and timeouts"
+WEBSOCKET: Final = "WebSocket"
 PROCESSES: Final = "Processes"
 LOGGING: Final = "Logging"
 CONTROL: Final = "Control"
-GROUPS: Final = (APPLICATION, LISTENING, TLS, LIMITS, PROCESSES, LOGGING, CONTROL)
+GROUPS: Final = (APPLICATION, LISTENING, TLS, LIMITS, WEBSOCKET, PROCESSES, LOGGING, CONTROL)
 """The headings under which options are shown, in this order."""
 
 
@@ -327,6 +328,50 @@ class ServerOptions:
         kind=types.size(zero_means="no limit"),
         group=LIMITS,
         help="The largest body of a request.",
+    )
+    ws_max_size: int = option(
+        16 * 1024 * 1024,
+        kind=types.size(zero_means="no limit"),
+        group=WEBSOCKET,
+        help="The largest message of a client, after inflating. A larger one closes the WebSocket with 1009.",
+    )
+    ws_ping_interval: float = option(
+        20.0,
+        kind=types.duration(may_be_zero=True),
+        group=WEBSOCKET,
+        help="How long after the last answered ping the next one is sent. 0s: none is sent.",
+    )
+    ws_ping_timeout: float = option(
+        20.0,
+        kind=types.duration(may_be_zero=True),
+        group=WEBSOCKET,
+        help="How long a client may take to answer a ping. Then the WebSocket is closed. 0s: for ever.",
+    )
+    ws_deflate: str = option(
+        "off",
+        kind=types.one_of("off", "on"),
+        group=WEBSOCKET,
+        help="Whether messages are compressed (permessage-deflate) with clients that offer it. It costs memory for "
+        "each WebSocket, see docs/websockets.md.",
+    )
+    ws_deflate_window_bits: int = option(
+        12,
+        kind=types.count(minimum=9, maximum=15),
+        group=WEBSOCKET,
+        help="With ws_deflate: the largest window of the compression, as a power of two.",
+    )
+    ws_deflate_memory_level: int = option(
+        5,
+        kind=types.count(minimum=1, maximum=9),
+        group=WEBSOCKET,
+        help="With ws_deflate: how much memory the compression may use besides its window.",
+    )
+    ws_goodbye: float = option(
+        5.0,
+        kind=types.duration(may_be_zero=True),
+        group=WEBSOCKET,
+        help="How long the application has to end its WebSockets itself after it has heard of a drain. Then the server "
+        "closes them with 1012, not all at once.",
     )
 
     def __post_init__(self) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from typing import IO
@@ -18,6 +17,7 @@ from gracehttp.demo.load import Load
 from gracehttp.errors import CommandFailed, StartError
 from gracehttp.net.address import TcpAddress, parse_address
 from gracehttp.net.limits import raise_descriptor_limit
+from gracehttp.net.shared_page import anonymous_file
 from gracehttp.wire.control import Outcome, Status
 
 START_TIMEOUT_SECONDS = 60.0
@@ -63,7 +63,7 @@ async def _restart_under_load(pid: int, load: Load, restarts: int) -> Account:
 @contextlib.contextmanager
 def _service(options: Sequence[str]) -> Iterator[tuple[int, str, int]]:
     """A demo in a child process, as its PID, host and port. It is stopped at the end."""
-    with tempfile.TemporaryFile() as log:
+    with open(anonymous_file("log"), "w+b") as log:
         command = [sys.executable, "-m", "gracehttp", "demo", *options]
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603  our own program
         try:

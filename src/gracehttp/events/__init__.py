@@ -1,7 +1,7 @@
 """The facts of the lifecycle, one class for each, named in the past tense. `str(event)` is its sentence in the log.
 
 `service`: the supervisor, stops and ignored options. `generations`: restarts and how they end. `workers`: single
-processes. `connections`: ports, limits and drains. `base` has what all events share.
+processes. `connections`: ports, limits and drains. `applications`: their lifespans. `base` has what all events share.
 
 Nothing here logs: `gracehttp.event_bus` tells the events to its subscribers. It may import `values` alone. Start
 reading at `base`.
@@ -9,6 +9,12 @@ reading at `base`.
 
 from __future__ import annotations
 
+from gracehttp.events.applications import (
+    LifespanCrashed,
+    LifespanEnded,
+    LifespanShutdownMissed,
+    LifespanUnsupported,
+)
 from gracehttp.events.base import Event, Severity
 from gracehttp.events.connections import (
     AcceptPaused,
@@ -90,6 +96,10 @@ __all__ = [
     "HandoverBroken",
     "HandoverDelayed",
     "HandoverQueueLost",
+    "LifespanCrashed",
+    "LifespanEnded",
+    "LifespanShutdownMissed",
+    "LifespanUnsupported",
     "LimitChanged",
     "LimitLowered",
     "LimitSplit",

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
 from gracehttp.http.exchange import Application, ExchangeObserver
+from gracehttp.http.settings import HttpSettings
 from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.stream import Consumer, Stream
 from gracehttp.net.tls_stream import TlsStream
@@ -43,6 +44,11 @@ class Pace(NamedTuple):
     last_left: float = 0.05
     grace_seconds: float = 1.0
     stop_spread_seconds: float = 0.0
+    any_time: bool = False
+    """They can be ended with a word of their protocol at any moment, not only at rest, and their clients come back at
+    once: after a restart, too, the closings begin when the grace is over, counted from the drain's begin."""
+    per_second: float | None = None
+    """So many of them are closed in a second, if the time suffices for all of them; None: they take all of the time."""
 
 
 class InFlight(NamedTuple):
@@ -105,25 +111,8 @@ class WireProtocol(Consumer, Protocol):
         not use the connection any more."""
 
 
-class HttpSettings(NamedTuple):
-    """The limits that the hot path needs.
-
-    - `keep_alive_timeout_seconds`: longest pause between a response and the next request.
-    - `header_timeout_seconds`: longest time from the first byte of a head to its end; on a new connection it runs
-      from the start.
-    - `body_timeout_seconds`: longest wait for the next piece of a request body, and longest time in which a client
-      takes nothing of a response that waits for it.
-    - `max_header_size_bytes`: request line and header fields together. When the limit is reached and the target
-      makes up more than half of it, the answer is 414, otherwise 431. Trailer fields and chunk extensions have the
-      same limit.
-    - `max_body_size_bytes`: of a request; 0 is no limit.
-    """
-
-    keep_alive_timeout_seconds: float = 75.0
-    header_timeout_seconds: float = 10.0
-    body_timeout_seconds: float = 30.0
-    max_header_size_bytes: int = 65536
-    max_body_size_bytes: int = 0
+MakeProtocol = Callable[["Connection", Carried], WireProtocol]
+"""Makes the protocol of a connection, given what came along with it except its bytes (see `Connection.switch`)."""
 
 
 class ConnectionOwner(ExchangeObserver, Protocol):
@@ -143,7 +132,7 @@ class ConnectionOwner(ExchangeObserver, Protocol):
 class ServerContext:
     """What all connections of a port share. The protocols' deadlines: see `HttpSettings`."""
 
-    __slots__ = ("application", "body", "handshake", "head", "idle", "loop", "owner", "settings")
+    __slots__ = ("_others", "application", "body", "handshake", "head", "idle", "loop", "owner", "settings")
 
     def __init__(
         self,
@@ -160,6 +149,14 @@ class ServerContext:
         self.head: Deadlines[WireProtocol] = Deadlines(settings.header_timeout_seconds, loop)
         self.body: Deadlines[WireProtocol] = Deadlines(settings.body_timeout_seconds, loop)
         self.handshake: Deadlines[TlsStream] = Deadlines(settings.header_timeout_seconds, loop)
+        self._others: dict[str, Deadlines[WireProtocol]] = {}
+
+    def deadlines(self, name: str, seconds: float) -> Deadlines[WireProtocol]:
+        """Those that a protocol has for itself under this name; they are made at the first call, with `seconds`."""
+        found = self._others.get(name)
+        if found is None:
+            found = self._others[name] = Deadlines(seconds, self.loop)
+        return found
 
     def close(self) -> None:
         """No connection is left."""
@@ -167,6 +164,8 @@ class ServerContext:
         self.head.close()
         self.body.close()
         self.handshake.close()
+        for others in self._others.values():
+            others.close()
 
 
 class Connection:
@@ -227,6 +226,11 @@ class Connection:
         return not self.protocol.at_rest or stream.unsent_bytes > 0 or stream.mid_record
 
     @property
+    def closable(self) -> bool:
+        """Whether a drain may close it at this moment: it isn't busy, or its protocol can end at any time."""
+        return not self.busy or (self.protocol.pace.any_time and self.protocol.at_rest)
+
+    @property
     def idle_since(self) -> float | None:
         """Since when, by the loop's clock, it is not busy; None if it is, or about to be closed."""
         return None if self.busy or self.stream.shut else self.protocol.idle_since
@@ -264,12 +268,12 @@ class Connection:
         self.stream.come_back()
 
     def close_idle(self, *, linger: bool = True) -> bool:
-        """Close politely if it isn't busy. Tells whether it did.
+        """Close politely if it is `closable`. Tells whether it did.
 
         Without `linger` the descriptor is free as soon as all is with the kernel, whether or not the client closes its
         side too.
         """
-        if self.stream.shut or not self.opened or self.busy:
+        if self.stream.shut or not self.opened or not self.closable:
             return False
         since = self.idle_since
         if self.stream.read_now() and self.idle_since != since:

@@ -11,11 +11,15 @@ import asyncio
 import enum
 from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
-from typing import NoReturn, Protocol, TypeVarTuple, Unpack
+from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVarTuple, Unpack
 
 from gracehttp.http.body import RequestBody
 from gracehttp.http.fields import ResponseError, ResponseFields, trailer_fields
 from gracehttp.http.head import Header, RequestHead
+
+if TYPE_CHECKING:
+    from gracehttp.http.connection import MakeProtocol
+    from gracehttp.http.websocket.session import WebSocketSession
 
 __all__ = [
     "Application",
@@ -82,6 +86,9 @@ class Carrier(Protocol):
 
     def cut(self, exchange: Exchange, reason: ResetReason) -> None:
         """End the exchange in the middle of its response, so that the client can tell that it isn't whole."""
+
+    def upgrade(self, exchange: Exchange, fields: ResponseFields, make: MakeProtocol, *, finished: bool = True) -> None:
+        """Let another protocol take over behind the request; see `Exchange.upgrade`."""
 
 
 RequestFinished = Callable[[RequestHead, int, int, float], None]
@@ -393,7 +400,19 @@ class Exchange:
         """Tell the worker that a part of the response is left out: see `ExchangeObserver.response_corrected`."""
         tell(self._loop, self._observer.response_corrected, self.head, kind, reason)
 
+    def upgrade(self, fields: ResponseFields, make: MakeProtocol) -> None:
+        """Answer 101 with `fields`, and let the protocol that `make` gives take over (RFC 9110 section 7.8).
+
+        The request must be whole, and its response not begun. The exchange is over then, and `finished` is owed to the
+        worker by the protocol that takes over.
+        """
+        self._carrier.upgrade(self, fields, make, finished=False)
+
     # --- the end ---
+
+    def failed(self, error: BaseException) -> None:
+        """Tell the worker that the application raised `error` when another protocol had taken over."""
+        tell(self._loop, self._observer.application_failed, self.head, error)
 
     def end(self, error: BaseException | None = None) -> None:
         """The application is done. Must be called exactly once, or `give_up`; with what it raised, if it raised.
@@ -485,6 +504,14 @@ class Waiters:
             if future in self._futures:  # cancelled: wake did not come
                 self._futures.remove(future)
 
+    def future(self) -> asyncio.Future[None]:
+        """One that the next `wake` completes, for who has no need of a coroutine around it."""
+        if self._futures:  # of those that were cancelled each would wait for a wake that may never come
+            self._futures = [one for one in self._futures if not one.done()]
+        future = self._loop.create_future()
+        self._futures.append(future)
+        return future
+
     def wake(self) -> None:
         """Let all that wait now go on."""
         futures, self._futures = self._futures, []
@@ -494,10 +521,15 @@ class Waiters:
 
 
 class Application(Protocol):
-    """A user's application behind the interface that it speaks (ASGI, WSGI). Connections need `handle` alone."""
+    """A user's application behind the interface that it speaks (ASGI, WSGI). Connections need `handle` and
+    `handle_websocket` alone."""
 
     name: str
     """What the log calls it."""
+
+    @property
+    def handle_websocket(self) -> Callable[[WebSocketSession], None] | None:
+        """As `handle`, for a WebSocket, which ends with `session.end()`; None if its interface knows none."""
 
     @property
     def in_flight(self) -> int:

@@ -48,6 +48,11 @@ class RequestHead:
     server: tuple[str, int | None] | None
 
     @property
+    def close_code(self) -> int | None:
+        """With what a WebSocket ended that the request asked for."""
+        return None
+
+    @property
     def method(self) -> str:
         return self.line.method
 

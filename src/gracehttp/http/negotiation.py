@@ -7,14 +7,12 @@ that the connection spoke in the process from which it comes. A protocol that th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from gracehttp.http.connection import NEW, Connection, WireProtocol
+from gracehttp.http.connection import NEW, Connection, MakeProtocol, ServerContext
+from gracehttp.http.exchange import Exchange
+from gracehttp.http.http1.checks import RequestError
 from gracehttp.http.http1.protocol import Http1Protocol
+from gracehttp.http.websocket import handshake
 from gracehttp.wire.handover import HTTP1, Carried
-
-MakeProtocol = Callable[[Connection, Carried], WireProtocol]
-"""Makes the protocol of a connection, given what came along with it except its bytes (see `Connection.switch`)."""
 
 PROTOCOLS: dict[str, MakeProtocol] = {HTTP1: Http1Protocol}
 """By their names in ALPN, under which connections also go from one process to another."""
@@ -31,3 +29,22 @@ def begin(connection: Connection, alpn: str | None, carried: Carried = NEW) -> N
         connection.stream.close(linger=True)
     else:
         connection.switch(make(connection, carried), carried.received)
+
+
+def upgrade(exchange: Exchange, context: ServerContext) -> bool:
+    """Whether the request of `exchange`, which has the option `upgrade` in Connection and no body, asks for a protocol
+    that takes over here: it has the exchange then. If not, it is an ordinary request (RFC 9110 section 7.8).
+
+    Raises `RequestError` if the client breaks the rules of that protocol.
+    """
+    handle = context.application.handle_websocket
+    if handle is None or not handshake.is_asked_for(exchange.head) or not handshake.available():
+        return False
+    from gracehttp.http.websocket.protocol import open_session  # it needs the library that `available` has found
+
+    try:
+        session = open_session(exchange, context)
+    except handshake.HandshakeError as error:
+        raise RequestError(error.status, error.reason, error.lines) from error
+    handle(session)
+    return True

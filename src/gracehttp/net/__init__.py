@@ -1,11 +1,12 @@
 """Sockets and bytes, before any protocol: how connections reach a worker, and how many.
 
 - where to listen: `address` (the forms of --bind), `bind` (listening sockets), `unix_files`, `port_owner`
-- taking connections: `acceptor` (the accept loop), `syn_filter` and `forks` (the end of a listener)
+- taking connections: `acceptor` (the accept loop), `syn_filter` (the end of a listener)
 - how many: `permits` (the limit that all workers share), `limits` (what it may be), `shared_page` (their memory)
 - a full port: `backlog_watch` (are connections waiting?), `idle_ranking` (which worker has the oldest idle one?)
 - a connection's bytes: `stream` (plain) and `tls_stream`, which a `poller` wakes; `ending` and `progress` (how a stream
   ends, and whether its client still reads); `deadlines`, `endpoints`
+- `forks`: what processes that the application forks must not keep
 - `kernel_view`: what the kernel tells of a socket; `certificates`: TLS contexts
 
 It may import errors, hints, values and events, and nothing that knows HTTP, an application, the options or the messages

@@ -28,22 +28,23 @@ look again until the number has changed.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Collection, Iterable
 from typing import Final, Protocol, Self
 
 from gracehttp.net.kernel_view import is_readable
-from gracehttp.net.shared_page import SharedPage, anonymous_file
+from gracehttp.net.shared_page import CALL_MISSING, SharedPage, anonymous_file
 from gracehttp.values import Descriptor, Value
 
 _HELD_MASK = (1 << 32) - 1
 _WORD_MASK = (1 << 64) - 1
 _ODD = 1 << 32  # the lowest bit of the sequence number, which is the upper half of the word
 
+_NOT_TO_BE_HAD = CALL_MISSING | {errno.ENOENT}  # ENOENT: no folder for temporary files, in place of memfd_create(2)
+
 _LOOKS: Final = 3
 """How often an audit that counts looks for a consistent moment before it puts everything back."""
-
-HAS_SHARED_PERMITS = hasattr(os, "eventfd") and hasattr(os, "memfd_create")
 
 
 class Permits(Protocol):
@@ -356,6 +357,18 @@ class PermitPool:
             self._debts[0] += 1
             if free > paid:
                 os.eventfd_write(self._free, free - paid)
+
+
+def shared_permits(limit: int) -> PermitPool | None:
+    """New permits; None on a system that lacks what they are made of. Raises `OSError` if it is short of something."""
+    if not hasattr(os, "eventfd"):
+        return None
+    try:
+        return PermitPool(limit)
+    except OSError as exc:
+        if exc.errno in _NOT_TO_BE_HAD:
+            return None
+        raise
 
 
 def _owned(fd: int, owner: contextlib.ExitStack) -> int:

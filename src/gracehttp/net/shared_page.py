@@ -11,11 +11,13 @@ release never wrote is 0.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
-import tempfile
 from collections.abc import Mapping
 
+CALL_MISSING = frozenset({errno.ENOSYS, errno.EPERM})
+"""The kernel doesn't know the system call, or a sandbox doesn't allow it (seccomp(2))."""
 WORD_BYTES = 8
 MAX_WORKERS = 512
 
@@ -30,9 +32,18 @@ PORT_LAYOUT: Layout = {
 
 
 def anonymous_file(name: str) -> int:
-    """An open file without a place in the file system; `name` is for people who look into /proc. Raises `OSError`."""
+    """An open file without a place in the file system; `name` is for people who look into /proc. Raises `OSError`.
+
+    It needs a folder for temporary files only where the system has no memfd_create(2).
+    """
     if hasattr(os, "memfd_create"):
-        return os.memfd_create(f"gracehttp-{name}", os.MFD_CLOEXEC)
+        try:
+            return os.memfd_create(f"gracehttp-{name}", os.MFD_CLOEXEC)
+        except OSError as exc:
+            if exc.errno not in CALL_MISSING:
+                raise
+    import tempfile
+
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
 

@@ -484,6 +484,7 @@ class PlainStream:
     def _break(self) -> None:
         """A write has failed: the client is gone. Told in the next turn, because the writer is in the middle of it."""
         self.shut = True
+        self.writable = False  # so that the writer waits for that turn; who never waits would never hear of it
         self.services.loop.call_soon(self._lose)
 
     def _lose(self) -> None:

@@ -11,6 +11,8 @@ from gracehttp.observe.loggers import ACCESS_LOGGER, LOGGER
 from gracehttp.observe.tracebacks import application_frames
 
 _ACCESS = "%s %s %d %d bytes %.1f ms %s worker %d generation %d"
+_WEBSOCKET = _ACCESS + " close %d"
+_SWITCHED = 101
 
 _told_corrections: set[str] = set()
 
@@ -28,6 +30,10 @@ class LoggedRequest(Protocol):
 
     @property
     def client(self) -> tuple[str, int] | None: ...
+
+    @property
+    def close_code(self) -> int | None:
+        """With what a WebSocket ended that the request asked for. Asked only of those with status 101."""
 
 
 Head_contra = TypeVar("Head_contra", contravariant=True)
@@ -77,9 +83,23 @@ class AccessLog:
             "worker": self._worker,
             "generation": self._generation,
         }
-        arguments = (method, target, status, body_bytes, seconds * 1000, client, self._worker, self._generation)
+        arguments: tuple[object, ...] = (
+            method,
+            target,
+            status,
+            body_bytes,
+            seconds * 1000,
+            client,
+            self._worker,
+            self._generation,
+        )
+        text = _ACCESS
+        if status == _SWITCHED and head.close_code is not None:
+            fields["close_code"] = head.close_code
+            text = _WEBSOCKET
+            arguments = (*arguments, head.close_code)
         # Not through Logger.info: it would walk the stack for the name of this file, which takes longer than the rest.
-        record = ACCESS_LOGGER.makeRecord(ACCESS_LOGGER.name, logging.INFO, __file__, 0, _ACCESS, arguments, None)
+        record = ACCESS_LOGGER.makeRecord(ACCESS_LOGGER.name, logging.INFO, __file__, 0, text, arguments, None)
         record.__dict__["fields"] = fields  # as `extra` would, at a third of its price
         ACCESS_LOGGER.handle(record)
 

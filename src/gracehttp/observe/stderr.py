@@ -52,6 +52,7 @@ class NonBlockingWriter:
         self._waiting_bytes = 0
         self._thread: threading.Thread | None = None
         self._dropped = 0
+        self._blocked = False  # the thread may be in the middle of a write, without the lock
         self._closed = False
         _WRITERS.add(self)
         atexit.register(self.close)
@@ -66,7 +67,8 @@ class NonBlockingWriter:
                 data = self._write_some(data, records)
             if not data:
                 return
-            if self._waiting_bytes + len(data) > KEPT_BYTES and self._waiting:
+            too_much = self._waiting_bytes + len(data) > KEPT_BYTES
+            if self._waiting and (too_much or self._dropped):  # one gap, which is told before the next record
                 self._dropped += records
                 return
             self._waiting.append((data, records))
@@ -109,9 +111,8 @@ class NonBlockingWriter:
             unwritten = self.flush(FINISH_SECONDS)
             self._closed = True
             self._waiting.clear()
-            if self._way.blocks and self._thread is not None and self._thread.is_alive():
-                self._changed.notify_all()  # it may be in the middle of a write, so it releases the descriptor
-            else:
+            self._changed.notify_all()
+            if not self._blocked:  # else the thread releases it
                 self._way.release()
             return unwritten
 
@@ -147,17 +148,18 @@ class NonBlockingWriter:
             with self._changed:
                 if not (self._waiting or self._closed):
                     self._changed.wait(LINGER_SECONDS)
-                if self._closed:
-                    self._way.release()
-                    return
                 if not self._waiting:
                     self._thread = None
                     return
                 data, records = self._waiting[0]
-            rest = self._write_some(data, records)  # without the lock
+                self._blocked = True
+            rest = self._write_some(data, records)
             with self._changed:
-                if not self._closed:
-                    self._is_written(data, records, rest)
+                self._blocked = False
+                if self._closed:
+                    self._way.release()
+                    return
+                self._is_written(data, records, rest)
 
     def _is_written(self, data: bytes, records: int, rest: bytes) -> None:
         """Of the first that waits, all but `rest`."""
@@ -176,6 +178,7 @@ class NonBlockingWriter:
         self._waiting.clear()
         self._waiting_bytes = self._dropped = 0
         self._thread = None
+        self._blocked = False
 
 
 _WRITERS: weakref.WeakSet[NonBlockingWriter] = weakref.WeakSet()

@@ -13,13 +13,15 @@ import signal
 from collections.abc import Callable
 from typing import Final
 
+from gracehttp.net.forks import restore_in_children
+
 BYTE_SECONDS: Final = 0.05
 """How long to wait for the byte, which comes in the next turn of the loop, or never."""
 
 
 def hear(loop: asyncio.AbstractEventLoop, number: signal.Signals, act: Callable[[], object]) -> None:
     """Call `act` in the loop each time that the signal comes, until the loop's `remove_signal_handler`. For the main
-    thread."""
+    thread. A process that is forked from now on answers the signal as this one did before."""
     unheard = False
 
     def by_byte() -> None:
@@ -37,6 +39,8 @@ def hear(loop: asyncio.AbstractEventLoop, number: signal.Signals, act: Callable[
         if unheard:
             by_byte()
 
+    before = signal.getsignal(number)
     loop.add_signal_handler(number, by_byte)
     signal.signal(number, by_handler)
     signal.siginterrupt(number, False)  # as asyncio does: system calls of the script go on
+    restore_in_children({number: before})

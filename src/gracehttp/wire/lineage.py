@@ -6,7 +6,7 @@ one of these processes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 
 CHANNEL_VARIABLE = "GRACEHTTP_WORKER_CHANNEL"
 """The number of a descriptor: this process is a worker, and that socket is its channel to the supervisor."""
@@ -17,6 +17,18 @@ STATE_VARIABLE = "GRACEHTTP_SUPERVISOR_STATE"
 TRIAL_VARIABLE = "GRACEHTTP_SUPERVISOR_TRIAL"
 """The numbers of two descriptors: this process must tell whether it could go on with the state in the first one, and
 answer through the second one."""
+
+FAULT_HANDLER_VARIABLE = "PYTHONFAULTHANDLER"
+"""Has the interpreter write stacks at a crash, from its first moment on (docs.python.org: faulthandler)."""
+
+FAULT_HANDLER_VALUE = "gracehttp"
+"""What the supervisor gives that variable; any text will do. So a worker can tell whether the user has set it."""
+
+
+def forget_fault_handler(environ: MutableMapping[str, str]) -> None:
+    """Remove the variable that is for this process alone. What the user has set stays."""
+    if environ.get(FAULT_HANDLER_VARIABLE) == FAULT_HANDLER_VALUE:
+        del environ[FAULT_HANDLER_VARIABLE]
 
 
 def is_first_process(environ: Mapping[str, str]) -> bool:

@@ -15,10 +15,17 @@ from types import ModuleType
 
 from gracehttp.net.shared_page import anonymous_file
 
-CAN_RECORD = hasattr(os, "memfd_create")
-
 FileFacts = tuple[str, int, int]
 """Path, size in bytes, modification time in nanoseconds."""
+
+
+def can_record() -> bool:
+    """Whether this system has somewhere to write a record."""
+    try:
+        os.close(anonymous_file("code"))
+    except OSError:
+        return False
+    return True
 
 
 def loaded_files(modules: Mapping[str, ModuleType]) -> dict[str, FileFacts]:

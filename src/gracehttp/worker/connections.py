@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from gracehttp.events import ConnectionNotWatched, Event
 from gracehttp.http import negotiation
-from gracehttp.http.connection import NO_PROTOCOL, Connection, HttpSettings, Pace, ServerContext, Terms
+from gracehttp.http.connection import NO_PROTOCOL, Connection, Pace, ServerContext, Terms
 from gracehttp.http.exchange import Application, RequestFinished
 from gracehttp.http.head import RequestHead
+from gracehttp.http.settings import HttpSettings
 from gracehttp.net.endpoints import client_of, server_of
 from gracehttp.net.poller import Poller
 from gracehttp.net.stream import PlainStream, StreamServices

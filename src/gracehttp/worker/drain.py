@@ -27,6 +27,7 @@ from gracehttp.wire.messages import DrainReason
 SHORTEST_LAST_PART_SECONDS: Final = 0.5
 """The part of a drain in which connections at rest are closed is never shorter, unless the whole drain is."""
 CLOSING_STEP_SECONDS: Final = 0.1
+PACE: Final = Pace()
 
 
 class Action(enum.Enum):
@@ -47,23 +48,30 @@ class Order:
 
     def closing(self, pace: Pace) -> tuple[float, float]:
         """When the first and the last connection of this pace is closed."""
+        timeout = self.ends_at - self.began_at
+        last_part = min(timeout, max(timeout * pace.first_left, SHORTEST_LAST_PART_SECONDS))
+        latest = self.ends_at - last_part * pace.last_left / pace.first_left
+        if pace.any_time:
+            begin = min(self.began_at + pace.grace_seconds, self.ends_at - last_part)
+            if self.reason is DrainReason.STOP:
+                latest = min(begin + pace.stop_spread_seconds, latest)
+            return begin, latest
         if self.reason is DrainReason.STOP:
             begin = min(self.began_at + pace.grace_seconds, self.ends_at)
             return begin, min(begin + pace.stop_spread_seconds, self.ends_at)
-        timeout = self.ends_at - self.began_at
-        last_part = min(timeout, max(timeout * pace.first_left, SHORTEST_LAST_PART_SECONDS))
-        return self.ends_at - last_part, self.ends_at - last_part * pace.last_left / pace.first_left
+        return self.ends_at - last_part, latest
 
 
 class Pacer:
     """Spreads the closing of the connections of one kind. `closing_at` is when some are closed next, and infinite when
     all were. `owed` is the part of a connection by which the closings so far are behind."""
 
-    __slots__ = ("closing_at", "closing_until", "owed")
+    __slots__ = ("closing_at", "closing_until", "owed", "pace")
 
-    def __init__(self, closing_at: float, closing_until: float) -> None:
+    def __init__(self, closing_at: float, closing_until: float, pace: Pace = PACE) -> None:
         self.closing_at = closing_at
         self.closing_until = closing_until
+        self.pace = pace
         self.owed = 0.0
 
     def hurry(self, closing_at: float, closing_until: float) -> None:
@@ -76,9 +84,12 @@ class Pacer:
         closing."""
         left = self.closing_until - now
         if left <= 0:
-            self.closing_at = math.inf
+            # Those that can end at any time may be new: the application took long to accept them.
+            self.closing_at = now + CLOSING_STEP_SECONDS if self.pace.any_time else math.inf
             return at_rest
         self.closing_at = min(now + CLOSING_STEP_SECONDS, self.closing_until)
+        if self.pace.per_second is not None:
+            left = min(left, max(at_rest / self.pace.per_second, CLOSING_STEP_SECONDS))
         self.owed += max(0.0, at_rest - self.owed) * min(1.0, CLOSING_STEP_SECONDS / left)
         count = int(self.owed)
         self.owed -= count
@@ -115,7 +126,7 @@ class Drain:
         for pace in paces:
             if pace not in self._pacers:
                 first, *later = [order.closing(pace) for order in self._orders]
-                self._pacers[pace] = pacer = Pacer(*first)
+                self._pacers[pace] = pacer = Pacer(*first, pace)
                 for closing in later:
                     pacer.hurry(*closing)
 

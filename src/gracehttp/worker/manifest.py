@@ -13,7 +13,7 @@ from gracehttp.net.permits import LocalPermits, Permits, SharedPermits
 from gracehttp.values import Value
 from gracehttp.wire import messages
 from gracehttp.wire.channel import Channel
-from gracehttp.wire.lineage import CHANNEL_VARIABLE
+from gracehttp.wire.lineage import CHANNEL_VARIABLE, forget_fault_handler
 
 BothEnds = tuple[socket.socket, socket.socket]
 """Of a handover queue: the one to send to, the one to receive from."""
@@ -71,8 +71,10 @@ class Manifest(Value):
 def claim_channel(environ: MutableMapping[str, str]) -> Channel | None:
     """The channel to the supervisor that started this process; None in the process that was started first.
 
-    The variable is removed, so that a program that the application starts doesn't take itself for a worker.
+    The variable is removed, so that a program that the application starts doesn't take itself for a worker; and so is
+    what the supervisor has set for the worker alone.
     """
+    forget_fault_handler(environ)
     number = environ.pop(CHANNEL_VARIABLE, None)
     if number is None:
         return None

@@ -11,8 +11,9 @@ import ssl
 from collections.abc import Callable
 
 from gracehttp.events import ConnectionsShed, Event
-from gracehttp.http.connection import Connection, HttpSettings, Terms
+from gracehttp.http.connection import Connection, Terms
 from gracehttp.http.exchange import Application, RequestFinished
+from gracehttp.http.settings import HttpSettings
 from gracehttp.net.acceptor import Acceptor
 from gracehttp.net.forks import close_in_children
 from gracehttp.net.kernel_view import queue_length

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import faulthandler
 import os
 import signal
@@ -18,12 +19,13 @@ from gracehttp.config import ProcessOptions, ServerOptions
 from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError, StartError
 from gracehttp.event_bus import EventBus
 from gracehttp.events import CodeDiffers, ThreadsNotForked
+from gracehttp.net.forks import restore_in_children
 from gracehttp.observe.request_logs import AccessLog, as_one, log_exit_of_a_task
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire import messages
 from gracehttp.wire.channel import Channel, ChannelBroken, ChannelClosed
 from gracehttp.wire.signals import SIGNALS
-from gracehttp.worker.code_record import CAN_RECORD, changed_since, write_record
+from gracehttp.worker.code_record import can_record, changed_since, write_record
 from gracehttp.worker.error_counter import ErrorCounter
 from gracehttp.worker.hello import fixed_options, fleet_settings, listen_requests
 from gracehttp.worker.link import SupervisorLink
@@ -69,7 +71,8 @@ def run_worker(
     worker that is forked from this one.
     """
     faulthandler.enable()  # the supervisor has seen to it already, unless the interpreter ignores the environment (-I)
-    loader = ApplicationLoader(process.app_dir)
+    # Registered before the application is imported, so that its exit handlers run before this one.
+    atexit.register(_ignore_signals_to_the_end)
     program = _Program(
         servers=[_with_absolute_paths(server) for server in servers],
         process=process,
@@ -77,7 +80,7 @@ def run_worker(
         bus=bus,
         configure_logging=configure_logging,
         spell=spell,
-        loader=loader,
+        loader=ApplicationLoader(process.app_dir),
     )
     return _live(channel, program, offers=_offers(process))
 
@@ -86,10 +89,7 @@ def _live(channel: Channel, program: _Program, *, offers: Sequence[str]) -> int:
     """The life of one worker. A worker that is forked lives the same life, on a channel of its own."""
     _leave_signals_to_the_supervisor()
     _open_to_the_end.append(channel)
-    try:
-        return _reporting(channel, program, lambda: _begin(channel, program, offers))
-    finally:
-        _ignore_signals_to_the_end()
+    return _reporting(channel, program, lambda: _begin(channel, program, offers))
 
 
 def _begin(channel: Channel, program: _Program, offers: Sequence[str]) -> int:
@@ -109,15 +109,14 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str]) -> int:
     program.configure_logging(manifest.tty)
     new_loop = loop_factory(process.loop)
     if manifest.template is not None:
-        program.loader.load_all(program.servers, _stages(channel))
+        _load_applications(channel, program)
         own_channel = _leave_template(channel, manifest, program)
         if own_channel is not None:  # this process was forked: it has the code of its generation, whatever is on disk
             return _live(own_channel, program, offers=())
     with asyncio.Runner(loop_factory=new_loop) as runner:
         # A failure is reported, and the time measured, before the runner closes: that waits for tasks that don't let
         # themselves be cancelled, and for threads of the default executor. The log says what held the process up.
-        work = _work(channel, manifest, program)
-        status = _reporting(channel, program, lambda: run_to_the_end(runner, work, log_exit_of_a_task))
+        status = _reporting(channel, program, lambda: _serve(runner, channel, manifest, program))
         faulthandler.dump_traceback_later(LEAVE_SECONDS, exit=True)
     return status
 
@@ -156,9 +155,23 @@ def _leave_template(channel: Channel, manifest: Manifest, program: _Program) -> 
         raise StartError(f"the template can't be forked: {exc.strerror}.") from exc
 
 
+def _load_applications(channel: Channel, program: _Program) -> None:
+    """Import them, if that has not been done yet. No loop runs meanwhile, wherever an application is imported: one that
+    calls `asyncio.run()` at the top of a module, or whose framework refuses blocking calls within a loop, works alike
+    under `serve`, `--preload` and `check`."""
+    # It blocks until the stage is sent: nothing listens to the channel yet.
+    program.loader.load_all(program.servers, lambda doing: channel.send(messages.StageBegan(doing)))
+
+
+def _serve(runner: asyncio.Runner, channel: Channel, manifest: Manifest, program: _Program) -> None:
+    # An application that asks for the current loop, to use it later, gets the one that will run.
+    asyncio.set_event_loop(runner.get_loop())
+    _load_applications(channel, program)
+    run_to_the_end(runner, _work(channel, manifest, program), log_exit_of_a_task)
+
+
 async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None:
     process, bus = program.process, program.bus
-    program.loader.load_all(program.servers, _stages(channel))
     _account_for_code(channel, manifest, bus)
     access_log = AccessLog(manifest.worker, manifest.generation) if process.access_log else None
     error_counter = _error_counter(process)
@@ -182,11 +195,6 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None
         program.configure_logging(manifest.tty)
         link.report(messages.Ready())
         await service.drain()
-
-
-def _stages(channel: Channel) -> Callable[[str], None]:
-    """A function that reports a stage while nothing listens to the channel yet. It blocks until that is sent."""
-    return lambda doing: channel.send(messages.StageBegan(doing))
 
 
 def _account_for_code(channel: Channel, manifest: Manifest, bus: EventBus) -> None:
@@ -218,7 +226,7 @@ def _usage_limits(process: ProcessOptions) -> UsageLimits:
 
 
 def _offers(process: ProcessOptions) -> list[str]:
-    return [*(["template"] if process.preload else []), *(["code"] if CAN_RECORD else [])]
+    return [*(["template"] if process.preload else []), *(["code"] if can_record() else [])]
 
 
 def _error_counter(process: ProcessOptions) -> ErrorCounter | None:
@@ -240,10 +248,11 @@ def _report(channel: Channel, message: str, hint: str, details: str) -> int:
 def _leave_signals_to_the_supervisor() -> None:
     """Signals are for the supervisor, also those that a terminal sends to the whole process group.
 
-    A handler that does nothing, rather than SIG_IGN: the programs that the application starts get the defaults back.
+    A handler that does nothing, rather than SIG_IGN: the programs that the application starts get the defaults back,
+    and so do the processes that it forks.
     """
-    for number in SIGNALS:
-        signal.signal(number, _do_nothing)
+    before = {number: signal.signal(number, _do_nothing) for number in SIGNALS}
+    restore_in_children(before)
     # SIGCHLD too: a worker may start while the supervisor holds it back, in the middle of replacing itself.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD, *SIGNALS})
 

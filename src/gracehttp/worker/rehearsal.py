@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from gracehttp.applications.asgi.application import AsgiApplication
 from gracehttp.applications.drain_notice import DrainNotices
-from gracehttp.http.connection import HttpSettings
+from gracehttp.http.settings import HttpSettings
 from gracehttp.net.permits import LocalPermits, Permits
 from gracehttp.net.poller import Poller
 from gracehttp.wire.handover import Carried

@@ -12,8 +12,8 @@ from gracehttp.applications.loading import ApplicationLoader, application_of
 from gracehttp.applications.registry import Applications, ApplicationSettings
 from gracehttp.config import ServerOptions
 from gracehttp.events import DrainFinished, DrainStarted, Event, RequestsCut
-from gracehttp.http.connection import HttpSettings
 from gracehttp.http.exchange import RequestFinished
+from gracehttp.http.settings import settings_of
 from gracehttp.net.poller import Poller, new_poller
 from gracehttp.values import Value
 from gracehttp.wire.messages import DrainReason
@@ -53,7 +53,7 @@ class Service:
         self._live_queues: frozenset[int] | None = None
         self._drops_new_connections = settings.drops_new_connections
         self._changed = asyncio.Event()
-        self._applications = Applications(settings.applications, loader, self._changed.set)
+        self._applications = Applications(settings.applications, loader, self._changed.set, publish)
         self._opened = contextlib.ExitStack()  # what is closed last, from a successful start on
         self.ports: list[Port] = []
         self._drain: Drain | None = None
@@ -99,7 +99,7 @@ class Service:
             port = Port(
                 listener,
                 application,
-                _http_settings(server),
+                settings_of(server),
                 poller=poller,
                 tls=context,
                 request_finished=self._settings.request_finished,
@@ -269,13 +269,13 @@ class Service:
 
     def _close_some(self, drain: Drain, now: float) -> None:
         for pace, pacer in drain.closing(now):
-            at_rest = [
+            closable = [
                 (port, one)
                 for port in self.ports
                 for one in port.connections
-                if one.protocol.pace == pace and not one.busy
+                if one.protocol.pace == pace and one.closable
             ]
-            for port, connection in at_rest[: pacer.how_many(len(at_rest), now)]:
+            for port, connection in closable[: pacer.how_many(len(closable), now)]:
                 port.close_rested(connection)
 
     async def _cancel_the_rest(self) -> None:
@@ -296,13 +296,3 @@ def _tls_context(server: ServerOptions) -> ssl.SSLContext | None:
     from gracehttp.net.certificates import server_context  # OpenSSL costs memory that plain HTTP needs not pay
 
     return server_context(server.certfile, server.keyfile, server.keyfile_password)
-
-
-def _http_settings(server: ServerOptions) -> HttpSettings:
-    return HttpSettings(
-        keep_alive_timeout_seconds=server.keep_alive_timeout,
-        header_timeout_seconds=server.header_timeout,
-        body_timeout_seconds=server.body_timeout,
-        max_header_size_bytes=server.max_header_size,
-        max_body_size_bytes=server.max_body_size,
-    )

@@ -17,6 +17,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 
+from gracehttp.net.forks import forking_one_of_ours
 from gracehttp.wire.channel import Channel, ChannelClosed
 from gracehttp.wire.messages import Fork, Forked, TemplateBegan
 
@@ -137,7 +138,7 @@ def _children_waited_for() -> Iterator[None]:
 
 
 def _fork_in_silence() -> int:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), forking_one_of_ours():
         # Python 3.12 warns of a fork when there are threads. We told it already, in our own words (ThreadsNotForked).
         warnings.simplefilter("ignore", DeprecationWarning)
         return os.fork()

@@ -7,8 +7,9 @@ import socket
 
 from gracehttp.errors import ApplicationFailed
 from gracehttp.http import negotiation
-from gracehttp.http.connection import NO_PROTOCOL, Connection, HttpSettings, ServerContext
+from gracehttp.http.connection import NO_PROTOCOL, Connection, ServerContext
 from gracehttp.http.exchange import Application, RequestFinished, RequestHead
+from gracehttp.http.settings import HttpSettings
 from gracehttp.net.poller import Poller
 from gracehttp.net.stream import PlainStream, StreamServices
 from gracehttp.observe.tracebacks import application_traceback

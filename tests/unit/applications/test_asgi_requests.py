@@ -883,3 +883,39 @@ def test_context_does_not_leak_into_the_next_request_of_the_connection(run):
         assert b"dirty" not in received
 
     run(main())
+
+
+def test_application_that_waits_for_nothing_else_hears_at_once_that_its_client_is_gone(run):
+    """It would have the thread for itself for ever, and so the loop could never tell it."""
+    sent = []
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while len(sent) < 10_000:
+            await send({"type": "http.response.body", "body": b"x", "more_body": True})
+            sent.append(1)
+            if len(sent) == 1:
+                gone.shutdown(socket.SHUT_RD)
+
+    async def main():
+        nonlocal gone
+        loop, owner = asyncio.get_running_loop(), Owner()
+        poller = EpollPoller(loop)
+        context = ServerContext(make(app), HttpSettings(), owner, loop)
+        streams = StreamServices(loop, poller, 30.0)
+        ours, gone = socket.socketpair()
+        ours.setblocking(False)
+        connection = Connection(context, None, None)
+        connection.begin(PlainStream(ours, streams, NO_PROTOCOL, connection))
+        negotiation.begin(connection, None)
+        gone.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        await owner.closed.wait()
+        assert len(sent) == 1
+        assert not owner.failures
+        gone.close()
+        context.close()
+        streams.close()
+        poller.close()
+
+    gone = None
+    run(main())

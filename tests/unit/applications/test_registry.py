@@ -78,7 +78,7 @@ def test_asgi_application_starts_serves_is_cancelled_and_ends():
 def test_asgi_application_that_fails_to_start_is_an_error():
     async def app(scope, receive, send) -> None:
         await receive()
-        raise ValueError("no database")
+        await send({"type": "lifespan.startup.failed", "message": "no database"})
 
     async def main() -> None:
         _, (application,) = provide(app)

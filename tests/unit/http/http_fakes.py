@@ -298,6 +298,8 @@ class FakeOwner:
 class FakeApplication:
     """Keeps the exchanges that it gets; `on_handle` may answer at once."""
 
+    handle_websocket: Callable[[Any], None] | None = None
+
     def __init__(self, on_handle: Callable[[Exchange], None] | None = None) -> None:
         self.exchanges: list[Exchange] = []
         self.on_handle = on_handle

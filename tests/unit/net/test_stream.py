@@ -288,6 +288,7 @@ def test_a_write_error_is_told_in_the_next_turn_and_not_to_the_writer(run):
         client.close()
         stream.write(b"x")
         assert stream.shut
+        assert not stream.writable, "so that the writer waits for that turn"
         assert (stream.closed, seen.closes) == (False, 0)
         stream.write(b"y")
         stream.write_pieces([b"z"])

@@ -214,3 +214,20 @@ def test_a_copy_of_the_process_writes_nothing_a_second_time(ends):
     assert os.waitpid(pid, 0)[1] == 0
     writer.close()
     assert sorted(received.splitlines()) == sorted([*expected.splitlines(), b"copy"])
+
+
+def test_a_forked_process_neither_writes_again_what_waits_nor_waits_for_it(ends):
+    writer = NonBlockingWriter(ends[1])
+    lines = [line(number) for number in range(800)]
+    for one in lines:
+        writer.write(one)  # more than a pipe holds: a thread writes the rest
+    with writer._lock:  # as that thread may have it
+        child = os.fork()
+        if not child:
+            threading.Thread(target=lambda: (writer.close(), os._exit(0))).start()
+            threading.Event().wait(10)
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    expected = b"".join(lines)
+    assert read_all(ends[0], len(expected)) == expected
+    writer.close()

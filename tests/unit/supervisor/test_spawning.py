@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from gracehttp.supervisor.processes import spawning
 from gracehttp.supervisor.processes.command_line import CommandLine
 from gracehttp.supervisor.processes.process import describe_exit
 from gracehttp.supervisor.processes.spawning import CANNOT_RUN, spawn
@@ -73,6 +74,37 @@ def test_the_child_has_the_descriptors_that_it_was_given_and_no_others():
     finally:
         os.close(kept)
         os.close(dropped)
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["/proc", "no /proc"])
+def test_the_child_does_not_try_all_possible_descriptors(monkeypatch, told):
+    """RLIMIT_NOFILE is 10^9 in many a container, and without close_range(2) each would cost a system call."""
+    monkeypatch.setattr(os, "sysconf", lambda name: 10**9)
+    monkeypatch.setattr(os, "closerange", lambda low, high: signal.pause())
+    if not told:
+        monkeypatch.setattr(spawning, "_FOLDERS", ())
+    dropped = os.open(os.devnull, os.O_RDONLY)
+    os.set_inheritable(dropped, True)
+    listing = "import os, sys; print(*(n for n in range(99) if os.path.exists(f'/proc/self/fd/{n}')), file=sys.stderr)"
+    try:
+        assert said_by(listing) == "0 1 2"
+    finally:
+        os.close(dropped)
+
+
+@pytest.mark.parametrize("users", [None, "1"])
+def test_the_fault_handler_is_on_from_the_first_moment_and_not_left_to_what_the_child_starts(monkeypatch, users):
+    monkeypatch.delenv("PYTHONFAULTHANDLER", raising=False)
+    if users:
+        monkeypatch.setenv("PYTHONFAULTHANDLER", users)
+    code = """if True:
+        import faulthandler, os, sys
+        from gracehttp.worker.manifest import claim_channel
+        enabled = faulthandler.is_enabled()
+        claim_channel(os.environ)
+        print(enabled, os.environ.get("PYTHONFAULTHANDLER"), file=sys.stderr)
+    """
+    assert said_by(code) == f"True {users}"
 
 
 def test_the_child_is_born_with_the_signals_of_the_supervisor_blocked_and_the_parent_hears_them():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -387,3 +388,35 @@ def test_it_is_settled_when_no_order_is_under_way():
         template.close()
 
     run(scenario)
+
+
+def test_an_order_that_meets_a_shortage_is_sent_when_that_is_over(killed, monkeypatch):
+    async def scenario():
+        fleet = Fleet()
+        template = fleet.leave_template()
+        failures = ["ETOOMANYREFS"] * 3
+        original = socket.send_fds
+
+        def send_fds(*arguments):
+            if failures:
+                name = failures.pop()
+                raise OSError(getattr(errno, name), name)
+            return original(*arguments)
+
+        monkeypatch.setattr(socket, "send_fds", send_fds)
+        fleet.order(5)
+        while failures:
+            await asyncio.sleep(0.001)
+        template.set_blocking(False)
+        received = []
+        while not received:
+            await asyncio.sleep(0.001)
+            received = template.receive()
+        (order,) = received
+        os.close(order.channel)
+        os.close(order.stderr)
+        assert order.worker == 5
+        fleet.close()
+        template.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))

@@ -6,16 +6,19 @@ import asyncio
 import errno
 import os
 import signal
+import socket
 import subprocess
 
 import pytest
 
 from gracehttp.events import WorkerOutputDropped
+from gracehttp.supervisor.processes import workers as module
 from gracehttp.supervisor.processes.command_line import CommandLine
 from gracehttp.supervisor.processes.early_stderr import EarlyStderr
 from gracehttp.supervisor.processes.process import WorkerProcess, ended_children
 from gracehttp.supervisor.processes.workers import WorkerProcesses
-from gracehttp.wire.channel import channel_pair
+from gracehttp.wire.channel import ChannelBroken, channel_pair
+from gracehttp.wire.messages import Drain, DrainReason, Serve
 
 
 class World:
@@ -83,6 +86,57 @@ def test_who_does_not_speak_our_language_is_ended(line):
         while not world.ended:
             await asyncio.sleep(0)
         assert world.ended[0].startswith("failed: it said what the supervisor can't read")
+        await world.end()
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
+def broken_channel(world):
+    def broken(_message):
+        raise ChannelBroken("Bad file descriptor")
+
+    world.worker.channel.send = broken
+    world.workers.send(1, Serve())
+
+
+def closed_channel(world):
+    world.theirs.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize(
+    ("lose", "reason"),
+    [
+        (broken_channel, "its channel to the supervisor broke (Bad file descriptor)"),
+        (closed_channel, "it closed its channel to the supervisor"),
+    ],
+    ids=["broken", "closed"],
+)
+def test_a_worker_without_a_channel_is_ended_and_that_is_told(monkeypatch, lose, reason):
+    monkeypatch.setattr(module, "CLOSED_CHANNEL_SECONDS", 0.01)
+
+    async def scenario():
+        world = World(lambda process, message: None)
+        lose(world)
+        while not world.ended:
+            await asyncio.sleep(0)
+        assert world.ended == [f"failed: {reason}"]
+        assert [str(event) for event in world.published] == [
+            f"worker 1 of generation 1 (pid {world.child.pid}) is ended by force: {reason}"
+        ]
+        await world.end()
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
+def test_a_worker_that_drains_may_close_its_channel(monkeypatch):
+    monkeypatch.setattr(module, "CLOSED_CHANNEL_SECONDS", 0.01)
+
+    async def scenario():
+        world = World(lambda process, message: None)
+        world.workers.send(1, Drain(DrainReason.RESTART, 1.0))
+        closed_channel(world)
+        await asyncio.sleep(0.1)
+        assert world.ended == world.published == []
         await world.end()
 
     asyncio.run(asyncio.wait_for(scenario(), 20))

@@ -8,9 +8,9 @@ import pytest
 import uvloop
 
 from gracehttp.event_bus import EventBus
-from gracehttp.events import ConnectionsShed, SupervisorLost
+from gracehttp.events import ChannelLost, ConnectionsShed, SupervisorLost
 from gracehttp.wire import messages
-from gracehttp.wire.channel import Channel, channel_pair
+from gracehttp.wire.channel import Channel, ChannelBroken, channel_pair
 from gracehttp.wire.messages import DrainReason
 from gracehttp.worker.link import SupervisorLink
 
@@ -34,7 +34,16 @@ class Scene:
         self.supervisor, self.channel = ours, Channel(theirs)
         self.service, self.counter, self.bus = Recorder(self.calls), Recorder(self.counts), EventBus()
         self.bus.subscribe(self.events.append)
-        self.link = SupervisorLink(self.channel, self.service, self.counter, self.counter, 5.0, self.bus)
+        self.ends = []
+        self.link = SupervisorLink(
+            self.channel,
+            self.service,
+            self.counter,
+            self.counter,
+            5.0,
+            self.bus,
+            end_at_once=lambda: self.ends.append("at once"),
+        )
 
     async def order(self, *orders):
         """Send them, with a ping behind, and return what was reported before the answer to that."""
@@ -131,5 +140,21 @@ def test_a_supervisor_is_lost_once_however_often_one_looks(play):
         await asyncio.sleep(0)
         assert [type(event) for event in scene.events] == [SupervisorLost]
         assert scene.calls == [("supervisor_lost", 5.0)]
+
+    play(scenario)
+
+
+def test_a_worker_whose_channel_broke_ends_at_once_and_drops_nothing_that_its_siblings_have(play):
+    """The supervisor may live: the queues and listeners are those of other workers too."""
+
+    async def scenario(scene):
+        def broken():
+            raise ChannelBroken("Bad file descriptor")
+
+        scene.channel.receive = broken
+        scene.link._receive()
+        assert scene.ends == ["at once"]
+        assert [type(event) for event in scene.events] == [ChannelLost]
+        assert scene.calls == []
 
     play(scenario)

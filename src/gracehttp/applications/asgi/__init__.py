@@ -1,7 +1,8 @@
-"""ASGI 3.0 (asgi.readthedocs.io): the HTTP message format 2.5 and the lifespan protocol 2.0.
+"""ASGI 3.0 (asgi.readthedocs.io): the HTTP and WebSocket message format 2.5 and the lifespan protocol 2.0.
 
-`application` is the entrance: one task per request, and the lifespan of the worker. `requests` has the scope and the
-messages of one request, `lifespan` those of the lifespan, `types` the callables and dictionaries of the specification.
+`application` is the entrance: one task per request or WebSocket, and the lifespan of the worker. `requests` has the
+scope and the messages of one request, `websockets` those of one WebSocket, `lifespan` those of the lifespan, `types`
+the callables and dictionaries of the specification.
 
 It may import what `applications` may, and not `wsgi`. Start reading at `application`.
 """

@@ -1,4 +1,4 @@
-"""An ASGI application behind the `Application` protocol: one task per request, and its lifespan."""
+"""An ASGI application behind the `Application` protocol: one task per request or WebSocket, and its lifespan."""
 
 from __future__ import annotations
 
@@ -7,12 +7,21 @@ import contextvars
 import functools
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from gracehttp.applications.asgi.lifespan import Lifespan
 from gracehttp.applications.asgi.requests import RequestCycle
 from gracehttp.applications.asgi.types import AsgiCallable
+from gracehttp.applications.asgi.websockets import WebSocketCycle
 from gracehttp.applications.drain_notice import DrainNotice, put_into
+from gracehttp.events import Event
 from gracehttp.http.exchange import Exchange
+from gracehttp.http.websocket import handshake
+
+if TYPE_CHECKING:
+    from gracehttp.http.websocket.session import WebSocketSession
+
+Cycle = RequestCycle | WebSocketCycle
 
 
 class AsgiApplication:
@@ -27,15 +36,16 @@ class AsgiApplication:
         lifespan: str,
         draining: DrainNotice,
         on_idle: Callable[[], object],
+        publish: Callable[[Event], None] = lambda event: None,
     ) -> None:
-        """`name` is what the log calls the application. `lifespan` is the mode, see `Lifespan`.
+        """`name` is what the log calls the application. `lifespan` is the mode, see `Lifespan`, which uses `publish`.
 
         Applications get `draining` from `drain_notice`. `on_idle` is called when a call of the
         application has ended and no other one runs.
         """
         self.name = name
         self.app = app
-        self.lifespan = Lifespan(app, lifespan)
+        self.lifespan = Lifespan(app, lifespan, name=name, publish=publish)
         self.cancelled = False
         self._loop = loop
         self._new_task: Callable[..., asyncio.Task[None]] = asyncio.Task
@@ -45,7 +55,7 @@ class AsgiApplication:
         # Each task gets a copy of this context. The context in which a request was parsed can be another request's.
         self._context = contextvars.copy_context()
         put_into(self._context, draining)
-        self._running: dict[RequestCycle, asyncio.Task[None]] = {}
+        self._running: dict[Cycle, asyncio.Task[None]] = {}
 
     @property
     def in_flight(self) -> int:
@@ -54,23 +64,30 @@ class AsgiApplication:
 
     async def startup(self) -> None:
         """Run the startup of the lifespan. Raises `ApplicationFailed`."""
+        handshake.prepare()
         await self._loop.create_task(self.lifespan.startup(), context=self._context)
 
     def handle(self, exchange: Exchange) -> None:
         """Call the application in a task of its own."""
-        cycle = RequestCycle(self, exchange)
+        self._start(RequestCycle(self, exchange))
+
+    def handle_websocket(self, session: WebSocketSession) -> None:
+        """Call the application in a task of its own."""
+        self._start(WebSocketCycle(self, session))
+
+    def _start(self, cycle: Cycle) -> None:
         task = self._new_task(cycle.run(), loop=self._loop, context=self._context.copy())
         if not task.done():  # an eager task may be
             self._running[cycle] = task
 
-    def finished(self, cycle: RequestCycle) -> None:
+    def finished(self, cycle: Cycle) -> None:
         """Called by `cycle` when its call of the application has ended."""
         self._running.pop(cycle, None)  # an eager task that never waited was not in it
         if not self._running:
             self._on_idle()
 
     def cancel_all(self) -> None:
-        """Cancel all requests in flight, at the end of a drain.
+        """Cancel all calls of the application, at the end of a drain.
 
         Their exchanges end with `CancelledError`. Exchanges that were cut end without an error, because the drain has
         reported them.

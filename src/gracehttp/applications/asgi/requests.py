@@ -74,10 +74,9 @@ class RequestCycle:
         """End the exchange with `error`, which the application raised, unless the client's departure explains it."""
         self._application.finished(self)
         exchange = self._exchange
-        cancelled_by_us = self._application.cancelled and isinstance(error, asyncio.CancelledError)
         if self._told and _is_disconnect(error):
             exchange.give_up()
-        elif exchange.disconnected and (cancelled_by_us or _is_disconnect(error)):
+        elif exchange.disconnected and is_explained(error, self._application):
             exchange.end()
         else:
             exchange.end(error)
@@ -124,6 +123,12 @@ class RequestCycle:
             exchange.start_response(message["status"], message.get("headers", ()))
         else:
             raise ResponseError(f"{kind!r} is no message that can be sent in answer to a request")
+
+
+def is_explained(error: BaseException, application: AsgiApplication) -> bool:
+    """Whether the application has raised `error` because its client is gone, or because it was cancelled."""
+    cancelled_by_us = application.cancelled and isinstance(error, asyncio.CancelledError)
+    return cancelled_by_us or _is_disconnect(error)
 
 
 def _is_disconnect(error: BaseException) -> bool:

@@ -28,6 +28,8 @@ class WsgiApplication:
     not begun.
     """
 
+    handle_websocket = None  # WSGI knows none
+
     __slots__ = (
         "_app",
         "_calls",

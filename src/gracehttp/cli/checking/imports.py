@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
-import tempfile
 from typing import Any
 
 from gracehttp import errors
@@ -19,11 +19,14 @@ def try_import(target: str, *, factory: bool, interface: str, app_dir: str, time
     Output of the application goes to stderr. Raises what the import raised (`ApplicationNotFound`,
     `ConfigurationError`), and `ApplicationFailed` if it ended its process or took more than `timeout_seconds`.
     """
+    from gracehttp.net.shared_page import anonymous_file  # help must not wait for it
+
     request = {"target": target, "factory": factory, "interface": interface, "app_dir": app_dir}
-    with tempfile.TemporaryFile() as answers:
-        descriptor = answers.fileno()
-        command = [sys.executable, "-m", "gracehttp.cli.checking.import_probe", str(descriptor), json.dumps(request)]
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, pass_fds=(descriptor,))  # noqa: S603  ours
+    # Not a pipe: a process that the application leaves behind may keep its end open, and answers may be long.
+    answers = anonymous_file("check")
+    try:
+        command = [sys.executable, "-m", "gracehttp.cli.checking.import_probe", str(answers), json.dumps(request)]
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, pass_fds=(answers,))  # noqa: S603  ours
         try:
             status = child.wait(timeout_seconds)
         except subprocess.TimeoutExpired as exc:
@@ -34,8 +37,9 @@ def try_import(target: str, *, factory: bool, interface: str, app_dir: str, time
         finally:
             child.kill()  # has no effect on a process that has ended
             child.wait()
-        answers.seek(0)
-        return _interface_in(target, answers.read(), status)
+        return _interface_in(target, os.pread(answers, os.fstat(answers).st_size, 0), status)
+    finally:
+        os.close(answers)
 
 
 def _interface_in(target: str, answer: bytes, status: int) -> str:

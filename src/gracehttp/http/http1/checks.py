@@ -37,21 +37,35 @@ _LARGEST_CONTENT_LENGTH = 2**64 - 1
 
 
 class RequestError(Exception):
-    """The client's fault: it gets `status`, with `reason` as a sentence for the person who debugs it."""
+    """The client's fault: it gets `status`, with `reason` as a sentence for the person who debugs it.
 
-    def __init__(self, status: int, reason: str) -> None:
+    `lines` are the lines of fields that go along.
+    """
+
+    def __init__(self, status: int, reason: str, lines: bytes = b"") -> None:
         super().__init__(f"{status}: {reason}")
         self.status = status
         self.reason = reason
+        self.lines = lines
 
 
 class Framing:
     """What the framing fields of one head say. Not to be changed: heads with the same fields share it.
 
     `content_length` is -1 when there is none. `host` is None without one. `keep_alive` is what the client wants.
+    `upgrades`: Connection names Upgrade, and the request has no body (RFC 9110 section 7.8).
     """
 
-    __slots__ = ("chunked", "content_length", "expects_continue", "has_body", "host", "keep_alive", "says_close")
+    __slots__ = (
+        "chunked",
+        "content_length",
+        "expects_continue",
+        "has_body",
+        "host",
+        "keep_alive",
+        "says_close",
+        "upgrades",
+    )
 
     def __init__(self, keep_alive: bool) -> None:
         self.host: bytes | None = None
@@ -61,6 +75,7 @@ class Framing:
         self.chunked = False
         self.expects_continue = False
         self.has_body = False
+        self.upgrades = False
 
 
 def read_framing(http_version: str, fields: Iterable[Header]) -> Framing:
@@ -77,7 +92,7 @@ def read_framing(http_version: str, fields: Iterable[Header]) -> Framing:
                 raise RequestError(400, "more than one Host field")
             framing.host = value
         elif name == b"connection":
-            _read_connection(framing, value)
+            _read_connection(framing, value, http11)
         elif name == b"content-length":
             _read_content_length(framing, value)
         elif name == b"transfer-encoding":
@@ -96,12 +111,15 @@ def read_framing(http_version: str, fields: Iterable[Header]) -> Framing:
     elif not is_valid_host(framing.host):
         raise RequestError(400, "Host names no valid host")
     framing.has_body = framing.chunked or framing.content_length > 0
+    framing.upgrades = framing.upgrades and not framing.has_body
     framing.expects_continue = framing.expects_continue and framing.has_body
     return framing
 
 
-def _read_connection(framing: Framing, value: bytes) -> None:
+def _read_connection(framing: Framing, value: bytes, http11: bool) -> None:
     options = [option.strip() for option in value.lower().split(b",")]
+    if b"upgrade" in options and http11:  # in HTTP/1.0 it must be ignored (RFC 9110 section 7.8)
+        framing.upgrades = True
     if b"close" in options:
         framing.says_close = True
         framing.keep_alive = False

@@ -8,12 +8,12 @@ in order by construction, and a malformed request is found only when all respons
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from time import monotonic, time
 from typing import Final
 
 from gracehttp.http.body import NO_REQUEST_BODY, RequestBody
-from gracehttp.http.connection import NEW, Connection, InFlight, Pace, ServerContext, Terms, WireProtocol
+from gracehttp.http.connection import NEW, Connection, InFlight, MakeProtocol, Pace, ServerContext, Terms, WireProtocol
 from gracehttp.http.exchange import Exchange, ResetReason, tell
 from gracehttp.http.fields import ResponseFields
 from gracehttp.http.head import RefusedHead
@@ -82,6 +82,7 @@ class Http1Protocol:
         "_exchange",
         "_framing",
         "_fresh",
+        "_handshake",
         "_head",
         "_head_began_at",
         "_held_back",
@@ -125,6 +126,7 @@ class Http1Protocol:
         self._last_response = False  # the next response must say so
         self._leaving = False  # stop before the next request, for the connection to be handed over
         self._paused = False  # reading is
+        self._handshake: Exchange | None = None  # the last exchange that may end with another protocol
         self._held_back = False  # the next request is, until the client has taken the responses before it
         self._waits: Deadlines[WireProtocol] | None = None
         # If the time is over already: `timed_out` looks for what the client has sent meanwhile before it closes.
@@ -152,6 +154,10 @@ class Http1Protocol:
     def ended(self) -> None:
         """The client has sent all, and may still listen for the answers to it."""
         exchange = self._exchange
+        if exchange is not None and exchange is self._handshake and not exchange.response_started:
+            self._give_up(exchange)  # what the client wants to speak takes two
+            self._finish(linger=False)
+            return
         if exchange is not None and self._body is None:
             exchange.half_close()
         elif not self._unparsed:
@@ -190,7 +196,7 @@ class Http1Protocol:
                 self._begin_request(head)
         except RequestError as refusal:
             self._head = data[start:end] if end >= 4 else data[start:]
-            self._refuse(refusal.status, refusal.reason)
+            self._refuse(refusal.status, refusal.reason, refusal.lines)
 
     def _leave_unparsed(self, data: bytes, start: int) -> None:
         """What is in `data` from `start` on waits for the end of the current request."""
@@ -261,7 +267,19 @@ class Http1Protocol:
             self._await_body(body)
         if self._stream.half_closed:
             exchange.half_closed = True
+        if framing.upgrades and self._upgraded(exchange):
+            return
         context.application.handle(exchange)
+
+    def _upgraded(self, exchange: Exchange) -> bool:
+        """Whether the request asks for a protocol that we can upgrade to, which has it then. Raises `RequestError`."""
+        from gracehttp.http import negotiation  # it knows all protocols, this one too
+
+        self._handshake = exchange  # already, because the application may answer at once
+        if negotiation.upgrade(exchange, self._context):
+            return True
+        self._handshake = None
+        return False
 
     def _begin_body(self, framing: Framing) -> RequestBody:
         """Take what has come of the body already."""
@@ -532,18 +550,22 @@ class Http1Protocol:
         else:
             self._finish(linger=True)
 
-    def upgrade(
-        self, exchange: Exchange, fields: ResponseFields, make: Callable[[Connection, Carried], WireProtocol]
-    ) -> None:
+    def upgrade(self, exchange: Exchange, fields: ResponseFields, make: MakeProtocol, *, finished: bool = True) -> None:
         """Answer 101 (RFC 9110 section 7.8), and let what `make` gives take over behind the request of `exchange`.
 
-        `fields` has Upgrade. The exchange ends here; its request must be whole, and its response not begun.
+        `fields` has Upgrade. The exchange ends here; its request must be whole, and its response not begun. The worker
+        is told that it is `finished`, or will be later.
         """
+        if self._exchange is not exchange:  # the connection was closed meanwhile
+            return
         connection = connection_line(True, False, fields.upgrade)
         self._stream.write(b"".join((status_line(101), connection, fields.block, b"\r\n")))
         rest = self._rest()
         self._regulate_reading()
-        self._give_up(exchange, 101)
+        self._exchange = None
+        if finished:
+            exchange.finished(101)
+        exchange.disconnect()
         if self._phase != OVER:
             self.connection.switch(make(self.connection, Carried(fresh=False)), rest)
 
@@ -560,7 +582,7 @@ class Http1Protocol:
 
     # --- refusals and the end ---
 
-    def _refuse(self, status: int, reason: str) -> None:
+    def _refuse(self, status: int, reason: str, lines: bytes = b"") -> None:
         """Answer what the client did wrong, unless a response is under way already, and close."""
         exchange = self._exchange
         if exchange is not None and exchange.head_sent:
@@ -569,7 +591,7 @@ class Http1Protocol:
         if self._phase != DISCARDING:  # there the response has been sent
             method, target = method_and_target(self._head)
             without_body = (exchange.head.method if exchange is not None else method) == "HEAD"
-            head, body = error_response(status, reason, second=int(time()), without_body=without_body)
+            head, body = error_response(status, reason, second=int(time()), without_body=without_body, lines=lines)
             if exchange is not None:
                 exchange.body_sent = len(body)
                 self._give_up(exchange, status)

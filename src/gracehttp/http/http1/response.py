@@ -105,14 +105,16 @@ class ServerLines:
 SERVER_LINES: Final = ServerLines()
 
 
-def error_response(status: int, reason: str, *, second: int, without_body: bool = False) -> tuple[bytes, bytes]:
-    """Head and body of a response of the server's own, after which the connection is closed."""
+def error_response(
+    status: int, reason: str, *, second: int, without_body: bool = False, lines: bytes = b""
+) -> tuple[bytes, bytes]:
+    """Head and body of a response of the server's own, after which the connection is closed. `lines`: more fields."""
     line = status_line(status)
     phrase = line[9:].strip().decode("ascii")
     body = f"{phrase}: {reason}\n".encode() if reason else f"{phrase}\n".encode()
     head = b"%bContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n%b\r\n" % (
         line,
         len(body),
-        date_line(second) + SERVER_LINE,
+        lines + date_line(second) + SERVER_LINE,
     )
     return head, b"" if without_body else body

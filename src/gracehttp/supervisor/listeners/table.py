@@ -26,8 +26,9 @@ from gracehttp.net.bind import (
     resolve,
     takes_ipv6_alone,
 )
+from gracehttp.net.forks import close_in_children
 from gracehttp.net.limits import effective_limits
-from gracehttp.net.permits import HAS_SHARED_PERMITS, PermitPool, PoolRecord
+from gracehttp.net.permits import PermitPool, PoolRecord, shared_permits
 from gracehttp.net.syn_filter import admit_new_connections, drop_new_connections
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire.messages import ListenRequest
@@ -71,6 +72,7 @@ class HeldListener:
     bound: str = field(init=False)
 
     def __post_init__(self) -> None:
+        close_in_children(self.socket)  # a log callback of a script may fork
         self.bound = bound_address(self.socket)  # once: to tell where a port is must not fail for want of memory
 
     def stop_admitting(self) -> None:
@@ -238,7 +240,7 @@ class ListenerTable:
         address = parse_address(request.address)
         sock = open_listener(address, backlog=request.backlog, unix_mode=request.unix_mode, ipv6_alone=ipv6_alone)
         try:
-            pool = PermitPool(limit) if HAS_SHARED_PERMITS else None
+            pool = shared_permits(limit)
         except OSError as exc:
             sock.close()
             raise ListenError(f"cannot make the limit for {address}: {exc.strerror}.") from exc

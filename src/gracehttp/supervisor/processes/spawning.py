@@ -8,17 +8,24 @@ missed ready timeout; a failed exec as an exit, with the reason on stderr.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NoReturn
 
+from gracehttp.net.forks import forking_one_of_ours
 from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.wire.lineage import FAULT_HANDLER_VALUE, FAULT_HANDLER_VARIABLE
 from gracehttp.wire.signals import SIGNALS
 
 CANNOT_RUN = 127
 """The exit status of a child that could not run its command line, as a shell has it."""
+_FOLDERS = ("/proc/self/fd", "/dev/fd")
+"""Where a system tells which descriptors a process has (proc_pid_fd(5)), also one without Linux's /proc."""
+_MOST_DESCRIPTORS = 1 << 16
+"""How many are tried where the system doesn't tell which are open."""
 
 
 def spawn(command_line: CommandLine, environment: Mapping[str, str], *, pass_fds: Collection[int], stderr: int) -> int:
@@ -30,10 +37,10 @@ def spawn(command_line: CommandLine, environment: Mapping[str, str], *, pass_fds
     worker that is still starting. The worker unblocks them once it ignores them.
     """
     executable = command_line.executable()
-    variables = {"PYTHONFAULTHANDLER": "1", **os.environ, **environment}
+    variables = {FAULT_HANDLER_VARIABLE: FAULT_HANDLER_VALUE, **os.environ, **environment}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), forking_one_of_ours():
             # Python 3.12 warns of a fork when a script of the user has threads. This child takes none of their locks.
             warnings.simplefilter("ignore", DeprecationWarning)
             pid = os.fork()
@@ -63,9 +70,21 @@ def _become(
 
 
 def _close_all_but(kept: Collection[int]) -> None:
-    lowest = 3
-    for fd in sorted(kept):
-        os.closerange(lowest, fd)
+    for fd in kept:
         os.set_inheritable(fd, True)
-        lowest = max(lowest, fd + 1)
-    os.closerange(lowest, os.sysconf("SC_OPEN_MAX"))
+    for fd in _open_descriptors():
+        if fd > 2 and fd not in kept:
+            with contextlib.suppress(OSError):  # with that one the folder was read
+                os.close(fd)
+
+
+def _open_descriptors() -> Iterable[int]:
+    """The descriptors of this process, and maybe some that aren't open.
+
+    Not all possible ones: RLIMIT_NOFILE is 10^9 in many a container, and where close_range(2) is missing (Linux 5.8,
+    older container runtimes) each costs a system call.
+    """
+    for folder in _FOLDERS:
+        with contextlib.suppress(OSError):
+            return [int(name) for name in os.listdir(folder)]
+    return range(min(os.sysconf("SC_OPEN_MAX"), _MOST_DESCRIPTORS))

@@ -1,0 +1,217 @@
+"""How many instructions a request takes in user space: the same on any machine of a kind, however busy it is.
+
+    apt install valgrind
+    python -m benchmarks.instructions            # tell
+    python -m benchmarks.instructions --check    # exit status 1 if they have risen by more than 5 % of what is recorded
+    python -m benchmarks.instructions --write    # record them in instructions.json
+
+A server runs in valgrind, which counts only while it is told to (`--instr-atstart=no`, then callgrind_control). One
+client sends request after request on one connection. The batches that nothing else disturbs, such as a timer, are the
+most, so their median is taken. Hashes aren't randomised. What the kernel does isn't counted.
+
+What is recorded holds for one version of CPython and one build of gracehttp (compiled or interpreted); others are
+recorded beside it. Other versions of Django or uvloop than those in the file change the figures too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import platform
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .installed import Installation
+from .loads import BROWSER_HEADERS
+from .server import Server
+from .session import BenchmarkFailed, Session, session, told
+
+RECORD = Path(__file__).with_name("instructions.json")
+MOST_RISE = 0.05
+WARM_UP = 100
+"""Requests before counting: the interpreter specialises code that has run some times (PEP 659)."""
+BATCHES, BATCH = 7, 40
+LIMIT_SECONDS = 300.0
+"""It takes about one minute; a machine that is busy with other things takes longer."""
+START_SECONDS = 60.0
+TOGETHER = ("django", "uvloop")
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A scene of the benchmark, by its number there."""
+
+    scene: int
+    title: str
+    app: str
+    headers: tuple[str, ...] = ()
+
+
+SCENES = (
+    Counted(1, "small GET", "benchmarks.applications:hello"),
+    Counted(2, "small GET with 12 header fields", "benchmarks.applications:hello", BROWSER_HEADERS),
+    Counted(8, "Django, WSGI", "benchmarks.django_app:app"),
+)
+
+
+def count(frame: Session, installation: Installation, scene: Counted) -> int:
+    """Instructions per request, the median of some batches."""
+    with frame.part() as part:
+        command = [
+            *("valgrind", "--tool=callgrind", "--instr-atstart=no", "--trace-children=yes"),
+            f"--callgrind-out-file={part.folder}/counts.%p",
+            *(str(installation.python), "-m", "gracehttp", "serve", scene.app, "--bind", "127.0.0.1:{port}"),
+            *("--loop", "uvloop", "--threads", "1", "--no-access-log"),
+        ]
+        environment = installation.environment(frame.bytecode) | {"PYTHONHASHSEED": "0"}
+        server = part.ends.enter_context(Server(part, "valgrind", command, environment=environment))
+        server.wait_until_ready(START_SECONDS)
+        (worker,) = server.processes()[1:]
+        with _Client(server.port, scene.headers) as client:
+            client.ask(WARM_UP)
+            _control("-i", "on", worker)
+            client.ask(BATCH)  # what is translated anew, now with counters
+            _control("-z", worker)
+            for _ in range(BATCHES):
+                client.ask(BATCH)
+                _control("-d", worker)
+        dumps = sorted(part.folder.glob(f"counts.{worker}.*"), key=lambda path: int(path.suffix[1:]))
+        counted = [_total(path) for path in dumps]
+    if len(counted) != BATCHES:
+        raise BenchmarkFailed(f"valgrind wrote {len(counted)} counts instead of {BATCHES}:\n{server.name}")
+    return round(statistics.median(counted) / BATCH)
+
+
+def _control(*arguments: object) -> None:
+    command = ["callgrind_control", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    if "OK" not in done.stdout:
+        raise BenchmarkFailed(f"{' '.join(command)}: {done.stdout}{done.stderr}")
+
+
+def _total(path: Path) -> int:
+    found = re.search(r"^totals: (\d+)", path.read_text(), re.MULTILINE)
+    if not found:
+        raise BenchmarkFailed(f"{path} has no total.")
+    return int(found[1])
+
+
+class _Client:
+    """One connection; a context manager."""
+
+    def __init__(self, port: int, headers: Sequence[str]) -> None:
+        self._request = "\r\n".join(["GET / HTTP/1.1", "Host: localhost", *headers, "", ""]).encode()
+        self._sock = socket.create_connection(("127.0.0.1", port), timeout=30)
+
+    def __enter__(self) -> _Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sock.close()
+
+    def ask(self, times: int) -> None:
+        for _ in range(times):
+            self._sock.sendall(self._request)
+            received = b""
+            while not _is_whole(received):
+                data = self._sock.recv(65536)
+                if not data:
+                    raise BenchmarkFailed(f"The connection ended after {received!r}")
+                received += data
+
+
+def _is_whole(received: bytes) -> bool:
+    head, separator, body = received.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+    return bool(separator and length) and len(body) >= int(length[1] if length else 0)
+
+
+# --- what is recorded ---
+
+
+def kind(installation: Installation) -> str:
+    """Of the build: CPython's version, and whether gracehttp is compiled."""
+    command = [str(installation.python), "-m", "gracehttp", "--version"]
+    asked = subprocess.run(command, env=installation.environment(), capture_output=True, text=True, check=False)
+    asked_python = subprocess.run(
+        [str(installation.python), "-c", "import platform; print('.'.join(platform.python_version_tuple()[:2]))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    build = "compiled" if re.search(r"\bcompiled\b", asked.stdout) else "interpreted"
+    return f"CPython {asked_python.stdout.strip()}, {build}"
+
+
+def rises(counted: Mapping[str, int], recorded: Mapping[str, int]) -> list[str]:
+    """A sentence for each scene that takes more than it may."""
+    return [
+        f"scene {scene} takes {now:,} instructions, {now / before - 1:.1%} more than the {before:,} that are recorded "
+        f"(at most {MOST_RISE:.0%})"
+        for scene, now in counted.items()
+        if (before := recorded.get(scene)) and now > before * (1 + MOST_RISE)
+    ]
+
+
+def falls(counted: Mapping[str, int], recorded: Mapping[str, int]) -> list[str]:
+    """A sentence for each scene that takes so much less that the record should follow."""
+    return [
+        f"scene {scene} takes {now:,} instructions, {1 - now / before:.1%} less than recorded: record it (--write)"
+        for scene, now in counted.items()
+        if (before := recorded.get(scene)) and now < before * (1 - MOST_RISE)
+    ]
+
+
+def _read() -> dict[str, Any]:
+    with contextlib.suppress(FileNotFoundError):
+        record: dict[str, Any] = json.loads(RECORD.read_text())
+        return record
+    return {}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Instructions per request, by valgrind.")
+    parser.add_argument("--check", action="store_true", help="compare with what is recorded")
+    parser.add_argument("--write", action="store_true", help="record it")
+    parser.add_argument("--ours", default=sys.executable, metavar="PATH", help="as of `python -m benchmarks`")
+    options = parser.parse_args()
+    if shutil.which("callgrind_control") is None or shutil.which("valgrind") is None:
+        raise BenchmarkFailed("valgrind is not installed. On Debian: apt install valgrind")
+    if platform.machine() != "x86_64":
+        print(f"Instructions of {platform.machine()} aren't those of x86_64, on which the record was made.")
+    installation = Installation.parse(options.ours)
+    name, record = kind(installation), _read()
+    if options.check and name not in record:
+        raise BenchmarkFailed(f"{RECORD.name} has no record for {name}. Make one: --write")
+    with session(server_core=0, client_core=1, limit_seconds=LIMIT_SECONDS) as frame:
+        counted = {str(scene.scene): count(frame, installation, scene) for scene in SCENES}
+    recorded: dict[str, int] = record.get(name, {}).get("instructions", {})
+    for scene in SCENES:
+        before = recorded.get(str(scene.scene))
+        beside = f" (recorded: {before:,})" if before else ""
+        print(f"scene {scene.scene}, {scene.title}: {counted[str(scene.scene)]:,} instructions per request{beside}")
+    if options.write:
+        facts = installation.facts("gracehttp", "gracehttp", *TOGETHER)
+        versions = {one: facts[one] for one in ("python", *TOGETHER) if one in facts}
+        record[name] = {"versions": versions, "instructions": counted}
+        RECORD.write_text(json.dumps(dict(sorted(record.items())), indent=1) + "\n")
+        return 0
+    for sentence in falls(counted, recorded):
+        print(sentence)
+    risen = rises(counted, recorded)
+    if options.check and risen:
+        raise BenchmarkFailed("\n".join(risen))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(told(main))

@@ -1,0 +1,168 @@
+"""From the raw results of a run, pages: a table in Markdown and a picture.
+
+    python -m benchmarks.report results.json --markdown results.md --svg results.svg
+
+The file alone decides: the same results give the same pages, wherever they are made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .figures import Figure, Target
+from .peers import NAMES
+from .picture import picture
+from .targets import TARGETS
+
+
+class Results:
+    """The raw results of a run. `ours` are the names of the installations of gracehttp, the first one compared."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self.machine: dict[str, Any] = data["machine"]
+        self.servers: list[dict[str, str]] = data["servers"]
+        self.settings: dict[str, Any] = data["settings"]
+        self.scenes: dict[str, dict[str, str]] = data["scenes"]
+        self.commands: dict[str, dict[str, str]] = data["commands"]
+        self.missing: list[str] = data["missing"]
+        self.failures: list[str] = data["failures"]
+        self.ours: list[str] = data["ours"]
+        self.figures = [Figure.from_json(one) for one in data["figures"]]
+
+    def figure(self, target: Target) -> Figure | None:
+        key = (target.scene, target.interface, target.title)
+        return next((one for one in self.figures if one.key == key), None)
+
+    def names(self) -> list[str]:
+        """Of all servers that have a sample, ours first."""
+        measured = {name for figure in self.figures for name in figure.samples}
+        others = [name for name in NAMES if name not in self.ours]
+        return [name for name in (*self.ours, *others) if name in measured]
+
+
+def markdown(results: Results) -> str:
+    return (
+        "\n".join(
+            [
+                *_heading(results),
+                "",
+                *_table(results),
+                "",
+                *_targets(results),
+                "",
+                *_commands(results),
+            ]
+        )
+        + "\n"
+    )
+
+
+def _heading(results: Results) -> Iterator[str]:
+    machine = ", ".join(f"{key} {value}" for key, value in results.machine.items())
+    yield f"One run: {machine}."
+    yield "Settings: " + ", ".join(f"{key} {value}" for key, value in results.settings.items()) + "."
+    yield ""
+    for facts in results.servers:
+        yield f"- {facts['name']}: " + ", ".join(f"{key} {value}" for key, value in facts.items() if key != "name")
+    if results.missing:
+        yield f"- not installed, so not measured: {', '.join(results.missing)}"
+    for failure in results.failures:
+        yield f"- failed: {failure}"
+
+
+def _table(results: Results) -> Iterator[str]:
+    """Medians. In brackets the ratio to the first of ours, the median of the ratios round by round."""
+    ours, names = results.ours[0], results.names()
+    yield f"Medians; in brackets the server's figure divided by that of {ours}, round by round, of which the median."
+    yield ""
+    yield "| scene | figure | " + " | ".join(names) + " |"
+    yield "|---" * (2 + len(names)) + "|"
+    for figure in results.figures:
+        title = results.scenes[str(figure.scene)]["title"]
+        cells = [_cell(figure, name, ours) for name in names]
+        unit = f", {figure.unit}" if figure.unit else ""
+        yield f"| {figure.scene} {title} | {figure.interface.upper()}: {figure.title}{unit} | {' | '.join(cells)} |"
+
+
+def _cell(figure: Figure, name: str, ours: str) -> str:
+    if not figure.samples.get(name):
+        return ""
+    said = number(figure.median(name))
+    ratio = figure.ratio(name, ours)
+    return said if name == ours or math.isnan(ratio) or not figure.unit else f"{said} ({number(ratio)})"
+
+
+def _targets(results: Results) -> Iterator[str]:
+    yield "| scene | figure | of | target | reached | |"
+    yield "|---|---|---|---|---|---|"
+    for target in TARGETS:
+        figure = results.figure(target)
+        if figure is None:
+            continue
+        reached = target.reached(figure, results.ours[0])
+        if math.isnan(reached):
+            continue
+        bound = f"at {'least' if target.at_least else 'most'} {target.bound:g}"
+        of = f"{target.peer} = 1" if target.peer else figure.unit
+        met = "met" if target.met(reached) else "**missed**"
+        title = results.scenes[str(target.scene)]["title"]
+        yield (
+            f"| {target.scene} {title} | {target.interface.upper()}: {target.title} | {of} | {bound} "
+            f"| {number(reached)} | {met} |"
+        )
+
+
+def _commands(results: Results) -> Iterator[str]:
+    yield "The commands, as each server documents them:"
+    yield ""
+    yield "```"
+    for part, commands in results.commands.items():
+        scene, interface = part.split()
+        yield f"# scene {scene} ({results.scenes[scene]['title']}), {interface.upper()}"
+        yield from commands.values()
+    yield "```"
+
+
+def number(value: float) -> str:
+    """Three digits that count."""
+    if math.isnan(value):
+        return "-"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
+
+
+def write(data: Mapping[str, Any], page: Path | None, svg: Path | None) -> str:
+    """Returns the page."""
+    results = Results(data)
+    said = markdown(results)
+    if page is not None:
+        page.write_text(said)
+    if svg is not None:
+        svg.write_text(picture(results.figures, results.ours, _caption(results)))
+    return said
+
+
+def _caption(results: Results) -> str:
+    python = results.servers[0].get("python", "") if results.servers else ""
+    return f"One worker on one core, Python {python}, {results.machine['processor']}, {results.machine['date'][:10]}"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Makes pages from the raw results of a run.")
+    parser.add_argument("results", type=Path, help="what `python -m benchmarks --json` wrote")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="(default: print it)")
+    parser.add_argument("--svg", type=Path, metavar="FILE")
+    options = parser.parse_args(arguments)
+    said = write(json.loads(options.results.read_text()), options.markdown, options.svg)
+    if options.markdown is None:
+        print(said)
+
+
+if __name__ == "__main__":
+    main()

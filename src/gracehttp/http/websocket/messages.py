@@ -1,0 +1,222 @@
+"""Messages out of frames, and frames out of messages (RFC 6455 section 5). Pure: bytes in, bytes out.
+
+The state machine is that of the library `websockets`: opcodes, masks, reserved bits, fragments, limits, the closing
+handshake, and permessage-deflate with a bound on what is inflated. Here its frames become whole messages, and text is
+checked (section 8.1). A frame that is sent without an extension is its header and its payload, and needs no library.
+"""
+
+from __future__ import annotations
+
+import codecs
+import logging
+import sys
+from typing import TYPE_CHECKING, Final, cast
+
+from websockets.frames import BINARY, CONT, PONG, TEXT, Close, Frame
+from websockets.protocol import CLOSED, OPEN, Protocol, Side
+
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # it was installed without its compiled part
+    from websockets.utils import apply_mask
+
+if TYPE_CHECKING:
+    from websockets.extensions.permessage_deflate import PerMessageDeflate
+
+Message = str | bytes
+
+NORMAL: Final = 1000
+NO_STATUS: Final = 1005
+"""The client's close frame had no code; never sent."""
+ABNORMAL: Final = 1006
+"""The connection ended without a close frame; never sent."""
+INVALID_DATA: Final = 1007
+INTERNAL_ERROR: Final = 1011
+SERVICE_RESTART: Final = 1012
+
+_LONGEST_REASON_BYTES: Final = 123  # of a close frame: a control frame has 125, two of them are the code
+_FINAL_TEXT: Final = 0x81
+_FINAL_BINARY: Final = 0x82
+_FINAL_PING: Final = 0x89
+
+_log = logging.getLogger("gracehttp.websocket")  # the library's own words; nobody needs them
+_log.setLevel(logging.CRITICAL)
+_log.propagate = False
+
+_new_utf8 = codecs.getincrementaldecoder("utf-8")
+
+
+class Messages:
+    """The server's end of one WebSocket that is open.
+
+    After each `feed` and each `close`: send `take_writes()`, then look at `over`.
+    """
+
+    __slots__ = ("_check", "_deflates", "_is_text", "_largest", "_parts", "_protocol", "_unread", "answered")
+
+    def __init__(self, max_size_bytes: int, deflate: PerMessageDeflate | None) -> None:
+        """`max_size_bytes` is of a message, inflated; 0 is no limit."""
+        self._protocol = Protocol(Side.SERVER, state=OPEN, max_size=max_size_bytes or None, logger=_log)
+        self._largest = max_size_bytes or sys.maxsize  # that `whole` takes
+        self._unread = 0  # bytes of the frame that has begun to come, or more
+        self._deflates = deflate is not None
+        if deflate is not None:
+            self._protocol.extensions = [deflate]
+            self._largest = -1  # the size of what was inflated doesn't tell how many bytes it took
+        self._parts: bytearray | None = None  # of a message whose last fragment has not come
+        self._is_text = False
+        self._check = _new_utf8()  # of the text in `_parts`, so that it is refused as soon as it is wrong
+        self.answered = b""
+        """The payload of the last pong."""
+
+    # --- receiving ---
+
+    @property
+    def can_inflate(self) -> bool:
+        """Whether what arrives may be much larger than its bytes."""
+        return self._deflates
+
+    def whole(self, data: bytes) -> Message | None:
+        """The message, if `data` is one frame of the most usual kind: a whole message, and nothing before or behind it.
+
+        It is for speed alone. If it returns None, nothing has happened, and `data` is for `feed`.
+        """
+        size = len(data) - 6
+        if self._unread or not 0 <= size < 126 or data[1] != 0x80 | size or self._parts is not None:
+            return None
+        first = data[0]
+        if size > self._largest or self._protocol.state is not OPEN:
+            return None
+        if first == _FINAL_TEXT:
+            try:
+                return str(apply_mask(data[6:], data[2:6]), "utf-8")
+            except UnicodeDecodeError:
+                return None
+        return apply_mask(data[6:], data[2:6]) if first == _FINAL_BINARY else None
+
+    def feed(self, data: bytes) -> list[Message]:
+        """Bytes of the client. Returns the messages that are whole now, in order."""
+        protocol = self._protocol
+        protocol.receive_data(data)
+        self._unread += len(data)
+        messages: list[Message] = []
+        for frame in cast("list[Frame]", protocol.events_received()):  # requests are of the handshake
+            opcode = frame.opcode
+            size = len(frame.data)
+            self._unread -= size + (6 if size < 126 else 8 if size < 65536 else 14)
+            try:
+                if opcode is TEXT and frame.fin:
+                    messages.append(str(frame.data, "utf-8"))
+                elif opcode is BINARY and frame.fin:
+                    messages.append(bytes(frame.data))
+                elif opcode is PONG:
+                    self.answered = bytes(frame.data)
+                elif opcode is TEXT or opcode is BINARY or opcode is CONT:
+                    whole = self._join(frame)
+                    if whole is not None:
+                        messages.append(whole)
+            except UnicodeDecodeError as error:
+                protocol.fail(INVALID_DATA, f"{error.reason} at position {error.start}")
+                break
+        return messages
+
+    def _join(self, frame: Frame) -> Message | None:
+        """Keep a fragment; returns the message if it was the last one. Raises `UnicodeDecodeError`."""
+        data = frame.data
+        if self._parts is None or frame.opcode is not CONT:
+            self._parts = bytearray()
+            self._is_text = frame.opcode is TEXT
+            self._check.reset()
+        if self._is_text:
+            self._check.decode(data, frame.fin)
+        self._parts += data
+        if not frame.fin:
+            return None
+        whole, self._parts = self._parts, None
+        return whole.decode() if self._is_text else bytes(whole)
+
+    # --- sending ---
+
+    def data(self, message: Message) -> bytes:
+        """The frame of a whole message. Not after `close`, or when it is over.
+
+        Raises `UnicodeEncodeError` for text with half a surrogate pair.
+        """
+        if isinstance(message, str):
+            return self._frame(_FINAL_TEXT, message.encode())
+        return self._frame(_FINAL_BINARY, message)
+
+    def _frame(self, first: int, payload: bytes) -> bytes:
+        if self._deflates:
+            frame = Frame(TEXT if first == _FINAL_TEXT else BINARY, payload)
+            return frame.serialize(mask=False, extensions=self._protocol.extensions)
+        return framed(first, payload)
+
+    def ping(self, payload: bytes) -> bytes:
+        """The frame of a ping."""
+        return framed(_FINAL_PING, payload)
+
+    def close(self, code: int, reason: str) -> None:
+        """Send a close frame, if none was sent yet. `code` is one that `may_be_sent`; too long a reason is cut."""
+        if self._protocol.state is OPEN:
+            self._protocol.send_close(code, _fitting(reason))
+
+    def take_writes(self) -> bytes:
+        """The frames that are to be sent: pongs, and close frames."""
+        protocol = self._protocol
+        if not protocol.writes:
+            return b""
+        return b"".join(protocol.data_to_send())  # the mark of the end is empty
+
+    # --- the end ---
+
+    def end(self) -> None:
+        """The client has ended its half."""
+        if not self.over:
+            self._protocol.receive_eof()
+
+    @property
+    def open(self) -> bool:
+        """No close frame was sent, nor received."""
+        return self._protocol.state is OPEN
+
+    @property
+    def over(self) -> bool:
+        """Nothing more is received or sent: the closing handshake is done, or the client broke the rules."""
+        return self._protocol.eof_sent or self._protocol.state is CLOSED
+
+    @property
+    def closed_by_both(self) -> bool:
+        """Both sides have sent a close frame, and the client broke no rule."""
+        protocol = self._protocol
+        return protocol.close_rcvd is not None and protocol.close_sent is not None and protocol.parser_exc is None
+
+    @property
+    def outcome(self) -> tuple[int, str]:
+        """Code and reason of the end: those of the side that began it; 1006 if there was no close frame."""
+        protocol = self._protocol
+        sent, received = protocol.close_sent, protocol.close_rcvd
+        first: Close | None = sent
+        if received is not None and (sent is None or protocol.close_rcvd_then_sent):
+            first = received
+        return (int(first.code), first.reason) if first is not None else (ABNORMAL, "")
+
+
+def framed(first: int, payload: bytes) -> bytes:
+    """A frame that isn't masked; `first` is its first byte: flags and opcode (RFC 6455 section 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return b"%c%c%b" % (first, size, payload)
+    if size < 65536:
+        return b"%c\x7e%b%b" % (first, size.to_bytes(2, "big"), payload)
+    return b"%c\x7f%b%b" % (first, size.to_bytes(8, "big"), payload)
+
+
+def may_be_sent(code: int) -> bool:
+    """Whether `code` may stand in a close frame (RFC 6455 section 7.4, and the registry of IANA)."""
+    return (1000 <= code <= 1014 and code not in (1004, NO_STATUS, ABNORMAL)) or 3000 <= code <= 4999
+
+
+def _fitting(reason: str) -> str:
+    """As much of `reason` as a close frame takes, cut between two characters."""
+    return reason.encode("utf-8", "replace")[:_LONGEST_REASON_BYTES].decode("utf-8", "ignore")
