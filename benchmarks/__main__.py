@@ -81,7 +81,7 @@ def options_from(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--restart-cores", type=int, nargs="+", metavar="CORE", help="of the server in scene 14 (default: its one core)"
     )
     parser.add_argument(
-        "--limit", type=float, default=2400, metavar="SECONDS", help="for all of it (default: %(default)g)"
+        "--limit", type=float, default=3000, metavar="SECONDS", help="for all of it (default: %(default)g)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the raw results there")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there (default: print them)")

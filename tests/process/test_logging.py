@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import datetime
 import json
 import os
 import signal
@@ -261,6 +262,32 @@ def test_callbacks_are_told_although_the_user_has_configured_our_logger(start):
     server = script(start, before=CONFIGURING_OURS)
     fail(server)
     wait_until(lambda: any("the application raised" in text for _, _, text in told(server)))
+
+
+# --- times ---
+
+TRAVELLER = """
+    import os, time
+
+    async def app(scope, receive, send):
+        assert scope["type"] == "http"
+        os.environ["TZ"] = "JST-9"
+        time.tzset()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"%d" % os.getpid()})
+"""
+
+
+def test_all_lines_have_one_zone_whatever_the_application_does_to_that_of_its_process(start):
+    server = serve(start, "--access-log", workers=1, application=TRAVELLER, environment={"TZ": "<-07>7"})
+    get(server.port)
+    get(server.port)
+    assert server.stop() == 0
+    access = [line for line in server.lines if "GET /" in line]
+    assert len(access) == 2
+    times = [datetime.datetime.fromisoformat(line[:23]) for line in server.lines]
+    now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None) - datetime.timedelta(hours=7)
+    assert all(abs(now - one) < datetime.timedelta(minutes=5) for one in times)
 
 
 # --- readers ---

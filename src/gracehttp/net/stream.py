@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import socket
 import struct
 from collections import deque
@@ -23,6 +22,7 @@ from typing import Final, Protocol
 
 from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.ending import LINGER_SECONDS, Ending
+from gracehttp.net.failures import CLIENT_IS_GONE
 from gracehttp.net.poller import BROKEN, HALF_CLOSED, READABLE, WRITABLE, Poller
 from gracehttp.net.progress import Progress
 
@@ -32,11 +32,6 @@ HIGH_WATER_BYTES: Final = 65536
 BURST_BYTES: Final = 262144
 """How much a stream gives to the kernel before the poller comes to it again. The kernel has room for megabytes of each
 client, and to copy them all in one turn of the loop would let the others wait for seconds."""
-SHORTAGE_SECONDS: Final = 0.05
-"""How long to wait when the kernel has no memory for what is sent: nothing tells when it has some again."""
-_NO_MEMORY: Final = frozenset(
-    {errno.ENOMEM, errno.ENOBUFS}
-)  # recv(2), send(2): a fact about the machine, not the client
 _PIECES_PER_CALL: Final = 64  # sendmsg(2) takes 1024 (IOV_MAX)
 _NO_LINGER = struct.pack("ii", 1, 0)
 
@@ -68,14 +63,22 @@ class Closed(Protocol):
 class StreamServices:
     """What all streams of a port share: where they are watched, and how long they wait.
 
-    `stall`: how long a client may take nothing of what waits for it. `linger`: see `net.ending`.
+    `stall`: how long a client may take nothing of what waits for it. `linger`: see `net.ending`. `on_failure` is told
+    why a connection is closed that the system can't go on with (`net.failures`).
     """
 
-    __slots__ = ("linger", "loop", "poller", "stall")
+    __slots__ = ("linger", "loop", "on_failure", "poller", "stall")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, poller: Poller, stall_seconds: float) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        poller: Poller,
+        stall_seconds: float,
+        on_failure: Callable[[OSError], None] = lambda error: None,
+    ) -> None:
         self.loop = loop
         self.poller = poller
+        self.on_failure = on_failure
         self.stall: Deadlines[PlainStream] = Deadlines(stall_seconds, loop)
         self.linger: Deadlines[PlainStream] = Deadlines(LINGER_SECONDS, loop)
 
@@ -161,7 +164,7 @@ class Stream(Protocol):
 
     def leave(self) -> int:
         """Stop watching, and return the descriptor, which stays open. Only if `can_move`. Ends with `detach` or
-        `come_back`."""
+        `come_back`. Raises `OSError`: then nothing has changed."""
 
     def detach(self) -> None:
         """Another process has the descriptor: close our copy of it. The connection goes on."""
@@ -224,7 +227,7 @@ class PlainStream:
         self.owner: Closed = owner
         self._unsent: deque[bytes | memoryview] | None = None
         self._ending: Ending | None = None
-        self._stall: Progress | None = None  # while the stream is not writable, or the kernel has no memory
+        self._stall: Progress | None = None  # while the stream is not writable
         self._events = READABLE
         self._credit = BURST_BYTES  # how much may be sent before the poller comes again
         self.consumer: Consumer = consumer
@@ -266,8 +269,8 @@ class PlainStream:
         except (BlockingIOError, InterruptedError):
             return
         except OSError as exc:
-            if exc.errno not in _NO_MEMORY:  # else the poller comes again, for as long as the protocol waits
-                self._lose()
+            self._tell(exc)
+            self._lose()
             return
         if data:
             if self._ending is None:
@@ -326,10 +329,8 @@ class PlainStream:
         except (BlockingIOError, InterruptedError):
             sent = 0
         except OSError as exc:
-            if exc.errno not in _NO_MEMORY:
-                self._break()
-                return
-            sent = 0
+            self._break(exc)
+            return
         self._credit -= sent
         if sent < size:
             self._keep((memoryview(data)[sent:],))
@@ -350,9 +351,8 @@ class PlainStream:
             except (BlockingIOError, InterruptedError):
                 pass
             except OSError as exc:
-                if exc.errno not in _NO_MEMORY:
-                    self._break()
-                    return
+                self._break(exc)
+                return
             self._credit -= sent
         for at, piece in enumerate(pieces):
             if sent < len(piece):
@@ -373,10 +373,6 @@ class PlainStream:
                 self.unsent_bytes += len(piece)
         if self.unsent_bytes > HIGH_WATER_BYTES and self.writable:
             self.writable = False
-            self._begin_to_stall()
-
-    def _begin_to_stall(self) -> None:
-        if self._stall is None:
             self._stall = Progress(self._socket, self.unsent_bytes)
             self.services.stall.add(self)
 
@@ -388,10 +384,8 @@ class PlainStream:
         except (BlockingIOError, InterruptedError):
             return
         except OSError as exc:
-            if exc.errno in _NO_MEMORY:
-                self._send_later()
-            else:
-                self._lose()
+            self._tell(exc)
+            self._lose()
             return
         self.unsent_bytes -= sent
         while sent:
@@ -403,17 +397,6 @@ class PlainStream:
             unsent.popleft()
         if not unsent:
             self._all_sent()
-
-    def _send_later(self) -> None:
-        """The kernel calls the socket writable, and has no memory. Wait as for a client that takes nothing."""
-        if self._ending is None:  # which has a patience of its own
-            self._begin_to_stall()
-        self._watch(self._events & ~WRITABLE)
-        self.services.loop.call_later(SHORTAGE_SECONDS, self._send_again)
-
-    def _send_again(self) -> None:
-        if self._unsent is not None:
-            self._watch(self._events | WRITABLE)
 
     def _all_sent(self) -> None:
         """The kernel has all that was written."""
@@ -481,11 +464,17 @@ class PlainStream:
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
             self._close()
 
-    def _break(self) -> None:
-        """A write has failed: the client is gone. Told in the next turn, because the writer is in the middle of it."""
+    def _break(self, error: OSError) -> None:
+        """A write has failed, or the poller. Told in the next turn, because the caller is in the middle of it."""
+        self._tell(error)
         self.shut = True
         self.writable = False  # so that the writer waits for that turn; who never waits would never hear of it
         self.services.loop.call_soon(self._lose)
+
+    def _tell(self, error: OSError) -> None:
+        """See `net.failures`."""
+        if error.errno not in CLIENT_IS_GONE:
+            self.services.on_failure(error)
 
     def _lose(self) -> None:
         """The kernel says that the connection is over."""
@@ -493,10 +482,13 @@ class PlainStream:
             self._close()
 
     def _close(self) -> None:
-        services = self.services
-        services.poller.remove(self._socket.fileno())
-        self._socket.close()
+        self.services.poller.remove(self._socket.fileno())
+        self._close_descriptor()
         self._forget()
+
+    def _close_descriptor(self) -> None:
+        with contextlib.suppress(OSError):  # it is released nevertheless (close(2))
+            self._socket.close()
 
     def _forget(self) -> None:
         services = self.services
@@ -518,17 +510,18 @@ class PlainStream:
 
     def leave(self) -> int:
         fd = self._socket.fileno()
-        self.services.poller.remove(fd)
+        self.services.poller.release(fd)
         return fd
 
     def detach(self) -> None:
-        self._socket.close()
+        self._close_descriptor()
         self._forget()
 
     def come_back(self) -> None:
         try:
             self.services.poller.add(self._socket.fileno(), self, self._events)
-        except OSError:  # no memory is left for it (epoll_ctl(2)): it would never be heard again
+        except OSError as exc:  # it would never be heard again
+            self._tell(exc)
             self.shut_our_half()
             self.detach()
 
@@ -537,7 +530,10 @@ class PlainStream:
     def _watch(self, events: int) -> None:
         if events != self._events and not self.closed:
             self._events = events
-            self.services.poller.change(self._socket.fileno(), events)
+            try:
+                self.services.poller.change(self._socket.fileno(), events)
+            except OSError as exc:
+                self._break(exc)
 
 
 def _beginning(pieces: Iterable[bytes | memoryview], size: int) -> list[bytes | memoryview]:

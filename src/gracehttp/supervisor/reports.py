@@ -9,6 +9,7 @@ from collections.abc import Callable
 from gracehttp import events
 from gracehttp.errors import GraceHTTPError
 from gracehttp.event_bus import EventBus
+from gracehttp.observe.local_time import offsets
 from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.control.fixed_options import ignored
 from gracehttp.supervisor.first_failure import FirstFailure
@@ -153,6 +154,7 @@ class Reports:
             workers=generation.wanted,
             tty=os.isatty(self._stderr),
             stderr=Descriptor(self._stderr),
+            utc_offsets=offsets(),
         )
         self._workers.send(process.number, welcome)
 

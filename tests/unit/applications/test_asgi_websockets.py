@@ -14,7 +14,7 @@ import uvloop
 from websocket_client import BINARY, CLOSE, FIN, TEXT, Frame, WebSocket, binary, close, closing, frame, handshake, text
 
 from gracehttp.applications.asgi.application import AsgiApplication
-from gracehttp.applications.drain_notice import DrainNotices
+from gracehttp.applications.drain_notice import DrainNotices, drain_notice
 from gracehttp.http import negotiation
 from gracehttp.http.connection import NO_PROTOCOL, Connection, ServerContext
 from gracehttp.http.settings import HttpSettings, WebSocketSettings
@@ -160,9 +160,7 @@ def test_scope(run):
         headers = scope.pop("headers")
         assert (b"cookie", b"c=d") in headers
         assert (b"sec-websocket-version", b"13") in headers
-        extensions = scope.pop("extensions")
-        assert extensions["websocket.http.response"] == {}
-        assert not extensions["gracehttp.drain"].is_set()
+        assert scope.pop("extensions") == {"gracehttp.drain": {}, "websocket.http.response": {}}
         assert scope == {
             "type": "websocket",
             "asgi": {"version": "3.0", "spec_version": "2.5"},
@@ -620,7 +618,7 @@ def test_receive_that_is_cancelled_loses_no_message(run):
 def test_application_that_hears_of_the_drain_says_goodbye_itself(run):
     async def app(scope, receive, send):
         await accept(receive, send)
-        await scope["extensions"]["gracehttp.drain"].wait()
+        await drain_notice().wait()
         await send({"type": "websocket.send", "text": "goodbye"})
         await send({"type": "websocket.close", "code": 4012, "reason": "moved"})
 

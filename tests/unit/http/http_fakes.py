@@ -113,6 +113,8 @@ class FakePoller:
         assert fd >= 0, "removed after the close"
         del self.watched[fd]
 
+    release = remove
+
     def close(self) -> None:
         assert not self.watched, "closed while something is watched"
 
