@@ -69,13 +69,11 @@ class HeldListener:
     shed: int = 0  # how many idle connections were closed to make room
     open: bool = True
     admitting: bool = True
+    bound: str = field(init=False)
 
     def __post_init__(self) -> None:
         close_in_children(self.socket)  # a log callback of a script may fork
-
-    @property
-    def bound(self) -> str:
-        return bound_address(self.socket)
+        self.bound = bound_address(self.socket)  # once: to tell where a port is must not fail for want of memory
 
     def stop_admitting(self) -> None:
         """Let no new connection into the queue. What waits in it is still served."""
