@@ -123,26 +123,19 @@ class Connections:
             self._refuse(sock, exc)
             raise
         self.open.add(connection)
-        connection.begin(stream)
-        if self._tls is not None and not plain:
-            try:
-                self._begin_tls(connection, stream, self._tls)
-            except OSError as exc:  # OpenSSL has no memory for a session
-                self._connection_failed(exc)
-                stream.abort()
-                raise
-        return connection
-
-    def _begin_tls(self, connection: Connection, stream: PlainStream, context: ssl.SSLContext) -> None:
+        if self._tls is None or plain:
+            connection.begin(stream)
+            return connection
         connection.begin(
             TlsStream(
                 stream,
-                context,
+                self._tls,
                 NO_PROTOCOL,
                 handshakes=self._context.handshake,
                 on_open=lambda alpn: negotiation.begin(connection, alpn),
             )
         )
+        return connection
 
     def _refuse(self, sock: socket.socket, error: OSError) -> None:
         """Close a connection that has no stream yet."""
