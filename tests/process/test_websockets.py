@@ -148,7 +148,7 @@ async def through_restarts(server, restarts, clients):
 def test_each_websocket_is_closed_by_its_application_or_with_1012(begin, restarts):
     server = begin("-w", "2", *QUICK)
     clients = [Client(server, path) for path in ("/echo", "/listens") for _ in range(25)]
-    run(through_restarts(server, restarts, clients))
+    run(through_restarts(server, restarts, clients), seconds=60.0 * restarts)
     assert [one.wrong for one in clients] == [[]] * 50
     for one in clients:
         assert one.codes == [1012 if one.path == "/echo" else 4012] * restarts, one.path
