@@ -85,7 +85,7 @@ def measure(running: Session, loop: str, title: str, connect: Connect, count: in
     ):
         server.wait_until_ready()
         before = server.memory_bytes() / 1024
-        seen = [wave(server, trust, connect, count, until_given_up=connect is not idle) for _ in range(waves)]
+        seen = [wave(server, own.trust, connect, count, until_given_up=connect is not idle) for _ in range(waves)]
     peaks = [max(pair) for pair in seen]
     cost, growth = (peaks[0] - before) / count, (peaks[-1] - peaks[waves // 2]) / count
     settled = (peaks[-1] - before) / count
