@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Iterable
 
+from gracehttp.compiled import check as check_build
 from gracehttp.config import process_options, server_options, split_keywords
 from gracehttp.errors import ConfigurationError, GraceHTTPError
 from gracehttp.event_bus import EventBus
@@ -46,6 +47,7 @@ async def serving(app: object, *, bind: str = "127.0.0.1:0", **options: object) 
     from gracehttp.worker.service import Service, ServiceSettings
 
     try:
+        check_build()
         for_process, for_server = split_keywords(options)
         _check_options(for_process)
         process = process_options(**for_process)

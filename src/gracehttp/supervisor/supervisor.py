@@ -12,6 +12,7 @@ import sys
 from collections import deque
 
 from gracehttp import events
+from gracehttp.compiled import BUILD
 from gracehttp.event_bus import EventBus
 from gracehttp.net.limits import raise_descriptor_limit
 from gracehttp.supervisor import fleet as table
@@ -84,7 +85,7 @@ class Supervisor:
             for number, meaning in SIGNALS.items():
                 self._loop.add_signal_handler(number, self._on_signal, number, meaning)
             if self._predecessor is None:
-                self._bus.publish(events.SupervisorStarted(os.getpid(), self._options.release))
+                self._bus.publish(events.SupervisorStarted(os.getpid(), self._options.release, str(BUILD)))
                 self._control = open_control(self._options.control, self, self._bus)
                 self._apply(table.RestartRequested())
             else:
