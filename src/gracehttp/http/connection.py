@@ -156,10 +156,10 @@ class ServerContext:
         self.settings = settings
         self.owner = owner
         self.loop = loop
-        self.idle: Deadlines[WireProtocol] = Deadlines(settings.keep_alive_timeout_seconds, loop)
-        self.head: Deadlines[WireProtocol] = Deadlines(settings.header_timeout_seconds, loop)
-        self.body: Deadlines[WireProtocol] = Deadlines(settings.body_timeout_seconds, loop)
-        self.handshake: Deadlines[TlsStream] = Deadlines(settings.header_timeout_seconds, loop)
+        self.idle: Deadlines = Deadlines(settings.keep_alive_timeout_seconds, loop)
+        self.head: Deadlines = Deadlines(settings.header_timeout_seconds, loop)
+        self.body: Deadlines = Deadlines(settings.body_timeout_seconds, loop)
+        self.handshake: Deadlines = Deadlines(settings.header_timeout_seconds, loop)
 
     def close(self) -> None:
         """No connection is left."""

@@ -63,8 +63,8 @@ class StreamServices:
     def __init__(self, loop: asyncio.AbstractEventLoop, poller: Poller, stall_seconds: float) -> None:
         self.loop = loop
         self.poller = poller
-        self.stall: Deadlines[PlainStream] = Deadlines(stall_seconds, loop)
-        self.linger: Deadlines[PlainStream] = Deadlines(LINGER_SECONDS, loop)
+        self.stall: Deadlines = Deadlines(stall_seconds, loop)
+        self.linger: Deadlines = Deadlines(LINGER_SECONDS, loop)
 
     def close(self) -> None:
         """No stream is left."""

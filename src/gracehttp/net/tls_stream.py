@@ -91,7 +91,7 @@ class TlsStream:
         context: ssl.SSLContext,
         consumer: Consumer,
         *,
-        handshakes: Deadlines[TlsStream],
+        handshakes: Deadlines,
         on_open: OnOpen,
     ) -> None:
         """Wait for the client's handshake. `handshakes` says how long that may take: then the stream is closed.
@@ -103,7 +103,7 @@ class TlsStream:
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._records = RecordCounter()
-        self._handshakes: Deadlines[TlsStream] | None = handshakes
+        self._handshakes: Deadlines | None = handshakes
         self._on_open = on_open
         self.input_over = False
         self._paused = False  # by the consumer

@@ -122,7 +122,7 @@ class Http1Protocol:
         self._leaving = False  # stop before the next request, for the connection to be handed over
         self._paused = False  # reading is
         self._held_back = False  # the next request is, until the client has taken the responses before it
-        self._waits: Deadlines[WireProtocol] | None = None
+        self._waits: Deadlines | None = None
         # If the time is over already: `timed_out` looks for what the client has sent meanwhile before it closes.
         self._wait(self._context.head if self._fresh else self._context.idle, carried.idle_seconds)
 
@@ -352,7 +352,7 @@ class Http1Protocol:
 
     # --- deadlines ---
 
-    def _wait(self, deadlines: Deadlines[WireProtocol], waited: float = 0.0) -> None:
+    def _wait(self, deadlines: Deadlines, waited: float = 0.0) -> None:
         if self._waits is not deadlines:
             self._wait_no_more()
             self._waits = deadlines

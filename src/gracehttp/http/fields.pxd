@@ -1,0 +1,15 @@
+import cython
+
+cdef class ResponseFields:
+    cdef readonly bytes block
+    cdef readonly bint closes
+    cdef readonly object content_length
+    cdef readonly bint has_date
+    cdef readonly bint has_server
+
+    cdef bytes _read(self, name, value)
+    cdef bint _note(self, int meaning, value) except -1
+
+
+cdef int _examine_name(name) except -1
+cdef _parse_content_length(value)
