@@ -83,10 +83,12 @@ class CompileOrSayWhyNot(build_ext):
         package = SOURCES / "gracehttp" if self.inplace else Path(self.build_lib, "gracehttp")
         try:
             need_a_compiler()
-            give_c_files(self.extensions)
             with said_by_the_compiler() as said:
                 try:
+                    give_c_files(self.extensions)
                     super().run()
+                except CanNotCompile:
+                    raise
                 except Exception as error:  # whatever a compiler comes upon: the interpreted build is there
                     raise CanNotCompile("compiling it failed when it was installed", f"{said()}\n{error}") from error
             sources = [path for one in MODULES for path in source_and_types(one)]
@@ -144,12 +146,8 @@ def give_c_files(extensions: list[Extension]) -> None:
     stale = any(one.exists() and one.stat().st_mtime < changed for one in made_before)
     relative = [Extension(one.name, [os.path.relpath(one.sources[0], SOURCES)]) for one in extensions]
     with contextlib.chdir(SOURCES):
-        try:
-            made = cythonize(
-                relative, build_dir=os.path.relpath(C_FILES, SOURCES), force=stale, compiler_directives=DIRECTIVES
-            )
-        except Exception as error:
-            raise CanNotCompile("compiling it failed when it was installed", str(error)) from error
+        folder = os.path.relpath(C_FILES, SOURCES)
+        made = cythonize(relative, build_dir=folder, force=stale, compiler_directives=DIRECTIVES)
     for one, of_c in zip(extensions, made, strict=True):
         one.sources = [os.path.normpath(SOURCES / source) for source in of_c.sources]
         one.extra_compile_args = ["-O2", "-g0", "-w"]  # warnings about generated code help no one
@@ -164,6 +162,7 @@ def said_by_the_compiler() -> Iterator[Callable[[], str]]:
         os.dup2(file.fileno(), 2)
 
         def said() -> str:
+            sys.stderr.flush()
             file.seek(0)
             return file.read().decode(errors="replace")
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 
 import pytest
 
@@ -103,3 +104,12 @@ def test_all_modules_are_of_one_build(choice):
     shown = subprocess.run([sys.executable, "-c", SHOW], env=environ, capture_output=True, text=True, check=True)
     runs_compiled = choice != "off" and decide(environ, compiled._PACKAGE).compiled
     assert shown.stdout.split() == [str(runs_compiled), str(not runs_compiled), str(not runs_compiled)]
+
+
+def test_each_file_of_types_is_of_a_module_that_is_compiled():
+    root = Path(__file__).parents[2]
+    setup = (root / "setup.py").read_text(encoding="utf-8")
+    for types in (root / "src").glob("**/*.pxd"):
+        module = ".".join(types.relative_to(root / "src").with_suffix("").parts)
+        assert f'"{module}",' in setup
+        assert types.with_suffix(".py").exists()

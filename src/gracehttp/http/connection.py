@@ -14,7 +14,6 @@ from typing import NamedTuple, Protocol
 from gracehttp.http.exchange import Application, ExchangeObserver
 from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.stream import Consumer, Stream
-from gracehttp.net.tls_stream import TlsStream
 from gracehttp.wire.handover import Carried
 
 
