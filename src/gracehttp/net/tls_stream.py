@@ -107,7 +107,7 @@ class TlsStream:
         context: ssl.SSLContext,
         consumer: Consumer,
         *,
-        handshakes: Deadlines[TlsStream],
+        handshakes: Deadlines,
         on_open: OnOpen,
     ) -> None:
         """Wait for the client's handshake. `handshakes` says how long that may take: then the stream is closed.
@@ -121,7 +121,7 @@ class TlsStream:
         self._outgoing: ssl.MemoryBIO
         self._tls: ssl.SSLObject
         self._records = RecordCounter()
-        self._handshakes: Deadlines[TlsStream] | None = handshakes
+        self._handshakes: Deadlines | None = handshakes
         self._on_open = on_open
         self.input_over = False
         self.half_closed = False
