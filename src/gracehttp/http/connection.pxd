@@ -13,7 +13,6 @@ cdef class ServerContext:
 
 
 cdef class Connection:
-    cdef object __weakref__
     cdef readonly ServerContext context
     cdef readonly object client
     cdef readonly object server
