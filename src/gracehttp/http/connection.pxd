@@ -14,7 +14,6 @@ cdef class ServerContext:
 
 
 cdef class Connection:
-    cdef object __weakref__
     cdef readonly ServerContext context
     cdef readonly object client
     cdef readonly object server

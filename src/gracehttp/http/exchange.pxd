@@ -6,7 +6,6 @@ from gracehttp.http.head cimport RequestHead as Head  # under another name: `exc
 
 
 cdef class Exchange:
-    cdef object __weakref__
     cdef public Head head
     cdef readonly RequestBody body
     cdef object _carrier

@@ -12,7 +12,6 @@ cdef class StreamServices:
 
 
 cdef class PlainStream:
-    cdef object __weakref__
     cdef readonly object _socket
     cdef readonly StreamServices services
     cdef public object consumer

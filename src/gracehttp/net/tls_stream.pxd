@@ -13,7 +13,6 @@ cdef class RecordCounter:
 
 
 cdef class TlsStream:
-    cdef object __weakref__
     cdef PlainStream _plain
     cdef object _context
     cdef bytes _first

@@ -1,9 +1,9 @@
+from gracehttp.applications.asgi.application cimport AsgiApplication
 from gracehttp.http.exchange cimport Exchange
 
 
 cdef class RequestCycle:
-    cdef object __weakref__
-    cdef object _application
+    cdef AsgiApplication _application
     cdef Exchange _exchange
     cdef bint _body_taken
     cdef bint _told

@@ -1,5 +1,4 @@
 cdef class WsgiApplication:
-    cdef object __weakref__
     cdef readonly str name
     cdef object _app
     cdef object _loop

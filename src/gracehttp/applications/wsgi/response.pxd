@@ -1,5 +1,4 @@
 cdef class WsgiResponse:
-    cdef object __weakref__
     cdef object _exchange
     cdef object _calls
     cdef object _on_end

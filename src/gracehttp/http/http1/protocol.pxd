@@ -10,7 +10,6 @@ from gracehttp.net.deadlines cimport Deadlines
 
 
 cdef class Http1Protocol:
-    cdef object __weakref__
     cdef public Connection connection
     cdef ServerContext _context
     cdef object _stream
@@ -24,7 +23,7 @@ cdef class Http1Protocol:
     cdef bint _keep_alive
     cdef Exchange _exchange
     cdef Exchange _handshake
-    cdef bytes _unparsed
+    cdef readonly bytes _unparsed
     cdef Py_ssize_t _taken
     cdef bint _continue_owed
     cdef Py_ssize_t _discarded
@@ -34,7 +33,7 @@ cdef class Http1Protocol:
     cdef bint _leaving
     cdef bint _paused
     cdef bint _held_back
-    cdef Deadlines _waits
+    cdef readonly Deadlines _waits
 
     cpdef received(self, bytes data)
     cpdef ended(self)
@@ -55,7 +54,7 @@ cdef class Http1Protocol:
     cpdef _tell_rest(self)
     @cython.locals(exchange=Exchange, pause=bint)
     cdef _regulate_reading(self)
-    cdef _wait(self, Deadlines deadlines, double waited=*)
+    cpdef _wait(self, Deadlines deadlines, double waited=*)
     cdef _wait_no_more(self)
     cpdef timed_out(self)
     cdef bint _is_late(self) except -1
