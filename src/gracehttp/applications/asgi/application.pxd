@@ -1,11 +1,7 @@
-from gracehttp.applications.asgi.requests cimport RequestCycle
-
-
 cdef class AsgiApplication:
     cdef readonly object name
     cdef readonly object app
     cdef readonly object lifespan
-    cdef readonly object draining
     cdef readonly bint cancelled
     cdef object _loop
     cdef object _new_task
@@ -14,4 +10,4 @@ cdef class AsgiApplication:
     cdef dict _running
 
     cpdef handle(self, exchange)
-    cpdef finished(self, RequestCycle cycle)
+    cpdef finished(self, cycle)
