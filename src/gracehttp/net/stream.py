@@ -192,6 +192,7 @@ class PlainStream:
     __slots__ = (
         "_ending",
         "_events",
+        "_poller",
         "_socket",
         "_stall",
         "_unsent",
@@ -214,6 +215,7 @@ class PlainStream:
         """`sock` is connected and non-blocking. Raises `OSError` if the poller can't watch it."""
         self._socket = sock
         self.services = services
+        self._poller = services.poller
         self.owner: Closed = owner
         self._unsent: deque[bytes | memoryview] | None = None
         self._ending: Ending | None = None
@@ -307,7 +309,7 @@ class PlainStream:
             return
         if self.shut:
             return
-        poller = self.services.poller
+        poller = self._poller
         size = len(data)
         if size > poller.credit:
             self._send_some([data])
@@ -332,7 +334,7 @@ class PlainStream:
 
     def _send_some(self, pieces: list[bytes]) -> None:
         """Send of `pieces` what may be sent in this turn, and keep the rest."""
-        poller = self.services.poller
+        poller = self._poller
         sent = 0
         full = False
         if poller.credit > 0:
@@ -475,8 +477,7 @@ class PlainStream:
             self._close()
 
     def _close(self) -> None:
-        services = self.services
-        services.poller.remove(self._socket.fileno())
+        self._poller.remove(self._socket.fileno())
         self._socket.close()
         self._forget()
 
@@ -498,7 +499,7 @@ class PlainStream:
 
     def leave(self) -> int:
         fd = self._socket.fileno()
-        self.services.poller.remove(fd)
+        self._poller.remove(fd)
         return fd
 
     def detach(self) -> None:
@@ -507,7 +508,7 @@ class PlainStream:
 
     def come_back(self) -> None:
         try:
-            self.services.poller.add(self._socket.fileno(), self, self._events)
+            self._poller.add(self._socket.fileno(), self, self._events)
         except OSError:  # no memory is left for it (epoll_ctl(2)): it would never be heard again
             self.shut_our_half()
             self.detach()
@@ -517,7 +518,7 @@ class PlainStream:
     def _watch(self, events: int) -> None:
         if events != self._events and not self.closed:
             self._events = events
-            self.services.poller.change(self._socket.fileno(), events)
+            self._poller.change(self._socket.fileno(), events)
 
 
 def _beginning(pieces: Iterable[bytes | memoryview], size: int) -> list[bytes | memoryview]:
