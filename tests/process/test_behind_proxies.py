@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
+import shutil
 import socket
 import ssl
+import subprocess
+from pathlib import Path
 
 import pytest
 import trustme
@@ -284,6 +288,43 @@ def test_restarts_under_load_behind_haproxy_are_no_502(start, tmp_path):
         loads = [Load(listens[0], keep_alive=8, reconnecting=4, request=post(4096, pieces=2))]
         loads += [Load(listens[1], keep_alive=8, reconnecting=4)]
         restart_under_load(server, loads)
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "proxies.md"
+
+
+def samples(kind):
+    return re.findall(rf"```{kind}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_samples_of_the_page_work(start, tmp_path):
+    _server, ports = serve(start, ("application:asgi", {}), ("application:asgi", {"proxy": True}))
+    (with_nginx,), (with_fields, with_header) = samples("nginx"), samples("haproxy")
+
+    def fitted(sample, listen, port):
+        """`sample` on ports of the test."""
+        sample = re.sub(r"(listen |bind :)80\b", lambda match: f"{match[1].rstrip(':')}127.0.0.1:{listen}", sample)
+        return sample.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+
+    listens = [free_port() for _ in range(3)]
+    with nginx(tmp_path / "nginx", listens[:1], fitted(with_nginx, listens[0], ports[0])):
+        scope, _ = ask(listens[0])
+        assert (scope["client"], scope["scheme"], scope["headers"]["host"]) == ([CLIENT, 0], "http", "example.org")
+    with haproxy(tmp_path / "fields", listens[1:2], fitted(with_fields, listens[1], ports[0])):
+        scope, _ = ask(listens[1])
+        assert (scope["client"], scope["scheme"], scope["headers"]["host"]) == ([CLIENT, 0], "http", "example.org")
+    with haproxy(tmp_path / "header", listens[2:], fitted(with_header, listens[2], ports[1])):
+        scope, port = ask(listens[2])
+        assert (scope["client"], scope["server"]) == ([CLIENT, port], ["127.0.0.1", listens[2]])
+
+
+def test_the_sample_for_caddy_is_one(tmp_path):
+    program = shutil.which("caddy")
+    if program is None:
+        pytest.skip("caddy is not installed")
+    (sample,) = samples("caddy")
+    (tmp_path / "Caddyfile").write_text(sample)
+    subprocess.run([program, "adapt", "--config", "Caddyfile"], cwd=tmp_path, check=True, timeout=30)
 
 
 def test_a_restart_keeps_a_connection_and_knows_its_client_still(start, tmp_path):

@@ -25,17 +25,18 @@ def date_line(second: int) -> bytes:
 class ServerLines:
     """The fields that the server adds, as lines of HTTP/1.1, made anew each second.
 
-    A field that the application gives, too, stands beside ours, but for Date and Server: there ours is left out.
+    A field that the application gives as well stands beside ours, except Date and Server: there ours is left out.
     """
 
-    __slots__ = ("_dates", "_more", "_server", "begins", "date", "date_and_server", "ends")
+    __slots__ = ("_dates", "_server", "begins", "date", "date_and_server", "ends", "more")
 
     def __init__(self, *, server: bool = True, date: bool = True, more: tuple[Header, ...] = ()) -> None:
         """`more` are added to each response. A Server field among them stands instead of ours, and without `server`
         too."""
         own = [(name, value) for name, value in more if name.lower() == b"server"]
         self._server = _lines(own) if own else SERVER_LINE if server else b""
-        self._more = _lines([field for field in more if field not in own])
+        self.more = _lines([field for field in more if field not in own])
+        """Those that options ask for, without Server."""
         self._dates = date
         self.begins = self.ends = 0.0
         """For which time, in seconds since the epoch, the lines are right: from `begins` until before `ends`."""
@@ -45,7 +46,7 @@ class ServerLines:
         """Make the lines of this second."""
         second = int(now)
         self.date = date_line(second) if self._dates else b""
-        self.date_and_server = self.date + self._server + self._more
+        self.date_and_server = self.date + self._server + self.more
         self.begins, self.ends = second, second + 1
 
     def of(self, now: float) -> bytes:
@@ -57,7 +58,7 @@ class ServerLines:
     def beside(self, has_date: bool, has_server: bool) -> bytes:
         """What of them the application has not given itself."""
         date = b"" if has_date else self.date
-        return date + (self._more if has_server else self._server + self._more)
+        return date + (self.more if has_server else self._server + self.more)
 
 
 def _lines(fields: list[Header]) -> bytes:

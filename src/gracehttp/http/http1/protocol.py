@@ -567,7 +567,8 @@ class Http1Protocol:
         if self._exchange is not exchange:  # the connection was closed meanwhile
             return
         connection = connection_line(True, False, fields.upgrade)
-        self._stream.write(b"".join((status_line(101), connection, fields.block, b"\r\n")))
+        more = self._context.server_lines.more
+        self._stream.write(b"".join((status_line(101), connection, fields.block, more, b"\r\n")))
         rest = self._rest()
         self._regulate_reading()
         self._exchange = None
