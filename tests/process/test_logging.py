@@ -365,6 +365,33 @@ def test_a_pipe_of_another_user_that_nobody_reads_does_not_stop_the_service(tmp_
         os.close(write_end)
 
 
+def test_records_that_wait_when_the_supervisor_replaces_itself_are_counted_in_the_log(tmp_path):
+    read_end, write_end = os.pipe()
+    try:
+        fill(write_end)
+        with Unwatched(tmp_path, write_end) as server:
+            server.wait_until_serving()
+            server.process.send_signal(signal.SIGUSR2)
+            received = b""
+            wait_until(lambda: 2 in generations(server.process.pid))
+            while b"SupervisorReplaced" not in received:
+                received += os.read(read_end, 65536)
+            entries = [json.loads(line) for line in received.lstrip(b"x").splitlines() if line.startswith(b"{")]
+            told = [entry["message"] for entry in entries if entry["pid"] == server.process.pid]
+            assert "records are missing here" in told[0], told
+            assert int(told[0].split()[0]) >= 3, "the start of the supervisor, of its port and of its workers"
+    finally:
+        os.close(read_end)
+        os.close(write_end)
+
+
+def generations(pid):
+    """Those that the supervisor tells of; none while it doesn't answer."""
+    command = [sys.executable, "-m", "gracehttp", "status", "--json", "--pid", str(pid)]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout
+    return [one["generation"] for one in json.loads(said)["generations"]] if said else []
+
+
 NOBODY = 65534
 PR_CAPBSET_DROP = 24
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2

@@ -16,9 +16,7 @@ from gracehttp.http.forwarded import Adjust
 from gracehttp.http.server_fields import ServerLines
 from gracehttp.http.settings import HttpSettings
 from gracehttp.net.deadlines import Deadlines
-from gracehttp.net.introduction import Introduction
 from gracehttp.net.stream import Consumer, Stream
-from gracehttp.net.tls_stream import TlsStream
 from gracehttp.wire.handover import Carried, Proxied
 
 
@@ -160,17 +158,17 @@ class ServerContext:
         self.settings = settings
         self.owner = owner
         self.loop = loop
-        self.idle: Deadlines[WireProtocol] = Deadlines(settings.keep_alive_timeout_seconds, loop)
-        self.head: Deadlines[WireProtocol] = Deadlines(settings.header_timeout_seconds, loop)
-        self.body: Deadlines[WireProtocol] = Deadlines(settings.body_timeout_seconds, loop)
-        self.handshake: Deadlines[TlsStream] = Deadlines(settings.header_timeout_seconds, loop)
-        self.introduction: Deadlines[Introduction] = Deadlines(settings.header_timeout_seconds, loop)
+        self.idle: Deadlines = Deadlines(settings.keep_alive_timeout_seconds, loop)
+        self.head: Deadlines = Deadlines(settings.header_timeout_seconds, loop)
+        self.body: Deadlines = Deadlines(settings.body_timeout_seconds, loop)
+        self.handshake: Deadlines = Deadlines(settings.header_timeout_seconds, loop)
+        self.introduction: Deadlines = Deadlines(settings.header_timeout_seconds, loop)
         self.server_lines = ServerLines(
             server=settings.server_header, date=settings.date_header, more=settings.response_fields
         )
-        self._others: dict[str, Deadlines[WireProtocol]] = {}
+        self._others: dict[str, Deadlines] = {}
 
-    def deadlines(self, name: str, seconds: float) -> Deadlines[WireProtocol]:
+    def deadlines(self, name: str, seconds: float) -> Deadlines:
         """Those that a protocol has for itself under this name; they are made at the first call, with `seconds`."""
         found = self._others.get(name)
         if found is None:

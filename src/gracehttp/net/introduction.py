@@ -25,7 +25,7 @@ class Introduction:
     def __init__(
         self,
         stream: PlainStream,
-        deadlines: Deadlines[Introduction],
+        deadlines: Deadlines,
         on_header: OnHeader,
         on_refused: OnRefused,
     ) -> None:

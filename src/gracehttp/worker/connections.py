@@ -150,29 +150,21 @@ class Connections:
         return connection, stream
 
     def _begin(self, connection: Connection, stream: PlainStream, received: bytes = b"") -> None:
-        """TLS, or the protocol; of its bytes `received` were read already. Raises as `attach`."""
+        """TLS, or the protocol; of its bytes `received` were read already."""
         if self._tls is None:
             negotiation.begin(connection, None, Carried(received=received) if received else NEW)
             return
-        try:
-            self._begin_tls(connection, stream, self._tls)
-        except OSError as exc:  # OpenSSL has no memory for a session
-            self._connection_failed(exc)
-            stream.abort()
-            raise
-        if received:
-            stream.consumer.received(received)
-
-    def _begin_tls(self, connection: Connection, stream: PlainStream, context: ssl.SSLContext) -> None:
         connection.begin(
             TlsStream(
                 stream,
-                context,
+                self._tls,
                 NO_PROTOCOL,
                 handshakes=self._context.handshake,
                 on_open=lambda alpn: negotiation.begin(connection, alpn),
             )
         )
+        if received:
+            stream.consumer.received(received)
 
     def _await_introduction(self, connection: Connection, stream: PlainStream) -> None:
         """Let the peer, which is a trusted proxy, say first who its client is."""
@@ -181,8 +173,7 @@ class Connections:
         def introduced(header: ProxyHeader, received: bytes) -> None:
             if header.told:
                 self._introduce(connection, Proxied(header.client, header.server, header.tls is not None))
-            with contextlib.suppress(OSError):  # it is closed then, and told
-                self._begin(connection, stream, received)
+            self._begin(connection, stream, received)
 
         Introduction(stream, self._context.introduction, introduced, lambda why: self._turned_away.tell(proxy, why))
 

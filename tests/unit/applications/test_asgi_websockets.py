@@ -333,6 +333,7 @@ def test_close_before_accept_is_403_and_a_disconnect(run):
 
 
 def test_denial_response(run):
+    """Another status than 403 could not be told (daphne issue 486, asgiref issue 301)."""
     heard = []
 
     async def app(scope, receive, send):
@@ -384,7 +385,7 @@ def test_client_that_leaves_before_accept(run):
 
 
 def test_send_to_a_client_that_is_gone_raises_an_os_error_that_is_not_logged(run):
-    """ASGI 2.4; once it was a RuntimeError (granian issue 922), or nothing at all, for ever."""
+    """ASGI 2.4; once it was a RuntimeError (granian issue 922), or nothing at all, for ever (starlette issue 759)."""
 
     async def app(scope, receive, send):
         await accept(receive, send)

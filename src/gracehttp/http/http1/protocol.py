@@ -13,7 +13,7 @@ from time import monotonic, time
 from typing import Final
 
 from gracehttp.http.body import NO_REQUEST_BODY, RequestBody
-from gracehttp.http.connection import NEW, Connection, InFlight, MakeProtocol, Pace, ServerContext, Terms, WireProtocol
+from gracehttp.http.connection import NEW, Connection, InFlight, MakeProtocol, Pace, ServerContext, Terms
 from gracehttp.http.exchange import Exchange, ResetReason, tell
 from gracehttp.http.fields import ResponseFields
 from gracehttp.http.forwarded import ForwardedError
@@ -128,7 +128,7 @@ class Http1Protocol:
         self._paused = False  # reading is
         self._handshake: Exchange | None = None  # the last exchange that may end with another protocol
         self._held_back = False  # the next request is, until the client has taken the responses before it
-        self._waits: Deadlines[WireProtocol] | None = None
+        self._waits: Deadlines | None = None
         # If the time is over already: `timed_out` looks for what the client has sent meanwhile before it closes.
         self._wait(self._context.head if self._fresh else self._context.idle, carried.idle_seconds)
 
@@ -412,7 +412,7 @@ class Http1Protocol:
 
     # --- deadlines ---
 
-    def _wait(self, deadlines: Deadlines[WireProtocol], waited: float = 0.0) -> None:
+    def _wait(self, deadlines: Deadlines, waited: float = 0.0) -> None:
         if self._waits is not deadlines:
             self._wait_no_more()
             self._waits = deadlines

@@ -12,7 +12,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Final, cast
 
-from websockets.frames import BINARY, CONT, PONG, TEXT, Close, Frame
+from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import CLOSED, OPEN, Protocol, Side
 
 try:
@@ -22,6 +22,8 @@ except ImportError:  # it was installed without its compiled part
 
 if TYPE_CHECKING:
     from websockets.extensions.permessage_deflate import PerMessageDeflate
+
+CONT, TEXT, BINARY, PONG = Opcode.CONT, Opcode.TEXT, Opcode.BINARY, Opcode.PONG
 
 Message = str | bytes
 
