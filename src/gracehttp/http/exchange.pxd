@@ -46,7 +46,7 @@ cdef class Exchange:
 
 cdef class Waiters:
     cdef object _loop
-    cdef list _futures
+    cdef readonly list _futures
 
     cpdef wake(self)
 

@@ -27,7 +27,7 @@ cdef class TlsStream:
     cdef bint _undelivered
     cdef bint _said_goodbye
     cdef object _unencrypted
-    cdef Py_ssize_t _unencrypted_bytes
+    cdef readonly Py_ssize_t _unencrypted_bytes
     cdef bint _lingers
     cdef readonly bint half_closed
     cdef readonly bint input_over

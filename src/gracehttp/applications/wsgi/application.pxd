@@ -4,7 +4,7 @@ cdef class WsgiApplication:
     cdef object _loop
     cdef object _on_idle
     cdef object _calls
-    cdef object _pool
+    cdef readonly object _pool
     cdef dict _template
     cdef set _waiters
     cdef readonly Py_ssize_t in_flight

@@ -9,5 +9,5 @@ cdef class Http1Head(RequestHead):
 
 
 @cython.locals(head=Http1Head, line=RequestLine, lines=list, headers=list)
-cpdef Http1Head parse_head(bytes block)
+cpdef Http1Head parse_head(bytes block, str scheme)
 cpdef Py_ssize_t skip_empty_lines(bytes data, Py_ssize_t start) except -1

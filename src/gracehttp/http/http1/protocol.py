@@ -19,7 +19,7 @@ from gracehttp.http.fields import ResponseFields
 from gracehttp.http.forwarded import ForwardedError
 from gracehttp.http.head import RefusedHead
 from gracehttp.http.http1.body_parser import BodyParser, body_parser
-from gracehttp.http.http1.checks import Framing, RequestError, check_scheme
+from gracehttp.http.http1.checks import Framing, RequestError
 from gracehttp.http.http1.parser import (
     END_OF_HEAD,
     Http1Head,
@@ -187,17 +187,18 @@ class Http1Protocol:
         if self._head:
             search = max(start, len(self._head) - 3)  # the part that has come before has no end
         end = data.find(END_OF_HEAD, search) + 4
+        size = end - start
         try:
-            if not 4 <= end - start <= self._context.settings.max_header_size_bytes:
+            if not 4 <= size <= self._context.settings.max_header_size_bytes:
                 self._await_head(data[start:])
-            elif end - start == len(data):
-                self._begin_request(parse_head(data))  # the usual case: one whole head and nothing else
+            elif size == len(data):
+                self._begin_request(parse_head(data, self._scheme))  # the usual case: one whole head and nothing else
             else:
-                head = parse_head(data[start:end])
+                head = parse_head(data[start:end], self._scheme)
                 self._leave_unparsed(data, end)
                 self._begin_request(head)
         except RequestError as refusal:
-            self._head = data[start:end] if end - start >= 4 else data[start:]
+            self._head = data[start:end] if size >= 4 else data[start:]
             self._refuse(refusal.status, refusal.reason, refusal.lines)
 
     def _leave_unparsed(self, data: bytes, start: int) -> None:
@@ -232,12 +233,9 @@ class Http1Protocol:
         self._head = data
 
     def _begin_request(self, head: Http1Head) -> None:
-        """Raises `RequestError` if the target is for another port, or the body, or its beginning, is unacceptable."""
+        """Raises `RequestError` if the body, or its beginning, is unacceptable."""
         connection = self.connection
         framing = head.framing
-        if head.line.authority is not None:
-            check_scheme(head.line.target, self._scheme)
-        head.scheme = self._scheme
         head.client = connection.client
         head.server = connection.server
         if connection.adjust is not None:
