@@ -37,6 +37,7 @@ MODULES = [
     "gracehttp.net.tls_stream",
     "gracehttp.http.head",
     "gracehttp.http.fields",
+    "gracehttp.http.server_fields",
     "gracehttp.http.body",
     "gracehttp.http.exchange",
     "gracehttp.http.connection",

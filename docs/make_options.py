@@ -84,7 +84,7 @@ def _row(option: Option) -> str:
     owner = "program" if option.scope is Scope.PROCESS else "server"
     cells = [
         _command_line(option),
-        f"`{option.variable}`",
+        f"`{option.variable}`" + (f", `{option.common_variable}`" if option.common_variable else ""),
         f"`{option.name}`",
         owner,
         _default(option),

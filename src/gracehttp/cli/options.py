@@ -79,7 +79,8 @@ def _form(option: Option) -> dict[str, Any]:
 
 
 def _help(option: Option) -> str:
-    return f"{option.help}  [default: {option.show_default()}; env: {option.variable}]"
+    variables = option.variable + (f" or {option.common_variable}" if option.common_variable else "")
+    return f"{option.help}  [default: {option.show_default()}; env: {variables}]"
 
 
 def _write_section(

@@ -25,10 +25,12 @@ LISTENING: Final = "Listening"
 TLS: Final = "TLS"
 LIMITS: Final = "Limits and timeouts"
 WEBSOCKET: Final = "WebSocket"
+PROXIES: Final = "Behind a proxy"
+RESPONSES: Final = "Responses"
 PROCESSES: Final = "Processes"
 LOGGING: Final = "Logging"
 CONTROL: Final = "Control"
-GROUPS: Final = (APPLICATION, LISTENING, TLS, LIMITS, WEBSOCKET, PROCESSES, LOGGING, CONTROL)
+GROUPS: Final = (APPLICATION, LISTENING, TLS, LIMITS, WEBSOCKET, PROXIES, RESPONSES, PROCESSES, LOGGING, CONTROL)
 """The headings under which options are shown, in this order."""
 
 
@@ -48,6 +50,7 @@ class Option:
     group: str
     short: str = ""
     required: bool = False
+    common_variable: str = ""
     name: str = ""
     default: object = None
     scope: Scope = Scope.PROCESS
@@ -59,7 +62,7 @@ class Option:
 
     @property
     def variable(self) -> str:
-        """The environment variable."""
+        """The environment variable. `common_variable` is one that other servers know too; it stands behind this one."""
         return f"GRACEHTTP_{self.name.upper()}"
 
     def show_default(self) -> str:
@@ -69,10 +72,20 @@ class Option:
         return DEFAULT_BIND if isinstance(self.default, Bind) else self.kind.show(self.default)
 
 
-def option(default: object, *, kind: types.Kind, group: str, short: str = "", help: str) -> Any:  # noqa: A002  as in argparse
+def option(
+    default: object,
+    *,
+    kind: types.Kind,
+    group: str,
+    short: str = "",
+    common_variable: str = "",
+    help: str,  # noqa: A002  as in argparse
+) -> Any:
     """A dataclass field that is an option. `dataclasses.MISSING` as default makes it a required one."""
     required = default is dataclasses.MISSING
-    declared = Option(help=help, kind=kind, group=group, short=short, required=required)
+    declared = Option(
+        help=help, kind=kind, group=group, short=short, required=required, common_variable=common_variable
+    )
     if required:
         return dataclasses.field(metadata={"option": declared})
     return dataclasses.field(default=default, metadata={"option": declared})
@@ -372,6 +385,68 @@ class ServerOptions:
         group=WEBSOCKET,
         help="How long the application has to end its WebSockets itself after it has heard of a drain. Then the server "
         "closes them with 1012, not all at once.",
+    )
+
+    proxy_headers: bool = option(
+        True,
+        kind=types.flag(),
+        group=PROXIES,
+        help="Believe trusted proxies what they say of their clients in header fields, and remove such fields from "
+        "requests of all others. Without it they reach the application as they come, and mean nothing to the server.",
+    )
+    forwarded_allow_ips: tuple[str, ...] = option(
+        ("127.0.0.1", "::1", "unix"),
+        kind=types.PEERS,
+        group=PROXIES,
+        common_variable="FORWARDED_ALLOW_IPS",
+        help="The trusted proxies, with commas between them: addresses, networks such as 10.0.0.0/8, unix (peers on "
+        "Unix sockets), * (every peer), or none.",
+    )
+    forwarded_fields: tuple[str, ...] = option(
+        ("x-forwarded-for", "x-forwarded-proto"),
+        kind=types.FORWARDED_FIELDS,
+        group=PROXIES,
+        help="The fields that the trusted proxies set themselves, so that they are believed: some of x-forwarded-for, "
+        "x-forwarded-proto, x-forwarded-host, x-forwarded-port, x-forwarded-prefix, script-name; or forwarded alone.",
+    )
+    forwarded_hops: int = option(
+        0,
+        kind=types.count(maximum=32),
+        group=PROXIES,
+        help="How many trusted proxies there are, one behind the other: the client is that entry of the list, from "
+        "the right. 0: as many as forwarded_allow_ips names; with * it is 1.",
+    )
+    proxy: bool = option(
+        False,
+        kind=types.flag(),
+        group=PROXIES,
+        help="Each connection begins with a header of the PROXY protocol, version 1 or 2. Peers that aren't in "
+        "forwarded_allow_ips are turned away. Mostly set for one address: '0.0.0.0:8000?proxy=on'.",
+    )
+    root_path: str = option(
+        "",
+        kind=types.ROOT_PATH,
+        group=PROXIES,
+        help="The path at which the application is, which the proxy cuts off: root_path in ASGI, SCRIPT_NAME in WSGI.",
+    )
+    server_header: bool = option(
+        True,
+        kind=types.flag(),
+        group=RESPONSES,
+        help="Add Server: gracehttp to responses.",
+    )
+    date_header: bool = option(
+        True,
+        kind=types.flag(),
+        group=RESPONSES,
+        help="Add Date to responses.",
+    )
+    header: tuple[str, ...] = option(
+        (),
+        kind=types.HEADERS,
+        group=RESPONSES,
+        help="Add this field to every response, beside those of the application. Can be given again; a variable has "
+        "one a line. Server: NAME stands instead of ours.",
     )
 
     def __post_init__(self) -> None:

@@ -50,8 +50,14 @@ def from_environment(environ: Mapping[str, str]) -> Source:
 
     Other variables with the same prefix are no error: Kubernetes sets GRACEHTTP_PORT for a service named gracehttp.
     """
-    values = {option.name: environ[option.variable] for option in OPTIONS.values() if environ.get(option.variable)}
-    return Source(values, lambda option: option.variable)
+    values: dict[str, object] = {}
+    variables: dict[str, str] = {}
+    for option in OPTIONS.values():
+        for variable in (option.variable, option.common_variable):
+            if variable and environ.get(variable) and option.name not in values:
+                values[option.name] = environ[variable]
+                variables[option.name] = variable
+    return Source(values, lambda option: variables.get(option.name, option.variable))
 
 
 def mistyped_variables(environ: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable
 from typing import Any, TypeGuard
 
 from gracehttp.config.hints import import_string_hint
 from gracehttp.config.units import format_duration, format_size, parse_duration, parse_size
 from gracehttp.hints import Named, hint
+from gracehttp.net.trusted_peers import ANY, UNIX, read_network
 from gracehttp.values import Value
 
 _YEAR_SECONDS = 366 * 86400.0
@@ -20,6 +22,18 @@ _YES = ("true", "yes", "on", "1")
 _NO = ("false", "no", "off", "0")
 _DURATION = "a duration such as 500ms, 30s, 1m30s or 2h"
 _SIZE = "a size such as 512, 64k or 10M"
+
+
+_ROOT_PATH = "a path that begins with /, such as /api, as it is when percent-decoded"
+_X_FIELDS = (
+    "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix", "script-name",
+)  # fmt: skip
+_FORWARDED = "forwarded"
+_FIELD_LINE = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[\t\x20-\x7e\xa0-\xff]*")
+_SERVERS_OWN = frozenset((
+    "date", "content-length", "transfer-encoding", "connection", "keep-alive", "proxy-connection", "te", "trailer",
+    "upgrade",
+))  # fmt: skip
 
 
 class UnreadableError(ValueError):
@@ -207,6 +221,62 @@ def _read_texts(value: object, what: str) -> tuple[str, ...]:
     return tuple(items)
 
 
+def _read_peers(value: object) -> tuple[str, ...]:
+    what = "addresses, networks such as 10.0.0.0/8, unix or *, with commas between them, or none"
+    names = _read_list(value, what)
+    for name in names:
+        if name not in (UNIX, ANY):
+            try:
+                read_network(name)
+            except ValueError as exc:
+                raise UnreadableError(what, hint=f"{exc}") from None
+    return names
+
+
+def _read_forwarded_fields(value: object) -> tuple[str, ...]:
+    what = f"some of {', '.join(_X_FIELDS)}; or {_FORWARDED} alone; or none"
+    names = tuple(name.lower() for name in _read_list(value, what))
+    if not set(names) <= {*_X_FIELDS, _FORWARDED}:
+        raise UnreadableError(what)
+    if _FORWARDED in names and len(names) > 1:
+        raise UnreadableError(
+            what, hint="a proxy that sets one of the two forms passes the other on, as whatever its client has sent"
+        )
+    return names
+
+
+def _read_list(value: object, what: str) -> tuple[str, ...]:
+    """Names, in a text with commas between them; `none` is no name."""
+    names = value.replace(",", " ") if isinstance(value, str) else value
+    return () if names in ("", "none") else _read_texts(names, what)
+
+
+def _read_root_path(value: object) -> str:
+    if not isinstance(value, str):
+        raise UnreadableError(_ROOT_PATH)
+    path = value.rstrip("/")
+    parts = path.split("/")
+    if path and (not path.startswith("/") or not path.isprintable() or set("?#%") & set(path)):
+        raise UnreadableError(_ROOT_PATH)
+    if {"", ".", ".."} & set(parts[1:]):
+        raise UnreadableError(_ROOT_PATH)
+    return path
+
+
+def _read_headers(value: object) -> tuple[str, ...]:
+    what = "a field such as X-Name: value, or a list of them"
+    lines = [line for line in value.splitlines() if line.strip()] if isinstance(value, str) else value
+    if not isinstance(lines, (list, tuple)):
+        raise UnreadableError(what)
+    for line in lines:
+        if not isinstance(line, str) or (match := _FIELD_LINE.fullmatch(line)) is None:
+            raise UnreadableError(what)
+        if match[1].lower() in _SERVERS_OWN:
+            own = "leave Date out with {}" if match[1].lower() == "date" else "it is about the connection or the body"
+            raise UnreadableError("a field that isn't the server's own", hint=hint(own, Named("date_header", False)))
+    return tuple(lines)
+
+
 def _read_application(value: object) -> object:
     if isinstance(value, str) and value.strip():
         wrong = import_string_hint(value)
@@ -246,6 +316,18 @@ TARGETS = Kind(_read_targets, " ".join, metavar="/PATH", repeatable=True)
 
 BINDS = Kind(_read_binds, " ".join, metavar="ADDRESS", repeatable=True)
 """The texts of addresses; `parse_bind` reads each."""
+
+PEERS = Kind(_read_peers, ",".join, metavar="ADDRESSES")
+"""Which peers are trusted, as `net.trusted_peers` takes them."""
+
+FORWARDED_FIELDS = Kind(_read_forwarded_fields, ",".join, metavar="NAMES")
+"""Names of the fields of proxies that are believed, in lower case: see `http.forwarded`."""
+
+ROOT_PATH = Kind(_read_root_path, lambda path: path or "none", metavar="/PATH")
+"""A path, decoded, without a slash at its end; empty is none."""
+
+HEADERS = Kind(_read_headers, "\n".join, metavar="NAME:VALUE", repeatable=True)
+"""Lines of header fields (RFC 9110 section 5.5)."""
 
 REFERENCE = Kind(_read_application, lambda app: app if isinstance(app, str) else repr(app), metavar="APP")
 """An import string (`module:attribute`), or an application object from Python."""

@@ -122,6 +122,38 @@ class ConnectionFailed(Event):
         return f"{self.address}: closed a connection that the system can't go on with ({self.reason})"
 
 
+class ConnectionsNotIntroduced(Event):
+    """On a port that takes connections by the PROXY protocol alone. Told at most once a second by each worker.
+
+    `peer` and `reason` are those of the first one.
+    """
+
+    severity = Severity.ERROR
+    address: str
+    connections: int
+    peer: str
+    reason: str
+
+    def __str__(self) -> str:
+        others = f", and {counted(self.connections - 1, 'more connection')}" if self.connections > 1 else ""
+        return f"{self.address}: closed a connection from {self.peer}, because {self.reason}{others}"
+
+
+class ForwardedFieldRemoved(Event):
+    """Told once by each worker for each port."""
+
+    severity = Severity.NOTICE
+    address: str
+    peer: str
+    field: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.address}: {self.peer} sends {self.field}, and is no trusted proxy: such fields are removed "
+            f"(--forwarded-allow-ips names proxies, --no-proxy-headers leaves the fields to the application)"
+        )
+
+
 class ConnectionsShed(Event):
     """Told at most once a second by each worker."""
 

@@ -3,6 +3,8 @@
 - `connection`: a client's connection as the worker handles it, and what a protocol owes it (`WireProtocol`)
 - `exchange`: one request and its response, and the rules of a response; ASGI and WSGI are written against it
 - `head`, `body`, `fields`: the parts of a message
+- `forwarded`: what a trusted proxy says of a request; `hosts`: what names a host
+- `server_fields`: the fields that the server adds to responses
 - `negotiation`: which protocol a connection speaks, at first and after an upgrade
 - `settings`: the limits that protocols need
 

@@ -1,3 +1,4 @@
+from gracehttp.http.server_fields cimport ServerLines
 from gracehttp.net.deadlines cimport Deadlines
 
 
@@ -10,14 +11,18 @@ cdef class ServerContext:
     cdef readonly Deadlines head
     cdef readonly Deadlines body
     cdef readonly Deadlines handshake
+    cdef readonly Deadlines introduction
+    cdef readonly ServerLines server_lines
     cdef dict _others
 
 
 cdef class Connection:
     cdef readonly ServerContext context
-    cdef readonly object client
-    cdef readonly object server
+    cdef public object client
+    cdef public object server
     cdef readonly object stream
     cdef readonly object protocol
     cdef readonly object terms
     cdef readonly bint moved
+    cdef public object adjust
+    cdef public object proxied

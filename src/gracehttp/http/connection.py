@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
 from gracehttp.http.exchange import Application, ExchangeObserver
+from gracehttp.http.forwarded import Adjust
+from gracehttp.http.server_fields import ServerLines
 from gracehttp.http.settings import HttpSettings
 from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.stream import Consumer, Stream
-from gracehttp.wire.handover import Carried
+from gracehttp.wire.handover import Carried, Proxied
 
 
 class Terms(enum.Enum):
@@ -131,7 +133,19 @@ class ConnectionOwner(ExchangeObserver, Protocol):
 class ServerContext:
     """What all connections of a port share. The protocols' deadlines: see `HttpSettings`."""
 
-    __slots__ = ("_others", "application", "body", "handshake", "head", "idle", "loop", "owner", "settings")
+    __slots__ = (
+        "_others",
+        "application",
+        "body",
+        "handshake",
+        "head",
+        "idle",
+        "introduction",
+        "loop",
+        "owner",
+        "server_lines",
+        "settings",
+    )
 
     def __init__(
         self,
@@ -148,6 +162,10 @@ class ServerContext:
         self.head: Deadlines = Deadlines(settings.header_timeout_seconds, loop)
         self.body: Deadlines = Deadlines(settings.body_timeout_seconds, loop)
         self.handshake: Deadlines = Deadlines(settings.header_timeout_seconds, loop)
+        self.introduction: Deadlines = Deadlines(settings.header_timeout_seconds, loop)
+        self.server_lines = ServerLines(
+            server=settings.server_header, date=settings.date_header, more=settings.response_fields
+        )
         self._others: dict[str, Deadlines] = {}
 
     def deadlines(self, name: str, seconds: float) -> Deadlines:
@@ -163,6 +181,7 @@ class ServerContext:
         self.head.close()
         self.body.close()
         self.handshake.close()
+        self.introduction.close()
         for others in self._others.values():
             others.close()
 
@@ -170,7 +189,7 @@ class ServerContext:
 class Connection:
     """One client's connection. All methods are for the thread of the loop."""
 
-    __slots__ = ("client", "context", "moved", "protocol", "server", "stream", "terms")
+    __slots__ = ("adjust", "client", "context", "moved", "protocol", "proxied", "server", "stream", "terms")
 
     stream: Stream
     """Set by `begin`."""
@@ -189,6 +208,10 @@ class Connection:
         self.terms = Terms.STAY
         self.moved = False
         """It goes on in another process."""
+        self.adjust: Adjust | None = None
+        """To be called with the head of each request before anything else sees it: see `http.forwarded`."""
+        self.proxied: Proxied | None = None
+        """What a proxy has said of the connection, by the PROXY protocol."""
 
     def begin(self, stream: Stream) -> None:
         """Own `stream`. It has no protocol before `switch`: a TLS handshake may come first."""
@@ -207,6 +230,11 @@ class Connection:
             to.received(rest)
         if self.protocol is to and self.stream.input_over:
             to.ended()
+
+    @property
+    def scheme(self) -> str:
+        """`https` if the client has connected by TLS: to us, or to the proxy that has introduced it."""
+        return "https" if self.stream.secure or (self.proxied is not None and self.proxied.tls) else "http"
 
     @property
     def opened(self) -> bool:
@@ -255,6 +283,8 @@ class Connection:
         carried = self.protocol.carried()
         if carried is None:
             return None
+        if self.proxied is not None:
+            carried = carried._replace(proxied=self.proxied)
         try:
             return Parcel(stream.leave(), carried)
         except OSError:  # the poller would go on to watch it here (net.failures)

@@ -1,3 +1,6 @@
+import cython
+
+
 cdef class RequestLine:
     cdef readonly str method
     cdef readonly bytes target
@@ -6,6 +9,11 @@ cdef class RequestLine:
     cdef readonly bytes raw_path
     cdef readonly bytes query_string
     cdef readonly bytes authority
+    cdef readonly str root_path
+    cdef readonly bytes raw_root_path
+
+    @cython.locals(line=RequestLine)
+    cpdef RequestLine under(self, str root_path, bytes raw_root_path)
 
 
 cdef class RequestHead:

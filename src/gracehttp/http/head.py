@@ -17,9 +17,21 @@ class RequestLine:
     `target` is the request target as it was sent (RFC 9112 section 3.2), for logs; a protocol without one composes it.
     `raw_path` and `query_string` are its bytes before and after the first `?`; `path` is `raw_path` percent-decoded
     (UTF-8, undecodable bytes replaced). `authority` is that of a target in absolute-form, else None.
+    `root_path` is the part of `path` at its beginning that names the application, and not a thing of it (ASGI);
+    `raw_root_path` is the same part of `raw_path`.
     """
 
-    __slots__ = ("authority", "http_version", "method", "path", "query_string", "raw_path", "target")
+    __slots__ = (
+        "authority",
+        "http_version",
+        "method",
+        "path",
+        "query_string",
+        "raw_path",
+        "raw_root_path",
+        "root_path",
+        "target",
+    )
 
     def __init__(self, method: str, target: bytes, http_version: str) -> None:
         """`target` is as `split_target` takes it."""
@@ -27,6 +39,24 @@ class RequestLine:
         self.target = target
         self.http_version = http_version
         self.path, self.raw_path, self.query_string, self.authority = split_target(target)
+        self.root_path = ""
+        self.raw_root_path = b""
+
+    def under(self, root_path: str, raw_root_path: bytes) -> RequestLine:
+        """The same line, of an application whose `root_path` a proxy has cut off the path. `*` is no path."""
+        if self.raw_path == b"*":
+            return self
+        line = RequestLine.__new__(RequestLine)
+        line.method = self.method
+        line.target = self.target
+        line.http_version = self.http_version
+        line.query_string = self.query_string
+        line.authority = self.authority
+        line.path = root_path + self.path
+        line.raw_path = raw_root_path + self.raw_path
+        line.root_path = root_path
+        line.raw_root_path = raw_root_path
+        return line
 
 
 class RequestHead:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gracehttp.config import ServerOptions
+from gracehttp.http.head import Header
 
 
 class WebSocketSettings(NamedTuple):
@@ -27,6 +28,23 @@ class WebSocketSettings(NamedTuple):
     goodbye_seconds: float = 5.0
 
 
+class ProxySettings(NamedTuple):
+    """What is believed of proxies.
+
+    - `reads_fields`: whether the fields in which proxies tell of their clients mean something to the server.
+    - `trusted`: whose, as `net.trusted_peers.TrustedPeers` takes it.
+    - `fields`: which of them, in lower case: see `http.forwarded`.
+    - `hops`: how many proxies the last ones of a list stand for; 0: as many as are `trusted`.
+    - `introduced`: whether each connection begins with a header of the PROXY protocol.
+    """
+
+    reads_fields: bool = False
+    trusted: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    hops: int = 0
+    introduced: bool = False
+
+
 class HttpSettings(NamedTuple):
     """The limits that the hot path needs.
 
@@ -39,6 +57,8 @@ class HttpSettings(NamedTuple):
       makes up more than half of it, the answer is 414, otherwise 431. Trailer fields and chunk extensions have the
       same limit.
     - `max_body_size_bytes`: of a request; 0 is no limit.
+    - `root_path`: where the application is, under the root of the site; empty, or `/` and a name.
+    - `server_header`, `date_header`: whether responses have these fields. `response_fields` are added to each.
     """
 
     keep_alive_timeout_seconds: float = 75.0
@@ -47,6 +67,11 @@ class HttpSettings(NamedTuple):
     max_header_size_bytes: int = 65536
     max_body_size_bytes: int = 0
     websocket: WebSocketSettings = WebSocketSettings()
+    root_path: str = ""
+    proxies: ProxySettings = ProxySettings()
+    server_header: bool = True
+    date_header: bool = True
+    response_fields: tuple[Header, ...] = ()
 
 
 def settings_of(server: ServerOptions) -> HttpSettings:
@@ -66,4 +91,20 @@ def settings_of(server: ServerOptions) -> HttpSettings:
             ping_timeout_seconds=server.ws_ping_timeout,
             goodbye_seconds=server.ws_goodbye,
         ),
+        root_path=server.root_path,
+        proxies=ProxySettings(
+            reads_fields=server.proxy_headers,
+            trusted=server.forwarded_allow_ips,
+            fields=server.forwarded_fields,
+            hops=server.forwarded_hops,
+            introduced=server.proxy,
+        ),
+        server_header=server.server_header,
+        date_header=server.date_header,
+        response_fields=tuple(map(_as_field, server.header)),
     )
+
+
+def _as_field(line: str) -> Header:
+    name, _, value = line.partition(":")
+    return name.encode("ascii"), value.strip().encode("latin-1")

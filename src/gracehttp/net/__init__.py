@@ -7,6 +7,8 @@
 - what each error of a system call means for a connection: `failures`
 - a connection's bytes: `stream` (plain) and `tls_stream`, which a `poller` wakes; `ending` and `progress` (how a stream
   ends, and whether its client still reads); `deadlines`, `endpoints`
+- what comes before them: `introduction` (a proxy says who its client is), `proxy_protocol` (in which words),
+  `trusted_peers` (which peers may)
 - `forks`: what processes that the application forks must not keep
 - `kernel_view`: what the kernel tells of a socket; `certificates`: TLS contexts
 

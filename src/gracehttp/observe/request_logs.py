@@ -158,10 +158,13 @@ def target_text(head: LoggedRequest) -> str:
 
 
 def client_text(head: LoggedRequest) -> str:
-    """Address and port of the client; `unix` for one on a Unix socket, which has neither."""
+    """Address and port of the client, the port if it is known; `unix` for one without an address: on a Unix socket, or
+    one that a proxy doesn't name."""
     if head.client is None:
         return "unix"
     host, port = head.client
+    if not port:
+        return host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

@@ -11,18 +11,23 @@ from heapq import merge
 from itertools import islice
 from typing import Any, Final
 
-from gracehttp.events import ConnectionFailed, ConnectionNotWatched, Event
+from gracehttp.events import ConnectionFailed, ConnectionNotWatched, Event, ForwardedFieldRemoved
 from gracehttp.http import negotiation
-from gracehttp.http.connection import NO_PROTOCOL, Connection, Pace, ServerContext, Terms
+from gracehttp.http.connection import NEW, NO_PROTOCOL, Connection, Pace, ServerContext, Terms
 from gracehttp.http.exchange import Application, RequestFinished
+from gracehttp.http.forwarded import Forwarding
 from gracehttp.http.head import RequestHead
 from gracehttp.http.settings import HttpSettings
 from gracehttp.net.endpoints import client_of, server_of
+from gracehttp.net.introduction import Introduction
 from gracehttp.net.poller import Poller
+from gracehttp.net.proxy_protocol import ProxyHeader
 from gracehttp.net.stream import PlainStream, StreamServices
 from gracehttp.net.tls_stream import TlsStream
+from gracehttp.net.trusted_peers import TrustedPeers
 from gracehttp.observe.request_logs import log_application_failure, log_broken_response, log_corrected_response
-from gracehttp.wire.handover import Carried
+from gracehttp.wire.handover import Carried, Proxied
+from gracehttp.worker.turned_away import TurnedAway
 
 RequestFailed = Callable[[RequestHead], None]
 """Takes the head of a request that the application did not answer as it should have. Comes before `RequestFinished`."""
@@ -72,6 +77,10 @@ class Connections:
         self._on_rested = on_rested
         self._on_pace = on_pace
         self._publish = publish
+        self._forwarding = Forwarding(settings.proxies, settings.root_path, self._field_removed)
+        self._told_of_fields = False
+        self._introducers = TrustedPeers(settings.proxies.trusted) if settings.proxies.introduced else None
+        self._turned_away = TurnedAway(address, loop, publish)
         self._terms = Terms.STAY
         self._hand_over = False
         self._untold: Iterator[Connection] = iter(())
@@ -88,11 +97,22 @@ class Connections:
     # --- arriving ---
 
     def attach(self, sock: socket.socket, peer: Any) -> None:
-        """Serve an accepted socket, which is non-blocking, with its permit: TLS first if the port has it, then the
-        protocol. Raises `OSError` if the system has no means for it: it is closed then, and told."""
-        connection = self._connect(sock, peer)
-        if self._tls is None:
-            negotiation.begin(connection, None)
+        """Serve an accepted socket, which is non-blocking, with its permit: the PROXY protocol first and then TLS if
+        the port has them, then the protocol. Raises `OSError` if the system has no means for it: it is closed then,
+        and told."""
+        client = client_of(peer)
+        introducers = self._introducers
+        if introducers is not None and not introducers.trusts(client):
+            with contextlib.suppress(OSError):
+                sock.close()
+            self._turned_away.tell(client, "it is no trusted proxy (--forwarded-allow-ips)")
+            self._on_closed(True)
+            return
+        connection, stream = self._connect(sock, client)
+        if introducers is not None:
+            self._await_introduction(connection, stream)
+        else:
+            self._begin(connection, stream)
 
     def adopt(self, descriptor: int, carried: Carried) -> None:
         """Go on with a connection that another worker has handed over, with the permit that came with it.
@@ -110,22 +130,30 @@ class Connections:
             self._refuse(sock, exc)
             return
         try:
-            connection = self._connect(sock, peer, plain=True)
+            connection, _ = self._connect(sock, client_of(peer))
         except OSError:
             return
+        if carried.proxied is not None:
+            self._introduce(connection, carried.proxied)
         negotiation.begin(connection, None, carried)
 
-    def _connect(self, sock: socket.socket, peer: Any, *, plain: bool = False) -> Connection:
+    def _connect(self, sock: socket.socket, client: tuple[str, int] | None) -> tuple[Connection, PlainStream]:
         try:
-            connection = Connection(self._context, client_of(peer), self._server or self._server_of(sock))
+            connection = Connection(self._context, client, self._server or self._server_of(sock))
             stream = PlainStream(sock, self._streams, NO_PROTOCOL, connection)
         except OSError as exc:
             self._refuse(sock, exc)
             raise
         self.open.add(connection)
-        if self._tls is None or plain:
-            connection.begin(stream)
-            return connection
+        connection.adjust = self._forwarding.of(client)
+        connection.begin(stream)
+        return connection, stream
+
+    def _begin(self, connection: Connection, stream: PlainStream, received: bytes = b"") -> None:
+        """TLS, or the protocol; of its bytes `received` were read already."""
+        if self._tls is None:
+            negotiation.begin(connection, None, Carried(received=received) if received else NEW)
+            return
         connection.begin(
             TlsStream(
                 stream,
@@ -135,7 +163,32 @@ class Connections:
                 on_open=lambda alpn: negotiation.begin(connection, alpn),
             )
         )
-        return connection
+        if received:
+            stream.consumer.received(received)
+
+    def _await_introduction(self, connection: Connection, stream: PlainStream) -> None:
+        """Let the peer, which is a trusted proxy, say first who its client is."""
+        proxy = connection.client
+
+        def introduced(header: ProxyHeader, received: bytes) -> None:
+            if header.told:
+                self._introduce(connection, Proxied(header.client, header.server, header.tls is not None))
+            self._begin(connection, stream, received)
+
+        Introduction(stream, self._context.introduction, introduced, lambda why: self._turned_away.tell(proxy, why))
+
+    def _introduce(self, connection: Connection, proxied: Proxied) -> None:
+        """From here on the client is the one that the proxy has named. So it is that which must be trusted to be
+        believed what stands in its requests."""
+        connection.proxied = proxied
+        connection.client = proxied.client
+        connection.server = proxied.server or connection.server
+        connection.adjust = self._forwarding.of(proxied.client)
+
+    def _field_removed(self, peer: tuple[str, int] | None, field: str) -> None:
+        if not self._told_of_fields:
+            self._told_of_fields = True
+            self._publish(ForwardedFieldRemoved(self._address, peer[0] if peer else "a peer on a Unix socket", field))
 
     def _refuse(self, sock: socket.socket, error: OSError) -> None:
         """Close a connection that has no stream yet."""
@@ -221,6 +274,7 @@ class Connections:
 
     def close(self) -> None:
         """None is left."""
+        self._turned_away.close()
         self._context.close()
         self._streams.close()
 

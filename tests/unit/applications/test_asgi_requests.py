@@ -155,6 +155,23 @@ def test_scope_has_what_the_specification_asks_for(run):
     run(main())
 
 
+def test_path_of_the_application_stands_in_that_of_the_request(run):
+    async def main():
+        scopes = []
+
+        async def app(scope, receive, send):
+            scopes.append(scope)
+
+        exchange = FakeExchange()
+        exchange.head.line = exchange.head.line.under("/ä", b"/%C3%A4")
+        await call(app, exchange)
+        (scope,) = scopes
+        assert (scope["root_path"], scope["path"], scope["raw_path"]) == ("/ä", "/ä/a b", b"/%C3%A4/a%20b")
+        assert scope["query_string"] == b"c"
+
+    run(main())
+
+
 def test_state_is_a_shallow_copy_for_each_request(run):
     async def main():
         shared = []

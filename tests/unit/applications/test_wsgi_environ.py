@@ -41,6 +41,20 @@ def test_path_is_percent_decoded_and_tunnelled_as_latin_1(raw, path):
     assert environ(target=raw)["PATH_INFO"] == path
 
 
+def test_the_path_of_the_application_is_not_in_that_of_the_request():
+    head = request_head(target=b"/a%20b?c")
+    head.line = head.line.under("/ä", b"/%C3%A4")
+    env = build_environ(head, TEMPLATE, io.BytesIO())
+    assert (env["SCRIPT_NAME"], env["PATH_INFO"]) == ("/ä".encode().decode("latin-1"), "/a b")
+    assert env["REQUEST_URI"] == "/a%20b?c"
+
+
+def test_a_client_whose_port_is_not_known_has_none():
+    env = environ(client=("192.0.2.1", 0))
+    assert env["REMOTE_ADDR"] == "192.0.2.1"
+    assert "REMOTE_PORT" not in env
+
+
 def test_query_stays_encoded():
     assert environ(target=b"/?q=%C3%A9?")["QUERY_STRING"] == "q=%C3%A9?"
 

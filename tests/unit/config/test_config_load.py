@@ -67,6 +67,24 @@ def test_unknown_option_of_the_command_line_is_an_error(tmp_path: Path) -> None:
         loaded(tmp_path, cli={"worker": "1"})
 
 
+def test_variable_that_other_servers_know_too_stands_behind_ours(tmp_path: Path) -> None:
+    environ = {"FORWARDED_ALLOW_IPS": "10.0.0.1"}
+    configuration = load(cli={"app": "main:app"}, environ=environ, file=None)
+    assert configuration.servers[0].forwarded_allow_ips == ("10.0.0.1",)
+    assert configuration.origins["servers.0.forwarded_allow_ips"] == "FORWARDED_ALLOW_IPS"
+    environ["GRACEHTTP_FORWARDED_ALLOW_IPS"] = "10.0.0.2"
+    configuration = load(cli={"app": "main:app"}, environ=environ, file=None)
+    assert configuration.servers[0].forwarded_allow_ips == ("10.0.0.2",)
+    assert configuration.origins["servers.0.forwarded_allow_ips"] == "GRACEHTTP_FORWARDED_ALLOW_IPS"
+
+
+def test_an_address_has_proxies_of_its_own() -> None:
+    binds = (":1", ":2?proxy=on&forwarded_allow_ips=10.0.0.0/8,unix")
+    plain, proxied = load(cli={"app": "main:app", "bind": binds}, environ={}, file=None).servers
+    assert (plain.proxy, plain.forwarded_allow_ips) == (False, ("127.0.0.1", "::1", "unix"))
+    assert (proxied.proxy, proxied.forwarded_allow_ips) == (True, ("10.0.0.0/8", "unix"))
+
+
 def test_foreign_environment_variables_are_left_alone(tmp_path: Path) -> None:
     configuration = loaded(tmp_path, env={"GRACEHTTP_PORT": "tcp://10.0.0.1:80", "GRACEHTTP_WORKER_CHANNEL": "5"})
     assert configuration.process.workers == 1

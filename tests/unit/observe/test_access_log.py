@@ -45,7 +45,8 @@ def test_json(stderr):
 
 
 @pytest.mark.parametrize(
-    ("client", "shown"), [(("::1", 80), "[::1]:80"), (("10.0.0.1", 80), "10.0.0.1:80"), (None, "unix")]
+    ("client", "shown"),
+    [(("::1", 80), "[::1]:80"), (("10.0.0.1", 80), "10.0.0.1:80"), (("::1", 0), "::1"), (None, "unix")],
 )
 def test_clients(stderr, client, shown):
     configure_logging("info", "text", color=False)

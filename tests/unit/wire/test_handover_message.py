@@ -14,14 +14,23 @@ from gracehttp.wire.handover import (
     MOST_CONNECTIONS,
     MOST_PIPELINED_BYTES,
     Carried,
+    Proxied,
     UnreadableHandover,
     count,
     decode,
     encode,
 )
 
+ENDS = st.tuples(st.ip_addresses().map(str), st.integers(0, 65535))
+PROXIED = st.builds(Proxied, st.none() | ENDS, st.none() | ENDS | st.just(("/run/x.sock", None)), st.booleans())
 CONNECTIONS = st.lists(
-    st.builds(Carried, st.booleans(), st.floats(0, 1e6).map(lambda idle: round(idle, 3)), st.binary(max_size=300)),
+    st.builds(
+        Carried,
+        st.booleans(),
+        st.floats(0, 1e6).map(lambda idle: round(idle, 3)),
+        st.binary(max_size=300),
+        proxied=st.none() | PROXIED,
+    ),
     max_size=MOST_CONNECTIONS,
 )
 
@@ -46,8 +55,12 @@ def test_pipelined_bytes_may_be_anything():
 
 
 def test_the_largest_message_is_not_longer_than_a_receiver_expects():
-    largest = [Carried(False, 123456789.123, b"x" * (MOST_PIPELINED_BYTES // MOST_CONNECTIONS))] * MOST_CONNECTIONS
-    assert len(encode(largest)) <= MESSAGE_BYTES
+    address = ":".join(["ffff"] * 8)
+    for server in ((address, 65535), ("\\" * 108, None)):
+        proxied = Proxied((address, 65535), server, True)
+        size = MOST_PIPELINED_BYTES // MOST_CONNECTIONS
+        largest = [Carried(False, 123456789.123, b"x" * size, proxied=proxied)] * MOST_CONNECTIONS
+        assert len(encode(largest)) <= MESSAGE_BYTES
 
 
 @given(CONNECTIONS.filter(bool), st.data())
@@ -94,6 +107,10 @@ UNREADABLE = {
     "a negative size": message_of({"received": -1}),
     "more than there is": message_of({"received": 2}, rest=b"x"),
     "more than there is left": message_of({"received": 2}, {"received": 2}, rest=b"xxx"),
+    "a proxy that says nothing": message_of({"received": 0, "proxied": None}),
+    "a proxied client that is none": message_of({"received": 0, "proxied": {"client": 5, "server": None}}),
+    "a proxied client without port": message_of({"received": 0, "proxied": {"client": ["::1"], "server": None}}),
+    "a proxied server that is none": message_of({"received": 0, "proxied": {"client": None, "server": [1, 2]}}),
     "nested without end": b"[" * 100_000,
 }
 

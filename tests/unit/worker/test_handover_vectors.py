@@ -13,7 +13,7 @@ import pytest
 from gracehttp.http.connection import Parcel
 from gracehttp.net.permits import LocalPermits
 from gracehttp.release import RELEASE
-from gracehttp.wire.handover import Carried
+from gracehttp.wire.handover import Carried, Proxied
 from gracehttp.worker.handover import Arrivals, Departures
 
 VECTORS = Path(__file__).parents[2] / "vectors"
@@ -28,8 +28,16 @@ def heads(release=RELEASE):
 def carried_of(head):
     """What this release makes of the connections of a head, with pipelined bytes as long as it says."""
     return [
-        Carried(one["fresh"], one.get("idle_seconds", 0.0), PIPELINED[: one["received"]]) for one in head["connections"]
+        Carried(one["fresh"], one.get("idle_seconds", 0.0), PIPELINED[: one["received"]], proxied=proxied_of(one))
+        for one in head["connections"]
     ]
+
+
+def proxied_of(one):
+    if "proxied" not in one:
+        return None
+    client, server = (end and tuple(end) for end in (one["proxied"]["client"], one["proxied"]["server"]))
+    return Proxied(client, server, one["proxied"]["tls"])
 
 
 class Target:

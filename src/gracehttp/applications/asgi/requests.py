@@ -49,7 +49,7 @@ class RequestCycle:
             "path": line.path,
             "raw_path": line.raw_path,
             "query_string": line.query_string,
-            "root_path": "",
+            "root_path": line.root_path,
             "headers": head.headers,
             "client": head.client,
             "server": head.server,

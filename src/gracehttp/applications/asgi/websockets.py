@@ -46,7 +46,7 @@ class WebSocketCycle:
             "path": line.path,
             "raw_path": line.raw_path,
             "query_string": line.query_string,
-            "root_path": "",
+            "root_path": line.root_path,
             "headers": head.headers,
             "client": head.client,
             "server": head.server,

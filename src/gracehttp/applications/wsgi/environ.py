@@ -61,7 +61,11 @@ def environ_template(*, multithread: bool, multiprocess: bool, draining: ThreadD
 def build_environ(head: RequestHead, template: Environ, body: io.BufferedIOBase) -> Environ:
     """A new environ for one request. The bytes of the client stand in it as latin-1 text (PEP 3333)."""
     environ = template.copy()
-    raw_path = head.raw_path
+    line = head.line
+    raw_path = line.raw_path
+    if line.root_path:
+        environ["SCRIPT_NAME"] = line.root_path.encode().decode("latin-1")
+        raw_path = raw_path[len(line.raw_root_path) :]
     environ["REQUEST_METHOD"] = head.method
     if raw_path == b"*":  # PEP 3333 has no word for it: a path begins with a slash or is empty
         raw_path = b""
@@ -88,7 +92,8 @@ def _add_addresses(environ: Environ, head: RequestHead) -> None:
     environ["REMOTE_ADDR"] = ""
     if head.client is not None:
         environ["REMOTE_ADDR"] = head.client[0]
-        environ["REMOTE_PORT"] = str(head.client[1])
+        if head.client[1]:  # a proxy need not have told it
+            environ["REMOTE_PORT"] = str(head.client[1])
 
 
 def _add_headers(environ: Environ, head: RequestHead) -> None:

@@ -6,12 +6,12 @@ RFC 9112 sections 2.3 (version), 3.2 (target and Host), 6.1 and 6.3 (framing), R
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable
 from typing import Final
 
 from gracehttp.http.head import Header, split_target
+from gracehttp.http.hosts import is_valid_host
 
 FRAMING_FIELDS: Final = frozenset((b"host", b"connection", b"content-length", b"transfer-encoding", b"expect"))
 """The names, in lower case, of the fields that `read_framing` must see."""
@@ -24,10 +24,6 @@ METHODS: Final = frozenset((
 ))  # fmt: skip
 """Those that are passed to applications; any other one is answered with 501."""
 
-# uri-host [ ":" port ] of RFC 3986 sections 3.2.2 and 3.2.3. What is between the brackets is judged by itself.
-_HOST = re.compile(rb"(?:\[([^\[\]]*)\]|(?:[0-9A-Za-z._~!$&'()*+,;=-]++|%[0-9A-Fa-f]{2})*+)(?::[0-9]*)?")
-_IPV6_CHARACTERS = re.compile(rb"[0-9A-Fa-f:.]+")  # no zone: that means something to the client's machine only
-_IPV_FUTURE = re.compile(rb"[vV][0-9A-Fa-f]+\.[0-9A-Za-z._~!$&'()*+,;=:-]+")
 # Not b"#" and b"@": to look for bytes in bytes, Python raises and drops a TypeError first.
 _NUMBER_SIGN = ord("#")
 _AT_SIGN = ord("@")
@@ -157,23 +153,6 @@ def _read_expect(framing: Framing, value: bytes) -> None:
     if value.lower() != b"100-continue":
         raise RequestError(417, "this server knows no expectation but 100-continue")
     framing.expects_continue = True
-
-
-def is_valid_host(host: bytes) -> bool:
-    """Whether `host` may stand in a Host field (RFC 9110 section 7.2); empty may."""
-    match = _HOST.fullmatch(host)
-    return match is not None and (match[1] is None or _is_ip_literal(match[1]))
-
-
-def _is_ip_literal(inside: bytes) -> bool:
-    """Whether `inside` may stand between the brackets of a host: IPv6address or IPvFuture (RFC 3986 section 3.2.2)."""
-    if _IPV6_CHARACTERS.fullmatch(inside) is None:
-        return _IPV_FUTURE.fullmatch(inside) is not None
-    try:
-        ipaddress.IPv6Address(inside.decode("ascii"))
-    except ValueError:
-        return False
-    return True
 
 
 def check_target(method: bytes, target: bytes) -> None:

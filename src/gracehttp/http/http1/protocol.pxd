@@ -6,6 +6,7 @@ from gracehttp.http.exchange cimport Exchange
 from gracehttp.http.fields cimport ResponseFields
 from gracehttp.http.http1.checks cimport Framing
 from gracehttp.http.http1.parser cimport Http1Head
+from gracehttp.http.server_fields cimport ServerLines
 from gracehttp.net.deadlines cimport Deadlines
 
 
@@ -60,7 +61,7 @@ cdef class Http1Protocol:
     cdef bint _is_late(self) except -1
     cpdef body_wanted(self, Exchange exchange)
     cpdef body_taken(self, Exchange exchange)
-    @cython.locals(fields=ResponseFields, status=int, http11=bint, framing=int, closes=bint, now=double)
+    @cython.locals(fields=ResponseFields, status=int, http11=bint, framing=int, closes=bint, now=double, added=ServerLines)
     cpdef send_head(self, Exchange exchange, bytes data, bint end)
     @cython.locals(framing=int)
     cpdef send_body(self, Exchange exchange, bytes data, bint end)

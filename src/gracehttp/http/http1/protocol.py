@@ -16,6 +16,7 @@ from gracehttp.http.body import NO_REQUEST_BODY, RequestBody
 from gracehttp.http.connection import NEW, Connection, InFlight, MakeProtocol, Pace, ServerContext, Terms
 from gracehttp.http.exchange import Exchange, ResetReason, tell
 from gracehttp.http.fields import ResponseFields
+from gracehttp.http.forwarded import ForwardedError
 from gracehttp.http.head import RefusedHead
 from gracehttp.http.http1.body_parser import BodyParser, body_parser
 from gracehttp.http.http1.checks import Framing, RequestError
@@ -33,7 +34,6 @@ from gracehttp.http.http1.response import (
     COUNTED,
     LAST_CHUNK,
     NO_BODY,
-    SERVER_LINES,
     STATUS_LINES,
     UNTIL_CLOSE,
     choose_framing,
@@ -106,7 +106,7 @@ class Http1Protocol:
         self.connection = connection
         self._context: ServerContext = connection.context
         self._stream: Stream = connection.stream
-        self._scheme = "https" if connection.stream.secure else "http"
+        self._scheme = connection.scheme
         self._phase = IDLE
         self._fresh = carried.fresh  # no request was received yet
         self._head = b""  # the part of the next head that has come
@@ -238,6 +238,11 @@ class Http1Protocol:
         framing = head.framing
         head.client = connection.client
         head.server = connection.server
+        if connection.adjust is not None:
+            try:
+                connection.adjust(head)
+            except ForwardedError as error:
+                raise RequestError(400, str(error)) from error
         body = NO_REQUEST_BODY
         body_length: int | None = 0
         if framing.has_body:
@@ -471,12 +476,13 @@ class Http1Protocol:
             or not self._keep_alive
             or ((self._body is not None or self._stream.input_over) and self._ends_here(end))
         )
-        if not SERVER_LINES.begins <= (now := time()) < SERVER_LINES.ends:
-            SERVER_LINES.renew(now)
+        added = self._context.server_lines
+        if not added.begins <= (now := time()) < added.ends:
+            added.renew(now)
         # Functions that have nothing to say in the usual case aren't called in it.
-        ours = SERVER_LINES.date_and_server
+        ours = added.date_and_server
         if fields.has_date or fields.has_server:
-            ours = SERVER_LINES.beside(fields.has_date, fields.has_server)
+            ours = added.beside(fields.has_date, fields.has_server)
         line = STATUS_LINES.get(status) or status_line(status)
         framed = content_length_line(length) if framing == COUNTED else framing_line(framing, status, length)
         connection = b""
@@ -559,7 +565,8 @@ class Http1Protocol:
         if self._exchange is not exchange:  # the connection was closed meanwhile
             return
         connection = connection_line(True, False, fields.upgrade)
-        self._stream.write(b"".join((status_line(101), connection, fields.block, b"\r\n")))
+        more = self._context.server_lines.more
+        self._stream.write(b"".join((status_line(101), connection, fields.block, more, b"\r\n")))
         rest = self._rest()
         self._regulate_reading()
         self._exchange = None
@@ -590,8 +597,9 @@ class Http1Protocol:
             return
         if self._phase != DISCARDING:  # there the response has been sent
             method, target = method_and_target(self._head)
+            ours = self._context.server_lines.of(time())
             without_body = (exchange.head.method if exchange is not None else method) == "HEAD"
-            head, body = error_response(status, reason, second=int(time()), without_body=without_body, lines=lines)
+            head, body = error_response(status, reason, ours=ours, without_body=without_body, lines=lines)
             if exchange is not None:
                 exchange.body_sent = len(body)
                 self._give_up(exchange, status)

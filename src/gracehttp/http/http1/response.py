@@ -1,14 +1,12 @@
-"""The head of an HTTP/1.1 response: how the end of its body is told, and the lines that the server adds. Pure.
+"""The head of an HTTP/1.1 response: how the end of its body is told, and responses of the server's own. Pure.
 
-RFC 9112 sections 4 (status line), 6 (framing) and 9.3 (persistence), RFC 9110 sections 6.6.1 (Date), 8.6
-(Content-Length).
+RFC 9112 sections 4 (status line), 6 (framing) and 9.3 (persistence), RFC 9110 section 8.6 (Content-Length).
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 from http import HTTPStatus
-from time import gmtime
 from typing import Final
 
 # How the end of a body is told (RFC 9112 section 6.3).
@@ -18,12 +16,8 @@ CHUNKED: Final = 2
 UNTIL_CLOSE: Final = 3  # HTTP/1.0 without Content-Length
 
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
-SERVER_LINE: Final = b"Server: gracehttp\r\n"
 LAST_CHUNK: Final = b"0\r\n\r\n"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def choose_framing(bodyless: bool, http11: bool, content_length: int) -> int:
@@ -70,51 +64,19 @@ def status_line(status: int) -> bytes:
     return line if line is not None else b"HTTP/1.1 %d \r\n" % status
 
 
-def date_line(second: int) -> bytes:
-    """The Date field for seconds since the epoch (IMF-fixdate, RFC 9110 section 5.6.7), whatever the locale."""
-    t = gmtime(second)
-    day, month = _DAYS[t.tm_wday], _MONTHS[t.tm_mon - 1]
-    clock = f"{t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02}"
-    return f"Date: {day}, {t.tm_mday:02} {month} {t.tm_year:04} {clock} GMT\r\n".encode()
-
-
-class ServerLines:
-    """The fields that the server adds, made anew each second."""
-
-    __slots__ = ("begins", "date", "date_and_server", "ends")
-
-    def __init__(self) -> None:
-        self.begins = self.ends = 0.0
-        """For which time, in seconds since the epoch, the lines are right: from `begins` until before `ends`."""
-        self.date = self.date_and_server = b""
-
-    def renew(self, now: float) -> None:
-        """Make the lines of this second."""
-        second = int(now)
-        self.date = date_line(second)
-        self.date_and_server = self.date + SERVER_LINE
-        self.begins, self.ends = second, second + 1
-
-    def beside(self, has_date: bool, has_server: bool) -> bytes:
-        """What of the two the application has not given itself."""
-        if has_date:
-            return b"" if has_server else SERVER_LINE
-        return self.date if has_server else self.date_and_server
-
-
-SERVER_LINES: Final = ServerLines()
-
-
 def error_response(
-    status: int, reason: str, *, second: int, without_body: bool = False, lines: bytes = b""
+    status: int, reason: str, *, ours: bytes, without_body: bool = False, lines: bytes = b""
 ) -> tuple[bytes, bytes]:
-    """Head and body of a response of the server's own, after which the connection is closed. `lines`: more fields."""
+    """Head and body of a response of the server's own, after which the connection is closed.
+
+    `ours` are the lines that the server adds to each response, `lines` more of them.
+    """
     line = status_line(status)
     phrase = line[9:].strip().decode("ascii")
     body = f"{phrase}: {reason}\n".encode() if reason else f"{phrase}\n".encode()
     head = b"%bContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n%b\r\n" % (
         line,
         len(body),
-        lines + date_line(second) + SERVER_LINE,
+        lines + ours,
     )
     return head, b"" if without_body else body

@@ -9,14 +9,13 @@ from gracehttp.http.http1.response import (
     COUNTED,
     NO_BODY,
     UNTIL_CLOSE,
-    ServerLines,
     choose_framing,
     connection_line,
-    date_line,
     error_response,
     framing_line,
     status_line,
 )
+from gracehttp.http.server_fields import ServerLines, date_line
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 HEAD = b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -82,15 +81,15 @@ def test_status_without_a_registered_phrase_has_an_empty_one():
 
 
 def test_error_response_is_whole_and_says_that_it_is_the_last():
-    assert b"".join(error_response(400, "no Host field", second=784111777)) == (
+    assert b"".join(error_response(400, "no Host field", ours=b"Date: now\r\nServer: us\r\n")) == (
         b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 31\r\n"
-        b"Connection: close\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nServer: gracehttp\r\n\r\n"
+        b"Connection: close\r\nDate: now\r\nServer: us\r\n\r\n"
         b"400 Bad Request: no Host field\n"
     )
 
 
 def test_error_response_to_head_has_no_body():
-    head, body = error_response(400, "x", second=0, without_body=True)
+    head, body = error_response(400, "x", ours=b"", without_body=True)
     assert (head[-4:], body) == (b"\r\n\r\n", b"")
 
 
@@ -114,3 +113,39 @@ def test_date_is_that_of_the_response_whether_the_clock_goes_forth_or_back(monke
         wire.kernel.sent.clear()
         wire.send(GET)
         assert date_line(int(now[0])) in wire.kernel.sent
+
+
+SECOND = 784111777.9
+DATE = b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "all_of_them", "beside_date", "beside_server"),
+    [
+        ({}, DATE + b"Server: gracehttp\r\n", b"Server: gracehttp\r\n", DATE),
+        ({"server": False}, DATE, b"", DATE),
+        ({"date": False}, b"Server: gracehttp\r\n", b"Server: gracehttp\r\n", b""),
+        ({"server": False, "date": False}, b"", b"", b""),
+        ({"date": False, "more": ((b"X-A", b"b"),)}, b"Server: gracehttp\r\nX-A: b\r\n", None, b"X-A: b\r\n"),
+        ({"date": False, "server": False, "more": ((b"SERVER", b"x"),)}, b"SERVER: x\r\n", b"SERVER: x\r\n", b""),
+    ],
+)
+def test_server_adds_what_the_options_say(options, all_of_them, beside_date, beside_server):
+    lines = ServerLines(**options)
+    assert lines.of(SECOND) == all_of_them
+    if beside_date is not None:
+        assert lines.beside(True, False) == beside_date
+    assert lines.beside(False, True) == beside_server
+
+
+def test_fields_of_the_options_are_in_every_response_the_server_s_own_too():
+    wire = Wire(answer, server_header=False, date_header=False, response_fields=((b"X-A", b"b"),))
+    wire.send(GET)
+    assert b"\r\nX-A: b\r\n" in wire.kernel.sent
+    assert b"Server:" not in wire.kernel.sent
+    assert b"Date:" not in wire.kernel.sent
+    wire.kernel.sent.clear()
+    wire.send(b"NOT HTTP\r\n\r\n")
+    assert wire.kernel.sent.startswith(b"HTTP/1.1 501")
+    assert b"\r\nX-A: b\r\n" in wire.kernel.sent
+    assert b"Server:" not in wire.kernel.sent
