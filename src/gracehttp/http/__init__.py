@@ -5,7 +5,7 @@
 - `head`, `body`, `fields`: the parts of a message
 - `negotiation`: which protocol a connection speaks
 
-Each protocol is a package of its own: `http1`. Only `negotiation` knows it by name.
+Each protocol is a package of its own: `http1`, `http2`, `websocket`. Only `negotiation` knows them all by name.
 
 It may import `net`, `wire` and what is below them, and knows neither applications nor workers. Start reading at
 `connection`, then `exchange`.

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 from gracehttp.http.exchange import Application, ExchangeObserver
 from gracehttp.http.settings import HttpSettings
-from gracehttp.net.deadlines import Deadlines
+from gracehttp.net.deadlines import Deadlines, Timed
 from gracehttp.net.stream import Consumer, Stream
 from gracehttp.net.tls_stream import TlsStream
 from gracehttp.wire.handover import Carried
@@ -149,9 +149,9 @@ class ServerContext:
         self.head: Deadlines[WireProtocol] = Deadlines(settings.header_timeout_seconds, loop)
         self.body: Deadlines[WireProtocol] = Deadlines(settings.body_timeout_seconds, loop)
         self.handshake: Deadlines[TlsStream] = Deadlines(settings.header_timeout_seconds, loop)
-        self._others: dict[str, Deadlines[WireProtocol]] = {}
+        self._others: dict[str, Deadlines[Timed]] = {}
 
-    def deadlines(self, name: str, seconds: float) -> Deadlines[WireProtocol]:
+    def deadlines(self, name: str, seconds: float) -> Deadlines[Timed]:
         """Those that a protocol has for itself under this name; they are made at the first call, with `seconds`."""
         found = self._others.get(name)
         if found is None:

@@ -27,6 +27,19 @@ class WebSocketSettings(NamedTuple):
     goodbye_seconds: float = 5.0
 
 
+class Http2Settings(NamedTuple):
+    """What HTTP/2 needs.
+
+    - `alpn`: whether it is offered over TLS; None: if its library is installed.
+    - `cleartext`: whether it is spoken without TLS too, by prior knowledge and by Upgrade.
+    - `max_concurrent_streams`: on one connection.
+    """
+
+    alpn: bool | None = None
+    cleartext: bool = False
+    max_concurrent_streams: int = 100
+
+
 class HttpSettings(NamedTuple):
     """The limits that the hot path needs.
 
@@ -47,6 +60,7 @@ class HttpSettings(NamedTuple):
     max_header_size_bytes: int = 65536
     max_body_size_bytes: int = 0
     websocket: WebSocketSettings = WebSocketSettings()
+    http2: Http2Settings = Http2Settings()
 
 
 def settings_of(server: ServerOptions) -> HttpSettings:
@@ -65,5 +79,10 @@ def settings_of(server: ServerOptions) -> HttpSettings:
             ping_interval_seconds=server.ws_ping_interval,
             ping_timeout_seconds=server.ws_ping_timeout,
             goodbye_seconds=server.ws_goodbye,
+        ),
+        http2=Http2Settings(
+            alpn=None if server.h2 == "auto" else server.h2 == "on",
+            cleartext=server.h2c,
+            max_concurrent_streams=server.h2_max_concurrent_streams,
         ),
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from gracehttp.http.connection import Connection, InFlight, Pace, ServerContext, Terms, WireProtocol
+from gracehttp.http.connection import Connection, InFlight, Pace, ServerContext, Terms
 from gracehttp.http.exchange import Exchange
 from gracehttp.http.websocket.handshake import read_handshake
 from gracehttp.http.websocket.messages import INTERNAL_ERROR, SERVICE_RESTART
 from gracehttp.http.websocket.session import OPEN, WebSocketSession
-from gracehttp.net.deadlines import Deadlines
+from gracehttp.net.deadlines import Deadlines, Timed
 from gracehttp.net.stream import Stream
 from gracehttp.wire.handover import Carried
 
@@ -64,7 +64,7 @@ class WebSocketProtocol:
         self._paused = False  # reading is
         self._pings = 0
         self._pinged = b""  # the payload of the ping whose pong has not come
-        self._waits: Deadlines[WireProtocol] | None = None
+        self._waits: Deadlines[Timed] | None = None
         settings = session.settings
         self.pace = Pace(
             any_time=True,
@@ -190,7 +190,7 @@ class WebSocketProtocol:
 
     # --- deadlines ---
 
-    def _wait(self, deadlines: Deadlines[WireProtocol]) -> None:
+    def _wait(self, deadlines: Deadlines[Timed]) -> None:
         self._wait_no_more()
         self._waits = deadlines
         deadlines.add(self)
