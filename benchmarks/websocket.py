@@ -8,8 +8,8 @@ Each server that can be imported runs one worker on one core, with an applicatio
 client, on another core, has one message on its way on each of its connections. The servers take turns, and what is
 compared is the CPU time of a server's processes for one message, by the ratio within a round; the median of the ratios
 is what noise of the machine disturbs least. With `--deflate`, messages are compressed in both directions; without, no
-server is offered to. `--idle` opens that many WebSockets afterwards and tells how much memory they have added. Linux
-only.
+server is offered to. `--idle` opens that many WebSockets afterwards, has one message echoed on each, and tells how much
+memory they have added. Linux only.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ import statistics
 import sys
 import time
 import zlib
-from pathlib import Path
 
-from . import harness
-from .harness import BenchmarkFailed, Candidate
+from .figures import turns
+from .installed import Installation
+from .server import Server
+from .session import BenchmarkFailed, Session, session, told
 
 APP = "benchmarks.applications:echo"
 COMMANDS = {
@@ -42,7 +43,7 @@ OFFER = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=12
 MASK = b"mask"
 
 
-def connect(port, deflate):
+def connect(port: int, deflate: bool) -> socket.socket:
     """A WebSocket, after its handshake."""
     sock = socket.create_connection(("127.0.0.1", port), timeout=10)
     key = base64.b64encode(os.urandom(16)).decode()
@@ -58,14 +59,14 @@ def connect(port, deflate):
     return sock
 
 
-def masked(first, payload):
+def masked(first: int, payload: bytes) -> bytes:
     """A frame of the client."""
     size = bytes([0x80 | len(payload)]) if len(payload) < 126 else b"\xfe" + len(payload).to_bytes(2, "big")
     masking = (MASK * (len(payload) // 4 + 1))[: len(payload)]
     return bytes([first]) + size + MASK + bytes(a ^ b for a, b in zip(payload, masking, strict=True))
 
 
-def message(size, deflate):
+def message(size: int, deflate: bool) -> bytes:
     """A text message of so many bytes, as a frame that may be sent again and again."""
     text = (b'{"number": 12345, "text": "the quick brown fox"} ' * (size // 40 + 1))[:size]
     if not deflate:
@@ -74,7 +75,7 @@ def message(size, deflate):
     return masked(0xC1, (encoder.compress(text) + encoder.flush(zlib.Z_SYNC_FLUSH))[:-4])
 
 
-def frames_in(data):
+def frames_in(data: bytes) -> tuple[int, int]:
     """How many whole frames of a server `data` has, and how many bytes they take."""
     count = at = 0
     while len(data) - at >= 2:
@@ -88,61 +89,68 @@ def frames_in(data):
     return count, at
 
 
-def echoes(port, connections, seconds, frame, deflate):
+def echoes(port: int, connections: int, seconds: float, frame: bytes, deflate: bool) -> int:
     """How many messages came back."""
     with contextlib.ExitStack() as opened:
         epoll = opened.enter_context(select.epoll())
-        clients = {}
+        clients: dict[int, socket.socket] = {}
+        unread: dict[int, bytes] = {}
         for _ in range(connections):
             sock = opened.enter_context(connect(port, deflate))
             epoll.register(sock.fileno(), select.EPOLLIN)
-            clients[sock.fileno()] = [sock, b""]
-        for sock, _ in clients.values():
+            clients[sock.fileno()], unread[sock.fileno()] = sock, b""
+        for sock in clients.values():
             sock.sendall(frame)
         count, end = 0, time.monotonic() + seconds
         while time.monotonic() < end:
             for fd, _ in epoll.poll(1):
-                client = clients[fd]
-                data = client[1] + client[0].recv(65536)
+                data = unread[fd] + clients[fd].recv(65536)
                 found, used = frames_in(data)
-                client[1] = data[used:]
+                unread[fd] = data[used:]
                 if found:
                     count += found
-                    client[0].sendall(frame)
+                    clients[fd].sendall(frame)
         return count
 
 
-def measure(session, candidates, options):
+Samples = dict[str, list[float]]
+
+
+def measure(
+    session: Session, names: list[str], options: argparse.Namespace
+) -> tuple[Samples, Samples, dict[str, float]]:
     """CPU microseconds for a message, messages in a second, and bytes for an idle WebSocket: samples by name."""
     frame = message(options.bytes, options.deflate)
-    rates = {one.name: [] for one in candidates}
-
-    def sample(server):
-        before = server.cpu_seconds()
-        count = echoes(server.port, options.connections, options.seconds, frame, options.deflate)
-        rates[server.name].append(count / options.seconds)
-        return (server.cpu_seconds() - before) / count * 1e6
-
+    rates: Samples = {name: [] for name in names}
+    used: Samples = {name: [] for name in names}
     servers = []
-    for candidate in candidates:
-        command = COMMANDS[candidate.module].format(app=APP, deflate="on" if options.deflate else "off")
-        servers.append(session.start(candidate, command.split()))
+    for name in names:
+        command = COMMANDS[name].format(app=APP, deflate="on" if options.deflate else "off").split()
+        here = Installation.here(name)
+        server = Server(session, name, [str(here.python), "-m", name, *command], environment=here.environment())
+        servers.append(session.ends.enter_context(server))
     for server in servers:
         server.wait_until_ready()
         echoes(server.port, options.connections, 0.5, frame, options.deflate)
-    used = harness.take_turns(servers, options.rounds, sample)
+    for turn in turns(servers, options.rounds):
+        for server in turn:
+            before = server.cpu_seconds()
+            count = echoes(server.port, options.connections, options.seconds, frame, options.deflate)
+            rates[server.name].append(count / options.seconds)
+            used[server.name].append((server.cpu_seconds() - before) / count * 1e6)
     memory = {}
     for server in servers if options.idle else ():
-        before = server.memory_bytes()
+        empty = server.memory_bytes()
         with contextlib.ExitStack() as opened:
             for _ in range(options.idle):
-                opened.enter_context(connect(server.port, options.deflate))
-            time.sleep(0.5)
-            memory[server.name] = (server.memory_bytes() - before) / options.idle
+                sock = opened.enter_context(connect(server.port, options.deflate))
+                sock.sendall(frame)
+                sock.recv(65536)  # with the first message zlib takes its memory
+            memory[server.name] = (server.memory_bytes() - empty) / options.idle
     return rates, used, memory
 
 
-def report(rates, used, memory, options):
+def report(rates: Samples, used: Samples, memory: dict[str, float], options: argparse.Namespace) -> None:
     reference = REFERENCE if REFERENCE in used else next(iter(used))
     print(f"{options.rounds} rounds of {options.seconds} s, {options.connections} WebSockets, {options.bytes} bytes,")
     print(f"{'with' if options.deflate else 'without'} permessage-deflate, Python {sys.version.split()[0]}, ", end="")
@@ -156,14 +164,14 @@ def report(rates, used, memory, options):
         print(f"| {name} {_version(name)} | {rate:.0f} | {cpu:.1f} µs | {ratio:.2f} | {idle} |")
 
 
-def _version(name):
+def _version(name: str) -> str:
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return ""
 
 
-def _options():
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Compares servers that echo WebSocket messages.")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=2, help="of load for each server in each round")
@@ -177,22 +185,18 @@ def _options():
     return parser.parse_args()
 
 
-def main():
+def main() -> None:
     options = _options()
     if unknown := set(options.servers or ()) - COMMANDS.keys():
         raise BenchmarkFailed(f"{', '.join(unknown)}: there are {', '.join(COMMANDS)}.")
     found = [name for name in options.servers or COMMANDS if importlib.util.find_spec(name) is not None]
-    candidates = [Candidate(name, name, Path(sys.executable)) for name in found]
-    if not candidates:
+    if not found:
         raise BenchmarkFailed("None of these servers is installed.")
-    limit = 120 + 2 * len(candidates) * (1 + options.rounds * options.seconds)
-    with harness.session(
-        server_core=options.server_core, client_core=options.client_core, limit_seconds=int(limit)
-    ) as session:
-        os.sched_setaffinity(0, [session.client_core])
-        rates, used, memory = measure(session, candidates, options)
+    limit = 120 + 2 * len(found) * (1 + options.rounds * options.seconds)
+    with session(server_core=options.server_core, client_core=options.client_core, limit_seconds=limit) as running:
+        rates, used, memory = measure(running, found, options)
     report(rates, used, memory, options)
 
 
 if __name__ == "__main__":
-    sys.exit(harness.told(main))
+    sys.exit(told(main))

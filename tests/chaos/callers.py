@@ -49,16 +49,22 @@ class Callers:
     """`clients` clients in a thread of their own, in a `with` statement; at its end each finishes its request.
 
     `reconnecting` clients open a connection for each request. Refused clients stop, and so do those that met a
-    failure, unless `goes_on`: then they open another connection.
+    failure, unless `goes_on`: then they open another connection. Each answer has `size` bytes of text. An answer that
+    is not whole after `patience_seconds` is a failure.
     """
 
-    def __init__(self, port, clients, *, reconnecting=0, pause_seconds=0.0, goes_on=False):
+    def __init__(
+        self, port, clients, *, reconnecting=0, pause_seconds=0.0, goes_on=False, size=0, patience_seconds=None
+    ):
         self.port = port
         self.accounts = Accounts()
         self.clients = clients
         self.reconnecting = reconnecting
         self.pause_seconds = pause_seconds
         self.goes_on = goes_on
+        self.patience_seconds = patience_seconds
+        self.size = size
+        self.text = b"".join(b"%07d\n" % number for number in range(size // 8))
         self.finishing = False
         self.paused = False
         self.numbers = itertools.count(1)
@@ -149,6 +155,7 @@ class _Call(asyncio.Protocol):
         self.waits = False
         self._closing = False
         self._received = b""
+        self._patience: asyncio.TimerHandle | None = None
         self.over = self._loop.create_future()
         self.pids: list[int] = []
         self.last_answer_at = time.monotonic()
@@ -168,8 +175,15 @@ class _Call(asyncio.Protocol):
         self.waits = True
         self._owner.accounts.sent += 1
         self._transport.write(
-            b"GET /?c=%d&n=%d HTTP/1.1\r\nHost: test\r\n%b\r\n" % (self._number, self._count, self._last)
+            b"GET /?c=%d&n=%d&size=%d HTTP/1.1\r\nHost: test\r\n%b\r\n"
+            % (self._number, self._count, self._owner.size, self._last)
         )
+        if self._owner.patience_seconds is not None:
+            self._patience = self._loop.call_later(self._owner.patience_seconds, self._lose_patience)
+
+    def _lose_patience(self):
+        seconds = self._owner.patience_seconds
+        self._end(f"no answer within {seconds:g} s to request {self._count}, {self._doing()}")
 
     def data_received(self, data):
         self._received += data
@@ -183,13 +197,24 @@ class _Call(asyncio.Protocol):
         if missing > 0:
             return
         pid, _, rest = body.partition(b" ")
-        if missing < 0 or head[:15] != b"HTTP/1.1 200 OK" or rest != b"GET %d %d 0\n" % (self._number, self._count):
-            self._end(f"wrong answer to request {self._count}: {self._received!r}")
+        if (
+            missing < 0
+            or head[:15] != b"HTTP/1.1 200 OK"
+            or rest
+            != b"GET %d %d 0\n%b"
+            % (
+                self._number,
+                self._count,
+                self._owner.text,
+            )
+        ):
+            self._end(f"wrong answer to request {self._count}: {self._received[:500]!r}")
             return
         self._answered(int(pid), fields.get(b"connection") == b"close")
 
     def _answered(self, pid, closing):
         self._owner.accounts.answered += 1
+        self._be_patient()
         self._received = b""
         self.waits = False
         self._closing = closing
@@ -212,9 +237,15 @@ class _Call(asyncio.Protocol):
         self._end(f"lost at request {self._count}, {self._doing()}: {exc!r}")
 
     def _doing(self):
-        return f"of whose answer {self._received!r} came" if self.waits else "which was answered"
+        return f"of whose answer {self._received[:500]!r} came" if self.waits else "which was answered"
+
+    def _be_patient(self):
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
     def _end(self, failure):
+        self._be_patient()
         if not self.over.done():
             self.over.set_result(failure)
         self._transport.close()

@@ -66,7 +66,9 @@ BROKEN_APPLICATION = "def app(:\n"
 class ChaosServer(Server):
     """`gracehttp serve` with the counting application."""
 
-    def __init__(self, folder, *, bind="127.0.0.1:0", workers=2, loop="auto", limit=10_000, options=()):
+    def __init__(
+        self, folder, *, bind="127.0.0.1:0", workers=2, loop="auto", limit=10_000, options=(), environment=None
+    ):
         self.limit = limit
         super().__init__(
             folder,
@@ -75,6 +77,7 @@ class ChaosServer(Server):
             *("serve", "application:app", "--bind", bind, "--workers", workers, "--loop", loop, "--no-access-log"),
             *("--max-connections", limit, "--log-level", "info", "--lifespan", "off", *options),
             files={"application.py": APPLICATION},
+            environment=environment,
         )
 
     def generations(self):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from chaos_server import ChaosServer
+from failing_calls import NoCompiler, compile_library
 
 
 @pytest.fixture
@@ -22,3 +23,12 @@ def begin(tmp_path):
     yield start
     for server in running:
         server.end()
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory):
+    """The path of the library that makes system calls fail."""
+    try:
+        return compile_library(tmp_path_factory.mktemp("library"))
+    except NoCompiler:
+        pytest.skip("no C compiler, which the library that makes calls fail needs")

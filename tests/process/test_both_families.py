@@ -89,7 +89,7 @@ def test_what_a_restart_can_not_change_is_told_and_the_old_code_serves_on(start,
 @pytest.mark.parametrize(
     ("addresses", "why"),
     [
-        (("0.0.0.0", "127.0.0.1"), "this service listens there already, at another of its addresses that covers"),
+        (("0.0.0.0", "127.0.0.1"), "this service listens there already, as 0.0.0.0:"),
         (("127.0.0.1", "localhost"), "another server has that address already, as 127.0.0.1:"),
     ],
 )

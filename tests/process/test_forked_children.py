@@ -167,7 +167,7 @@ EXIT_HANDLER = """
     import subprocess
     import sys
 
-    SHOW = "import signal; print('answers', *map(int, map(signal.getsignal, (signal.SIGTERM, signal.SIGHUP))), flush=True)"
+    SHOW = "from signal import *; print('answers', *map(int, map(getsignal, (SIGTERM, SIGHUP))), flush=True)"
 
     def run_a_program():
         subprocess.run([sys.executable, "-c", SHOW], stdout=2, check=True)

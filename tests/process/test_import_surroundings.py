@@ -1,4 +1,4 @@
-"""An application finds the same surroundings wherever it is imported: no event loop runs, and signals do what they do."""
+"""An application finds the same surroundings wherever it is imported: no event loop runs."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import datetime
 import json
 import os
 import signal
@@ -263,6 +264,32 @@ def test_callbacks_are_told_although_the_user_has_configured_our_logger(start):
     wait_until(lambda: any("the application raised" in text for _, _, text in told(server)))
 
 
+# --- times ---
+
+TRAVELLER = """
+    import os, time
+
+    async def app(scope, receive, send):
+        assert scope["type"] == "http"
+        os.environ["TZ"] = "JST-9"
+        time.tzset()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"%d" % os.getpid()})
+"""
+
+
+def test_all_lines_have_one_zone_whatever_the_application_does_to_that_of_its_process(start):
+    server = serve(start, "--access-log", workers=1, application=TRAVELLER, environment={"TZ": "<-07>7"})
+    get(server.port)
+    get(server.port)
+    assert server.stop() == 0
+    access = [line for line in server.lines if "GET /" in line]
+    assert len(access) == 2
+    times = [datetime.datetime.fromisoformat(line[:23]) for line in server.lines]
+    now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None) - datetime.timedelta(hours=7)
+    assert all(abs(now - one) < datetime.timedelta(minutes=5) for one in times)
+
+
 # --- readers ---
 
 
@@ -336,6 +363,35 @@ def test_a_pipe_of_another_user_that_nobody_reads_does_not_stop_the_service(tmp_
     finally:
         os.close(read_end)
         os.close(write_end)
+
+
+def test_records_that_wait_when_the_supervisor_replaces_itself_are_counted_in_the_log(tmp_path):
+    read_end, write_end = os.pipe()
+    try:
+        fill(write_end)
+        with Unwatched(tmp_path, write_end) as server:
+            server.wait_until_serving()
+            server.process.send_signal(signal.SIGUSR2)
+            received = b""
+            wait_until(
+                lambda: any(one["generation"] == 2 for one in get_status(server.process.pid).get("generations", ()))
+            )
+            while b"SupervisorReplaced" not in received:
+                received += os.read(read_end, 65536)
+            entries = [json.loads(line) for line in received.lstrip(b"x").splitlines() if line.startswith(b"{")]
+            told = [entry["message"] for entry in entries if entry["pid"] == server.process.pid]
+            assert "records are missing here" in told[0], told
+            assert int(told[0].split()[0]) >= 3, "the start of the supervisor, of its port and of its workers"
+    finally:
+        os.close(read_end)
+        os.close(write_end)
+
+
+def get_status(pid):
+    """What the supervisor says of its serving generation; nothing while there is none to answer."""
+    command = [sys.executable, "-m", "gracehttp", "status", "--json", "--pid", str(pid)]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout
+    return json.loads(said) if said else {}
 
 
 NOBODY = 65534

@@ -124,7 +124,7 @@ def test_an_application_that_does_not_start_is_told_and_leaves_nothing(loop):
 
     async def main():
         with pytest.raises(GraceHTTPError, match="the database is away"):
-            async with gracehttp.serving(broken, bind=f"127.0.0.1:{port}"):
+            async with gracehttp.serving(broken, lifespan="on", bind=f"127.0.0.1:{port}"):
                 raise AssertionError("it can't serve")
         assert asyncio.all_tasks() == {asyncio.current_task()}
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import NamedTuple
+from collections.abc import Coroutine
+from typing import Any, NamedTuple
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 CONTINUATION = 0
@@ -92,6 +93,25 @@ def handshake(path: str = "/", headers: tuple[tuple[str, str], ...] = (), **chan
     return "\r\n".join([f"GET {path} HTTP/1.1", *lines, "", ""]).encode()
 
 
+_opened: list[asyncio.StreamWriter] = []
+
+
+def run(scenario: Coroutine[Any, Any, None], seconds: float = 100) -> None:
+    """Run a scenario with WebSockets; those that it leaves open are cut. The time-out is against hanging only."""
+
+    async def main() -> None:
+        _opened.clear()  # of another loop
+        try:
+            await asyncio.wait_for(scenario, seconds)
+        finally:
+            for writer in _opened:
+                writer.transport.abort()
+            _opened.clear()
+            await asyncio.sleep(0)  # for what they have called soon
+
+    asyncio.run(main())
+
+
 class WebSocket:
     """One that is open."""
 
@@ -99,6 +119,7 @@ class WebSocket:
         self.reader = reader
         self.writer = writer
         self.head = head
+        _opened.append(writer)
 
     @classmethod
     async def connect(cls, port: int, path: str = "/", *, tls: ssl.SSLContext | None = None, **options) -> WebSocket:

@@ -18,6 +18,7 @@ from gracehttp.events.applications import (
 from gracehttp.events.base import Event, Severity
 from gracehttp.events.connections import (
     AcceptPaused,
+    ConnectionFailed,
     ConnectionNotWatched,
     ConnectionsShed,
     DrainFinished,
@@ -68,6 +69,7 @@ from gracehttp.events.workers import (
     TemplateOrdersDelayed,
     TemplateStarted,
     ThreadsNotForked,
+    UvloopUnavailable,
     WorkerBecameReady,
     WorkerCut,
     WorkerDied,
@@ -83,6 +85,7 @@ __all__ = [
     "AcceptPaused",
     "ChannelLost",
     "CodeDiffers",
+    "ConnectionFailed",
     "ConnectionNotWatched",
     "ConnectionsShed",
     "ControlUnavailable",
@@ -130,6 +133,7 @@ __all__ = [
     "TemplateOrdersDelayed",
     "TemplateStarted",
     "ThreadsNotForked",
+    "UvloopUnavailable",
     "VariableIgnored",
     "WorkerBecameReady",
     "WorkerCut",

@@ -70,9 +70,8 @@ class LimitSplit(Event):
     share: int
 
     def __str__(self) -> str:
-        return (
-            f"{self.address}: this system has no eventfd: the workers share {counted(self.share, 'connection')} evenly"
-        )
+        share = counted(self.share, "connection")
+        return f"{self.address}: this system has no eventfd or no memfd_create: the workers share {share} evenly"
 
 
 class PermitsReclaimed(Event):
@@ -112,6 +111,15 @@ class ConnectionNotWatched(Event):
 
     def __str__(self) -> str:
         return f"{self.address}: closed a new connection that the system can't watch ({self.reason})"
+
+
+class ConnectionFailed(Event):
+    severity = Severity.ERROR
+    address: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.address}: closed a connection that the system can't go on with ({self.reason})"
 
 
 class ConnectionsShed(Event):

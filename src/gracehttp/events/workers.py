@@ -181,6 +181,16 @@ class PreloadUnavailable(Event):
         return f"the application can't be preloaded ({self.reason}); each worker imports it for itself"
 
 
+class UvloopUnavailable(Event):
+    """It is installed, and the kernel or a sandbox refuses what it needs."""
+
+    severity = Severity.NOTICE
+    reason: str
+
+    def __str__(self) -> str:
+        return f"uvloop can't run on this system ({self.reason}); the event loop is asyncio's"
+
+
 class ThreadsNotForked(Event):
     severity = Severity.ERROR
     threads: tuple[str, ...]

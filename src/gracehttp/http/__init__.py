@@ -3,10 +3,11 @@
 - `connection`: a client's connection as the worker handles it, and what a protocol owes it (`WireProtocol`)
 - `exchange`: one request and its response, and the rules of a response; ASGI and WSGI are written against it
 - `head`, `body`, `fields`: the parts of a message
-- `negotiation`: which protocol a connection speaks
+- `negotiation`: which protocol a connection speaks, at first and after an upgrade
+- `settings`: the limits that protocols need
 
 Each protocol is a package of its own: `http1`, `http2`, `websocket`. Only `negotiation` knows them all by name.
 
-It may import `net`, `wire` and what is below them, and knows neither applications nor workers. Start reading at
-`connection`, then `exchange`.
+It may import `config`, `net`, `wire` and what is below them, and knows neither applications nor workers. Start reading
+at `connection`, then `exchange`.
 """

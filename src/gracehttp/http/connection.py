@@ -256,7 +256,10 @@ class Connection:
         carried = self.protocol.carried()
         if carried is None:
             return None
-        return Parcel(stream.leave(), carried)
+        try:
+            return Parcel(stream.leave(), carried)
+        except OSError:  # the poller would go on to watch it here (net.failures)
+            return None
 
     def left(self) -> None:
         """Another process has it: close our copy of the descriptor."""

@@ -4,6 +4,7 @@
 - taking connections: `acceptor` (the accept loop), `syn_filter` (the end of a listener)
 - how many: `permits` (the limit that all workers share), `limits` (what it may be), `shared_page` (their memory)
 - a full port: `backlog_watch` (are connections waiting?), `idle_ranking` (which worker has the oldest idle one?)
+- what each error of a system call means for a connection: `failures`
 - a connection's bytes: `stream` (plain) and `tls_stream`, which a `poller` wakes; `ending` and `progress` (how a stream
   ends, and whether its client still reads); `deadlines`, `endpoints`
 - `forks`: what processes that the application forks must not keep

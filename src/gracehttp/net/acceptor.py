@@ -8,27 +8,19 @@ nothing: docs/decisions/0003-accept-loop.md.)
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 from collections.abc import Callable
 from typing import Any
 
 from gracehttp.events import AcceptPaused, Event
 from gracehttp.net.backlog_watch import BacklogWatch, MakeRoom
+from gracehttp.net.failures import ACCEPT_NEXT
 from gracehttp.net.kernel_view import is_readable
 from gracehttp.net.permits import Permits
 
 ACCEPTS_PER_WAKE_UP = 16
 SHORTEST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 1.0
-
-# The connection died in the queue, or the network failed before it was established: accept the next (accept(2)).
-_ACCEPT_NEXT = frozenset({
-    errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ENETDOWN, errno.ENOPROTOOPT, errno.EHOSTDOWN,
-    getattr(errno, "ENONET", errno.EHOSTDOWN), errno.EHOSTUNREACH, errno.EOPNOTSUPP, errno.ENETUNREACH, errno.EINTR,
-})  # fmt: skip
-# Everything else, EMFILE and ENFILE first of all, is a fact about this process or machine, not about the listener:
-# closing it would drop the queue, and trying at once would spin. Wait, and try again.
 
 Accepted = Callable[[socket.socket, Any], None]
 
@@ -37,7 +29,8 @@ class Acceptor:
     """Accepts from `listener` while there are permits. Owns `listener`; `permits` stays the caller's.
 
     `on_connection` gets each accepted socket, non-blocking, the address of its peer (accept(2)), and with them one
-    permit. It must call `release` after the socket was closed, which gives the permit back.
+    permit. It must call `release` after the socket was closed, which gives the permit back. It may raise `OSError` when
+    it has done so at once, because the system can serve no more connections at the moment.
     """
 
     def __init__(
@@ -126,32 +119,48 @@ class Acceptor:
                 return
             # All workers that share the queue wake up for one connection, and one of them gets it. To look first costs
             # a tenth of what an accept() that finds nothing does, with a permit taken and given back for it.
-            if not is_readable(self._listener.fileno()):
-                self._on_empty_queue()
-                return
-            if not self._permits.take():
-                self._wait_for_permit()
+            try:
+                if not is_readable(self._listener.fileno()):
+                    self._on_empty_queue()
+                    return
+                if not self._permits.take():
+                    self._wait_for_permit()
+                    return
+            except OSError as exc:
+                self._pause_for(exc)
                 return
             try:
-                connection, peer = self._listener.accept()
+                connection, peer = self._accept()
             except OSError as exc:
                 self._permits.give_back()
                 if not self._can_continue_after(exc):
                     return
-            else:
-                connection.setblocking(False)
-                self._pause_seconds = SHORTEST_PAUSE_SECONDS
-                if self._left is not None:
-                    self._left -= 1
+                continue
+            if self._left is not None:
+                self._left -= 1
+            try:
                 self._on_connection(connection, peer)
+            except OSError as exc:
+                self._pause_for(exc, told=True)
+                return
+            self._pause_seconds = SHORTEST_PAUSE_SECONDS
         if self._on_stopped is not None:
             self._loop.call_soon(self._resume)
+
+    def _accept(self) -> tuple[socket.socket, Any]:
+        connection, peer = self._listener.accept()
+        try:
+            connection.setblocking(False)
+        except OSError:
+            connection.close()
+            raise
+        return connection, peer
 
     def _can_continue_after(self, exc: OSError) -> bool:
         if isinstance(exc, BlockingIOError):
             self._on_empty_queue()
             return False
-        if exc.errno in _ACCEPT_NEXT:
+        if exc.errno in ACCEPT_NEXT:
             return True
         self._pause_for(exc)
         return False
@@ -168,10 +177,12 @@ class Acceptor:
             self._watch(fd)
         self._backlog.start()
 
-    def _pause_for(self, exc: OSError) -> None:
-        if self._pause_seconds == SHORTEST_PAUSE_SECONDS:
+    def _pause_for(self, exc: OSError, *, told: bool = False) -> None:
+        if self._pause_seconds == SHORTEST_PAUSE_SECONDS and not told:
             self._publish(AcceptPaused(self._address, exc.strerror or str(exc), self._pause_seconds))
         self._watch(None)
+        if self._pause is not None:
+            self._pause.cancel()
         self._pause = self._loop.call_later(self._pause_seconds, self._resume)
         self._pause_seconds = min(self._pause_seconds * 2, LONGEST_PAUSE_SECONDS)
 
@@ -182,7 +193,8 @@ class Acceptor:
         self._awaiting_permit = False
         self._backlog.stop()
         self._watch_listener()
-        self._on_acceptable()
+        if self._pause is None:
+            self._on_acceptable()
 
     def _watch_listener(self) -> None:
         self._watch(self._listener.fileno())
@@ -190,7 +202,12 @@ class Acceptor:
     def _watch(self, fd: int | None) -> None:
         if self._watched is not None:
             self._loop.remove_reader(self._watched)
-        self._watched = fd
+            self._watched = None
         if fd is None:
             return
-        self._loop.add_reader(fd, self._resume if self._awaiting_permit else self._on_acceptable)
+        try:
+            self._loop.add_reader(fd, self._resume if self._awaiting_permit else self._on_acceptable)
+        except OSError as exc:  # epoll_ctl(2): ENOMEM, ENOSPC
+            self._pause_for(exc)
+        else:
+            self._watched = fd

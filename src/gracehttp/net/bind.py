@@ -205,12 +205,6 @@ def _cannot_bind(address: Address, exc: OSError) -> ListenError:
             owner = owner_of_port(address.port) if isinstance(address, TcpAddress) else None
             reason = f"it is in use by {owner}" if owner else "it is in use by another process"
             advice = hint("stop that process, or choose another address with {}", Named("bind"))
-            if owner is not None and owner.pid == os.getpid():
-                reason = "this service listens there already, at another of its addresses that covers this one"
-                advice = hint(
-                    "leave one of the two out ({}); what the running code listens at is free once the service stops",
-                    Named("bind"),
-                )
         case errno.EACCES if isinstance(address, TcpAddress) and address.port < 1024:
             reason = "ports below 1024 need privileges"
             advice = "choose a port above 1023, or grant CAP_NET_BIND_SERVICE"

@@ -115,11 +115,11 @@ class Deadlines(Generic[Item]):
     def _fire(self) -> None:
         self._timer = None
         limit = self._loop.time() + _RESOLUTION_SECONDS
-        while (first := self._first()) is not None:
-            when, item = first
-            if when > limit:
-                if self._timer is None or when < self._armed_for:
-                    self._arm(when)
-                return
-            del self._order[item]
-            item.timed_out()
+        try:
+            while (first := self._first()) is not None and first[0] <= limit:
+                del self._order[first[1]]
+                first[1].timed_out()
+        finally:  # also when one of them raises: the others still wait
+            first = self._first()
+            if first is not None and (self._timer is None or first[0] < self._armed_for):
+                self._arm(first[0])

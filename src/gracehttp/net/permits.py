@@ -51,7 +51,7 @@ class Permits(Protocol):
     """What an acceptor needs of a limit."""
 
     def take(self) -> bool:
-        """Take one permit if there is one. Never blocks."""
+        """Take one permit if there is one. Never blocks. Raises `OSError` if the system does not let it look."""
 
     def give_back(self) -> None:
         """Return one permit that was taken."""
@@ -174,6 +174,9 @@ class SharedPermits:
         except BlockingIOError:
             self._close_entry(0)
             return False
+        except OSError:
+            self._close_entry(0)
+            raise
         self._entry = self._entries[self._slot] = (entry + 2 * _ODD + 1) & _WORD_MASK
         return True
 

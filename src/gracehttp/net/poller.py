@@ -15,8 +15,10 @@ ends, and what the kernel really has to tell of the new one comes with the next 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import select
 import selectors
+import signal
 from collections.abc import Iterable
 from typing import Final, Protocol
 
@@ -31,6 +33,9 @@ HALF_CLOSED: Final = 0x2000
 """EPOLLRDHUP: the client has ended its half, though what it sent before may wait still. Only epoll tells of it."""
 
 EVENTS_PER_TURN: Final = 128
+LONGEST_FAILURE_SECONDS: Final = 5.0
+"""How long epoll_wait(2) may fail again and again, before the process ends."""
+BYTES_PER_TURN: Final = 1048576
 
 
 class Pollable(Protocol):
@@ -43,14 +48,23 @@ class Pollable(Protocol):
 class Poller(Protocol):
     """Watches descriptors. For the thread of the loop."""
 
+    credit: int
+    """How many bytes may be written at once until the next turn, to all descriptors together: an application that has
+    much to say must not keep the loop from the others. Whoever writes counts it down; what is more waits for a turn."""
+
     def add(self, fd: int, pollable: Pollable, events: int) -> None:
         """Tell `pollable` of `events` on `fd` from now on. Raises `OSError` (ENOMEM, ENOSPC: epoll_ctl(2))."""
 
     def change(self, fd: int, events: int) -> None:
-        """Tell of these events instead; 0 leaves `BROKEN`, where the system tells of that alone."""
+        """Tell of these events instead; 0 leaves `BROKEN`, where the system tells of that alone. Raises `OSError`: then
+        it is not known what is told from now on."""
 
     def remove(self, fd: int) -> None:
-        """Tell nothing more. To be called before the descriptor is closed."""
+        """Tell nothing more. The descriptor must be closed right after that."""
+
+    def release(self, fd: int) -> None:
+        """As `remove`, for a connection that goes on in another process. Raises `OSError`: then it is watched as
+        before, and must stay."""
 
     def close(self) -> None:
         """Release the poller's own descriptor."""
@@ -63,13 +77,15 @@ class Poller(Protocol):
 class EpollPoller:
     """On epoll(7)."""
 
-    __slots__ = ("__weakref__", "_epoll", "_loop", "_pollables", "_removed")
+    __slots__ = ("__weakref__", "_epoll", "_failing_since", "_loop", "_pollables", "_removed", "credit")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self.credit = BYTES_PER_TURN
         self._epoll = select.epoll()
         self._pollables: list[Pollable | None] = []  # by descriptor: these are small numbers
         self._removed: set[int] = set()  # since the current batch was fetched
+        self._failing_since: float | None = None
         loop.add_reader(self._epoll.fileno(), self._turn)
         disconnect_in_children(self)
 
@@ -84,7 +100,13 @@ class EpollPoller:
         self._epoll.modify(fd, events)
 
     def remove(self, fd: int) -> None:
-        self._epoll.unregister(fd)
+        with contextlib.suppress(OSError):  # close(2) does the same
+            self._epoll.unregister(fd)
+        self._pollables[fd] = None
+        self._removed.add(fd)
+
+    def release(self, fd: int) -> None:
+        self._epoll.unregister(fd)  # or the other process's copy would wake us
         self._pollables[fd] = None
         self._removed.add(fd)
 
@@ -101,19 +123,36 @@ class EpollPoller:
         pollables = self._pollables
         removed = self._removed
         removed.clear()
-        for fd, events in self._epoll.poll(0, EVENTS_PER_TURN):
+        self.credit = BYTES_PER_TURN
+        try:
+            ready = self._epoll.poll(0, EVENTS_PER_TURN)
+        except OSError:
+            self._leave_out()
+            return
+        self._failing_since = None
+        for fd, events in ready:
             pollable = pollables[fd]
             if pollable is not None and not (removed and fd in removed):
                 pollable.ready(events)
+
+    def _leave_out(self) -> None:
+        """No events can be had in this turn. What is ready is told again in the next one, unless that goes on: a
+        process that hears nothing of its connections can't serve, and another one takes its place."""
+        now = self._loop.time()
+        if self._failing_since is None:
+            self._failing_since = now
+        elif now - self._failing_since > LONGEST_FAILURE_SECONDS:
+            signal.raise_signal(signal.SIGABRT)
 
 
 class SelectorsPoller:
     """On the `selectors` module, for systems without epoll. A connection that is not read is not told to be broken."""
 
-    __slots__ = ("__weakref__", "_loop", "_pollables", "_removed", "_selector", "_watched")
+    __slots__ = ("__weakref__", "_loop", "_pollables", "_removed", "_selector", "_watched", "credit")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self.credit = BYTES_PER_TURN
         self._selector = selectors.DefaultSelector()
         self._pollables: dict[int, Pollable] = {}
         self._watched: set[int] = set()  # those of which there is an event to tell
@@ -132,7 +171,11 @@ class SelectorsPoller:
                 self._selector.register(fd, wanted)
                 self._watched.add(fd)
         elif wanted:
-            self._selector.modify(fd, wanted)
+            try:
+                self._selector.modify(fd, wanted)
+            except OSError:
+                self._watched.discard(fd)  # as the selector has done
+                raise
         else:
             self._selector.unregister(fd)
             self._watched.discard(fd)
@@ -141,6 +184,8 @@ class SelectorsPoller:
         self.change(fd, 0)
         del self._pollables[fd]
         self._removed.add(fd)
+
+    release = remove
 
     def close(self) -> None:
         self._loop.remove_reader(self._fileno())
@@ -159,6 +204,7 @@ class SelectorsPoller:
     def _turn(self) -> None:
         removed = self._removed
         removed.clear()
+        self.credit = BYTES_PER_TURN
         for key, events in self._selector.select(0):  # all of them: which ones it would tell first is up to the system
             pollable = self._pollables.get(key.fd)
             if pollable is not None and key.fd not in removed:

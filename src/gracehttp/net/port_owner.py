@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
-from typing import NamedTuple
 
 _LISTEN = "0A"  # the state TCP_LISTEN in /proc/net/tcp
 
 
-class PortOwner(NamedTuple):
-    pid: int
-    name: str
-
-    def __str__(self) -> str:
-        return f"pid {self.pid} ({self.name})"
-
-
-def owner_of_port(port: int) -> PortOwner | None:
-    """The process that listens, this one before all others that have its socket too; None if it can't be known."""
+def owner_of_port(port: int) -> str | None:
+    """A description such as `pid 12 (nginx)`, or None if it can't be known."""
     inodes = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
     if not inodes:
         return None
-    for process in (Path(f"/proc/{os.getpid()}"), *Path("/proc").glob("[0-9]*")):
+    for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # processes of others can't be read, and processes end while we look
             for descriptor in (process / "fd").iterdir():
                 with contextlib.suppress(OSError):
                     if str(descriptor.readlink()) in inodes:
-                        return PortOwner(int(process.name), (process / "comm").read_text().strip())
+                        name = (process / "comm").read_text().strip()
+                        return f"pid {process.name} ({name})"
     return None
 
 

@@ -22,15 +22,16 @@ from typing import Final, Protocol
 
 from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.ending import LINGER_SECONDS, Ending
+from gracehttp.net.failures import CLIENT_IS_GONE
 from gracehttp.net.poller import BROKEN, HALF_CLOSED, READABLE, WRITABLE, Poller
 from gracehttp.net.progress import Progress
 
 READ_BYTES: Final = 65536
 HIGH_WATER_BYTES: Final = 65536
 """When more than this waits for the kernel, the stream is not `writable` until all of it is gone."""
-BURST_BYTES: Final = 262144
-"""How much a stream gives to the kernel before the poller comes to it again. The kernel has room for megabytes of each
-client, and to copy them all in one turn of the loop would let the others wait for seconds."""
+BURST_BYTES: Final = 131072
+"""How much of what waits is given to the kernel at once. It has room for megabytes of each client, and to copy them all
+in one turn would let other clients wait for seconds. `Poller.credit` does the same for what is written."""
 _PIECES_PER_CALL: Final = 64  # sendmsg(2) takes 1024 (IOV_MAX)
 _NO_LINGER = struct.pack("ii", 1, 0)
 
@@ -62,14 +63,22 @@ class Closed(Protocol):
 class StreamServices:
     """What all streams of a port share: where they are watched, and how long they wait.
 
-    `stall`: how long a client may take nothing of what waits for it. `linger`: see `net.ending`.
+    `stall`: how long a client may take nothing of what waits for it. `linger`: see `net.ending`. `on_failure` is told
+    why a connection is closed that the system can't go on with (`net.failures`).
     """
 
-    __slots__ = ("linger", "loop", "poller", "stall")
+    __slots__ = ("linger", "loop", "on_failure", "poller", "stall")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, poller: Poller, stall_seconds: float) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        poller: Poller,
+        stall_seconds: float,
+        on_failure: Callable[[OSError], None] = lambda error: None,
+    ) -> None:
         self.loop = loop
         self.poller = poller
+        self.on_failure = on_failure
         self.stall: Deadlines[PlainStream] = Deadlines(stall_seconds, loop)
         self.linger: Deadlines[PlainStream] = Deadlines(LINGER_SECONDS, loop)
 
@@ -155,7 +164,7 @@ class Stream(Protocol):
 
     def leave(self) -> int:
         """Stop watching, and return the descriptor, which stays open. Only if `can_move`. Ends with `detach` or
-        `come_back`."""
+        `come_back`. Raises `OSError`: then nothing has changed."""
 
     def detach(self) -> None:
         """Another process has the descriptor: close our copy of it. The connection goes on."""
@@ -190,7 +199,6 @@ class PlainStream:
     """A stream on a socket, which it owns. Watched from the start."""
 
     __slots__ = (
-        "_credit",
         "_ending",
         "_events",
         "_socket",
@@ -218,9 +226,8 @@ class PlainStream:
         self.owner: Closed = owner
         self._unsent: deque[bytes | memoryview] | None = None
         self._ending: Ending | None = None
-        self._stall: Progress | None = None  # while the stream is not writable
+        self._stall: Progress | None = None  # while something waits, since the kernel was full
         self._events = READABLE
-        self._credit = BURST_BYTES  # how much may be sent before the poller comes again
         self.consumer: Consumer = consumer
         self.unsent_bytes = 0
         self.writable = True
@@ -238,7 +245,6 @@ class PlainStream:
 
     def ready(self, events: int) -> None:
         """See `Pollable`."""
-        self._credit = BURST_BYTES
         if events != READABLE:
             if events & WRITABLE and self._unsent is not None:
                 self._send_waiting()
@@ -259,7 +265,8 @@ class PlainStream:
             data = self._socket.recv(READ_BYTES)
         except (BlockingIOError, InterruptedError):
             return
-        except OSError:
+        except OSError as exc:
+            self._tell(exc)
             self._lose()
             return
         if data:
@@ -310,20 +317,21 @@ class PlainStream:
             return
         if self.shut:
             return
+        poller = self.services.poller
         size = len(data)
-        if size > self._credit:
+        if size > poller.credit:
             self._send_some([data])
             return
         try:
             sent = self._socket.send(data)
         except (BlockingIOError, InterruptedError):
             sent = 0
-        except OSError:
-            self._break()
+        except OSError as exc:
+            self._break(exc)
             return
-        self._credit -= sent
+        poller.credit -= sent
         if sent < size:
-            self._keep((memoryview(data)[sent:],))
+            self._keep((memoryview(data)[sent:],), full=True)
 
     def write_pieces(self, pieces: list[bytes]) -> None:
         if self._unsent is not None:
@@ -333,25 +341,29 @@ class PlainStream:
             self._send_some(pieces)
 
     def _send_some(self, pieces: list[bytes]) -> None:
-        """Send of `pieces` what a turn of the loop may send, and keep the rest."""
+        """Send of `pieces` what may be sent in this turn, and keep the rest."""
+        poller = self.services.poller
         sent = 0
-        if self._credit:
+        full = False
+        if poller.credit > 0:
+            now = _beginning(pieces, poller.credit)
             try:
-                sent = self._socket.sendmsg(_beginning(pieces, self._credit))
+                sent = self._socket.sendmsg(now)
             except (BlockingIOError, InterruptedError):
                 pass
-            except OSError:
-                self._break()
+            except OSError as exc:
+                self._break(exc)
                 return
-            self._credit -= sent
+            poller.credit -= sent
+            full = sent < sum(map(len, now))
         for at, piece in enumerate(pieces):
             if sent < len(piece):
-                self._keep((memoryview(piece)[sent:], *pieces[at + 1 :]))
+                self._keep((memoryview(piece)[sent:], *pieces[at + 1 :]), full=full)
                 return
             sent -= len(piece)
 
-    def _keep(self, pieces: Iterable[bytes | memoryview]) -> None:
-        """The kernel takes no more at the moment: the rest waits here."""
+    def _keep(self, pieces: Iterable[bytes | memoryview], *, full: bool = False) -> None:
+        """Let the rest wait here: the kernel takes no more at the moment (`full`), or was given enough for a turn."""
         if self.shut or self.closed:
             return
         if self._unsent is None:
@@ -363,20 +375,26 @@ class PlainStream:
                 self.unsent_bytes += len(piece)
         if self.unsent_bytes > HIGH_WATER_BYTES and self.writable:
             self.writable = False
-            self._stall = Progress(self._socket, self.unsent_bytes)
             self.services.stall.add(self)
+        if full:
+            self._stall = Progress(self._socket, self.unsent_bytes)
 
     def _send_waiting(self) -> None:
         unsent = self._unsent
         assert unsent is not None
+        now = _beginning(unsent, BURST_BYTES)
         try:
-            sent = self._socket.sendmsg(_beginning(unsent, BURST_BYTES))
+            sent = self._socket.sendmsg(now)
         except (BlockingIOError, InterruptedError):
             return
-        except OSError:
+        except OSError as exc:
+            self._tell(exc)
             self._lose()
             return
         self.unsent_bytes -= sent
+        if self._stall is None and not self.writable and sent < sum(map(len, now)):
+            self._stall = Progress(self._socket, self.unsent_bytes)
+            self.services.stall.add(self)
         while sent:
             piece = unsent[0]
             if sent < len(piece):
@@ -391,10 +409,8 @@ class PlainStream:
         """The kernel has all that was written."""
         self._unsent = None
         self._watch(self._events & ~WRITABLE)
+        self._stall_no_more()
         self.writable = True
-        if self._stall is not None:
-            self._stall = None
-            self.services.stall.discard(self)
         if self._ending is None:
             self.consumer.writable_again()
         else:
@@ -406,11 +422,19 @@ class PlainStream:
         """A deadline of `StreamServices` was reached."""
         if self._ending is not None:
             self._ending.timed_out()
-        elif self._stall is not None:
-            if self._stall.went_on(self.unsent_bytes):
+        elif not self.writable:
+            if self._stall is None:  # the kernel has had no room for another burst, and may have been full by chance
+                self._stall = Progress(self._socket, self.unsent_bytes)
+                self.services.stall.add(self)
+            elif self._stall.went_on(self.unsent_bytes):
                 self.services.stall.add(self)
             else:
                 self.abort()
+
+    def _stall_no_more(self) -> None:
+        self._stall = None
+        if not self.writable:
+            self.services.stall.discard(self)
 
     # --- the end ---
 
@@ -418,9 +442,7 @@ class PlainStream:
         """`client_ended` tells whether bytes that are discarded say that the client has ended its half."""
         if self.closed or self._ending is not None:
             return
-        if self._stall is not None:
-            self._stall = None
-            self.services.stall.discard(self)
+        self._stall_no_more()
         self.shut = True
         linger = linger and not self.input_over
         if self._unsent is None:
@@ -453,11 +475,17 @@ class PlainStream:
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
             self._close()
 
-    def _break(self) -> None:
-        """A write has failed: the client is gone. Told in the next turn, because the writer is in the middle of it."""
+    def _break(self, error: OSError) -> None:
+        """A write has failed, or the poller. Told in the next turn, because the caller is in the middle of it."""
+        self._tell(error)
         self.shut = True
         self.writable = False  # so that the writer waits for that turn; who never waits would never hear of it
         self.services.loop.call_soon(self._lose)
+
+    def _tell(self, error: OSError) -> None:
+        """See `net.failures`."""
+        if error.errno not in CLIENT_IS_GONE:
+            self.services.on_failure(error)
 
     def _lose(self) -> None:
         """The kernel says that the connection is over."""
@@ -465,10 +493,13 @@ class PlainStream:
             self._close()
 
     def _close(self) -> None:
-        services = self.services
-        services.poller.remove(self._socket.fileno())
-        self._socket.close()
+        self.services.poller.remove(self._socket.fileno())
+        self._close_descriptor()
         self._forget()
+
+    def _close_descriptor(self) -> None:
+        with contextlib.suppress(OSError):  # it is released nevertheless (close(2))
+            self._socket.close()
 
     def _forget(self) -> None:
         services = self.services
@@ -476,9 +507,7 @@ class PlainStream:
         self._events = 0
         self._unsent = None
         self.unsent_bytes = 0
-        if self._stall is not None:
-            self._stall = None
-            services.stall.discard(self)
+        self._stall_no_more()
         if self._ending is not None:
             self._ending = None
             services.linger.discard(self)
@@ -490,17 +519,18 @@ class PlainStream:
 
     def leave(self) -> int:
         fd = self._socket.fileno()
-        self.services.poller.remove(fd)
+        self.services.poller.release(fd)
         return fd
 
     def detach(self) -> None:
-        self._socket.close()
+        self._close_descriptor()
         self._forget()
 
     def come_back(self) -> None:
         try:
             self.services.poller.add(self._socket.fileno(), self, self._events)
-        except OSError:  # no memory is left for it (epoll_ctl(2)): it would never be heard again
+        except OSError as exc:  # it would never be heard again
+            self._tell(exc)
             self.shut_our_half()
             self.detach()
 
@@ -509,7 +539,10 @@ class PlainStream:
     def _watch(self, events: int) -> None:
         if events != self._events and not self.closed:
             self._events = events
-            self.services.poller.change(self._socket.fileno(), events)
+            try:
+                self.services.poller.change(self._socket.fileno(), events)
+            except OSError as exc:
+                self._break(exc)
 
 
 def _beginning(pieces: Iterable[bytes | memoryview], size: int) -> list[bytes | memoryview]:

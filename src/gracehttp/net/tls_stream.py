@@ -4,6 +4,9 @@
 waits to be sent waits in the plain stream, and whether half a record has come is known from the lengths in the record
 headers (RFC 8446 section 5.1).
 
+A client that connects and says nothing, or only a part of its first record, has no session of OpenSSL yet: that costs
+50 KiB until its handshake is done, and 15 KiB afterwards.
+
 close_notify ends one direction only (RFC 8446 section 6.1): a client that has sent its own still gets its answer, and
 after ours the client's last bytes are read and discarded, up to its own.
 
@@ -23,6 +26,9 @@ from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.stream import CLOSED_STREAM, READ_BYTES, Closed, Consumer, PlainStream
 
 _RECORD_HEADER_BYTES: Final = 5
+_HANDSHAKE: Final = 22  # ContentType of RFC 8446 section 5.1
+_MOST_RECORD_BYTES: Final = 16384 + 2048
+"""What TLS 1.2 allows at most after the header (RFC 5246 section 6.2.3)."""
 _ENCRYPT_BYTES: Final = 65536
 """How much is given to OpenSSL at once: four records."""
 
@@ -70,6 +76,8 @@ class TlsStream:
     stream had."""
 
     __slots__ = (
+        "_context",
+        "_first",
         "_handshakes",
         "_incoming",
         "_lingers",
@@ -107,9 +115,11 @@ class TlsStream:
         A handshake that fails closes the stream after the alert that says why.
         """
         self._plain = plain
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._context: ssl.SSLContext | None = context  # until the session begins
+        self._first = b""  # what has come before that
+        self._incoming: ssl.MemoryBIO
+        self._outgoing: ssl.MemoryBIO
+        self._tls: ssl.SSLObject
         self._records = RecordCounter()
         self._handshakes: Deadlines[TlsStream] | None = handshakes
         self._on_open = on_open
@@ -161,8 +171,13 @@ class TlsStream:
         """Records of the client."""
         if self.input_over or self._said_goodbye:
             return  # behind close_notify nothing counts (RFC 8446 section 6.1)
-        self._incoming.write(data)
         self._records.count(data)
+        if self._context is not None:
+            self._first += data
+            if not _holds_a_record(self._first) or not self._begin_session(self._context):
+                return
+            data, self._first = self._first, b""
+        self._incoming.write(data)
         if self._handshakes is not None and not self._shake_hands():
             return
         self._deliver()
@@ -182,6 +197,18 @@ class TlsStream:
             self.half_closed = True
             if not self._said_goodbye:
                 self.consumer.ended_unread()
+
+    def _begin_session(self, context: ssl.SSLContext) -> bool:
+        """Tells whether there is one."""
+        self._context = None
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        try:
+            self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        except OSError as exc:  # OpenSSL has no memory for it
+            self._plain.services.on_failure(exc)
+            self._plain.abort()
+            return False
+        return True
 
     def _shake_hands(self) -> bool:
         """Go on with the handshake; tells whether it is done."""
@@ -396,6 +423,16 @@ class TlsStream:
 
     def come_back(self) -> None:
         raise AssertionError("a TLS stream can't move")
+
+
+def _holds_a_record(data: bytes) -> bool:
+    """Whether OpenSSL has something to act on: a whole record of a handshake, or what can't become one."""
+    if data[0] != _HANDSHAKE:
+        return True
+    if len(data) < _RECORD_HEADER_BYTES:
+        return False
+    size = data[3] << 8 | data[4]
+    return size > _MOST_RECORD_BYTES or len(data) >= _RECORD_HEADER_BYTES + size
 
 
 def _opened(alpn: str | None) -> None:

@@ -9,11 +9,10 @@ import datetime
 import json
 import logging
 import os
-import time
-from functools import lru_cache
 from typing import Any
 
 from gracehttp.events import Event
+from gracehttp.observe.local_time import local_time
 
 _INDENT = "    "
 _RESET = "\x1b[0m"
@@ -62,7 +61,7 @@ def exception_text(record: logging.LogRecord) -> str:
 
 
 class TextFormatter(logging.Formatter):
-    """`2026-01-31 12:00:00.123 NOTICE  [4711] message` in local time.
+    """`2026-01-31 12:00:00.123 NOTICE  [4711] message` in local time (`observe.local_time`).
 
     Further lines are indented, so that no text of a client or an application can pass for a record of its own.
     """
@@ -78,14 +77,8 @@ class TextFormatter(logging.Formatter):
         if self._color:
             level = f"{_COLORS.get(record.levelname, '')}{level}{_RESET}"
         first, *rest = lines_of(record)
-        head = f"{_local_time(int(created))}.{milliseconds:03d} {level} [{_pid(record)}] {first}"
+        head = f"{local_time(int(created))}.{milliseconds:03d} {level} [{_pid(record)}] {first}"
         return "\n".join([head, *(_INDENT + line for line in rest)]) if rest else head
-
-
-@lru_cache(maxsize=2)
-def _local_time(second: int) -> str:
-    """Cached for a second: it takes longer than the rest of a line of the access log."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
 
 
 class JsonFormatter(logging.Formatter):

@@ -9,6 +9,7 @@ from gracehttp.errors import ConfigurationError
 from gracehttp.events import Event, Severity
 from gracehttp.observe.callbacks import attach_callbacks
 from gracehttp.observe.formatters import JsonFormatter, TextFormatter
+from gracehttp.observe.local_time import offsets
 from gracehttp.observe.loggers import ACCESS_LOGGER, LEVELS, LOGGER, NOTICE, THRESHOLD, OwnHandler
 from gracehttp.observe.stderr import NonBlockingWriter
 
@@ -90,6 +91,7 @@ def configure_logging(level: str, log_format: str, *, color: bool) -> None:
     if threshold is None:
         raise ConfigurationError(f"{level!r} is no log level.", hint=f"the levels are {', '.join(LEVELS)}")
     formatter = _formatter(log_format, color=color)
+    offsets()  # noted now: later the zone may be the application's
     LOGGER.disabled = ACCESS_LOGGER.disabled = False
     dropped = 0
     for handler in list(LOGGER.handlers):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from gracehttp import events
 from gracehttp.errors import GraceHTTPError
 from gracehttp.event_bus import EventBus
+from gracehttp.observe.local_time import offsets
 from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.control.fixed_options import ignored
 from gracehttp.supervisor.first_failure import FirstFailure
@@ -113,8 +114,13 @@ class Reports:
         if generation is None:
             return
         self._tell_ignored_options(generation, hello.fixed)
-        if not self._fleet.stopping:
+        if self._fleet.stopping:
+            return
+        try:
             self._answer(process, hello, generation)
+        except OSError as exc:  # without an answer it would wait until it is killed
+            sentence = f"the supervisor can't give this worker what it needs: {exc.strerror or exc}."
+            self._workers.send(process.number, messages.Refuse(sentence, hint=""))
 
     def _tell_ignored_options(self, generation: Generation, wanted: messages.FixedOptions | None) -> None:
         """For the first worker of a generation, unless that is the first generation."""
@@ -148,6 +154,7 @@ class Reports:
             workers=generation.wanted,
             tty=os.isatty(self._stderr),
             stderr=Descriptor(self._stderr),
+            utc_offsets=offsets(),
         )
         self._workers.send(process.number, welcome)
 

@@ -10,10 +10,10 @@ import os
 import signal
 import sys
 from collections import deque
+from functools import partial
 
 from gracehttp import events
 from gracehttp.event_bus import EventBus
-from gracehttp.net.forks import restore_in_children
 from gracehttp.net.limits import raise_descriptor_limit
 from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.control.fixed_options import kept
@@ -23,6 +23,7 @@ from gracehttp.supervisor.control.status import status_of
 from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import Fleet, FleetSettings
 from gracehttp.supervisor.guard import guarded
+from gracehttp.supervisor.heard_signals import hear
 from gracehttp.supervisor.ignored_signals import ignore_from_now_on
 from gracehttp.supervisor.listeners.auditor import Auditor
 from gracehttp.supervisor.listeners.queues import HandoverQueues
@@ -82,10 +83,8 @@ class Supervisor:
         self._finished: asyncio.Future[table.Finish] = self._loop.create_future()
         self._set_up(self._predecessor)
         try:
-            before = {number: signal.getsignal(number) for number in SIGNALS}
             for number, meaning in SIGNALS.items():
-                self._loop.add_signal_handler(number, self._on_signal, number, meaning)
-            restore_in_children(before)
+                hear(self._loop, number, partial(self._on_signal, number, meaning))
             if self._predecessor is None:
                 self._bus.publish(events.SupervisorStarted(os.getpid(), self._options.release))
                 self._control = open_control(self._options.control, self, self._bus)

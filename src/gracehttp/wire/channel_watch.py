@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from gracehttp.readiness import Watch
 from gracehttp.wire.channel import (
     GIVE_UP_AFTER_SECONDS,
     TELL_AFTER_SECONDS,
@@ -50,10 +51,10 @@ class ChannelWatch:
         self._receiving = Patience(TELL_AFTER_SECONDS, GIVE_UP_AFTER_SECONDS)
         self._send_again: asyncio.TimerHandle | None = None
         self._receive_again: asyncio.TimerHandle | None = None
-        self._writing = False
+        self._writing: Watch | None = None
         self._unsendable: ChannelBroken | None = None
         self._open = True
-        self._loop.add_reader(channel.fileno(), self.receive)
+        self._reading = Watch(self._loop, channel.fileno(), self.receive)
         if channel.pending:
             self._flush()
 
@@ -89,9 +90,8 @@ class ChannelWatch:
         for handle in (self._send_again, self._receive_again):
             if handle is not None:
                 handle.cancel()
-        if self._channel.fileno() >= 0:
-            self._loop.remove_reader(self._channel.fileno())
-            self._loop.remove_writer(self._channel.fileno())
+        self._reading.stop()
+        self._watch_for_room(False)
 
     def _flush(self) -> None:
         self._send_again = None
@@ -122,13 +122,11 @@ class ChannelWatch:
             self.receive()
 
     def _watch_for_room(self, wanted: bool) -> None:
-        if wanted == self._writing:
-            return
-        self._writing = wanted
-        if wanted:
-            self._loop.add_writer(self._channel.fileno(), self._flush)
-        else:
-            self._loop.remove_writer(self._channel.fileno())
+        if wanted and self._writing is None:
+            self._writing = Watch(self._loop, self._channel.fileno(), self._flush, for_writing=True)
+        elif not wanted and self._writing is not None:
+            self._writing.stop()
+            self._writing = None
 
     def _send_after(self, shortage: Shortage) -> None:
         if self._send_again is not None:
@@ -142,12 +140,12 @@ class ChannelWatch:
             return
         wait = self._wait(self._receiving, shortage)
         if wait is not None:
-            self._loop.remove_reader(self._channel.fileno())
+            self._reading.stop()
             self._receive_again = self._loop.call_later(wait, self._look_again)
 
     def _look_again(self) -> None:
         self._receive_again = None
-        self._loop.add_reader(self._channel.fileno(), self.receive)
+        self._reading = Watch(self._loop, self._channel.fileno(), self.receive)
         if self._unsendable is not None:
             self._receive_the_rest()
 

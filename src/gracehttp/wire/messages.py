@@ -234,7 +234,8 @@ class Welcome(Order):
     """The worker belongs to `generation` and has the number `worker`.
 
     `slot` is its place in the ledgers of the permits, `workers` how many its generation wants. `stderr` is the
-    supervisor's own, which the worker uses once it is ready; `tty` tells whether that is a terminal.
+    supervisor's own, which the worker uses once it is ready; `tty` tells whether that is a terminal. `utc_offsets` is
+    the zone of the log: from which second on it is how many seconds ahead of UTC; empty: that of the worker.
     """
 
     version: int
@@ -244,6 +245,7 @@ class Welcome(Order):
     workers: int
     tty: bool
     stderr: Descriptor
+    utc_offsets: tuple[tuple[int, int], ...] = ()
 
 
 class Refuse(Order):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from heapq import merge
 from itertools import islice
 from typing import Any, Final
 
-from gracehttp.events import ConnectionNotWatched, Event
+from gracehttp.events import ConnectionFailed, ConnectionNotWatched, Event
 from gracehttp.http import negotiation
 from gracehttp.http.connection import NO_PROTOCOL, Connection, Pace, ServerContext, Terms
 from gracehttp.http.exchange import Application, RequestFinished
@@ -52,9 +53,11 @@ class Connections:
         request_failed: RequestFailed | None,
         on_closed: Callable[[bool], None],
         on_rested: Callable[[Connection], None],
+        on_pace: Callable[[], None],
         publish: Callable[[Event], None],
     ) -> None:
-        """`listener` is where they come from. `tls` is None for plain connections."""
+        """`listener` is where they come from. `tls` is None for plain connections. `on_pace` is called when `paces` has
+        grown."""
         self.open: set[Connection] = set()
         self.paces: set[Pace] = set()
         """Of the connections that a drain has found."""
@@ -67,12 +70,13 @@ class Connections:
         self._tls = tls
         self._on_closed = on_closed
         self._on_rested = on_rested
+        self._on_pace = on_pace
         self._publish = publish
         self._terms = Terms.STAY
         self._hand_over = False
         self._untold: Iterator[Connection] = iter(())
         self._context = ServerContext(application, settings, self, loop)
-        self._streams = StreamServices(loop, poller, settings.body_timeout_seconds)
+        self._streams = StreamServices(loop, poller, settings.body_timeout_seconds, self._connection_failed)
 
     def __len__(self) -> int:
         return len(self.open)
@@ -85,9 +89,9 @@ class Connections:
 
     def attach(self, sock: socket.socket, peer: Any) -> None:
         """Serve an accepted socket, which is non-blocking, with its permit: TLS first if the port has it, then the
-        protocol."""
+        protocol. Raises `OSError` if the system has no means for it: it is closed then, and told."""
         connection = self._connect(sock, peer)
-        if connection is not None and self._tls is None:
+        if self._tls is None:
             negotiation.begin(connection, None)
 
     def adopt(self, descriptor: int, carried: Carried) -> None:
@@ -96,24 +100,28 @@ class Connections:
         It is a plain one, even if this port speaks TLS by now: TLS connections are never handed over.
         """
         sock = socket.socket(self._family, socket.SOCK_STREAM, 0, fileno=descriptor)
-        sock.setblocking(False)
         try:
             peer = sock.getpeername()
         except OSError:  # the client has reset it meanwhile; reading will tell
             peer = None
-        connection = self._connect(sock, peer, plain=True)
-        if connection is not None:
-            negotiation.begin(connection, None, carried)
-
-    def _connect(self, sock: socket.socket, peer: Any, *, plain: bool = False) -> Connection | None:
-        connection = Connection(self._context, client_of(peer), self._server or self._server_of(sock))
         try:
+            sock.setblocking(False)
+        except OSError as exc:
+            self._refuse(sock, exc)
+            return
+        try:
+            connection = self._connect(sock, peer, plain=True)
+        except OSError:
+            return
+        negotiation.begin(connection, None, carried)
+
+    def _connect(self, sock: socket.socket, peer: Any, *, plain: bool = False) -> Connection:
+        try:
+            connection = Connection(self._context, client_of(peer), self._server or self._server_of(sock))
             stream = PlainStream(sock, self._streams, NO_PROTOCOL, connection)
-        except OSError as exc:  # the poller has no memory for it (epoll_ctl(2)): the client is told at once
-            sock.close()
-            self._publish(ConnectionNotWatched(self._address, exc.strerror or str(exc)))
-            self._on_closed(True)
-            return None
+        except OSError as exc:
+            self._refuse(sock, exc)
+            raise
         self.open.add(connection)
         if self._tls is None or plain:
             connection.begin(stream)
@@ -128,6 +136,13 @@ class Connections:
             )
         )
         return connection
+
+    def _refuse(self, sock: socket.socket, error: OSError) -> None:
+        """Close a connection that has no stream yet."""
+        with contextlib.suppress(OSError):
+            sock.close()
+        self._publish(ConnectionNotWatched(self._address, error.strerror or str(error)))
+        self._on_closed(True)
 
     def _server_of(self, sock: socket.socket) -> tuple[str, int | None] | None:
         """The address that the client has connected to; one object for all connections that have the same."""
@@ -149,11 +164,17 @@ class Connections:
         otherwise it ends with its next response, or, `soon`, a moment after it came to rest.
 
         The connections that may go are passed to `offer`. Of many, some hear of it in each turn of the loop, so that
-        requests are answered in between.
+        requests are answered in between: one whose turn has not come is served as before. Without `hand_over` all hear
+        of it at once, which takes a microsecond each: none is offered, or kept, on terms that are over.
         """
         self._terms = Terms.SOON if soon else Terms.LAST_RESPONSE
         self._hand_over = hand_over
-        self._tell_some(self._new_round(), offer)
+        untold = self._new_round()
+        if hand_over:
+            self._tell_some(untold, offer)
+        else:
+            for connection in untold:
+                self._tell_terms(connection)
 
     def _new_round(self) -> Iterator[Connection]:
         """All that are open now, to be told of the terms one after the other. An older round ends."""
@@ -179,8 +200,14 @@ class Connections:
             connection.see_off(Terms.STAY)
 
     def _tell_terms(self, connection: Connection) -> None:
-        self.paces.add(connection.protocol.pace)
-        connection.see_off(Terms.HAND_OVER if self._hand_over and connection.can_move else self._terms)
+        pace = connection.protocol.pace
+        if pace not in self.paces:
+            self.paces.add(pace)
+            self._on_pace()
+        connection.see_off(self._terms_of(connection))
+
+    def _terms_of(self, connection: Connection) -> Terms:
+        return Terms.HAND_OVER if self._hand_over and connection.can_move else self._terms
 
     def longest_idle(self, most: int) -> list[tuple[float, Connection]]:
         """At most `most` connections that aren't busy, with since when, by the loop's clock; the longest idle first."""
@@ -213,6 +240,9 @@ class Connections:
     def connection_closed(self, connection: Connection) -> None:
         self.open.discard(connection)
         self._on_closed(not connection.moved)
+
+    def _connection_failed(self, error: OSError) -> None:
+        self._publish(ConnectionFailed(self._address, error.strerror or str(error)))
 
     def application_failed(self, head: RequestHead, error: BaseException) -> None:
         log_application_failure(head, error)

@@ -24,6 +24,7 @@ from gracehttp.events import Event, HandoverBroken, HandoverDelayed, HandoverQue
 from gracehttp.http.connection import Connection, Parcel
 from gracehttp.net.kernel_view import unsent_bytes
 from gracehttp.net.permits import Permits
+from gracehttp.readiness import Watch
 from gracehttp.wire.handover import (
     MESSAGE_BYTES,
     MOST_CONNECTIONS,
@@ -65,7 +66,7 @@ class Departures:
         self._loop = loop
         self._waiting: OrderedDict[Connection, None] = OrderedDict()
         self._scheduled: asyncio.Handle | None = None
-        self._watching = False  # for the queue to be writable
+        self._watching: Watch | None = None  # for the queue to be writable
         self._full = 0  # the error of the last attempt, while it is one that passes
         self._held = False
         self._closed = False
@@ -126,8 +127,7 @@ class Departures:
         # descriptors of this user are no longer on their way (ETOOMANYREFS), so look again in any case.
         self._scheduled = self._loop.call_later(RETRY_SECONDS, self._send_waiting)
         if self._full == errno.EAGAIN:
-            self._watching = True
-            self._loop.add_writer(self._queue.fileno(), self._send_waiting)
+            self._watching = Watch(self._loop, self._queue.fileno(), self._send_waiting, for_writing=True)
 
     def _is_crowded(self) -> bool:
         return unsent_bytes(self._queue.fileno()) >= QUEUED_BYTES
@@ -136,9 +136,9 @@ class Departures:
         if self._scheduled is not None:
             self._scheduled.cancel()
             self._scheduled = None
-        if self._watching:
-            self._watching = False
-            self._loop.remove_writer(self._queue.fileno())
+        if self._watching is not None:
+            self._watching.stop()
+            self._watching = None
 
     def _send_waiting(self) -> None:
         self._unschedule()
@@ -252,7 +252,7 @@ class Arrivals:
         # Descriptors that find no place in a full table are lost (MSG_CTRUNC), so places are always kept for them.
         self._kept_places: list[int] = []
         self._keep_places()
-        loop.add_reader(queue.fileno(), self._take_some)
+        self._watch = Watch(loop, queue.fileno(), self._take_some)
 
     def pause(self) -> None:
         """Take nothing until `resume`. What is in the queue is left to the other readers."""
@@ -264,7 +264,7 @@ class Arrivals:
         """Take what is in the queue again."""
         if self._paused:
             self._paused = False
-            self._loop.add_reader(self._queue.fileno(), self._take_some)
+            self._watch = Watch(self._loop, self._queue.fileno(), self._take_some)
 
     def close(self) -> None:
         """Take nothing any more. What is in the queue is left to the other readers."""
@@ -279,7 +279,7 @@ class Arrivals:
         if self._again is not None:
             self._again.cancel()
             self._again = None
-        self._loop.remove_reader(self._queue.fileno())
+        self._watch.stop()
 
     def _take_some(self) -> None:
         self._check_orders()
@@ -306,12 +306,12 @@ class Arrivals:
         return True
 
     def _look_later(self, seconds: float) -> None:
-        self._loop.remove_reader(self._queue.fileno())
+        self._watch.stop()
         self._again = self._loop.call_later(seconds, self._look_again)
 
     def _look_again(self) -> None:
         self._again = None
-        self._loop.add_reader(self._queue.fileno(), self._take_some)
+        self._watch = Watch(self._loop, self._queue.fileno(), self._take_some)
 
     def _take_one(self) -> bool:
         message, descriptors, flags = b"", array.array("i"), 0
@@ -352,7 +352,7 @@ class Arrivals:
 
     def _end(self) -> None:
         self.ended = True
-        self._loop.remove_reader(self._queue.fileno())
+        self._watch.stop()
         self._on_end()
 
     def _settle(self, carried: list[Carried], descriptors: array.array[int], unreadable: str) -> None:

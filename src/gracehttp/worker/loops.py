@@ -7,11 +7,16 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from gracehttp.errors import StartError
+from gracehttp.events import Event, UvloopUnavailable
 from gracehttp.hints import Named, hint
+from gracehttp.net.shared_page import CALL_MISSING
 
 
-def loop_factory(choice: str) -> Callable[[], asyncio.AbstractEventLoop]:
-    """`auto` is uvloop where it is installed, else asyncio. Raises `StartError` if uvloop is chosen but missing."""
+def loop_factory(
+    choice: str, publish: Callable[[Event], None] = lambda event: None
+) -> Callable[[], asyncio.AbstractEventLoop]:
+    """`auto` is uvloop where it is installed and runs, else asyncio. Raises `StartError` if uvloop is chosen but
+    missing. `publish` is told when it is there and doesn't run."""
     if choice == "asyncio":
         return asyncio.new_event_loop
     try:
@@ -22,8 +27,20 @@ def loop_factory(choice: str) -> Callable[[], asyncio.AbstractEventLoop]:
         raise StartError(
             "--loop uvloop: uvloop is not installed.", hint=hint("pip install uvloop, or {}", Named("loop", "auto"))
         ) from exc
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
+    new_uvloop: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    if choice != "auto":
+        return new_uvloop
+
+    def new_loop() -> asyncio.AbstractEventLoop:
+        try:
+            return new_uvloop()
+        except OSError as exc:
+            if exc.errno not in CALL_MISSING:
+                raise
+            publish(UvloopUnavailable(str(exc)))
+            return asyncio.new_event_loop()
+
+    return new_loop
 
 
 def run_to_the_end(

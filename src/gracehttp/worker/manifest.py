@@ -45,14 +45,15 @@ class GivenListener(Value):
 
 class Manifest(Value):
     """`listeners` are in the order in which they were asked for. `stderr` is a descriptor of the supervisor's own
-    stderr, `tty` tells whether that is a terminal. `template` is where to leave a template, None if none is wanted.
-    `records_code` asks for the record of this worker's code, `code` is the one to compare it with. The worker owns all
-    sockets and descriptors in it, and closes them."""
+    stderr, `tty` tells whether that is a terminal. `utc_offsets`: see `Welcome`. `template` is where to leave a
+    template, None if none is wanted. `records_code` asks for the record of this worker's code, `code` is the one to
+    compare it with. The worker owns all sockets and descriptors in it, and closes them."""
 
     generation: int
     worker: int
     workers: int
     tty: bool
+    utc_offsets: tuple[tuple[int, int], ...]
     stderr: int
     template: socket.socket | None
     records_code: bool
@@ -115,6 +116,7 @@ def introduce(channel: Channel, hello: messages.Hello) -> Manifest:
                         worker=order.worker,
                         workers=order.workers,
                         tty=order.tty,
+                        utc_offsets=order.utc_offsets,
                         stderr=order.stderr,
                         template=template,
                         records_code=records_code,

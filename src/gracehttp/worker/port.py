@@ -72,6 +72,7 @@ class Port:
             request_failed=request_failed,
             on_closed=self._connection_closed,
             on_rested=self._connection_rested,
+            on_pace=on_change,
             publish=publish,
         )
         self._shedder = Shedder(

@@ -20,6 +20,7 @@ from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError, St
 from gracehttp.event_bus import EventBus
 from gracehttp.events import CodeDiffers, ThreadsNotForked
 from gracehttp.net.forks import restore_in_children
+from gracehttp.observe.local_time import use_offsets
 from gracehttp.observe.request_logs import AccessLog, as_one, log_exit_of_a_task
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire import messages
@@ -106,8 +107,9 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str]) -> int:
             pid=os.getpid(),
         ),
     )
+    use_offsets(manifest.utc_offsets)
     program.configure_logging(manifest.tty)
-    new_loop = loop_factory(process.loop)
+    new_loop = loop_factory(process.loop, program.bus.publish)
     if manifest.template is not None:
         _load_applications(channel, program)
         own_channel = _leave_template(channel, manifest, program)

@@ -87,6 +87,7 @@ class _Rehearsal:
                 request_failed=None,
                 on_closed=self._on_closed,
                 on_rested=self._departures.offer,
+                on_pace=_nothing,
                 publish=_nothing,
             )
             for _ in range(2)

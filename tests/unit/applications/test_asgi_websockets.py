@@ -14,7 +14,7 @@ import uvloop
 from websocket_client import BINARY, CLOSE, FIN, TEXT, Frame, WebSocket, binary, close, closing, frame, handshake, text
 
 from gracehttp.applications.asgi.application import AsgiApplication
-from gracehttp.applications.drain_notice import DrainNotices
+from gracehttp.applications.drain_notice import DrainNotices, drain_notice
 from gracehttp.http import negotiation
 from gracehttp.http.connection import NO_PROTOCOL, Connection, ServerContext
 from gracehttp.http.settings import HttpSettings, WebSocketSettings
@@ -160,9 +160,7 @@ def test_scope(run):
         headers = scope.pop("headers")
         assert (b"cookie", b"c=d") in headers
         assert (b"sec-websocket-version", b"13") in headers
-        extensions = scope.pop("extensions")
-        assert extensions["websocket.http.response"] == {}
-        assert not extensions["gracehttp.drain"].is_set()
+        assert scope.pop("extensions") == {"gracehttp.drain": {}, "websocket.http.response": {}}
         assert scope == {
             "type": "websocket",
             "asgi": {"version": "3.0", "spec_version": "2.5"},
@@ -335,6 +333,7 @@ def test_close_before_accept_is_403_and_a_disconnect(run):
 
 
 def test_denial_response(run):
+    """Another status than 403 could not be told (daphne issue 486, asgiref issue 301)."""
     heard = []
 
     async def app(scope, receive, send):
@@ -386,7 +385,7 @@ def test_client_that_leaves_before_accept(run):
 
 
 def test_send_to_a_client_that_is_gone_raises_an_os_error_that_is_not_logged(run):
-    """ASGI 2.4; once it was a RuntimeError (granian issue 922), or nothing at all, for ever."""
+    """ASGI 2.4; once it was a RuntimeError (granian issue 922), or nothing at all, for ever (starlette issue 759)."""
 
     async def app(scope, receive, send):
         await accept(receive, send)
@@ -620,7 +619,7 @@ def test_receive_that_is_cancelled_loses_no_message(run):
 def test_application_that_hears_of_the_drain_says_goodbye_itself(run):
     async def app(scope, receive, send):
         await accept(receive, send)
-        await scope["extensions"]["gracehttp.drain"].wait()
+        await drain_notice().wait()
         await send({"type": "websocket.send", "text": "goodbye"})
         await send({"type": "websocket.close", "code": 4012, "reason": "moved"})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import tracemalloc
+from functools import partial
 from queue import SimpleQueue
 
 import pytest
@@ -86,7 +87,7 @@ def test_requests_whose_clients_are_gone_leave_nothing_behind():
             grown = tracemalloc.get_traced_memory()[0] - before
             tracemalloc.stop()
             assert grown < 100_000, f"{grown} bytes for 5000 requests"
-            assert (len(pool._waiting), pool._tickets.qsize()) == (0, 0)
+            assert pool._jobs.qsize() < 100
             app.gate.set()
             await busy.ended.next()
 
@@ -134,40 +135,61 @@ def test_a_client_that_leaves_while_its_request_runs_is_not_taken_for_one_that_w
 # --- the pool ---
 
 
-def test_a_job_that_was_taken_back_is_not_run_and_the_next_one_is():
-    pool, begun, gate, done = ThreadPool(1), threading.Event(), threading.Event(), SimpleQueue()
+def busy_pool():
+    """A pool of one thread, which works until the gate is set, on the job."""
+    pool, begun, gate = ThreadPool(1), threading.Event(), threading.Event()
 
     def first() -> None:
         begun.set()
         gate.wait(PATIENCE_SECONDS)
 
-    pool.submit("first", first)
-    for name in ("second", "third"):
-        pool.submit(name, lambda name=name: done.put(name))
+    job = [first]
+    pool.submit(job)
     assert begun.wait(PATIENCE_SECONDS)
-    assert not pool.take_back("first"), "it runs"
-    assert pool.take_back("second")
-    assert not pool.take_back("second")
+    return pool, job, gate
+
+
+def test_a_job_that_was_taken_back_is_not_run_and_the_next_one_is():
+    pool, first, gate = busy_pool()
+    done = SimpleQueue()
+    second, third = [partial(done.put, "second")], [partial(done.put, "third")]
+    pool.submit(second)
+    pool.submit(third)
+    assert not pool.take_back(first), "it runs"
+    assert pool.take_back(second)
+    assert not pool.take_back(second)
     gate.set()
     assert done.get(timeout=PATIENCE_SECONDS) == "third"
     pool.close()
 
 
-def test_the_threads_end_also_when_a_job_is_taken_back_after_the_close():
-    pool, begun, gate, threads = ThreadPool(1), threading.Event(), threading.Event(), SimpleQueue()
-
-    def first() -> None:
-        threads.put(threading.current_thread())
-        begun.set()
-        gate.wait(PATIENCE_SECONDS)
-
-    pool.submit("first", first)
-    pool.submit("second", lambda: None)
-    assert begun.wait(PATIENCE_SECONDS)
-    pool.close()
-    assert pool.take_back("second")
+def test_those_that_wait_keep_their_order_when_many_others_are_taken_back():
+    pool, _first, gate = busy_pool()
+    done = SimpleQueue()
+    jobs = [[partial(done.put, number)] for number in range(1000)]
+    for job in jobs:
+        pool.submit(job)
+    for number, job in enumerate(jobs):
+        if number % 10:
+            assert pool.take_back(job)
+    assert pool._jobs.qsize() < 300
     gate.set()
-    thread = threads.get(timeout=PATIENCE_SECONDS)
+    assert [done.get(timeout=PATIENCE_SECONDS) for _ in range(100)] == list(range(0, 1000, 10))
+    pool.close()
+
+
+def test_the_threads_end_also_when_jobs_are_taken_back_after_the_close():
+    pool, _first, gate = busy_pool()
+    ended = SimpleQueue()
+    jobs = [[lambda: None] for _ in range(1000)]
+    for job in jobs:
+        pool.submit(job)
+    pool.submit([lambda: ended.put(threading.current_thread())])
+    pool.close()
+    for job in jobs:
+        assert pool.take_back(job)
+    gate.set()
+    thread = ended.get(timeout=PATIENCE_SECONDS)
     thread.join(PATIENCE_SECONDS)
     assert not thread.is_alive()
 

@@ -25,7 +25,7 @@ def test_jobs_run_at_most_so_many_at_a_time():
         finished.release()
 
     for _ in range(3):
-        pool.submit(object(), job)
+        pool.submit([job])
     assert running.acquire(timeout=5)
     assert running.acquire(timeout=5)
     assert not running.acquire(blocking=False)
@@ -38,7 +38,7 @@ def test_jobs_run_at_most_so_many_at_a_time():
 
 def test_close_lets_the_threads_end_after_what_was_submitted():
     pool, threads = ThreadPool(1), SimpleQueue()
-    pool.submit(object(), lambda: threads.put(threading.current_thread()))
+    pool.submit([lambda: threads.put(threading.current_thread())])
     pool.close()
     thread = threads.get(timeout=5)
     thread.join(5)
@@ -62,7 +62,7 @@ def test_a_thread_is_started_only_when_none_is_idle():
         done.release()
 
     for _ in range(3):
-        pool.submit(object(), job)
+        pool.submit([job])
         assert done.acquire(timeout=5)
         assert idle.acquire(timeout=5)
     pool.close()
@@ -79,9 +79,9 @@ def test_threads_that_exist_do_the_work_when_the_system_gives_no_more(monkeypatc
     def exhausted(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    pool.submit(object(), first)
+    pool.submit([first])
     monkeypatch.setattr(threading.Thread, "start", exhausted)
-    pool.submit(object(), done.release)
+    pool.submit([done.release])
     gate.set()
     assert done.acquire(timeout=5)
     assert done.acquire(timeout=5)

@@ -138,6 +138,8 @@ class FakeExchange:
             raise ResponseError(f"{status} is no status of a final response")
         self.response_started = True
         self.status, self.headers = status, list(headers)
+        length = dict(self.headers).get(b"content-length", b"")
+        self.announced_length = int(length) if length.isdigit() else -1
 
     def write(self, data: bytes, more: bool) -> None:
         if not self.response_started or self.response_complete:

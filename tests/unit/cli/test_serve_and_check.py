@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import trustme
@@ -290,6 +292,31 @@ def test_application_that_ends_its_process_is_told(tmp_path: Path) -> None:
 def test_application_that_crashes_is_told(tmp_path: Path) -> None:
     with pytest.raises(ApplicationFailed, match="was ended by SIGKILL"):
         tried(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+
+
+def test_trial_needs_no_folder_for_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object) -> NoReturn:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.gettempdir", refuse)
+    monkeypatch.setattr("tempfile._get_default_tempdir", refuse)
+    monkeypatch.setattr("tempfile.tempdir", None)
+    assert tried(tmp_path, "def app(environ, start_response): return []") == "wsgi"
+
+
+def test_a_long_answer_of_a_trial_arrives_whole_though_the_application_leaves_a_process_behind(tmp_path: Path) -> None:
+    source = """if True:
+        import os, signal
+        leave, stay = os.pipe()
+        if not os.fork():
+            os.close(stay)
+            os.read(leave, 1)  # until the parent is gone
+            os._exit(0)
+        raise RuntimeError("x" * 300_000)
+    """
+    with pytest.raises(ApplicationNotFound) as caught:
+        tried(tmp_path, source)
+    assert "x" * 300_000 in str(caught.value)
 
 
 def test_import_that_does_not_end_is_given_up(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from gracehttp.http import negotiation
 from gracehttp.http.connection import NEW, NO_PROTOCOL, Connection, HttpSettings, ServerContext, Terms
 from gracehttp.http.exchange import Exchange, RequestHead
-from gracehttp.net.poller import BROKEN, HALF_CLOSED, READABLE, WRITABLE
+from gracehttp.net.poller import BROKEN, BYTES_PER_TURN, HALF_CLOSED, READABLE, WRITABLE
 from gracehttp.net.stream import PlainStream, StreamServices
 from gracehttp.wire.handover import Carried
 
@@ -97,6 +97,7 @@ class FakePoller:
 
     def __init__(self) -> None:
         self.watched: dict[int, list[Any]] = {}  # descriptor -> its pollable, its events
+        self.credit = BYTES_PER_TURN
         self.refuses: OSError | None = None
 
     def add(self, fd: int, pollable: Any, events: int) -> None:
@@ -112,6 +113,8 @@ class FakePoller:
     def remove(self, fd: int) -> None:
         assert fd >= 0, "removed after the close"
         del self.watched[fd]
+
+    release = remove
 
     def close(self) -> None:
         assert not self.watched, "closed while something is watched"
@@ -240,6 +243,7 @@ class Kernel:
         """Let the poller tell of the events that there are; whether there were any."""
         events = self.events
         if events:
+            self.poller.credit = BYTES_PER_TURN
             self.poller.watched[self.fd][0].ready(events)
         return bool(events)
 

@@ -443,3 +443,97 @@ def test_a_paused_port_makes_room_if_it_is_full_for_what_other_workers_accept(ru
         pool.close()
 
     runner.run(scenario())
+
+
+def test_a_connection_that_the_system_can_not_serve_makes_accepting_pause(runner, monkeypatch):
+    async def scenario():
+        monkeypatch.setattr(module, "SHORTEST_PAUSE_SECONDS", 0.01)
+        permits = LocalPermits(10)
+        harness = Harness(permits)
+        refused = []
+
+        def refuse(sock, _peer):
+            refused.append(sock)
+            sock.close()
+            harness.acceptor.release()
+            if len(refused) < 4:
+                raise OSError(errno.ENOSPC, "no watches")
+
+        harness.acceptor._on_connection = refuse
+        harness.acceptor._pause_seconds = 0.01
+        harness.acceptor.start()
+        harness.connect(5)
+        async with asyncio.timeout(10):
+            while len(refused) < 3:
+                await asyncio.sleep(0)
+        assert harness.acceptor._pause_seconds == 0.08, "ever longer, as long as it lasts"
+        async with asyncio.timeout(10):
+            while len(refused) < 5:
+                await asyncio.sleep(0)
+        assert permits.held == 0
+        assert harness.published == [], "whoever refused has told"
+        harness.close()
+
+    runner.run(scenario())
+
+
+@pytest.mark.parametrize("what", ["is_readable", "take", "setblocking"])
+def test_any_error_on_the_way_to_a_connection_costs_no_permit_and_accepting_goes_on(runner, monkeypatch, what):
+    async def scenario():
+        monkeypatch.setattr(module, "SHORTEST_PAUSE_SECONDS", 0.01)
+        permits = LocalPermits(10)
+        harness = Harness(permits)
+        failed = []
+
+        def once(real):
+            def call(*arguments):
+                if not failed:
+                    failed.append(what)
+                    raise OSError(errno.ENOMEM, "no memory")
+                return real(*arguments)
+
+            return call
+
+        if what == "is_readable":
+            monkeypatch.setattr(module, "is_readable", once(module.is_readable))
+        elif what == "take":
+            permits.take = once(permits.take)
+        else:
+            monkeypatch.setattr(socket.socket, "setblocking", once(socket.socket.setblocking))
+        harness.acceptor._pause_seconds = 0.01
+        harness.acceptor.start()
+        harness.connect(2)
+        await harness.until(lambda: len(harness.accepted) == (1 if what == "setblocking" else 2))
+        assert failed == [what]
+        assert permits.held == len(harness.accepted)
+        assert [type(event) for event in harness.published] == [AcceptPaused]
+        harness.close()
+
+    runner.run(scenario())
+
+
+def test_a_listener_that_the_loop_can_not_watch_is_watched_later(monkeypatch):
+    """On asyncio: libuv aborts the process then."""
+
+    async def scenario():
+        monkeypatch.setattr(module, "SHORTEST_PAUSE_SECONDS", 0.01)
+        harness = Harness(LocalPermits(10))
+        loop, failed = asyncio.get_running_loop(), []
+        add_reader = loop.add_reader
+
+        def once(*arguments):
+            if not failed:
+                failed.append(arguments)
+                raise OSError(errno.ENOSPC, "no watches")
+            add_reader(*arguments)
+
+        monkeypatch.setattr(loop, "add_reader", once)
+        harness.acceptor._pause_seconds = 0.01
+        harness.acceptor.start()
+        assert failed
+        harness.connect(2)
+        await harness.until(lambda: len(harness.accepted) == 2)
+        assert [type(event) for event in harness.published] == [AcceptPaused]
+        harness.close()
+
+    asyncio.run(scenario())

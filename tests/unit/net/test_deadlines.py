@@ -227,3 +227,20 @@ def test_in_any_history_each_is_told_at_its_time(steps):
         assert all(world.deadlines.since(item) == expected.get(item, math.inf) - SECONDS for item in expected)
         assert len(world.clock.armed) <= 1
         assert not expected or world.clock.armed[0] <= min(expected.values())
+
+
+def test_one_that_raises_keeps_no_other_from_being_told(world):
+    first = world.add("first")
+
+    def fail():
+        raise RuntimeError("a defect")
+
+    first.then = fail
+    world.add("second")
+    world.clock.pass_time(1)
+    world.add("third")
+    with pytest.raises(RuntimeError):
+        world.clock.pass_time(100)
+    assert world.clock.armed, "the others still wait"
+    world.clock.pass_time(100)
+    assert [name for name, _ in world.told] == ["first", "second", "third"]

@@ -138,7 +138,7 @@ def test_a_process_of_ours_keeps_all():
 
 def test_a_program_that_is_executed_after_a_fork_by_python_has_the_defaults_too():
     code = "import signal; print(*sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ()))); print(signal.getsignal(15))"
-    said = subprocess.run(  # noqa: S603
+    said = subprocess.run(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True, preexec_fn=lambda: None
     ).stdout.splitlines()
     expected = " ".join(map(str, sorted(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, ())))))

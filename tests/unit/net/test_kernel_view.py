@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import select
 import socket
@@ -117,3 +118,15 @@ def test_of_what_is_no_socket_nothing_is_unsent(tmp_path):
     with (tmp_path / "file").open("w") as file:
         assert unsent_bytes(file.fileno()) == 0
     assert unsent_bytes(-1) == 0
+
+
+def test_what_the_kernel_does_not_tell_counts_as_readable(pair, monkeypatch):
+    class NoMemory:
+        def register(self, fd, events):
+            return
+
+        def poll(self, timeout):
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(select, "poll", NoMemory)
+    assert has_unread_input(pair[0].fileno())

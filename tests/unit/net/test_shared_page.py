@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 
 import pytest
@@ -17,6 +18,28 @@ def fd():
     made = anonymous_file("test")
     yield made
     os.close(made)
+
+
+@pytest.mark.parametrize("error", [errno.ENOSYS, errno.EPERM])
+def test_a_system_without_memfd_create_has_a_file_without_a_name(monkeypatch, error):
+    def missing(*_arguments):
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "memfd_create", missing)
+    file = anonymous_file("test")
+    with contextlib.closing(SharedPage(file, LAYOUT)) as page:
+        page.words("closed")[1] = 3
+        assert os.fstat(file).st_nlink == 0
+    os.close(file)
+
+
+def test_a_shortage_is_not_taken_for_a_system_without_memfd_create(monkeypatch):
+    def short(*_arguments):
+        raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
+
+    monkeypatch.setattr(os, "memfd_create", short)
+    with pytest.raises(OSError, match="Too many open files in system"):
+        anonymous_file("test")
 
 
 def test_all_who_have_the_file_see_the_words_of_a_group_and_only_of_that(fd):

@@ -419,3 +419,86 @@ def test_a_stream_that_the_poller_can_not_watch_is_none(run, monkeypatch):
         assert isinstance(client, Client)
 
     run(scenario)
+
+
+# --- a client that leaves while it is not read ---
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_the_end_of_a_client_that_is_not_read_is_told_once_and_before_what_it_has_sent(run_epoll, kind):
+    async def scenario(floor):
+        client, stream, seen = floor.stream(make=getattr(floor, kind))
+        stream.pause_reading()
+        client.send(b"later")
+        client.end()
+        await until(lambda: seen.unread_ends)
+        await turns()
+        assert (seen.unread_ends, seen.ends, seen.pieces) == (1, 0, [])
+        assert stream.half_closed
+        assert not stream.input_over
+        stream.resume_reading()
+        await until(lambda: seen.ends)
+        assert (seen.data, seen.unread_ends) == (b"later", 1)
+        stream.pause_reading()
+        await turns()
+        assert seen.unread_ends == 1
+
+    run_epoll(scenario)
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_a_client_that_is_not_read_and_leaves_for_good_is_lost(run_epoll, kind):
+    async def scenario(floor):
+        client, stream, seen = floor.stream(make=getattr(floor, kind))
+        stream.pause_reading()
+        if kind == "tcp":
+            client.reset()
+        else:
+            client.close()
+        await until(lambda: seen.closes)
+        assert stream.closed
+
+    run_epoll(scenario)
+
+
+def test_a_stream_that_is_read_is_told_of_the_end_when_it_has_read_all(run):
+    async def scenario(floor):
+        client, _stream, seen = floor.stream()
+        client.send(b"first")
+        client.end()
+        await until(lambda: seen.ends)
+        assert (seen.data, seen.unread_ends) == (b"first", 0)
+
+    run(scenario)
+
+
+# --- how much of a turn ---
+
+
+def test_what_is_written_in_one_turn_is_bounded_and_the_rest_follows(run):
+    async def scenario(floor):
+        data = bytes(range(256)) * 16384
+        pairs = [floor.stream() for _ in range(4)]
+        floor.poller.credit = 100_000
+        for _, stream, _ in pairs:
+            stream.write_pieces([data[:1000], data[1000:]])
+        assert floor.poller.credit == 0
+        assert sum(stream.unsent_bytes for _, stream, _ in pairs) == 4 * len(data) - 100_000
+        assert not any(stream.writable for _, stream, _ in pairs)
+        for client, _, _ in pairs:
+            assert await client.take(len(data)) == data
+        await until(lambda: all(seen.rooms == 1 for _, _, seen in pairs))
+
+    run(scenario)
+
+
+def test_small_pieces_are_sent_at_once_until_the_turn_is_full(run):
+    async def scenario(floor):
+        client, stream, _seen = floor.stream()
+        floor.poller.credit = 10
+        for _ in range(5):
+            stream.write(b"1234")
+        assert stream.unsent_bytes == 20 - 10
+        assert await client.take(20) == b"1234" * 5
+
+    run(scenario)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import resource
 import shutil
 import ssl
@@ -67,6 +68,12 @@ class TlsClient:
         else:
             self.incoming.write_eof()
 
+    def hello(self):
+        """The first that a client says."""
+        with pytest.raises(ssl.SSLWantReadError):
+            self.tls.do_handshake()
+        return self.outgoing.read()
+
     async def shake_hands(self, send=None):
         """`send` sends what the client says."""
         while True:
@@ -90,7 +97,7 @@ class TlsClient:
 
     def close_notify(self):
         """Our end of the session, as bytes."""
-        with pytest.raises((ssl.SSLWantReadError, ssl.SSLSyscallError)):
+        with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLSyscallError):  # the server's has not come yet
             self.tls.unwrap()
         return self.outgoing.read()
 
@@ -741,4 +748,187 @@ def test_what_an_idle_session_costs(context, soak, record_property, capsys):
     record_property("bytes_per_idle_session", round(each))
     with capsys.disabled():
         print(f"\nan idle TLS session costs {each / 1024:.1f} KiB, of {count}")
-    assert each < 200 * 1024
+    assert each < 60 * 1024
+
+
+# --- a client that leaves while it is not read ---
+
+
+@pytest.fixture(params=["asyncio-epoll", "uvloop-epoll"])
+def run_epoll(request):
+    return runner_for(request.param)
+
+
+@every_version
+def test_the_end_of_a_client_that_is_not_read_is_told_once(run_epoll, context, version):
+    async def scenario(floor):
+        session = await Session.open(floor, context, version)
+        session.stream.pause_reading()
+        session.client.send(b"later")
+        session.raw.send(session.client.close_notify())
+        session.raw.end()
+        await until(lambda: session.seen.unread_ends)
+        await turns()
+        assert (session.seen.unread_ends, session.seen.ends, session.seen.pieces) == (1, 0, [])
+        assert session.stream.half_closed
+        session.stream.resume_reading()
+        await until(lambda: session.seen.ends)
+        assert (session.seen.data, session.seen.unread_ends) == (b"later", 1)
+
+    run_epoll(scenario)
+
+
+# --- large responses ---
+
+
+@every_version
+def test_a_large_response_is_encrypted_as_the_client_takes_it(run, context, version):
+    async def scenario(floor):
+        session = await Session.open(floor, context, version, small=True)
+        data = BIG * 8
+        session.stream.write(data)
+        session.stream.write(b"end")
+        assert session.plain.unsent_bytes < 2 * 65536 + 4096
+        assert session.stream.unsent_bytes > len(data) - 2 * 65536
+        assert not session.stream.writable
+        assert await session.client.take(len(data) + 3) == data + b"end"
+        await until(lambda: session.seen.rooms)
+        assert session.seen.rooms == 1
+        assert session.stream.unsent_bytes == 0
+        assert session.stream.writable
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("linger", [True, False])
+def test_a_close_comes_behind_what_is_not_encrypted_yet(run, context, linger):
+    async def scenario(floor):
+        session = await Session.open(floor, context, small=True)
+        session.stream.write(BIG)
+        session.stream.close(linger=linger)
+        assert session.stream.shut
+        session.stream.write(b"too late")
+        session.client.send(b"discarded")
+        assert await session.client.take_all() == BIG
+        session.raw.send(session.client.close_notify())
+        await until(lambda: session.seen.closes)
+        assert (session.seen.data, session.seen.ends, session.seen.rooms) == (b"", 0, 0)
+
+    run(scenario)
+
+
+def test_what_is_not_encrypted_is_dropped_by_an_abort(run, context):
+    async def scenario(floor):
+        session = await Session.open(floor, context, small=True)
+        session.stream.write(BIG)
+        session.stream.abort()
+        assert session.stream.unsent_bytes == 0
+        assert session.seen.closes == 1
+
+    run(scenario)
+
+
+# --- the end of both halves ---
+
+
+@every_version
+@pytest.mark.parametrize("when", ["before ours", "after ours"])
+def test_the_clients_close_notify_ends_the_lingering(run, context, version, when):
+    async def scenario(floor):
+        session = await Session.open(floor, context, version)
+        if when == "before ours":
+            # Behind a message that the server answers with its end, in the same read.
+            session.seen.on_received = lambda data: session.stream.close(linger=True)
+            session.raw.send(session.client.records(b"bad") + session.client.close_notify())
+        else:
+            session.stream.close(linger=True)
+            await session.client.take_all()
+            session.client.send(b"more")
+            await turns()
+            assert not session.stream.closed
+            session.raw.send(session.client.close_notify())
+        await until(lambda: session.stream.closed)
+        assert floor.clock.now == 1000.0, "no deadline was needed"
+
+    run(scenario)
+
+
+# --- what hung handshakes and ended connections cost ---
+
+
+class Hung:
+    """Clients of which each has said only so much of its handshake."""
+
+    def __init__(self, floor, context, count, said):
+        self.sessions = [Session(floor, context) for _ in range(count)]
+        for one in self.sessions:
+            if said is not None:
+                one.raw.send(one.client.hello()[:said])
+
+    async def end(self, floor):
+        floor.clock.pass_time(HANDSHAKE_SECONDS + 1)
+        await until(lambda: all(one.seen.closes for one in self.sessions))
+
+
+@pytest.mark.parametrize("said", [None, 1, 5, 100])
+def test_a_client_that_says_no_whole_record_costs_no_session(run, context, said):
+    made = []
+
+    class Counting:
+        def wrap_bio(self, *arguments, **options):
+            made.append(arguments)
+            return context.wrap_bio(*arguments, **options)
+
+    async def scenario(floor):
+        hung = Hung(floor, Counting(), 3, said)
+        await turns()
+        assert not made
+        await hung.end(floor)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("said", [b"GET / HTTP/1.1\r\n", b"\x16\x03\x01\xff\xff"])
+def test_what_is_no_record_of_a_handshake_is_refused_at_once(run, context, said):
+    async def scenario(floor):
+        session = Session(floor, context)
+        session.raw.send(said)
+        await until(lambda: session.seen.closes)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_waves_of_connections_and_of_hung_handshakes_leave_nothing(context, loop):
+    """The collector finds nothing of any kind, and no session of OpenSSL is left."""
+
+    async def scenario():
+        async with opened() as floor:
+            for said in (None, 100, 10_000):
+                hung = Hung(floor, context, 20, said)
+                await turns()
+                await hung.end(floor)
+            for _ in range(3):
+                sessions = [await Session.open(floor, context) for _ in range(5)]
+                for one in sessions:
+                    one.stream.close(linger=False)
+                    one.raw.close()
+                await until(lambda wave=sessions: all(one.seen.closes for one in wave))
+            assert len(floor.poller.descriptors) == 0
+
+    gc.collect()
+    gc.disable()
+    before = count_sessions()
+    try:
+        with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+            runner.run(asyncio.wait_for(scenario(), 60))
+            left = count_sessions() - before
+    finally:
+        gc.enable()
+    assert left == 0
+
+
+def count_sessions():
+    return sum(
+        type(one).__name__ in {"SSLObject", "_SSLSocket", "TlsStream", "PlainStream"} for one in gc.get_objects()
+    )

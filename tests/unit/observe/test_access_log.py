@@ -17,6 +17,7 @@ class Head:
     method: str = "GET"
     target: bytes = b"/a?b=c"
     client: tuple[str, int] | None = ("127.0.0.1", 5000)
+    close_code: int | None = None
 
 
 def test_text(stderr):
@@ -76,3 +77,22 @@ def test_records_reach_handlers_that_the_user_put_on_the_access_logger():
     configure_logging("info", "text", color=False)
     AccessLog(0, 1)(Head(), 200, 0, 0)
     assert records[0].fields["status"] == 200
+
+
+def test_websocket_has_its_close_code(stderr):
+    configure_logging("info", "text", color=False)
+    AccessLog(1, 7)(Head(close_code=1012), 101, 12, 60.0)
+    line = "GET /a?b=c 101 12 bytes 60000.0 ms 127.0.0.1:5000 worker 1 generation 7 close 1012"
+    assert stderr.getvalue().endswith(f"] {line}\n")
+
+
+def test_websocket_has_its_close_code_in_json(stderr):
+    configure_logging("info", "json", color=False)
+    AccessLog(1, 7)(Head(close_code=1000), 101, 12, 60.0)
+    assert json.loads(stderr.getvalue())["close_code"] == 1000
+
+
+def test_another_protocol_has_none(stderr):
+    configure_logging("info", "json", color=False)
+    AccessLog(1, 7)(Head(), 101, 0, 0)
+    assert "close_code" not in json.loads(stderr.getvalue())

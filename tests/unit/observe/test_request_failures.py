@@ -8,8 +8,14 @@ from dataclasses import dataclass
 
 from gracehttp.applications.wsgi.headers import wire_headers
 from gracehttp.http.exchange import ResponseError
+from gracehttp.observe import request_logs
 from gracehttp.observe.logs import configure_logging
-from gracehttp.observe.request_logs import log_application_failure, log_broken_response, log_exit_of_a_task
+from gracehttp.observe.request_logs import (
+    log_application_failure,
+    log_broken_response,
+    log_corrected_response,
+    log_exit_of_a_task,
+)
 from gracehttp.observe.tracebacks import application_frames, application_traceback
 
 
@@ -117,3 +123,14 @@ def test_traceback_has_the_cause():
     assert "ValueError: bad" in text
     assert "direct cause" in text
     assert text.rstrip().endswith("KeyError: 'k'")
+
+
+def test_what_was_left_out_of_a_response_is_said_once_for_each_kind(stderr, monkeypatch):
+    monkeypatch.setattr(request_logs, "_told_corrections", set())
+    configure_logging("info", "text", color=False)
+    for _ in range(3):
+        log_corrected_response(Head(), "keep-alive", "Keep-Alive is left out")
+        log_corrected_response(Head(), "te", "TE is left out")
+    first, second = stderr.getvalue().splitlines()
+    assert first.endswith(r"GET /a\x1b: Keep-Alive is left out (this is said once per worker)")
+    assert "TE is left out" in second

@@ -124,12 +124,13 @@ def test_to_close_waits_no_longer_than_a_moment_for_the_reader_and_leaves_no_des
     writer = NonBlockingWriter(ends[1])
     for number in range(400):
         writer.write(line(number))
+    thread = writer._thread
     writer.close()
     writer.close()
     writer.write(b"nothing more")
     read_all(ends[0], 1)
     if writer._way.blocks:
-        writer._thread.join()  # it was in the middle of a write
+        thread.join()  # it was in the middle of a write
     assert set(os.listdir("/proc/self/fd")) == before
 
 

@@ -125,6 +125,26 @@ def test_a_shortage_refuses_the_worker_before_it_is_told_of_any_listener(recepti
     assert "Too many open files" in order.message
 
 
+def test_a_worker_that_can_not_be_answered_is_told_so_instead_of_waiting(reception, monkeypatch):
+    def fails(_fd):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "isatty", fails)
+    reception.receive(HELLO)
+    assert isinstance(reception.told[-1], Refuse)
+    assert "Input/output error" in reception.told[-1].message
+
+
+def test_where_a_port_is_is_asked_of_the_kernel_once(reception, monkeypatch):
+    reception.receive(HELLO)
+
+    def fails(_sock):
+        raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
+
+    monkeypatch.setattr(socket.socket, "getsockname", fails)
+    assert all(listener.bound.startswith("127.0.0.") for listener in reception.listeners)
+
+
 @pytest.mark.parametrize(
     ("message", "happened"),
     [

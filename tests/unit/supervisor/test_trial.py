@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import json
+import os
 
-from gracehttp.supervisor.succession.trial import Verdict, judge
+import pytest
+
+from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.succession.trial import Verdict, judge, try_image
 
 SAID = "Traceback"
 EXITED_WITH_1 = 1 << 8  # as wait(2) has it
@@ -31,3 +37,20 @@ def test_an_image_that_crashes_is_named_by_its_signal():
 def test_an_answer_that_is_none_is_no_yes():
     for answer in (b"yes", b"[]", b'{"ok": 1}', b'{"ok": false}'):
         assert not judge(answer, 0, "").ok
+
+
+def test_a_trial_that_can_not_start_leaves_no_descriptor(monkeypatch):
+    pipe, opened, closed = os.pipe, [], []
+
+    def second_fails():
+        if opened:
+            raise OSError(errno.EMFILE, "Too many open files")
+        opened.extend(pipe())
+        return tuple(opened)
+
+    close = os.close
+    monkeypatch.setattr(os, "pipe", second_fails)
+    monkeypatch.setattr(os, "close", lambda fd: (closed.append(fd), close(fd)))
+    with pytest.raises(OSError, match="Too many open files"):
+        asyncio.run(try_image(CommandLine(("none",), "."), None, None, timeout_seconds=1))
+    assert set(opened) <= set(closed)

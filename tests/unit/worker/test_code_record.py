@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from types import ModuleType
 
-from gracehttp.worker.code_record import changed_files, changed_since, loaded_files, write_record
+from gracehttp.worker.code_record import can_record, changed_files, changed_since, loaded_files, write_record
 
 
 def module(path):
@@ -55,3 +56,14 @@ def test_modules_without_a_file_are_left_out(tmp_path):
     modules = {"there": module(there), "builtin": module(None), "gone": module(tmp_path / "gone.py")}
     about = there.stat()
     assert loaded_files(modules) == {"there": (str(there), about.st_size, about.st_mtime_ns)}
+
+
+def test_a_system_that_can_not_keep_a_record_is_not_asked_for_one(monkeypatch):
+    def missing(*_arguments):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    assert can_record()
+    monkeypatch.setattr(os, "memfd_create", missing)
+    assert can_record(), "in a file without a name"
+    monkeypatch.setattr("tempfile.TemporaryFile", missing)
+    assert not can_record()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 
 import pytest
 import uvloop
 
-from gracehttp.events import ConnectionNotWatched
+from gracehttp.events import ConnectionFailed, ConnectionNotWatched
 from gracehttp.http.connection import HttpSettings, Terms
 from gracehttp.net.permits import LocalPermits
 from gracehttp.net.poller import new_poller
@@ -176,6 +177,77 @@ def test_a_connection_that_the_poller_has_no_memory_for_is_closed_told_and_its_p
     run(scenario)
 
 
+@pytest.mark.parametrize("call", ["setblocking", "add"])
+def test_a_connection_that_arrives_when_the_system_can_not_serve_it_is_closed_and_told(run, monkeypatch, call):
+    async def scenario(world):
+        def refuse(*arguments):
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+        theirs, ours = socket.socketpair()
+        world.clients.append(ours)
+        world.permits.take()
+        with monkeypatch.context() as short:
+            short.setattr(socket.socket if call == "setblocking" else type(world.poller), call, refuse)
+            world.connections.adopt(theirs.detach(), Carried(fresh=False))
+        assert world.published == [ConnectionNotWatched("somewhere", "Cannot allocate memory")]
+        assert (world.permits.held, world.port.quiet) == (0, True)
+        assert ours.recv(1) == b""
+
+    run(scenario)
+
+
+def test_a_new_connection_without_an_address_is_closed_and_told(run, monkeypatch):
+    async def scenario(world):
+        def refuse(*arguments):
+            raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
+
+        monkeypatch.setattr(world.connections, "_server", None)
+        monkeypatch.setattr(world.connections, "_server_of", refuse)
+        world.port.accept()
+        with socket.create_connection(world.listener.getsockname()) as client:
+            client.setblocking(False)
+            assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
+        assert world.published == [ConnectionNotWatched("somewhere", "No buffer space available")]
+        assert world.permits.held == 0
+
+    run(scenario)
+
+
+def test_a_connection_for_which_there_is_no_tls_session_is_closed_and_told(run):
+    class Full:
+        def wrap_bio(self, *arguments, **options):
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    async def scenario(world):
+        world.connections._tls = Full()
+        world.port.accept()
+        with socket.create_connection(world.listener.getsockname()) as client:
+            client.setblocking(False)
+            client.send(GET)
+            with contextlib.suppress(ConnectionResetError):
+                assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
+        assert world.published == [ConnectionFailed("somewhere", "Cannot allocate memory")]
+        assert (world.permits.held, world.port.quiet) == (0, True)
+
+    run(scenario)
+
+
+def test_a_connection_that_the_system_can_not_go_on_with_is_told(run, monkeypatch):
+    async def scenario(world):
+        def refuse(*arguments):
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+        world.port.accept()
+        _, connection = await world.connect()
+        monkeypatch.setattr(type(world.poller), "change", refuse)
+        connection.stream.pause_reading()
+        await until(lambda: world.port.quiet)
+        assert world.published == [ConnectionFailed("somewhere", "Cannot allocate memory")]
+        assert world.permits.held == 0
+
+    run(scenario)
+
+
 def test_a_connection_that_arrives_when_its_client_has_reset_it_is_closed(run):
     async def scenario(world):
         theirs, ours = socket.socketpair()
@@ -275,6 +347,61 @@ def test_the_kinds_that_a_drain_has_found_are_known(run):
         assert world.connections.paces == set()
         world.connections.see_off(hand_over=False)
         assert world.connections.paces == {connection.protocol.pace}
+
+    run(scenario)
+
+
+def test_who_waits_for_the_port_hears_of_each_new_kind_that_a_drain_finds(run):
+    """The first connection of its kind may come to speak when the drain has begun: a handshake may end then."""
+
+    async def scenario(world):
+        world.port.accept()
+        world.connections.see_off(hand_over=False)
+        world.changes.clear()
+        await world.connect()
+        assert len(world.changes) == 1
+        assert world.connections.paces
+        await world.connect()
+        assert len(world.changes) == 1, "it is no new kind"
+
+    run(scenario)
+
+
+def test_a_connection_that_has_not_heard_of_a_handover_yet_is_served_as_before_and_moves_then(run, monkeypatch):
+    monkeypatch.setattr(connections_module, "_TOLD_PER_TURN", 1)
+
+    async def scenario(world):
+        world.port.accept()
+        clients = dict([(await world.connect())[::-1] for _ in range(3)])
+        for one in clients.values():
+            one.send(GET)
+        await until(lambda: len(world.application.exchanges) == 3)
+        offered = []
+        world.connections.see_off(hand_over=True, offer=offered.extend)
+        while world.application.exchanges:
+            world.application.answer()
+        await until(lambda: len(offered) == 3)
+        for one in clients.values():
+            answer = await asyncio.get_running_loop().sock_recv(one, 1000)
+            assert answer.endswith(b"done")
+            assert b"Connection: close" not in answer
+        assert all(one.protocol.at_rest for one in offered)
+
+    run(scenario)
+
+
+def test_all_hear_at_once_that_none_goes_to_another_process(run, monkeypatch):
+    """Nothing may be offered, or rest for good, on terms that are over."""
+    monkeypatch.setattr(connections_module, "_TOLD_PER_TURN", 1)
+
+    async def scenario(world):
+        world.port.accept()
+        for _ in range(3):
+            await world.connect()
+        for soon, terms in ((False, Terms.LAST_RESPONSE), (True, Terms.SOON)):
+            world.connections.see_off(hand_over=True)
+            world.connections.see_off(hand_over=False, soon=soon)
+            assert {one.terms for one in world.connections} == {terms}
 
     run(scenario)
 

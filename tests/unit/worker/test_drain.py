@@ -177,3 +177,75 @@ def test_waiting_as_long_as_it_says_leads_to_the_end_in_time_with_no_connection_
     assert end == pytest.approx(100.0 + timeout)
     if timeout > HTTP.grace_seconds or (timeout and reason is DrainReason.RESTART):
         assert sum(count for _, count in closed) == at_rest
+
+
+# --- those that can be ended at any time, and whose clients come back at once: WebSockets ---
+
+RATE = 100.0
+SOCKETS = Pace(any_time=True, per_second=RATE, grace_seconds=5.0, stop_spread_seconds=5.0)
+
+
+def closings_of_sockets(reason, timeout, count):
+    """When how many were closed, in seconds from the begin of the drain."""
+    closed, end = closings(begin(reason, timeout, paces=[SOCKETS]), {SOCKETS: count})
+    return [(at - 100.0, number) for at, number in closed[SOCKETS] if number], end - 100.0
+
+
+@pytest.mark.parametrize("reason", DrainReason)
+def test_websockets_are_closed_when_the_application_has_had_its_time(reason):
+    closed, _ = closings_of_sockets(reason, 30.0, 1)
+    assert closed == [(5.0, 1)]
+
+
+@pytest.mark.parametrize("reason", DrainReason)
+def test_few_websockets_are_closed_at_a_fixed_rate(reason):
+    closed, _ = closings_of_sockets(reason, 60.0, 50)
+    assert sum(number for _, number in closed) == 50
+    assert max(number for _, number in closed) <= RATE * CLOSING_STEP_SECONDS
+    assert closed[-1][0] == pytest.approx(5.0 + 50 / RATE, abs=2 * CLOSING_STEP_SECONDS)
+
+
+def test_ten_thousand_websockets_do_not_come_back_at_once():
+    closed, end = closings_of_sockets(DrainReason.RESTART, 30.0, 10_000)
+    assert sum(number for _, number in closed) == 10_000
+    assert end == 30.0
+    last = closed[-1][0]
+    assert 25.0 < last < 29.0, "all of the time is used, and the last one can still answer"
+    evenly = 10_000 / (last - 5.0)
+    for second in range(5, int(last)):
+        assert sum(number for at, number in closed if second <= at < second + 1) < 1.3 * evenly
+
+
+def test_at_a_stop_ten_thousand_websockets_are_closed_within_their_spread():
+    closed, _ = closings_of_sockets(DrainReason.STOP, 30.0, 10_000)
+    assert sum(number for _, number in closed) == 10_000
+    assert closed[0][0] == 5.0
+    assert closed[-1][0] == pytest.approx(10.0, abs=0.01)
+    assert max(number for _, number in closed) < 300
+
+
+@pytest.mark.parametrize("reason", DrainReason)
+@pytest.mark.parametrize("timeout", [0.2, 1.0, 5.0, 6.0])
+@pytest.mark.parametrize("count", [1, 50, 10_000])
+def test_websockets_are_told_before_the_end_however_short_the_drain_is(reason, timeout, count):
+    closed, _ = closings_of_sockets(reason, timeout, count)
+    assert sum(number for _, number in closed) == count
+    assert closed[-1][0] < timeout
+
+
+@pytest.mark.parametrize("reason", DrainReason)
+def test_websocket_that_is_accepted_late_is_told_too(reason):
+    drain = begin(reason, 30.0, paces=[SOCKETS])
+    _, until = next(iter(drain._orders)).closing(SOCKETS)
+    for now in (until + 0.5, until + 1.0):
+        ((_, pacer),) = drain.closing(now)
+        assert pacer.how_many(1, now) == 1
+        assert pacer.closing_at == now + CLOSING_STEP_SECONDS
+
+
+def test_later_order_hurries_websockets_too():
+    drain = begin(DrainReason.RESTART, 60.0, paces=[SOCKETS])
+    drain.ordered_again(DrainReason.STOP, 4.0, 101.0)
+    ((_, pacer),) = drain.closing(105.0)
+    assert pacer.closing_at < 105.0
+    assert pacer.how_many(10_000, 105.0) == 10_000

@@ -17,11 +17,15 @@ PARTS = (0.0, 0.5, 0.75, 0.9, 0.95, 0.999, 1.0, 1.5)
 """Phases: how much of the timeout has passed. At the start, before closings, as they begin, during them, between the
 last of them and the end, just before it, at it, after it."""
 AT_REST = (0, 1, 7, 10_000)
-PACES = (Pace(), Pace(grace_seconds=0.0, stop_spread_seconds=5.0))
+PACES = (
+    Pace(),
+    Pace(grace_seconds=0.0, stop_spread_seconds=5.0),
+    Pace(any_time=True, per_second=100.0, grace_seconds=5.0, stop_spread_seconds=5.0),
+)
 ROUNDING = 1e-9
 URGENCY = [Action.WAIT, Action.CLOSE_IDLE, Action.CUT]
 
-each_pace = pytest.mark.parametrize("pace", PACES, ids=["together at a stop", "spread at a stop"])
+each_pace = pytest.mark.parametrize("pace", PACES, ids=["together at a stop", "spread at a stop", "at any time"])
 
 
 def drains(pace):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import sys
 
 import pytest
 import uvloop
 
-from gracehttp.worker.loops import run_to_the_end
+from gracehttp.worker.loops import loop_factory, run_to_the_end
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
@@ -62,3 +63,30 @@ def test_what_the_main_task_raises_is_raised(runner):
         run_to_the_end(runner, main(), print)
     with pytest.raises(SystemExit):
         run_to_the_end(runner, leave(), print)
+
+
+@pytest.mark.parametrize("choice", ["auto", "uvloop"])
+def test_uvloop_that_the_kernel_refuses_is_replaced_unless_it_was_asked_for(monkeypatch, choice):
+    def refused():
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(uvloop, "new_event_loop", refused)
+    told = []
+    new_loop = loop_factory(choice, told.append)
+    if choice == "uvloop":
+        with pytest.raises(OSError, match="Function not implemented"):
+            new_loop()
+        return
+    loop = new_loop()
+    loop.close()
+    assert isinstance(loop, asyncio.SelectorEventLoop)
+    assert "the event loop is asyncio's" in str(told[0])
+
+
+def test_a_shortage_is_not_taken_for_a_system_that_refuses_uvloop(monkeypatch):
+    def short():
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(uvloop, "new_event_loop", short)
+    with pytest.raises(OSError, match="Too many open files"):
+        loop_factory("auto")()

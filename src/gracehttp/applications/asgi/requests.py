@@ -110,7 +110,10 @@ class RequestCycle:
         exchange = self._exchange
         if exchange.disconnected:
             raise ClientDisconnected("the client is gone")
-        kind = message.get("type")
+        try:
+            kind = message["type"]
+        except KeyError:
+            kind = None
         if kind == "http.response.body":
             exchange.write(message.get("body", b""), message.get("more_body", False))
             if not exchange.writable:
@@ -118,9 +121,11 @@ class RequestCycle:
                 if exchange.disconnected:
                     raise ClientDisconnected("the client is gone")
         elif kind == "http.response.start":
-            if "status" not in message:
-                raise ResponseError("http.response.start has no status")
-            exchange.start_response(message["status"], message.get("headers", ()))
+            try:
+                status = message["status"]
+            except KeyError:
+                raise ResponseError("http.response.start has no status") from None
+            exchange.start_response(status, message.get("headers", ()))
         else:
             raise ResponseError(f"{kind!r} is no message that can be sent in answer to a request")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from gracehttp.applications.drain_notice import ThreadDrainNotice
@@ -12,7 +13,7 @@ from gracehttp.applications.wsgi.environ import build_environ, environ_template
 from gracehttp.applications.wsgi.input import streaming_input
 from gracehttp.applications.wsgi.loop_calls import LoopCalls
 from gracehttp.applications.wsgi.response import WsgiResponse
-from gracehttp.applications.wsgi.threads import ThreadPool
+from gracehttp.applications.wsgi.threads import Job, ThreadPool
 from gracehttp.http.exchange import Exchange
 
 # A body up to this size is awaited before it takes up a thread, so that a slow upload costs none. An exchange is ready
@@ -38,7 +39,6 @@ class WsgiApplication:
         "_pool",
         "_template",
         "_waiters",
-        "_when_gone",
         "in_flight",
         "name",
     )
@@ -67,7 +67,6 @@ class WsgiApplication:
         self._pool = ThreadPool(threads)
         self._template = environ_template(multithread=threads > 1, multiprocess=multiprocess, draining=draining)
         self._waiters: set[asyncio.Task[None]] = set()
-        self._when_gone = self._client_gone
         self.in_flight = 0
 
     async def startup(self) -> None:
@@ -121,16 +120,17 @@ class WsgiApplication:
             exchange.end()
             self._ended()
             return
+        job: Job = [partial(self._answer, exchange, body, more)]
         try:
-            self._pool.submit(exchange, lambda: self._answer(exchange, body, more))
+            self._pool.submit(job)
         except RuntimeError as exc:
             exchange.end(exc)
             self._ended()
         else:
-            exchange.when_gone = self._when_gone
+            exchange.when_gone = partial(self._take_back, job)
 
-    def _client_gone(self, exchange: Exchange) -> None:
-        if self._pool.take_back(exchange):
+    def _take_back(self, job: Job, exchange: Exchange) -> None:
+        if self._pool.take_back(job):
             exchange.end()
             self._ended()
 

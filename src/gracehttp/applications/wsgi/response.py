@@ -50,6 +50,7 @@ class WsgiResponse:
         "_gave_up",
         "_headers",
         "_left",
+        "_listed",
         "_lock",
         "_on_end",
         "_pieces",
@@ -72,6 +73,7 @@ class WsgiResponse:
         self._cut = False  # the rest of the body was not asked for, since the response has none
         self._left = -1  # body bytes that Content-Length still promises; -1: it promises nothing
         self._excess = False  # the application gave more, which was left out
+        self._listed = False  # the body is a list, and all of it
         self._gave_up = False  # nothing came for a client that is gone, as far as one can tell
         self._whole = False  # whatever went wrong, the response is not touched by it
         self._lock = Lock()
@@ -121,7 +123,12 @@ class WsgiResponse:
             # All of it is there: `finish` will ask the loop to come, once for the whole response.
             whole = b"".join([piece for piece in body if _checked(piece)])
             if whole:
-                whole = self._promised(whole)
+                self._require_start()
+                self._listed = not self._sent
+                if self._listed:
+                    self._sent = True  # `_write` holds it against Content-Length, which is known there
+                else:
+                    whole = self._promised(whole)
                 with self._lock:
                     self._pieces.append(whole)
                     self._unwritten += len(whole)
@@ -183,8 +190,7 @@ class WsgiResponse:
     def _promised(self, piece: bytes) -> bytes:
         """As much of `piece`, which has bytes, as Content-Length allows. From the first one on the head is fixed."""
         if not self._sent:
-            if not self._status:
-                raise ResponseError("the application sent body bytes before it called start_response")
+            self._require_start()
             self._sent = True
             if not self._bodiless:
                 self._left = _content_length(self._headers)
@@ -196,6 +202,10 @@ class WsgiResponse:
             piece = piece[:left]
         self._left = left - len(piece)
         return piece
+
+    def _require_start(self) -> None:
+        if not self._status:
+            raise ResponseError("the application sent body bytes before it called start_response")
 
     # --- on the loop ---
 
@@ -237,6 +247,9 @@ class WsgiResponse:
         try:
             if not exchange.response_started:
                 exchange.start_response(self._status, self._headers)
+                if self._listed and 0 <= exchange.announced_length < len(data) and not self._bodiless:
+                    self._excess = True
+                    data = data[: exchange.announced_length]
             if self._cut and data and last:
                 # The exchange must not tell the length of a body that was cut short (RFC 9110 section 8.6).
                 exchange.write(data, True)
@@ -261,10 +274,8 @@ class WsgiResponse:
 
 def _content_length(headers: list[Header]) -> int:
     """-1 if there is none, or none that could be sent: the exchange refuses it."""
-    for name, value in headers:
-        if name == b"content-length":
-            return int(value) if value.isdigit() else -1
-    return -1
+    value = dict(headers).get(b"content-length", b"")
+    return int(value) if value.isdigit() else -1
 
 
 def _checked(piece: Any) -> bool:

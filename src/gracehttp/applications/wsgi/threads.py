@@ -3,36 +3,41 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
+from collections import deque
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
+from typing import Final
+
+Job = list[Callable[[], None]]
+"""The function to be called, once; who takes it out has it. Empty: a thread has begun it, or it was taken back."""
+
+_END: Final[Job] = []
+_MOST_EMPTY: Final = 64  # jobs that were taken back, beside as many as still wait
 
 
 class ThreadPool:
     """Runs at most `threads` jobs at a time, the others afterwards in the order of their arrival. A job that no thread
-    has begun can be taken back, and costs nothing any more.
+    has begun can be taken back.
 
     Its threads are daemons. The interpreter would wait at its exit for those of concurrent.futures, so an application
     that is stuck would keep a worker alive beyond the drain timeout.
     """
 
-    __slots__ = ("_idle", "_size", "_started", "_tickets", "_waiting")
+    __slots__ = ("_empty", "_idle", "_jobs", "_size", "_started")
 
     def __init__(self, threads: int) -> None:
         if threads < 1:
             raise ValueError("a pool needs at least one thread")
         self._size = threads
         self._started = 0
-        # Each call of these two is one step for other threads. Every job that waits has a ticket, and a thread that has
-        # drawn one takes the first job, if it was not taken back meanwhile. A false ticket ends a thread.
-        self._waiting: OrderedDict[Hashable, Callable[[], None]] = OrderedDict()
-        self._tickets: SimpleQueue[bool] = SimpleQueue()
+        self._jobs: SimpleQueue[Job] = SimpleQueue()
         # One token for each thread that waits for a job, less one for each job submitted since. The count is exact
         # while there are threads to start; afterwards nothing reads it.
         self._idle: deque[None] = deque()
+        self._empty = 0  # how many jobs were taken back since the last look for them
 
-    def submit(self, key: Hashable, job: Callable[[], None]) -> None:
-        """Run `job` in a thread. Must be called from one thread only; `job` must not raise. `key` is for `take_back`.
+    def submit(self, job: Job) -> None:
+        """Run `job` in a thread. Must be called from one thread only; `job` must not raise.
 
         Raises `RuntimeError` if the system refuses the first thread. If it refuses more, those that exist do the work.
         """
@@ -41,23 +46,34 @@ class ThreadPool:
                 self._idle.pop()
             else:
                 self._start_thread()
-        self._waiting[key] = job
-        self._tickets.put(True)
+        self._jobs.put(job)
 
-    def take_back(self, key: Hashable) -> bool:
-        """Don't run the job of `key`, if no thread has begun it: tells whether that was so. From the thread that
-        submits."""
-        if self._waiting.pop(key, None) is None:
-            return False
+    def take_back(self, job: Job) -> bool:
+        """Don't run `job`, if no thread has begun it; tells whether that was so. From the thread that submits."""
         try:
-            for_a_job = self._tickets.get_nowait()
-        except Empty:
-            return True  # a thread has drawn it, and finds nothing
-        if not for_a_job:
-            self._tickets.put(for_a_job)
-        elif self._started < self._size:
-            self._idle.append(None)
+            job.pop()
+        except IndexError:
+            return False
+        self._empty += 1
+        if self._empty > _MOST_EMPTY + self._jobs.qsize() // 2:
+            self._remove_empty()
         return True
+
+    def _remove_empty(self) -> None:
+        """Take the jobs out of the queue that were taken back: all threads may be busy for long."""
+        self._empty = 0
+        waiting = []
+        try:
+            for _ in range(self._jobs.qsize()):
+                job = self._jobs.get_nowait()
+                if job or job is _END:
+                    waiting.append(job)
+                elif self._started < self._size:
+                    self._idle.append(None)
+        except Empty:
+            pass  # the threads were quicker
+        for job in waiting:
+            self._jobs.put(job)
 
     def _start_thread(self) -> None:
         try:
@@ -71,16 +87,16 @@ class ThreadPool:
     def close(self) -> None:
         """Let each thread end after the jobs that were submitted, without waiting for it."""
         for _ in range(self._started):
-            self._tickets.put(False)
+            self._jobs.put(_END)
 
     def _work(self) -> None:
-        while self._tickets.get():
+        while (job := self._jobs.get()) is not _END:
             try:
-                _key, job = self._waiting.popitem(last=False)
-            except KeyError:
+                call = job.pop()
+            except IndexError:
                 pass
             else:
-                job()
-                del job, _key  # the thread may wait long for the next
+                call()
+                del call  # the next one may come much later
             if self._started < self._size:
                 self._idle.append(None)

@@ -181,14 +181,16 @@ class Http1Protocol:
 
     def _read_head(self, data: bytes, start: int) -> None:
         """`data` is, from `start` on, all that has come of the next request so far, or more."""
-        seen = start + len(self._head)
         if data[start] == _CR:
             start = skip_empty_lines(data, start)
-        end = data.find(END_OF_HEAD, max(seen - 3, start)) + 4
+        search = start
+        if self._head:
+            search = max(start, len(self._head) - 3)  # the part that has come before has no end
+        end = data.find(END_OF_HEAD, search) + 4
         try:
-            if not 4 <= end <= start + self._context.settings.max_header_size_bytes:
-                self._await_head(data[start:] if start else data)
-            elif start == 0 and end == len(data):
+            if not 4 <= end - start <= self._context.settings.max_header_size_bytes:
+                self._await_head(data[start:])
+            elif end - start == len(data):
                 self._begin_request(parse_head(data))  # the usual case: one whole head and nothing else
             else:
                 head = parse_head(data[start:end])
@@ -197,7 +199,7 @@ class Http1Protocol:
         except RequestError as refusal:
             if refusal.status == 505 and self._takes_preface(data):
                 return
-            self._head = data[start:end] if end >= 4 else data[start:]
+            self._head = data[start:end] if end - start >= 4 else data[start:]
             self._refuse(refusal.status, refusal.reason, refusal.lines)
 
     def _takes_preface(self, data: bytes) -> bool:

@@ -12,7 +12,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Final, cast
 
-from websockets.frames import BINARY, CONT, PONG, TEXT, Close, Frame
+from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import CLOSED, OPEN, Protocol, Side
 
 try:
@@ -22,6 +22,8 @@ except ImportError:  # it was installed without its compiled part
 
 if TYPE_CHECKING:
     from websockets.extensions.permessage_deflate import PerMessageDeflate
+
+CONT, TEXT, BINARY, PONG = Opcode.CONT, Opcode.TEXT, Opcode.BINARY, Opcode.PONG
 
 Message = str | bytes
 
@@ -81,18 +83,25 @@ class Messages:
 
         It is for speed alone. If it returns None, nothing has happened, and `data` is for `feed`.
         """
-        size = len(data) - 6
-        if self._unread or not 0 <= size < 126 or data[1] != 0x80 | size or self._parts is not None:
+        length = len(data)
+        if self._unread or length < 6 or self._parts is not None:
             return None
-        first = data[0]
-        if size > self._largest or self._protocol.state is not OPEN:
+        first, second = data[0], data[1]
+        size, start = second - 0x80, 6
+        if size == 126 and length > 8:
+            size, start = data[2] << 8 | data[3], 8
+            if size < 126:
+                return None
+        elif not 0 <= size < 126:
+            return None
+        if size != length - start or size > self._largest or self._protocol.state is not OPEN:
             return None
         if first == _FINAL_TEXT:
             try:
-                return str(apply_mask(data[6:], data[2:6]), "utf-8")
+                return str(apply_mask(data[start:], data[start - 4 : start]), "utf-8")
             except UnicodeDecodeError:
                 return None
-        return apply_mask(data[6:], data[2:6]) if first == _FINAL_BINARY else None
+        return apply_mask(data[start:], data[start - 4 : start]) if first == _FINAL_BINARY else None
 
     def feed(self, data: bytes) -> list[Message]:
         """Bytes of the client. Returns the messages that are whole now, in order."""

@@ -132,6 +132,8 @@ class WebSocketSession:
         self._messages = Messages(self.settings.max_size_bytes, self._handshake.deflate)
         self.state = OPEN
         self.exchange.upgrade(fields, lambda connection, _carried: self._make_carrier(connection, self))
+        if self._carrier is None:  # the worker has closed the connection in this very moment
+            self.ended_with(ABNORMAL, "")
 
     def start_denial(self, status: int, headers: Iterable[Header]) -> None:
         """Begin an ordinary response instead: go on with `write_denial`. Raises as `accept` does."""

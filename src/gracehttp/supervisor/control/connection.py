@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 
+from gracehttp.readiness import Watch
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire.control import MOST_REQUEST_BYTES, Outcome, Progress, write_answer
 from gracehttp.wire.json_lines import LineBuffer
@@ -49,11 +50,13 @@ class ControlConnection:
         self._outgoing = bytearray(record.outgoing if record else b"")
         self._last_line_is_written = record is not None and record.asked and record.awaits is None
         self._timeout = self._loop.call_later(REQUEST_TIMEOUT_SECONDS, self.close)
+        self._reading: Watch | None = None
+        self._writing: Watch | None = None
         sock.setblocking(False)
         if self._asked:
             self._timeout.cancel()
         else:
-            self._loop.add_reader(sock.fileno(), self._read)
+            self._reading = Watch(self._loop, sock.fileno(), self._read)
         if self._outgoing:
             self._loop.call_soon(self._flush)
 
@@ -86,8 +89,8 @@ class ControlConnection:
         if self.socket.fileno() < 0:
             return
         self._timeout.cancel()
-        self._loop.remove_reader(self.socket.fileno())
-        self._loop.remove_writer(self.socket.fileno())
+        self._stop_reading()
+        self._stop_writing()
         self.socket.close()
         self._on_end(self)
 
@@ -103,7 +106,7 @@ class ControlConnection:
         if lines or not data or len(self._incoming.rest) > MOST_REQUEST_BYTES:
             self._asked = True  # nothing that it sends after that counts, nor that it closes its side
             self._timeout.cancel()
-            self._loop.remove_reader(self.socket.fileno())
+            self._stop_reading()
             self._on_request(self, lines[0] if lines else self._incoming.rest)
 
     def _flush(self) -> None:
@@ -113,12 +116,22 @@ class ControlConnection:
         except BlockingIOError:
             if len(self._outgoing) > MOST_UNREAD_BYTES:
                 self.close()
-            else:
-                self._loop.add_writer(self.socket.fileno(), self._flush)
+            elif self._writing is None:
+                self._writing = Watch(self._loop, self.socket.fileno(), self._flush, for_writing=True)
             return
         except OSError:
             self.close()
             return
-        self._loop.remove_writer(self.socket.fileno())
+        self._stop_writing()
         if self._last_line_is_written:
             self.close()
+
+    def _stop_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.stop()
+            self._reading = None
+
+    def _stop_writing(self) -> None:
+        if self._writing is not None:
+            self._writing.stop()
+            self._writing = None

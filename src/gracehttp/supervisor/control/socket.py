@@ -25,6 +25,7 @@ from gracehttp.events import (
     WorkerFailedToStart,
 )
 from gracehttp.net.unix_files import MOST_PATH_BYTES, bind_file, remove_stale_file
+from gracehttp.readiness import Watch
 from gracehttp.supervisor.control.connection import ClientRecord, ControlConnection
 from gracehttp.supervisor.control.requesters import Requester
 from gracehttp.values import Descriptor, Value
@@ -83,7 +84,7 @@ class ControlSocket:
         self._following: set[ControlConnection] = set()
         self._quiet: asyncio.Future[None] | None = None
         sock.setblocking(False)
-        self._loop.add_reader(sock.fileno(), self._accept)
+        self._watch = Watch(self._loop, sock.fileno(), self._accept)
         bus.subscribe(self._tell_progress)
 
     # --- going on in another process ---
@@ -110,7 +111,7 @@ class ControlSocket:
 
     async def close(self, answer_within_seconds: float = 1.0) -> None:
         """Stop listening, let the answers that are under way be sent, and remove the file."""
-        self._loop.remove_reader(self._socket.fileno())
+        self._watch.stop()
         self._socket.close()
         self._bus.unsubscribe(self._tell_progress)
         self._remove_file()
@@ -138,7 +139,7 @@ class ControlSocket:
             except ConnectionError:
                 continue
             except OSError:  # no descriptor is left (accept(2)): the client waits in the queue
-                self._loop.remove_reader(self._socket.fileno())
+                self._watch.stop()
                 self._loop.call_later(ACCEPT_PAUSE_SECONDS, self._accept_again)
                 return
             objection = self._objection_to(sock)
@@ -164,7 +165,7 @@ class ControlSocket:
 
     def _accept_again(self) -> None:
         if self._socket.fileno() >= 0:
-            self._loop.add_reader(self._socket.fileno(), self._accept)
+            self._watch = Watch(self._loop, self._socket.fileno(), self._accept)
 
     def _connect(self, sock: socket.socket, record: ClientRecord | None = None) -> ControlConnection:
         connection = ControlConnection(sock, on_request=self._on_request, on_end=self._forget, record=record)

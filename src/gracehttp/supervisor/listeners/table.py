@@ -7,6 +7,7 @@ gone, so the kernel queue of a port survives all workers (promise 1). Sockets ar
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Self
 from gracehttp.config import SERVER_OPTIONS
 from gracehttp.errors import ListenError
 from gracehttp.events import Event, LimitChanged, LimitLowered, LimitSplit, ListenerClosed, ListenerOpened
+from gracehttp.hints import Named, hint
 from gracehttp.net.address import Address, DescriptorAddress, TcpAddress, parse_address
 from gracehttp.net.bind import (
     FileIdentity,
@@ -69,13 +71,11 @@ class HeldListener:
     shed: int = 0  # how many idle connections were closed to make room
     open: bool = True
     admitting: bool = True
+    bound: str = field(init=False)
 
     def __post_init__(self) -> None:
         close_in_children(self.socket)  # a log callback of a script may fork
-
-    @property
-    def bound(self) -> str:
-        return bound_address(self.socket)
+        self.bound = bound_address(self.socket)  # once: to tell where a port is must not fail for want of memory
 
     def stop_admitting(self) -> None:
         """Let no new connection into the queue. What waits in it is still served."""
@@ -240,7 +240,12 @@ class ListenerTable:
 
     def _open(self, request: ListenRequest, limit: int, *, ipv6_alone: bool, other_ports: int) -> HeldListener:
         address = parse_address(request.address)
-        sock = open_listener(address, backlog=request.backlog, unix_mode=request.unix_mode, ipv6_alone=ipv6_alone)
+        try:
+            sock = open_listener(address, backlog=request.backlog, unix_mode=request.unix_mode, ipv6_alone=ipv6_alone)
+        except ListenError as exc:
+            if (reason := self._in_the_way(exc, address)) is not None:
+                raise reason from exc
+            raise
         try:
             pool = shared_permits(limit)
         except OSError as exc:
@@ -253,6 +258,21 @@ class ListenerTable:
         if pool is None:
             self._publish(LimitSplit(listener.bound, limit))
         return listener
+
+    def _in_the_way(self, failed: ListenError, address: Address) -> ListenError | None:
+        """What to tell instead of `failed`, if a listener of this service is in the way of `address`."""
+        cause = failed.__cause__
+        if isinstance(address, TcpAddress) and isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE:
+            for one in self._held:
+                if isinstance(one.address, TcpAddress) and one.socket.getsockname()[1] == address.port:
+                    return ListenError(
+                        f"cannot listen on {address}: this service listens there already, as {one.address}.",
+                        hint=hint(
+                            "leave one of the two out ({}); what the running code has is free once the service stops",
+                            Named("bind"),
+                        ),
+                    )
+        return None
 
     def _tell_of(self, opened: HeldListener, wanted: int, other_ports: int) -> None:
         if opened.limit == wanted:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Self
 
+from gracehttp.readiness import Watch
 from gracehttp.values import Descriptor, Value
 
 EARLY_STDERR_BYTES = 65536
@@ -46,14 +47,13 @@ class EarlyStderr:
         hold: bool = False,
     ) -> None:
         """`pass_on` must neither block nor raise."""
-        self._loop = loop
         self._pass_on = pass_on
         self._kept = bytearray()
         self._sieve = JsonSieve() if hold else None
         self._read_end = read_end
         if read_end is not None:
             os.set_blocking(read_end, False)
-            loop.add_reader(read_end, self._read)
+            self._watch = Watch(loop, read_end, self._read)
 
     def carry(self) -> EarlyStderrRecord:
         read_end = Descriptor(self._read_end) if self._read_end is not None else None
@@ -110,7 +110,7 @@ class EarlyStderr:
 
     def close(self) -> None:
         if self._read_end is not None:
-            self._loop.remove_reader(self._read_end)
+            self._watch.stop()
             os.close(self._read_end)
             self._read_end = None
 

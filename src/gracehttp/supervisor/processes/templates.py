@@ -201,7 +201,7 @@ class Template:
         if not self.alive:
             return
         self.alive = False
-        self._loop.remove_reader(self._channel.fileno())
+        self._watch.close()
         self._channel.close()
         self._close_their_end()
         while self._ordered:

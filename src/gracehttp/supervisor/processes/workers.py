@@ -11,6 +11,7 @@ from gracehttp.events import Event, OrdersDelayed, WorkerCut, WorkerOutputDroppe
 from gracehttp.net.shared_page import MAX_WORKERS
 from gracehttp.observe.stderr import NonBlockingWriter
 from gracehttp.supervisor.guard import guarded
+from gracehttp.supervisor.heard_signals import hear
 from gracehttp.supervisor.processes.code_records import CodeRecords
 from gracehttp.supervisor.processes.command_line import CommandLine
 from gracehttp.supervisor.processes.early_stderr import EarlyStderr
@@ -71,7 +72,7 @@ class WorkerProcesses:
         starts = StartReports(self._started, self._failed)
         self.templates = Templates(starts, self.watch, publish, record.templates if record else None)
         self.codes = CodeRecords(record.code if record else None)
-        self._loop.add_signal_handler(signal.SIGCHLD, self.reap)
+        hear(self._loop, signal.SIGCHLD, self.reap)
         for one in record.workers if record else ():
             self._add(WorkerProcess.adopt(one, self.pass_on))
 

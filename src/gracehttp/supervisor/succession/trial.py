@@ -85,19 +85,19 @@ async def try_image(
     """Run the trial. What it says is passed on, as what workers say. Raises `OSError` when it can't be started."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[int] = loop.create_future()
-    with contextlib.ExitStack() as at_the_end:
+    with contextlib.ExitStack() as at_the_end, contextlib.ExitStack() as once_started:
         answers, answer_end = os.pipe()
         at_the_end.callback(os.close, answers)
+        once_started.callback(os.close, answer_end)
         os.set_blocking(answers, False)
         read_end, write_end = os.pipe()
+        once_started.callback(os.close, write_end)
         stderr = workers.read_stderr(read_end)
         at_the_end.callback(stderr.close)
-        with contextlib.ExitStack() as once_started:
-            once_started.callback(os.close, answer_end)
-            once_started.callback(os.close, write_end)
-            state_file = once_started.enter_context(anonymous_file(encode(state)))
-            environment = {TRIAL_VARIABLE: f"{state_file},{answer_end}"}
-            pid = spawn(command_line, environment, pass_fds=(state_file, answer_end), stderr=write_end)
+        state_file = once_started.enter_context(anonymous_file(encode(state)))
+        environment = {TRIAL_VARIABLE: f"{state_file},{answer_end}"}
+        pid = spawn(command_line, environment, pass_fds=(state_file, answer_end), stderr=write_end)
+        once_started.close()
         workers.watch(pid, lambda status: None if ended.done() else ended.set_result(status))
         try:
             in_time = await _ended_in_time(pid, ended, timeout_seconds)

@@ -301,3 +301,44 @@ def test_head_that_alone_is_more_than_may_wait_is_read_on():
     assert wire.reading
     wire.send(b"\r\n\r\n")
     assert wire.exchange.head.path == "/next"
+
+
+def test_an_absolute_target_has_the_scheme_of_its_port():
+    plain, tls = Wire(answer), Wire(answer, tls=True)
+    for wire, right, wrong in ((plain, b"HTTP", b"https"), (tls, b"https", b"http")):
+        wire.send(b"GET %b://a/ HTTP/1.1\r\nHost: a\r\n\r\n" % right)
+        wire.send(b"GET %b://a/ HTTP/1.1\r\nHost: a\r\n\r\n" % wrong)
+        assert wire.statuses == [200, 421]
+        assert len(wire.exchanges) == 1
+
+
+# --- what waits for its turn ---
+
+
+class Counted(bytes):
+    """Bytes that count how many of them are copied by slices."""
+
+    copied = 0
+
+    def __getitem__(self, at):
+        part = super().__getitem__(at)
+        if isinstance(part, bytes):
+            Counted.copied += len(part)
+        return part
+
+    def __add__(self, other):
+        return Counted(super().__add__(other))
+
+    def __radd__(self, other):
+        return Counted(other + bytes(self))
+
+
+@pytest.mark.parametrize("request_", [GET, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok", b"\r\n" + GET])
+def test_requests_that_wait_are_not_copied_for_each_one_before_them(request_):
+    data = Counted(request_ * 1000)
+    Counted.copied = 0
+    wire = Wire(answer)
+    wire.connection.protocol.received(data)
+    wire.turn()
+    assert wire.statuses == [200] * 1000
+    assert Counted.copied <= 2 * len(data)

@@ -353,3 +353,29 @@ def test_chunked_body_whose_trailers_do_not_come_has_no_end():
 def test_access_log_counts_body_bytes_without_framing_and_trailers():
     wire, _ = respond_with_trailers(GET, [], b"he", b"llo")
     assert [told[:3] for told in wire.owner.finished] == [("/", 200, 5)]
+
+
+# --- fields about the connection (RFC 9110 section 7.6.1) ---
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "connection"),
+    [
+        (GET, b"upgrade"),
+        (OLD, b"close, upgrade"),
+        (OLD.replace(b"\r\n\r\n", b"\r\nConnection: keep-alive\r\n\r\n"), b"keep-alive, upgrade"),
+        (GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), b"close, upgrade"),
+    ],
+)
+def test_upgrade_is_said_in_connection_too(request_bytes, connection):
+    _, rest = respond(request_bytes, 426, [(b"Upgrade", b"HTTP/2.0"), (b"content-length", b"0")], b"")
+    assert rest == b"Content-Length: 0\r\nConnection: %b\r\nUpgrade: HTTP/2.0\r\n\r\n" % connection
+
+
+def test_fields_that_change_nothing_are_left_out_and_the_worker_is_told():
+    wire, rest = respond(GET, 200, [(b"Connection", b"keep-alive"), (b"a", b"b")], b"x")
+    assert rest == b"a: b\r\nContent-Length: 1\r\n\r\nx"
+    ((path, kind, reason),) = wire.owner.corrected
+    assert (path, kind) == ("/", "connection")
+    assert "Connection: keep-alive" in reason
+    assert wire.owner.broken == []

@@ -229,6 +229,17 @@ def test_client_that_leaves_before_the_answer(leave):
     assert socket.owner.failures == socket.owner.broken == []
 
 
+def test_connection_that_ends_in_the_moment_of_the_answer():
+    socket = Socket(accepts=False)
+    socket.owner.connection_speaks = lambda connection: connection.abort()
+    socket.session.accept()
+    assert socket.session.ended
+    with pytest.raises(OSError, match="ended"):
+        socket.session.send("to nobody")
+    socket.session.end()
+    assert socket.owner.failures == []
+
+
 def test_client_that_only_listens_still_gets_a_denial_that_has_begun():
     socket = Socket(accepts=False)
     socket.session.start_denial(403, [])

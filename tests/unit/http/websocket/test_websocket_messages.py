@@ -14,6 +14,7 @@ from websocket_client import (
     CLOSE,
     CONTINUATION,
     FIN,
+    MASK,
     PING,
     PONG,
     RSV1,
@@ -26,6 +27,7 @@ from websocket_client import (
     closing,
     frame,
     frames_in,
+    masked,
     text,
 )
 from websockets.extensions.permessage_deflate import PerMessageDeflate
@@ -362,8 +364,9 @@ def test_what_is_inflated_may_reach_the_limit(fed):
 def test_quick_way_takes_what_it_should():
     """Else it would be slower, and no other test would see it."""
     messages = Messages(LIMIT, None)
-    assert messages.whole(text("hello")) == "hello"
-    assert messages.whole(binary(b"hello")) == b"hello"
+    for size in (0, 1, 125, 126, 65535):
+        assert messages.whole(text("x" * size)) == "x" * size
+        assert messages.whole(binary(b"x" * size)) == b"x" * size
     messages.feed(text("x" * 200))
     messages.feed(first(TEXT, b"a") + cont(b"b"))
     assert messages.whole(text("hello")) == "hello"
@@ -380,6 +383,27 @@ def test_quick_way_is_not_taken_within_a_fragmented_message():
     messages = Messages(LIMIT, None)
     messages.feed(first(TEXT, b"a"))
     assert messages.whole(text("hello")) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    {
+        "two frames": text("a") + text("b"),
+        "a fragment": first(TEXT, b"a"),
+        "a ping": frame(PING, b"a"),
+        "no mask": text("hello", mask=None),
+        "no mask, but as long": b"\x81\x05hello",
+        "a reserved bit": text("a", flags=RSV1),
+        "wrong UTF-8": frame(TEXT, b"\xff"),
+        "a length in too many bytes": b"\x81\xfe\x00\x01" + MASK + masked(b"a"),
+        "a part of a length": b"\x81\xfe\x01",
+        "a part of a mask": b"\x81\x80abc",
+        "nearly all": text("x" * 200)[:-1],
+        "a little more": text("x" * 200) + b"\x81",
+    }.values(),
+)
+def test_quick_way_leaves_all_else_to_the_usual_one(data):
+    assert Messages(LIMIT, None).whole(data) is None
 
 
 def test_quick_way_keeps_the_limit():

@@ -407,6 +407,7 @@ def test_drain_does_not_close_what_is_closing():
 
 
 def test_close_frame_that_the_client_has_just_sent_goes_first():
+    """The application was told 1012, whatever the client had said (uvicorn pull 2865)."""
     socket = Socket()
     socket.kernel.inbox.append(close(4000))
     socket.connection.close_idle()

@@ -1,0 +1,46 @@
+"""Signals that are heard whatever the system is short of.
+
+asyncio hears of a signal by a byte that the handler in C writes to a socket (`signal.set_wakeup_fd`). That write can
+fail, because the socket is full (EAGAIN) or the kernel has no memory (ENOBUFS), and then the signal would be lost: a
+restart that doesn't begin, a dead worker that nobody replaces. The handler in Python runs all the same, at the latest
+when the wait of the loop is interrupted (epoll_wait(2), EINTR).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from typing import Final
+
+from gracehttp.net.forks import restore_in_children
+
+BYTE_SECONDS: Final = 0.05
+"""How long to wait for the byte, which comes in the next turn of the loop, or never."""
+
+
+def hear(loop: asyncio.AbstractEventLoop, number: signal.Signals, act: Callable[[], object]) -> None:
+    """Call `act` in the loop each time that the signal comes, until the loop's `remove_signal_handler`. For the main
+    thread. A process that is forked from now on answers the signal as this one did before."""
+    unheard = False
+
+    def by_byte() -> None:
+        nonlocal unheard
+        unheard = False
+        act()
+
+    def by_handler(_number: int, _frame: object) -> None:
+        # Runs before the byte is read: the flag that makes the interpreter call it is set before the byte is written.
+        nonlocal unheard
+        unheard = True
+        loop.call_soon_threadsafe(loop.call_later, BYTE_SECONDS, without_byte)
+
+    def without_byte() -> None:
+        if unheard:
+            by_byte()
+
+    before = signal.getsignal(number)
+    loop.add_signal_handler(number, by_byte)
+    signal.signal(number, by_handler)
+    signal.siginterrupt(number, False)  # as asyncio does: system calls of the script go on
+    restore_in_children({number: before})
