@@ -126,7 +126,10 @@ class RequestCycle:
                 status = message["status"]
             except KeyError:
                 raise ResponseError("http.response.start has no status") from None
-            exchange.start_response(status, message.get("headers", ()), trailers=message.get("trailers", False))
+            if message.get("trailers"):
+                exchange.start_response(status, message.get("headers", ()), trailers=True)
+            else:
+                exchange.start_response(status, message.get("headers", ()))
         elif kind == "http.response.trailers":
             self._trailers += tuple(message.get("headers", ()))
             if not message.get("more_trailers", False):
