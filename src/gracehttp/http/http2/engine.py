@@ -178,6 +178,13 @@ class Engine:
         except ngh2.NGH2Error:
             return 0
 
+    def window(self, stream_id: int) -> int:
+        """How many bytes of a response body the client would take at the moment."""
+        try:
+            return min(self._connection.stream_remote_window_size(stream_id), self._connection.remote_window_size)
+        except ngh2.NGH2Error:
+            return 0
+
     def share(self, stream_id: int) -> None:
         """Let a long response take turns with others (RFC 9218 section 4.2)."""
         with _refusals:

@@ -323,7 +323,7 @@ class Http2Protocol:
             return
         self._act(engine.events())
         for one in list(self.blocked):
-            if one.look() and drained:
+            if one.look() and drained and not (one.complete and one.input_open and not one.end_is_sent):
                 self.blocked.pop(one, None)
                 self._wait_to_write_no_more(one)
                 if one.complete and one.input_open and not one.reset:
@@ -360,9 +360,9 @@ class Http2Protocol:
             self.engine.took(stream.id, size)
             self.flush_soon()
 
-    def answering(self) -> None:
-        """A response begins."""
-        if self._last_response and self._state == OPEN:
+    def answering(self, closes: bool) -> None:
+        """A response begins. `closes`: the application said `Connection: close`, which has no place in HTTP/2."""
+        if (self._last_response or closes) and self._state == OPEN:
             self._leave()
 
     def finished(self, stream: Http2Stream, exchange: Exchange) -> None:

@@ -30,6 +30,7 @@ class Http2Stream:
 
     __slots__ = (
         "_continue_owed",
+        "_ended_apart",
         "_ends",
         "_given",
         "_protocol",
@@ -70,6 +71,7 @@ class Http2Stream:
         # What the engine was not given yet.
         self._unqueued: deque[memoryview] | None = None
         self._ends = False
+        self._ended_apart = False  # the end of the response stands behind its last bytes, not with them
         self._trailers: list[Header] | None = None
 
     def begin(self, exchange: Exchange, *, shares: bool, continue_owed: bool) -> None:
@@ -135,7 +137,7 @@ class Http2Stream:
         self._protocol.flush_soon()
 
     def send_head(self, exchange: Exchange, data: bytes, end: bool) -> None:
-        self._protocol.answering()
+        self._protocol.answering(exchange.fields.closes)
         self._protocol.engine.respond(self.id, response_fields(exchange), end and not data)
         if data:
             self._send(data, end)
@@ -149,7 +151,7 @@ class Http2Stream:
         self._trailers = pairs(fields)
         self._ends = True
         if self._unqueued is None:
-            self._protocol.engine.end(self.id, self._trailers)
+            self._end_apart()
         self._protocol.flush_soon()
 
     def response_completed(self, exchange: Exchange) -> None:
@@ -174,6 +176,7 @@ class Http2Stream:
             self._shares = False
             protocol.engine.share(self.id)
         if self._unqueued is None and size <= SLICE_BYTES:
+            self._ended_apart = end and not size
             protocol.engine.send(self.id, data, end)
             self._given += size
         else:
@@ -192,19 +195,31 @@ class Http2Stream:
     def _queue_more(self) -> None:
         """Give the engine what it has room for."""
         engine, unqueued = self._protocol.engine, self._unqueued
+        ended = False
         room = SLICE_BYTES - engine.waiting(self.id)
         while unqueued and room > 0:
             piece = unqueued.popleft()
             if len(piece) > room:
                 unqueued.appendleft(piece[room:])
                 piece = piece[:room]
-            engine.send(self.id, piece, False)
+            ended = self._ends and not unqueued and self._trailers is None
+            engine.send(self.id, piece, ended)
             self._given += len(piece)
             room -= len(piece)
         if not unqueued:
             self._unqueued = None
-            if self._ends:
-                engine.end(self.id, self._trailers or [])
+            if self._ends and not ended:
+                self._end_apart()
+
+    def _end_apart(self) -> None:
+        self._ended_apart = True
+        self._protocol.engine.end(self.id, self._trailers or [])
+
+    @property
+    def end_is_sent(self) -> bool:
+        """Whether a complete response is on its way as a whole, now that none of its bytes waits: the engine sends an
+        end that stands alone only when it could send a byte of the body too."""
+        return not self._ended_apart or self._protocol.engine.window(self.id) > 0
 
     def look(self) -> bool:
         """What has become of the response, after some of it was sent: gives the engine more of it, and lets the
