@@ -77,17 +77,28 @@ def upgrade(exchange: Exchange, context: ServerContext) -> bool:
     """
     if context.settings.http2.cleartext and _upgrade_to_http2(exchange):
         return True
-    handle = context.application.handle_websocket
-    if handle is None or not handshake.is_asked_for(exchange.head) or not handshake.available():
+    if context.application.handle_websocket is None:
         return False
-    from gracehttp.http.websocket.protocol import open_session  # it needs the library that `available` has found
+    if not handshake.is_asked_for(exchange.head) or not handshake.available():
+        return False
+    connect(exchange, context)
+    return True
 
+
+def connect(exchange: Exchange, context: ServerContext) -> None:
+    """Let the application answer the request of `exchange`, which asks for a WebSocket, and can have one here.
+
+    Raises `RequestError` if the client breaks the rules of the handshake.
+    """
+    from gracehttp.http.websocket.protocol import open_session  # it needs a library that may not be there
+
+    handle = context.application.handle_websocket
+    assert handle is not None, "otherwise it was not offered"
     try:
         session = open_session(exchange, context)
     except handshake.HandshakeError as error:
         raise RequestError(error.status, error.reason, error.lines) from error
     handle(session)
-    return True
 
 
 def _upgrade_to_http2(exchange: Exchange) -> bool:

@@ -63,9 +63,16 @@ class Engine:
     __slots__ = ("_connection", "_highest", "_mid_frame", "_rest", "failed")
 
     def __init__(
-        self, max_streams: int, max_header_size: int, upgraded: bytes | None = None, head_request: bool = False
+        self,
+        max_streams: int,
+        max_header_size: int,
+        upgraded: bytes | None = None,
+        *,
+        head_request: bool = False,
+        tunnels: bool = False,
     ) -> None:
-        """`upgraded` is the payload of HTTP2-Settings of a client that came by Upgrade: its request is stream 1.
+        """`tunnels`: extended CONNECT is offered (RFC 8441). `upgraded` is the payload of HTTP2-Settings of a client
+        that came by Upgrade: its request is stream 1.
 
         Raises `ValueError` if that payload is malformed.
         """
@@ -88,6 +95,8 @@ class Engine:
             Setting.MAX_HEADER_LIST_SIZE: max_header_size,
             Setting.NO_RFC7540_PRIORITIES: 1,  # RFC 9218 section 2.1
         }
+        if tunnels:
+            settings[Setting.ENABLE_CONNECT_PROTOCOL] = 1
         if upgraded is None:
             self._connection.initiate_connection(settings)
         else:

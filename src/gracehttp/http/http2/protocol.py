@@ -37,6 +37,8 @@ from gracehttp.http.http2.engine import (
 from gracehttp.http.http2.guard import FloodGuard
 from gracehttp.http.http2.requests import method_and_target, read_head
 from gracehttp.http.http2.stream import Http2Stream
+from gracehttp.http.http2.tunnel import Tunnel
+from gracehttp.http.websocket import handshake
 from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.stream import Stream
 from gracehttp.wire.handover import Carried
@@ -100,14 +102,20 @@ class Http2Protocol:
         payload = None if upgraded is None else upgraded[0]
         head_request = upgraded is not None and upgraded[1].method == "HEAD"
         self.engine = Engine(
-            settings.http2.max_concurrent_streams, settings.max_header_size_bytes, payload, head_request
+            settings.http2.max_concurrent_streams,
+            settings.max_header_size_bytes,
+            payload,
+            head_request=head_request,
+            tunnels=self._context.application.handle_websocket is not None and handshake.installed(),
         )
         self.guard = FloodGuard(self._context.loop.time())
         self._state = OPEN
         self._streams: dict[int, Http2Stream] = {}
         self.blocked: dict[Http2Stream, None] = {}
         """Streams of whose response something may wait, in the order in which that began."""
-        self._begun: list[Exchange] = []  # requests that have just come, and that the application was not given yet
+        self._begun: list[
+            tuple[Http2Stream, Exchange]
+        ] = []  # requests that have just come, and that the application was not given yet
         self._abandoned: list[Exchange] = []  # that the application may still work on
         self._resets = 0  # streams that ended in an error of the client, and were not counted yet
         self._flush_due = False
@@ -203,6 +211,7 @@ class Http2Protocol:
         length = 0
         if stream.input_open:
             length = head.content_length
+            stream.connects = head.connects
         self._begin(stream, head, length, shares=not head.has_priority, expects_continue=head.expects_continue)
 
     def _begin(
@@ -228,16 +237,27 @@ class Http2Protocol:
         self._streams[stream.id] = stream
         stream.begin(exchange, shares=shares, continue_owed=continue_owed)
         self.await_body(stream)
-        self._begun.append(exchange)
+        self._begun.append((stream, exchange))
 
     def _hand_on(self) -> None:
         """Give the application the requests that have come, but not those that were reset right behind."""
         begun, self._begun = self._begun, []
-        for exchange in begun:
+        for stream, exchange in begun:
             if exchange.disconnected:
                 exchange.ended = True
+            elif stream.connects:
+                self._connect(stream, exchange)
             else:
                 self._context.application.handle(exchange)
+
+    def _connect(self, stream: Http2Stream, exchange: Exchange) -> None:
+        from gracehttp.http import negotiation  # it knows all protocols, this one too
+
+        try:
+            negotiation.connect(exchange, self._context)
+        except RequestError as refusal:
+            exchange.ended = True
+            stream.refuse_rest(refusal.status, refusal.reason)
 
     def _data_received(self, event: DataReceived) -> None:
         stream = self._streams.get(event.stream_id)
@@ -270,6 +290,8 @@ class Http2Protocol:
             self.blocked.pop(stream, None)
             self.wait_no_more(stream)
             stream.give_up(reason=event.error_code)
+            if stream.tunnel is not None:
+                stream.tunnel.lost()
             stream.give_back()
         self._look_for_rest()
 
@@ -359,6 +381,16 @@ class Http2Protocol:
         if self._state != OVER and self.engine.failed is None:
             self.engine.took(stream.id, size)
             self.flush_soon()
+
+    def tunnel_opened(self, tunnel: Tunnel) -> None:
+        """A stream has become one."""
+        self.answering(False)
+        if self._state in (LEAVING, LAST):
+            self._end_tunnel(tunnel)
+
+    def _end_tunnel(self, tunnel: Tunnel) -> None:
+        """Its application hears of the drain, and has a while to end it itself."""
+        self._context.loop.call_later(tunnel.connection.protocol.pace.grace_seconds, tunnel.say_goodbye)
 
     def answering(self, closes: bool) -> None:
         """A response begins. `closes`: the application said `Connection: close`, which has no place in HTTP/2."""
@@ -469,6 +501,9 @@ class Http2Protocol:
             self._stream.write(data)
         if self.engine.failed is None:
             self.engine.ping(_PING)
+        for stream in self._streams.values():
+            if stream.tunnel is not None:
+                self._end_tunnel(stream.tunnel)
         self._waits = self._context.deadlines("http2 goodbye", ANSWER_SECONDS)
         self._waits.add(self)
         self.flush_soon()
@@ -498,6 +533,8 @@ class Http2Protocol:
         for stream in streams.values():
             self.wait_no_more(stream)
             stream.give_up()
+            if stream.tunnel is not None:
+                stream.tunnel.lost()
 
     # --- the worker's side ---
 
@@ -528,11 +565,15 @@ class Http2Protocol:
         return None
 
     def in_flight(self) -> Iterable[InFlight]:
-        exchanges = [stream.exchange for stream in self._streams.values() if stream.exchange is not None]
-        return [
-            InFlight(f"{one.head.method} {one.head.target[:200].decode('ascii', 'backslashreplace')}", one.age_seconds)
-            for one in exchanges
-        ]
+        found: list[InFlight] = []
+        for stream in self._streams.values():
+            exchange = stream.exchange
+            if exchange is not None:
+                target = exchange.head.target[:200].decode("ascii", "backslashreplace")
+                found.append(InFlight(f"{exchange.head.method} {target}", exchange.age_seconds))
+            elif stream.tunnel is not None:
+                found += stream.tunnel.connection.protocol.in_flight()
+        return found
 
     def lost(self) -> None:
         self._end_all()

@@ -31,8 +31,10 @@ _known_lines: dict[tuple[bytes, bytes], RequestLine] = {}
 class Http2Head(RequestHead):
     """A request head and what it says of its body: `content_length` is -1 if it doesn't tell."""
 
-    __slots__ = ("content_length", "expects_continue", "has_priority")
+    __slots__ = ("connects", "content_length", "expects_continue", "has_priority")
 
+    connects: bool
+    """It asks for a WebSocket by extended CONNECT (RFC 8441)."""
     content_length: int
     expects_continue: bool
     has_priority: bool
@@ -76,7 +78,10 @@ def read_head(fields: Sequence[Header], *, secure: bool, max_size: int, max_body
     path = pseudo.get(b":path", b"")
     if size > max_size:
         raise too_large(len(path), max_size)
-    head.line = _line(pseudo[b":method"], path)
+    # The library lets `:protocol` pass only if we have offered it, and with CONNECT.
+    protocol = pseudo.get(b":protocol")
+    head.connects = protocol is not None
+    head.line = _line(pseudo[b":method"], path) if protocol is None else _line_of_tunnel(protocol, path)
     if 0 < max_body_size < head.content_length:
         raise RequestError(413, f"the body has more than {max_body_size} bytes")
     _check_scheme(pseudo.get(b":scheme", b""), secure)
@@ -109,6 +114,15 @@ def _line(method: bytes, path: bytes) -> RequestLine:
                 _known_lines.clear()
             _known_lines[method, path] = line
     return line
+
+
+def _line_of_tunnel(protocol: bytes, path: bytes) -> RequestLine:
+    if protocol.lower() != b"websocket":
+        raise RequestError(501, "this server knows no protocol for a tunnel but websocket")
+    if path[:1] != b"/" or _TARGET.fullmatch(path) is None:
+        raise RequestError(400, ":path is no path")
+    check_target(b"GET", path)
+    return RequestLine("CONNECT", path, "2")
 
 
 def _check_scheme(scheme: bytes, secure: bool) -> None:

@@ -9,6 +9,7 @@ from gracehttp.http.exchange import Exchange, ResetReason
 from gracehttp.http.fields import ResponseFields
 from gracehttp.http.head import Header
 from gracehttp.http.http2.responses import pairs, refusal, response_fields, status_field
+from gracehttp.http.http2.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from gracehttp.http.connection import MakeProtocol
@@ -39,12 +40,15 @@ class Http2Stream:
         "_trailers",
         "_unqueued",
         "complete",
+        "connects",
         "exchange",
         "id",
         "input_open",
         "received",
         "reset",
+        "tunnel",
         "untaken",
+        "waits",
         "waits_to_read",
         "waits_to_write",
     )
@@ -60,6 +64,11 @@ class Http2Stream:
         """The whole response was given to the engine, or waits here for it."""
         self.reset = False
         """It was ended from here before both sides were complete."""
+        self.connects = False
+        """Its request asks for a tunnel."""
+        self.tunnel: Tunnel | None = None
+        self.waits = False
+        """So much of the response waits that the application must wait."""
         self.received = 0
         self.untaken = 0
         self.waits_to_read = False
@@ -91,6 +100,9 @@ class Http2Stream:
             self.input_open = False
         if data:
             self._continue_owed = False
+        if self.tunnel is not None:
+            self.tunnel.received(data, end)
+            return
         exchange = self.exchange
         if exchange is None:
             self.give_back()
@@ -115,7 +127,9 @@ class Http2Stream:
     def awaits_client(self) -> bool:
         """Whether it is the client's turn to send more of the request."""
         exchange = self.exchange
-        return self.input_open and exchange is not None and not self._continue_owed and not exchange.body.full
+        if self.connects or not self.input_open or exchange is None:
+            return False
+        return not self._continue_owed and not exchange.body.full
 
     # --- the exchange's side ---
 
@@ -140,12 +154,12 @@ class Http2Stream:
         self._protocol.answering(exchange.fields.closes)
         self._protocol.engine.respond(self.id, response_fields(exchange), end and not data)
         if data:
-            self._send(data, end)
+            self.send_bytes(data, end)
         else:
             self._protocol.flush_soon()
 
     def send_body(self, exchange: Exchange, data: bytes, end: bool) -> None:
-        self._send(data, end)
+        self.send_bytes(data, end)
 
     def send_trailers(self, exchange: Exchange, fields: ResponseFields) -> None:
         self._trailers = pairs(fields)
@@ -165,11 +179,24 @@ class Http2Stream:
             self.end_early(int(reason))
 
     def upgrade(self, exchange: Exchange, fields: ResponseFields, make: MakeProtocol, *, finished: bool = True) -> None:
-        raise AssertionError("HTTP/2 has no Upgrade (RFC 9113 section 8.6)")
+        """Answer an extended CONNECT with 200 (RFC 8441 section 5): what `make` gives has the stream from here on."""
+        if self.exchange is not exchange:  # the client is gone
+            return
+        answer = [field for field in pairs(fields) if field[0] != b"sec-websocket-accept"]
+        self._protocol.engine.respond(self.id, [status_field(200), *answer], False)
+        self._protocol.flush_soon()
+        rest, _ = exchange.body.take() or (b"", True)
+        self.exchange = None
+        if finished:
+            exchange.finished(101)
+        exchange.disconnect()
+        self.tunnel = Tunnel(self._protocol, self, make, rest)
+        self._protocol.tunnel_opened(self.tunnel)
 
     # --- sending ---
 
-    def _send(self, data: bytes, end: bool) -> None:
+    def send_bytes(self, data: bytes, end: bool) -> None:
+        """Behind the head."""
         protocol = self._protocol
         size = len(data)
         if self._shares and (size > _SHARES_FROM_BYTES or not end):
@@ -186,8 +213,10 @@ class Http2Stream:
                 self._unqueued.append(memoryview(data))
             self._ends = end
             self._queue_more()
-        if (self._given - self._sent > HIGH_WATER_BYTES or self._unqueued is not None) and self.exchange is not None:
-            self.exchange.writable = False
+        if self._given - self._sent > HIGH_WATER_BYTES or self._unqueued is not None:
+            self.waits = True
+            if self.exchange is not None:
+                self.exchange.writable = False
         protocol.guard.earn(size)
         protocol.blocked[self] = None
         protocol.flush_soon()
@@ -237,8 +266,12 @@ class Http2Stream:
             if went_on or not self.waits_to_write:
                 self._protocol.await_client(self)
             return False
-        if self.exchange is not None and not self.exchange.writable:
-            self.exchange.set_writable(True)
+        if self.waits:
+            self.waits = False
+            if self.exchange is not None:
+                self.exchange.set_writable(True)
+            elif self.tunnel is not None:
+                self.tunnel.writable_again()
         return True
 
     # --- the end ---
