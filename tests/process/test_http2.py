@@ -266,3 +266,50 @@ def test_without_the_library_it_is_not_offered(begin, options, told):
     with httpx.Client(http1=True, http2=True, verify=client_context()) as client:
         assert client.get(f"https://localhost:{server.port}").http_version == "HTTP/1.1"
     assert ("pip install 'gracehttp[h2]'" in server.log) is told
+
+
+WEBSOCKETS = """
+    import asyncio
+
+    async def app(scope, receive, send):
+        assert scope["type"] == "websocket"
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "text": message["text"]})
+"""
+
+
+def test_websockets_of_one_connection_are_told_at_a_restart(begin):
+    from websocket_client import close, closing, frames_in, text
+
+    server = begin(WEBSOCKETS, "--ws-goodbye", "200ms")
+
+    async def main():
+        connection = await Http2Connection.open(server.port, tls=client_context())
+        while 8 not in connection.h2.remote_settings:
+            await asyncio.sleep(0.01)
+        fields = [(":protocol", "websocket"), ("sec-websocket-version", "13")]
+        numbers = [connection.begin("CONNECT", "/", more=True, fields=fields) for _ in range(5)]
+        got = dict.fromkeys(numbers, b"")
+
+        async def message(number):
+            while not frames_in(got[number])[0]:
+                event = await connection.streams[number].get()
+                got[number] += getattr(event, "data", b"")
+            (found, *_), _ = frames_in(got[number])
+            got[number] = b""
+            return found
+
+        for number in numbers:
+            connection.send(number, text(f"hello {number}"))
+            assert (await message(number)).payload == f"hello {number}".encode()
+        server.process.send_signal(signal.SIGHUP)
+        for number in numbers:
+            assert closing(await message(number))[0] == 1012
+            connection.send(number, close(1012), end=True)
+        await asyncio.wait_for(connection.ended.wait(), 20)
+        await connection.close()
+
+    run(main())
+    server.wait_until_gone(1)
