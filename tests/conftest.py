@@ -17,6 +17,7 @@ hypothesis.settings.load_profile("suite")
 
 def pytest_addoption(parser):
     parser.addoption("--soak", action="store_true", help="include the long runs, in their full size")
+    parser.addoption("--installs", action="store_true", help="run the tests that install gracehttp anew, and no others")
     parser.addoption("--seed", type=int, help="play the random histories of tests/chaos that this number stands for")
 
 
@@ -30,12 +31,13 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(config, items):
     # Tests with processes take seconds: they come first, so that no core idles while another ends with a long one.
     items.sort(key=lambda item: "tests/unit/" in item.nodeid)
-    if config.getoption("--soak"):
-        return
-    long_runs = [item for item in items if item.get_closest_marker("soak")]
-    if long_runs:
-        config.hook.pytest_deselected(items=long_runs)
-        items[:] = [item for item in items if item not in long_runs]
+    installs = config.getoption("--installs")
+    left_out = [item for item in items if bool(item.get_closest_marker("installs")) is not installs]
+    if not config.getoption("--soak"):
+        left_out += [item for item in items if item.get_closest_marker("soak")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ The packages below, from the ground up. A module imports from its own package an
 Start reading at `api`, which decides whether this process is the supervisor or a worker.
 """
 
+import gracehttp.compiled  # noqa: F401  before all modules of which there is a compiled build
 from gracehttp.api import GraceHTTP, run
 from gracehttp.applications.drain_notice import DrainNotice, ThreadDrainNotice, drain_notice
 from gracehttp.embedded import RunningServer, serving

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 
+from gracehttp.compiled import check as check_build
 from gracehttp.config import (
     Configuration,
     ServerOptions,
@@ -131,6 +132,7 @@ class GraceHTTP:
     def _run(self) -> int:
         if not self._servers:
             raise ConfigurationError("there is no server to run.", hint="call add_server() before run()")
+        check_build()
         bus = EventBus()
         bus.subscribe(log_event)
         if self._on_event is not None:

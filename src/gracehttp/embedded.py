@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING
 
+from gracehttp.compiled import check as check_build
 from gracehttp.config import ServerOptions, process_options, server_options, split_keywords
 from gracehttp.errors import ConfigurationError, GraceHTTPError
 from gracehttp.event_bus import EventBus
@@ -54,6 +55,7 @@ async def serving(app: object, *, bind: str = "127.0.0.1:0", **options: object) 
     from gracehttp.worker.service import Service, ServiceSettings
 
     try:
+        check_build()
         for_process, for_server = split_keywords(options)
         _check_options(for_process)
         process = process_options(**for_process)

@@ -373,9 +373,7 @@ def test_records_that_wait_when_the_supervisor_replaces_itself_are_counted_in_th
             server.wait_until_serving()
             server.process.send_signal(signal.SIGUSR2)
             received = b""
-            wait_until(
-                lambda: any(one["generation"] == 2 for one in get_status(server.process.pid).get("generations", ()))
-            )
+            wait_until(lambda: 2 in generations(server.process.pid))
             while b"SupervisorReplaced" not in received:
                 received += os.read(read_end, 65536)
             entries = [json.loads(line) for line in received.lstrip(b"x").splitlines() if line.startswith(b"{")]
@@ -387,11 +385,11 @@ def test_records_that_wait_when_the_supervisor_replaces_itself_are_counted_in_th
         os.close(write_end)
 
 
-def get_status(pid):
-    """What the supervisor says of its serving generation; nothing while there is none to answer."""
+def generations(pid):
+    """Those that the supervisor tells of; none while it doesn't answer."""
     command = [sys.executable, "-m", "gracehttp", "status", "--json", "--pid", str(pid)]
     said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout
-    return json.loads(said) if said else {}
+    return [one["generation"] for one in json.loads(said)["generations"]] if said else []
 
 
 NOBODY = 65534

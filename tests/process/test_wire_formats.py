@@ -87,7 +87,7 @@ def supervise(start):
     def begin(says, added, answers):
         lines = {kind: {**line, **added} for kind, line in says.items()}
         files = {"script.py": WORKERS_OF_ANOTHER_RELEASE, "says.json": json.dumps({**lines, "answers": answers})}
-        return start("script.py", files=files)
+        return start("script.py", files=files, environment={"TZ": "<+01>-1"})  # that of the vector
 
     return begin
 

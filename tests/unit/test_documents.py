@@ -16,7 +16,7 @@ MODULES = [
     f"/{file.relative_to(ROOT)}"
     for top in ("src", "tests", "docs", "examples", "benchmarks")
     for file in ROOT.glob(f"{top}/**/*.py")
-]
+] + ["/setup.py"]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "tests" / "vectors" / "README.md"])
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from gracehttp.compiled import BUILD
 from gracehttp.console import echo
 from gracehttp.errors import EXIT_INTERRUPTED, GraceHTTPError
 from gracehttp.release import RELEASE
@@ -61,7 +62,7 @@ def _meant(name: str) -> str:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="gracehttp COMMAND --help tells all options of a command.",
 )
-@click.version_option(RELEASE, "--version", "-V", prog_name="gracehttp", message="%(prog)s %(version)s")
+@click.version_option(f"{RELEASE}, {BUILD}", "--version", "-V", prog_name="gracehttp", message="%(prog)s %(version)s")
 def program() -> None:
     """Serve ASGI and WSGI applications over HTTP and HTTPS, and replace the running code without a client noticing.
 

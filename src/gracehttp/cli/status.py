@@ -50,7 +50,8 @@ def status(address: ControlAddress, as_json: bool, timeout: float) -> None:
 def report(status: Status) -> list[str]:
     """The lines that show `status`."""
     uptime = format_duration(int(status.uptime_seconds))
-    lines = [f"gracehttp {status.version}, pid {status.pid}, up {uptime}", ""]
+    build = f", {status.build}" if status.build else ""
+    lines = [f"gracehttp {status.version}{build}, pid {status.pid}, up {uptime}", ""]
     lines += table(
         ("LISTENER", "BOUND", "OPEN", "LIMIT"),
         [

@@ -9,10 +9,13 @@ class SupervisorStarted(Event):
     severity = Severity.NOTICE
     pid: int
     version: str
+    build: str = ""
+    """`compiled`, or `interpreted` and why."""
 
     def __str__(self) -> str:
         signals = f"kill -HUP {self.pid} restarts, kill -TERM {self.pid} stops"
-        return f"gracehttp {self.version} started, pid {self.pid} ({signals})"
+        build = f", {self.build}" if self.build else ""
+        return f"gracehttp {self.version} started, pid {self.pid} ({signals}){build}"
 
 
 class SupervisorStopped(Event):

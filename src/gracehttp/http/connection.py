@@ -13,9 +13,8 @@ from typing import NamedTuple, Protocol
 
 from gracehttp.http.exchange import Application, ExchangeObserver
 from gracehttp.http.settings import HttpSettings
-from gracehttp.net.deadlines import Deadlines, Timed
+from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.stream import Consumer, Stream
-from gracehttp.net.tls_stream import TlsStream
 from gracehttp.wire.handover import Carried
 
 
@@ -145,13 +144,13 @@ class ServerContext:
         self.settings = settings
         self.owner = owner
         self.loop = loop
-        self.idle: Deadlines[WireProtocol] = Deadlines(settings.keep_alive_timeout_seconds, loop)
-        self.head: Deadlines[WireProtocol] = Deadlines(settings.header_timeout_seconds, loop)
-        self.body: Deadlines[WireProtocol] = Deadlines(settings.body_timeout_seconds, loop)
-        self.handshake: Deadlines[TlsStream] = Deadlines(settings.header_timeout_seconds, loop)
-        self._others: dict[str, Deadlines[Timed]] = {}
+        self.idle: Deadlines = Deadlines(settings.keep_alive_timeout_seconds, loop)
+        self.head: Deadlines = Deadlines(settings.header_timeout_seconds, loop)
+        self.body: Deadlines = Deadlines(settings.body_timeout_seconds, loop)
+        self.handshake: Deadlines = Deadlines(settings.header_timeout_seconds, loop)
+        self._others: dict[str, Deadlines] = {}
 
-    def deadlines(self, name: str, seconds: float) -> Deadlines[Timed]:
+    def deadlines(self, name: str, seconds: float) -> Deadlines:
         """Those that a protocol has for itself under this name; they are made at the first call, with `seconds`."""
         found = self._others.get(name)
         if found is None:
@@ -297,9 +296,13 @@ class Connection:
 
     def stream_closed(self) -> None:
         """See `Closed`."""
+        self.lose_protocol()
+        self.context.owner.connection_closed(self)
+
+    def lose_protocol(self) -> None:
+        """The stream is closed; of one that no socket is under, the worker knows nothing."""
         protocol, self.protocol = self.protocol, NO_PROTOCOL  # this cuts the circle of the two
         protocol.lost()
-        self.context.owner.connection_closed(self)
 
 
 class _NoProtocol:

@@ -94,11 +94,14 @@ class ResponseFields:
         self.dropped: Header | None = None
         lines: list[bytes] = []
         try:
-            for name, value in headers:
-                line = _known_lines.get((name, value))
+            for pair in headers:
+                # The pair of the application itself is looked up: to make another one costs as much.
+                line = _known_lines.get(pair) if type(pair) is tuple else None
                 if line is not None:
                     lines.append(line)
-                elif name == b"content-length" and self.content_length < 0 and type(value) is bytes and value.isdigit():
+                    continue
+                name, value = pair
+                if name == b"content-length" and self.content_length < 0 and type(value) is bytes and value.isdigit():
                     self.content_length = int(value)  # the usual case of what `_note` does
                 else:
                     lines.append(self._read(name, value))

@@ -11,7 +11,7 @@ import heapq
 from collections import OrderedDict
 from collections.abc import Iterator
 from itertools import count
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Protocol
 
 _RESOLUTION_SECONDS = 0.001
 """uvloop's timers have milliseconds: an item whose time is up within one is due, or the timer would spin."""
@@ -24,10 +24,7 @@ class Timed(Protocol):
         """The time is up. The item waits no longer; it may wait again at once."""
 
 
-Item = TypeVar("Item", bound=Timed)
-
-
-class Deadlines(Generic[Item]):
+class Deadlines:
     """The items that wait for one thing, each for `seconds` from its `add`. For the thread of the loop.
 
     An item that is added again waits anew.
@@ -38,9 +35,9 @@ class Deadlines(Generic[Item]):
     def __init__(self, seconds: float, loop: asyncio.AbstractEventLoop) -> None:
         self.seconds = seconds
         self._loop = loop
-        self._order: OrderedDict[Item, float] = OrderedDict()  # item -> when its time is up
+        self._order: OrderedDict[Timed, float] = OrderedDict()  # item -> when its time is up
         # Items that had waited elsewhere before: their place in the order is later than their time.
-        self._early: list[tuple[float, int, Item]] = []
+        self._early: list[tuple[float, int, Timed]] = []
         self._number = count()
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = 0.0
@@ -48,10 +45,10 @@ class Deadlines(Generic[Item]):
     def __len__(self) -> int:
         return len(self._order)
 
-    def __contains__(self, item: Item) -> bool:
+    def __contains__(self, item: Timed) -> bool:
         return item in self._order
 
-    def add(self, item: Item, waited: float = 0.0) -> None:
+    def add(self, item: Timed, waited: float = 0.0) -> None:
         """Wait for `item` from now on; `waited` seconds of its time are over already."""
         when = self._loop.time() + self.seconds - waited
         order = self._order
@@ -63,17 +60,17 @@ class Deadlines(Generic[Item]):
         if self._timer is None or when < self._armed_for:
             self._arm(when)
 
-    def discard(self, item: Item) -> None:
+    def discard(self, item: Timed) -> None:
         """Stop waiting for `item`, if it waits here."""
         # The timer stays armed: it fires at most once too early, and re-arms itself for the one that is first then.
         self._order.pop(item, None)
 
-    def since(self, item: Item) -> float | None:
+    def since(self, item: Timed) -> float | None:
         """Since when, by the loop's clock, `item` waits; None if it doesn't."""
         when = self._order.get(item)
         return None if when is None else when - self.seconds
 
-    def longest(self) -> Iterator[tuple[float, Item]]:
+    def longest(self) -> Iterator[tuple[float, Any]]:
         """The items and since when they wait, longest first. Nothing may be added or discarded meanwhile."""
         self._forget_stale()
         # A dictionary, because an item that came back at the same moment has two entries.
@@ -95,7 +92,7 @@ class Deadlines(Generic[Item]):
         while early and self._order.get(early[0][2]) != early[0][0]:
             heapq.heappop(early)
 
-    def _first(self) -> tuple[float, Item] | None:
+    def _first(self) -> tuple[float, Timed] | None:
         if not self._order:
             self._early.clear()
             return None

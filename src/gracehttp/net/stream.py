@@ -79,8 +79,8 @@ class StreamServices:
         self.loop = loop
         self.poller = poller
         self.on_failure = on_failure
-        self.stall: Deadlines[PlainStream] = Deadlines(stall_seconds, loop)
-        self.linger: Deadlines[PlainStream] = Deadlines(LINGER_SECONDS, loop)
+        self.stall: Deadlines = Deadlines(stall_seconds, loop)
+        self.linger: Deadlines = Deadlines(LINGER_SECONDS, loop)
 
     def close(self) -> None:
         """No stream is left."""

@@ -107,7 +107,7 @@ class TlsStream:
         context: ssl.SSLContext,
         consumer: Consumer,
         *,
-        handshakes: Deadlines[TlsStream],
+        handshakes: Deadlines,
         on_open: OnOpen,
     ) -> None:
         """Wait for the client's handshake. `handshakes` says how long that may take: then the stream is closed.
@@ -121,7 +121,7 @@ class TlsStream:
         self._outgoing: ssl.MemoryBIO
         self._tls: ssl.SSLObject
         self._records = RecordCounter()
-        self._handshakes: Deadlines[TlsStream] | None = handshakes
+        self._handshakes: Deadlines | None = handshakes
         self._on_open = on_open
         self.input_over = False
         self.half_closed = False
@@ -169,8 +169,11 @@ class TlsStream:
 
     def received(self, data: bytes) -> None:
         """Records of the client."""
-        if self.input_over or self._said_goodbye:
+        if self.input_over:
             return  # behind close_notify nothing counts (RFC 8446 section 6.1)
+        if self._said_goodbye:
+            self.input_over = self._client_ended(data)
+            return
         self._records.count(data)
         if self._context is not None:
             self._first += data
@@ -407,10 +410,10 @@ class TlsStream:
         try:
             while self._tls.read(READ_BYTES):
                 pass
-        except ssl.SSLWantReadError:
+        except ssl.SSLZeroReturnError:
+            return True
+        except ssl.SSLError:  # more has to come, or nothing can be understood any more
             return False
-        except ssl.SSLError:  # close_notify, or nothing that could be understood
-            pass
         return True
 
     # --- going to another process ---

@@ -13,8 +13,8 @@ from bisect import bisect_right
 from functools import lru_cache
 
 Offsets = tuple[tuple[int, int], ...]
-"""From which second since the epoch on local time is how many seconds ahead of UTC; the first pair also holds before.
-Sorted."""
+"""From which second since the epoch on local time is how many seconds ahead of UTC. Sorted; before the first pair, what
+that one says holds too."""
 
 _YEARS = 10
 _STEP_SECONDS = 7 * 86400
@@ -48,7 +48,7 @@ def local_time(second: int) -> str:
 
 def offsets_from(second: int, years: int = _YEARS) -> Offsets:
     """Those of the zone that this process has now, from `second` on."""
-    found = [(second, _ahead(second))]
+    found = [(0, _ahead(second))]
     for earlier in range(second, second + years * 366 * 86400, _STEP_SECONDS):
         before, after = earlier, earlier + _STEP_SECONDS
         ahead = _ahead(after)

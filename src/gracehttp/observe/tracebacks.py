@@ -7,6 +7,7 @@ import traceback
 from types import TracebackType
 
 _OWN_DIRECTORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_COMPILED = "gracehttp/"  # a compiled frame names its file as it was given to Cython, by a path of `sys.path`
 _IMPORT_MACHINERY = os.sep + "importlib" + os.sep
 
 
@@ -42,4 +43,4 @@ def reason_of(error: BaseException) -> str:
 
 def belongs_to_the_server(filename: str) -> bool:
     """Whether `filename` is a file of gracehttp, or of the import system that it calls."""
-    return filename.startswith((_OWN_DIRECTORY, "<frozen importlib")) or _IMPORT_MACHINERY in filename
+    return filename.startswith((_OWN_DIRECTORY, _COMPILED, "<frozen importlib")) or _IMPORT_MACHINERY in filename

@@ -22,12 +22,16 @@ BYTE_SECONDS: Final = 0.05
 def hear(loop: asyncio.AbstractEventLoop, number: signal.Signals, act: Callable[[], object]) -> None:
     """Call `act` in the loop each time that the signal comes, until the loop's `remove_signal_handler`. For the main
     thread. A process that is forked from now on answers the signal as this one did before."""
-    unheard = False
+    unheard = False  # the handler has run, and nothing else yet
+    byte_is_late = False  # `act` was called for a byte that has not come, and still may
 
     def by_byte() -> None:
-        nonlocal unheard
+        nonlocal unheard, byte_is_late
+        # The kernel may run the handler in C in another thread, which may be held up before it writes the byte.
+        acted_for, byte_is_late = byte_is_late and not unheard, False
         unheard = False
-        act()
+        if not acted_for:
+            act()
 
     def by_handler(_number: int, _frame: object) -> None:
         # Runs before the byte is read: the flag that makes the interpreter call it is set before the byte is written.
@@ -36,8 +40,10 @@ def hear(loop: asyncio.AbstractEventLoop, number: signal.Signals, act: Callable[
         loop.call_soon_threadsafe(loop.call_later, BYTE_SECONDS, without_byte)
 
     def without_byte() -> None:
+        nonlocal unheard, byte_is_late
         if unheard:
-            by_byte()
+            unheard, byte_is_late = False, True
+            act()
 
     before = signal.getsignal(number)
     loop.add_signal_handler(number, by_byte)

@@ -13,6 +13,7 @@ from collections import deque
 from functools import partial
 
 from gracehttp import events
+from gracehttp.compiled import BUILD
 from gracehttp.event_bus import EventBus
 from gracehttp.net.limits import raise_descriptor_limit
 from gracehttp.supervisor import fleet as table
@@ -86,7 +87,7 @@ class Supervisor:
             for number, meaning in SIGNALS.items():
                 hear(self._loop, number, partial(self._on_signal, number, meaning))
             if self._predecessor is None:
-                self._bus.publish(events.SupervisorStarted(os.getpid(), self._options.release))
+                self._bus.publish(events.SupervisorStarted(os.getpid(), self._options.release, str(BUILD)))
                 self._control = open_control(self._options.control, self, self._bus)
                 self._apply(table.RestartRequested())
             else:

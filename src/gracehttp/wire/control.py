@@ -135,7 +135,8 @@ class RestartStatus(Value):
 
 
 class Status(Value):
-    """What `gracehttp status` shows. `version` is the release of the supervisor."""
+    """What `gracehttp status` shows. `version` is the release of the supervisor, `build` which build its installation
+    runs."""
 
     pid: int
     version: str
@@ -143,6 +144,7 @@ class Status(Value):
     generations: tuple[GenerationStatus, ...]
     listeners: tuple[ListenerStatus, ...]
     last_restart: RestartStatus | None = None
+    build: str = ""
 
 
 class Progress(Value):

@@ -14,8 +14,9 @@ from starlette.requests import Request
 from gracehttp.applications.asgi.application import AsgiApplication
 from gracehttp.applications.drain_notice import DrainNotices, drain_notice
 from gracehttp.http import negotiation
+from gracehttp.http.body import NO_REQUEST_BODY
 from gracehttp.http.connection import NO_PROTOCOL, Connection, HttpSettings, ServerContext
-from gracehttp.http.exchange import ClientDisconnected, RequestHead, ResponseError
+from gracehttp.http.exchange import ClientDisconnected, Exchange, RequestHead, ResponseError
 from gracehttp.http.head import RequestLine
 from gracehttp.net.poller import EpollPoller
 from gracehttp.net.stream import PlainStream, StreamServices
@@ -32,25 +33,22 @@ def run(request):
     return run
 
 
-class FakeExchange:
+class FakeExchange(Exchange):
     """An `Exchange` whose client the test plays."""
 
     def __init__(self, *body, **head):
-        self.head = RequestHead()
-        self.head.line = RequestLine(
+        request = RequestHead()
+        request.line = RequestLine(
             head.pop("method", "GET"), head.pop("target", b"/a%20b?c"), head.pop("http_version", "1.1")
         )
         facts = {
             "scheme": "http", "headers": [(b"host", b"a")], "client": ("192.0.2.1", 5), "server": ("192.0.2.9", 80),
         }  # fmt: skip
         for name, value in (facts | head).items():
-            setattr(self.head, name, value)
-        self.body = list(body)
-        self.body_length = None if body else 0
-        self.awaits_continue = False
-        self.response_started = self.response_complete = self.disconnected = self.half_closed = False
+            setattr(request, name, value)
+        super().__init__(request, NO_REQUEST_BODY, None, None, None, None if body else 0, False, True)
+        self.pieces = list(body)
         self.given_up = False
-        self.writable = True
         self.changed = asyncio.Event()
         self.ended = asyncio.Event()
         self.error = None
@@ -63,10 +61,10 @@ class FakeExchange:
         self.changed = asyncio.Event()
 
     def take_body(self):
-        return self.body.pop(0) if self.body else None
+        return self.pieces.pop(0) if self.pieces else None
 
     async def wait_for_input(self):
-        while not (self.body or self.disconnected or self.response_complete):
+        while not (self.pieces or self.disconnected or self.response_complete):
             await self.changed.wait()
 
     async def wait_for_disconnect(self):
@@ -241,7 +239,7 @@ def test_receive_waits_for_the_body(run):
         application.handle(exchange)
         await asyncio.sleep(0)
         assert not received
-        exchange.change(body=[(b"x", False)])
+        exchange.change(pieces=[(b"x", False)])
         await exchange.ended.wait()
         assert received[0]["body"] == b"x"
 
@@ -526,7 +524,7 @@ def test_exit_of_one_request_ends_neither_the_loop_nor_the_others(run, error):
         application.handle(goes_on)
         application.handle(ends)
         await ends.ended.wait()
-        goes_on.body.append((b"", False))
+        goes_on.pieces.append((b"", False))
         goes_on.change()
         await goes_on.ended.wait()
         assert (type(ends.error), goes_on.error) == (error, None)

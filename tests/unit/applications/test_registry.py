@@ -6,11 +6,13 @@ import asyncio
 import threading
 
 import pytest
-from wsgi_fakes import FakeExchange
+from wsgi_fakes import FakeExchange, Moments, request_head
 
 from gracehttp.applications.loading import ApplicationLoader, ApplicationReference
 from gracehttp.applications.registry import Applications, ApplicationSettings
 from gracehttp.errors import ApplicationFailed
+from gracehttp.http.body import NO_REQUEST_BODY
+from gracehttp.http.exchange import Exchange
 
 SETTINGS = ApplicationSettings(lifespan="auto", threads=1, multiprocess=False)
 
@@ -22,6 +24,17 @@ def reference(app) -> ApplicationReference:
 def provide(*apps):
     applications = Applications(SETTINGS, ApplicationLoader(None), lambda: None)
     return applications, applications.provide(map(reference, apps))
+
+
+class EndingExchange(Exchange):
+    """An `Exchange` without a client, that tells when it ends."""
+
+    def __init__(self) -> None:
+        super().__init__(request_head(), NO_REQUEST_BODY, None, None, None, 0, False, True)
+        self.ended = Moments()
+
+    def end(self, error: BaseException | None = None) -> None:
+        self.ended.happened()
 
 
 class AsgiApp:
@@ -62,7 +75,7 @@ def test_asgi_application_starts_serves_is_cancelled_and_ends():
         app = AsgiApp()
         applications, (application,) = provide(app)
         await application.startup()
-        exchange = FakeExchange()
+        exchange = EndingExchange()
         application.handle(exchange)
         await asyncio.sleep(0)
         assert (application.in_flight, applications.in_flight) == (1, 1)

@@ -35,6 +35,7 @@ STOPPED = {"done": True, "ok": True, "message": "stopped", "details": "", "pids"
 STATUS = {
     "pid": 4711,
     "version": "0.1.0",
+    "build": "compiled",
     "uptime_seconds": 3671.25,
     "generations": [
         {

@@ -199,7 +199,7 @@ def test_status_shows_listeners_generations_and_the_last_restart() -> None:
         result = run("status", "--pid", ME)
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
-        "gracehttp 0.1.0, pid 4711, up 1h1m11s",
+        "gracehttp 0.1.0, compiled, pid 4711, up 1h1m11s",
         "",
         "LISTENER     BOUND         OPEN  LIMIT",
         ":8000        0.0.0.0:8000  3     100",

@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from gracehttp.cli.checking.imports import try_import
 from gracehttp.cli.program import main, program
+from gracehttp.compiled import BUILD
 from gracehttp.config import OPTIONS, Configuration
 from gracehttp.errors import ApplicationFailed, ApplicationNotFound, ListenError
 from gracehttp.release import RELEASE
@@ -100,7 +101,7 @@ def test_check_that_can_not_print_says_so() -> None:
 
 
 def test_version_is_told() -> None:
-    assert run("--version").stdout == f"gracehttp {RELEASE}\n"
+    assert run("--version").stdout == f"gracehttp {RELEASE}, {BUILD}\n"
 
 
 def test_main_exits_with_the_status_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,7 +115,7 @@ def test_module_is_the_command() -> None:
     result = subprocess.run(
         [sys.executable, "-m", "gracehttp", "--version"], capture_output=True, text=True, check=True
     )
-    assert result.stdout == f"gracehttp {RELEASE}\n"
+    assert result.stdout == f"gracehttp {RELEASE}, {BUILD}\n"
 
 
 # --- serve ---

@@ -390,15 +390,21 @@ def test_a_stream_that_comes_back_paused_stays_paused(run):
     run(scenario)
 
 
-def test_a_stream_that_the_poller_has_no_memory_for_is_closed_when_it_comes_back(run, monkeypatch):
+class FullPoller:
+    """For it, epoll_ctl(2) fails."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def add(self, *arguments):
+        raise self.error
+
+
+def test_a_stream_that_the_poller_has_no_memory_for_is_closed_when_it_comes_back(run):
     async def scenario(floor):
         client, stream, seen = floor.stream()
-
-        def add(*arguments):
-            raise OSError(12, "Cannot allocate memory")
-
         stream.leave()
-        monkeypatch.setattr(type(floor.poller), "add", add)
+        floor.services.poller = FullPoller(OSError(12, "Cannot allocate memory"))
         stream.come_back()
         assert seen.closes == 1
         assert await client.take_all() == b""
@@ -406,14 +412,10 @@ def test_a_stream_that_the_poller_has_no_memory_for_is_closed_when_it_comes_back
     run(scenario)
 
 
-def test_a_stream_that_the_poller_can_not_watch_is_none(run, monkeypatch):
+def test_a_stream_that_the_poller_can_not_watch_is_none(run):
     async def scenario(floor):
         client, server = floor.tcp()
-
-        def add(*arguments):
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr(type(floor.poller), "add", add)
+        floor.services.poller = FullPoller(OSError(28, "No space left on device"))
         with server, pytest.raises(OSError, match="No space left"):
             PlainStream(server, floor.services, None, None)
         assert isinstance(client, Client)

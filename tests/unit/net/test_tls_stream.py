@@ -809,7 +809,12 @@ def test_a_close_comes_behind_what_is_not_encrypted_yet(run, context, linger):
         assert session.stream.shut
         session.stream.write(b"too late")
         session.client.send(b"discarded")
+        await turns()
         assert await session.client.take_all() == BIG
+        if linger:
+            session.client.send(b"discarded too")
+            await turns()
+            assert not session.stream.closed
         session.raw.send(session.client.close_notify())
         await until(lambda: session.seen.closes)
         assert (session.seen.data, session.seen.ends, session.seen.rooms) == (b"", 0, 0)

@@ -73,6 +73,22 @@ def test_it_is_heard_without_the_byte(full):
     play(scenario)
 
 
+def test_a_byte_that_comes_late_is_no_second_signal(full):
+    async def scenario(heard):
+        before = signal.set_wakeup_fd(full.fileno(), warn_on_full_buffer=False)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        await until(lambda: heard)
+        signal.set_wakeup_fd(before)
+        os.write(before, bytes([signal.SIGUSR1]))
+        os.kill(os.getpid(), signal.SIGUSR2)
+        await until(lambda: "other" in heard)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        await until(lambda: len(heard) == 3)
+        assert heard == ["one", "other", "one"]
+
+    play(scenario)
+
+
 def test_it_ends_a_wait(full):
     async def scenario(heard):
         before = signal.set_wakeup_fd(full.fileno(), warn_on_full_buffer=False)

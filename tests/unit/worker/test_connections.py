@@ -160,12 +160,13 @@ def test_the_permit_is_free_only_when_the_descriptor_is(run):
     run(scenario)
 
 
-def test_a_connection_that_the_poller_has_no_memory_for_is_closed_told_and_its_permit_is_free(run, monkeypatch):
-    async def scenario(world):
-        def add(*arguments):
+def test_a_connection_that_the_poller_has_no_memory_for_is_closed_told_and_its_permit_is_free(run):
+    class FullPoller:
+        def add(self, *arguments):
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(type(world.poller), "add", add)
+    async def scenario(world):
+        world.connections._streams.poller = FullPoller()
         world.port.accept()
         with socket.create_connection(world.listener.getsockname()) as client:
             client.setblocking(False)

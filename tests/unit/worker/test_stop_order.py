@@ -12,11 +12,12 @@ import uvloop
 from gracehttp.applications.loading import ApplicationLoader
 from gracehttp.applications.registry import ApplicationSettings
 from gracehttp.config import server_options
+from gracehttp.http import negotiation
 from gracehttp.http.connection import Pace
 from gracehttp.http.http1.protocol import Http1Protocol
 from gracehttp.net.permits import LocalPermits
 from gracehttp.supervisor.listeners.queues import HandoverQueue
-from gracehttp.wire.handover import Carried, encode
+from gracehttp.wire.handover import HTTP1, Carried, encode
 from gracehttp.wire.messages import DrainReason
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.service import Service, ServiceSettings
@@ -104,7 +105,10 @@ def test_at_a_restart_only_the_ports_that_end_go_on_taking():
 def test_a_connection_that_is_accepted_after_a_restart_has_the_time_of_those_that_were_there_before(
     factory, monkeypatch
 ):
-    monkeypatch.setattr(Http1Protocol, "pace", Pace(grace_seconds=0.0))
+    class WithoutGrace(Http1Protocol):
+        pace = Pace(grace_seconds=0.0)
+
+    monkeypatch.setitem(negotiation.PROTOCOLS, HTTP1, WithoutGrace)
 
     async def scenario():
         service, listener = await started()

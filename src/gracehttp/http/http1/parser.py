@@ -20,6 +20,7 @@ from gracehttp.http.http1.checks import (
     METHODS,
     Framing,
     RequestError,
+    check_scheme,
     check_target,
     read_framing,
     too_large,
@@ -106,18 +107,21 @@ _framings = _Framings()
 _read_field = _field_lines.__getitem__
 
 
-def parse_head(block: bytes) -> Http1Head:
+def parse_head(block: bytes, scheme: str) -> Http1Head:
     """What a head says: `block` is its bytes, from the request line to the empty line, both included.
 
-    `scheme`, `client` and `server` are the caller's to set. Raises `RequestError` with 400, 417, 501 or 505.
+    `scheme` is that of the port. `client` and `server` are the caller's to set. Raises `RequestError` with 400, 417,
+    421, 501 or 505.
     b"""
     lines = block[:-4].split(b"\r\n")
     head = Http1Head()
+    head.scheme = scheme
     head.line = line = _request_lines[lines.pop(0)]
     head.headers = headers = list(map(_read_field, lines))
     watched = tuple([field for field in headers if field[0] in FRAMING_FIELDS])
     head.framing = _framings[line.http_version, watched]
     if line.authority is not None:
+        check_scheme(line.target, scheme)
         # The authority of the target replaces Host, whatever that says (RFC 9112 section 3.2.2).
         others = [field for field in headers if field[0] != b"host"]
         head.headers = [(b"host", line.authority), *others]

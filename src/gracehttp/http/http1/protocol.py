@@ -13,12 +13,12 @@ from time import monotonic, time
 from typing import Final
 
 from gracehttp.http.body import NO_REQUEST_BODY, RequestBody
-from gracehttp.http.connection import NEW, Connection, InFlight, MakeProtocol, Pace, ServerContext, Terms, WireProtocol
+from gracehttp.http.connection import NEW, Connection, InFlight, MakeProtocol, Pace, ServerContext, Terms
 from gracehttp.http.exchange import Exchange, ResetReason, tell
 from gracehttp.http.fields import ResponseFields
 from gracehttp.http.head import RefusedHead
 from gracehttp.http.http1.body_parser import BodyParser, body_parser
-from gracehttp.http.http1.checks import Framing, RequestError, check_scheme
+from gracehttp.http.http1.checks import Framing, RequestError
 from gracehttp.http.http1.parser import (
     END_OF_HEAD,
     Http1Head,
@@ -128,7 +128,7 @@ class Http1Protocol:
         self._paused = False  # reading is
         self._handshake: Exchange | None = None  # the last exchange that may end with another protocol
         self._held_back = False  # the next request is, until the client has taken the responses before it
-        self._waits: Deadlines[WireProtocol] | None = None
+        self._waits: Deadlines | None = None
         # If the time is over already: `timed_out` looks for what the client has sent meanwhile before it closes.
         self._wait(self._context.head if self._fresh else self._context.idle, carried.idle_seconds)
 
@@ -187,19 +187,20 @@ class Http1Protocol:
         if self._head:
             search = max(start, len(self._head) - 3)  # the part that has come before has no end
         end = data.find(END_OF_HEAD, search) + 4
+        size = end - start
         try:
-            if not 4 <= end - start <= self._context.settings.max_header_size_bytes:
+            if not 4 <= size <= self._context.settings.max_header_size_bytes:
                 self._await_head(data[start:])
-            elif end - start == len(data):
-                self._begin_request(parse_head(data))  # the usual case: one whole head and nothing else
+            elif size == len(data):
+                self._begin_request(parse_head(data, self._scheme))  # the usual case: one whole head and nothing else
             else:
-                head = parse_head(data[start:end])
+                head = parse_head(data[start:end], self._scheme)
                 self._leave_unparsed(data, end)
                 self._begin_request(head)
         except RequestError as refusal:
             if refusal.status == 505 and self._takes_preface(data):
                 return
-            self._head = data[start:end] if end - start >= 4 else data[start:]
+            self._head = data[start:end] if size >= 4 else data[start:]
             self._refuse(refusal.status, refusal.reason, refusal.lines)
 
     def _takes_preface(self, data: bytes) -> bool:
@@ -245,12 +246,9 @@ class Http1Protocol:
         self._head = data
 
     def _begin_request(self, head: Http1Head) -> None:
-        """Raises `RequestError` if the target is for another port, or the body, or its beginning, is unacceptable."""
+        """Raises `RequestError` if the body, or its beginning, is unacceptable."""
         connection = self.connection
         framing = head.framing
-        if head.line.authority is not None:
-            check_scheme(head.line.target, self._scheme)
-        head.scheme = self._scheme
         head.client = connection.client
         head.server = connection.server
         body = NO_REQUEST_BODY
@@ -420,7 +418,7 @@ class Http1Protocol:
 
     # --- deadlines ---
 
-    def _wait(self, deadlines: Deadlines[WireProtocol], waited: float = 0.0) -> None:
+    def _wait(self, deadlines: Deadlines, waited: float = 0.0) -> None:
         if self._waits is not deadlines:
             self._wait_no_more()
             self._waits = deadlines

@@ -123,7 +123,7 @@ class Http2Protocol:
         self._rests = False  # `connection.rested` is due when nothing is in flight
         self._input_over = False
         self._paused = False  # reading is
-        self._waits: Deadlines[Any] | None = None
+        self._waits: Deadlines | None = None
         if upgraded is None:
             self._wait(self._context.head, carried.idle_seconds)
         else:
@@ -415,7 +415,7 @@ class Http2Protocol:
 
     # --- deadlines ---
 
-    def _wait(self, deadlines: Deadlines[Any], waited: float = 0.0) -> None:
+    def _wait(self, deadlines: Deadlines, waited: float = 0.0) -> None:
         self._wait_no_more()
         self._waits = deadlines
         deadlines.add(self, waited)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gracehttp.http.connection import NO_PROTOCOL, Connection, MakeProtocol
+from gracehttp.http.connection import Connection, MakeProtocol
 from gracehttp.http.exchange import ResetReason
 from gracehttp.net.stream import CLOSED_STREAM, Consumer
 from gracehttp.wire.handover import Carried
@@ -83,9 +83,8 @@ class Tunnel:
         """The stream is closed, whatever the reason."""
         if not self._lost:
             self._lost = self.shut = True
-            protocol, self.connection.protocol = self.connection.protocol, NO_PROTOCOL
             self.consumer = CLOSED_STREAM
-            protocol.lost()
+            self.connection.lose_protocol()
 
     def say_goodbye(self) -> None:
         """The connection under it ends, and its application had time to end it."""

@@ -10,7 +10,7 @@ from gracehttp.http.exchange import Exchange
 from gracehttp.http.websocket.handshake import read_handshake
 from gracehttp.http.websocket.messages import INTERNAL_ERROR, SERVICE_RESTART
 from gracehttp.http.websocket.session import OPEN, WebSocketSession
-from gracehttp.net.deadlines import Deadlines, Timed
+from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.stream import Stream
 from gracehttp.wire.handover import Carried
 
@@ -64,7 +64,7 @@ class WebSocketProtocol:
         self._paused = False  # reading is
         self._pings = 0
         self._pinged = b""  # the payload of the ping whose pong has not come
-        self._waits: Deadlines[Timed] | None = None
+        self._waits: Deadlines | None = None
         settings = session.settings
         self.pace = Pace(
             any_time=True,
@@ -190,7 +190,7 @@ class WebSocketProtocol:
 
     # --- deadlines ---
 
-    def _wait(self, deadlines: Deadlines[Timed]) -> None:
+    def _wait(self, deadlines: Deadlines) -> None:
         self._wait_no_more()
         self._waits = deadlines
         deadlines.add(self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from gracehttp.compiled import BUILD
 from gracehttp.supervisor.fleet import Fleet, Generation
 from gracehttp.supervisor.listeners.table import HeldListener, ListenerTable
 from gracehttp.supervisor.processes.workers import WorkerProcesses
@@ -37,6 +38,7 @@ def status_of(
         ),
         listeners=tuple(_listener(one, workers) for one in listeners),
         last_restart=None if last is None else RestartStatus(last.ok, last.message),
+        build=str(BUILD),
     )
 
 

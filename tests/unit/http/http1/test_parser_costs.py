@@ -99,7 +99,7 @@ BODIES: dict[str, Callable[[int], bytes]] = {
 
 
 def parse_whole_head(data: bytes) -> None:
-    parser.parse_head(data[parser.skip_empty_lines(data, 0) :])
+    parser.parse_head(data[parser.skip_empty_lines(data, 0) :], "http")
 
 
 def parse_beginning(data: bytes) -> None:
@@ -171,7 +171,7 @@ def test_eight_times_as_many_bytes_cost_about_eight_times_as_much(parse, make):
 def remember(lines: Iterable[bytes]) -> None:
     for one in lines:
         with contextlib.suppress(RequestError):
-            parser.parse_head(one)
+            parser.parse_head(one, "http")
 
 
 def paths() -> Iterable[bytes]:
@@ -229,7 +229,7 @@ def test_lines_with_faults_are_not_remembered(forgetful):
         head(b"Content-Length: secret"),
     ):
         with pytest.raises(RequestError):
-            parser.parse_head(data)
+            parser.parse_head(data, "http")
     assert not any(b"secret" in key for key in parser._request_lines)
     assert "secret" not in repr(list(parser._framings))
 
@@ -240,13 +240,13 @@ REQUEST = b"GET /a HTTP/1.1\r\nHost: a\r\nAccept: b\r\nConnection: keep-alive\r\
 
 
 def test_heads_of_equal_bytes_share_nothing_that_can_be_changed(forgetful):
-    first, second = parser.parse_head(REQUEST), parser.parse_head(REQUEST)
+    first, second = parser.parse_head(REQUEST, "http"), parser.parse_head(REQUEST, "http")
     assert first is not second
     assert first.headers is not second.headers
     for (name, value), field in zip(first.headers, second.headers, strict=True):
         assert (type(name), type(value), type(field)) == (bytes, bytes, tuple)
     absolute = REQUEST.replace(b"/a", b"http://b/a")
-    assert parser.parse_head(absolute).headers is not parser.parse_head(absolute).headers
+    assert parser.parse_head(absolute, "http").headers is not parser.parse_head(absolute, "http").headers
 
 
 def test_trailers_of_equal_bytes_share_nothing_that_can_be_changed():

@@ -1,0 +1,10 @@
+from gracehttp.applications.asgi.application cimport AsgiApplication
+from gracehttp.http.exchange cimport Exchange
+
+
+cdef class RequestCycle:
+    cdef AsgiApplication _application
+    cdef Exchange _exchange
+    cdef bint _body_taken
+    cdef bint _told
+    cdef readonly bint begun

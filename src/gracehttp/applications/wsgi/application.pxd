@@ -1,0 +1,10 @@
+cdef class WsgiApplication:
+    cdef readonly str name
+    cdef object _app
+    cdef object _loop
+    cdef object _on_idle
+    cdef object _calls
+    cdef readonly object _pool
+    cdef dict _template
+    cdef set _waiters
+    cdef readonly Py_ssize_t in_flight

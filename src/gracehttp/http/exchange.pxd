@@ -1,0 +1,55 @@
+import cython
+
+from gracehttp.http.body cimport RequestBody
+from gracehttp.http.fields cimport ResponseFields
+from gracehttp.http.head cimport RequestHead as Head  # under another name: `exchange` gives RequestHead to others
+
+
+cdef class Exchange:
+    cdef public Head head
+    cdef readonly RequestBody body
+    cdef object _carrier
+    cdef object _observer
+    cdef object _loop
+    cdef double _started_at
+    cdef bint _body_open
+    cdef bint _blamed
+    cdef bint _trailers_follow
+    cdef object _left
+    cdef Waiters _waiters
+    cdef readonly object body_length
+    cdef readonly bint awaits_continue
+    cdef readonly int status
+    cdef public Py_ssize_t body_sent
+    cdef public bint response_started
+    cdef readonly bint head_sent
+    cdef public bint response_complete
+    cdef public bint disconnected
+    cdef public bint half_closed
+    cdef public bint ended
+    cdef public object when_gone
+    cdef readonly object reset_reason
+    cdef public bint writable
+    cdef readonly ResponseFields fields
+    cdef readonly object announced_length
+    cdef readonly bint bodyless
+
+    cpdef take_body(self)
+    cpdef write(self, data, bint more)
+    cdef bytes _announce(self, bytes data, bint end)
+    cpdef end(self, error=*)
+    cpdef body_arrived(self)
+    cpdef set_writable(self, bint writable)
+    cpdef disconnect(self, reason=*)
+    cpdef finished(self, status)
+    cdef _wake(self)
+
+
+cdef class Waiters:
+    cdef object _loop
+    cdef readonly list _futures
+
+    cpdef wake(self)
+
+
+cdef bytes _as_bytes(data)

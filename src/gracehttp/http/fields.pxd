@@ -1,0 +1,17 @@
+import cython
+
+cdef class ResponseFields:
+    cdef readonly bytes block
+    cdef readonly bint closes
+    cdef readonly object content_length
+    cdef readonly bint has_date
+    cdef readonly bint has_server
+    cdef readonly object dropped
+    cdef readonly bytes upgrade
+
+    cdef bytes _read(self, name, value)
+    cdef bint _note(self, int meaning, name, value) except -1
+
+
+cdef int _examine_name(name) except -1
+cdef _parse_content_length(value)

@@ -1,0 +1,21 @@
+cdef class RequestLine:
+    cdef readonly str method
+    cdef readonly bytes target
+    cdef readonly str http_version
+    cdef readonly str path
+    cdef readonly bytes raw_path
+    cdef readonly bytes query_string
+    cdef readonly bytes authority
+
+
+cdef class RequestHead:
+    cdef public RequestLine line
+    cdef public list headers
+    cdef public str scheme
+    cdef public object client
+    cdef public object server
+
+
+cdef class RefusedHead(RequestHead):
+    cdef str _method
+    cdef bytes _target

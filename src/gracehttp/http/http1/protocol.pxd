@@ -1,0 +1,73 @@
+import cython
+
+from gracehttp.http.body cimport RequestBody
+from gracehttp.http.connection cimport Connection, ServerContext
+from gracehttp.http.exchange cimport Exchange
+from gracehttp.http.fields cimport ResponseFields
+from gracehttp.http.http1.checks cimport Framing
+from gracehttp.http.http1.parser cimport Http1Head
+from gracehttp.net.deadlines cimport Deadlines
+
+
+cdef class Http1Protocol:
+    cdef public Connection connection
+    cdef ServerContext _context
+    cdef object _stream
+    cdef str _scheme
+    cdef int _phase
+    cdef bint _fresh
+    cdef bytes _head
+    cdef Py_ssize_t _look_again_at
+    cdef double _head_began_at
+    cdef object _body
+    cdef bint _keep_alive
+    cdef Exchange _exchange
+    cdef Exchange _handshake
+    cdef readonly bytes _unparsed
+    cdef Py_ssize_t _taken
+    cdef bint _continue_owed
+    cdef Py_ssize_t _discarded
+    cdef int _framing
+    cdef bint _closes
+    cdef bint _last_response
+    cdef bint _leaving
+    cdef bint _paused
+    cdef bint _held_back
+    cdef readonly Deadlines _waits
+
+    cpdef received(self, bytes data)
+    cpdef ended(self)
+    cpdef writable_again(self)
+    @cython.locals(seen=Py_ssize_t, end=Py_ssize_t)
+    cdef _read_head(self, bytes data, Py_ssize_t start)
+    @cython.locals(size=Py_ssize_t, limit=Py_ssize_t)
+    cdef _await_head(self, bytes data)
+    @cython.locals(framing=Framing, body=RequestBody, context=ServerContext, connection=Connection)
+    cdef _begin_request(self, Http1Head head)
+    cdef RequestBody _begin_body(self, Framing framing)
+    cdef _read_body(self, parser, bytes data)
+    cdef _pass_on_body(self, Exchange exchange, parser)
+    cdef _await_body(self, RequestBody body)
+    cdef _discard(self, parser)
+    cdef _next_request(self)
+    cpdef _parse_waiting(self)
+    cpdef _tell_rest(self)
+    @cython.locals(exchange=Exchange, pause=bint)
+    cdef _regulate_reading(self)
+    cpdef _wait(self, Deadlines deadlines, double waited=*)
+    cdef _wait_no_more(self)
+    cpdef timed_out(self)
+    cdef bint _is_late(self) except -1
+    cpdef body_wanted(self, Exchange exchange)
+    cpdef body_taken(self, Exchange exchange)
+    @cython.locals(fields=ResponseFields, status=int, http11=bint, framing=int, closes=bint, now=double)
+    cpdef send_head(self, Exchange exchange, bytes data, bint end)
+    @cython.locals(framing=int)
+    cpdef send_body(self, Exchange exchange, bytes data, bint end)
+    cpdef response_completed(self, Exchange exchange)
+    cpdef cut(self, Exchange exchange, reason)
+    cdef bint _ends_here(self, bint response_ends) except -1
+    cdef _refuse(self, status, reason, lines=*)
+    cdef _give_up(self, Exchange exchange, status=*)
+    cdef _report_refused(self, head, status, body_bytes)
+    cpdef lost(self)

@@ -1,0 +1,45 @@
+import cython
+
+from gracehttp.net.deadlines cimport Deadlines
+
+
+cdef class StreamServices:
+    cdef readonly object loop
+    cdef public object poller
+    cdef public object on_failure
+    cdef public Deadlines stall
+    cdef public Deadlines linger
+
+
+cdef class PlainStream:
+    cdef readonly object _socket
+    cdef readonly StreamServices services
+    cdef public object consumer
+    cdef public object owner
+    cdef object _unsent
+    cdef object _ending
+    cdef object _stall
+    cdef int _events
+    cdef readonly Py_ssize_t unsent_bytes
+    cdef readonly bint writable
+    cdef readonly bint closed
+    cdef readonly bint shut
+    cdef readonly bint input_over
+    cdef readonly bint half_closed
+
+    @cython.locals(data=bytes)
+    cpdef ready(self, int events)
+    @cython.locals(sent=Py_ssize_t)
+    cpdef write(self, data)
+    cpdef pause_reading(self)
+    cpdef resume_reading(self)
+    cdef _end_input(self)
+    cdef _send_waiting(self)
+    cdef _all_sent(self)
+    cpdef shut_our_half(self)
+    cpdef abort(self)
+    cdef _break(self, error)
+    cpdef _lose(self)
+    cdef _close(self)
+    cdef _forget(self)
+    cdef _watch(self, int events)

@@ -1,0 +1,47 @@
+import cython
+
+from gracehttp.net.deadlines cimport Deadlines
+from gracehttp.net.stream cimport PlainStream
+
+
+cdef class RecordCounter:
+    cdef Py_ssize_t _missing
+    cdef bytes _header
+
+    @cython.locals(size=Py_ssize_t, at=Py_ssize_t, taken=Py_ssize_t, wanted=Py_ssize_t, fresh=bint)
+    cpdef count(self, bytes data)
+
+
+cdef class TlsStream:
+    cdef PlainStream _plain
+    cdef object _context
+    cdef bytes _first
+    cdef object _incoming
+    cdef object _outgoing
+    cdef object _tls
+    cdef RecordCounter _records
+    cdef Deadlines _handshakes
+    cdef public object _on_open
+    cdef object _owner
+    cdef bint _paused
+    cdef bint _undelivered
+    cdef bint _said_goodbye
+    cdef object _unencrypted
+    cdef readonly Py_ssize_t _unencrypted_bytes
+    cdef bint _lingers
+    cdef readonly bint half_closed
+    cdef readonly bint input_over
+    cdef readonly bint writable
+    cdef public object consumer
+
+    cpdef received(self, bytes data)
+    cpdef ended(self)
+    cdef bint _shake_hands(self) except -1
+    cdef _end_handshake(self)
+    cdef _deliver(self)
+    cpdef _deliver_rest(self)
+    cdef _end_input(self)
+    cpdef write(self, data)
+    cpdef writable_again(self)
+    cdef _flush(self)
+    cdef _say_goodbye(self)
