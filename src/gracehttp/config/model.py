@@ -24,13 +24,26 @@ APPLICATION: Final = "Application"
 LISTENING: Final = "Listening"
 TLS: Final = "TLS"
 LIMITS: Final = "Limits and timeouts"
+HTTP2: Final = "HTTP/2"
 WEBSOCKET: Final = "WebSocket"
 PROXIES: Final = "Behind a proxy"
 RESPONSES: Final = "Responses"
 PROCESSES: Final = "Processes"
 LOGGING: Final = "Logging"
 CONTROL: Final = "Control"
-GROUPS: Final = (APPLICATION, LISTENING, TLS, LIMITS, WEBSOCKET, PROXIES, RESPONSES, PROCESSES, LOGGING, CONTROL)
+GROUPS: Final = (
+    APPLICATION,
+    LISTENING,
+    TLS,
+    LIMITS,
+    HTTP2,
+    WEBSOCKET,
+    PROXIES,
+    RESPONSES,
+    PROCESSES,
+    LOGGING,
+    CONTROL,
+)
 """The headings under which options are shown, in this order."""
 
 
@@ -341,6 +354,25 @@ class ServerOptions:
         kind=types.size(zero_means="no limit"),
         group=LIMITS,
         help="The largest body of a request.",
+    )
+    h2: str = option(
+        "auto",
+        kind=types.one_of("auto", "on", "off"),
+        group=HTTP2,
+        help="Whether HTTP/2 is offered over TLS (ALPN). auto: if its library is installed (gracehttp[h2]).",
+    )
+    h2c: bool = option(
+        False,
+        kind=types.flag(),
+        group=HTTP2,
+        help="Speak HTTP/2 without TLS too, with clients that know it beforehand or ask for it by Upgrade. "
+        "Meant for proxies in front.",
+    )
+    h2_max_concurrent_streams: int = option(
+        100,
+        kind=types.count(minimum=1, maximum=65535),
+        group=HTTP2,
+        help="How many requests a client may have in flight on one connection.",
     )
     ws_max_size: int = option(
         16 * 1024 * 1024,

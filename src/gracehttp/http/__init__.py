@@ -8,7 +8,7 @@
 - `negotiation`: which protocol a connection speaks, at first and after an upgrade
 - `settings`: the limits that protocols need
 
-Each protocol is a package of its own: `http1`, `websocket`. Only `negotiation` knows it by name.
+Each protocol is a package of its own: `http1`, `http2`, `websocket`. Only `negotiation` knows them all by name.
 
 It may import `config`, `net`, `wire` and what is below them, and knows neither applications nor workers. Start reading
 at `connection`, then `exchange`.

@@ -326,9 +326,13 @@ class Connection:
 
     def stream_closed(self) -> None:
         """See `Closed`."""
+        self.lose_protocol()
+        self.context.owner.connection_closed(self)
+
+    def lose_protocol(self) -> None:
+        """The stream is closed; of one that no socket is under, the worker knows nothing."""
         protocol, self.protocol = self.protocol, NO_PROTOCOL  # this cuts the circle of the two
         protocol.lost()
-        self.context.owner.connection_closed(self)
 
 
 class _NoProtocol:

@@ -64,7 +64,7 @@ class Carrier(Protocol):
         """The application asks for body bytes, and none are there. May send 100 (Continue)."""
 
     def body_taken(self, exchange: Exchange) -> None:
-        """The application has taken all body bytes that had arrived, and more will come."""
+        """The application has taken all body bytes that had arrived."""
 
     def send_interim(self, exchange: Exchange, status: int, fields: ResponseFields) -> None:
         """Send an interim response (RFC 9110 section 15.2)."""
@@ -159,6 +159,7 @@ class Exchange:
         "body_sent",
         "bodyless",
         "disconnected",
+        "ended",
         "fields",
         "half_closed",
         "head",
@@ -209,6 +210,8 @@ class Exchange:
         """The client is gone: nothing that is written reaches it."""
         self.half_closed = False
         """The client has ended its half of the connection. It may be gone, or listen still: what is written is sent."""
+        self.ended = False
+        """The application is done with it: `end` or `give_up` was called."""
         self.when_gone: Callable[[Exchange], None] | None = None
         """Is called when `disconnected` becomes true. It must not raise."""
         self.reset_reason: int | None = None
@@ -235,7 +238,7 @@ class Exchange:
         if taken is None:
             if not self.response_complete and not self.disconnected:
                 self._carrier.body_wanted(self)
-        elif taken[1]:
+        elif taken[1] or taken[0]:
             self._carrier.body_taken(self)
         return taken
 
@@ -421,6 +424,7 @@ class Exchange:
         the client can tell that the answer is not whole (RFC 9112 section 8). If the client has all of its body
         already, nothing is cut. `error` is logged with its traceback.
         """
+        self.ended = True
         if error is not None:
             tell(self._loop, self._observer.application_failed, self.head, error)
         if self.response_complete or self.disconnected:
@@ -441,6 +445,7 @@ class Exchange:
     def give_up(self) -> None:
         """The application is done, and has not completed the response because it was told of `half_closed`: as `end`,
         and nobody is to blame."""
+        self.ended = True
         if not (self.response_complete or self.disconnected):
             self._carrier.cut(self, ResetReason.CANCEL)
 

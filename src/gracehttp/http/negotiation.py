@@ -7,15 +7,46 @@ that the connection spoke in the process from which it comes. A protocol that th
 
 from __future__ import annotations
 
-from gracehttp.http.connection import NEW, Connection, MakeProtocol, ServerContext
+import base64
+import binascii
+from collections.abc import Sequence
+
+from gracehttp.http.connection import NEW, Connection, MakeProtocol, ServerContext, WireProtocol
 from gracehttp.http.exchange import Exchange
+from gracehttp.http.fields import ResponseFields
+from gracehttp.http.head import RequestHead, RequestLine
 from gracehttp.http.http1.checks import RequestError
 from gracehttp.http.http1.protocol import Http1Protocol
+from gracehttp.http.http2 import library as http2
+from gracehttp.http.settings import HttpSettings
 from gracehttp.http.websocket import handshake
 from gracehttp.wire.handover import HTTP1, Carried
 
-PROTOCOLS: dict[str, MakeProtocol] = {HTTP1: Http1Protocol}
+HTTP2 = "h2"
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_HOP_FIELDS = frozenset((b"connection", b"upgrade", b"http2-settings"))
+
+
+def _http2(connection: Connection, carried: Carried = NEW) -> WireProtocol:
+    from gracehttp.http.http2.protocol import Http2Protocol  # it needs a library that may not be there
+
+    return Http2Protocol(connection, carried)
+
+
+PROTOCOLS: dict[str, MakeProtocol] = {HTTP1: Http1Protocol, HTTP2: _http2}
 """By their names in ALPN, under which connections also go from one process to another."""
+
+
+def offers(settings: HttpSettings, *, secure: bool) -> Sequence[str]:
+    """The protocols for ALPN, in our order of preference. Without TLS there are none, but what is asked for is prepared
+    all the same. What is asked for and missing is told in the log."""
+    wanted = settings.http2.alpn if secure else settings.http2.cleartext
+    if wanted is not False:
+        if http2.available():
+            return (HTTP2, HTTP1)
+        if wanted:
+            http2.tell_missing()
+    return (HTTP1,)
 
 
 def begin(connection: Connection, alpn: str | None, carried: Carried = NEW) -> None:
@@ -31,20 +62,71 @@ def begin(connection: Connection, alpn: str | None, carried: Carried = NEW) -> N
         connection.switch(make(connection, carried), carried.received)
 
 
+def by_preface(data: bytes, context: ServerContext, *, secure: bool) -> MakeProtocol | None:
+    """What speaks with a client whose first bytes are `data`, which are no request of HTTP/1.1."""
+    if secure or not context.settings.http2.cleartext or not http2.available():
+        return None
+    return _http2 if _PREFACE.startswith(data[: len(_PREFACE)]) else None
+
+
 def upgrade(exchange: Exchange, context: ServerContext) -> bool:
     """Whether the request of `exchange`, which has the option `upgrade` in Connection and no body, asks for a protocol
     that takes over here: it has the exchange then. If not, it is an ordinary request (RFC 9110 section 7.8).
 
     Raises `RequestError` if the client breaks the rules of that protocol.
     """
-    handle = context.application.handle_websocket
-    if handle is None or not handshake.is_asked_for(exchange.head) or not handshake.available():
+    if context.settings.http2.cleartext and _upgrade_to_http2(exchange):
+        return True
+    if context.application.handle_websocket is None:
         return False
-    from gracehttp.http.websocket.protocol import open_session  # it needs the library that `available` has found
+    if not handshake.is_asked_for(exchange.head) or not handshake.available():
+        return False
+    connect(exchange, context)
+    return True
 
+
+def connect(exchange: Exchange, context: ServerContext) -> None:
+    """Let the application answer the request of `exchange`, which asks for a WebSocket, and can have one here.
+
+    Raises `RequestError` if the client breaks the rules of the handshake.
+    """
+    from gracehttp.http.websocket.protocol import open_session  # it needs a library that may not be there
+
+    handle = context.application.handle_websocket
+    assert handle is not None, "otherwise it was not offered"
     try:
         session = open_session(exchange, context)
     except handshake.HandshakeError as error:
         raise RequestError(error.status, error.reason, error.lines) from error
     handle(session)
+
+
+def _upgrade_to_http2(exchange: Exchange) -> bool:
+    """RFC 7540 section 3.2, which RFC 9113 has left behind. A request that breaks its rules is an ordinary one."""
+    head = exchange.head
+    fields = head.headers
+    if head.scheme != "http" or not http2.available():
+        return False
+    asked = [one.strip() for name, value in fields if name == b"upgrade" for one in value.lower().split(b",")]
+    options = [one.strip() for name, value in fields if name == b"connection" for one in value.lower().split(b",")]
+    payloads = [value for name, value in fields if name == b"http2-settings"]
+    if b"h2c" not in asked or b"http2-settings" not in options or len(payloads) != 1:
+        return False
+    try:
+        payload = base64.urlsafe_b64decode(payloads[0] + b"=" * (-len(payloads[0]) % 4))
+    except binascii.Error:
+        return False
+    if len(payload) % 6:
+        return False
+    request = RequestHead()
+    request.line = RequestLine(head.method, head.target, "2")
+    request.headers = [field for field in fields if field[0] not in _HOP_FIELDS]
+    request.scheme = head.scheme
+
+    def make(connection: Connection, carried: Carried) -> WireProtocol:
+        from gracehttp.http.http2.protocol import Http2Protocol
+
+        return Http2Protocol(connection, carried, (payload, request))
+
+    exchange.upgrade(ResponseFields([(b"Upgrade", b"h2c")]), make)
     return True

@@ -45,6 +45,19 @@ class ProxySettings(NamedTuple):
     introduced: bool = False
 
 
+class Http2Settings(NamedTuple):
+    """What HTTP/2 needs.
+
+    - `alpn`: whether it is offered over TLS; None: if its library is installed.
+    - `cleartext`: whether it is spoken without TLS too, by prior knowledge and by Upgrade.
+    - `max_concurrent_streams`: on one connection.
+    """
+
+    alpn: bool | None = None
+    cleartext: bool = False
+    max_concurrent_streams: int = 100
+
+
 class HttpSettings(NamedTuple):
     """The limits that the hot path needs.
 
@@ -72,6 +85,7 @@ class HttpSettings(NamedTuple):
     server_header: bool = True
     date_header: bool = True
     response_fields: tuple[Header, ...] = ()
+    http2: Http2Settings = Http2Settings()
 
 
 def settings_of(server: ServerOptions) -> HttpSettings:
@@ -102,6 +116,11 @@ def settings_of(server: ServerOptions) -> HttpSettings:
         server_header=server.server_header,
         date_header=server.date_header,
         response_fields=tuple(map(_as_field, server.header)),
+        http2=Http2Settings(
+            alpn=None if server.h2 == "auto" else server.h2 == "on",
+            cleartext=server.h2c,
+            max_concurrent_streams=server.h2_max_concurrent_streams,
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from gracehttp.applications.loading import ApplicationLoader, application_of
 from gracehttp.applications.registry import Applications, ApplicationSettings
 from gracehttp.config import ServerOptions
 from gracehttp.events import DrainFinished, DrainStarted, Event, RequestsCut
+from gracehttp.http import negotiation
 from gracehttp.http.exchange import RequestFinished
 from gracehttp.http.settings import settings_of
 from gracehttp.net.poller import Poller, new_poller
@@ -291,8 +292,9 @@ class Service:
 
 
 def _tls_context(server: ServerOptions) -> ssl.SSLContext | None:
+    alpn = negotiation.offers(settings_of(server), secure=server.certfile is not None)
     if server.certfile is None:
         return None
     from gracehttp.net.certificates import server_context  # OpenSSL costs memory that plain HTTP needs not pay
 
-    return server_context(server.certfile, server.keyfile, server.keyfile_password)
+    return server_context(server.certfile, server.keyfile, server.keyfile_password, alpn=alpn)

@@ -8,3 +8,4 @@ cdef class RequestCycle:
     cdef bint _body_taken
     cdef bint _told
     cdef readonly bint begun
+    cdef tuple _trailers

@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from gracehttp.applications.asgi.types import Message, Scope
-from gracehttp.http.exchange import ClientDisconnected, Exchange, ResponseError
+from gracehttp.http.exchange import ClientDisconnected, Exchange, Header, ResponseError
 
 if TYPE_CHECKING:
     from gracehttp.applications.asgi.application import AsgiApplication
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 class RequestCycle:
     """One call of the application. `receive` and `send` are what the application gets."""
 
-    __slots__ = ("_application", "_body_taken", "_exchange", "_told", "begun")
+    __slots__ = ("_application", "_body_taken", "_exchange", "_told", "_trailers", "begun")
 
     def __init__(self, application: AsgiApplication, exchange: Exchange) -> None:
         self._application = application
         self._exchange = exchange
         self._body_taken = False
         self._told = False  # that the client is gone
+        self._trailers: tuple[Header, ...] = ()
         self.begun = False
 
     async def run(self) -> None:
@@ -54,7 +55,7 @@ class RequestCycle:
             "client": head.client,
             "server": head.server,
             "state": application.lifespan.state.copy(),
-            "extensions": {"gracehttp.drain": {}},
+            "extensions": {"gracehttp.drain": {}} if line.http_version != "2" else _extensions_of_http2(),
         }
         try:
             await application.app(scope, self.receive, self.send)
@@ -125,9 +126,22 @@ class RequestCycle:
                 status = message["status"]
             except KeyError:
                 raise ResponseError("http.response.start has no status") from None
-            exchange.start_response(status, message.get("headers", ()))
+            if message.get("trailers"):
+                exchange.start_response(status, message.get("headers", ()), trailers=True)
+            else:
+                exchange.start_response(status, message.get("headers", ()))
+        elif kind == "http.response.trailers":
+            self._trailers += tuple(message.get("headers", ()))
+            if not message.get("more_trailers", False):
+                exchange.send_trailers(self._trailers)
+        elif kind == "http.response.early_hint":
+            exchange.send_interim(103, [(b"link", link) for link in message.get("links", ())])
         else:
             raise ResponseError(f"{kind!r} is no message that can be sent in answer to a request")
+
+
+def _extensions_of_http2() -> dict[str, dict[str, object]]:
+    return {"gracehttp.drain": {}, "http.response.trailers": {}, "http.response.early_hint": {}}
 
 
 def is_explained(error: BaseException, application: AsgiApplication) -> bool:

@@ -198,8 +198,21 @@ class Http1Protocol:
                 self._leave_unparsed(data, end)
                 self._begin_request(head)
         except RequestError as refusal:
+            if refusal.status == 505 and self._takes_preface(data):
+                return
             self._head = data[start:end] if size >= 4 else data[start:]
             self._refuse(refusal.status, refusal.reason, refusal.lines)
+
+    def _takes_preface(self, data: bytes) -> bool:
+        """Whether the connection begins with what no request of ours begins with, and another protocol has it then
+        (RFC 9113 section 3.3)."""
+        from gracehttp.http import negotiation  # it knows all protocols, this one too
+
+        make = negotiation.by_preface(data, self._context, secure=self._stream.secure) if self._fresh else None
+        if make is None:
+            return False
+        self.connection.switch(make(self.connection, NEW), data)
+        return True
 
     def _leave_unparsed(self, data: bytes, start: int) -> None:
         """What is in `data` from `start` on waits for the end of the current request."""

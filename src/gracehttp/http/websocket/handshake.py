@@ -90,6 +90,11 @@ def available() -> bool:
     return False
 
 
+def installed() -> bool:
+    """As `available`, and nobody is told."""
+    return _library.find()
+
+
 def is_asked_for(head: RequestHead) -> bool:
     """Whether the request, which has the option `upgrade` in Connection and no body, asks for a WebSocket.
 
@@ -106,7 +111,10 @@ def is_asked_for(head: RequestHead) -> bool:
 
 
 def read_handshake(head: RequestHead, settings: WebSocketSettings) -> Handshake:
-    """What the client offers. Raises `HandshakeError` with 400 or 426."""
+    """What the client offers. Raises `HandshakeError` with 400 or 426.
+
+    With HTTP/2 there is no key (RFC 8441 section 5): that the server has understood is clear.
+    """
     keys, versions, protocols, extensions = [], [], [], []
     for name, value in head.headers:
         if name == b"sec-websocket-key":
@@ -124,6 +132,8 @@ def read_handshake(head: RequestHead, settings: WebSocketSettings) -> Handshake:
             f"this server speaks version {_VERSION.decode()} of WebSocket",
             b"Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: %b\r\n" % _VERSION,
         )
+    if head.http_version == "2":
+        return Handshake(b"", _tokens(protocols), *_agree_on_deflate(extensions, settings))
     if len(keys) != 1:
         raise HandshakeError(400, "a WebSocket handshake has one Sec-WebSocket-Key")
     if not _is_key(keys[0]):

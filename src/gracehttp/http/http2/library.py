@@ -1,0 +1,27 @@
+"""Whether the library ngh2 is there, which carries out the framing of HTTP/2."""
+
+from __future__ import annotations
+
+import functools
+import logging
+
+
+@functools.cache
+def available() -> bool:
+    """Whether HTTP/2 can be spoken. The first call imports the library."""
+    try:
+        import gracehttp.http.http2.protocol  # noqa: F401  from here on it is imported, and no client waits for it
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] != "ngh2":
+            raise
+        return False
+    return True
+
+
+@functools.cache
+def tell_missing() -> None:
+    """The user asks for HTTP/2, and the library is not installed: say so, once."""
+    logging.getLogger("gracehttp").warning(
+        "HTTP/2 is asked for, and the package ngh2 is not installed: HTTP/1.1 is spoken alone. "
+        "To serve HTTP/2: pip install 'gracehttp[h2]'"
+    )

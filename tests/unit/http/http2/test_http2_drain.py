@@ -1,0 +1,181 @@
+"""The end in two steps: no stream that the client was entitled to send is refused, and none is lost."""
+
+from __future__ import annotations
+
+from h2_client import ACK, GOAWAY, HEADERS, NO_ERROR, PING, POST, Client, data, frame, headers
+from http_fakes import answer
+
+from gracehttp.http.connection import Terms
+from gracehttp.http.http2.protocol import ANSWER_SECONDS, Http2Protocol
+
+EVERYTHING = (2**31 - 1, NO_ERROR)
+
+
+def told(client: Client) -> list[tuple[int, int]]:
+    client.wire.turn()
+    client.read()
+    return client.goaways
+
+
+def test_goaway_comes_before_the_ping_whose_answer_shows_that_it_was_read():
+    client = Client()
+    client.wire.connection.see_off(Terms.SOON)
+    assert client.wire.connection.close_idle()
+    client.wire.turn()
+    assert [one.kind for one in client.read()] == [GOAWAY, PING]
+    assert client.goaways == [EVERYTHING]
+
+
+def test_next_response_tells_as_connection_close_does():
+    client = Client()
+    client.send(headers(1))
+    client.wire.connection.see_off(Terms.LAST_RESPONSE)
+    assert told(client) == []
+    answer(client.exchanges[0])
+    assert told(client) == [EVERYTHING]
+    assert client.status(1) == 200
+    client.pong()
+    assert client.goaways == [EVERYTHING, (1, NO_ERROR)]
+    assert client.wire.how_it_ended == "lingering"
+    assert client.wire.owner.finished[0][:2] == ("/", 200)
+
+
+def test_streams_that_were_sent_before_the_client_knew_are_answered():
+    client = Client()
+    client.send(headers(1))
+    client.wire.connection.close_idle()
+    assert told(client) == [EVERYTHING]
+    client.send(headers(3, POST, end=False), headers(5))
+    client.pong()
+    assert client.goaways[1:] == [(5, NO_ERROR)]
+    client.send(headers(7), data(3, b"abc", end=True))
+    first, second, third = client.exchanges
+    for exchange in (third, first):
+        answer(exchange)
+    assert client.wire.turn().how_it_ended == "open"
+    assert second.take_body() == (b"abc", False)
+    answer(second)
+    told(client)
+    assert client.ended == {1, 3, 5}
+    assert client.resets == {}
+    assert client.wire.how_it_ended == "lingering"
+
+
+def test_stream_behind_the_last_one_is_ignored_so_that_the_client_can_send_it_again():
+    client = Client()
+    client.send(headers(1))
+    client.wire.connection.close_idle()
+    told(client)
+    client.pong()
+    client.send(headers(3))
+    assert len(client.exchanges) == 1
+    assert 3 not in client.heads
+
+
+def test_client_that_does_not_answer_is_told_all_the_same():
+    client = Client()
+    client.send(headers(1))
+    client.wire.connection.close_idle()
+    told(client)
+    client.wire.loop.pass_time(ANSWER_SECONDS - 1)
+    assert told(client) == [EVERYTHING]
+    client.wire.loop.pass_time(2)
+    assert told(client)[1:] == [(1, NO_ERROR)]
+    answer(client.exchanges[0])
+    told(client)
+    assert client.status(1) == 200
+    assert client.wire.how_it_ended == "lingering"
+
+
+def test_another_ping_of_the_client_is_no_answer():
+    client = Client()
+    client.wire.connection.close_idle()
+    told(client)
+    client.send(frame(PING, ACK, 0, b"whatever"), frame(PING, 0, 0, client.pings[0]))
+    assert client.goaways == [EVERYTHING]
+
+
+def test_requests_that_come_one_after_the_other_while_the_answer_is_on_its_way():
+    client = Client(answer)
+    client.wire.connection.see_off(Terms.LAST_RESPONSE)
+    for number in range(1, 41, 2):
+        client.send(headers(number))
+        assert client.status(number) == 200
+    assert client.goaways == [EVERYTHING]
+    client.pong()
+    assert client.goaways[1:] == [(39, NO_ERROR)]
+
+
+def test_terms_that_are_taken_back_before_anything_was_said():
+    client = Client(answer)
+    client.wire.connection.see_off(Terms.LAST_RESPONSE)
+    client.wire.connection.see_off(Terms.STAY)
+    client.send(headers(1))
+    assert client.goaways == []
+
+
+def test_connection_that_makes_room_goes_at_once_with_the_word_what_can_be_sent_again():
+    client = Client(answer)
+    client.send(headers(1))
+    assert client.wire.connection.close_idle(linger=False)
+    client.read()
+    assert client.goaways == [(1, NO_ERROR)]
+    assert client.wire.how_it_ended == "closed"
+
+
+def test_worker_is_told_when_it_comes_to_rest_at_a_stop():
+    client = Client()
+    client.send(headers(1))
+    client.wire.connection.see_off(Terms.SOON)
+    assert client.wire.owner.rested == []
+    answer(client.exchanges[0])
+    assert told(client) == [EVERYTHING]
+
+
+def test_drain_finds_it_closable_until_it_was_told():
+    client = Client()
+    client.send(headers(1))
+    connection = client.wire.connection
+    assert connection.closable
+    assert connection.idle_since is None
+    assert not connection.can_move
+    assert connection.pack() is None
+    connection.close_idle()
+    assert not connection.closable
+    assert not connection.close_idle()
+    assert [str(one).split(" for ")[0] for one in connection.describe()] == ["GET /"]
+
+
+def test_connections_are_told_a_hundred_in_a_second():
+    from gracehttp.worker.drain import Drain, DrainReason
+
+    pace = Http2Protocol.pace
+    restart = Drain(DrainReason.RESTART, 100.0, 0.0)
+    restart.expect([pace])
+    ((_, pacer),) = restart.closing(0.0)
+    assert pacer.how_many(1000, 0.0) == 10
+    stop = Drain(DrainReason.STOP, 100.0, 0.0)
+    stop.expect([pace])
+    ((_, pacer),) = stop.closing(0.0)
+    assert pacer.how_many(1000, 0.0) == 1000
+
+
+def test_client_that_ends_its_half_after_the_first_step():
+    client = Client()
+    client.send(headers(1))
+    client.wire.connection.close_idle()
+    client.wire.send_eof()
+    answer(client.exchanges[0])
+    told(client)
+    assert client.status(1) == 200
+    assert client.wire.how_it_ended == "closed"
+    assert client.wire.server.waiting == 0
+
+
+def test_goaway_of_the_client_changes_nothing_for_its_streams():
+    client = Client()
+    client.send(headers(1), frame(GOAWAY, 0, 0, bytes(8)))
+    answer(client.exchanges[0])
+    told(client)
+    assert client.status(1) == 200
+    assert [one for one in client.frames if one.kind == HEADERS]

@@ -1,0 +1,179 @@
+"""What users of other servers have reported, tried on ours."""
+
+from __future__ import annotations
+
+from h2_client import CANCEL, GOAWAY, NO_ERROR, POST, SETTINGS, Client, data, frame, headers, settings, window
+from http_fakes import answer
+
+from gracehttp.http.connection import Terms
+from gracehttp.http.http2.protocol import ANSWER_SECONDS
+
+EVERYTHING = (2**31 - 1, NO_ERROR)
+
+
+def turned(client: Client) -> Client:
+    client.wire.turn()
+    client.read()
+    return client
+
+
+def test_connection_close_of_an_application_ends_the_connection_and_no_stream():
+    """jetty 2788, armeria 3516: it can't be sent, and says what the application wants all the same."""
+    client = Client()
+    client.send(headers(1), headers(3))
+    first, second = client.exchanges
+    answer(first, headers=[(b"Connection", b"close")])
+    turned(client)
+    assert client.goaways == [EVERYTHING]
+    assert b"connection" not in dict(client.heads[1][0])
+    client.pong()
+    answer(second)
+    turned(client)
+    assert client.ended == {1, 3}
+    assert client.wire.how_it_ended == "lingering"
+
+
+def test_streams_behind_the_first_goaway_are_read_and_answered():
+    """pingora 388 and 865, armeria 1346, hyper 1551, nghttp2 266, grpc 29050."""
+    client = Client(answer)
+    client.wire.connection.close_idle()
+    assert turned(client).goaways == [EVERYTHING]
+    for number in range(1, 21, 2):
+        client.send(headers(number, POST, end=False), data(number, b"a", end=True))
+    assert client.ended == set(range(1, 21, 2))
+    client.pong()
+    assert client.goaways[1:] == [(19, NO_ERROR)]
+
+
+def test_drain_does_not_wait_for_a_preface_that_never_comes():
+    """hyper 4170 and 3792, grpc-go 5969: a client that has connected beforehand and asks for nothing."""
+    client = Client(greeting=b"")
+    client.wire.connection.see_off(Terms.SOON)
+    client.wire.connection.close_idle()
+    assert turned(client).goaways == [EVERYTHING]
+    client.wire.loop.pass_time(ANSWER_SECONDS + 1)
+    assert turned(client).wire.how_it_ended == "lingering"
+
+
+def test_requests_that_come_together_with_the_preface_during_a_drain_are_answered():
+    """hyper 3729."""
+    client = Client(answer, greeting=b"")
+    client.wire.connection.see_off(Terms.LAST_RESPONSE)
+    client.send(frame(SETTINGS), headers(1), headers(3))
+    assert client.ended == {1, 3}
+    assert client.goaways == [EVERYTHING]
+    client.pong()
+    assert client.goaways[1:] == [(3, NO_ERROR)]
+
+
+def test_drain_ends_when_the_last_stream_does_and_not_at_a_deadline():
+    """armeria 6388, jetty 13569."""
+    client = Client()
+    client.send(headers(1))
+    client.wire.connection.close_idle()
+    turned(client)
+    client.pong()
+    answer(client.exchanges[0])
+    now = client.wire.loop.now
+    assert turned(client).wire.how_it_ended == "lingering"
+    assert client.wire.loop.now == now
+
+
+def test_goaway_of_a_client_lets_its_streams_finish():
+    """hyper, kestrel 2703: it only says that no push is wanted any more, or that the client is about to go."""
+    client = Client()
+    client.send(headers(1, POST, end=False), frame(GOAWAY, 0, 0, bytes(8)))
+    client.send(data(1, b"abc", end=True))
+    assert client.exchanges[0].take_body() == (b"abc", False)
+    answer(client.exchanges[0])
+    turned(client)
+    assert client.status(1) == 200
+
+
+def test_error_behind_the_head_resets_and_sends_no_second_head():
+    """gunicorn 3717: a second head corrupts what both sides remember of fields."""
+    client = Client()
+    client.send(headers(1), headers(3))
+    first, second = client.exchanges
+    first.start_response(200, [(b"x-a", b"b")])
+    first.write(b"a", True)
+    client.wire.turn()
+    first.end(ValueError())
+    answer(second, headers=[(b"x-a", b"b")])
+    turned(client)
+    assert len(client.heads[1]) == 1
+    assert client.resets == {1: 2}
+    assert dict(client.heads[3][0])[b"x-a"] == b"b"
+
+
+def test_empty_last_piece_ends_the_stream():
+    """gunicorn 3717."""
+    client = Client()
+    client.send(headers(1))
+    exchange = client.exchanges[0]
+    exchange.start_response(200, [])
+    exchange.write(b"abc", True)
+    client.wire.turn()
+    exchange.write(b"", False)
+    turned(client)
+    assert client.ended == {1}
+
+
+def test_end_of_a_response_follows_when_the_window_was_used_up():
+    """libnghttp2 sends an end that stands alone only when a byte of the body could be sent too, so with the window."""
+    client = Client(greeting=settings(initial_window_size=3))
+    client.send(headers(1))
+    exchange = client.exchanges[0]
+    exchange.start_response(200, [])
+    exchange.write(b"abc", True)
+    client.wire.turn()
+    exchange.write(b"", False)
+    turned(client)
+    assert client.bodies[1] == b"abc"
+    client.send(window(1, 3))
+    assert client.ended == {1}
+
+
+def test_end_that_waits_for_the_window_is_not_cut_off_for_the_rest_of_an_upload():
+    client = Client(greeting=settings(initial_window_size=3))
+    client.send(headers(1, POST, end=False))
+    exchange = client.exchanges[0]
+    exchange.start_response(200, [])
+    exchange.write(b"abc", True)
+    client.wire.turn()
+    exchange.write(b"", False)
+    turned(client)
+    assert client.resets == {}
+    client.send(window(1, 3))
+    assert client.ended == {1}
+    assert client.resets == {1: NO_ERROR}
+
+
+def test_window_of_the_connection_is_given_back_for_streams_that_are_gone():
+    """h2 (Rust) 876 and others: what was buffered of streams that were reset must not be lost to the connection."""
+    client = Client(greeting=frame(SETTINGS) + settings(initial_window_size=2**20))
+    client.send(headers(1), headers(3))
+    first, second = client.exchanges
+    for exchange in (first, second):
+        exchange.start_response(200, [])
+    first.write(b"a" * 65000, True)
+    client.wire.turn()
+    second.write(b"b" * 1000, True)
+    turned(client)
+    client.send(frame(3, 0, 1, CANCEL.to_bytes(4, "big")), window(0, 65535))
+    assert len(client.bodies[3]) == 1000
+    second.write(b"b" * 60000, False)
+    turned(client)
+    assert client.ended == {3}
+
+
+def test_frame_size_of_the_client_is_kept():
+    """gunicorn 3720."""
+    client = Client(
+        greeting=frame(SETTINGS) + window(0, 2**20) + settings(initial_window_size=2**20, max_frame_size=32768)
+    )
+    client.send(headers(1))
+    answer(client.exchanges[0], b"a" * 200_000)
+    turned(client)
+    assert max(len(one.payload) for one in client.frames if one.kind == 0) <= 32768
+    assert len(client.bodies[1]) == 200_000

@@ -1,0 +1,242 @@
+"""WebSockets over HTTP/2 (RFC 8441): each is a stream, next to requests on the same connection."""
+
+from __future__ import annotations
+
+import pytest
+from h2_client import CANCEL, NO_ERROR, Client, data, frame, headers, rst
+from http_fakes import answer
+from websocket_client import CLOSE, TEXT, close, closing, frames_in, text
+
+from gracehttp.http.settings import Http2Settings, WebSocketSettings
+
+CONNECT = [
+    (b":method", b"CONNECT"),
+    (b":protocol", b"websocket"),
+    (b":scheme", b"http"),
+    (b":authority", b"a"),
+    (b":path", b"/chat?x=1"),
+    (b"sec-websocket-version", b"13"),
+    (b"sec-websocket-protocol", b"one, two"),
+]
+SESSIONS = []
+
+
+class Sockets(Client):
+    """A client of an application that has WebSockets."""
+
+    def __init__(self, on_handle=None, **settings):
+        super().__init__(on_handle, **settings)
+
+    def open(self, stream=1, *, accepts=True):
+        self.send(headers(stream, CONNECT, end=False))
+        session = SESSIONS[-1]
+        if accepts:
+            session.accept("two", [(b"X-A", b"b")])
+            self.wire.turn()
+            self.read()
+        return session
+
+    def messages(self, stream=1):
+        found, rest = frames_in(self.bodies[stream])
+        assert rest == b""
+        self.bodies[stream] = b""
+        return found
+
+
+@pytest.fixture(autouse=True)
+def application_with_websockets(monkeypatch):
+    SESSIONS.clear()
+    monkeypatch.setattr("http_fakes.FakeApplication.handle_websocket", staticmethod(SESSIONS.append))
+
+
+def settle(client):
+    client.wire.turn()
+    client.read()
+
+
+def test_it_is_offered():
+    client = Sockets()
+    first = client.frames[0].payload
+    assert b"\x00\x08\x00\x00\x00\x01" in first
+
+
+def test_messages_in_both_directions_next_to_requests():
+    client = Sockets(answer)
+    session = client.open()
+    (head,) = client.heads[1]
+    assert head == [(b":status", b"200"), (b"sec-websocket-protocol", b"two"), (b"x-a", b"b")]
+    assert session.subprotocols == ["one", "two"]
+    assert (session.head.path, session.head.query_string, session.head.scheme) == ("/chat", b"x=1", "http")
+    client.send(data(1, text("hello")), headers(3))
+    assert session.take() == "hello"
+    assert client.status(3) == 200
+    session.send("to you")
+    settle(client)
+    (received,) = client.messages()
+    assert (received.opcode, received.payload) == (TEXT, b"to you")
+    client.send(data(1, text("a")[:3]))
+    client.send(data(1, text("a")[3:]))
+    assert session.take() == "a"
+
+
+def test_messages_that_come_before_the_answer_wait():
+    client = Sockets()
+    client.send(headers(1, CONNECT, end=False), data(1, text("early")))
+    (session,) = SESSIONS
+    session.accept()
+    settle(client)
+    assert session.take() == "early"
+
+
+def test_close_by_the_client_and_by_the_application():
+    client = Sockets()
+    session = client.open()
+    client.send(data(1, close(4001, b"bye"), end=True))
+    assert (session.close_code, session.close_reason) == (4001, "bye")
+    assert closing(client.messages()[0]) == (4001, "bye")
+    assert 1 in client.ended
+    assert client.wire.owner.finished[0][:2] == ("/chat", 101)
+    other = client.open(3)
+    other.close(4002, "enough")
+    settle(client)
+    assert closing(client.messages(3)[0]) == (4002, "enough")
+    client.send(data(3, close(4002), end=True))
+    assert 3 in client.ended
+    session.end()
+    other.end()
+    assert client.error is None
+
+
+def test_denial_is_an_ordinary_response():
+    client = Sockets()
+    session = client.open(accepts=False)
+    session.close()
+    session.end()
+    settle(client)
+    assert client.status(1) == 403
+    assert client.resets == {1: NO_ERROR}
+    assert client.error is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ([one for one in CONNECT if one[0] != b"sec-websocket-version"], 426),
+        ([*CONNECT[:1], (b":protocol", b"connect-udp"), *CONNECT[2:]], 501),
+        ([*CONNECT[:4], (b":path", b"/a#b"), *CONNECT[5:]], 400),
+    ],
+)
+def test_handshake_that_breaks_the_rules(fields, status):
+    client = Sockets()
+    client.send(headers(1, fields, end=False))
+    assert client.status(1) == status
+    assert not SESSIONS
+
+
+def test_reset_and_end_without_a_word():
+    client = Sockets()
+    first, second = client.open(1), client.open(3)
+    client.send(rst(1, CANCEL))
+    assert first.ended
+    assert first.close_code == 1006
+    client.send(data(3, end=True))
+    assert second.ended
+    assert second.close_code == 1006
+    assert client.error is None
+    for session in (first, second):
+        session.end()
+    settle(client)
+    assert len([one for one in client.wire.owner.finished if one[1] == 101]) == 2
+
+
+def test_slow_application_stops_its_client_alone():
+    client = Sockets(answer)
+    session = client.open()
+    client.send(frame(4, 1))
+    message = text("a" * 10_000)
+    for _ in range(12):
+        client.send(data(1, message))
+    client.send(headers(3))
+    assert client.status(3) == 200
+    given = sum(int.from_bytes(one.payload, "big") for one in client.frames if one.kind == 8 and one.stream == 1)
+    assert given < 8 * len(message), "what the session was given, and no more"
+    taken = 0
+    while session.take() is not None:
+        taken += 1
+        client.wire.turn()
+    settle(client)
+    assert taken == 12
+    client.send(data(1, message), data(1, message), data(1, message))
+    assert session.take() is not None
+    assert client.error is None
+
+
+def test_slow_client_stops_its_application():
+    client = Sockets()
+    session = client.open()
+    while session.writable:
+        session.send("a" * 10_000)
+    settle(client)
+    size = len(client.bodies[1])
+    assert size == 65535
+    client.send(*(frame(8, 0, stream, (1_000_000).to_bytes(4, "big")) for stream in (0, 1)))
+    assert session.writable
+
+
+def test_pings_are_sent_and_answered():
+    client = Sockets(websocket=WebSocketSettings(ping_interval_seconds=5, ping_timeout_seconds=5))
+    session = client.open()
+    client.wire.loop.pass_time(6)
+    settle(client)
+    assert client.messages()[0].opcode == 9
+    client.wire.loop.pass_time(6)
+    settle(client)
+    assert session.close_code == 1011
+    assert client.error is None
+
+
+def test_application_has_all_the_time_to_accept():
+    client = Sockets()
+    session = client.open(accepts=False)
+    client.wire.loop.pass_time(100)
+    settle(client)
+    session.accept()
+    settle(client)
+    assert client.status(1) == 200
+
+
+def test_drain_gives_the_application_time_and_then_closes_with_1012():
+    client = Sockets()
+    session = client.open()
+    client.wire.connection.close_idle()
+    settle(client)
+    client.pong()
+    assert client.goaways == [(2**31 - 1, 0), (1, 0)]
+    client.wire.loop.pass_time(4)
+    assert not session.ended
+    assert [str(one).split(" for ")[0] for one in client.wire.connection.describe()] == ["WebSocket /chat?x=1"]
+    client.wire.loop.pass_time(2)
+    settle(client)
+    assert session.close_code == 1012
+    (received,) = client.messages()
+    assert received.opcode == CLOSE
+    client.send(data(1, close(1012), end=True))
+    assert client.wire.how_it_ended == "lingering"
+    session.end()
+
+
+def test_vanished_client_ends_all():
+    client = Sockets()
+    sessions = [client.open(number) for number in (1, 3)]
+    client.wire.vanish()
+    assert all(one.ended for one in sessions)
+    assert client.wire.owner.closed == [client.wire.connection], "the streams have no permit"
+    for session in sessions:
+        session.end()
+    assert all(len(one) == 0 for one in client.wire.server.context._others.values())
+
+
+def test_it_is_not_offered_without_an_application_for_it(monkeypatch):
+    monkeypatch.setattr("http_fakes.FakeApplication.handle_websocket", None)
+    client = Client(http2=Http2Settings(cleartext=True))
+    assert b"\x00\x08\x00\x00\x00\x01" not in client.frames[0].payload
