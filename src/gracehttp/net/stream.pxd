@@ -14,7 +14,6 @@ cdef class StreamServices:
 cdef class PlainStream:
     cdef readonly object _socket
     cdef readonly StreamServices services
-    cdef object _poller
     cdef public object consumer
     cdef public object owner
     cdef object _unsent

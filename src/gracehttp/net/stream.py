@@ -201,7 +201,6 @@ class PlainStream:
     __slots__ = (
         "_ending",
         "_events",
-        "_poller",
         "_socket",
         "_stall",
         "_unsent",
@@ -224,7 +223,6 @@ class PlainStream:
         """`sock` is connected and non-blocking. Raises `OSError` if the poller can't watch it."""
         self._socket = sock
         self.services = services
-        self._poller = services.poller
         self.owner: Closed = owner
         self._unsent: deque[bytes | memoryview] | None = None
         self._ending: Ending | None = None
@@ -319,7 +317,7 @@ class PlainStream:
             return
         if self.shut:
             return
-        poller = self._poller
+        poller = self.services.poller
         size = len(data)
         if size > poller.credit:
             self._send_some([data])
@@ -344,7 +342,7 @@ class PlainStream:
 
     def _send_some(self, pieces: list[bytes]) -> None:
         """Send of `pieces` what may be sent in this turn, and keep the rest."""
-        poller = self._poller
+        poller = self.services.poller
         sent = 0
         full = False
         if poller.credit > 0:
@@ -495,7 +493,7 @@ class PlainStream:
             self._close()
 
     def _close(self) -> None:
-        self._poller.remove(self._socket.fileno())
+        self.services.poller.remove(self._socket.fileno())
         self._close_descriptor()
         self._forget()
 
@@ -521,7 +519,7 @@ class PlainStream:
 
     def leave(self) -> int:
         fd = self._socket.fileno()
-        self._poller.release(fd)
+        self.services.poller.release(fd)
         return fd
 
     def detach(self) -> None:
@@ -530,7 +528,7 @@ class PlainStream:
 
     def come_back(self) -> None:
         try:
-            self._poller.add(self._socket.fileno(), self, self._events)
+            self.services.poller.add(self._socket.fileno(), self, self._events)
         except OSError as exc:  # it would never be heard again
             self._tell(exc)
             self.shut_our_half()
@@ -542,7 +540,7 @@ class PlainStream:
         if events != self._events and not self.closed:
             self._events = events
             try:
-                self._poller.change(self._socket.fileno(), events)
+                self.services.poller.change(self._socket.fileno(), events)
             except OSError as exc:
                 self._break(exc)
 
