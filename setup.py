@@ -40,6 +40,7 @@ MODULES = [
     "gracehttp.http.server_fields",
     "gracehttp.http.body",
     "gracehttp.http.exchange",
+    "gracehttp.http.forwarded",
     "gracehttp.http.connection",
     "gracehttp.http.http1.checks",
     "gracehttp.http.http1.parser",

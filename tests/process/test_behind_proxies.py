@@ -82,8 +82,8 @@ def ask(port, *lines, target="/x", context=None):
         return json.loads(body), own
 
 
-def shake_hands(port, context):
-    """Open a WebSocket from `CLIENT` over TLS; returns what the application says of it."""
+def shake_hands(port, context, has=b""):
+    """Open a WebSocket from `CLIENT` over TLS; returns what the application says of it. The answer `has` this line."""
     lines = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")  # fmt: skip
     with (
@@ -97,6 +97,7 @@ def shake_hands(port, context):
             assert piece, received
             received += piece
     assert received.startswith(b"HTTP/1.1 101 "), received
+    assert b"\r\n" + has in received
     headers = dict(line.split(b": ", 1) for line in received.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:])
     return json.loads({name.lower(): value for name, value in headers.items()}[b"x-facts"])
 
@@ -147,7 +148,7 @@ def test_the_application_behind_nginx_sees_the_client_and_not_the_proxy(start, t
     only_1 = {"forwarded_allow_ips": "127.0.0.1"}
     server, ports = serve(
         start,
-        ("application:asgi", only_1),
+        ("application:asgi", {**only_1, "header": ["X-Own: yes"]}),
         ("application:wsgi", only_1),
         ("application:wsgi", {**only_1, **whole}),
         ("application:asgi", {"forwarded_allow_ips": "192.0.2.1"}),
@@ -174,7 +175,7 @@ def test_the_application_behind_nginx_sees_the_client_and_not_the_proxy(start, t
         assert scope["headers"]["x-forwarded-for"] == f"203.0.113.7, {CLIENT}"
         server.wait_for(rf"GET /x 200 .* {CLIENT} ")
 
-        facts = shake_hands(listens[0], context)
+        facts = shake_hands(listens[0], context, has=b"X-Own: yes")
         assert (facts["scheme"], facts["client"]) == ("wss", [CLIENT, 0])
 
         environ, _ = ask(listens[1], spoofed, context=context)

@@ -25,7 +25,7 @@ cdef class Http1Protocol:
     cdef Exchange _exchange
     cdef Exchange _handshake
     cdef readonly bytes _unparsed
-    cdef Py_ssize_t _taken
+    cdef readonly Py_ssize_t _taken
     cdef bint _continue_owed
     cdef Py_ssize_t _discarded
     cdef int _framing
