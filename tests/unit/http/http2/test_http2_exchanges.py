@@ -109,6 +109,13 @@ def test_request_that_no_application_may_see_is_answered(name):
     assert client.status(3) == 200, "the connection goes on"
 
 
+def test_malformed_request_is_reset_and_stands_in_the_access_log():
+    client = Client()
+    client.send(headers(1, [*GET, (b"connection", b"close")]))
+    assert client.resets == {1: PROTOCOL_ERROR}
+    assert [one[:3] for one in client.wire.owner.finished] == [("- -", 0, 0)]
+
+
 ACCEPTED = {
     "asterisk": (fields(method=b"OPTIONS", path=b"*"), b"a"),
     "host alone": ([*fields(authority=None), (b"host", b"b")], b"b"),
