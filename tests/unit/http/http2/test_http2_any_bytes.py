@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 
-from h2_client import POST, PREFACE, SETTINGS, data, frame, headers, rst, settings, window
+from h2_client import POST, PREFACE, SETTINGS, data, frame, headers, rst, settings, waiting, window
 from http_fakes import Wire, answer
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -113,8 +113,7 @@ def test_any_frames(sent, choice):
     wire.loop.pass_time(200)
     assert wire.kernel.closed
     assert len(wire.owner.closed) == 1
-    assert wire.server.waiting == 0
-    assert all(len(one) == 0 for one in wire.server.context._others.values())
+    assert waiting(wire) == 0
 
 
 @ALL

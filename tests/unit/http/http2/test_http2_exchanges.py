@@ -136,11 +136,12 @@ def test_request_is_accepted(name):
     assert client.exchanges[0].head.scheme == "http"
 
 
-def test_clear_scheme_over_tls_is_misdirected(monkeypatch):
-    client = Client(http2=CLEAR)
-    monkeypatch.setattr(type(client.wire.stream), "secure", True)
+def test_clear_scheme_over_tls_is_misdirected():
+    client = Client(tls=True)
     client.send(headers(1))
     assert client.status(1) == 421
+    client.send(headers(3, fields(scheme=b"https")))
+    assert client.exchanges[0].head.scheme == "https"
 
 
 def test_body_arrives_with_its_length_and_trailers():
