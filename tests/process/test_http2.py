@@ -313,3 +313,49 @@ def test_websockets_of_one_connection_are_told_at_a_restart(begin):
 
     run(main())
     server.wait_until_gone(1)
+
+
+PAGE = """
+    PAGE = b'''<!doctype html><title>many</title><script>
+    const urls = [...Array(50).keys()].map((number) => `/slow/${number}`);
+    Promise.all(urls.map((url) => fetch(url).then((answer) => answer.text())))
+        .then((answers) => fetch(`/told/${answers.join(",")}`));
+    </script>'''
+    import asyncio
+    import os
+
+    async def app(scope, receive, send):
+        path = scope["path"]
+        app.most = max(app.most, app.running)
+        if path.startswith("/slow/"):
+            app.running += 1
+            while app.most < 50:  # until all are here at once
+                app.most = max(app.most, app.running)
+                await asyncio.sleep(0.01)
+            body = path[6:].encode()
+        elif path.startswith("/told/"):
+            os.write(2, f"the browser saw {path[6:]} with {scope['http_version']}\\n".encode())
+            body = b""
+        else:
+            body = PAGE
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
+        await send({"type": "http.response.body", "body": body})
+
+    app.running = app.most = 0
+"""
+
+
+def test_chromium_has_fifty_streams_of_one_page(begin, tmp_path):
+    chromium = program("chromium")
+    server = begin(PAGE)
+    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+    options += ["--ignore-certificate-errors", f"--user-data-dir={tmp_path / 'profile'}"]
+    browser = subprocess.Popen(
+        [chromium, *options, f"https://127.0.0.1:{server.port}/"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        told = server.wait_for("the browser saw (.*) with 2", seconds=90)[1]
+    finally:
+        browser.terminate()
+        browser.wait(30)
+    assert told == ",".join(map(str, range(50)))

@@ -14,14 +14,14 @@ doesn't, nothing is read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from gracehttp.http.body import NO_REQUEST_BODY, RequestBody
 from gracehttp.http.connection import NEW, Connection, InFlight, Pace, ServerContext, Terms
 from gracehttp.http.exchange import Exchange, ResetReason, tell
 from gracehttp.http.forwarded import ForwardedError
-from gracehttp.http.head import RefusedHead, RequestHead
+from gracehttp.http.head import Header, RefusedHead, RequestHead
 from gracehttp.http.http1.checks import RequestError
 from gracehttp.http.http2.engine import (
     ConnectionClosed,
@@ -210,7 +210,7 @@ class Http2Protocol:
             self._introduce(head)
         except RequestError as refusal:
             size = stream.refuse(refusal.status, refusal.reason)
-            self._report_refused(event, refusal.status, size)
+            self._report_refused(event.headers, refusal.status, size)
             return
         length = 0
         if stream.input_open:
@@ -299,6 +299,8 @@ class Http2Protocol:
         stream = self._streams.pop(event.stream_id, None)
         if event.error_code and (stream is None or not stream.reset):
             self._resets += 1
+            if stream is None:  # the engine has refused a malformed request
+                self._report_refused((), 0, 0)
         if stream is not None:
             self.blocked.pop(stream, None)
             self.wait_no_more(stream)
@@ -318,10 +320,11 @@ class Http2Protocol:
             self._last_flush()
             self._finish(linger=True)
 
-    def _report_refused(self, event: RequestReceived, status: int, body_bytes: int) -> None:
+    def _report_refused(self, fields: Sequence[Header], status: int, body_bytes: int) -> None:
+        """Tell of a request that no application may see; without a status it was only reset."""
         request_finished = self._context.owner.request_finished
         if request_finished is not None:
-            method, target = method_and_target(event.headers)
+            method, target = method_and_target(fields)
             head = RefusedHead(method, target, self.connection.client)
             tell(self._context.loop, request_finished, head, status, body_bytes, 0.0)
 

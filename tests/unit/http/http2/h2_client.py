@@ -14,6 +14,7 @@ import h2.settings
 import hpack
 from http_fakes import Wire
 
+from gracehttp.http import negotiation
 from gracehttp.http.settings import Http2Settings
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -93,6 +94,15 @@ def settings(**values: int) -> bytes:
     )
 
 
+DEADLINES = ("http2 body", "http2 response", "http2 goodbye", "websocket ping", "websocket pong", "websocket closing")
+
+
+def waiting(wire: Wire) -> int:
+    """How much waits for something that has a deadline, streams included."""
+    context = wire.server.context
+    return wire.server.waiting + sum(len(context.deadlines(name, 1.0)) for name in DEADLINES)
+
+
 class Client:
     """What one client sends as raw frames, and what it gets. Begins with the preface, and lets the loop turn."""
 
@@ -108,6 +118,8 @@ class Client:
         self.goaways: list[tuple[int, int]] = []
         self.pings: list[bytes] = []
         self.frames: list[Frame] = []
+        if options.get("tls"):
+            negotiation.begin(self.wire.connection, "h2")
         self.send(PREFACE + greeting)
 
     def send(self, *pieces: bytes) -> list[Frame]:

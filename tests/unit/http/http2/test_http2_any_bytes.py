@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 
-from h2_client import POST, PREFACE, SETTINGS, data, frame, headers, rst, settings, window
+from h2_client import POST, PREFACE, SETTINGS, data, frame, headers, rst, settings, waiting, window
 from http_fakes import Wire, answer
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from test_http2_websockets import CONNECT
+from websocket_client import close, text
 
+from gracehttp.http.exchange import ClientDisconnected
+from gracehttp.http.fields import ResponseError
 from gracehttp.http.settings import Http2Settings
+from gracehttp.http.websocket.session import WebSocketSession
 
 CLEAR = Http2Settings(cleartext=True)
 ALL = hypothesis_settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=150)
@@ -32,6 +38,9 @@ pieces = st.one_of(
     st.builds(lambda stream, chosen, end: headers(stream, chosen, end=end), stream_ids, fields, st.booleans()),
     st.builds(lambda stream, end: headers(stream, end=end), st.integers(0, 4).map(lambda n: 2 * n + 1), st.booleans()),
     st.builds(lambda stream, text, end: data(stream, text, end=end), stream_ids, payloads, st.booleans()),
+    st.builds(lambda stream: headers(stream, CONNECT, end=False), st.integers(0, 4).map(lambda n: 2 * n + 1)),
+    st.builds(lambda stream, message: data(stream, text(message)), stream_ids, st.text(max_size=10)),
+    st.builds(lambda stream: data(stream, close(), end=True), stream_ids),
     st.builds(rst, stream_ids, st.integers(0, 20)),
     st.builds(window, stream_ids, st.integers(0, 2**32 - 1)),
     st.builds(lambda size: settings(initial_window_size=size), st.integers(0, 2**32 - 1)),
@@ -46,19 +55,37 @@ def act(wire: Wire, choice: random.Random) -> None:
         exchange.take_body()
         if exchange.disconnected:
             exchange.end()
+        elif exchange.response_started:
+            if not exchange.response_complete:
+                exchange.write(b"x" * choice.randrange(1000), choice.random() < 0.5)
         elif choice.random() < 0.5:
             answer(exchange, b"x" * choice.randrange(200_000))
-        elif not exchange.response_started:
+        elif choice.random() < 0.7:
             exchange.start_response(200, [])
             exchange.write(b"x" * choice.randrange(100_000), True)
         elif choice.random() < 0.3:
             exchange.end()
 
 
+def act_on_websockets(sessions: list[WebSocketSession], choice: random.Random) -> None:
+    for session in sessions:
+        with contextlib.suppress(ResponseError, ClientDisconnected):
+            if choice.random() < 0.5:
+                session.accept()
+            session.take()
+            if choice.random() < 0.7:
+                session.send("x" * choice.randrange(100_000))
+            if choice.random() < 0.2:
+                session.close()
+
+
 @ALL
 @given(st.lists(pieces, max_size=20), st.randoms(use_true_random=False))
 def test_any_frames(sent, choice):
     wire = Wire(http2=CLEAR)
+    sessions: list[WebSocketSession] = []
+    if choice.random() < 0.5:
+        wire.application.handle_websocket = sessions.append
     wire.send(PREFACE + frame(SETTINGS))
     for piece in sent:
         if wire.kernel.closed:
@@ -67,6 +94,7 @@ def test_any_frames(sent, choice):
             wire.kernel.room = choice.choice([0, 100, None])
         wire.send(piece)
         act(wire, choice)
+        act_on_websockets(sessions, choice)
         wire.turn()
         if choice.random() < 0.05:
             wire.connection.close_idle(linger=choice.random() < 0.5)
@@ -79,12 +107,13 @@ def test_any_frames(sent, choice):
     for exchange in wire.exchanges:
         if not exchange.ended:
             exchange.end()
+    for session in sessions:
+        session.end()
     wire.turn()
     wire.loop.pass_time(200)
     assert wire.kernel.closed
     assert len(wire.owner.closed) == 1
-    assert wire.server.waiting == 0
-    assert all(len(one) == 0 for one in wire.server.context._others.values())
+    assert waiting(wire) == 0
 
 
 @ALL

@@ -109,6 +109,13 @@ def test_request_that_no_application_may_see_is_answered(name):
     assert client.status(3) == 200, "the connection goes on"
 
 
+def test_malformed_request_is_reset_and_stands_in_the_access_log():
+    client = Client()
+    client.send(headers(1, [*GET, (b"connection", b"close")]))
+    assert client.resets == {1: PROTOCOL_ERROR}
+    assert [one[:3] for one in client.wire.owner.finished] == [("- -", 0, 0)]
+
+
 ACCEPTED = {
     "asterisk": (fields(method=b"OPTIONS", path=b"*"), b"a"),
     "host alone": ([*fields(authority=None), (b"host", b"b")], b"b"),
@@ -129,11 +136,12 @@ def test_request_is_accepted(name):
     assert client.exchanges[0].head.scheme == "http"
 
 
-def test_clear_scheme_over_tls_is_misdirected(monkeypatch):
-    client = Client(http2=CLEAR)
-    monkeypatch.setattr(type(client.wire.stream), "secure", True)
+def test_clear_scheme_over_tls_is_misdirected():
+    client = Client(tls=True)
     client.send(headers(1))
     assert client.status(1) == 421
+    client.send(headers(3, fields(scheme=b"https")))
+    assert client.exchanges[0].head.scheme == "https"
 
 
 def test_body_arrives_with_its_length_and_trailers():

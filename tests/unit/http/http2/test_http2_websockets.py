@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from h2_client import CANCEL, NO_ERROR, Client, data, frame, headers, rst
+from h2_client import CANCEL, NO_ERROR, Client, data, frame, headers, rst, waiting
 from http_fakes import answer
 from websocket_client import CLOSE, TEXT, close, closing, frames_in, text
 
@@ -233,7 +233,7 @@ def test_vanished_client_ends_all():
     assert client.wire.owner.closed == [client.wire.connection], "the streams have no permit"
     for session in sessions:
         session.end()
-    assert all(len(one) == 0 for one in client.wire.server.context._others.values())
+    assert waiting(client.wire) == 0
 
 
 def test_it_is_not_offered_without_an_application_for_it(monkeypatch):
