@@ -178,6 +178,20 @@ def test_a_connection_that_the_poller_has_no_memory_for_is_closed_told_and_its_p
     run(scenario)
 
 
+class ShortPoller:
+    """As `poller`, but `call` fails because the system has no memory."""
+
+    def __init__(self, poller, call):
+        self._poller = poller
+        setattr(self, call, self._refuse)
+
+    def __getattr__(self, name):
+        return getattr(self._poller, name)
+
+    def _refuse(self, *arguments):
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+
 @pytest.mark.parametrize("call", ["setblocking", "add"])
 def test_a_connection_that_arrives_when_the_system_can_not_serve_it_is_closed_and_told(run, monkeypatch, call):
     async def scenario(world):
@@ -188,7 +202,10 @@ def test_a_connection_that_arrives_when_the_system_can_not_serve_it_is_closed_an
         world.clients.append(ours)
         world.permits.take()
         with monkeypatch.context() as short:
-            short.setattr(socket.socket if call == "setblocking" else type(world.poller), call, refuse)
+            if call == "add":
+                world.connections._streams.poller = ShortPoller(world.poller, "add")
+            else:
+                short.setattr(socket.socket, call, refuse)
             world.connections.adopt(theirs.detach(), Carried(fresh=False))
         assert world.published == [ConnectionNotWatched("somewhere", "Cannot allocate memory")]
         assert (world.permits.held, world.port.quiet) == (0, True)
@@ -233,14 +250,11 @@ def test_a_connection_for_which_there_is_no_tls_session_is_closed_and_told(run):
     run(scenario)
 
 
-def test_a_connection_that_the_system_can_not_go_on_with_is_told(run, monkeypatch):
+def test_a_connection_that_the_system_can_not_go_on_with_is_told(run):
     async def scenario(world):
-        def refuse(*arguments):
-            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
-
         world.port.accept()
         _, connection = await world.connect()
-        monkeypatch.setattr(type(world.poller), "change", refuse)
+        world.connections._streams.poller = ShortPoller(world.poller, "change")
         connection.stream.pause_reading()
         await until(lambda: world.port.quiet)
         assert world.published == [ConnectionFailed("somewhere", "Cannot allocate memory")]
