@@ -26,7 +26,7 @@ cdef class Exchange:
     cdef public bint response_complete
     cdef public bint disconnected
     cdef public bint half_closed
-    cdef public bint ended
+    cdef public bint application_ended
     cdef public object when_gone
     cdef readonly object reset_reason
     cdef public bint writable

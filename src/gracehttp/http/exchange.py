@@ -153,13 +153,13 @@ class Exchange:
         "_trailers_follow",
         "_waiters",
         "announced_length",
+        "application_ended",
         "awaits_continue",
         "body",
         "body_length",
         "body_sent",
         "bodyless",
         "disconnected",
-        "ended",
         "fields",
         "half_closed",
         "head",
@@ -210,7 +210,7 @@ class Exchange:
         """The client is gone: nothing that is written reaches it."""
         self.half_closed = False
         """The client has ended its half of the connection. It may be gone, or listen still: what is written is sent."""
-        self.ended = False
+        self.application_ended = False
         """The application is done with it: `end` or `give_up` was called."""
         self.when_gone: Callable[[Exchange], None] | None = None
         """Is called when `disconnected` becomes true. It must not raise."""
@@ -424,7 +424,7 @@ class Exchange:
         the client can tell that the answer is not whole (RFC 9112 section 8). If the client has all of its body
         already, nothing is cut. `error` is logged with its traceback.
         """
-        self.ended = True
+        self.application_ended = True
         if error is not None:
             tell(self._loop, self._observer.application_failed, self.head, error)
         if self.response_complete or self.disconnected:
@@ -445,7 +445,7 @@ class Exchange:
     def give_up(self) -> None:
         """The application is done, and has not completed the response because it was told of `half_closed`: as `end`,
         and nobody is to blame."""
-        self.ended = True
+        self.application_ended = True
         if not (self.response_complete or self.disconnected):
             self._carrier.cut(self, ResetReason.CANCEL)
 

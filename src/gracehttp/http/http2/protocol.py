@@ -195,7 +195,7 @@ class Http2Protocol:
         stream = Http2Stream(self, event.stream_id, not event.end_stream)
         self._streams[stream.id] = stream
         self.guard.earn(sum(len(name) + len(value) for name, value in event.headers))
-        self._abandoned = [one for one in self._abandoned if not one.ended]
+        self._abandoned = [one for one in self._abandoned if not one.application_ended]
         if len(self._abandoned) >= settings.http2.max_concurrent_streams:
             # The application works on for clients that are gone. Each refused request can be sent again safely.
             stream.end_early(ResetReason.REFUSED_STREAM)
@@ -257,7 +257,7 @@ class Http2Protocol:
         begun, self._begun = self._begun, []
         for stream, exchange in begun:
             if exchange.disconnected:
-                exchange.ended = True
+                exchange.application_ended = True
             elif stream.connects:
                 self._connect(stream, exchange)
             else:
@@ -269,7 +269,7 @@ class Http2Protocol:
         try:
             negotiation.connect(exchange, self._context)
         except RequestError as refusal:
-            exchange.ended = True
+            exchange.application_ended = True
             stream.refuse_rest(refusal.status, refusal.reason)
 
     def _data_received(self, event: DataReceived) -> None:
@@ -426,7 +426,7 @@ class Http2Protocol:
 
     def abandon(self, exchange: Exchange) -> None:
         """The client is gone; the application may not have noticed."""
-        if not exchange.ended and self._state != OVER:
+        if not exchange.application_ended and self._state != OVER:
             self._abandoned.append(exchange)
 
     # --- deadlines ---

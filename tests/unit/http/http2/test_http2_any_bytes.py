@@ -50,7 +50,7 @@ pieces = st.one_of(
 def act(wire: Wire, choice: random.Random) -> None:
     """The application does something with one of its exchanges."""
     for exchange in wire.exchanges:
-        if exchange.ended or choice.random() < 0.5:
+        if exchange.application_ended or choice.random() < 0.5:
             continue
         exchange.take_body()
         if exchange.disconnected:
@@ -105,7 +105,7 @@ def test_any_frames(sent, choice):
     wire.turn()
     wire.loop.pass_time(200)
     for exchange in wire.exchanges:
-        if not exchange.ended:
+        if not exchange.application_ended:
             exchange.end()
     for session in sessions:
         session.end()
