@@ -34,7 +34,7 @@ def test_connection_close_of_an_application_ends_the_connection_and_no_stream():
 
 
 def test_streams_behind_the_first_goaway_are_read_and_answered():
-    """pingora 388 and 865, armeria 1346, hyper 1551, nghttp2 266, grpc 29050."""
+    """pingora 388 and 865, armeria 1346, grpc 29050."""
     client = Client(answer)
     client.wire.connection.close_idle()
     assert turned(client).goaways == [EVERYTHING]
@@ -150,7 +150,7 @@ def test_end_that_waits_for_the_window_is_not_cut_off_for_the_rest_of_an_upload(
 
 
 def test_window_of_the_connection_is_given_back_for_streams_that_are_gone():
-    """h2 (Rust) 876 and others: what was buffered of streams that were reset must not be lost to the connection."""
+    """What was buffered of streams that were reset must not be lost to the connection."""
     client = Client(greeting=frame(SETTINGS) + settings(initial_window_size=2**20))
     client.send(headers(1), headers(3))
     first, second = client.exchanges
