@@ -81,14 +81,14 @@ FULL_FILE_TABLE = """
     import os
 
     import gracehttp
-    from gracehttp.net import permits
+    from gracehttp.net.permits import PermitPool
 
-    def count(fd, counted=permits.eventfd_count):
+    def audit(self, *arguments, audited=PermitPool.audit):
         if os.path.exists("full"):
             raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
-        return counted(fd)
+        return audited(self, *arguments)
 
-    permits.eventfd_count = count
+    PermitPool.audit = audit
     grace = gracehttp.GraceHTTP()
     grace.add_server("application:app", bind="127.0.0.1:0")
     grace.run()

@@ -19,6 +19,8 @@ APPLICATION = """
     import asyncio
     import os
 
+    import gracehttp
+
     async def app(scope, receive, send):
         if scope["type"] == "http":
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
@@ -37,7 +39,7 @@ APPLICATION = """
     async def listens(scope, receive, send):
         echoing = asyncio.create_task(echo(scope, receive, send))
         await asyncio.wait(
-            [echoing, asyncio.create_task(scope["extensions"]["gracehttp.drain"].wait())],
+            [echoing, asyncio.create_task(gracehttp.drain_notice().wait())],
             return_when=asyncio.FIRST_COMPLETED,
         )
         await send({"type": "websocket.close", "code": 4012, "reason": "goodbye"})
