@@ -44,6 +44,16 @@ ASGI = """
                 say("events ended")
         return StreamingResponse(stream(), media_type="text/event-stream")
 
+    async def silence(request):
+        async def stream():
+            try:
+                yield "data: hello\\n\\n"
+                say("silence begun")
+                await asyncio.Event().wait()
+            finally:
+                say("silence ended")
+        return StreamingResponse(stream(), media_type="text/event-stream")
+
     async def waits(request):
         await request.body()
         say("waits begun")
@@ -51,7 +61,7 @@ ASGI = """
         say("waits told " + message["type"])
         return PlainTextResponse("nobody reads this")
 
-    app = Starlette(routes=[Route("/asks", asks), Route("/events", events), Route("/waits", waits)])
+    app = Starlette(routes=[Route(f"/{one.__name__}", one) for one in (asks, events, silence, waits)])
 """
 
 WSGI = """
@@ -164,12 +174,13 @@ def test_a_client_that_has_only_ended_its_half_gets_its_answers(start, port):
     assert "ERROR" not in server.log
 
 
-def test_a_stream_of_events_ends_when_its_client_has_closed_and_no_drain_waits_for_it(start, port):
+@pytest.mark.parametrize("path", ["/events", "/silence"])
+def test_a_stream_of_events_ends_when_its_client_has_closed_and_no_drain_waits_for_it(start, port, path):
     server = port.begin(start, ASGI)
-    sock = port.ask("/events")
-    server.wait_for("events begun")
+    sock = port.ask(path)
+    server.wait_for(f"{path[1:]} begun")
     sock.close()
-    server.wait_for("events ended")
+    server.wait_for(f"{path[1:]} ended")
     began = time.monotonic()
     assert server.stop() == 0
     assert time.monotonic() - began < 15, "of 30"

@@ -101,6 +101,11 @@ class _RootPath:
             head.line = head.line.under(self._root_path, self._raw_root_path)
 
 
+def _tells_of_clients(name: bytes) -> bool:
+    """Some frameworks take `_` in a name for `-`, as CGI does (RFC 3875 section 4.1.18)."""
+    return (name.replace(b"_", b"-") if b"_" in name else name) in FORWARDING_FIELDS
+
+
 class _Untrusted(_RootPath):
     __slots__ = ("_removed",)
 
@@ -110,9 +115,9 @@ class _Untrusted(_RootPath):
 
     def adjust(self, head: RequestHead) -> None:
         headers = head.headers
-        kept = [field for field in headers if field[0] not in FORWARDING_FIELDS]
+        kept = [field for field in headers if not _tells_of_clients(field[0])]
         if len(kept) != len(headers):
-            removed = next(name for name, _ in headers if name in FORWARDING_FIELDS)
+            removed = next(name for name, _ in headers if _tells_of_clients(name))
             head.headers = kept
             self._removed(head.client, removed.decode("ascii"))
         if self._root_path:
@@ -174,9 +179,12 @@ class _Trusted(_RootPath):
             raise ForwardedError("the proxy names a port that is none")
         if host is None:
             host = next((value.decode("latin-1") for name, value in head.headers if name == b"host"), "")
-        elif not host or not is_valid_host(host.encode("latin-1")):
+        elif not _split_host(host)[0] or not is_valid_host(host.encode("latin-1")):
             raise ForwardedError("the proxy names a host that is none")
         name, own_port = _split_host(host)
+        own_port = own_port.lstrip("0")
+        if port is None and own_port and (_PORT_NUMBER.fullmatch(own_port) is None or int(own_port) > 65535):
+            raise ForwardedError("the host has a port that is none")
         usual = _PORTS[head.scheme]
         number = int(port or own_port or usual)
         if port is not None:

@@ -119,7 +119,9 @@ def _upgrade_to_http2(exchange: Exchange) -> bool:
     if len(payload) % 6:
         return False
     request = RequestHead()
-    request.line = RequestLine(head.method, head.target, "2")
+    line, asked_for = RequestLine(head.method, head.target, "2"), head.line
+    request.line = line.under(asked_for.root_path, asked_for.raw_root_path) if asked_for.root_path else line
+    request.client, request.server = head.client, head.server
     request.headers = [field for field in fields if field[0] not in _HOP_FIELDS]
     request.scheme = head.scheme
 

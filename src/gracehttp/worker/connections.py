@@ -122,8 +122,11 @@ class Connections:
         sock = socket.socket(self._family, socket.SOCK_STREAM, 0, fileno=descriptor)
         try:
             peer = sock.getpeername()
-        except OSError:  # the client has reset it meanwhile; reading will tell
-            peer = None
+        except OSError:  # the client has reset it meanwhile; who it was decides what is believed, so nothing is served
+            with contextlib.suppress(OSError):
+                sock.close()
+            self._on_closed(True)
+            return
         try:
             sock.setblocking(False)
         except OSError as exc:

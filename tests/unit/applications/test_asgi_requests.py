@@ -136,7 +136,7 @@ def test_scope_has_what_the_specification_asks_for(run):
         assert scopes == [
             {
                 "type": "http",
-                "asgi": {"version": "3.0", "spec_version": "2.5"},
+                "asgi": {"version": "3.0", "spec_version": "2.3"},
                 "http_version": "1.1",
                 "method": "GET",
                 "scheme": "http",

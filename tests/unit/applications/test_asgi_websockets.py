@@ -613,6 +613,32 @@ def test_receive_that_is_cancelled_loses_no_message(run):
     run(app, scenario)
 
 
+@pytest.mark.parametrize("before", [b"", b"GET /first HTTP/1.1\r\nHost: a\r\n\r\n"])
+def test_a_client_that_has_ended_its_half_before_the_handshake_is_answered_is_gone(run, before):
+    seen = []
+
+    async def app(scope, receive, send):
+        if scope["type"] == "http":
+            for _ in range(5):  # what follows has come, and the client has ended its half
+                await asyncio.sleep(0)
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body"})
+            return
+        seen.append((await receive())["type"])
+        seen.append((await asyncio.wait_for(receive(), 10))["type"])
+
+    async def scenario(world):
+        reader, writer = await world.client()
+        writer.write(before + handshake("/"))
+        writer.write_eof()
+        await reader.read()
+        await world.all_ended()
+        assert seen in ([], ["websocket.connect", "websocket.disconnect"])
+        assert world.failures == world.broken == []
+
+    run(app, scenario)
+
+
 # --- the drain ---
 
 

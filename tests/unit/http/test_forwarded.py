@@ -385,3 +385,16 @@ def test_every_quoted_string_is_read_back(elements, data):
     for element in elements:
         text += ";".join(f"{name}={quoted(value)}" for name, value in element.items()) + data.draw(separators)
     assert parse_forwarded(text.encode("latin-1")) == elements
+
+
+@pytest.mark.parametrize("port", ["65536", "9" * 5000])
+def test_a_host_of_the_client_with_a_port_that_is_none_refuses_the_request(port):
+    with pytest.raises(ForwardedError):
+        adjusted(("x-forwarded-host", f"a:{port}"))
+
+
+def test_names_with_underscores_are_removed_from_a_peer_that_is_not_trusted():
+    head = adjusted(
+        ("x_forwarded_for", "192.0.2.1"), ("x-forwarded_proto", "https"), ("x_b", "c"), peer=("192.0.2.7", 1)
+    )
+    assert [name for name, _ in head.headers] == [b"host", b"x_b"]

@@ -275,6 +275,28 @@ def test_a_connection_that_arrives_when_its_client_has_reset_it_is_closed(run):
     run(scenario)
 
 
+def test_of_a_connection_that_is_handed_over_and_has_no_peer_any_more_nothing_is_served(run, monkeypatch):
+    """Who the peer is decides what its header fields mean."""
+
+    async def scenario(world):
+        theirs, ours = socket.socketpair()
+        world.clients.append(ours)
+
+        def gone(*arguments):
+            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+
+        with monkeypatch.context() as reset:
+            reset.setattr(socket.socket, "getpeername", gone)
+            world.permits.take()
+            world.connections.adopt(
+                theirs.detach(), Carried(fresh=False, received=b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            )
+        assert (world.permits.held, world.port.quiet) == (0, True)
+        assert ours.recv(100) == b""
+
+    run(scenario)
+
+
 def test_both_ends_of_a_connection_are_known(run):
     async def scenario(world):
         world.port.accept()

@@ -1,7 +1,8 @@
 """One HTTP request to an ASGI application: its scope, and its messages in both directions.
 
-https://asgi.readthedocs.io/en/latest/specs/www.html, format 2.5. It contains 2.4: `send` raises an OSError when the
-client is gone.
+https://asgi.readthedocs.io/en/latest/specs/www.html. `send` raises an OSError when the client is gone, as format 2.4
+has it. Yet the scope says 2.3: from 2.4 on, Starlette's streaming responses learn of that by `send` alone, and a stream
+that has nothing to send would go on for nobody.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class RequestCycle:
         # Applications may change all of it, so that each request needs its own dictionaries.
         scope: Scope = {
             "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.5"},
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": line.http_version,
             "method": line.method,
             "scheme": head.scheme,

@@ -203,13 +203,14 @@ class Http2Protocol:
         try:
             head = read_head(
                 event.headers,
-                secure=self.connection.scheme == "https",
+                secure=self._stream.secure,
                 max_size=settings.max_header_size_bytes,
                 max_body_size=settings.max_body_size_bytes,
             )
             self._introduce(head)
         except RequestError as refusal:
-            size = stream.refuse(refusal.status, refusal.reason)
+            method, _ = method_and_target(event.headers)
+            size = stream.refuse(refusal.status, refusal.reason, without_body=method == "HEAD")
             self._report_refused(event.headers, refusal.status, size)
             return
         length = 0
@@ -221,6 +222,7 @@ class Http2Protocol:
     def _introduce(self, head: RequestHead) -> None:
         """Set who the client is. Raises `RequestError`."""
         connection = self.connection
+        head.scheme = connection.scheme
         head.client = connection.client
         head.server = connection.server
         if connection.adjust is not None:

@@ -278,12 +278,15 @@ class Http2Stream:
 
     # --- the end ---
 
-    def refuse(self, status: int, reason: str) -> int:
+    def refuse(self, status: int, reason: str, *, without_body: bool = False) -> int:
         """Answer what the client did wrong, if no response has begun; returns the size of the answer."""
         fields, body = refusal(status, reason, self._protocol.server_lines.of(time()))
         engine = self._protocol.engine
-        engine.respond(self.id, fields, False)
-        engine.send(self.id, body, True)
+        engine.respond(self.id, fields, without_body)
+        if without_body:
+            body = b""
+        else:
+            engine.send(self.id, body, True)
         self.complete = True
         self._protocol.blocked[self] = None
         self._protocol.flush_soon()
@@ -297,7 +300,7 @@ class Http2Stream:
         if exchange.head_sent:
             self.end_early(ResetReason.CANCEL)
             return
-        exchange.body_sent = self.refuse(status, reason)
+        exchange.body_sent = self.refuse(status, reason, without_body=exchange.head.method == "HEAD")
         self.give_up(status)
 
     def end_early(self, code: int) -> None:

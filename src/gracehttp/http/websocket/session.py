@@ -176,7 +176,8 @@ class WebSocketSession:
     @property
     def ended(self) -> bool:
         """No message will come after those that wait."""
-        return self.state == ENDED or (self.state == CONNECTING and self.exchange.disconnected)
+        exchange = self.exchange
+        return self.state == ENDED or (self.state == CONNECTING and (exchange.disconnected or exchange.half_closed))
 
     def input(self) -> Awaitable[None]:
         """To be awaited when `take` gives nothing and it has not `ended`: until that may have changed."""
@@ -232,7 +233,10 @@ class WebSocketSession:
         What it has not ended is ended: with 1000, or 1011 after an error; before `accept` as an exchange is, with 500.
         """
         if self.state == CONNECTING:
-            self.exchange.end(error)
+            if error is None and self.exchange.half_closed:
+                self.exchange.give_up()  # it was told that the client is gone
+            else:
+                self.exchange.end(error)
             self.state = ENDED
             return
         self._drop_waiting()
