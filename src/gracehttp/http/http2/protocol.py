@@ -208,6 +208,8 @@ class Http2Protocol:
                 max_body_size=settings.max_body_size_bytes,
             )
             self._introduce(head)
+            if head.connects and not stream.input_open:
+                raise RequestError(400, "a CONNECT that ends its stream leaves nothing to tunnel")
         except RequestError as refusal:
             method, _ = method_and_target(event.headers)
             size = stream.refuse(refusal.status, refusal.reason, without_body=method == "HEAD")

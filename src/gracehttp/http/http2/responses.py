@@ -43,12 +43,12 @@ def response_fields(exchange: Exchange, added: ServerLines, now: float) -> list[
     ours = added.of(now)
     if fields.has_date or fields.has_server:
         ours = added.beside(fields.has_date, fields.has_server)
-    found += _known_pairs(ours)
+    found += added_pairs(ours)
     return found
 
 
 @lru_cache(maxsize=16)
-def _known_pairs(ours: bytes) -> tuple[Header, ...]:
+def added_pairs(ours: bytes) -> tuple[Header, ...]:
     """Of the lines that the server adds, which are the same for a second."""
     return tuple(_pairs(ours))
 
@@ -64,6 +64,6 @@ def refusal(status: int, reason: str, ours: bytes) -> tuple[list[Header], bytes]
         status_field(status),
         (b"content-type", b"text/plain; charset=utf-8"),
         (b"content-length", b"%d" % len(body)),
-        *_known_pairs(ours),
+        *added_pairs(ours),
     ]
     return fields, body

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from gracehttp.http.exchange import Exchange, ResetReason
 from gracehttp.http.fields import ResponseFields
 from gracehttp.http.head import Header
-from gracehttp.http.http2.responses import pairs, refusal, response_fields, status_field
+from gracehttp.http.http2.responses import added_pairs, pairs, refusal, response_fields, status_field
 from gracehttp.http.http2.tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -185,6 +185,7 @@ class Http2Stream:
         if self.exchange is not exchange:  # the client is gone
             return
         answer = [field for field in pairs(fields) if field[0] != b"sec-websocket-accept"]
+        answer += added_pairs(self._protocol.server_lines.more)
         self._protocol.engine.respond(self.id, [status_field(200), *answer], False)
         self._protocol.flush_soon()
         rest, _ = exchange.body.take() or (b"", True)

@@ -240,3 +240,16 @@ def test_it_is_not_offered_without_an_application_for_it(monkeypatch):
     monkeypatch.setattr("http_fakes.FakeApplication.handle_websocket", None)
     client = Client(http2=Http2Settings(cleartext=True))
     assert b"\x00\x08\x00\x00\x00\x01" not in client.frames[0].payload
+
+
+def test_fields_that_options_ask_for_are_on_its_answer_too():
+    client = Sockets(response_fields=((b"X-Site", b"one"),))
+    client.open()
+    assert (b"x-site", b"one") in client.heads[1][0]
+
+
+def test_a_connect_that_ends_its_stream_is_refused():
+    client = Sockets(answer)
+    client.send(headers(1, CONNECT, end=True), headers(3))
+    assert (client.status(1), client.status(3)) == (400, 200)
+    assert SESSIONS == []
