@@ -444,7 +444,7 @@ class Exchange:
 
     def give_up(self) -> None:
         """The application is done, and has not completed the response because it was told of `half_closed`: as `end`,
-        and nobody is to blame."""
+        and the application is not to blame."""
         self.application_ended = True
         if not (self.response_complete or self.disconnected):
             self._carrier.cut(self, ResetReason.CANCEL)

@@ -2,7 +2,7 @@
 
 asyncio hears of a signal by a byte that the handler in C writes to a socket (`signal.set_wakeup_fd`). That write can
 fail, because the socket is full (EAGAIN) or the kernel has no memory (ENOBUFS), and then the signal would be lost: a
-restart that doesn't begin, a dead worker that nobody replaces. The handler in Python runs all the same, at the latest
+restart that doesn't begin, a dead worker that is not replaced. The handler in Python runs all the same, at the latest
 when the wait of the loop is interrupted (epoll_wait(2), EINTR).
 """
 

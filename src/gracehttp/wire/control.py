@@ -51,7 +51,7 @@ def pid_namespace() -> int:
 
 class Peer(NamedTuple):
     """The process at the other end of a Unix socket. A `pid` of 0 lives in another PID namespace, where this process
-    can't see it (pid_namespaces(7)): it is nobody whom a PID could name."""
+    can't see it (pid_namespaces(7)): no PID of ours names it."""
 
     pid: int
     uid: int

@@ -2,7 +2,7 @@
 
 https://asgi.readthedocs.io/en/latest/specs/www.html. `send` raises an OSError when the client is gone, as format 2.4
 has it. Yet the scope says 2.3: from 2.4 on, Starlette's streaming responses learn of that by `send` alone, and a stream
-that has nothing to send would go on for nobody.
+that has nothing to send would go on without a client.
 """
 
 from __future__ import annotations

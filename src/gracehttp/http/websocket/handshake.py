@@ -91,7 +91,7 @@ def available() -> bool:
 
 
 def installed() -> bool:
-    """As `available`, and nobody is told."""
+    """As `available`, and the log says nothing."""
     return _library.find()
 
 

@@ -41,7 +41,7 @@ _FINAL_TEXT: Final = 0x81
 _FINAL_BINARY: Final = 0x82
 _FINAL_PING: Final = 0x89
 
-_log = logging.getLogger("gracehttp.websocket")  # the library's own words; nobody needs them
+_log = logging.getLogger("gracehttp.websocket")  # the library's own words; a user needs none
 _log.setLevel(logging.CRITICAL)
 _log.propagate = False
 

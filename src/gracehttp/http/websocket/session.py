@@ -253,7 +253,7 @@ class WebSocketSession:
         self.write_denial(b"Forbidden\n", False)
 
     def _drop_waiting(self) -> None:
-        """Nobody takes what the client has sent."""
+        """The application takes nothing more of what the client has sent."""
         self._waiting.clear()
         self._waiting_bytes = 0
 
