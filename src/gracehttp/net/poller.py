@@ -50,7 +50,7 @@ class Poller(Protocol):
 
     credit: int
     """How many bytes may be written at once until the next turn, to all descriptors together: an application that has
-    much to say must not keep the loop from the others. A stream that writes counts it down; what is more waits for a turn."""
+    much to say must not keep the loop from the others. A stream that writes counts it down."""
 
     def add(self, fd: int, pollable: Pollable, events: int) -> None:
         """Tell `pollable` of `events` on `fd` from now on. Raises `OSError` (ENOMEM, ENOSPC: epoll_ctl(2))."""

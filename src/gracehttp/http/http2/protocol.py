@@ -36,7 +36,7 @@ from gracehttp.http.http2.engine import (
     TrailersReceived,
 )
 from gracehttp.http.http2.guard import FloodGuard
-from gracehttp.http.http2.requests import method_and_target, read_head
+from gracehttp.http.http2.requests import check_tunnel, method_and_target, read_head
 from gracehttp.http.http2.stream import Http2Stream
 from gracehttp.http.http2.tunnel import Tunnel
 from gracehttp.http.websocket import handshake
@@ -208,8 +208,8 @@ class Http2Protocol:
                 max_body_size=settings.max_body_size_bytes,
             )
             self._introduce(head)
-            if head.connects and not stream.input_open:
-                raise RequestError(400, "a CONNECT that ends its stream leaves nothing to tunnel")
+            if head.connects:
+                check_tunnel(input_open=stream.input_open)
         except RequestError as refusal:
             method, _ = method_and_target(event.headers)
             size = stream.refuse(refusal.status, refusal.reason, without_body=method == "HEAD")

@@ -126,6 +126,12 @@ def _line_of_tunnel(protocol: bytes, path: bytes) -> RequestLine:
     return RequestLine("CONNECT", path, "2")
 
 
+def check_tunnel(*, input_open: bool) -> None:
+    """Judge an extended CONNECT (RFC 8441 section 4), whose stream is the tunnel. Raises `RequestError`."""
+    if not input_open:
+        raise RequestError(400, "a CONNECT that ends its stream leaves nothing to tunnel")
+
+
 def _check_scheme(scheme: bytes, secure: bool) -> None:
     """In clear text a proxy that ends TLS may pass on `https`; what applications hear is what this port speaks."""
     named = _SCHEMES.get(scheme.lower())
