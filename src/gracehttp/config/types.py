@@ -305,6 +305,10 @@ PATH = Kind(_read_path, metavar="PATH", is_path=True)
 FOLDER = Kind(_read_path, metavar="FOLDER", is_path=True)
 """Paths, kept as text; the empty one is None."""
 
+STANDARD_OUTPUT = "-"
+LOG_FILE = Kind(_read_path, metavar="PATH", is_path=True)
+"""The path of a file to append to; `-` is standard output."""
+
 PIDFILE = Kind(_read_pidfile, metavar="PATH", is_path=True)
 """The path of a pidfile. A mere number is refused."""
 

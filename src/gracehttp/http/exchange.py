@@ -536,6 +536,8 @@ class Exchange:
         """Tell the worker of the exchange, with the status that the client was sent (0: none)."""
         request_finished = self._observer.request_finished
         if request_finished is not None:
+            if self.head_sent and not self.response_complete:
+                self.head.mark_cut()
             tell(self._loop, request_finished, self.head, status, self.body_sent, self.age_seconds)
 
     def _wake(self) -> None:
