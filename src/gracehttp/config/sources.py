@@ -108,7 +108,9 @@ def read_file(path: Path) -> FileSources:
     except OSError as exc:
         raise ConfigurationError(f"cannot read the configuration file {path}: {exc.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise ConfigurationError(f"{path} is not valid TOML: {exc}.", hint="see https://toml.io") from None
+        python = path.suffix == ".py"
+        hint = f"gracehttp migrate {path} makes TOML of a file of gunicorn" if python else "see https://toml.io"
+        raise ConfigurationError(f"{path} is not valid TOML: {exc}.", hint=hint) from None
     return from_toml(content, str(path), path.absolute().parent)
 
 
