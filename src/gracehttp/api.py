@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 
+from gracehttp.accounts import Credentials, credentials_of
 from gracehttp.compiled import check as check_build
 from gracehttp.config import (
     Configuration,
@@ -37,11 +38,13 @@ from gracehttp.event_bus import EventBus
 from gracehttp.events import Event, StartFailed, VariableIgnored
 from gracehttp.hints import for_a_script, in_python
 from gracehttp.observe.logs import configure_logging, errors_are_logged, log_event, records_are_missing
+from gracehttp.process_title import set_title
 from gracehttp.release import RELEASE
 from gracehttp.supervisor.processes.command_line import this_command_line
-from gracehttp.wire.lineage import is_first_process, is_trial
+from gracehttp.surroundings import enter
+from gracehttp.wire.lineage import CHANNEL_VARIABLE, is_first_process, is_trial
 from gracehttp.wire.signals import SIGNALS
-from gracehttp.worker.hello import fleet_settings
+from gracehttp.worker.hello import fleet_settings, title_of
 from gracehttp.worker.manifest import claim_channel
 
 _INSTEAD = "within a running loop, async with gracehttp.serving(app) serves"
@@ -71,6 +74,7 @@ class GraceHTTP:
         self._is_whole_program = False
         self._spell: Callable[[str], str] = in_python
         self._on_event: Callable[[Event], None] | None = None
+        self._credentials: Credentials | None = None
 
     @classmethod
     def from_configuration(
@@ -86,8 +90,8 @@ class GraceHTTP:
         program._is_whole_program = True
         return program
 
-    def add_server(self, app: object, *, bind: str | Sequence[str] = "127.0.0.1:8000", **options: object) -> None:
-        """Serve `app` on `bind`, one address or several.
+    def add_server(self, app: object, *, bind: str | Sequence[str] | None = None, **options: object) -> None:
+        """Serve `app` on `bind`, one address or several, or on `host` and `port`; else on 127.0.0.1:8000.
 
         `app` is the application or an import string such as `main:app`. The supervisor doesn't import an application
         that is given as a string. Keyword arguments are the options of a server (`certfile` and so on).
@@ -140,6 +144,11 @@ class GraceHTTP:
         bus.subscribe(log_event)
         if self._on_event is not None:
             bus.subscribe(self._on_event)
+        is_worker = CHANNEL_VARIABLE in os.environ
+        enter(self._process, os.environ if is_worker else None)
+        # In a trial too, which so tells of a user that is gone.
+        if not is_worker:
+            self._credentials = credentials_of(self._process.user, self._process.group)
         if is_trial(os.environ):
             from gracehttp.supervisor.succession.trial import answer_trial
 
@@ -184,7 +193,11 @@ class GraceHTTP:
             control=False if process.no_control else process.control,
             log_is_json=process.log_format == "json",
             errors_are_logged=errors_are_logged(),
+            user=process.user,
+            group=process.group,
+            credentials=self._credentials,
         )
+        set_title(f"gracehttp: supervisor [{title_of(process, self._servers)}]", "gracehttp")
         before = {number: signal.getsignal(number) for number in SIGNALS}
         predecessor = claim_state(os.environ, release=RELEASE)
         if predecessor is not None:
@@ -212,7 +225,7 @@ class GraceHTTP:
         )
 
 
-def run(app: object, *, bind: str | Sequence[str] = "127.0.0.1:8000", **options: object) -> None:
+def run(app: object, *, bind: str | Sequence[str] | None = None, **options: object) -> None:
     """Serve one application: `GraceHTTP`, `add_server` and `run` in one call. Takes the options of both."""
     _check_place()
     try:

@@ -76,7 +76,8 @@ class OptionIgnored(Event):
     kept: str
 
     def __str__(self) -> str:
-        kept = f"the supervisor keeps what it has ({self.kept}) until it is stopped and started"
+        ends = "is replaced (USR2), or" if self.option in {"user", "group"} else "is"
+        kept = f"the supervisor keeps what it has ({self.kept}) until it {ends} stopped and started"
         return f"the new code asks for another {self.option} ({self.wanted}): {kept}"
 
 

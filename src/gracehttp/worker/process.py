@@ -23,13 +23,14 @@ from gracehttp.net.forks import restore_in_children
 from gracehttp.observe.access_log import access_log_of
 from gracehttp.observe.local_time import use_offsets
 from gracehttp.observe.request_logs import as_one, log_exit_of_a_task
+from gracehttp.process_title import set_title
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire import messages
 from gracehttp.wire.channel import Channel, ChannelBroken, ChannelClosed
 from gracehttp.wire.signals import SIGNALS
 from gracehttp.worker.code_record import can_record, changed_since, write_record
 from gracehttp.worker.error_counter import ErrorCounter
-from gracehttp.worker.hello import fixed_options, fleet_settings, listen_requests
+from gracehttp.worker.hello import fixed_options, fleet_settings, listen_requests, title_of
 from gracehttp.worker.link import SupervisorLink
 from gracehttp.worker.loops import loop_factory, run_to_the_end
 from gracehttp.worker.manifest import Manifest, introduce
@@ -108,6 +109,7 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str]) -> int:
             pid=os.getpid(),
         ),
     )
+    _show_role(manifest, program, "worker")
     use_offsets(manifest.utc_offsets)
     program.configure_logging(manifest.tty)
     new_loop = loop_factory(process.loop, program.bus.publish)
@@ -122,6 +124,15 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str]) -> int:
         status = _reporting(channel, program, lambda: _serve(runner, channel, manifest, program))
         faulthandler.dump_traceback_later(LEAVE_SECONDS, exit=True)
     return status
+
+
+def _show_role(manifest: Manifest, program: _Program, role: str) -> None:
+    if role == "template":
+        what, comm = f"template of generation {manifest.generation}", f"gracehttp-t{manifest.generation}"
+    else:
+        what = f"worker {manifest.worker} of generation {manifest.generation}"
+        comm = f"gracehttp-w{manifest.worker}"
+    set_title(f"gracehttp: {what} [{title_of(program.process, program.servers)}]", comm)
 
 
 def _reporting(channel: Channel, program: _Program, call: Callable[[], int | None]) -> int:
@@ -147,6 +158,7 @@ def _leave_template(channel: Channel, manifest: Manifest, program: _Program) -> 
 
     def become_template() -> None:
         _leave_signals_to_the_supervisor()
+        _show_role(manifest, program, "template")
         os.dup2(manifest.stderr, 2)
         program.configure_logging(manifest.tty)  # or the log would go on to the stderr of the worker that was copied
         channel.close()
