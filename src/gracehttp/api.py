@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from gracehttp.compiled import check as check_build
 from gracehttp.config import (
@@ -27,11 +28,12 @@ from gracehttp.config.checks import (
     check_certificates,
     check_program_file,
     check_working_directory,
+    reload_folders,
 )
 from gracehttp.console import echo
 from gracehttp.errors import CalledInWrongPlace, ConfigurationError, GraceHTTPError
 from gracehttp.event_bus import EventBus
-from gracehttp.events import Event, StartFailed, VariableIgnored
+from gracehttp.events import Event, StartFailed, VariableIgnored, WatcherLost
 from gracehttp.hints import for_a_script, in_python
 from gracehttp.observe.logs import configure_logging, errors_are_logged, log_event, records_are_missing
 from gracehttp.release import RELEASE
@@ -40,6 +42,10 @@ from gracehttp.wire.lineage import is_first_process, is_trial
 from gracehttp.wire.signals import SIGNALS
 from gracehttp.worker.hello import fleet_settings
 from gracehttp.worker.manifest import claim_channel
+
+if TYPE_CHECKING:
+    from gracehttp.config import ProcessOptions
+    from gracehttp.supervisor.reloading.reloader import ReloadSettings
 
 _INSTEAD = "within a running loop, async with gracehttp.serving(app) serves"
 
@@ -146,6 +152,8 @@ class GraceHTTP:
             check_working_directory(_COMMAND_LINE.directory)
             check_app_dir(self._process.app_dir)
             check_certificates(self._servers)
+            if self._process.reload:
+                reload_folders(self._process)
         channel = claim_channel(os.environ)
         if channel is None:
             self._configure_logging(_stderr_is_a_terminal())
@@ -180,6 +188,7 @@ class GraceHTTP:
             control=False if process.no_control else process.control,
             log_is_json=process.log_format == "json",
             errors_are_logged=errors_are_logged(),
+            reload=_reload_settings(process, bus) if process.reload else None,
         )
         before = {number: signal.getsignal(number) for number in SIGNALS}
         predecessor = claim_state(os.environ, release=RELEASE)
@@ -208,6 +217,17 @@ def run(app: object, *, bind: str | Sequence[str] = "127.0.0.1:8000", **options:
         echo(f"gracehttp: error: {for_a_script(exc)}", err=True)
         sys.exit(exc.exit_status)
     program.run()
+
+
+def _reload_settings(process: ProcessOptions, bus: EventBus) -> ReloadSettings | None:
+    from gracehttp.supervisor.reloading.reloader import ReloadSettings
+
+    try:
+        folders = reload_folders(process)
+    except ConfigurationError as exc:  # the first process has checked it: this is the next image of a supervisor
+        bus.publish(WatcherLost(f"can't be started ({exc.message})"))
+        return None
+    return ReloadSettings(folders, process.reload_include, process.reload_exclude, process.reload_polling)
 
 
 def _check_place() -> None:

@@ -51,6 +51,8 @@ def read_value(option: Option, source: Source) -> object:
         ) from None
     if source.folder is not None and option.kind.is_path and value is not None:
         # normpath instead of resolve: symbolic links must be followed anew at each restart.
+        if isinstance(value, tuple):
+            return tuple(os.path.normpath(source.folder / str(one)) for one in value)
         return os.path.normpath(source.folder / str(value))
     return value
 

@@ -305,6 +305,23 @@ PATH = Kind(_read_path, metavar="PATH", is_path=True)
 FOLDER = Kind(_read_path, metavar="FOLDER", is_path=True)
 """Paths, kept as text; the empty one is None."""
 
+FOLDERS = Kind(
+    lambda value: _read_texts(value, "a folder, or a list of folders"),
+    " ".join,
+    metavar="FOLDER",
+    repeatable=True,
+    is_path=True,
+)
+"""Several paths; one text is split at white space."""
+
+PATTERNS = Kind(
+    lambda value: _read_texts(value, "a pattern such as *.html, or a list of them"),
+    " ".join,
+    metavar="PATTERN",
+    repeatable=True,
+)
+"""Patterns for the names of files (fnmatch)."""
+
 PIDFILE = Kind(_read_pidfile, metavar="PATH", is_path=True)
 """The path of a pidfile. A mere number is refused."""
 

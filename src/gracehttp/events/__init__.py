@@ -49,9 +49,12 @@ from gracehttp.events.generations import (
 )
 from gracehttp.events.service import (
     ControlUnavailable,
+    FilesWatched,
+    FilesWrittenAtStart,
     OptionIgnored,
     ReplacementGivenUp,
     ReplacementRequested,
+    StartAwaitsChange,
     StartFailed,
     StopRequested,
     SubscriberFailed,
@@ -60,6 +63,7 @@ from gracehttp.events.service import (
     SupervisorStarted,
     SupervisorStopped,
     VariableIgnored,
+    WatcherLost,
 )
 from gracehttp.events.workers import (
     ChannelLost,
@@ -95,6 +99,8 @@ __all__ = [
     "DrainFinished",
     "DrainStarted",
     "Event",
+    "FilesWatched",
+    "FilesWrittenAtStart",
     "ForwardedFieldRemoved",
     "GenerationGivenUp",
     "GenerationPromoted",
@@ -125,6 +131,7 @@ __all__ = [
     "RequestsCut",
     "RestartRequested",
     "Severity",
+    "StartAwaitsChange",
     "StartCalledOff",
     "StartFailed",
     "StopRequested",
@@ -139,6 +146,7 @@ __all__ = [
     "ThreadsNotForked",
     "UvloopUnavailable",
     "VariableIgnored",
+    "WatcherLost",
     "WorkerBecameReady",
     "WorkerCut",
     "WorkerDied",
