@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from gracehttp.compiled import check as check_build
 from gracehttp.config import (
@@ -45,6 +45,7 @@ from gracehttp.worker.manifest import claim_channel
 
 if TYPE_CHECKING:
     from gracehttp.config import ProcessOptions
+    from gracehttp.config.keywords import ProgramKeywords, RunKeywords, ServerKeywords
     from gracehttp.supervisor.reloading.reloader import ReloadSettings
 
 _INSTEAD = "within a running loop, async with gracehttp.serving(app) serves"
@@ -63,7 +64,7 @@ class GraceHTTP:
     _was_worker = False
     """This process has been a worker, so it must not become a supervisor."""
 
-    def __init__(self, **options: object) -> None:
+    def __init__(self, **options: Unpack[ProgramKeywords]) -> None:
         try:
             self._process = process_options(**options)
         except ConfigurationError as exc:
@@ -89,7 +90,9 @@ class GraceHTTP:
         program._is_whole_program = True
         return program
 
-    def add_server(self, app: object, *, bind: str | Sequence[str] = "127.0.0.1:8000", **options: object) -> None:
+    def add_server(
+        self, app: object, *, bind: str | Sequence[str] = "127.0.0.1:8000", **options: Unpack[ServerKeywords]
+    ) -> None:
         """Serve `app` on `bind`, one address or several.
 
         `app` is the application or an import string such as `main:app`. The supervisor doesn't import an application
@@ -206,7 +209,7 @@ class GraceHTTP:
         configure_logging(self._process.log_level, self._process.log_format, color=tty)
 
 
-def run(app: object, *, bind: str | Sequence[str] = "127.0.0.1:8000", **options: object) -> None:
+def run(app: object, *, bind: str | Sequence[str] = "127.0.0.1:8000", **options: Unpack[RunKeywords]) -> None:
     """Serve one application: `GraceHTTP`, `add_server` and `run` in one call. Takes the options of both."""
     _check_place()
     try:

@@ -553,6 +553,9 @@ def _options_of(model: type[ProcessOptions | ServerOptions], scope: Scope) -> Ma
     )
 
 
+EMBEDDED_OPTIONS: Final = ("lifespan", "threads", "warmup", "access_log", "drain_timeout")
+"""The options of the program that have an effect without a supervisor."""
+
 PROCESS_OPTIONS: Final = _options_of(ProcessOptions, Scope.PROCESS)
 SERVER_OPTIONS: Final = _options_of(ServerOptions, Scope.SERVER)
 OPTIONS: Final[Mapping[str, Option]] = MappingProxyType({**PROCESS_OPTIONS, **SERVER_OPTIONS})

@@ -54,7 +54,7 @@ def test_reload_watches_the_folder_of_the_application_unless_told_otherwise(tmp_
     (tmp_path / "a").mkdir()
     assert reload_folders(process_options(app_dir=str(tmp_path))) == (str(tmp_path),)
     assert reload_folders(process_options(reload_dir=[str(tmp_path / "a")])) == (str(tmp_path / "a"),)
-    with pytest.raises(ConfigurationError, match="the folder to watch, .*/nowhere, does not exist"):
+    with pytest.raises(ConfigurationError, match=r"the folder to watch, .*/nowhere, does not exist"):
         reload_folders(process_options(reload_dir=[str(tmp_path / "nowhere")]))
 
 
