@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Unpack
 
 from gracehttp.accounts import Credentials, credentials_of
 from gracehttp.compiled import check as check_build
@@ -30,12 +31,13 @@ from gracehttp.config.checks import (
     check_certificates,
     check_program_file,
     check_working_directory,
+    reload_folders,
 )
 from gracehttp.config.types import STANDARD_OUTPUT
 from gracehttp.console import echo
 from gracehttp.errors import CalledInWrongPlace, ConfigurationError, GraceHTTPError
 from gracehttp.event_bus import EventBus
-from gracehttp.events import Event, StartFailed, VariableIgnored
+from gracehttp.events import Event, StartFailed, VariableIgnored, WatcherLost
 from gracehttp.hints import for_a_script, in_python
 from gracehttp.observe.logs import configure_logging, errors_are_logged, log_event, records_are_missing
 from gracehttp.process_title import set_title
@@ -46,6 +48,11 @@ from gracehttp.wire.lineage import CHANNEL_VARIABLE, is_first_process, is_trial
 from gracehttp.wire.signals import SIGNALS
 from gracehttp.worker.hello import fleet_settings, title_of
 from gracehttp.worker.manifest import claim_channel
+
+if TYPE_CHECKING:
+    from gracehttp.config import ProcessOptions
+    from gracehttp.config.keywords import ProgramKeywords, RunKeywords, ServerKeywords
+    from gracehttp.supervisor.reloading.reloader import ReloadSettings
 
 _INSTEAD = "within a running loop, async with gracehttp.serving(app) serves"
 
@@ -63,7 +70,7 @@ class GraceHTTP:
     _was_worker = False
     """This process has been a worker, so it must not become a supervisor."""
 
-    def __init__(self, **options: object) -> None:
+    def __init__(self, **options: Unpack[ProgramKeywords]) -> None:
         try:
             self._process = process_options(**options)
         except ConfigurationError as exc:
@@ -90,7 +97,9 @@ class GraceHTTP:
         program._is_whole_program = True
         return program
 
-    def add_server(self, app: object, *, bind: str | Sequence[str] | None = None, **options: object) -> None:
+    def add_server(
+        self, app: object, *, bind: str | Sequence[str] | None = None, **options: Unpack[ServerKeywords]
+    ) -> None:
         """Serve `app` on `bind`, one address or several, or on `host` and `port`; else on 127.0.0.1:8000.
 
         `app` is the application or an import string such as `main:app`. The supervisor doesn't import an application
@@ -158,6 +167,8 @@ class GraceHTTP:
             check_working_directory(_COMMAND_LINE.directory)
             check_app_dir(self._process.app_dir)
             check_certificates(self._servers)
+            if self._process.reload:
+                reload_folders(self._process)
         self._process = _with_absolute_logs(self._process)
         channel = claim_channel(os.environ)
         if channel is None:
@@ -196,6 +207,7 @@ class GraceHTTP:
             user=process.user,
             group=process.group,
             credentials=self._credentials,
+            reload=_reload_settings(process, bus) if process.reload else None,
         )
         set_title(f"gracehttp: supervisor [{title_of(process, self._servers)}]", "gracehttp")
         before = {number: signal.getsignal(number) for number in SIGNALS}
@@ -225,7 +237,7 @@ class GraceHTTP:
         )
 
 
-def run(app: object, *, bind: str | Sequence[str] | None = None, **options: object) -> None:
+def run(app: object, *, bind: str | Sequence[str] | None = None, **options: Unpack[RunKeywords]) -> None:
     """Serve one application: `GraceHTTP`, `add_server` and `run` in one call. Takes the options of both."""
     _check_place()
     try:
@@ -236,6 +248,17 @@ def run(app: object, *, bind: str | Sequence[str] | None = None, **options: obje
         echo(f"gracehttp: error: {for_a_script(exc)}", err=True)
         sys.exit(exc.exit_status)
     program.run()
+
+
+def _reload_settings(process: ProcessOptions, bus: EventBus) -> ReloadSettings | None:
+    from gracehttp.supervisor.reloading.reloader import ReloadSettings
+
+    try:
+        folders = reload_folders(process)
+    except ConfigurationError as exc:  # the first process has checked it: this is the next image of a supervisor
+        bus.publish(WatcherLost(f"can't be started ({exc.message})"))
+        return None
+    return ReloadSettings(folders, process.reload_include, process.reload_exclude, process.reload_polling)
 
 
 def _check_place() -> None:

@@ -9,7 +9,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gracehttp.applications import import_failures as failures
-from gracehttp.applications.detect import Shape, is_clearly_not, required_arguments, shape_of
+from gracehttp.applications.detect import (
+    NotAwaitable,
+    Shape,
+    is_clearly_not,
+    required_arguments,
+    shape_of,
+    why_not_awaitable,
+)
 from gracehttp.config.checks import app_dir_path, check_app_dir
 from gracehttp.config.hints import read_call
 from gracehttp.errors import ApplicationNotFound, ConfigurationError
@@ -164,10 +171,22 @@ def _check_arguments(
 
 def _check_usable(name: str, application: object, *, factory: bool) -> None:
     what = f"what the factory {name} returned" if factory else name
+    if inspect.iscoroutine(application):
+        application.close()  # or Python warns that it was never awaited
+        raise ApplicationNotFound(
+            f"{what} is a coroutine, which an async function has returned.",
+            hint="make the application with def; start-up work belongs into the lifespan",
+        )
     if not callable(application):
         raise ApplicationNotFound(
             f"{what} is {_kind(application)}, and can't be called as an application can.",
             hint="" if factory else failures.candidates_hint(name),
+        )
+    if isinstance(application, type) and _needs_an_instance(application):
+        made = "" if required_arguments(application) else hint(", or write {} {}", Named("factory", True), name)
+        raise ApplicationNotFound(
+            f"{what} is a class, not an application.",
+            hint=hint("make an instance in the module, app = {}(...), and name that{}", application.__name__, made),
         )
     match shape_of(application):
         case Shape.FACTORY if not factory:
@@ -182,7 +201,24 @@ def _check_usable(name: str, application: object, *, factory: bool) -> None:
             )
 
 
+def _needs_an_instance(application: type) -> bool:
+    """Whether it is the instances of a class that can be called as an application, if any."""
+    return shape_of(application) in {Shape.FACTORY, Shape.OTHER}
+
+
 def _interface(name: str, application: object, wanted: str) -> str:
+    interface = _chosen_interface(name, application, wanted)
+    if interface == "asgi" and (why := why_not_awaitable(application)) is not None:
+        raise ApplicationNotFound(
+            f"{name} takes scope, receive and send as an ASGI application does, and can't be awaited: {why.value}.",
+            hint="write it with async def"
+            if why is NotAwaitable.RETURNS_NOTHING
+            else "an ASGI application gives its answer to send, as await send({...})",
+        )
+    return interface
+
+
+def _chosen_interface(name: str, application: object, wanted: str) -> str:
     if wanted in ("asgi", "wsgi"):
         if is_clearly_not(application, wanted):
             other = shape_of(application).value
@@ -196,6 +232,16 @@ def _interface(name: str, application: object, wanted: str) -> str:
     match shape_of(application):
         case (Shape.ASGI | Shape.WSGI) as shape:
             return str(shape.value)
+        case Shape.ASGI2 if (parameter := _parameter_of_a_factory(application)) and not inspect.isclass(application):
+            raise ApplicationNotFound(
+                f"{name} takes one argument, {parameter}: that is no application.",
+                hint=hint(
+                    "if it makes the application, call it in the module, app = {}(...), and name that; or name a "
+                    "function without parameters after {}",
+                    name.rpartition(":")[2],
+                    Named("factory", True),
+                ),
+            )
         case Shape.ASGI2:
             raise ApplicationNotFound(
                 f"{name} takes one argument: it looks like an application of ASGI 2, which is not supported.",
@@ -207,10 +253,21 @@ def _interface(name: str, application: object, wanted: str) -> str:
                 hint=hint("give {} or {}", Named("interface", "asgi"), Named("interface", "wsgi")),
             )
     names = ", ".join(required_arguments(application)) or "none"
+    if inspect.iscoroutinefunction(application) and names == "environ, start_response":
+        raise ApplicationNotFound(
+            f"{name} takes environ and start_response as a WSGI application does, and is async.",
+            hint="write it with def, or as an ASGI application: async def app(scope, receive, send)",
+        )
     raise ApplicationNotFound(
         f"{name} is neither an ASGI nor a WSGI application: its parameters are {names}.",
         hint="ASGI takes scope, receive and send; WSGI takes environ and start_response",
     )
+
+
+def _parameter_of_a_factory(application: object) -> str:
+    """The name of the one parameter of a function that is no ASGI 2 application, else an empty text."""
+    parameters = required_arguments(application) if inspect.isfunction(application) else []
+    return parameters[0] if len(parameters) == 1 and parameters[0] != "scope" else ""
 
 
 def _name_of(target: object) -> str:

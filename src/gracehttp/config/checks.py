@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from gracehttp.errors import ConfigurationError
@@ -115,6 +116,23 @@ def check_app_dir(path: str) -> None:
         raise ConfigurationError(
             f"the application directory {absolute} {wrong}.", hint=hint("see {}", Named("app_dir"))
         )
+
+
+def reload_folders(options: ProcessOptions) -> tuple[str, ...]:
+    """The absolute paths of the folders that `reload` watches. Raises `ConfigurationError`."""
+    if find_spec("watchfiles") is None:
+        raise ConfigurationError(
+            "reload needs the package watchfiles, and that is not installed.",
+            hint="pip install 'gracehttp[reload]'",
+        )
+    folders = tuple(os.path.abspath(path) for path in options.reload_dir) or (app_dir_path(options.app_dir),)
+    for folder in folders:
+        if not os.path.isdir(folder):
+            wrong = "is no directory" if os.path.exists(folder) else "does not exist"
+            raise ConfigurationError(
+                f"the folder to watch, {folder}, {wrong}.", hint=hint("see {}", Named("reload_dir"))
+            )
+    return folders
 
 
 def check_certificates(servers: Iterable[ServerOptions]) -> None:

@@ -32,6 +32,7 @@ RESPONSES: Final = "Responses"
 PROCESSES: Final = "Processes"
 LOGGING: Final = "Logging"
 CONTROL: Final = "Control"
+DEVELOPMENT: Final = "Development"
 GROUPS: Final = (
     APPLICATION,
     LISTENING,
@@ -44,6 +45,7 @@ GROUPS: Final = (
     PROCESSES,
     LOGGING,
     CONTROL,
+    DEVELOPMENT,
 )
 """The headings under which options are shown, in this order."""
 
@@ -318,6 +320,39 @@ class ProcessOptions:
         kind=types.flag(negatable=False),
         group=CONTROL,
         help="Open no control socket; signals work all the same.",
+    )
+    reload: bool = option(
+        False,
+        kind=types.flag(),
+        group=DEVELOPMENT,
+        help="Restart when a file changes, and end within a second at Ctrl+C. Needs gracehttp[reload].",
+    )
+    reload_dir: tuple[str, ...] = option(
+        (),
+        kind=types.FOLDERS,
+        group=DEVELOPMENT,
+        help="A folder to watch, with all that is in it. none: that of app_dir. Can be given again.",
+    )
+    reload_include: tuple[str, ...] = option(
+        (),
+        kind=types.PATTERNS,
+        group=DEVELOPMENT,
+        help="Files to watch beside *.py, such as '*.html' or .env: by their name, or with a slash by their path. "
+        "Can be given again.",
+    )
+    reload_exclude: tuple[str, ...] = option(
+        (),
+        kind=types.PATTERNS,
+        group=DEVELOPMENT,
+        help="Files and folders not to watch, beside __pycache__, .git, node_modules, virtual environments and the "
+        "like. Can be given again.",
+    )
+    reload_polling: bool = option(
+        False,
+        kind=types.flag(),
+        group=DEVELOPMENT,
+        help="Look at the files at intervals, for folders of which the system tells no changes, as some of containers "
+        "and networks. WATCHFILES_FORCE_POLLING=1 does that too.",
     )
 
     def __post_init__(self) -> None:
@@ -611,6 +646,9 @@ def _options_of(model: type[ProcessOptions | ServerOptions], scope: Scope) -> Ma
         }
     )
 
+
+EMBEDDED_OPTIONS: Final = ("lifespan", "threads", "warmup", "access_log", "drain_timeout")
+"""The options of the program that have an effect without a supervisor."""
 
 PROCESS_OPTIONS: Final = _options_of(ProcessOptions, Scope.PROCESS)
 SERVER_OPTIONS: Final = _options_of(ServerOptions, Scope.SERVER)

@@ -57,7 +57,7 @@ def read_value(option: Option, source: Source) -> object:
     if source.folder is not None and option.kind.is_path and value not in (None, STANDARD_OUTPUT):
         # normpath instead of resolve: symbolic links must be followed anew at each restart.
         if isinstance(value, tuple):
-            return tuple(os.path.normpath(source.folder / path) for path in value)
+            return tuple(os.path.normpath(source.folder / str(one)) for one in value)
         return os.path.normpath(source.folder / str(value))
     return value
 

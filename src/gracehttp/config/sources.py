@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from gracehttp.config import hints
 from gracehttp.config.model import OPTIONS, PROCESS_OPTIONS, SERVER_OPTIONS, Option
@@ -77,7 +78,7 @@ def from_keywords(values: Mapping[str, object], options: Mapping[str, Option]) -
     return Source(given, lambda option: f"the argument {option.name}")
 
 
-def split_keywords(values: Mapping[str, object]) -> tuple[dict[str, object], dict[str, object]]:
+def split_keywords(values: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The keyword arguments that are options of the program, and those that are options of a server.
 
     Raises `ConfigurationError` for one that is neither.

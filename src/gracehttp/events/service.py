@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gracehttp.events.base import Event, Severity, with_details
+from gracehttp.events.base import Event, Severity, counted, with_details
 
 
 class SupervisorStarted(Event):
@@ -127,6 +127,50 @@ class SupervisorReplaced(Event):
 
     def __str__(self) -> str:
         return f"the supervisor has replaced itself: gracehttp {self.predecessor} by {self.version}, pid {self.pid}"
+
+
+class FilesWatched(Event):
+    """With `--reload`. `why_polling` is empty where the system tells of changes, or where polling was asked for."""
+
+    severity = Severity.NOTICE
+    folders: tuple[str, ...]
+    files: int
+    why_polling: str = ""
+
+    def __str__(self) -> str:
+        how = f", at intervals ({self.why_polling})" if self.why_polling else ""
+        return f"a change restarts: watching {counted(self.files, 'file')} in {', '.join(self.folders)}{how}"
+
+
+class FilesWrittenAtStart(Event):
+    """These have changed again and again right after a restart that they had caused."""
+
+    severity = Severity.ERROR
+    files: tuple[str, ...]
+
+    def __str__(self) -> str:
+        changes = "changes" if len(self.files) == 1 else "change"
+        return (
+            f"{', '.join(self.files)} {changes} at each restart, so the application writes there: that restarts no "
+            f"more now (--reload-exclude keeps it so)"
+        )
+
+
+class WatcherLost(Event):
+    severity = Severity.ERROR
+    reason: str
+
+    def __str__(self) -> str:
+        return f"changes of files restart no more, because their watcher {self.reason}; HUP restarts"
+
+
+class StartAwaitsChange(Event):
+    """With `--reload`, an application that can't start is no reason to end."""
+
+    severity = Severity.NOTICE
+
+    def __str__(self) -> str:
+        return "nothing serves; the next change of a file starts it again"
 
 
 class SubscriberFailed(Event):

@@ -59,6 +59,10 @@ class TemplateOrder(Message):
     """From the supervisor to a template. That channel has the version with which its first worker was welcomed."""
 
 
+class WatcherReport(Message):
+    """From the process that watches files (`--reload`) to the supervisor, on its own channel."""
+
+
 # --- parts of messages ---
 
 
@@ -324,8 +328,27 @@ class Forked(TemplateReport):
     reason: str = ""
 
 
+# --- the watcher of files says ---
+
+
+class WatchBegan(WatcherReport):
+    """It watches now, so many `files`. `why_polling` tells why it only looks at intervals, if that was not ordered."""
+
+    files: int
+    why_polling: str = ""
+
+
+class FilesChanged(WatcherReport):
+    """These files have changed, and so many `more`. They are relative to the watched folder they are in."""
+
+    files: tuple[str, ...]
+    more: int = 0
+
+
 TYPES: Mapping[str, type[Message]] = {
-    one.type: one for direction in (Report, Order, TemplateReport, TemplateOrder) for one in direction.__subclasses__()
+    one.type: one
+    for direction in (Report, Order, TemplateReport, TemplateOrder, WatcherReport)
+    for one in direction.__subclasses__()
 }
 
 
