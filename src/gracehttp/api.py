@@ -25,6 +25,7 @@ from gracehttp.config import (
 from gracehttp.config.checks import (
     check_app_dir,
     check_certificates,
+    check_environment,
     check_program_file,
     check_working_directory,
 )
@@ -35,7 +36,8 @@ from gracehttp.events import Event, StartFailed, VariableIgnored
 from gracehttp.hints import for_a_script, in_python
 from gracehttp.observe.logs import configure_logging, errors_are_logged, log_event, records_are_missing
 from gracehttp.release import RELEASE
-from gracehttp.supervisor.processes.command_line import this_command_line
+from gracehttp.supervisor.processes.command_line import this_command_line, to_be_repeated
+from gracehttp.supervisor.processes.shebang import foreign_environment
 from gracehttp.wire.lineage import is_first_process, is_trial
 from gracehttp.wire.signals import SIGNALS
 from gracehttp.worker.hello import fleet_settings
@@ -43,7 +45,9 @@ from gracehttp.worker.manifest import claim_channel
 
 _INSTEAD = "within a running loop, async with gracehttp.serving(app) serves"
 
-_COMMAND_LINE = this_command_line()  # before the program changes its working directory
+# Before the program changes its working directory or its arguments.
+_COMMAND_LINE = this_command_line()
+_ARGUMENTS = tuple(sys.argv)
 
 
 class GraceHTTP:
@@ -141,6 +145,7 @@ class GraceHTTP:
             from gracehttp.supervisor.succession.trial import answer_trial
 
             answer_trial(os.environ, release=RELEASE)
+        check_environment(foreign_environment(_COMMAND_LINE.arguments, _ARGUMENTS, sys.prefix), sys.prefix)
         if is_first_process(os.environ):
             check_program_file(is_typed_in=_COMMAND_LINE.is_typed_in)
             check_working_directory(_COMMAND_LINE.directory)
@@ -174,7 +179,7 @@ class GraceHTTP:
         process = self._process
         options = SupervisorOptions(
             release=RELEASE,
-            command_line=_COMMAND_LINE,
+            command_line=to_be_repeated(_COMMAND_LINE, _ARGUMENTS, os.environ),
             fleet=fleet_settings(process),
             pidfile=process.pidfile,
             control=False if process.no_control else process.control,

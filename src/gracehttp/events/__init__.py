@@ -49,6 +49,7 @@ from gracehttp.events.generations import (
 )
 from gracehttp.events.service import (
     ControlUnavailable,
+    LinkMoved,
     OptionIgnored,
     ReplacementGivenUp,
     ReplacementRequested,
@@ -66,6 +67,7 @@ from gracehttp.events.workers import (
     CodeDiffers,
     OrdersDelayed,
     PreloadUnavailable,
+    ReleaseGone,
     ReportsDelayed,
     TemplateLost,
     TemplateOrdersDelayed,
@@ -110,6 +112,7 @@ __all__ = [
     "LimitChanged",
     "LimitLowered",
     "LimitSplit",
+    "LinkMoved",
     "ListenerClosed",
     "ListenerOpened",
     "OptionIgnored",
@@ -119,6 +122,7 @@ __all__ = [
     "PreloadUnavailable",
     "ProbationEnded",
     "ProbationStarted",
+    "ReleaseGone",
     "ReplacementGivenUp",
     "ReplacementRequested",
     "ReportsDelayed",

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from typing import Self
 
-from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.processes.command_line import Launch
 from gracehttp.supervisor.processes.early_stderr import EarlyStderr, EarlyStderrRecord, last_error
 from gracehttp.supervisor.processes.spawning import spawn
 from gracehttp.values import Value
@@ -114,10 +114,10 @@ class WorkerProcess:
         ends = WorkerEnds(theirs.detach(), write_end)
         return cls(number, generation, slot, started_at=loop.time(), channel=channel, early_stderr=early_stderr), ends
 
-    def execute(self, command_line: CommandLine, ends: WorkerEnds) -> None:
+    def execute(self, launch: Launch, ends: WorkerEnds) -> None:
         """Start by running the command line. Raises `OSError`."""
         environment = {CHANNEL_VARIABLE: str(ends.channel)}
-        self.started(spawn(command_line, environment, pass_fds=(ends.channel,), stderr=ends.early_stderr))
+        self.started(spawn(launch, environment, pass_fds=(ends.channel,), stderr=ends.early_stderr))
 
     def started(self, pid: int) -> None:
         """The process exists, as a child of the supervisor."""

@@ -13,8 +13,9 @@ from gracehttp.observe.stderr import NonBlockingWriter
 from gracehttp.supervisor.guard import guarded
 from gracehttp.supervisor.heard_signals import hear
 from gracehttp.supervisor.processes.code_records import CodeRecords
-from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.processes.command_line import CommandLine, Launch
 from gracehttp.supervisor.processes.early_stderr import EarlyStderr
+from gracehttp.supervisor.processes.launches import Launches
 from gracehttp.supervisor.processes.process import Ending, WorkerProcess, WorkerRecord, ended_children
 from gracehttp.supervisor.processes.templates import StartReports, Templates, TemplatesRecord
 from gracehttp.values import EMPTY, Descriptor, Value
@@ -35,6 +36,8 @@ class ProcessesRecord(Value):
     templates: TemplatesRecord | None = None
     code: Mapping[int, Descriptor] = EMPTY
     """Which code each generation runs."""
+    launches: Mapping[int, Launch] = EMPTY
+    """What starts the workers of each generation."""
 
 
 class WorkerProcesses:
@@ -60,7 +63,6 @@ class WorkerProcesses:
         With `hold_early_stderr`, what children write to stderr while they start is held back, except lines of JSON.
         """
         self._loop = asyncio.get_running_loop()
-        self._command_line = command_line
         self._stderr = NonBlockingWriter(stderr)
         self._publish = publish
         self._on_message = on_message
@@ -72,6 +74,7 @@ class WorkerProcesses:
         starts = StartReports(self._started, self._failed)
         self.templates = Templates(starts, self.watch, publish, record.templates if record else None)
         self.codes = CodeRecords(record.code if record else None)
+        self.launches = Launches(command_line, publish, record.launches if record else None)
         hear(self._loop, signal.SIGCHLD, self.reap)
         for one in record.workers if record else ():
             self._add(WorkerProcess.adopt(one, self.pass_on))
@@ -83,6 +86,7 @@ class WorkerProcesses:
             watched=tuple(self._watched),
             templates=self.templates.carry(),
             code=self.codes.carry(),
+            launches=self.launches.carry(),
         )
 
     async def settled(self) -> None:
@@ -118,7 +122,7 @@ class WorkerProcesses:
         template = self.templates.of(generation)
         if template is None:
             try:
-                process.execute(self._command_line, ends)
+                process.execute(self.launches.of(generation, worker), ends)
             except BaseException:
                 process.discard()
                 raise
@@ -134,6 +138,7 @@ class WorkerProcesses:
         """End the template of a generation whose last worker is gone."""
         self.templates.end(generation)
         self.codes.forget(generation)
+        self.launches.forget(generation)
 
     def pass_on(self, data: bytes) -> None:
         """Write to the supervisor's stderr what a child wrote to its own. Never blocks."""
