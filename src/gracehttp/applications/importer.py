@@ -10,6 +10,7 @@ from typing import Any
 
 from gracehttp.applications import import_failures as failures
 from gracehttp.applications.detect import Shape, is_clearly_not, required_arguments, shape_of
+from gracehttp.applications.lazy_parts import load_lazy_parts
 from gracehttp.config.checks import app_dir_path, check_app_dir
 from gracehttp.errors import ApplicationNotFound, ConfigurationError
 from gracehttp.hints import Named, hint
@@ -57,7 +58,9 @@ def load_application(target: object, *, factory: bool = False, interface: str = 
         application = _make(name, application)
     _check_usable(name, application, factory=factory)
     assert callable(application)
-    return LoadedApplication(application, _interface(name, application, interface), name)
+    found = _interface(name, application, interface)
+    load_lazy_parts(name)
+    return LoadedApplication(application, found, name)
 
 
 def _find(target: str) -> tuple[str, object]:

@@ -14,6 +14,8 @@ from gracehttp.events.applications import (
     LifespanEnded,
     LifespanShutdownMissed,
     LifespanUnsupported,
+    WarmUpAnswered,
+    WarmUpMissed,
 )
 from gracehttp.events.base import Event, Severity
 from gracehttp.events.connections import (
@@ -143,6 +145,8 @@ __all__ = [
     "ThreadsNotForked",
     "UvloopUnavailable",
     "VariableIgnored",
+    "WarmUpAnswered",
+    "WarmUpMissed",
     "WorkerBecameReady",
     "WorkerCut",
     "WorkerDied",
