@@ -29,6 +29,7 @@ from gracehttp.config import (
 from gracehttp.config.checks import (
     check_app_dir,
     check_certificates,
+    check_environment,
     check_program_file,
     check_working_directory,
     reload_folders,
@@ -42,7 +43,8 @@ from gracehttp.hints import for_a_script, in_python
 from gracehttp.observe.logs import configure_logging, errors_are_logged, log_event, records_are_missing
 from gracehttp.process_title import set_title
 from gracehttp.release import RELEASE
-from gracehttp.supervisor.processes.command_line import this_command_line
+from gracehttp.supervisor.processes.command_line import this_command_line, to_be_repeated
+from gracehttp.supervisor.processes.shebang import foreign_environment
 from gracehttp.surroundings import enter
 from gracehttp.wire.lineage import CHANNEL_VARIABLE, is_first_process, is_trial
 from gracehttp.wire.signals import SIGNALS
@@ -56,7 +58,9 @@ if TYPE_CHECKING:
 
 _INSTEAD = "within a running loop, async with gracehttp.serving(app) serves"
 
-_COMMAND_LINE = this_command_line()  # before the program changes its working directory
+# Before the program changes its working directory or its arguments.
+_COMMAND_LINE = this_command_line()
+_ARGUMENTS = tuple(sys.argv)
 
 
 class GraceHTTP:
@@ -162,6 +166,7 @@ class GraceHTTP:
             from gracehttp.supervisor.succession.trial import answer_trial
 
             answer_trial(os.environ, release=RELEASE)
+        check_environment(foreign_environment(_COMMAND_LINE.arguments, _ARGUMENTS, sys.prefix), sys.prefix)
         if is_first_process(os.environ):
             check_program_file(is_typed_in=_COMMAND_LINE.is_typed_in)
             check_working_directory(_COMMAND_LINE.directory)
@@ -198,7 +203,7 @@ class GraceHTTP:
         process = self._process
         options = SupervisorOptions(
             release=RELEASE,
-            command_line=_COMMAND_LINE,
+            command_line=to_be_repeated(_COMMAND_LINE, _ARGUMENTS, os.environ),
             fleet=fleet_settings(process),
             pidfile=process.pidfile,
             control=False if process.no_control else process.control,

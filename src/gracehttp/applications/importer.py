@@ -17,6 +17,7 @@ from gracehttp.applications.detect import (
     shape_of,
     why_not_awaitable,
 )
+from gracehttp.applications.lazy_parts import load_lazy_parts
 from gracehttp.config.checks import app_dir_path, check_app_dir
 from gracehttp.config.hints import read_call
 from gracehttp.errors import ApplicationNotFound, ConfigurationError
@@ -69,7 +70,9 @@ def load_application(target: object, *, factory: bool = False, interface: str = 
         application = _make(name, application)
     _check_usable(name, application, factory=factory)
     assert callable(application)
-    return LoadedApplication(application, _interface(name, application, interface), name)
+    found = _interface(name, application, interface)
+    load_lazy_parts(name)
+    return LoadedApplication(application, found, name)
 
 
 def _find(target: str) -> tuple[str, object]:

@@ -32,7 +32,9 @@ class ProgramKeywords(TypedDict, total=False):
     """The ASGI lifespan protocol. auto: if the application supports it; on: it must; off: not used. Default: auto."""
 
     warmup: str | list[str] | tuple[str, ...] | None
-    """A request that a worker answers to itself before it counts as ready; a 5xx means not ready. Default: none."""
+    """A request that a worker answers to itself before it counts as ready: a path, or a URL if host and scheme
+    matter, such as https://example.com/info. A 5xx means not ready; a 3xx or 4xx is told. Default: none.
+    """
 
     ready_timeout: float | str | None
     """The longest that a new worker may take until it is ready. After that the restart is given up, and what serves
@@ -323,7 +325,9 @@ class EmbeddedKeywords(ServerKeywords, total=False):
     """Threads per worker that run a WSGI application. ASGI applications don't use them. Default: 8."""
 
     warmup: str | list[str] | tuple[str, ...] | None
-    """A request that a worker answers to itself before it counts as ready; a 5xx means not ready. Default: none."""
+    """A request that a worker answers to itself before it counts as ready: a path, or a URL if host and scheme
+    matter, such as https://example.com/info. A 5xx means not ready; a 3xx or 4xx is told. Default: none.
+    """
 
     access_log: bool | None
     """Log each request, at the level info. Default: false."""

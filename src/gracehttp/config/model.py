@@ -148,7 +148,8 @@ class ProcessOptions:
         (),
         kind=types.TARGETS,
         group=APPLICATION,
-        help="A request that a worker answers to itself before it counts as ready; a 5xx means not ready.",
+        help="A request that a worker answers to itself before it counts as ready: a path, or a URL if host and scheme "
+        "matter, such as https://example.com/info. A 5xx means not ready; a 3xx or 4xx is told.",
     )
     ready_timeout: float = option(
         60.0,

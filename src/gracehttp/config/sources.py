@@ -12,6 +12,7 @@ from typing import Any
 
 from gracehttp.config import hints
 from gracehttp.config.model import OPTIONS, PROCESS_OPTIONS, SERVER_OPTIONS, Option
+from gracehttp.config.release_links import as_released
 from gracehttp.errors import ConfigurationError
 from gracehttp.net.address import Bind
 from gracehttp.values import Value
@@ -104,7 +105,7 @@ def read_file(path: Path) -> FileSources:
     import tomllib  # most processes have no file
 
     try:
-        with path.open("rb") as file:
+        with open(as_released(str(path.absolute())), "rb") as file:
             content = tomllib.load(file)
     except OSError as exc:
         raise ConfigurationError(f"cannot read the configuration file {path}: {exc.strerror}.") from None

@@ -244,11 +244,14 @@ def _read_mode(value: object) -> int | None:
     return value
 
 
+_TARGET = re.compile(r"(?:https?://[!-.0-~]+)?/[!-~]*")
+
+
 def _read_targets(value: object) -> tuple[str, ...]:
-    what = "a path that begins with /, or a list of such paths"
+    what = "a path that begins with /, or a URL such as https://example.com/info, or a list of them"
     targets = _read_texts(value, what)
     for target in targets:
-        if not target.startswith("/") or not target.isascii() or not target.isprintable() or " " in target:
+        if not _TARGET.fullmatch(target):
             raise UnreadableError(what)
     return targets
 

@@ -67,6 +67,24 @@ class VariableIgnored(Event):
         return f"{self.variable} is set, and is no option; {self.meant} is one"
 
 
+class LinkMoved(Event):
+    """A link by which the service was started leads elsewhere. `stays` is the working directory, if no name tells that
+    the link is how the service manager came there."""
+
+    severity = Severity.NOTICE
+    link: str
+    before: str
+    now: str
+    stays: str = ""
+
+    def __str__(self) -> str:
+        sentence = f"the link {self.link} leads to {self.now} now, no more to {self.before}"
+        if not self.stays:
+            return sentence
+        hint = f"start the service with PWD={self.link} in its environment, or by paths through {self.link}"
+        return f"{sentence}; new workers start in {self.stays} all the same (Hint: {hint})"
+
+
 class OptionIgnored(Event):
     """New code asks for something that a supervisor settles once, when it starts."""
 

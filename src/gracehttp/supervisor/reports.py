@@ -141,9 +141,7 @@ class Reports:
         """Send the listeners and `Welcome`, or `Refuse`."""
         version = max(set(hello.versions) & set(messages.VERSIONS), default=None)
         if version is None:
-            spoken = ", ".join(map(str, messages.VERSIONS))
-            sentence = f"this supervisor speaks only version {spoken} of the control channel"
-            self._refuse(process, messages.Refuse(sentence, hint="stop and start it"))
+            self._refuse(process, _other_version(hello))
             return
         try:
             found = self._listeners.provide(hello.listeners, generation.number)
@@ -173,6 +171,16 @@ class Reports:
             record = self._workers.codes.of(generation)
             order = messages.CompareCode(record) if record is not None else messages.RecordCode()
             self._workers.send(process.number, order)
+
+
+def _other_version(hello: messages.Hello) -> messages.Refuse:
+    """A worker of a release that has another channel can be used only by a supervisor of its own release."""
+    ours, theirs = (", ".join(map(str, versions)) for versions in (messages.VERSIONS, hello.versions))
+    release = f" of gracehttp {hello.release}" if hello.release else ""
+    return messages.Refuse(
+        f"this supervisor speaks version {ours} of the channel to its workers, and the worker{release} {theirs}",
+        hint="gracehttp restart --supervisor (or kill -USR2) replaces the supervisor by the new release too",
+    )
 
 
 def _listener(

@@ -280,6 +280,7 @@ class Supervisor:
         if self._fleet.stopping:
             self._requesters.concluded(Outcome(ok=False, message=_TOO_LATE, generation=self._fleet.next_generation))
             return
+        self._workers.launches.tell_moved_links()
         self._bus.publish(events.RestartRequested(self._fleet.next_generation, source))
         self._apply(table.RestartRequested())
 
@@ -287,6 +288,7 @@ class Supervisor:
         if self._fleet.stopping:
             self._not_replaced("the service is stopping")
             return
+        self._workers.launches.tell_moved_links()
         self._bus.publish(events.ReplacementRequested(source))
         newest = self._fleet.coming or self._fleet.serving
         settings = newest.settings if newest is not None else self._options.fleet

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from gracehttp import events
 from gracehttp.events import Event
-from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.processes.command_line import Launch
 from gracehttp.supervisor.processes.process import describe_exit
 from gracehttp.supervisor.processes.spawning import spawn
 from gracehttp.supervisor.reloading.changes import Changes, Verdict
@@ -68,9 +68,14 @@ class Reloader:
                 polling=settings.polling,
                 since=time.time(),
             )
-            command_line = CommandLine(arguments(orders), os.sep)
+            executable, *rest = arguments(orders)
             try:
-                pid = spawn(command_line, {}, pass_fds=(theirs.fileno(),), stderr=self._stderr)
+                pid = spawn(
+                    Launch(executable, (executable, *rest), os.sep),
+                    {},
+                    pass_fds=(theirs.fileno(),),
+                    stderr=self._stderr,
+                )
             except OSError as exc:
                 self.close()
                 self._publish(events.WatcherLost(f"could not be started ({exc.strerror or exc})"))
