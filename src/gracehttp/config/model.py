@@ -31,6 +31,7 @@ RESPONSES: Final = "Responses"
 PROCESSES: Final = "Processes"
 LOGGING: Final = "Logging"
 CONTROL: Final = "Control"
+HEALTH: Final = "Health checks"
 GROUPS: Final = (
     APPLICATION,
     LISTENING,
@@ -43,6 +44,7 @@ GROUPS: Final = (
     PROCESSES,
     LOGGING,
     CONTROL,
+    HEALTH,
 )
 """The headings under which options are shown, in this order."""
 
@@ -159,6 +161,13 @@ class ProcessOptions:
         group=PROCESSES,
         help="The longest that requests in flight may take to end, at a restart or stop. Then they are cut.",
     )
+    stop_delay: float = option(
+        0.0,
+        kind=types.duration(may_be_zero=True),
+        group=PROCESSES,
+        help="How long the service goes on after it was told to stop, before the drain. Meanwhile the ready path "
+        "answers 503, so that load balancers send elsewhere. A second signal forces.",
+    )
     probation: float = option(
         0.0,
         kind=types.duration(may_be_zero=True),
@@ -243,6 +252,40 @@ class ProcessOptions:
         kind=types.flag(negatable=False),
         group=CONTROL,
         help="Open no control socket; signals work all the same.",
+    )
+    live_path: str | None = option(
+        None,
+        kind=types.PROBE_PATH,
+        group=HEALTH,
+        help="A path at which the server itself answers 200 while the service lives, for Kubernetes and load "
+        "balancers. none: each path is the application's; with --admin it is /livez there.",
+    )
+    ready_path: str | None = option(
+        None,
+        kind=types.PROBE_PATH,
+        group=HEALTH,
+        help="A path at which the server itself answers 200, and 503 once the service was told to stop. "
+        "none: each path is the application's; with --admin it is /readyz there.",
+    )
+    log_probes: bool = option(
+        False,
+        kind=types.flag(),
+        group=LOGGING,
+        help="Log requests for live_path and ready_path in the access log too.",
+    )
+    admin: str | None = option(
+        None,
+        kind=types.ADDRESS,
+        group=HEALTH,
+        help="An address of its own, HOST:PORT or unix:PATH, at which the supervisor answers live_path and ready_path; "
+        "the ports of the application don't then. For a private network: who can reach it is answered.",
+    )
+    agent_check: str | None = option(
+        None,
+        kind=types.ADDRESS,
+        group=HEALTH,
+        help="An address, HOST:PORT or unix:PATH, at which the supervisor tells HAProxy's agent-check its state, and "
+        "its weight by the connections that it could still take.",
     )
 
     def __post_init__(self) -> None:

@@ -102,7 +102,7 @@ class Reports:
         self._apply(table.WorkerReady(process.number))
 
     def _close_listeners_if_no_worker_accepts(self) -> None:
-        if self._fleet.stopping and self._workers.none_accepts:
+        if self._fleet.ending and self._workers.none_accepts:
             self._listeners.close_all()  # their queues are empty: new connections are refused at once, not at the end
 
     # --- a worker says hello ---
@@ -114,7 +114,7 @@ class Reports:
         if generation is None:
             return
         self._tell_ignored_options(generation, hello.fixed)
-        if self._fleet.stopping:
+        if self._fleet.ending:
             return
         try:
             self._answer(process, hello, generation)

@@ -74,6 +74,8 @@ class FleetSettings(Value):
     """The largest share of all responses that may be errors, from 0 to 1. None: errors are not counted."""
     stands_by: bool = False
     """Whether its workers can pause and serve again."""
+    stop_delay_seconds: float = 0.0
+    """How long the service goes on between the request to stop and the drain."""
 
 
 class FixedOptions(Value):
@@ -288,6 +290,10 @@ class Hold(Order):
 
 class Resume(Order):
     """Hand connections over again."""
+
+
+class AnnounceStop(Order):
+    """The service will stop: go on as before, but tell load balancers that ask."""
 
 
 class Ping(Order):

@@ -21,6 +21,7 @@ def fleet_settings(process: ProcessOptions) -> FleetSettings:
         probation_seconds=process.probation,
         probation_max_errors=process.probation_max_errors,
         stands_by=True,
+        stop_delay_seconds=process.stop_delay,
     )
 
 

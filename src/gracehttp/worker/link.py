@@ -121,6 +121,8 @@ class SupervisorLink:
                 self._service.hold()
             case messages.Resume():
                 self._service.resume()
+            case messages.AnnounceStop():
+                self._service.announce_stop()
             case messages.Ping():
                 self.report(messages.Alive())
             case messages.RequestDump():

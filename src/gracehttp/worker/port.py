@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from gracehttp.events import ConnectionsShed, Event
 from gracehttp.http.connection import Connection, Terms
-from gracehttp.http.exchange import Application, RequestFinished
+from gracehttp.http.exchange import Handler, RequestFinished
 from gracehttp.http.settings import HttpSettings
 from gracehttp.net.acceptor import Acceptor
 from gracehttp.net.forks import close_in_children
@@ -32,7 +32,7 @@ class Port:
     def __init__(
         self,
         listener: GivenListener,
-        application: Application,
+        application: Handler,
         settings: HttpSettings,
         *,
         poller: Poller,
