@@ -168,6 +168,7 @@ class GraceHTTP:
         )
 
     def _supervise(self, bus: EventBus) -> int:
+        from gracehttp.supervisor.health.addresses import LIVE_PATH, READY_PATH, HealthOptions
         from gracehttp.supervisor.succession.execve import claim_state
         from gracehttp.supervisor.supervisor import Supervisor, SupervisorOptions
 
@@ -176,6 +177,12 @@ class GraceHTTP:
             release=RELEASE,
             command_line=_COMMAND_LINE,
             fleet=fleet_settings(process),
+            health=HealthOptions(
+                admin=process.admin,
+                agent_check=process.agent_check,
+                live_path=process.live_path or LIVE_PATH,
+                ready_path=process.ready_path or READY_PATH,
+            ),
             pidfile=process.pidfile,
             control=False if process.no_control else process.control,
             log_is_json=process.log_format == "json",

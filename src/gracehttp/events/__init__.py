@@ -48,6 +48,8 @@ from gracehttp.events.generations import (
     StartCalledOff,
 )
 from gracehttp.events.service import (
+    AdminOpened,
+    AgentCheckOpened,
     ControlUnavailable,
     OptionIgnored,
     ReplacementGivenUp,
@@ -85,6 +87,8 @@ from gracehttp.events.workers import (
 
 __all__ = [
     "AcceptPaused",
+    "AdminOpened",
+    "AgentCheckOpened",
     "ChannelLost",
     "CodeDiffers",
     "ConnectionFailed",

@@ -89,6 +89,22 @@ class ControlUnavailable(Event):
         return f"no control socket at {self.where} ({self.reason}); signals work all the same"
 
 
+class AdminOpened(Event):
+    severity = Severity.NOTICE
+    where: str
+
+    def __str__(self) -> str:
+        return f"answering health checks at {self.where}"
+
+
+class AgentCheckOpened(Event):
+    severity = Severity.NOTICE
+    where: str
+
+    def __str__(self) -> str:
+        return f"answering agent-checks of HAProxy at {self.where}"
+
+
 class ReplacementRequested(Event):
     severity = Severity.NOTICE
     source: str

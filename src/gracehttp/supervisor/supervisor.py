@@ -24,6 +24,8 @@ from gracehttp.supervisor.control.status import status_of
 from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import Fleet, FleetSettings
 from gracehttp.supervisor.guard import guarded
+from gracehttp.supervisor.health.addresses import HealthAddresses, HealthOptions
+from gracehttp.supervisor.health.checks import Liveness
 from gracehttp.supervisor.heard_signals import hear
 from gracehttp.supervisor.ignored_signals import ignore_from_now_on
 from gracehttp.supervisor.listeners.auditor import Auditor
@@ -55,6 +57,7 @@ class SupervisorOptions(Value):
     release: str
     command_line: CommandLine
     fleet: FleetSettings
+    health: HealthOptions = HealthOptions()
     pidfile: str | None = None
     control: str | bool | None = None
     log_is_json: bool = False
@@ -88,6 +91,7 @@ class Supervisor:
                 hear(self._loop, number, partial(self._on_signal, number, meaning))
             if self._predecessor is None:
                 self._bus.publish(events.SupervisorStarted(os.getpid(), self._options.release, str(BUILD)))
+                self._health.open()
                 self._control = open_control(self._options.control, self, self._bus)
                 self._apply(table.RestartRequested())
             else:
@@ -96,6 +100,8 @@ class Supervisor:
             return await self._shut_down(finish)
         finally:
             self._replacement.cancel()
+            self._liveness.close()
+            self._health.close()
             self._auditor.close()
             self._listeners.close_all()
             for lost in self._queues.keep(()):
@@ -124,6 +130,12 @@ class Supervisor:
         )
         self._queues = HandoverQueues(carried.queues if carried else None)
         self._auditor = Auditor(self._listeners, self._workers.slots, self._queues.empty, self._bus.publish)
+        self._liveness = Liveness(
+            self._fleet, lambda worker: self._workers.send(worker, messages.Ping(for_health=True))
+        )
+        self._health = HealthAddresses(
+            self._options.health, self._fleet, self._workers, self._listeners, self._liveness, self._bus.publish
+        )
         self._orders = Orders(
             self._fleet,
             self._workers,
@@ -145,8 +157,9 @@ class Supervisor:
             self._first_failure,
             self._bus,
             apply=self._apply,
-            fixed_options=lambda: kept(self._pidfile, self._control),
+            fixed_options=lambda: kept(self._pidfile, self._control, self._health),
             stderr=self._stderr,
+            heard=self._liveness.heard,
         )
         self._replacement = Replacement(
             self._options.command_line, self._workers, carry=self._carry, on_failure=self._not_replaced
@@ -169,12 +182,14 @@ class Supervisor:
             pidfile=self._pidfile.carry() if self._pidfile else None,
             control=self._control.carry(awaited_by) if self._control else None,
             last_outcome=self._requesters.last,
+            health=self._health.carry(),
         )
 
     def _go_on(self, carried: SupervisorState) -> None:
         """Where the image before left off; then restart, as it was asked to."""
         if carried.control is not None:
             self._control = ControlSocket.adopt(carried.control, self, self._bus, self._requesters.of_restart)
+        self._health.adopt(carried.health)
         let_signals_come()
         self._bus.publish(events.SupervisorReplaced(os.getpid(), self._options.release, carried.release))
         self._workers.reap()

@@ -87,6 +87,8 @@ class FixedOptions(Value):
 
     pidfile: str | None = None
     control: str | bool | None = None
+    admin: str | None = None
+    agent_check: str | None = None
 
 
 class ListenRequest(Value):
@@ -181,6 +183,8 @@ class Answered(Report):
 
 class Alive(Report):
     """The answer to `Ping`: the worker's event loop turns."""
+
+    for_health: bool = False
 
 
 class DueForRecycling(Report):
@@ -297,7 +301,9 @@ class AnnounceStop(Order):
 
 
 class Ping(Order):
-    """Answer with `Alive`."""
+    """Answer with `Alive`. `for_health` comes back with it: so the supervisor asks for others, at any time."""
+
+    for_health: bool = False
 
 
 class RequestDump(Order):

@@ -31,6 +31,8 @@ def fixed_options(process: ProcessOptions) -> FixedOptions:
     return FixedOptions(
         pidfile=process.pidfile and os.path.abspath(process.pidfile),
         control=False if process.no_control else control,
+        admin=process.admin,
+        agent_check=process.agent_check,
     )
 
 
