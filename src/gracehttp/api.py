@@ -177,6 +177,7 @@ class GraceHTTP:
             release=RELEASE,
             command_line=_COMMAND_LINE,
             fleet=fleet_settings(process),
+            fd_store=process.fd_store,
             health=HealthOptions(
                 admin=process.admin,
                 agent_check=process.agent_check,

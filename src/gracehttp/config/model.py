@@ -253,6 +253,13 @@ class ProcessOptions:
         group=CONTROL,
         help="Open no control socket; signals work all the same.",
     )
+    fd_store: str = option(
+        "auto",
+        kind=types.one_of("auto", "on", "off"),
+        group=CONTROL,
+        help="Whether the service manager keeps the listening sockets, so that their queues live on when the "
+        "supervisor is killed. auto: if it says that it would (systemd 254 with FileDescriptorStoreMax=).",
+    )
     live_path: str | None = option(
         None,
         kind=types.PROBE_PATH,
@@ -321,8 +328,8 @@ class ServerOptions:
         short="-b",
         help="Where to listen: HOST:PORT, :PORT or *:PORT (all IPv4 addresses), [::1]:PORT, [::]:PORT (all "
         "IPv6 addresses, and IPv4 too if no other bind has that port for it), http://HOST (port 80), "
-        "https://HOST (port 443), unix:PATH or fd://N. Can be given again. Options for one address follow as "
-        "a query: 'https://:9443?certfile=a.pem&max_connections=500'.",
+        "https://HOST (port 443), unix:PATH, fd://N or systemd:NAME. Can be given again. Options for one address "
+        "follow as a query: 'https://:9443?certfile=a.pem&max_connections=500'.",
     )
     unix_mode: int | None = option(
         None,

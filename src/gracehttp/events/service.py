@@ -105,6 +105,14 @@ class AgentCheckOpened(Event):
         return f"answering agent-checks of HAProxy at {self.where}"
 
 
+class ManagerNotTold(Event):
+    severity = Severity.ERROR
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the service manager can't be told of the service ({self.reason}); this is said once"
+
+
 class ReplacementRequested(Event):
     severity = Severity.NOTICE
     source: str

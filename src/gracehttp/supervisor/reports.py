@@ -185,4 +185,5 @@ def _listener(
         socket=Descriptor(listener.socket.fileno()),
         permits=permits,
         queue=messages.QueueEnds(queue.identity, *map(Descriptor, queue.filenos())) if queue is not None else None,
+        kept=listener.kept,
     )

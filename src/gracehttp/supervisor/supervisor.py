@@ -37,6 +37,7 @@ from gracehttp.supervisor.processes.command_line import CommandLine
 from gracehttp.supervisor.processes.process import Ending, WorkerProcess
 from gracehttp.supervisor.processes.workers import WorkerProcesses
 from gracehttp.supervisor.reports import Reports
+from gracehttp.supervisor.service_manager.manager import ServiceManager
 from gracehttp.supervisor.succession.execve import let_signals_come
 from gracehttp.supervisor.succession.replacement import Replacement
 from gracehttp.supervisor.succession.state import SupervisorState
@@ -58,6 +59,7 @@ class SupervisorOptions(Value):
     command_line: CommandLine
     fleet: FleetSettings
     health: HealthOptions = HealthOptions()
+    fd_store: str = "auto"
     pidfile: str | None = None
     control: str | bool | None = None
     log_is_json: bool = False
@@ -108,16 +110,19 @@ class Supervisor:
                 self._bus.publish(lost)
             if self._pidfile is not None:
                 self._pidfile.remove()
+            self._manager.close()
             ignore_from_now_on(self._loop)
 
     def _set_up(self, carried: SupervisorState | None) -> None:
         """Make the parts of the supervisor, or take them over from the image before."""
         self._started_at = carried.started_at if carried else self._loop.time()
         self._pidfile = take_over(carried.pidfile) if carried else write(self._options.pidfile)
+        self._manager = ServiceManager(os.environ, self._bus, fd_store=self._options.fd_store, is_first=carried is None)
         self._listeners = ListenerTable(
             descriptors=raise_descriptor_limit(),
             publish=self._bus.publish,
             record=carried.listeners if carried else None,
+            store=self._manager.store,
         )
         self._workers = WorkerProcesses(
             self._options.command_line,
@@ -133,6 +138,7 @@ class Supervisor:
         self._liveness = Liveness(
             self._fleet, lambda worker: self._workers.send(worker, messages.Ping(for_health=True))
         )
+        self._manager.begin(self._fleet, self._liveness)
         self._health = HealthAddresses(
             self._options.health, self._fleet, self._workers, self._listeners, self._liveness, self._bus.publish
         )

@@ -208,7 +208,7 @@ class TakeListener(Order):
 
     `number` is what all generations of this supervisor call the listener. `limit` is how many connections may be open:
     among all workers with `permits`, in this worker if `permits` is None. `queue` is None where the system has no
-    handover queues.
+    handover queues. `kept`: if the supervisor is killed, the queue lives on, for the next one.
     """
 
     number: int
@@ -218,6 +218,7 @@ class TakeListener(Order):
     socket: Descriptor
     permits: PermitDescriptors | None
     queue: QueueEnds | None
+    kept: bool = False
 
 
 class LeaveTemplate(Order):

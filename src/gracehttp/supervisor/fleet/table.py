@@ -70,6 +70,11 @@ class Fleet:
     # --- questions ---
 
     @property
+    def first_settings(self) -> FleetSettings:
+        """Those with which a first generation starts, before it has brought its own."""
+        return self._settings
+
+    @property
     def serving(self) -> Generation | None:
         return self.generations.serving
 

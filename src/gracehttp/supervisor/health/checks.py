@@ -11,6 +11,8 @@ from gracehttp.supervisor.listeners.table import HeldListener
 ANSWER_SECONDS = 5.0
 """How long workers may take to show that one of their event loops turns. Who asks may have less patience."""
 
+NO_WORKER_RUNS = "no worker runs"
+
 _AT_WORK = (WorkerState.SERVING, WorkerState.STANDING_BY, WorkerState.DRAINING)
 
 
@@ -52,7 +54,7 @@ class Liveness:
         at_work = [worker.number for _, worker in workers if worker.state in _AT_WORK]
         if not at_work:
             starting = any(worker.state is WorkerState.STARTING for _, worker in workers)
-            tell("" if starting else "no worker runs")
+            tell("" if starting else NO_WORKER_RUNS)
             return
         timer = self._loop.call_later(within_seconds, self._too_late, within_seconds)
         self._waiting[timer] = tell
