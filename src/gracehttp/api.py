@@ -197,6 +197,7 @@ class GraceHTTP:
         )
 
     def _supervise(self, bus: EventBus) -> int:
+        from gracehttp.supervisor.health.addresses import LIVE_PATH, READY_PATH, HealthOptions
         from gracehttp.supervisor.succession.execve import claim_state
         from gracehttp.supervisor.supervisor import Supervisor, SupervisorOptions
 
@@ -205,6 +206,13 @@ class GraceHTTP:
             release=RELEASE,
             command_line=to_be_repeated(_COMMAND_LINE, _ARGUMENTS, os.environ),
             fleet=fleet_settings(process),
+            fd_store=process.fd_store,
+            health=HealthOptions(
+                admin=process.admin,
+                agent_check=process.agent_check,
+                live_path=process.live_path or LIVE_PATH,
+                ready_path=process.ready_path or READY_PATH,
+            ),
             pidfile=process.pidfile,
             control=False if process.no_control else process.control,
             log_is_json=process.log_format == "json",

@@ -44,6 +44,11 @@ class ProgramKeywords(TypedDict, total=False):
     drain_timeout: float | str | None
     """The longest that requests in flight may take to end, at a restart or stop. Then they are cut. Default: 30s."""
 
+    stop_delay: float | str | None
+    """How long the service goes on after it was told to stop, before the drain. Meanwhile the ready path answers
+    503, so that load balancers send elsewhere. A second signal forces. Default: 0s.
+    """
+
     probation: float | str | None
     """After a restart, the old workers stand by for that long. If one of the new ones dies meanwhile, or hangs when
     that time is over, the old ones take over again, and the restart has failed. 0s: they go at once. Default:
@@ -147,6 +152,34 @@ class ProgramKeywords(TypedDict, total=False):
 
     no_control: bool | None
     """Open no control socket; signals work all the same. Default: false."""
+
+    fd_store: Literal["auto", "on", "off"] | None
+    """Whether the service manager keeps the listening sockets, so that their queues live on when the supervisor is
+    killed. auto: if it says that it would (systemd 254 with FileDescriptorStoreMax=). Default: auto.
+    """
+
+    live_path: str | None
+    """A path at which the server itself answers 200 while the service lives, for Kubernetes and load balancers.
+    none: each path is the application's; with --admin it is /livez there. Default: none.
+    """
+
+    ready_path: str | None
+    """A path at which the server itself answers 200, and 503 once the service was told to stop. none: each path is
+    the application's; with --admin it is /readyz there. Default: none.
+    """
+
+    log_probes: bool | None
+    """Log requests for live_path and ready_path in the access log too. Default: false."""
+
+    admin: str | None
+    """An address of its own, HOST:PORT or unix:PATH, at which the supervisor answers live_path and ready_path; the
+    ports of the application don't then. For a private network: who can reach it is answered. Default: none.
+    """
+
+    agent_check: str | None
+    """An address, HOST:PORT or unix:PATH, at which the supervisor tells HAProxy's agent-check its state, and its
+    weight by the connections that it could still take. Default: none.
+    """
 
     reload: bool | None
     """Restart when a file changes, and end within a second at Ctrl+C. Needs gracehttp[reload]. Default: false."""

@@ -13,7 +13,9 @@ from typing import Any, TypeGuard
 
 from gracehttp.config.hints import import_string_hint
 from gracehttp.config.units import format_duration, format_size, parse_duration, parse_size
+from gracehttp.errors import ConfigurationError
 from gracehttp.hints import Named, hint
+from gracehttp.net.address import DescriptorAddress, parse_bind
 from gracehttp.net.trusted_peers import ANY, UNIX, read_network
 from gracehttp.values import Value
 
@@ -26,6 +28,7 @@ _SIZE = "a size such as 512, 64k or 10M"
 
 _ROOT_PATH = "a path that begins with /, such as /api, as it is when percent-decoded"
 _LISTED = "str | list[str] | tuple[str, ...]"
+_PROBE_PATH = re.compile(r"/[!$&'()*+,\-./:;=@_~0-9A-Za-z]*")
 _X_FIELDS = (
     "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix", "script-name",
 )  # fmt: skip
@@ -321,6 +324,29 @@ def _read_root_path(value: object) -> str:
     return path
 
 
+def _read_probe_path(value: object) -> str | None:
+    if value in ("", "none"):
+        return None
+    if not isinstance(value, str) or _PROBE_PATH.fullmatch(value) is None:
+        raise UnreadableError("a path such as /livez, without ?, # and %")
+    return value
+
+
+def _read_address(value: object) -> str | None:
+    what = "an address, HOST:PORT or unix:PATH"
+    if value in ("", "none"):
+        return None
+    if not isinstance(value, str):
+        raise UnreadableError(what)
+    try:
+        bind = parse_bind(value)
+    except ConfigurationError:
+        raise UnreadableError(what) from None
+    if bind.tls or bind.settings or isinstance(bind.address, DescriptorAddress):
+        raise UnreadableError(what)
+    return str(bind.address)
+
+
 def _read_headers(value: object) -> tuple[str, ...]:
     what = "a field such as X-Name: value, or a list of them"
     lines = [line for line in value.splitlines() if line.strip()] if isinstance(value, str) else value
@@ -414,6 +440,12 @@ PEERS = Kind(_read_peers, ",".join, metavar="ADDRESSES", keyword=_LISTED)
 
 FORWARDED_FIELDS = Kind(_read_forwarded_fields, ",".join, metavar="NAMES", keyword=_LISTED)
 """Names of the fields of proxies that are believed, in lower case: see `http.forwarded`."""
+
+PROBE_PATH = Kind(_read_probe_path, metavar="/PATH")
+"""A path of health checks; the empty text and `none` are None."""
+
+ADDRESS = Kind(_read_address, metavar="ADDRESS")
+"""Where something of ours listens, as `net.address` writes it; the empty text and `none` are None."""
 
 ROOT_PATH = Kind(_read_root_path, lambda path: path or "none", metavar="/PATH")
 """A path, decoded, without a slash at its end; empty is none."""

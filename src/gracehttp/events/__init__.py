@@ -34,6 +34,8 @@ from gracehttp.events.connections import (
     LimitLowered,
     LimitSplit,
     ListenerClosed,
+    ListenerKept,
+    ListenerLeft,
     ListenerOpened,
     PermitsNotCounted,
     PermitsReclaimed,
@@ -50,11 +52,14 @@ from gracehttp.events.generations import (
     StartCalledOff,
 )
 from gracehttp.events.service import (
+    AdminOpened,
+    AgentCheckOpened,
     ControlRefused,
     ControlUnavailable,
     FilesWatched,
     FilesWrittenAtStart,
     LinkMoved,
+    ManagerNotTold,
     OptionIgnored,
     ReplacementGivenUp,
     ReplacementRequested,
@@ -94,6 +99,8 @@ from gracehttp.events.workers import (
 
 __all__ = [
     "AcceptPaused",
+    "AdminOpened",
+    "AgentCheckOpened",
     "ChannelLost",
     "CodeDiffers",
     "ConnectionFailed",
@@ -124,7 +131,10 @@ __all__ = [
     "LimitSplit",
     "LinkMoved",
     "ListenerClosed",
+    "ListenerKept",
+    "ListenerLeft",
     "ListenerOpened",
+    "ManagerNotTold",
     "OptionIgnored",
     "OrdersDelayed",
     "PermitsNotCounted",

@@ -118,6 +118,30 @@ class ControlRefused(Event):
         return f"a client of the control socket was refused: {self.reason}"
 
 
+class AdminOpened(Event):
+    severity = Severity.NOTICE
+    where: str
+
+    def __str__(self) -> str:
+        return f"answering health checks at {self.where}"
+
+
+class AgentCheckOpened(Event):
+    severity = Severity.NOTICE
+    where: str
+
+    def __str__(self) -> str:
+        return f"answering agent-checks of HAProxy at {self.where}"
+
+
+class ManagerNotTold(Event):
+    severity = Severity.ERROR
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the service manager can't be told of the service ({self.reason}); this is said once"
+
+
 class ReplacementRequested(Event):
     severity = Severity.NOTICE
     source: str

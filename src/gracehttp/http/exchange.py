@@ -28,6 +28,7 @@ __all__ = [
     "ClientDisconnected",
     "Exchange",
     "ExchangeObserver",
+    "Handler",
     "Header",
     "RequestFinished",
     "RequestHead",
@@ -580,16 +581,22 @@ class Waiters:
                 future.set_result(None)
 
 
-class Application(Protocol):
-    """A user's application behind the interface that it speaks (ASGI, WSGI). Connections need `handle` and
-    `handle_websocket` alone."""
-
-    name: str
-    """What the log calls it."""
+class Handler(Protocol):
+    """What requests are given to."""
 
     @property
     def handle_websocket(self) -> Callable[[WebSocketSession], None] | None:
         """As `handle`, for a WebSocket, which ends with `session.end()`; None if its interface knows none."""
+
+    def handle(self, exchange: Exchange) -> None:
+        """Begin to answer and return; the work goes on in a task or a thread, and ends with `exchange.end()`."""
+
+
+class Application(Handler, Protocol):
+    """A user's application behind the interface that it speaks (ASGI, WSGI)."""
+
+    name: str
+    """What the log calls it."""
 
     @property
     def in_flight(self) -> int:
@@ -597,9 +604,6 @@ class Application(Protocol):
 
     async def startup(self) -> None:
         """Let the application start; before its first request. Raises `ApplicationFailed`."""
-
-    def handle(self, exchange: Exchange) -> None:
-        """Begin to answer and return; the work goes on in a task or a thread, and ends with `exchange.end()`."""
 
     def cancel_all(self) -> None:
         """Cancel the requests in flight, as far as they can be cancelled."""

@@ -64,6 +64,9 @@ class Orders:
         match command:
             case table.StartWorker(generation, worker):
                 self._start_worker(generation, worker)
+            case table.Serve(worker) if self._fleet.stopping:
+                self._workers.send(worker, messages.AnnounceStop())
+                self._workers.send(worker, messages.Serve())
             case table.Serve(worker) | table.Hold(worker) | table.Resume(worker) | table.Ping(worker):
                 self._workers.send(worker, _SIMPLE[type(command)])
             case table.Pause(worker):
@@ -76,6 +79,8 @@ class Orders:
                 self._workers.signal(worker, TRACEBACK_SIGNAL)
             case table.Kill(generation, worker, reason):
                 self._kill(generation, worker, reason)
+            case table.AnnounceStop():
+                self._workers.send_all(messages.AnnounceStop())
             case table.StopAdmitting():
                 self._listeners.stop_admitting()
                 self._queues.seal_all()
@@ -187,7 +192,7 @@ class Orders:
         """None: the generation never served."""
         self._listeners.forget(number)
         self._workers.forget(number)
-        if not self._fleet.stopping:
+        if not self._fleet.ending:
             kept = {one.number for one in self._listeners}
             lost = [*self._queues.forget(number), *self._queues.keep(kept)]
             for event in lost:

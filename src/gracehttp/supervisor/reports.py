@@ -26,8 +26,8 @@ from gracehttp.wire import messages
 class Reports:
     """`receive` acts on a message of a worker, `exited` on the end of its process.
 
-    `apply(input)` tells the fleet. `fixed_options()` are those that the supervisor keeps. `stderr` is the supervisor's
-    own: each worker writes there once it is ready.
+    `apply(input)` tells the fleet, `heard()` that a worker is alive. `fixed_options()` are those that the supervisor
+    keeps. `stderr` is the supervisor's own: each worker writes there once it is ready.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class Reports:
         apply: Callable[[table.Input], None],
         fixed_options: Callable[[], messages.FixedOptions],
         stderr: int,
+        heard: Callable[[], None] = lambda: None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._fleet = fleet
@@ -56,6 +57,7 @@ class Reports:
         self._fixed_options = fixed_options
         self._stderr = stderr
         self._refused: set[int] = set()
+        self._heard = heard
 
     def receive(self, process: WorkerProcess, message: messages.Message) -> None:
         match message:
@@ -75,8 +77,10 @@ class Reports:
                 self._close_listeners_if_no_worker_accepts()
             case messages.Paused():
                 self._apply(table.WorkerStoppedAccepting(process.number))
-            case messages.Alive():
-                self._apply(table.WorkerAlive(process.number))
+            case messages.Alive(for_health):
+                self._heard()
+                if not for_health:
+                    self._apply(table.WorkerAlive(process.number))
             case messages.Answered(responses, errors):
                 self._apply(table.WorkerAnswered(process.number, responses, errors))
             case messages.DueForRecycling(reason):
@@ -106,7 +110,7 @@ class Reports:
         self._apply(table.WorkerReady(process.number))
 
     def _close_listeners_if_no_worker_accepts(self) -> None:
-        if self._fleet.stopping and self._workers.none_accepts:
+        if self._fleet.ending and self._workers.none_accepts:
             self._listeners.close_all()  # their queues are empty: new connections are refused at once, not at the end
 
     def _refuse(self, process: WorkerProcess, refusal: messages.Refuse) -> None:
@@ -122,7 +126,7 @@ class Reports:
         if generation is None:
             return
         self._tell_ignored_options(generation, hello.fixed)
-        if self._fleet.stopping:
+        if self._fleet.ending:
             return
         try:
             self._answer(process, hello, generation)
@@ -197,4 +201,5 @@ def _listener(
         socket=Descriptor(listener.socket.fileno()),
         permits=permits,
         queue=messages.QueueEnds(queue.identity, *map(Descriptor, queue.filenos())) if queue is not None else None,
+        kept=listener.kept,
     )

@@ -25,6 +25,8 @@ from gracehttp.supervisor.control.status import status_of
 from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import Fleet, FleetSettings
 from gracehttp.supervisor.guard import guarded
+from gracehttp.supervisor.health.addresses import HealthAddresses, HealthOptions
+from gracehttp.supervisor.health.checks import Liveness
 from gracehttp.supervisor.heard_signals import hear
 from gracehttp.supervisor.ignored_signals import ignore_from_now_on
 from gracehttp.supervisor.listeners.auditor import Auditor
@@ -37,6 +39,7 @@ from gracehttp.supervisor.processes.process import Ending, WorkerProcess
 from gracehttp.supervisor.processes.workers import WorkerProcesses
 from gracehttp.supervisor.reloading.reloader import Reloader, ReloadSettings
 from gracehttp.supervisor.reports import Reports
+from gracehttp.supervisor.service_manager.manager import ServiceManager
 from gracehttp.supervisor.succession.execve import let_signals_come
 from gracehttp.supervisor.succession.replacement import Replacement
 from gracehttp.supervisor.succession.state import SupervisorState
@@ -63,6 +66,8 @@ class SupervisorOptions(Value):
     release: str
     command_line: CommandLine
     fleet: FleetSettings
+    health: HealthOptions = HealthOptions()
+    fd_store: str = "auto"
     pidfile: str | None = None
     control: str | bool | None = None
     log_is_json: bool = False
@@ -104,6 +109,7 @@ class Supervisor:
                 hear(self._loop, number, partial(self._on_signal, number, meaning))
             if self._predecessor is None:
                 self._bus.publish(events.SupervisorStarted(os.getpid(), self._options.release, str(BUILD)))
+                self._health.open()
                 self._control = open_control(self._options.control, self, self._bus)
                 self._begin_to_reload()
                 self._apply(table.RestartRequested())
@@ -115,12 +121,15 @@ class Supervisor:
             self._replacement.cancel()
             if self._reloader is not None:
                 self._reloader.close()
+            self._liveness.close()
+            self._health.close()
             self._auditor.close()
             self._listeners.close_all()
             for lost in self._queues.keep(()):
                 self._bus.publish(lost)
             if self._pidfile is not None:
                 self._pidfile.remove()
+            self._manager.close()
             ignore_from_now_on(self._loop)
             self._terminal.restore()
 
@@ -128,11 +137,13 @@ class Supervisor:
         """Make the parts of the supervisor, or take them over from the image before."""
         self._started_at = carried.started_at if carried else self._loop.time()
         self._pidfile = take_over(carried.pidfile) if carried else write(self._options.pidfile)
+        self._manager = ServiceManager(os.environ, self._bus, fd_store=self._options.fd_store, is_first=carried is None)
         self._listeners = ListenerTable(
             descriptors=raise_descriptor_limit(),
             publish=self._bus.publish,
             owner=self._options.credentials,
             record=carried.listeners if carried else None,
+            store=self._manager.store,
         )
         self._workers = WorkerProcesses(
             self._options.command_line,
@@ -146,6 +157,13 @@ class Supervisor:
         )
         self._queues = HandoverQueues(carried.queues if carried else None)
         self._auditor = Auditor(self._listeners, self._workers.slots, self._queues.empty, self._bus.publish)
+        self._liveness = Liveness(
+            self._fleet, lambda worker: self._workers.send(worker, messages.Ping(for_health=True))
+        )
+        self._manager.begin(self._fleet, self._liveness)
+        self._health = HealthAddresses(
+            self._options.health, self._fleet, self._workers, self._listeners, self._liveness, self._bus.publish
+        )
         self._orders = Orders(
             self._fleet,
             self._workers,
@@ -168,9 +186,10 @@ class Supervisor:
             self._bus,
             apply=self._apply,
             fixed_options=lambda: kept(
-                self._pidfile, self._control, user=self._options.user, group=self._options.group
+                self._pidfile, self._control, self._health, user=self._options.user, group=self._options.group
             ),
             stderr=self._stderr,
+            heard=self._liveness.heard,
         )
         self._replacement = Replacement(
             self._options.command_line, self._workers, carry=self._carry, on_failure=self._not_replaced
@@ -193,12 +212,14 @@ class Supervisor:
             pidfile=self._pidfile.carry() if self._pidfile else None,
             control=self._control.carry(awaited_by) if self._control else None,
             last_outcome=self._requesters.last,
+            health=self._health.carry(),
         )
 
     def _go_on(self, carried: SupervisorState) -> None:
         """Where the image before left off; then restart, as it was asked to."""
         if carried.control is not None:
             self._control = ControlSocket.adopt(carried.control, self, self._bus, self._requesters.of_restart)
+        self._health.adopt(carried.health)
         let_signals_come()
         self._bus.publish(events.SupervisorReplaced(os.getpid(), self._options.release, carried.release))
         self._workers.reap()

@@ -78,6 +78,8 @@ class FleetSettings(Value):
     """The largest share of all responses that may be errors, from 0 to 1. None: errors are not counted."""
     stands_by: bool = False
     """Whether its workers can pause and serve again."""
+    stop_delay_seconds: float = 0.0
+    """How long the service goes on between the request to stop and the drain."""
 
 
 class FixedOptions(Value):
@@ -91,6 +93,8 @@ class FixedOptions(Value):
     control: str | bool | None = None
     user: str | None = None
     group: str | None = None
+    admin: str | None = None
+    agent_check: str | None = None
 
 
 class ListenRequest(Value):
@@ -186,6 +190,8 @@ class Answered(Report):
 class Alive(Report):
     """The answer to `Ping`: the worker's event loop turns."""
 
+    for_health: bool = False
+
 
 class DueForRecycling(Report):
     """The worker has reached a limit on its age, requests or memory, and should be replaced."""
@@ -208,7 +214,7 @@ class TakeListener(Order):
 
     `number` is what all generations of this supervisor call the listener. `limit` is how many connections may be open:
     among all workers with `permits`, in this worker if `permits` is None. `queue` is None where the system has no
-    handover queues.
+    handover queues. `kept`: if the supervisor is killed, the queue lives on, for the next one.
     """
 
     number: int
@@ -218,6 +224,7 @@ class TakeListener(Order):
     socket: Descriptor
     permits: PermitDescriptors | None
     queue: QueueEnds | None
+    kept: bool = False
 
 
 class LeaveTemplate(Order):
@@ -296,8 +303,14 @@ class Resume(Order):
     """Hand connections over again."""
 
 
+class AnnounceStop(Order):
+    """The service will stop: go on as before, but tell load balancers that ask."""
+
+
 class Ping(Order):
-    """Answer with `Alive`."""
+    """Answer with `Alive`. `for_health` comes back with it: so the supervisor asks for others, at any time."""
+
+    for_health: bool = False
 
 
 class RequestDump(Order):

@@ -29,6 +29,7 @@ def fleet_settings(process: ProcessOptions) -> FleetSettings:
         probation_seconds=process.probation,
         probation_max_errors=process.probation_max_errors,
         stands_by=True,
+        stop_delay_seconds=process.stop_delay,
     )
 
 
@@ -40,6 +41,8 @@ def fixed_options(process: ProcessOptions) -> FixedOptions:
         control=False if process.no_control else control,
         user=process.user,
         group=process.group,
+        admin=process.admin,
+        agent_check=process.agent_check,
     )
 
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from types import FrameType
 
 from gracehttp.applications.loading import ApplicationLoader
+from gracehttp.applications.probes import Health, answers_on_ports, without_probes
 from gracehttp.applications.registry import ApplicationSettings
 from gracehttp.config import ProcessOptions, ServerOptions
 from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError, StartError
@@ -188,9 +189,12 @@ def _serve(runner: asyncio.Runner, channel: Channel, manifest: Manifest, program
 async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None:
     process, bus = program.process, program.bus
     _account_for_code(channel, manifest, bus)
-    access_log = access_log_of(process, manifest.worker, manifest.generation)
     error_counter = _error_counter(process)
     usage = Usage(_usage_limits(process), asyncio.get_running_loop())
+    health = Health()
+    probes = answers_on_ports(health, process)
+    access_log = access_log_of(process, manifest.worker, manifest.generation)
+    counting = as_one(error_counter, usage if usage.counts_requests else None)
     settings = ServiceSettings(
         applications=ApplicationSettings(
             lifespan=process.lifespan,
@@ -199,10 +203,13 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None
         ),
         warmup=process.warmup,
         rehearses=True,
-        request_finished=as_one(access_log, error_counter, usage if usage.counts_requests else None),
+        request_finished=as_one(
+            access_log if process.log_probes else without_probes(access_log, probes), without_probes(counting, probes)
+        ),
+        probes=probes,
         request_failed=error_counter.failed if error_counter is not None else None,
     )
-    service = Service(settings, program.loader, bus.publish)
+    service = Service(settings, program.loader, bus.publish, health)
     with SupervisorLink(channel, service, usage, error_counter, process.drain_timeout, bus) as link:
         await service.start(program.servers, manifest.listeners, link.report_stage)
         _write_to_stderr_directly(manifest.stderr)
