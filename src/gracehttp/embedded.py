@@ -19,6 +19,7 @@ from gracehttp.net.address import DescriptorAddress, TcpAddress, parse_address
 from gracehttp.net.bind import bound_address, file_identity, open_listener, remove_socket_file
 from gracehttp.net.limits import effective_limits, raise_descriptor_limit
 from gracehttp.net.permits import LocalPermits
+from gracehttp.observe.access_log import access_log_of
 from gracehttp.observe.logs import log_event
 from gracehttp.observe.request_logs import log_exit_of_a_task
 from gracehttp.values import Value
