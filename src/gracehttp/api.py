@@ -180,6 +180,7 @@ class GraceHTTP:
             control=False if process.no_control else process.control,
             log_is_json=process.log_format == "json",
             errors_are_logged=errors_are_logged(),
+            metrics=process.metrics,
         )
         before = {number: signal.getsignal(number) for number in SIGNALS}
         predecessor = claim_state(os.environ, release=RELEASE)

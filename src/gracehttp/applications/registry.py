@@ -11,6 +11,7 @@ from gracehttp.applications.drain_notice import DrainNotices
 from gracehttp.applications.importer import LoadedApplication
 from gracehttp.applications.loading import ApplicationLoader, ApplicationReference
 from gracehttp.applications.wsgi.application import WsgiApplication
+from gracehttp.applications.wsgi.threads import ThreadPool
 from gracehttp.events import Event
 from gracehttp.http.exchange import Application
 from gracehttp.values import Value
@@ -56,6 +57,11 @@ class Applications:
     def in_flight(self) -> int:
         """How many requests all of them work on."""
         return sum(application.in_flight for application in self._applications.values())
+
+    @property
+    def thread_pools(self) -> list[ThreadPool]:
+        """Those of the WSGI applications."""
+        return [one.pool for one in self._applications.values() if isinstance(one, WsgiApplication)]
 
     def tell_of_drain(self) -> None:
         """Tell the applications that the drain has begun, if they listen."""

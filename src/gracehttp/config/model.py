@@ -153,6 +153,14 @@ class ProcessOptions:
         help="The longest that a new worker may take until it is ready. After that the restart is given up, "
         "and what serves already serves on.",
     )
+    hang_timeout: float = option(
+        30.0,
+        kind=types.duration(may_be_zero=True),
+        group=PROCESSES,
+        help="Replace a worker whose event loop hasn't turned for that long, or whose WSGI threads are all at the same "
+        "requests for that long while others wait: a successor starts first, then where the worker hangs is logged, "
+        "and it is ended. 0s: it isn't looked for.",
+    )
     drain_timeout: float = option(
         30.0,
         kind=types.duration(may_be_zero=True),
@@ -237,6 +245,13 @@ class ProcessOptions:
         group=CONTROL,
         help="The path of the control socket, for gracehttp restart, stop and status. "
         "none: an abstract name that holds the PID.",
+    )
+    metrics: str | None = option(
+        None,
+        kind=types.METRICS,
+        group=CONTROL,
+        help="Where metrics are served to Prometheus, such as 127.0.0.1:9090 or unix:PATH; any path there. "
+        "none: nothing is counted.",
     )
     no_control: bool = option(
         False,

@@ -13,7 +13,9 @@ from typing import Any, TypeGuard
 
 from gracehttp.config.hints import import_string_hint
 from gracehttp.config.units import format_duration, format_size, parse_duration, parse_size
+from gracehttp.errors import ConfigurationError
 from gracehttp.hints import Named, hint
+from gracehttp.net.address import DescriptorAddress, parse_bind
 from gracehttp.net.trusted_peers import ANY, UNIX, read_network
 from gracehttp.values import Value
 
@@ -213,6 +215,21 @@ def _read_binds(value: object) -> tuple[str, ...]:
     return tuple(text.strip() for text in _read_texts(value, what))
 
 
+def _read_metrics_address(value: object) -> str | None:
+    what = "an address such as 127.0.0.1:9090, or unix:PATH"
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise UnreadableError(what)
+    try:
+        bind = parse_bind(value)
+    except ConfigurationError as exc:
+        raise UnreadableError(what, hint=exc.hint) from None
+    if bind.tls or bind.settings or isinstance(bind.address, DescriptorAddress):
+        raise UnreadableError(what, hint="metrics are served in plain HTTP; a proxy in front can add TLS")
+    return str(bind.address)
+
+
 def _read_texts(value: object, what: str) -> tuple[str, ...]:
     """Several texts. One text is split at white space, so that an environment variable can hold several."""
     items = value.split() if isinstance(value, str) else value
@@ -316,6 +333,9 @@ TARGETS = Kind(_read_targets, " ".join, metavar="/PATH", repeatable=True)
 
 BINDS = Kind(_read_binds, " ".join, metavar="ADDRESS", repeatable=True)
 """The texts of addresses; `parse_bind` reads each."""
+
+METRICS = Kind(_read_metrics_address, metavar="ADDRESS")
+"""One address of TCP or a Unix socket, as text that `parse_address` reads; the empty text is None."""
 
 PEERS = Kind(_read_peers, ",".join, metavar="ADDRESSES")
 """Which peers are trusted, as `net.trusted_peers` takes them."""

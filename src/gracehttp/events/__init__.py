@@ -49,6 +49,7 @@ from gracehttp.events.generations import (
 )
 from gracehttp.events.service import (
     ControlUnavailable,
+    MetricsServed,
     OptionIgnored,
     ReplacementGivenUp,
     ReplacementRequested,
@@ -64,6 +65,7 @@ from gracehttp.events.service import (
 from gracehttp.events.workers import (
     ChannelLost,
     CodeDiffers,
+    HungWorkerReplaced,
     OrdersDelayed,
     PreloadUnavailable,
     ReportsDelayed,
@@ -78,7 +80,9 @@ from gracehttp.events.workers import (
     WorkerDueForRecycling,
     WorkerFailedToStart,
     WorkerHangs,
+    WorkerHung,
     WorkerOutputDropped,
+    WorkerRecovered,
     WorkerStarted,
     WorkerWrote,
 )
@@ -103,6 +107,7 @@ __all__ = [
     "HandoverBroken",
     "HandoverDelayed",
     "HandoverQueueLost",
+    "HungWorkerReplaced",
     "LifespanCrashed",
     "LifespanEnded",
     "LifespanShutdownMissed",
@@ -112,6 +117,7 @@ __all__ = [
     "LimitSplit",
     "ListenerClosed",
     "ListenerOpened",
+    "MetricsServed",
     "OptionIgnored",
     "OrdersDelayed",
     "PermitsNotCounted",
@@ -145,7 +151,9 @@ __all__ = [
     "WorkerDueForRecycling",
     "WorkerFailedToStart",
     "WorkerHangs",
+    "WorkerHung",
     "WorkerOutputDropped",
+    "WorkerRecovered",
     "WorkerStarted",
     "WorkerWrote",
 ]

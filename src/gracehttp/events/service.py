@@ -18,6 +18,14 @@ class SupervisorStarted(Event):
         return f"gracehttp {self.version} started, pid {self.pid} ({signals}){build}"
 
 
+class MetricsServed(Event):
+    severity = Severity.NOTICE
+    address: str
+
+    def __str__(self) -> str:
+        return f"metrics for Prometheus are at {self.address}"
+
+
 class SupervisorStopped(Event):
     severity = Severity.NOTICE
     pid: int

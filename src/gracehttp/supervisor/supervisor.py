@@ -29,6 +29,10 @@ from gracehttp.supervisor.ignored_signals import ignore_from_now_on
 from gracehttp.supervisor.listeners.auditor import Auditor
 from gracehttp.supervisor.listeners.queues import HandoverQueues
 from gracehttp.supervisor.listeners.table import ListenerTable
+from gracehttp.supervisor.metrics.collector import Collector
+from gracehttp.supervisor.metrics.exporter import Exporter
+from gracehttp.supervisor.metrics.facts import Facts
+from gracehttp.supervisor.metrics.pages import WorkerPages
 from gracehttp.supervisor.orders import Orders
 from gracehttp.supervisor.pidfile import take_over, write
 from gracehttp.supervisor.processes.command_line import CommandLine
@@ -37,7 +41,8 @@ from gracehttp.supervisor.processes.workers import WorkerProcesses
 from gracehttp.supervisor.reports import Reports
 from gracehttp.supervisor.succession.execve import let_signals_come
 from gracehttp.supervisor.succession.replacement import Replacement
-from gracehttp.supervisor.succession.state import SupervisorState
+from gracehttp.supervisor.succession.state import MetricsRecord, SupervisorState
+from gracehttp.supervisor.watchdog import Watchdog
 from gracehttp.values import Value
 from gracehttp.wire import messages
 from gracehttp.wire.control import Outcome, Status
@@ -48,6 +53,7 @@ _TOO_LATE = "the service is stopping, and takes no restart any more; start it ag
 
 class SupervisorOptions(Value):
     """What holds for the life of the supervisor. `control` is a path; None is the abstract name, False no socket.
+    `metrics` is where those are served, None: nowhere.
 
     A supervisor that goes on for another one keeps that one's pidfile and control socket, whatever these options say.
     """
@@ -59,6 +65,7 @@ class SupervisorOptions(Value):
     control: str | bool | None = None
     log_is_json: bool = False
     errors_are_logged: bool = True
+    metrics: str | None = None
 
 
 class Supervisor:
@@ -76,6 +83,7 @@ class Supervisor:
         self._first_failure = FirstFailure(errors_are_logged=options.errors_are_logged)
         self._timer: asyncio.TimerHandle | None = None
         self._control: ControlSocket | None = None
+        self._exporter: Exporter | None = None
         self._stderr = sys.stderr.fileno() if sys.stderr is not None else os.open(os.devnull, os.O_WRONLY)
 
     async def run(self) -> int:
@@ -88,15 +96,23 @@ class Supervisor:
                 hear(self._loop, number, partial(self._on_signal, number, meaning))
             if self._predecessor is None:
                 self._bus.publish(events.SupervisorStarted(os.getpid(), self._options.release, str(BUILD)))
+                if self._options.metrics is not None:
+                    self._exporter = Exporter.listen(self._options.metrics, self._collector.text)
+                    self._bus.publish(events.MetricsServed(self._exporter.bound))
                 self._control = open_control(self._options.control, self, self._bus)
                 self._apply(table.RestartRequested())
             else:
                 self._go_on(self._predecessor)
+            self._watchdog.begin()
             finish = await self._finished
             return await self._shut_down(finish)
         finally:
+            self._watchdog.end()
             self._replacement.cancel()
             self._auditor.close()
+            if self._exporter is not None:
+                self._exporter.close()
+            self._pages.close()
             self._listeners.close_all()
             for lost in self._queues.keep(()):
                 self._bus.publish(lost)
@@ -123,6 +139,22 @@ class Supervisor:
             record=carried.processes if carried else None,
         )
         self._queues = HandoverQueues(carried.queues if carried else None)
+        counted = (carried and carried.metrics) or MetricsRecord()
+        self._pages = WorkerPages(self._listeners.name_of, counted.pages)
+        self._facts = Facts(self._loop.time, counted.facts)
+        self._bus.subscribe(self._facts.on_event)
+        self._collector = Collector(
+            self._fleet,
+            self._workers,
+            self._listeners,
+            self._pages,
+            self._facts,
+            release=self._options.release,
+            uptime_seconds=lambda: self._loop.time() - self._started_at,
+        )
+        self._watchdog = Watchdog(self._fleet, self._workers, self._pages, self._apply)
+        if counted.exporter is not None:
+            self._exporter = Exporter.adopt(counted.exporter, self._collector.text)
         self._auditor = Auditor(self._listeners, self._workers.slots, self._queues.empty, self._bus.publish)
         self._orders = Orders(
             self._fleet,
@@ -142,10 +174,11 @@ class Supervisor:
             self._listeners,
             self._queues,
             self._auditor,
+            self._pages,
             self._first_failure,
             self._bus,
             apply=self._apply,
-            fixed_options=lambda: kept(self._pidfile, self._control),
+            fixed_options=lambda: kept(self._pidfile, self._control, self._exporter),
             stderr=self._stderr,
         )
         self._replacement = Replacement(
@@ -169,6 +202,11 @@ class Supervisor:
             pidfile=self._pidfile.carry() if self._pidfile else None,
             control=self._control.carry(awaited_by) if self._control else None,
             last_outcome=self._requesters.last,
+            metrics=MetricsRecord(
+                pages=self._pages.carry(),
+                facts=self._facts.carry(),
+                exporter=self._exporter.carry() if self._exporter is not None else None,
+            ),
         )
 
     def _go_on(self, carried: SupervisorState) -> None:
@@ -235,6 +273,10 @@ class Supervisor:
             started_at=self._started_at,
             now=self._loop.time(),
         )
+
+    def metrics(self) -> str:
+        """As Prometheus reads them."""
+        return self._collector.text()
 
     def _restart(self, source: str) -> None:
         if self._fleet.stopping:

@@ -74,6 +74,8 @@ class FleetSettings(Value):
     """The largest share of all responses that may be errors, from 0 to 1. None: errors are not counted."""
     stands_by: bool = False
     """Whether its workers can pause and serve again."""
+    hang_timeout_seconds: float = 0.0
+    """How long a worker that serves may show no progress on its page. 0: for ever."""
 
 
 class FixedOptions(Value):
@@ -85,6 +87,8 @@ class FixedOptions(Value):
 
     pidfile: str | None = None
     control: str | bool | None = None
+    metrics: str | None = None
+    """The address where the metrics are; None: none."""
 
 
 class ListenRequest(Value):
@@ -126,7 +130,7 @@ class Hello(Report):
     """The first message of a worker.
 
     `versions` are those of this protocol that it speaks. `offers` is what it can do if it is ordered to: `template`
-    (`LeaveTemplate`), `code` (`RecordCode` and `CompareCode`).
+    (`LeaveTemplate`), `code` (`RecordCode` and `CompareCode`), `page` (`TakePage`).
     """
 
     versions: tuple[int, ...]
@@ -224,6 +228,12 @@ class RecordCode(Order):
     """Answer with `CodeRecorded`; before `Welcome`."""
 
 
+class TakePage(Order):
+    """Write the heartbeat and what is counted on this page (`net.worker_page`); before `Welcome`."""
+
+    page: Descriptor
+
+
 class CompareCode(Order):
     """Compare the code of this worker with that in `record`; before `Welcome`."""
 
@@ -295,7 +305,9 @@ class Ping(Order):
 
 
 class RequestDump(Order):
-    """Write to stderr where the tasks and threads wait, and end by SIGABRT."""
+    """Write to stderr where the tasks and threads wait, and end by SIGABRT; without `ends`, go on."""
+
+    ends: bool = True
 
 
 # --- the supervisor and a template say ---

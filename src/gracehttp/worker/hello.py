@@ -21,6 +21,7 @@ def fleet_settings(process: ProcessOptions) -> FleetSettings:
         probation_seconds=process.probation,
         probation_max_errors=process.probation_max_errors,
         stands_by=True,
+        hang_timeout_seconds=process.hang_timeout,
     )
 
 
@@ -30,6 +31,7 @@ def fixed_options(process: ProcessOptions) -> FixedOptions:
     return FixedOptions(
         pidfile=process.pidfile and os.path.abspath(process.pidfile),
         control=False if process.no_control else control,
+        metrics=process.metrics,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import os
 from collections.abc import Callable, Sequence
 from typing import NoReturn, Self
@@ -123,6 +124,9 @@ class SupervisorLink:
                 self._service.resume()
             case messages.Ping():
                 self.report(messages.Alive())
+            case messages.RequestDump(ends=False):
+                write_suspended_tasks(self._loop)
+                faulthandler.dump_traceback(2)
             case messages.RequestDump():
                 self._loop.call_soon(os.abort)  # in the next turn: then this method is not on the stack that it writes
                 write_suspended_tasks(self._loop)

@@ -19,7 +19,10 @@ from gracehttp.config import ProcessOptions, ServerOptions
 from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError, StartError
 from gracehttp.event_bus import EventBus
 from gracehttp.events import CodeDiffers, ThreadsNotForked
+from gracehttp.http.request_counter import RequestCounter
 from gracehttp.net.forks import restore_in_children
+from gracehttp.net.shared_page import SharedPage
+from gracehttp.net.worker_page import WORKER_LAYOUT
 from gracehttp.observe.local_time import use_offsets
 from gracehttp.observe.request_logs import AccessLog, as_one, log_exit_of_a_task
 from gracehttp.values import Descriptor, Value
@@ -28,6 +31,7 @@ from gracehttp.wire.channel import Channel, ChannelBroken, ChannelClosed
 from gracehttp.wire.signals import SIGNALS
 from gracehttp.worker.code_record import can_record, changed_since, write_record
 from gracehttp.worker.error_counter import ErrorCounter
+from gracehttp.worker.heartbeat import Heartbeat
 from gracehttp.worker.hello import fixed_options, fleet_settings, listen_requests
 from gracehttp.worker.link import SupervisorLink
 from gracehttp.worker.loops import loop_factory, run_to_the_end
@@ -114,7 +118,7 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str]) -> int:
         _load_applications(channel, program)
         own_channel = _leave_template(channel, manifest, program)
         if own_channel is not None:  # this process was forked: it has the code of its generation, whatever is on disk
-            return _live(own_channel, program, offers=())
+            return _live(own_channel, program, offers=_offers_of_each_worker(process))
     with asyncio.Runner(loop_factory=new_loop) as runner:
         # A failure is reported, and the time measured, before the runner closes: that waits for tasks that don't let
         # themselves be cancelled, and for threads of the default executor. The log says what held the process up.
@@ -177,7 +181,13 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None
     _account_for_code(channel, manifest, bus)
     access_log = AccessLog(manifest.worker, manifest.generation) if process.access_log else None
     error_counter = _error_counter(process)
-    usage = Usage(_usage_limits(process), asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
+    page = _page(manifest)
+    usage = Usage(_usage_limits(process), loop)
+    request_finished = as_one(access_log, error_counter, usage if usage.counts_requests else None)
+    if page is not None and process.metrics is not None:
+        requests, durations, body_bytes = map(page.words, ("requests", "durations", "body_bytes"))
+        request_finished = RequestCounter(requests, durations, body_bytes, then=request_finished)
     settings = ServiceSettings(
         applications=ApplicationSettings(
             lifespan=process.lifespan,
@@ -186,17 +196,25 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None
         ),
         warmup=process.warmup,
         rehearses=True,
-        request_finished=as_one(access_log, error_counter, usage if usage.counts_requests else None),
+        request_finished=request_finished,
         request_failed=error_counter.failed if error_counter is not None else None,
     )
     service = Service(settings, program.loader, bus.publish)
+    heartbeat = None
+    if page is not None:
+        heartbeat = Heartbeat(page, service, loop, hang_timeout_seconds=process.hang_timeout)
     with SupervisorLink(channel, service, usage, error_counter, process.drain_timeout, bus) as link:
         await service.start(program.servers, manifest.listeners, link.report_stage)
         _write_to_stderr_directly(manifest.stderr)
         # The application may have configured logging for itself, and disabled ours.
         program.configure_logging(manifest.tty)
+        if heartbeat is not None:
+            bus.subscribe(heartbeat.on_event)
+            heartbeat.begin()
         link.report(messages.Ready())
         await service.drain()
+        if heartbeat is not None:
+            heartbeat.end()
 
 
 def _account_for_code(channel: Channel, manifest: Manifest, bus: EventBus) -> None:
@@ -228,7 +246,25 @@ def _usage_limits(process: ProcessOptions) -> UsageLimits:
 
 
 def _offers(process: ProcessOptions) -> list[str]:
-    return [*(["template"] if process.preload else []), *(["code"] if can_record() else [])]
+    return [
+        *(["template"] if process.preload else []),
+        *(["code"] if can_record() else []),
+        *_offers_of_each_worker(process),
+    ]
+
+
+def _offers_of_each_worker(process: ProcessOptions) -> list[str]:
+    """Also of one that is forked: it has the code of its template, and a page of its own."""
+    return ["page"] if process.hang_timeout or process.metrics is not None else []
+
+
+def _page(manifest: Manifest) -> SharedPage | None:
+    """The page of this worker, if it has been given one."""
+    if manifest.page is None:
+        return None
+    page = SharedPage(manifest.page, WORKER_LAYOUT)
+    os.close(manifest.page)
+    return page
 
 
 def _error_counter(process: ProcessOptions) -> ErrorCounter | None:

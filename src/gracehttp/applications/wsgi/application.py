@@ -69,6 +69,11 @@ class WsgiApplication:
         self._waiters: set[asyncio.Task[None]] = set()
         self.in_flight = 0
 
+    @property
+    def pool(self) -> ThreadPool:
+        """The threads that call the application."""
+        return self._pool
+
     async def startup(self) -> None:
         """Nothing: WSGI has no lifespan."""
 

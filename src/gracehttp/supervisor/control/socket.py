@@ -62,6 +62,8 @@ class Commands(Protocol):
 
     def status(self) -> Status: ...
 
+    def metrics(self) -> str: ...
+
 
 class ControlRecord(Value):
     """The control socket with its clients, to go on with in another process."""
@@ -202,6 +204,8 @@ class ControlSocket:
         match request.command:
             case "status":
                 connection.tell(Outcome(ok=True, status=self._commands.status()))
+            case "metrics":
+                connection.tell(Outcome(ok=True, details=self._commands.metrics()))
             case "restart":
                 self._following.add(connection)
                 if request.supervisor:
@@ -212,7 +216,9 @@ class ControlSocket:
                 self._following.add(connection)
                 self._commands.stop(source, connection, force=request.force)
             case unknown:
-                connection.tell(_refusal(f"there is no command {unknown!r}; there are restart, stop and status"))
+                connection.tell(
+                    _refusal(f"there is no command {unknown!r}; there are restart, stop, status and metrics")
+                )
 
 
 def open_control(where: str | bool | None, commands: Commands, bus: EventBus) -> ControlSocket | None:
