@@ -33,6 +33,8 @@ from gracehttp.errors import CalledInWrongPlace, ConfigurationError, GraceHTTPEr
 from gracehttp.event_bus import EventBus
 from gracehttp.events import Event, StartFailed, VariableIgnored
 from gracehttp.hints import for_a_script, in_python
+from gracehttp.hooks.registry import E, Hooks
+from gracehttp.hooks.runner import claim_events, run_hooks
 from gracehttp.observe.logs import configure_logging, errors_are_logged, log_event, records_are_missing
 from gracehttp.release import RELEASE
 from gracehttp.supervisor.processes.command_line import this_command_line
@@ -68,6 +70,7 @@ class GraceHTTP:
         self._is_whole_program = False
         self._spell: Callable[[str], str] = in_python
         self._on_event: Callable[[Event], None] | None = None
+        self._hooks = Hooks()
 
     @classmethod
     def from_configuration(
@@ -81,6 +84,8 @@ class GraceHTTP:
         program._mistyped = configuration.mistyped
         program._spell = str
         program._is_whole_program = True
+        for event, hook, place in configuration.hooks:
+            program._hooks.add_named(event, hook, place)
         return program
 
     def add_server(self, app: object, *, bind: str | Sequence[str] = "127.0.0.1:8000", **options: object) -> None:
@@ -96,6 +101,19 @@ class GraceHTTP:
         except ConfigurationError as exc:
             raise for_a_script(exc).with_traceback(None) from None
         self._servers += added
+
+    def on(self, event: type[E], hook: Callable[[E], object] | str) -> None:
+        """Call `hook(event)` each time that such an event happens: one of the classes in `gracehttp.events`, or a class
+        of several. `hook` may be an import string such as `hooks:worker_exited`.
+
+        Hooks are called one after the other in a process of their own, which runs this same program up to `run()`.
+        Those for the stages `WorkerForked`, `WorkerServing` and `WorkerEnding` are called in the worker, in its main
+        thread. Raises `ConfigurationError`.
+        """
+        try:
+            self._hooks.add(event, hook)
+        except ConfigurationError as exc:
+            raise for_a_script(exc).with_traceback(None) from None
 
     def run(self) -> None:
         """Serve until told to stop. Returns after a graceful stop.
@@ -141,6 +159,10 @@ class GraceHTTP:
             from gracehttp.supervisor.succession.trial import answer_trial
 
             answer_trial(os.environ, release=RELEASE)
+        if (sock := claim_events(os.environ)) is not None:
+            self._configure_logging(_stderr_is_a_terminal())
+            GraceHTTP._was_worker = True
+            sys.exit(run_hooks(sock, self._hooks, self._process.app_dir))
         if is_first_process(os.environ):
             check_program_file(is_typed_in=_COMMAND_LINE.is_typed_in)
             check_working_directory(_COMMAND_LINE.directory)
@@ -164,6 +186,7 @@ class GraceHTTP:
                 bus=bus,
                 configure_logging=self._configure_logging,
                 spell=self._spell,
+                hooks=self._hooks,
             )
         )
 
@@ -175,7 +198,7 @@ class GraceHTTP:
         options = SupervisorOptions(
             release=RELEASE,
             command_line=_COMMAND_LINE,
-            fleet=fleet_settings(process),
+            fleet=fleet_settings(process, self._hooks.outside_workers),
             pidfile=process.pidfile,
             control=False if process.no_control else process.control,
             log_is_json=process.log_format == "json",

@@ -95,6 +95,8 @@ class Applications:
                 multiprocess=self._settings.multiprocess,
                 draining=self._notices.wsgi,
                 on_idle=self._on_idle,
+                startup=loaded.startup,
+                shutdown=loaded.shutdown,
             )
         return AsgiApplication(
             loaded.application,

@@ -91,9 +91,11 @@ def load(
     above = [from_command_line(cli), from_environment(environ)]
     below: list[Source] = []
     tables: tuple[Source, ...] = ()
+    hooks: tuple[tuple[str, object, str], ...] = ()
     if file is not None:
         read = read_file(file)
         below, tables = [read.top], read.servers
+        hooks = read.hooks
     _reject_ambiguous(above, tables)
     process = resolve(PROCESS_OPTIONS, [*above, *below])
     stacks = [[*above, table, *below] for table in tables] or [[*above, *below]]
@@ -107,6 +109,7 @@ def load(
         servers=checked,
         origins=origins,
         mistyped=tuple(mistyped_variables(environ)) if find_mistyped else (),
+        hooks=hooks,
     )
 
 

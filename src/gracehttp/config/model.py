@@ -286,6 +286,19 @@ class ServerOptions:
         group=APPLICATION,
         help="APP names a function without parameters that returns the application.",
     )
+    startup: object = option(
+        None,
+        kind=types.FUNCTION,
+        group=APPLICATION,
+        help="A function without parameters that each worker calls before it serves a WSGI application, such as "
+        "main:startup. If it raises, the worker is not ready. ASGI applications have their lifespan instead.",
+    )
+    shutdown: object = option(
+        None,
+        kind=types.FUNCTION,
+        group=APPLICATION,
+        help="As startup, called when the worker has answered its last request.",
+    )
     bind: Bind = option(  # noqa: RUF009  it makes a field(), as a dataclass wants it
         parse_bind(DEFAULT_BIND),
         kind=types.BINDS,
@@ -517,6 +530,8 @@ class Configuration:
     servers: tuple[ServerOptions, ...]
     origins: Mapping[str, str] = dataclasses.field(default_factory=dict)
     mistyped: tuple[tuple[str, str], ...] = ()
+    hooks: tuple[tuple[str, object, str], ...] = ()
+    """The events and functions of the table `[hooks]`, each with its place."""
 
 
 def _options_of(model: type[ProcessOptions | ServerOptions], scope: Scope) -> Mapping[str, Option]:

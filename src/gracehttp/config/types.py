@@ -349,5 +349,20 @@ ROOT_PATH = Kind(_read_root_path, lambda path: path or "none", metavar="/PATH")
 HEADERS = Kind(_read_headers, "\n".join, metavar="NAME:VALUE", repeatable=True)
 """Lines of header fields (RFC 9110 section 5.5)."""
 
+
+def _read_function(value: object) -> object:
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        if not all(value.partition(":")):
+            raise UnreadableError("an import string such as main:startup")
+    elif not callable(value):
+        raise UnreadableError("a function without parameters, or its import string such as main:startup")
+    return value
+
+
+FUNCTION = Kind(_read_function, lambda one: one if isinstance(one, str) else repr(one), metavar="FUNCTION")
+"""An import string, or a function from Python; the empty text is None."""
+
 REFERENCE = Kind(_read_application, lambda app: app if isinstance(app, str) else repr(app), metavar="APP")
 """An import string (`module:attribute`), or an application object from Python."""

@@ -1,7 +1,8 @@
 """The facts of the lifecycle, one class for each, named in the past tense. `str(event)` is its sentence in the log.
 
 `service`: the supervisor, stops and ignored options. `generations`: restarts and how they end. `workers`: single
-processes. `connections`: ports, limits and drains. `applications`: their lifespans. `base` has what all events share.
+processes. `stages`: what only hooks in a worker are told. `connections`: ports, limits and drains. `applications`:
+their lifespans. `base` has what all events share.
 
 Nothing here logs: `gracehttp.event_bus` tells the events to its subscribers. It may import `values` alone. Start
 reading at `base`.
@@ -49,6 +50,8 @@ from gracehttp.events.generations import (
 )
 from gracehttp.events.service import (
     ControlUnavailable,
+    HookEventsDropped,
+    HookProcessEnded,
     MetricsServed,
     OptionIgnored,
     ReplacementGivenUp,
@@ -62,6 +65,7 @@ from gracehttp.events.service import (
     SupervisorStopped,
     VariableIgnored,
 )
+from gracehttp.events.stages import WorkerEnding, WorkerForked, WorkerServing, WorkerStage
 from gracehttp.events.workers import (
     ChannelLost,
     CodeDiffers,
@@ -78,6 +82,7 @@ from gracehttp.events.workers import (
     WorkerCut,
     WorkerDied,
     WorkerDueForRecycling,
+    WorkerExited,
     WorkerFailedToStart,
     WorkerHangs,
     WorkerHung,
@@ -107,6 +112,8 @@ __all__ = [
     "HandoverBroken",
     "HandoverDelayed",
     "HandoverQueueLost",
+    "HookEventsDropped",
+    "HookProcessEnded",
     "HungWorkerReplaced",
     "LifespanCrashed",
     "LifespanEnded",
@@ -149,11 +156,16 @@ __all__ = [
     "WorkerCut",
     "WorkerDied",
     "WorkerDueForRecycling",
+    "WorkerEnding",
+    "WorkerExited",
     "WorkerFailedToStart",
+    "WorkerForked",
     "WorkerHangs",
     "WorkerHung",
     "WorkerOutputDropped",
     "WorkerRecovered",
+    "WorkerServing",
+    "WorkerStage",
     "WorkerStarted",
     "WorkerWrote",
 ]

@@ -126,6 +126,26 @@ class SupervisorReplaced(Event):
         return f"the supervisor has replaced itself: gracehttp {self.predecessor} by {self.version}, pid {self.pid}"
 
 
+class HookProcessEnded(Event):
+    """Events that it had taken, and not told its hooks yet, are lost to them. `again_in_seconds` is None if another one
+    has taken its place already."""
+
+    severity = Severity.ERROR
+    how: str
+    again_in_seconds: float | None
+
+    def __str__(self) -> str:
+        again = "" if self.again_in_seconds is None else f"; it is started again in {self.again_in_seconds:.1f} s"
+        return f"the process that calls hooks {self.how}{again}"
+
+
+class HookEventsDropped(Event):
+    severity = Severity.ERROR
+
+    def __str__(self) -> str:
+        return "hooks take longer than events come: what they can't take is dropped from here on"
+
+
 class SubscriberFailed(Event):
     severity = Severity.ERROR
     subscriber: str

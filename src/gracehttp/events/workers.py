@@ -127,6 +127,19 @@ class WorkerDied(Event):
         return _fate(self.generation, self.worker, self.how, self.again_in_seconds)
 
 
+class WorkerExited(Event):
+    """The process of a worker is gone, whatever the reason: also one that drained and ended in good order."""
+
+    severity = Severity.DEBUG
+    generation: int
+    worker: int
+    pid: int
+    how: str
+
+    def __str__(self) -> str:
+        return f"worker {self.worker} of generation {self.generation} (pid {self.pid}) {self.how}"
+
+
 class WorkerDueForRecycling(Event):
     severity = Severity.NOTICE
     generation: int

@@ -92,6 +92,7 @@ class Reports:
         if self._fleet.serving is None:
             self._first_failure.worker_ended(process, ending)
         self._pages.gone(process.number)
+        self._bus.publish(events.WorkerExited(process.generation, process.number, process.pid, ending.reason))
         how = (ending.reason, ending.details, ending.unlogged)
         self._apply(table.WorkerExited(process.number, *how, doing=process.doing))
         # After that, because it may fail. A worker that has got its slot by now holds no permit before its welcome.

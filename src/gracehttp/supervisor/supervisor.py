@@ -25,6 +25,7 @@ from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import Fleet, FleetSettings
 from gracehttp.supervisor.guard import guarded
 from gracehttp.supervisor.heard_signals import hear
+from gracehttp.supervisor.hook_process import HookProcess
 from gracehttp.supervisor.ignored_signals import ignore_from_now_on
 from gracehttp.supervisor.listeners.auditor import Auditor
 from gracehttp.supervisor.listeners.queues import HandoverQueues
@@ -143,6 +144,10 @@ class Supervisor:
         self._pages = WorkerPages(self._listeners.name_of, counted.pages)
         self._facts = Facts(self._loop.time, counted.facts)
         self._bus.subscribe(self._facts.on_event)
+        self._hook_process = HookProcess(
+            self._options.command_line, self._workers, self._stderr, self._bus, self._events_with_hooks
+        )
+        self._bus.subscribe(self._hook_process.on_event)
         self._collector = Collector(
             self._fleet,
             self._workers,
@@ -223,6 +228,7 @@ class Supervisor:
         self._listeners.close_all()
         await self._workers.templates.ended()
         self._bus.publish(events.SupervisorStopped(os.getpid()))
+        await self._hook_process.end()
         self._requesters.stopped(Outcome(ok=True, message="stopped by force" if finish.forced else "stopped"))
         if self._control is not None:
             await self._control.close()
@@ -277,6 +283,10 @@ class Supervisor:
     def metrics(self) -> str:
         """As Prometheus reads them."""
         return self._collector.text()
+
+    def _events_with_hooks(self) -> tuple[str, ...]:
+        newest = self._fleet.serving or self._fleet.coming
+        return newest.settings.hooks if newest is not None else self._options.fleet.hooks
 
     def _restart(self, source: str) -> None:
         if self._fleet.stopping:

@@ -76,6 +76,8 @@ class FleetSettings(Value):
     """Whether its workers can pause and serve again."""
     hang_timeout_seconds: float = 0.0
     """How long a worker that serves may show no progress on its page. 0: for ever."""
+    hooks: tuple[str, ...] = ()
+    """The names of the events that have hooks outside the workers."""
 
 
 class FixedOptions(Value):

@@ -12,8 +12,8 @@ from gracehttp.config import ProcessOptions, ServerOptions
 from gracehttp.wire.messages import FixedOptions, FleetSettings, ListenRequest
 
 
-def fleet_settings(process: ProcessOptions) -> FleetSettings:
-    """What a generation with these options wants of its supervisor."""
+def fleet_settings(process: ProcessOptions, hooks: tuple[str, ...] = ()) -> FleetSettings:
+    """What a generation with these options wants of its supervisor. `hooks`: see `FleetSettings`."""
     return FleetSettings(
         workers=process.workers,
         ready_timeout_seconds=process.ready_timeout,
@@ -22,6 +22,7 @@ def fleet_settings(process: ProcessOptions) -> FleetSettings:
         probation_max_errors=process.probation_max_errors,
         stands_by=True,
         hang_timeout_seconds=process.hang_timeout,
+        hooks=hooks,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import faulthandler
+import logging
 import os
 import signal
 import sys
@@ -18,7 +19,8 @@ from gracehttp.applications.registry import ApplicationSettings
 from gracehttp.config import ProcessOptions, ServerOptions
 from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError, StartError
 from gracehttp.event_bus import EventBus
-from gracehttp.events import CodeDiffers, ThreadsNotForked
+from gracehttp.events import CodeDiffers, ThreadsNotForked, WorkerEnding, WorkerForked, WorkerServing
+from gracehttp.hooks.registry import Hooks
 from gracehttp.http.request_counter import RequestCounter
 from gracehttp.net.forks import restore_in_children
 from gracehttp.net.shared_page import SharedPage
@@ -57,6 +59,7 @@ class _Program(Value):
     configure_logging: Callable[[bool], None]
     spell: Callable[[str], str]
     loader: ApplicationLoader
+    hooks: Hooks
 
 
 def run_worker(
@@ -68,6 +71,7 @@ def run_worker(
     bus: EventBus,
     configure_logging: Callable[[bool], None],
     spell: Callable[[str], str] = str,
+    hooks: Hooks | None = None,
 ) -> int:
     """Serve until the supervisor says drain, or is gone. Returns the exit status.
 
@@ -86,24 +90,25 @@ def run_worker(
         configure_logging=configure_logging,
         spell=spell,
         loader=ApplicationLoader(process.app_dir),
+        hooks=hooks if hooks is not None else Hooks(),
     )
     return _live(channel, program, offers=_offers(process))
 
 
-def _live(channel: Channel, program: _Program, *, offers: Sequence[str]) -> int:
+def _live(channel: Channel, program: _Program, *, offers: Sequence[str], is_forked: bool = False) -> int:
     """The life of one worker. A worker that is forked lives the same life, on a channel of its own."""
     _leave_signals_to_the_supervisor()
     _open_to_the_end.append(channel)
-    return _reporting(channel, program, lambda: _begin(channel, program, offers))
+    return _reporting(channel, program, lambda: _begin(channel, program, offers, is_forked=is_forked))
 
 
-def _begin(channel: Channel, program: _Program, offers: Sequence[str]) -> int:
+def _begin(channel: Channel, program: _Program, offers: Sequence[str], *, is_forked: bool) -> int:
     process = program.process
     manifest = introduce(
         channel,
         messages.Hello(
             versions=messages.VERSIONS,
-            settings=fleet_settings(process),
+            settings=fleet_settings(process, program.hooks.outside_workers),
             listeners=listen_requests(program.servers),
             fixed=fixed_options(process),
             offers=tuple(offers),
@@ -114,15 +119,20 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str]) -> int:
     use_offsets(manifest.utc_offsets)
     program.configure_logging(manifest.tty)
     new_loop = loop_factory(process.loop, program.bus.publish)
+    stage = (manifest.generation, manifest.worker, os.getpid())
+    if is_forked:
+        program.hooks.at_stage(WorkerForked(*stage), process.app_dir)
     if manifest.template is not None:
         _load_applications(channel, program)
         own_channel = _leave_template(channel, manifest, program)
         if own_channel is not None:  # this process was forked: it has the code of its generation, whatever is on disk
-            return _live(own_channel, program, offers=_offers_of_each_worker(process))
+            return _live(own_channel, program, offers=_offers_of_each_worker(process), is_forked=True)
     with asyncio.Runner(loop_factory=new_loop) as runner:
         # A failure is reported, and the time measured, before the runner closes: that waits for tasks that don't let
         # themselves be cancelled, and for threads of the default executor. The log says what held the process up.
         status = _reporting(channel, program, lambda: _serve(runner, channel, manifest, program))
+        if status == EXIT_DONE:
+            _tell_of_the_end(WorkerEnding(*stage), program)
         faulthandler.dump_traceback_later(LEAVE_SECONDS, exit=True)
     return status
 
@@ -208,6 +218,8 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None
         _write_to_stderr_directly(manifest.stderr)
         # The application may have configured logging for itself, and disabled ours.
         program.configure_logging(manifest.tty)
+        stage = (manifest.generation, manifest.worker, os.getpid())
+        program.hooks.at_stage(WorkerServing(*stage), process.app_dir)
         if heartbeat is not None:
             bus.subscribe(heartbeat.on_event)
             heartbeat.begin()
@@ -215,6 +227,13 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None
         await service.drain()
         if heartbeat is not None:
             heartbeat.end()
+
+
+def _tell_of_the_end(stage: WorkerEnding, program: _Program) -> None:
+    try:
+        program.hooks.at_stage(stage, program.process.app_dir)
+    except StartError as exc:  # the worker has done its work
+        logging.getLogger("gracehttp").exception("%s", exc.message, exc_info=exc.__cause__)
 
 
 def _account_for_code(channel: Channel, manifest: Manifest, bus: EventBus) -> None:
