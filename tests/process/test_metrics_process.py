@@ -10,6 +10,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from server_harness import PID_APPLICATION, get, get_on, wait_until
 
+from gracehttp.cli.control_client import ControlAddress
+from gracehttp.cli.live.figures import figures
+from gracehttp.cli.live.source import look
+
 
 def begin(start, *arguments, application=PID_APPLICATION, metrics="127.0.0.1:0"):
     options = ("--bind", "127.0.0.1:0", "--metrics", metrics, *arguments)
@@ -167,3 +171,17 @@ def test_what_is_no_scrape_is_refused(start, request_bytes, status):
     with socket.create_connection(("127.0.0.1", server.metrics_port), timeout=20) as client:
         client.sendall(request_bytes)
         assert client.recv(100).startswith(b"HTTP/1.1 " + status)
+
+
+def test_top_sees_a_running_service(start):
+    server = begin(start, "--workers", "2")
+    address = ControlAddress(pid=server.pid)
+    first = look(address)
+    for _ in range(10):
+        get(server.port)
+    second = look(address)
+    found = figures(first.samples, second.samples, 1.0)
+    assert found.requests_per_second == 10
+    assert len(found.memory_bytes_of) == 2
+    assert any("generation 1 serves" in event.sentence for event in second.events)
+    assert second.status.pid == server.pid

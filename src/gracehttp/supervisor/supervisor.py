@@ -18,6 +18,7 @@ from gracehttp.event_bus import EventBus
 from gracehttp.net.limits import raise_descriptor_limit
 from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.control.fixed_options import kept
+from gracehttp.supervisor.control.recent import RecentEvents
 from gracehttp.supervisor.control.requesters import Requester, Requesters
 from gracehttp.supervisor.control.socket import ControlSocket, open_control
 from gracehttp.supervisor.control.status import status_of
@@ -85,6 +86,8 @@ class Supervisor:
         self._timer: asyncio.TimerHandle | None = None
         self._control: ControlSocket | None = None
         self._exporter: Exporter | None = None
+        self._recent = RecentEvents()
+        bus.subscribe(self._recent.on_event)
         self._stderr = sys.stderr.fileno() if sys.stderr is not None else os.open(os.devnull, os.O_WRONLY)
 
     async def run(self) -> int:
@@ -283,6 +286,10 @@ class Supervisor:
     def metrics(self) -> str:
         """As Prometheus reads them."""
         return self._collector.text()
+
+    def recent_events(self) -> str:
+        """See `RecentEvents.lines`."""
+        return self._recent.lines()
 
     def _events_with_hooks(self) -> tuple[str, ...]:
         newest = self._fleet.serving or self._fleet.coming

@@ -72,6 +72,8 @@ class Commands(Protocol):
 
     def metrics(self) -> str: ...
 
+    def recent_events(self) -> str: ...
+
 
 class ControlRecord(Value):
     """The control socket with its clients, to go on with in another process."""
@@ -214,6 +216,8 @@ class ControlSocket:
                 connection.tell(Outcome(ok=True, status=self._commands.status()))
             case "metrics":
                 connection.tell(Outcome(ok=True, details=self._commands.metrics()))
+            case "events":
+                connection.tell(Outcome(ok=True, details=self._commands.recent_events()))
             case "restart":
                 self._following.add(connection)
                 if request.supervisor:
@@ -225,7 +229,7 @@ class ControlSocket:
                 self._commands.stop(source, connection, force=request.force)
             case unknown:
                 connection.tell(
-                    _refusal(f"there is no command {unknown!r}; there are restart, stop, status and metrics")
+                    _refusal(f"there is no command {unknown!r}; there are restart, stop, status, metrics and events")
                 )
 
 
