@@ -97,7 +97,7 @@ def test_compose_and_dockerfile(tmp_path, options):
     (command,) = re.findall(r"^CMD (.*)$", dockerfile, re.MULTILINE)
     assert json.loads(command)[:3] == ["gracehttp", "serve", "main:app"]
     assert "\nUSER 10001:10001\n" in dockerfile
-    assert f"--timeout {BUDGETS[options]}" in dockerfile
+    assert f"docker stop -t {BUDGETS[options]}\n" in dockerfile
 
 
 @options

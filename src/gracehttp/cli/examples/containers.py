@@ -35,7 +35,7 @@ COPY . .
 USER {_USER}:{_USER}
 {exposed}STOPSIGNAL SIGTERM
 # An array, so that the supervisor is PID 1 and gets the signal. It reaps orphans, so that no --init is needed.
-# Stop it with more patience than the default of 10 s: docker stop --timeout {service.stop_seconds}
+# Stop it with more patience than the default of 10 s: docker stop -t {service.stop_seconds}
 CMD {command}
 """
 
