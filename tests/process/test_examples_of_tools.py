@@ -141,3 +141,18 @@ def test_a_file_of_options_counts_too(tmp_path):
     )
     assert "TimeoutStopSec=135\n" in done.stdout
     assert "serve --config options.toml\n" in done.stdout
+
+
+@pytest.mark.parametrize("tool", ["dockerfile", "compose", "kubernetes"])
+def test_loopback_addresses_of_a_file_are_told(tmp_path, tool):
+    (tmp_path / "options.toml").write_text('app = "main:app"\nadmin = "127.0.0.1:9000"\nbind = ":8000"\n')
+    done = subprocess.run(
+        [sys.executable, "-m", "gracehttp", "example", tool, "-c", "options.toml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.startswith(
+        "# 127.0.0.1:9000 is a loopback address: nothing outside of the container reaches it."
+    )
+    assert done.stdout.count("loopback address") == 1
