@@ -14,7 +14,7 @@ import pytest
 yaml = pytest.importorskip("yaml")
 
 OPTIONS = {
-    "plain": ("main:app", "--bind", "127.0.0.1:8000"),
+    "plain": ("main:app", "-b", "127.0.0.1:8000", "--log-file", "app.log", "--access-log-file", "access.log"),
     "admin": (
         *("main:app", "-w", "2", "--bind", "0.0.0.0:8080", "--admin", "127.0.0.1:9000"),
         *("--agent-check", ":9001", "--stop-delay", "7s", "--drain-timeout", "90s"),
@@ -125,10 +125,14 @@ def test_caddy(tmp_path, options):
     assert "not formatted" not in said
 
 
-def test_logrotate(tmp_path):
-    (tmp_path / "rotation").write_text(example(tmp_path, "logrotate", "plain"))
+@options
+def test_logrotate(tmp_path, options):
+    text = example(tmp_path, "logrotate", options)
+    (tmp_path / "rotation").write_text(text)
     os.chmod(tmp_path / "rotation", 0o644)
     check("logrotate", "--debug", "--state", str(tmp_path / "state"), str(tmp_path / "rotation"), cwd=tmp_path)
+    files = f"{tmp_path}/shop/app.log {tmp_path}/shop/access.log" if options == "plain" else "/var/log/shop/*.log"
+    assert f"\n{files} {{\n" in text
 
 
 def test_a_file_of_options_counts_too(tmp_path):

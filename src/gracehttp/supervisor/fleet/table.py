@@ -54,8 +54,14 @@ class Fleet:
     `stopping`: the service was told to stop. `ending`: and its stop delay, if it has one, is over. `forced`: by force.
     """
 
-    def __init__(self, settings: FleetSettings, memory: FleetMemory | None = None) -> None:
-        """Begin without generations, or with `memory` of another process instead of `settings`."""
+    def __init__(
+        self, settings: FleetSettings, memory: FleetMemory | None = None, *, outlives_failed_starts: bool = False
+    ) -> None:
+        """Begin without generations, or with `memory` of another process instead of `settings`.
+
+        With `outlives_failed_starts` a first generation that fails is not the end: other code may be requested. It is
+        the end if a worker was refused.
+        """
         memory = memory or FleetMemory(generations={}, settings=settings, last_generation=0, last_worker=0)
         self.generations = Generations(memory.generations)
         self.stopping = False
@@ -64,6 +70,7 @@ class Fleet:
         self._settings = memory.settings  # for the very first worker, until it has introduced itself
         self._numbers = Numbers(memory.last_generation, memory.last_worker)
         self._stopping_since = 0.0
+        self._outlives_failed_starts = outlives_failed_starts
         self._ends_at: float | None = None  # while the stop delay lasts
         self._finished = False
 
@@ -92,6 +99,11 @@ class Fleet:
     def in_use(self) -> set[int]:
         """The numbers of the generations that serve, or may have to serve again."""
         return {one.number for one in self.generations.in_state(*IN_USE)}
+
+    @property
+    def awaits_other_code(self) -> bool:
+        """Whether nothing serves, and that is not the end."""
+        return self._outlives_failed_starts and self.serving is None and not self.stopping
 
     @property
     def next_generation(self) -> int:
@@ -134,8 +146,8 @@ class Fleet:
         match happened:
             case RestartRequested():
                 self._restart(turn)
-            case StopRequested(force):
-                self._stop(force, turn)
+            case StopRequested(force, drain_timeout_seconds):
+                self._stop(force, drain_timeout_seconds, turn)
             case ScaleRequested(by):
                 self._scale(by, turn)
             case WorkerIntroduced(worker, settings):
@@ -215,6 +227,8 @@ class Fleet:
 
     def _exited(self, exited: WorkerExited, turn: Turn) -> None:
         number, reason = exited.worker, exited.reason
+        if exited.refused:
+            self._outlives_failed_starts = False
         generation = self.generation_of(number)
         if generation is None:
             return
@@ -240,7 +254,7 @@ class Fleet:
 
     def _time_passed(self, turn: Turn) -> None:
         if self._ends_at is not None and self._ends_at <= turn.now:
-            self._end(turn)
+            self._end(None, turn)
         for generation in self.generations.values():
             staffing.start_due(generation, turn)
             if generation.announce_at is not None and generation.announce_at <= turn.now:
@@ -272,13 +286,13 @@ class Fleet:
                 del self.generations[generation.number]
                 served = generation.state is GenerationState.DRAINING
                 turn.add(Gone(generation.number, served, turn.now - generation.retired_at))
-        if self._numbers.generation and not self.generations and not self._finished:
+        if self._numbers.generation and not self.generations and not self._finished and not self.awaits_other_code:
             self._finished = True
             turn.add(Finish(could_start=self.stopping, forced=self.forced))
 
     # --- the stop ---
 
-    def _stop(self, force: bool, turn: Turn) -> None:
+    def _stop(self, force: bool, drain_timeout_seconds: float | None, turn: Turn) -> None:
         forces = self.stop_forces(force, turn.now)
         if self.stopping and not forces:
             return
@@ -288,11 +302,11 @@ class Fleet:
         if forces:
             self._admit_no_more(turn)
             self._kill_all(turn)
-        elif serving is not None and serving.settings.stop_delay_seconds:
+        elif drain_timeout_seconds is None and serving is not None and serving.settings.stop_delay_seconds:
             self._ends_at = turn.now + serving.settings.stop_delay_seconds
             turn.add(AnnounceStop(serving.settings.stop_delay_seconds))
         else:
-            self._end(turn)
+            self._end(drain_timeout_seconds, turn)
 
     def _begin_to_stop(self, turn: Turn) -> None:
         self.stopping = True
@@ -304,10 +318,10 @@ class Fleet:
         if (coming := self.coming) is not None:
             coming.give_up("the service was told to stop", turn)
 
-    def _end(self, turn: Turn) -> None:
+    def _end(self, drain_timeout_seconds: float | None, turn: Turn) -> None:
         """The stop begins, now that the stop delay is over."""
         self._admit_no_more(turn)
-        self._drain_all(turn)
+        self._drain_all(drain_timeout_seconds, turn)
 
     def _admit_no_more(self, turn: Turn) -> None:
         self._ends_at = None
@@ -315,13 +329,13 @@ class Fleet:
             self.ending = True
             turn.add(StopAdmitting())
 
-    def _drain_all(self, turn: Turn) -> None:
+    def _drain_all(self, timeout_seconds: float | None, turn: Turn) -> None:
         draining = self.generations.in_state(GenerationState.DRAINING)
         for generation in self.generations.in_state(*IN_USE):
-            generation.retire(DrainReason.STOP, turn)
+            generation.retire(DrainReason.STOP, turn, timeout_seconds=timeout_seconds)
         # These keep their deadlines, but close idle connections soon: there is no successor that could take them.
         for generation in draining:
-            generation.drain_again(DrainReason.STOP, turn)
+            generation.drain_again(DrainReason.STOP, turn, timeout_seconds=timeout_seconds)
 
     def _kill_all(self, turn: Turn) -> None:
         self.forced = True

@@ -13,15 +13,17 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
+from gracehttp.accounts import Credentials
 from gracehttp.config import SERVER_OPTIONS
 from gracehttp.errors import ListenError
 from gracehttp.events import Event, LimitChanged, LimitLowered, LimitSplit, ListenerClosed, ListenerKept, ListenerOpened
 from gracehttp.hints import Named, hint
-from gracehttp.net.address import Address, DescriptorAddress, TcpAddress, parse_address
+from gracehttp.net.address import Address, DescriptorAddress, TcpAddress, UnixAddress, parse_address
 from gracehttp.net.bind import (
     FileIdentity,
     bound_address,
     file_identity,
+    give_to,
     must_take_ipv6_alone,
     open_listener,
     remove_socket_file,
@@ -146,13 +148,15 @@ class Store(Protocol):
 
 
 class ListenerTable:
-    """All listeners of the supervisor. `descriptors` is how many files a process may open."""
+    """All listeners of the supervisor. `descriptors` is how many files a process may open. Unix sockets are given to
+    `owner`."""
 
     def __init__(
         self,
         *,
         descriptors: int,
         publish: Callable[[Event], None],
+        owner: Credentials | None = None,
         record: TableRecord | None = None,
         store: Store | None = None,
     ) -> None:
@@ -161,6 +165,7 @@ class ListenerTable:
         self._claimed: set[int] = set()  # numbers of those that the store had, until a generation serves
         self._descriptors = descriptors
         self._publish = publish
+        self._owner = owner
         self._held = [HeldListener.adopt(one) for one in record.listeners] if record else []
         self._last_number = record.last_number if record else 0
 
@@ -265,7 +270,13 @@ class ListenerTable:
         claimed = self._store.claim(request.address) if self._store is not None else None
         sock = claimed or self._bind(address, request, ipv6_alone=ipv6_alone)
         try:
+            if self._owner is not None and isinstance(address, UnixAddress):
+                give_to(address, self._owner)
             pool = shared_permits(limit)
+        except ListenError:
+            sock.close()
+            remove_socket_file(address, file_identity(address))
+            raise
         except OSError as exc:
             sock.close()
             raise ListenError(f"cannot make the limit for {address}: {exc.strerror}.") from exc
