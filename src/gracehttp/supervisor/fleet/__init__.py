@@ -11,6 +11,7 @@ computes. So each of its histories can be tested in memory, and `supervisor.supe
 from gracehttp.supervisor.fleet.commands import (
     Command,
     Died,
+    Dismiss,
     DumpTraceback,
     Finish,
     GivenUp,
@@ -64,6 +65,7 @@ __all__ = [
     "TRACEBACK_SECONDS",
     "Command",
     "Died",
+    "Dismiss",
     "DrainReason",
     "DumpTraceback",
     "Finish",

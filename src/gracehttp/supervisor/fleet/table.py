@@ -251,7 +251,8 @@ class Fleet:
             return
         takers = self.serving is not None and bool(self.serving.in_state(WorkerState.SERVING))
         for generation in self.generations.values():
-            generation.hold_or_resume(turn, takers=takers)
+            if generation.state is not GenerationState.ABANDONED:  # that never had a connection
+                generation.hold_or_resume(turn, takers=takers)
 
     def _sweep(self, turn: Turn) -> None:
         """Forget the generations of which nothing is left, and finish when there is nothing to wait for."""
@@ -271,13 +272,13 @@ class Fleet:
         if self.stopping and not forces:
             return
         if not self.stopping:
-            self._begin_to_stop(turn)
+            self._begin_to_stop(turn, forced=forces)
         if forces:
             self._kill_all(turn)
         else:
             self._drain_all(turn)
 
-    def _begin_to_stop(self, turn: Turn) -> None:
+    def _begin_to_stop(self, turn: Turn, *, forced: bool) -> None:
         self.stopping = True
         if (serving := self.serving) is not None:
             # An announcement may open ports to new connections, so it comes before they are closed.
@@ -285,7 +286,7 @@ class Fleet:
             serving.end_probation(turn, passed=False, reason="the service was told to stop")
         turn.add(StopAdmitting())
         if (coming := self.coming) is not None:
-            coming.give_up("the service was told to stop", turn)
+            coming.give_up("the service was told to stop", turn, forced=forced)
 
     def _drain_all(self, turn: Turn) -> None:
         self._stopping_since = turn.now
