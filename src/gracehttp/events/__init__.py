@@ -46,6 +46,7 @@ from gracehttp.events.generations import (
     GenerationRolledBack,
     ProbationEnded,
     ProbationStarted,
+    RestartQueued,
     RestartRequested,
     StartCalledOff,
 )
@@ -129,6 +130,7 @@ __all__ = [
     "ReplacementRequested",
     "ReportsDelayed",
     "RequestsCut",
+    "RestartQueued",
     "RestartRequested",
     "Severity",
     "StartCalledOff",

@@ -15,6 +15,7 @@ from types import FrameType
 
 from gracehttp.applications.loading import ApplicationLoader
 from gracehttp.applications.registry import ApplicationSettings
+from gracehttp.compiled import BUILD
 from gracehttp.config import ProcessOptions, ServerOptions
 from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError, StartError
 from gracehttp.event_bus import EventBus
@@ -105,6 +106,7 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str]) -> int:
             offers=tuple(offers),
             release=program.release,
             pid=os.getpid(),
+            build=str(BUILD),
         ),
     )
     use_offsets(manifest.utc_offsets)

@@ -48,7 +48,7 @@ class Reception:
             none_accepts=False,
         )
         self.auditor = SimpleNamespace(worker_died=self.events.append)
-        self.stopping, self.serving = False, None
+        self.stopping, self.serving, self.coming = False, None, None
         self.generation = SimpleNamespace(number=1, wanted=2, state=GenerationState.STARTING)
         self.worker = SimpleNamespace(
             number=5, generation=1, slot=0, pid=4, started_at=0.0, doing="", stopped_accepting=False, introduced=False
