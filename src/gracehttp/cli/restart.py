@@ -47,5 +47,7 @@ def restart(address: ControlAddress, supervisor: bool, supersede: bool, timeout:
     with ControlClient(address) as client:
         wanted = {"supervisor": supervisor, "supersede": supersede}
         reply = carry_out(client, "restart", doing="restarting", timeout=timeout, quiet=quiet, **wanted)
+    if quiet:
+        return
     pids = " ".join(map(str, reply.pids))
     echo_result(f"generation {reply.generation} serves, worker PIDs: {pids}")

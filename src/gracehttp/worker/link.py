@@ -121,8 +121,10 @@ class SupervisorLink:
                 self._service.hold()
             case messages.Resume():
                 self._service.resume()
-            case messages.Ping():
-                self.report(messages.Alive())
+            case messages.AnnounceStop():
+                self._service.announce_stop()
+            case messages.Ping(for_health):
+                self.report(messages.Alive(for_health))
             case messages.RequestDump():
                 self._loop.call_soon(os.abort)  # in the next turn: then this method is not on the stack that it writes
                 write_suspended_tasks(self._loop)

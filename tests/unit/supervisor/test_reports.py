@@ -48,7 +48,7 @@ class Reception:
             none_accepts=False,
         )
         self.auditor = SimpleNamespace(worker_died=self.events.append)
-        self.stopping, self.serving, self.coming = False, None, None
+        self.stopping, self.ending, self.serving, self.coming = False, False, None, None
         self.generation = SimpleNamespace(number=1, wanted=2, state=GenerationState.STARTING)
         self.worker = SimpleNamespace(
             number=5, generation=1, slot=0, pid=4, started_at=0.0, doing="", stopped_accepting=False, introduced=False
@@ -175,7 +175,7 @@ def test_the_listeners_are_closed_at_a_stop_when_the_last_worker_has_stopped_acc
     (listener,) = reception.listeners.provide(REQUESTS[:1], 1)
     reception.receive(messages.StoppedAccepting())
     assert listener.open
-    reception.stopping = reception.workers.none_accepts = True
+    reception.stopping = reception.ending = reception.workers.none_accepts = True
     reception.receive(messages.StoppedAccepting())
     assert not listener.open
 

@@ -80,6 +80,10 @@ class Kill(Value):
     reason: str
 
 
+class AnnounceStop(Value):
+    """Tell workers and load balancers that the service will stop. Until `StopAdmitting` it goes on as before."""
+
+
 class StopAdmitting(Value):
     """Let no new connection into the queues of the kernel: the service ends."""
 
@@ -179,6 +183,7 @@ Command = (
     | RequestDump
     | DumpTraceback
     | Kill
+    | AnnounceStop
     | StopAdmitting
     | Finish
     | Promoted

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from gracehttp.accounts import Credentials
 from gracehttp.events import Event, OrdersDelayed, WorkerCut, WorkerOutputDropped, WorkerStarted
 from gracehttp.net.shared_page import MAX_WORKERS
 from gracehttp.observe.stderr import NonBlockingWriter
@@ -56,13 +57,16 @@ class WorkerProcesses:
         on_exit: Callable[[WorkerProcess, Ending], None],
         publish: Callable[[Event], None],
         hold_early_stderr: bool,
+        credentials: Credentials | None = None,
         record: ProcessesRecord | None = None,
     ) -> None:
         """Begin without processes, or with those that another process carried; then call `reap` once all is set up.
 
         With `hold_early_stderr`, what children write to stderr while they start is held back, except lines of JSON.
+        Workers run with `credentials`; None are those of this process.
         """
         self._loop = asyncio.get_running_loop()
+        self._credentials = credentials
         self._stderr = NonBlockingWriter(stderr)
         self._publish = publish
         self._on_message = on_message
@@ -127,7 +131,7 @@ class WorkerProcesses:
         template = self.templates.of(generation)
         if template is None:
             try:
-                process.execute(self.launches.of(generation, worker), ends)
+                process.execute(self.launches.of(generation, worker), ends, self._credentials)
             except BaseException:
                 process.discard()
                 raise
@@ -167,6 +171,11 @@ class WorkerProcesses:
         if process is not None:
             process.leaving |= isinstance(order, Drain)
             self._channels[worker].send(order)
+
+    def send_all(self, order: Order) -> None:
+        """Send `order` to every worker."""
+        for worker in list(self._processes):
+            self.send(worker, order)
 
     def signal(self, worker: int, number: int) -> bool:
         """Send a signal to `worker`. False if it has no process, and none is on its way."""
