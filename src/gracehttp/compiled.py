@@ -81,7 +81,7 @@ def check(environ: Mapping[str, str] = os.environ) -> None:
 class _SourcesFirst:
     """Finds the `.py` file of a module of ours where Python would take the extension module beside it.
 
-    A finder needs no base class. That of `importlib.abc` would import `tempfile` and a dozen more modules at each start.
+    A finder needs no base class. That of `importlib.abc` would import `tempfile` and a dozen others at each start.
     """
 
     def find_spec(

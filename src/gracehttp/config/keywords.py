@@ -41,6 +41,12 @@ class ProgramKeywords(TypedDict, total=False):
     already serves on. Default: 1m.
     """
 
+    hang_timeout: float | str | None
+    """Replace a worker whose event loop hasn't turned for that long, or whose WSGI threads are all at the same
+    requests for that long while others wait: a successor starts first, then where the worker hangs is logged,
+    and it is ended. 0s: it isn't looked for. Default: 30s.
+    """
+
     drain_timeout: float | str | None
     """The longest that requests in flight may take to end, at a restart or stop. Then they are cut. Default: 30s."""
 
@@ -150,6 +156,11 @@ class ProgramKeywords(TypedDict, total=False):
     PID. Default: none.
     """
 
+    metrics: str | None
+    """Where metrics are served to Prometheus, such as 127.0.0.1:9090 or unix:PATH; any path there. none: nothing is
+    counted. Default: none.
+    """
+
     no_control: bool | None
     """Open no control socket; signals work all the same. Default: false."""
 
@@ -213,6 +224,15 @@ class ServerKeywords(TypedDict, total=False):
     """APP names a function that returns the application, and is called without arguments. A call with literal
     arguments, 'main:create_app("prod")', needs no --factory. Default: false.
     """
+
+    startup: str | None
+    """A function without parameters that each worker calls before it serves a WSGI application, such as
+    main:startup. If it raises, the worker is not ready. ASGI applications have their lifespan instead. Default:
+    none.
+    """
+
+    shutdown: str | None
+    """As startup, called when the worker has answered its last request. Default: none."""
 
     host: str | None
     """With --port, another way to write --bind: a name or an address. none: 127.0.0.1, and 0.0.0.0 with $PORT.

@@ -160,6 +160,14 @@ class ProcessOptions:
         help="The longest that a new worker may take until it is ready. After that the restart is given up, "
         "and what serves already serves on.",
     )
+    hang_timeout: float = option(
+        30.0,
+        kind=types.duration(may_be_zero=True),
+        group=PROCESSES,
+        help="Replace a worker whose event loop hasn't turned for that long, or whose WSGI threads are all at the same "
+        "requests for that long while others wait: a successor starts first, then where the worker hangs is logged, "
+        "and it is ended. 0s: it isn't looked for.",
+    )
     drain_timeout: float = option(
         30.0,
         kind=types.duration(may_be_zero=True),
@@ -325,6 +333,13 @@ class ProcessOptions:
         help="The path of the control socket, for gracehttp restart, stop and status. "
         "none: an abstract name that holds the PID.",
     )
+    metrics: str | None = option(
+        None,
+        kind=types.METRICS,
+        group=CONTROL,
+        help="Where metrics are served to Prometheus, such as 127.0.0.1:9090 or unix:PATH; any path there. "
+        "none: nothing is counted.",
+    )
     no_control: bool = option(
         False,
         kind=types.flag(negatable=False),
@@ -437,6 +452,19 @@ class ServerOptions:
         group=APPLICATION,
         help="APP names a function that returns the application, and is called without arguments. A call with literal "
         "arguments, 'main:create_app(\"prod\")', needs no --factory.",
+    )
+    startup: object = option(
+        None,
+        kind=types.FUNCTION,
+        group=APPLICATION,
+        help="A function without parameters that each worker calls before it serves a WSGI application, such as "
+        "main:startup. If it raises, the worker is not ready. ASGI applications have their lifespan instead.",
+    )
+    shutdown: object = option(
+        None,
+        kind=types.FUNCTION,
+        group=APPLICATION,
+        help="As startup, called when the worker has answered its last request.",
     )
     bind: Bind = option(  # noqa: RUF009  it makes a field(), as a dataclass wants it
         parse_bind(DEFAULT_BIND),
@@ -682,6 +710,8 @@ class Configuration:
     servers: tuple[ServerOptions, ...]
     origins: Mapping[str, str] = dataclasses.field(default_factory=dict)
     mistyped: tuple[tuple[str, str], ...] = ()
+    hooks: tuple[tuple[str, object, str], ...] = ()
+    """The events and functions of the table `[hooks]`, each with its place."""
 
 
 def _options_of(model: type[ProcessOptions | ServerOptions], scope: Scope) -> Mapping[str, Option]:

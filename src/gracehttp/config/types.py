@@ -267,6 +267,21 @@ def _read_binds(value: object) -> tuple[str, ...]:
     return tuple(text.strip() for text in _read_texts(value, what))
 
 
+def _read_metrics_address(value: object) -> str | None:
+    what = "an address such as 127.0.0.1:9090, or unix:PATH"
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise UnreadableError(what)
+    try:
+        bind = parse_bind(value)
+    except ConfigurationError as exc:
+        raise UnreadableError(what, hint=exc.hint) from None
+    if bind.tls or bind.settings or isinstance(bind.address, DescriptorAddress):
+        raise UnreadableError(what, hint="metrics are served in plain HTTP; a proxy in front can add TLS")
+    return str(bind.address)
+
+
 def _read_texts(value: object, what: str) -> tuple[str, ...]:
     """Several texts. One text is split at white space, so that an environment variable can hold several."""
     items = value.split() if isinstance(value, str) else value
@@ -435,6 +450,9 @@ TARGETS = Kind(_read_targets, " ".join, metavar="/PATH", repeatable=True)
 BINDS = Kind(_read_binds, " ".join, metavar="ADDRESS", repeatable=True)
 """The texts of addresses; `parse_bind` reads each."""
 
+METRICS = Kind(_read_metrics_address, metavar="ADDRESS")
+"""One address of TCP or a Unix socket, as text that `parse_address` reads; the empty text is None."""
+
 PEERS = Kind(_read_peers, ",".join, metavar="ADDRESSES", keyword=_LISTED)
 """Which peers are trusted, as `net.trusted_peers` takes them."""
 
@@ -452,6 +470,21 @@ ROOT_PATH = Kind(_read_root_path, lambda path: path or "none", metavar="/PATH")
 
 HEADERS = Kind(_read_headers, "\n".join, metavar="NAME:VALUE", repeatable=True)
 """Lines of header fields (RFC 9110 section 5.5)."""
+
+
+def _read_function(value: object) -> object:
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        if not all(value.partition(":")):
+            raise UnreadableError("an import string such as main:startup")
+    elif not callable(value):
+        raise UnreadableError("a function without parameters, or its import string such as main:startup")
+    return value
+
+
+FUNCTION = Kind(_read_function, lambda one: one if isinstance(one, str) else repr(one), metavar="FUNCTION")
+"""An import string, or a function from Python; the empty text is None."""
 
 REFERENCE = Kind(_read_application, lambda app: app if isinstance(app, str) else repr(app), metavar="APP")
 """An import string (`module:attribute`), or an application object from Python."""

@@ -1,7 +1,8 @@
 """The facts of the lifecycle, one class for each, named in the past tense. `str(event)` is its sentence in the log.
 
 `service`: the supervisor, stops and ignored options. `generations`: restarts and how they end. `workers`: single
-processes. `connections`: ports, limits and drains. `applications`: their lifespans. `base` has what all events share.
+processes. `stages`: what only hooks in a worker are told. `connections`: ports, limits and drains. `applications`:
+their lifespans. `base` has what all events share.
 
 Nothing here logs: `gracehttp.event_bus` tells the events to its subscribers. It may import `values` alone. Start
 reading at `base`.
@@ -59,8 +60,11 @@ from gracehttp.events.service import (
     ControlUnavailable,
     FilesWatched,
     FilesWrittenAtStart,
+    HookEventsDropped,
+    HookProcessEnded,
     LinkMoved,
     ManagerNotTold,
+    MetricsServed,
     OptionIgnored,
     ReplacementGivenUp,
     ReplacementRequested,
@@ -75,9 +79,11 @@ from gracehttp.events.service import (
     VariableIgnored,
     WatcherLost,
 )
+from gracehttp.events.stages import WorkerEnding, WorkerForked, WorkerServing, WorkerStage
 from gracehttp.events.workers import (
     ChannelLost,
     CodeDiffers,
+    HungWorkerReplaced,
     OrdersDelayed,
     PreloadUnavailable,
     ReleaseGone,
@@ -91,9 +97,12 @@ from gracehttp.events.workers import (
     WorkerCut,
     WorkerDied,
     WorkerDueForRecycling,
+    WorkerExited,
     WorkerFailedToStart,
     WorkerHangs,
+    WorkerHung,
     WorkerOutputDropped,
+    WorkerRecovered,
     WorkerStarted,
     WorkerWrote,
 )
@@ -123,6 +132,9 @@ __all__ = [
     "HandoverBroken",
     "HandoverDelayed",
     "HandoverQueueLost",
+    "HookEventsDropped",
+    "HookProcessEnded",
+    "HungWorkerReplaced",
     "LifespanCrashed",
     "LifespanEnded",
     "LifespanShutdownMissed",
@@ -136,6 +148,7 @@ __all__ = [
     "ListenerLeft",
     "ListenerOpened",
     "ManagerNotTold",
+    "MetricsServed",
     "OptionIgnored",
     "OrdersDelayed",
     "PermitsNotCounted",
@@ -173,9 +186,16 @@ __all__ = [
     "WorkerCut",
     "WorkerDied",
     "WorkerDueForRecycling",
+    "WorkerEnding",
+    "WorkerExited",
     "WorkerFailedToStart",
+    "WorkerForked",
     "WorkerHangs",
+    "WorkerHung",
     "WorkerOutputDropped",
+    "WorkerRecovered",
+    "WorkerServing",
+    "WorkerStage",
     "WorkerStarted",
     "WorkerWrote",
 ]

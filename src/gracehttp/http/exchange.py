@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVarTuple, Unpack
 from gracehttp.http.body import RequestBody
 from gracehttp.http.fields import ResponseError, ResponseFields, trailer_fields
 from gracehttp.http.head import Header, RequestHead
+from gracehttp.http.request_counter import RequestCounter
 from gracehttp.net.file_part import FilePart
 
 if TYPE_CHECKING:
@@ -536,6 +537,10 @@ class Exchange:
     def finished(self, status: int) -> None:
         """Tell the worker of the exchange, with the status that the client was sent (0: none)."""
         request_finished = self._observer.request_finished
+        if type(request_finished) is RequestCounter:
+            counter = request_finished
+            counter.count(self.head.line.method, status, self.body_sent, monotonic() - self._started_at)
+            request_finished = counter.then
         if request_finished is not None:
             if self.head_sent and not self.response_complete:
                 self.head.mark_cut()

@@ -75,8 +75,8 @@ class Orders:
                 self._retire(worker, reason, timeout_seconds)
             case table.Dismiss(worker):
                 self._dismiss(worker)
-            case table.RequestDump(worker):
-                self._request_dump(worker)
+            case table.RequestDump():
+                self._request_dump(command)
             case table.DumpTraceback(worker):
                 self._workers.signal(worker, TRACEBACK_SIGNAL)
             case table.Kill(generation, worker, reason):
@@ -127,12 +127,15 @@ class Orders:
         all_listeners = tuple(one.number for one in self._listeners)
         self._workers.send(worker, messages.Drain(DrainReason.RESTART, 0.0, all_listeners, queues=()))
 
-    def _request_dump(self, worker: int) -> None:
+    def _request_dump(self, asked: table.RequestDump) -> None:
+        worker = asked.worker
         generation = self._fleet.generation_of(worker)
-        if generation is not None:
+        if generation is not None and asked.hangs:
+            self._bus.publish(events.HungWorkerReplaced(generation.number, worker, self._workers.pid(worker)))
+        elif generation is not None:
             seconds = generation.settings.ready_timeout_seconds
             self._bus.publish(events.WorkerHangs(generation.number, worker, seconds, self._workers.doing(worker)))
-        self._workers.send(worker, messages.RequestDump())
+        self._workers.send(worker, messages.RequestDump(ends=asked.ends))
 
     def _kill(self, generation: int, worker: int, reason: str) -> None:
         self._bus.publish(events.WorkerCut(generation, worker, self._workers.pid(worker), reason))
@@ -143,7 +146,16 @@ class Orders:
 
     def _tell(
         self,
-        fact: table.Promoted | table.ProbationEnded | table.RolledBack | table.GivenUp | table.Died | table.Gone,
+        fact: (
+            table.Promoted
+            | table.ProbationEnded
+            | table.RolledBack
+            | table.GivenUp
+            | table.Died
+            | table.Hung
+            | table.Recovered
+            | table.Gone
+        ),
     ) -> None:
         match fact:
             case table.Promoted(generation, probation_seconds):
@@ -156,6 +168,11 @@ class Orders:
                 self._given_up(fact)
             case table.Died():
                 self._bus.publish(_death(fact))
+            case table.Hung(generation, worker, kind, seconds):
+                pid = self._workers.pid(worker)
+                self._bus.publish(events.WorkerHung(generation, worker, pid, kind, seconds))
+            case table.Recovered(generation, worker):
+                self._bus.publish(events.WorkerRecovered(generation, worker, self._workers.pid(worker)))
             case table.Gone(generation, served, seconds):
                 self._gone(generation, seconds if served else None)
 

@@ -17,6 +17,7 @@ from gracehttp.supervisor.fleet import Fleet, Generation, GenerationState, Worke
 from gracehttp.supervisor.listeners.auditor import Auditor
 from gracehttp.supervisor.listeners.queues import HandoverQueue, HandoverQueues
 from gracehttp.supervisor.listeners.table import HeldListener, ListenerTable
+from gracehttp.supervisor.metrics.pages import WorkerPages
 from gracehttp.supervisor.processes.process import Ending, WorkerProcess
 from gracehttp.supervisor.processes.workers import WorkerProcesses
 from gracehttp.values import Descriptor
@@ -37,6 +38,7 @@ class Reports:
         listeners: ListenerTable,
         queues: HandoverQueues,
         auditor: Auditor,
+        pages: WorkerPages,
         first_failure: FirstFailure,
         bus: EventBus,
         *,
@@ -51,6 +53,7 @@ class Reports:
         self._listeners = listeners
         self._queues = queues
         self._auditor = auditor
+        self._pages = pages
         self._first_failure = first_failure
         self._bus = bus
         self._apply = apply
@@ -93,6 +96,8 @@ class Reports:
         """The process is gone, or could not be started."""
         if self._fleet.serving is None:
             self._first_failure.worker_ended(process, ending)
+        self._pages.gone(process.number)
+        self._bus.publish(events.WorkerExited(process.generation, process.number, process.pid, ending.reason))
         how = (ending.reason, ending.details, ending.unlogged)
         self._apply(
             table.WorkerExited(process.number, *how, doing=process.doing, refused=process.number in self._refused)
@@ -176,6 +181,8 @@ class Reports:
     def _order_offers(self, process: WorkerProcess, hello: messages.Hello, generation: int) -> None:
         if "template" in hello.offers and (channel := self._workers.templates.expect(generation)) is not None:
             self._workers.send(process.number, messages.LeaveTemplate(Descriptor(channel)))
+        if "page" in hello.offers:
+            self._workers.send(process.number, messages.TakePage(self._pages.give(process.number)))
         if "code" in hello.offers:
             record = self._workers.codes.of(generation)
             order = messages.CompareCode(record) if record is not None else messages.RecordCode()

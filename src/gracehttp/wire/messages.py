@@ -80,6 +80,10 @@ class FleetSettings(Value):
     """Whether its workers can pause and serve again."""
     stop_delay_seconds: float = 0.0
     """How long the service goes on between the request to stop and the drain."""
+    hang_timeout_seconds: float = 0.0
+    """How long a worker that serves may show no progress on its page. 0: for ever."""
+    hooks: tuple[str, ...] = ()
+    """The names of the events that have hooks outside the workers."""
 
 
 class FixedOptions(Value):
@@ -95,6 +99,8 @@ class FixedOptions(Value):
     group: str | None = None
     admin: str | None = None
     agent_check: str | None = None
+    metrics: str | None = None
+    """The address where the metrics are; None: none."""
 
 
 class ListenRequest(Value):
@@ -136,7 +142,7 @@ class Hello(Report):
     """The first message of a worker.
 
     `versions` are those of this protocol that it speaks. `offers` is what it can do if it is ordered to: `template`
-    (`LeaveTemplate`), `code` (`RecordCode` and `CompareCode`).
+    (`LeaveTemplate`), `code` (`RecordCode` and `CompareCode`), `page` (`TakePage`).
     """
 
     versions: tuple[int, ...]
@@ -238,6 +244,12 @@ class RecordCode(Order):
     """Answer with `CodeRecorded`; before `Welcome`."""
 
 
+class TakePage(Order):
+    """Write the heartbeat and what is counted on this page (`net.worker_page`); before `Welcome`."""
+
+    page: Descriptor
+
+
 class CompareCode(Order):
     """Compare the code of this worker with that in `record`; before `Welcome`."""
 
@@ -315,7 +327,9 @@ class Ping(Order):
 
 
 class RequestDump(Order):
-    """Write to stderr where the tasks and threads wait, and end by SIGABRT."""
+    """Write to stderr where the tasks and threads wait, and end by SIGABRT; without `ends`, go on."""
+
+    ends: bool = True
 
 
 # --- the supervisor and a template say ---

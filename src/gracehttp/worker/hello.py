@@ -20,8 +20,8 @@ def title_of(process: ProcessOptions, servers: Iterable[ServerOptions]) -> str:
     return process.proc_name or ", ".join(dict.fromkeys(names))
 
 
-def fleet_settings(process: ProcessOptions) -> FleetSettings:
-    """What a generation with these options wants of its supervisor."""
+def fleet_settings(process: ProcessOptions, hooks: tuple[str, ...] = ()) -> FleetSettings:
+    """What a generation with these options wants of its supervisor. `hooks`: see `FleetSettings`."""
     return FleetSettings(
         workers=process.workers,
         ready_timeout_seconds=process.ready_timeout,
@@ -30,6 +30,8 @@ def fleet_settings(process: ProcessOptions) -> FleetSettings:
         probation_max_errors=process.probation_max_errors,
         stands_by=True,
         stop_delay_seconds=process.stop_delay,
+        hang_timeout_seconds=process.hang_timeout,
+        hooks=hooks,
     )
 
 
@@ -43,6 +45,7 @@ def fixed_options(process: ProcessOptions) -> FixedOptions:
         group=process.group,
         admin=process.admin,
         agent_check=process.agent_check,
+        metrics=process.metrics,
     )
 
 

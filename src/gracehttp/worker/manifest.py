@@ -49,7 +49,8 @@ class Manifest(Value):
     """`listeners` are in the order in which they were asked for. `stderr` is a descriptor of the supervisor's own
     stderr, `tty` tells whether that is a terminal. `utc_offsets`: see `Welcome`. `template` is where to leave a
     template, None if none is wanted. `records_code` asks for the record of this worker's code, `code` is the one to
-    compare it with. The worker owns all sockets and descriptors in it, and closes them."""
+    compare it with. `page` is the file of its page, None if it writes none. The worker owns all sockets and
+    descriptors in it, and closes them."""
 
     generation: int
     worker: int
@@ -61,12 +62,15 @@ class Manifest(Value):
     records_code: bool
     code: int | None
     listeners: Sequence[GivenListener]
+    page: int | None = None
 
     def close(self) -> None:
         """Close all but `template`, in a process that becomes no worker."""
         os.close(self.stderr)
         if self.code is not None:
             os.close(self.code)
+        if self.page is not None:
+            os.close(self.page)
         for listener in self.listeners:
             listener.close()
 
@@ -98,7 +102,7 @@ def introduce(channel: Channel, hello: messages.Hello) -> Manifest:
     channel.send(hello)
     listeners: list[messages.TakeListener] = []
     template: socket.socket | None = None
-    records_code, code = False, None
+    records_code, code, page = False, None, None
     while True:
         for order in channel.receive():
             match order:
@@ -110,6 +114,8 @@ def introduce(channel: Channel, hello: messages.Hello) -> Manifest:
                     records_code = True
                 case messages.CompareCode(record):
                     code = record
+                case messages.TakePage(file):
+                    page = file
                 case messages.Refuse(message, hint):
                     raise StartError(message, hint=hint)
                 case messages.Welcome():
@@ -124,6 +130,7 @@ def introduce(channel: Channel, hello: messages.Hello) -> Manifest:
                         records_code=records_code,
                         code=code,
                         listeners=[_given(one, order.slot) for one in listeners],
+                        page=page,
                     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from gracehttp.applications.loading import ApplicationLoader, application_of
 from gracehttp.applications.probes import Answers, Health, Probed
 from gracehttp.applications.registry import Applications, ApplicationSettings
+from gracehttp.applications.wsgi.threads import ThreadPool
 from gracehttp.config import ServerOptions
 from gracehttp.events import DrainFinished, DrainStarted, Event, RequestsCut
 from gracehttp.http import negotiation
@@ -126,6 +127,16 @@ class Service:
             self.ports.append(port)
         if self._settings.rehearses:
             await rehearse(poller)
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests the applications work on."""
+        return self._applications.in_flight
+
+    @property
+    def thread_pools(self) -> list[ThreadPool]:
+        """Those of the WSGI applications."""
+        return self._applications.thread_pools
 
     def accept(self) -> None:
         """Serve from now on, for the first time or after a pause, unless the drain was ordered already."""

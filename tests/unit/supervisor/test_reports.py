@@ -17,6 +17,7 @@ from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import GenerationState
 from gracehttp.supervisor.listeners.queues import HandoverQueues
 from gracehttp.supervisor.listeners.table import ListenerTable
+from gracehttp.supervisor.metrics.pages import WorkerPages
 from gracehttp.supervisor.reports import Reports
 from gracehttp.values import Descriptor, descriptors_in
 from gracehttp.wire import messages
@@ -48,6 +49,7 @@ class Reception:
             none_accepts=False,
         )
         self.auditor = SimpleNamespace(worker_died=self.events.append)
+        self.pages = WorkerPages(self.listeners.name_of)
         self.stopping, self.ending, self.serving, self.coming = False, False, None, None
         self.generation = SimpleNamespace(number=1, wanted=2, state=GenerationState.STARTING)
         self.worker = SimpleNamespace(
@@ -67,6 +69,7 @@ class Reception:
             self.listeners,
             self.queues,
             self.auditor,
+            self.pages,
             FirstFailure(errors_are_logged=True),
             bus,
             apply=self.inputs.append,
@@ -84,6 +87,7 @@ class Reception:
         asyncio.run(run())
 
     def close(self):
+        self.pages.close()
         self.queues.keep(())
         self.listeners.close_all()
 

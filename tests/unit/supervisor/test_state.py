@@ -57,7 +57,10 @@ def test_the_state_of_each_release_so_far_is_read_in_full(release):
     assert state.processes.workers[1].channel.outgoing == ((b'{"type":"welcome"}\n', (2, 9)),)
     assert state.listeners.listeners[1].wishes[8].unix_mode == 0o660
     assert [one.admitting for one in state.listeners.listeners] == [True, False]
-    assert sorted(descriptors_in(state)) == [6, *range(12, 25), 40]
+    assert state.metrics.pages.pages == {12: 25}
+    assert dict(state.metrics.facts.counts)["worker_deaths:SIGKILL"] == 1
+    assert state.metrics.exporter.address == "127.0.0.1:9090"
+    assert sorted(descriptors_in(state)) == [6, *range(12, 27), 40]
 
 
 @pytest.mark.parametrize("release", RELEASES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gracehttp.events import OptionIgnored
 from gracehttp.supervisor.control.socket import ControlSocket
 from gracehttp.supervisor.health.addresses import HealthAddresses
+from gracehttp.supervisor.metrics.exporter import Exporter
 from gracehttp.supervisor.pidfile import PidFile
 from gracehttp.wire.messages import FixedOptions
 
@@ -13,6 +14,7 @@ def kept(
     pidfile: PidFile | None,
     control: ControlSocket | None,
     health: HealthAddresses,
+    exporter: Exporter | None = None,
     *,
     user: str | None = None,
     group: str | None = None,
@@ -25,6 +27,7 @@ def kept(
         group=group,
         admin=health.admin,
         agent_check=health.agent_check,
+        metrics=exporter.address if exporter is not None else None,
     )
 
 

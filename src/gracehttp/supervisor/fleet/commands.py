@@ -63,9 +63,14 @@ class Ping(Value):
 
 class RequestDump(Value):
     """Tell a worker that is not ready in time to write down where its tasks wait and the stacks of its threads, and to
-    exit. Only a worker whose event loop runs can do that."""
+    exit. Only a worker whose event loop runs can do that.
+
+    `hangs` is that of a worker that served (`inputs.WorkerHung`). Without `ends` it goes on.
+    """
 
     worker: int
+    hangs: str = ""
+    ends: bool = True
 
 
 class DumpTraceback(Value):
@@ -163,6 +168,22 @@ class Died(Value):
     """Whether it was ready before."""
 
 
+class Hung(Value):
+    """A worker that serves was found to hang. `kind` and `seconds` are as in `inputs.WorkerHung`."""
+
+    generation: int
+    worker: int
+    kind: str
+    seconds: float
+
+
+class Recovered(Value):
+    """A worker that hung goes on."""
+
+    generation: int
+    worker: int
+
+
 class Gone(Value):
     """The last worker of the generation exited, `seconds` after the generation began to drain or was abandoned."""
 
@@ -192,5 +213,7 @@ Command = (
     | GivenUp
     | Superseded
     | Died
+    | Hung
+    | Recovered
     | Gone
 )

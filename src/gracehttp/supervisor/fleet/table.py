@@ -7,7 +7,17 @@
 from __future__ import annotations
 
 from gracehttp.supervisor.fleet import staffing, takeover
-from gracehttp.supervisor.fleet.commands import AnnounceStop, Command, Died, Finish, Gone, StopAdmitting, Superseded
+from gracehttp.supervisor.fleet.commands import (
+    AnnounceStop,
+    Command,
+    Died,
+    Finish,
+    Gone,
+    Hung,
+    Recovered,
+    StopAdmitting,
+    Superseded,
+)
 from gracehttp.supervisor.fleet.generation import Generation
 from gracehttp.supervisor.fleet.generations import Generations
 from gracehttp.supervisor.fleet.inputs import (
@@ -20,8 +30,10 @@ from gracehttp.supervisor.fleet.inputs import (
     WorkerAnswered,
     WorkerDueForRecycling,
     WorkerExited,
+    WorkerHung,
     WorkerIntroduced,
     WorkerReady,
+    WorkerRecovered,
     WorkerStoppedAccepting,
 )
 from gracehttp.supervisor.fleet.states import COMING, IN_USE, LEAVING, GenerationState, WorkerState
@@ -160,6 +172,10 @@ class Fleet:
                 self._on_probation(happened)
             case WorkerDueForRecycling(worker):
                 self._due_for_recycling(worker)
+            case WorkerHung(worker, kind, seconds):
+                self._hung(worker, kind, seconds, turn)
+            case WorkerRecovered(worker):
+                self._recovered(worker, turn)
             case WorkerExited(worker):
                 takeover.stopped_accepting(worker, self.generations, turn)
                 self._exited(happened, turn)
@@ -225,6 +241,22 @@ class Fleet:
         if (generation := self.generation_of(number)) is not None:
             staffing.note_due(generation, number)
 
+    def _hung(self, number: int, kind: str, seconds: float, turn: Turn) -> None:
+        generation = self.generation_of(number)
+        if generation is None or generation.workers[number].state is not WorkerState.SERVING:
+            return
+        turn.add(Hung(generation.number, number, kind, seconds))
+        if generation.probation is not None and self.generations.fallback is not None:
+            takeover.roll_back(self.generations, f"its worker {number} hangs", "", turn)
+        else:
+            staffing.note_hung(generation, generation.workers[number], kind)
+
+    def _recovered(self, number: int, turn: Turn) -> None:
+        generation = self.generation_of(number)
+        if generation is not None and generation.workers[number].hangs:
+            turn.add(Recovered(generation.number, number))
+            staffing.note_recovered(generation, generation.workers[number])
+
     def _exited(self, exited: WorkerExited, turn: Turn) -> None:
         number, reason = exited.worker, exited.reason
         if exited.refused:
@@ -237,6 +269,9 @@ class Fleet:
             generation.recycling = None
         if worker.state in {WorkerState.KILLED, WorkerState.DRAINING} or generation.state in LEAVING:
             return  # it was told to, or its generation is leaving anyway
+        if worker.state is WorkerState.DUMPING and worker.hangs:  # its successor serves
+            turn.add(Died(generation.number, number, "hung, and was ended", None, exited.unlogged))
+            return
         if worker.state is WorkerState.DUMPING:
             reason = generation.hung(exited.doing)
         fault = f"its worker {number} {reason}"
@@ -257,6 +292,8 @@ class Fleet:
             self._end(None, turn)
         for generation in self.generations.values():
             staffing.start_due(generation, turn)
+            if generation.hang_wait_until is not None and generation.hang_wait_until <= turn.now:
+                generation.hang_wait_until = None
             if generation.announce_at is not None and generation.announce_at <= turn.now:
                 generation.announce(turn)
             for worker in generation.workers.values():

@@ -167,9 +167,14 @@ class ListenerTable:
         self._owner = owner
         self._held = [HeldListener.adopt(one) for one in record.listeners] if record else []
         self._last_number = record.last_number if record else 0
+        self._names = {one.number: one.bound for one in self._held}
 
     def carry(self) -> TableRecord:
         return TableRecord(listeners=tuple(one.carry() for one in self._held), last_number=self._last_number)
+
+    def name_of(self, number: int) -> str:
+        """Where a listener is, or was, bound; "" if that was before the supervisor replaced itself."""
+        return self._names.get(number, "")
 
     def __iter__(self) -> Iterator[HeldListener]:
         return iter(self._held)
@@ -281,6 +286,7 @@ class ListenerTable:
         self._last_number += 1
         listener = HeldListener(self._last_number, address, sock, pool, limit, file_identity(address))
         self._held.append(listener)
+        self._names[listener.number] = listener.bound
         if self._store is not None and not isinstance(address, DescriptorAddress):
             listener.kept = self._store.keep(request.address, sock)
         if claimed is not None:
