@@ -49,6 +49,7 @@ from gracehttp.events.generations import (
     GenerationRolledBack,
     ProbationEnded,
     ProbationStarted,
+    RestartQueued,
     RestartRequested,
     StartCalledOff,
 )
@@ -161,6 +162,7 @@ __all__ = [
     "ReplacementRequested",
     "ReportsDelayed",
     "RequestsCut",
+    "RestartQueued",
     "RestartRequested",
     "Severity",
     "StartAwaitsChange",

@@ -73,6 +73,8 @@ class Orders:
                 self._pause(worker)
             case table.Retire(worker, reason, timeout_seconds):
                 self._retire(worker, reason, timeout_seconds)
+            case table.Dismiss(worker):
+                self._dismiss(worker)
             case table.RequestDump():
                 self._request_dump(command)
             case table.DumpTraceback(worker):
@@ -120,6 +122,11 @@ class Orders:
             listeners = {number for one in self._fleet.in_use for number in self._listeners.used_by(one)}
         order = messages.Drain(reason, timeout_seconds, tuple(sorted(listeners)), self._queues.live())
         self._workers.send(worker, order)
+
+    def _dismiss(self, worker: int) -> None:
+        """Its listeners, and what waits in their queues, are left to others."""
+        all_listeners = tuple(one.number for one in self._listeners)
+        self._workers.send(worker, messages.Drain(DrainReason.RESTART, 0.0, all_listeners, queues=()))
 
     def _request_dump(self, asked: table.RequestDump) -> None:
         worker = asked.worker

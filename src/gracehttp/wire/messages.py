@@ -152,6 +152,7 @@ class Hello(Report):
     offers: tuple[str, ...] = ()
     release: str = ""
     pid: int = 0
+    build: str = ""
 
 
 class CodeRecorded(Report):

@@ -50,7 +50,7 @@ class Reception:
         )
         self.auditor = SimpleNamespace(worker_died=self.events.append)
         self.pages = WorkerPages(self.listeners.name_of)
-        self.stopping, self.ending, self.serving = False, False, None
+        self.stopping, self.ending, self.serving, self.coming = False, False, None, None
         self.generation = SimpleNamespace(number=1, wanted=2, state=GenerationState.STARTING)
         self.worker = SimpleNamespace(
             number=5, generation=1, slot=0, pid=4, started_at=0.0, doing="", stopped_accepting=False, introduced=False
