@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 
+from gracehttp.supervisor.processes.debugger import is_attached, without_debugger
 from gracehttp.values import Value
 
 
@@ -44,6 +45,8 @@ def typed_directory(environ: Mapping[str, str], working_directory: str) -> str:
 def this_command_line() -> CommandLine:
     """How this process was started. To be called before anything changes the working directory."""
     arguments = tuple(sys.orig_argv)
+    if is_attached():
+        arguments = without_debugger(arguments)
     if arguments and not os.access(shutil.which(arguments[0]) or "", os.X_OK):
         arguments = (
             sys.executable,

@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from gracehttp.net.forks import forking_one_of_ours
 from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.processes.debugger import is_attached, spawn_debugged
 from gracehttp.wire.lineage import FAULT_HANDLER_VALUE, FAULT_HANDLER_VARIABLE
 from gracehttp.wire.signals import SIGNALS
 
@@ -40,6 +41,15 @@ def spawn(command_line: CommandLine, environment: Mapping[str, str], *, pass_fds
     variables = {FAULT_HANDLER_VARIABLE: FAULT_HANDLER_VALUE, **os.environ, **environment}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
+        if is_attached():
+            return spawn_debugged(
+                command_line.arguments,
+                executable=executable,
+                directory=command_line.directory,
+                variables=variables,
+                pass_fds=pass_fds,
+                stderr=stderr,
+            )
         with warnings.catch_warnings(), forking_one_of_ours():
             # Python 3.12 warns of a fork when a script of the user has threads. This child takes none of their locks.
             warnings.simplefilter("ignore", DeprecationWarning)
