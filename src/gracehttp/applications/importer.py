@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gracehttp.applications import import_failures as failures
@@ -18,6 +18,7 @@ from gracehttp.applications.detect import (
     why_not_awaitable,
 )
 from gracehttp.config.checks import app_dir_path, check_app_dir
+from gracehttp.config.hints import read_call
 from gracehttp.errors import ApplicationNotFound, ConfigurationError
 from gracehttp.hints import Named, hint
 from gracehttp.observe.tracebacks import application_traceback, reason_of
@@ -51,16 +52,20 @@ def load_application(target: object, *, factory: bool = False, interface: str = 
     """The application that `target` names or is.
 
     `target` is an import string (`module:attribute`; `module` alone means its `app` or `application`), or the
-    application itself. With `factory` it is called without arguments, and returns the application. `interface` is
+    application itself. With `factory` it is called without arguments, and returns the application. An import string
+    with a call, `module:factory("prod")`, is called with these arguments, which are literals. `interface` is
     "asgi" or "wsgi", which the signature of the application must not contradict, or "auto": then the signature decides.
 
     Raises `ApplicationNotFound`, and `ConfigurationError` if "auto" can't tell the interface.
     """
+    call = read_call(target) if isinstance(target, str) else None
     if isinstance(target, str):
-        name, application = _find(target)
+        name, application = _find(call.target if call is not None else target)
     else:
         name, application = _name_of(target), target
-    if factory:
+    if call is not None:
+        factory, application = True, _make(name, application, *call.args, **call.kwargs)
+    elif factory:
         application = _make(name, application)
     _check_usable(name, application, factory=factory)
     assert callable(application)
@@ -115,8 +120,8 @@ def _attribute(module: object, module_name: str, attribute: str) -> object:
     return value
 
 
-def _make(name: str, maker: object) -> object:
-    """Call the factory `maker`, if it can be one."""
+def _make(name: str, maker: object, *args: object, **kwargs: object) -> object:
+    """Call the factory `maker` with these arguments, if it can be one."""
     if not callable(maker):
         raise ApplicationNotFound(f"{name} is {_kind(maker)}, and can't be called to make an application.")
     if shape_of(maker) in (Shape.ASGI, Shape.WSGI):
@@ -125,13 +130,15 @@ def _make(name: str, maker: object) -> object:
             hint=hint("leave out {}", Named("factory", True)),
         )
     required = required_arguments(maker)
-    if required:
+    if args or kwargs:
+        _check_arguments(name, maker, args, kwargs)
+    elif required:
         raise ApplicationNotFound(
-            f"the factory {name} needs arguments ({', '.join(required)}); a factory is called without any.",
-            hint="name a function that takes none and makes the application",
+            f"the factory {name} needs arguments ({', '.join(required)}); it was named without any.",
+            hint=f"write the call: '{name}(...)', with literals",
         )
     try:
-        made = maker()
+        made = maker(*args, **kwargs)
     except SystemExit as exc:
         raise ApplicationNotFound(
             f"the factory {name} called sys.exit({exc.code!r}).", details=application_traceback(exc)
@@ -146,6 +153,20 @@ def _make(name: str, maker: object) -> object:
             f"the factory {name} is async.", hint="write it with def; start-up work belongs into the lifespan"
         )
     return made
+
+
+def _check_arguments(
+    name: str, maker: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> None:
+    """Raise `ApplicationNotFound` if `maker` can't be called so; where its signature can't be known, the call tells."""
+    try:
+        signature = inspect.signature(maker)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as exc:
+        raise ApplicationNotFound(f"the factory {name}{signature} can't be called so: {exc}.") from None
 
 
 def _check_usable(name: str, application: object, *, factory: bool) -> None:

@@ -76,14 +76,64 @@ class ProgramKeywords(TypedDict, total=False):
     app_dir: str | os.PathLike[str] | None
     """The folder from which the application is imported. Default: .."""
 
+    chdir: str | os.PathLike[str] | None
+    """Work in this folder, as if the command had been given there. Files named by --config and --env-file are found
+    before that. Default: none.
+    """
+
+    env_file: str | os.PathLike[str] | list[str | os.PathLike[str]] | tuple[str | os.PathLike[str], ...] | None
+    """A file with lines KEY=VALUE, for the environment of the application and for options. What the environment has
+    already, stays. Workers read it when they start, so a restart brings new values. Can be given again; a later
+    file wins. Default: none.
+    """
+
     access_log: bool | None
     """Log each request, at the level info. Default: false."""
+
+    access_log_format: str | None
+    """How requests are logged. log: as the other lines of the log; common, combined; json, or json:FIELD,FIELD; or
+    a format string with the atoms of gunicorn. All but log switch the access log on. Default: log.
+    """
+
+    access_log_file: str | os.PathLike[str] | None
+    """Log requests to this file, not to where the rest of the log goes; -: to standard output. It is opened anew
+    after a rotation, without a signal. Switches the access log on. Default: none.
+    """
+
+    access_log_exclude: str | list[str] | tuple[str, ...] | None
+    """Leave requests for this path out of the access log; with * at its end, for all paths that begin so. Default:
+    none.
+    """
+
+    log_file: str | os.PathLike[str] | None
+    """Log to this file, not to standard error; -: to standard output. It is opened anew after a rotation, without a
+    signal. Default: none.
+    """
+
+    log_config: str | os.PathLike[str] | None
+    """A file for logging.config.dictConfig, as JSON or TOML, for the supervisor and each worker. Default: none."""
 
     log_level: Literal["debug", "info", "notice", "warning", "error", "critical"] | None
     """The least severe level that is logged. Default: info."""
 
     log_format: Literal["text", "json"] | None
     """text: a line to read; json: one object per line. Default: text."""
+
+    proc_name: str | None
+    """What ps shows in brackets after gracehttp: supervisor, template or worker. none: the application. Default:
+    none.
+    """
+
+    user: str | None
+    """Run workers and templates as this user (a name or a number), with its groups. The supervisor must be root,
+    and stays it. Unix sockets belong to the user. Default: none.
+    """
+
+    group: str | None
+    """Run workers and templates with this group (a name or a number). none: that of --user. Default: none."""
+
+    umask: int | str | None
+    """The umask of all processes, such as 027: which permissions the files that they make don't get. Default: none."""
 
     pidfile: str | os.PathLike[str] | None
     """Write the PID of the supervisor to this file. It stays the same through all restarts. Default: none."""
@@ -125,7 +175,17 @@ class ServerKeywords(TypedDict, total=False):
     """What the application is written for. auto: found out from the application. Default: auto."""
 
     factory: bool | None
-    """APP names a function without parameters that returns the application. Default: false."""
+    """APP names a function that returns the application, and is called without arguments. A call with literal
+    arguments, 'main:create_app("prod")', needs no --factory. Default: false.
+    """
+
+    host: str | None
+    """With --port, another way to write --bind: a name or an address. none: 127.0.0.1, and 0.0.0.0 with $PORT.
+    Default: none.
+    """
+
+    port: str | None
+    """With --host, another way to write --bind. none: 8000. Default: none."""
 
     unix_mode: int | str | None
     """The permissions of Unix sockets, such as 660. none: as the umask says. Default: none."""

@@ -49,16 +49,21 @@ def from_command_line(values: Mapping[str, object]) -> Source:
 def from_environment(environ: Mapping[str, str]) -> Source:
     """The variables of options that are set and not empty.
 
-    Other variables with the same prefix are no error: Kubernetes sets GRACEHTTP_PORT for a service named gracehttp.
+    Other variables with the same prefix are no error: a service of Kubernetes that is named "gracehttp" sets some, and
+    GRACEHTTP_PORT to an address such as tcp://10.0.0.1:80, which is no port and not meant for us.
     """
-    values: dict[str, object] = {}
-    variables: dict[str, str] = {}
-    for option in OPTIONS.values():
-        for variable in (option.variable, option.common_variable):
-            if variable and environ.get(variable) and option.name not in values:
-                values[option.name] = environ[variable]
-                variables[option.name] = variable
-    return Source(values, lambda option: variables.get(option.name, option.variable))
+    values = {name: environ[option.variable] for name, option in OPTIONS.items() if environ.get(option.variable)}
+    if str(values.get("port", "")).startswith(("tcp://", "udp://")):
+        del values["port"]
+    return Source(values, lambda option: option.variable)
+
+
+def from_common_variables(environ: Mapping[str, str]) -> Source:
+    """Variables that other programs know too, such as PORT. They stand behind the file: what is set for many programs
+    says less than what was written for this service."""
+    common = {name: option.common_variable for name, option in OPTIONS.items() if option.common_variable}
+    values = {name: environ[variable] for name, variable in common.items() if environ.get(variable)}
+    return Source(values, lambda option: option.common_variable)
 
 
 def mistyped_variables(environ: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -104,7 +109,9 @@ def read_file(path: Path) -> FileSources:
     except OSError as exc:
         raise ConfigurationError(f"cannot read the configuration file {path}: {exc.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise ConfigurationError(f"{path} is not valid TOML: {exc}.", hint="see https://toml.io") from None
+        python = path.suffix == ".py"
+        hint = f"gracehttp migrate {path} makes TOML of a file of gunicorn" if python else "see https://toml.io"
+        raise ConfigurationError(f"{path} is not valid TOML: {exc}.", hint=hint) from None
     return from_toml(content, str(path), path.absolute().parent)
 
 

@@ -185,6 +185,45 @@ def _read_path(value: object) -> str | None:
     return value or None
 
 
+def _read_paths(value: object) -> tuple[str, ...]:
+    what = "a path, or a list of paths"
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    paths = _read_texts(value, what)
+    if any("\0" in path for path in paths):
+        raise UnreadableError(what)
+    return paths
+
+
+def _read_account(value: object) -> str | None:
+    if _is_integer(value):
+        value = str(value)
+    if not isinstance(value, str) or "\0" in value or value.startswith("-"):
+        raise UnreadableError("a name or a number")
+    return value or None
+
+
+def _read_host(value: object) -> str | None:
+    what = "the name or the address of a host, without a port"
+    if not isinstance(value, str):
+        raise UnreadableError(what)
+    host = value.removeprefix("[").removesuffix("]")
+    if "/" in host or host.startswith("unix:") or " " in host:
+        raise UnreadableError(what, hint=hint("{} takes all forms of addresses", Named("bind")))
+    if host.count(":") == 1:
+        raise UnreadableError(what, hint=hint("the port has an option of its own, {}", Named("port")))
+    return host or None
+
+
+def _read_port(value: object) -> int | None:
+    if value is None or value == "":
+        return None
+    port: object = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+    if not _is_integer(port) or not 0 <= port <= 65535:
+        raise UnreadableError("a port from 0 to 65535")
+    return port
+
+
 def _read_pidfile(value: object) -> str | None:
     path = _read_path(value)
     if path is not None and path.isdecimal():  # in many programs `-p` is the port
@@ -317,10 +356,27 @@ SHARE = Kind(_read_share, lambda share: f"{100 * share:.4g}%", metavar="PERCENT"
 SECRET = Kind(_read_text, secret=True)
 """A text; the empty one is None."""
 
+TEXT = Kind(_read_text)
+"""A text; the empty one is None."""
+
 PATH = Kind(_read_path, metavar="PATH", is_path=True)
 FOLDER = Kind(_read_path, metavar="FOLDER", is_path=True)
 """Paths, kept as text; the empty one is None."""
 
+STANDARD_OUTPUT = "-"
+LOG_FILE = Kind(_read_path, metavar="PATH", is_path=True)
+"""The path of a file to append to; `-` is standard output."""
+PATHS = Kind(_read_paths, " ".join, metavar="PATH", repeatable=True, is_path=True)
+"""Paths, of files that add to one another."""
+
+HOST = Kind(_read_host, metavar="HOST")
+"""Where to listen, without the port; the empty text is None."""
+
+PORT = Kind(_read_port, metavar="PORT")
+"""A TCP port; the empty text is None."""
+
+ACCOUNT = Kind(_read_account, metavar="NAME")
+"""A user or a group of the system, by name or number, as text; the empty text is None."""
 FOLDERS = Kind(
     _read_folders,
     " ".join,

@@ -48,6 +48,7 @@ from gracehttp.events.generations import (
     StartCalledOff,
 )
 from gracehttp.events.service import (
+    ControlRefused,
     ControlUnavailable,
     FilesWatched,
     FilesWrittenAtStart,
@@ -95,6 +96,7 @@ __all__ = [
     "ConnectionNotWatched",
     "ConnectionsNotIntroduced",
     "ConnectionsShed",
+    "ControlRefused",
     "ControlUnavailable",
     "DrainFinished",
     "DrainStarted",

@@ -76,7 +76,8 @@ class OptionIgnored(Event):
     kept: str
 
     def __str__(self) -> str:
-        kept = f"the supervisor keeps what it has ({self.kept}) until it is stopped and started"
+        ends = "is replaced (USR2), or" if self.option in {"user", "group"} else "is"
+        kept = f"the supervisor keeps what it has ({self.kept}) until it {ends} stopped and started"
         return f"the new code asks for another {self.option} ({self.wanted}): {kept}"
 
 
@@ -87,6 +88,16 @@ class ControlUnavailable(Event):
 
     def __str__(self) -> str:
         return f"no control socket at {self.where} ({self.reason}); signals work all the same"
+
+
+class ControlRefused(Event):
+    """A process that may not control this service has asked to. Told at most once a minute: it could fill the log."""
+
+    severity = Severity.WARNING
+    reason: str
+
+    def __str__(self) -> str:
+        return f"a client of the control socket was refused: {self.reason}"
 
 
 class ReplacementRequested(Event):

@@ -13,6 +13,7 @@ from collections import deque
 from functools import partial
 
 from gracehttp import events
+from gracehttp.accounts import Credentials
 from gracehttp.compiled import BUILD
 from gracehttp.event_bus import EventBus
 from gracehttp.net.limits import raise_descriptor_limit
@@ -66,6 +67,10 @@ class SupervisorOptions(Value):
     control: str | bool | None = None
     log_is_json: bool = False
     errors_are_logged: bool = True
+    user: str | None = None
+    group: str | None = None
+    credentials: Credentials | None = None
+    """What workers become, of `user` and `group`. The supervisor stays what it is."""
     reload: ReloadSettings | None = None
 
 
@@ -126,6 +131,7 @@ class Supervisor:
         self._listeners = ListenerTable(
             descriptors=raise_descriptor_limit(),
             publish=self._bus.publish,
+            owner=self._options.credentials,
             record=carried.listeners if carried else None,
         )
         self._workers = WorkerProcesses(
@@ -135,6 +141,7 @@ class Supervisor:
             on_exit=self._on_exit,
             publish=self._bus.publish,
             hold_early_stderr=self._options.log_is_json,
+            credentials=self._options.credentials,
             record=carried.processes if carried else None,
         )
         self._queues = HandoverQueues(carried.queues if carried else None)
@@ -160,7 +167,9 @@ class Supervisor:
             self._first_failure,
             self._bus,
             apply=self._apply,
-            fixed_options=lambda: kept(self._pidfile, self._control),
+            fixed_options=lambda: kept(
+                self._pidfile, self._control, user=self._options.user, group=self._options.group
+            ),
             stderr=self._stderr,
         )
         self._replacement = Replacement(

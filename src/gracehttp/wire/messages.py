@@ -84,11 +84,13 @@ class FixedOptions(Value):
     """What a supervisor keeps for its life, whatever new code is given: here the worker says what its code was given.
 
     `pidfile` is an absolute path, None is no pidfile. `control` is an absolute path, None the abstract name, False no
-    control socket.
+    control socket. `user` and `group` are as they were written.
     """
 
     pidfile: str | None = None
     control: str | bool | None = None
+    user: str | None = None
+    group: str | None = None
 
 
 class ListenRequest(Value):

@@ -295,6 +295,24 @@ def test_add_app_dir_of_nothing_is_a_configuration_error(tmp_path):
         add_app_dir(str(tmp_path / "nowhere"))
 
 
+def test_factory_is_called_with_the_literals_of_its_call(project):
+    project(
+        "gtest_call.py",
+        "def create_app(name, *, debug=False):\n    async def app(scope, receive, send): ...\n"
+        "    app.made = (name, debug)\n    return app\n",
+    )
+    loaded = load_application("gtest_call:create_app('prod:1', debug=True)")
+    assert loaded.application.made == ("prod:1", True)
+    assert loaded.name == "gtest_call:create_app"
+    assert load_application("gtest_call:create_app('x')", factory=True).application.made == ("x", False)
+
+
+def test_call_of_a_factory_that_does_not_fit_it(project):
+    project("gtest_call2.py", "def create_app(name): ...\n")
+    with pytest.raises(ApplicationNotFound, match=r"the factory gtest_call2:create_app\(name\) can't be called so: "):
+        load_application("gtest_call2:create_app(1, 2)")
+
+
 # --- an application that is none, by its code ---
 
 

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Collection, Iterable, Mapping
 from typing import NoReturn
 
+from gracehttp.accounts import Credentials
 from gracehttp.net.forks import forking_one_of_ours
 from gracehttp.supervisor.processes.command_line import CommandLine
 from gracehttp.supervisor.processes.debugger import is_attached, spawn_debugged
@@ -29,8 +30,17 @@ _MOST_DESCRIPTORS = 1 << 16
 """How many are tried where the system doesn't tell which are open."""
 
 
-def spawn(command_line: CommandLine, environment: Mapping[str, str], *, pass_fds: Collection[int], stderr: int) -> int:
+def spawn(
+    command_line: CommandLine,
+    environment: Mapping[str, str],
+    *,
+    pass_fds: Collection[int],
+    stderr: int,
+    credentials: Credentials | None = None,
+) -> int:
     """Run the command line in a child process, with `environment` added to ours; returns its PID at once.
+
+    With `credentials` the child assumes them before anything of the command line runs.
 
     Raises `OSError` if there can be no other process. The caller waits for the child (see `reap`).
 
@@ -38,7 +48,8 @@ def spawn(command_line: CommandLine, environment: Mapping[str, str], *, pass_fds
     worker that is still starting. The worker unblocks them once it ignores them.
     """
     executable = command_line.executable()
-    variables = {FAULT_HANDLER_VARIABLE: FAULT_HANDLER_VALUE, **os.environ, **environment}
+    account = dict(credentials.variables) if credentials is not None else {}
+    variables = {FAULT_HANDLER_VARIABLE: FAULT_HANDLER_VALUE, **os.environ, **account, **environment}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         if is_attached():
@@ -55,14 +66,19 @@ def spawn(command_line: CommandLine, environment: Mapping[str, str], *, pass_fds
             warnings.simplefilter("ignore", DeprecationWarning)
             pid = os.fork()
         if pid == 0:
-            _become(executable, command_line, variables, pass_fds, stderr)
+            _become(executable, command_line, variables, pass_fds, stderr, credentials)
         return pid
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _become(
-    executable: str, command_line: CommandLine, variables: Mapping[str, str], pass_fds: Collection[int], stderr: int
+    executable: str,
+    command_line: CommandLine,
+    variables: Mapping[str, str],
+    pass_fds: Collection[int],
+    stderr: int,
+    credentials: Credentials | None,
 ) -> NoReturn:
     """Be the command line, with `stderr` as its stderr, the standard streams and `pass_fds`, and nothing else."""
     try:
@@ -70,10 +86,13 @@ def _become(
         _close_all_but(pass_fds)
         for number in (signal.SIGPIPE, signal.SIGXFSZ):  # the interpreter ignores them, and that would outlive execve
             signal.signal(number, signal.SIG_DFL)
+        if credentials is not None:
+            credentials.assume()  # before chdir: what this user may not enter must not look like an empty folder
         os.chdir(command_line.directory)
         os.execve(executable, command_line.arguments, variables)  # noqa: S606  it started this process
     except OSError as exc:
-        where = f"{executable} can't be executed in {command_line.directory}: {exc.strerror}"
+        who = f" as {credentials.name}" if credentials is not None else ""
+        where = f"{executable} can't be executed in {command_line.directory}{who}: {exc.strerror}"
         os.write(2, f"gracehttp: error: {where}\n".encode("utf-8", "backslashreplace"))
     finally:
         os._exit(CANNOT_RUN)

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from gracehttp.accounts import Credentials
 from gracehttp.events import Event, OrdersDelayed, WorkerCut, WorkerOutputDropped, WorkerStarted
 from gracehttp.net.shared_page import MAX_WORKERS
 from gracehttp.observe.stderr import NonBlockingWriter
@@ -53,14 +54,17 @@ class WorkerProcesses:
         on_exit: Callable[[WorkerProcess, Ending], None],
         publish: Callable[[Event], None],
         hold_early_stderr: bool,
+        credentials: Credentials | None = None,
         record: ProcessesRecord | None = None,
     ) -> None:
         """Begin without processes, or with those that another process carried; then call `reap` once all is set up.
 
         With `hold_early_stderr`, what children write to stderr while they start is held back, except lines of JSON.
+        Workers run with `credentials`; None are those of this process.
         """
         self._loop = asyncio.get_running_loop()
         self._command_line = command_line
+        self._credentials = credentials
         self._stderr = NonBlockingWriter(stderr)
         self._publish = publish
         self._on_message = on_message
@@ -118,7 +122,7 @@ class WorkerProcesses:
         template = self.templates.of(generation)
         if template is None:
             try:
-                process.execute(self._command_line, ends)
+                process.execute(self._command_line, ends, self._credentials)
             except BaseException:
                 process.discard()
                 raise
