@@ -31,12 +31,14 @@ def at_a_terminal(tmp_path):
     """Run the interpreter in a session of its own on a pseudo-terminal; returns its PID and the other end."""
     begun = []
 
-    def begin(*arguments):
+    def begin(*arguments, **environment):
+        plain = {"PYTHONDONTWRITEBYTECODE": "1", "TERM": "xterm", "NO_COLOR": "", "FORCE_COLOR": ""}
+        variables = {**os.environ, **plain, **environment}
         pid, terminal = os.forkpty()
         if pid == 0:
             try:
                 os.chdir(tmp_path)
-                os.execve(sys.executable, [sys.executable, *arguments], {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+                os.execve(sys.executable, [sys.executable, *arguments], variables)
             finally:
                 os._exit(127)
         begun.append((pid, terminal))

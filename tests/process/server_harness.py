@@ -50,7 +50,14 @@ class Server:
         self.process = subprocess.Popen(
             [*launcher, sys.executable, *map(str, arguments)],
             cwd=self.folder,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PWD": str(self.folder), **(environment or {})},
+            env={
+                **os.environ,
+                "NO_COLOR": "",
+                "FORCE_COLOR": "",
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "PWD": str(self.folder),
+                **(environment or {}),
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -31,7 +31,7 @@ LINE = 1 + APPLICATION[: APPLICATION.index("body =")].count("\n")
 
 def ask(terminal, *options):
     """The port, and a client that waits for its answer from a worker that has come to its breakpoint."""
-    port = int(re.search(r"listening on 127.0.0.1:(\d+)", read_until(terminal, "generation 1 serves"))[1])
+    port = int(re.search(r"listening on \S*127.0.0.1:(\d+)", read_until(terminal, "generation 1 serves"))[1])
     client = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS)
     client.sendall(b"GET /break HTTP/1.0\r\n\r\n")
     read_until(terminal, "(Pdb) ")
