@@ -51,6 +51,18 @@ def test_a_change_restarts_and_is_named(reloading) -> None:
     assert get(server.port) == (200, "two")
 
 
+def test_an_editor_that_replaces_the_file_is_noticed_and_restarts_once(reloading) -> None:
+    server = reloading()
+    server.wait_until_serving()
+    server.write(".main.py.swp", "swap")
+    server.write("main.py~", answering("one"))
+    os.replace(server.write("4913", answering("two")), server.folder / "main.py")
+    server.wait_until_serving(2)
+    assert get(server.port) == (200, "two")
+    server.write("other.py", "")
+    server.wait_for("restart requested by a change of other.py: starting generation 3")
+
+
 def test_the_old_code_serves_while_the_new_one_is_broken(reloading) -> None:
     server = reloading()
     server.wait_until_serving()
