@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from gracehttp.config.release_links import as_released
 from gracehttp.errors import ConfigurationError
 from gracehttp.hints import Named, hint
 from gracehttp.net.address import UnixAddress
@@ -28,6 +29,13 @@ def check_program(options: ProcessOptions) -> None:
     if options.probation_max_errors is not None and not options.probation:
         raise ConfigurationError(
             "probation_max_errors has no effect without probation.", hint="give probation too, such as 10s"
+        )
+    if options.live_path is not None and options.live_path == options.ready_path:
+        raise ConfigurationError("live_path and ready_path are the same path.", hint="give each a path of its own")
+    if options.log_probes and (options.admin is not None or not (options.live_path or options.ready_path)):
+        raise ConfigurationError(
+            "log_probes has no effect: no port of the application answers live_path or ready_path.",
+            hint="give one of the two, without admin",
         )
     if options.max_requests_jitter is not None and not options.max_requests:
         raise ConfigurationError(
@@ -94,13 +102,26 @@ def check_program_file(*, is_typed_in: bool) -> None:
         )
 
 
+def check_environment(expected: str, actual: str) -> None:
+    """Raise `ConfigurationError` if the first line of a program names the interpreter of another environment.
+
+    `expected` is the environment of which the program is a part, "" if that is `actual`, or not known.
+    """
+    if expected:
+        raise ConfigurationError(
+            f"gracehttp in the environment {expected} is run with the environment {actual}: "
+            "the first line of its program names that one.",
+            hint=f"an environment can't be copied or moved; make it anew: python -m venv {expected}, then pip install",
+        )
+
+
 def app_dir_path(path: str) -> str:
     """The absolute path of the folder that applications are imported from.
 
     Raises `ConfigurationError` if `path` is relative to a working directory that was deleted.
     """
     try:
-        return os.path.abspath(path)
+        return as_released(os.path.abspath(path))
     except FileNotFoundError:
         raise ConfigurationError(
             f"the application directory {path!r} is relative to the working directory, and that was deleted.",

@@ -1,7 +1,8 @@
 """The facts of the lifecycle, one class for each, named in the past tense. `str(event)` is its sentence in the log.
 
 `service`: the supervisor, stops and ignored options. `generations`: restarts and how they end. `workers`: single
-processes. `connections`: ports, limits and drains. `applications`: their lifespans. `base` has what all events share.
+processes. `stages`: what only hooks in a worker are told. `connections`: ports, limits and drains. `applications`:
+their lifespans. `base` has what all events share.
 
 Nothing here logs: `gracehttp.event_bus` tells the events to its subscribers. It may import `values` alone. Start
 reading at `base`.
@@ -14,6 +15,8 @@ from gracehttp.events.applications import (
     LifespanEnded,
     LifespanShutdownMissed,
     LifespanUnsupported,
+    WarmUpAnswered,
+    WarmUpMissed,
 )
 from gracehttp.events.base import Event, Severity
 from gracehttp.events.connections import (
@@ -32,6 +35,8 @@ from gracehttp.events.connections import (
     LimitLowered,
     LimitSplit,
     ListenerClosed,
+    ListenerKept,
+    ListenerLeft,
     ListenerOpened,
     PermitsNotCounted,
     PermitsReclaimed,
@@ -48,10 +53,17 @@ from gracehttp.events.generations import (
     StartCalledOff,
 )
 from gracehttp.events.service import (
+    AdminOpened,
+    AgentCheckOpened,
     ControlRefused,
     ControlUnavailable,
     FilesWatched,
     FilesWrittenAtStart,
+    HookEventsDropped,
+    HookProcessEnded,
+    LinkMoved,
+    ManagerNotTold,
+    MetricsServed,
     OptionIgnored,
     ReplacementGivenUp,
     ReplacementRequested,
@@ -66,11 +78,14 @@ from gracehttp.events.service import (
     VariableIgnored,
     WatcherLost,
 )
+from gracehttp.events.stages import WorkerEnding, WorkerForked, WorkerServing, WorkerStage
 from gracehttp.events.workers import (
     ChannelLost,
     CodeDiffers,
+    HungWorkerReplaced,
     OrdersDelayed,
     PreloadUnavailable,
+    ReleaseGone,
     ReportsDelayed,
     TemplateLost,
     TemplateOrdersDelayed,
@@ -81,15 +96,20 @@ from gracehttp.events.workers import (
     WorkerCut,
     WorkerDied,
     WorkerDueForRecycling,
+    WorkerExited,
     WorkerFailedToStart,
     WorkerHangs,
+    WorkerHung,
     WorkerOutputDropped,
+    WorkerRecovered,
     WorkerStarted,
     WorkerWrote,
 )
 
 __all__ = [
     "AcceptPaused",
+    "AdminOpened",
+    "AgentCheckOpened",
     "ChannelLost",
     "CodeDiffers",
     "ConnectionFailed",
@@ -111,6 +131,9 @@ __all__ = [
     "HandoverBroken",
     "HandoverDelayed",
     "HandoverQueueLost",
+    "HookEventsDropped",
+    "HookProcessEnded",
+    "HungWorkerReplaced",
     "LifespanCrashed",
     "LifespanEnded",
     "LifespanShutdownMissed",
@@ -118,8 +141,13 @@ __all__ = [
     "LimitChanged",
     "LimitLowered",
     "LimitSplit",
+    "LinkMoved",
     "ListenerClosed",
+    "ListenerKept",
+    "ListenerLeft",
     "ListenerOpened",
+    "ManagerNotTold",
+    "MetricsServed",
     "OptionIgnored",
     "OrdersDelayed",
     "PermitsNotCounted",
@@ -127,6 +155,7 @@ __all__ = [
     "PreloadUnavailable",
     "ProbationEnded",
     "ProbationStarted",
+    "ReleaseGone",
     "ReplacementGivenUp",
     "ReplacementRequested",
     "ReportsDelayed",
@@ -148,14 +177,23 @@ __all__ = [
     "ThreadsNotForked",
     "UvloopUnavailable",
     "VariableIgnored",
+    "WarmUpAnswered",
+    "WarmUpMissed",
     "WatcherLost",
     "WorkerBecameReady",
     "WorkerCut",
     "WorkerDied",
     "WorkerDueForRecycling",
+    "WorkerEnding",
+    "WorkerExited",
     "WorkerFailedToStart",
+    "WorkerForked",
     "WorkerHangs",
+    "WorkerHung",
     "WorkerOutputDropped",
+    "WorkerRecovered",
+    "WorkerServing",
+    "WorkerStage",
     "WorkerStarted",
     "WorkerWrote",
 ]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from gracehttp import events
 from gracehttp.events import Event
-from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.processes.command_line import Launch
 from gracehttp.supervisor.processes.debugger import is_attached
 from gracehttp.supervisor.processes.process import describe_exit
 from gracehttp.supervisor.processes.spawning import spawn
@@ -70,10 +70,15 @@ class Reloader:
                 since=time.time(),
             )
             # A debugger follows each Python that is started, and this one is none of the user's.
-            prefix = ("/usr/bin/env",) if is_attached() else ()
-            command_line = CommandLine((*prefix, *arguments(orders)), os.sep)
+            prefix = ["/usr/bin/env"] if is_attached() else []
+            executable, *rest = [*prefix, *arguments(orders)]
             try:
-                pid = spawn(command_line, {}, pass_fds=(theirs.fileno(),), stderr=self._stderr)
+                pid = spawn(
+                    Launch(executable, (executable, *rest), os.sep),
+                    {},
+                    pass_fds=(theirs.fileno(),),
+                    stderr=self._stderr,
+                )
             except OSError as exc:
                 self.close()
                 self._publish(events.WatcherLost(f"could not be started ({exc.strerror or exc})"))
