@@ -23,4 +23,7 @@ def _break(*, header: str | None = None, **_: Any) -> None:
     debugger = pdb.Pdb(nosigint=True)
     if header is not None:
         debugger.message(header)
-    debugger.set_trace(sys._getframe(1))
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("gracehttp.worker."):
+        frame = frame.f_back  # the heartbeat notes that a person stops this worker, and calls this hook
+    debugger.set_trace(frame)
