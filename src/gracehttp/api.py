@@ -43,6 +43,7 @@ from gracehttp.hints import for_a_script, in_python
 from gracehttp.hooks.registry import E, Hooks
 from gracehttp.hooks.runner import claim_events, run_hooks
 from gracehttp.observe.logs import configure_logging, errors_are_logged, log_event, records_are_missing
+from gracehttp.observe.terminals import shows_colors, shows_links
 from gracehttp.process_title import set_title
 from gracehttp.release import RELEASE
 from gracehttp.supervisor.processes.command_line import this_command_line, to_be_repeated
@@ -268,7 +269,8 @@ class GraceHTTP:
         configure_logging(
             process.log_level,
             process.log_format,
-            color=tty,
+            color=shows_colors(os.environ, terminal=tty),
+            links=shows_links(os.environ, terminal=tty),
             log_file=process.log_file,
             access_log_file=process.access_log_file,
         )

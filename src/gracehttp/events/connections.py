@@ -12,19 +12,24 @@ def _shared_with(other_ports: int) -> str:
 
 
 class ListenerOpened(Event):
-    """`descriptors` is how many files a process may open if that is what lowers the default limit, else None."""
+    """`descriptors` is how many files a process may open if that is what lowers the default limit, else None. `url` is
+    where a client on this machine reaches a TCP port, else it is empty."""
 
     severity = Severity.NOTICE
     address: str
     max_connections: int
     descriptors: int | None = None
     other_ports: int = 0
+    url: str = ""
 
     def __str__(self) -> str:
         because = ""
         if self.descriptors is not None:
             because = f" (a process may open {self.descriptors} files{_shared_with(self.other_ports)})"
-        return f"listening on {self.address}, at most {counted(self.max_connections, 'connection')}{because}"
+        where = f"{self.address} ({self.url})" if self.url else self.address
+        if self.url.endswith(f"://{self.address}"):
+            where = self.url
+        return f"listening on {where}, at most {counted(self.max_connections, 'connection')}{because}"
 
 
 class ListenerKept(Event):

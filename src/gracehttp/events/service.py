@@ -121,7 +121,8 @@ class ControlUnavailable(Event):
     reason: str
 
     def __str__(self) -> str:
-        return f"no control socket at {self.where} ({self.reason}); signals work all the same"
+        also = ", and --control PATH makes one with a file" if self.where.startswith("@") else ""
+        return f"no control socket at {self.where} ({self.reason}); signals work all the same{also}"
 
 
 class ControlRefused(Event):

@@ -104,12 +104,16 @@ class FixedOptions(Value):
 
 
 class ListenRequest(Value):
-    """A listener that a worker asks for. `max_connections` is as configured: the limits of the system may be lower."""
+    """A listener that a worker asks for. `max_connections` is as configured: the limits of the system may be lower.
+
+    `scheme` is that of the URLs it serves, for the log; empty: not known.
+    """
 
     address: str
     backlog: int
     max_connections: int
     unix_mode: int | None = None
+    scheme: str = ""
 
 
 class PermitDescriptors(Value):

@@ -57,6 +57,7 @@ def listen_requests(servers: Iterable[ServerOptions]) -> tuple[ListenRequest, ..
             backlog=server.backlog,
             max_connections=server.max_connections,
             unix_mode=server.unix_mode,
+            scheme="https" if server.tls else "http",
         )
         for server in servers
     )

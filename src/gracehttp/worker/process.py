@@ -35,6 +35,7 @@ from gracehttp.values import Descriptor, Value
 from gracehttp.wire import messages
 from gracehttp.wire.channel import Channel, ChannelBroken, ChannelClosed
 from gracehttp.wire.signals import SIGNALS
+from gracehttp.worker.breakpoints import leave_ctrl_c_to_the_supervisor
 from gracehttp.worker.code_record import can_record, changed_since, write_record
 from gracehttp.worker.error_counter import ErrorCounter
 from gracehttp.worker.heartbeat import Heartbeat
@@ -84,6 +85,7 @@ def run_worker(
     worker that is forked from this one.
     """
     faulthandler.enable()  # the supervisor has seen to it already, unless the interpreter ignores the environment (-I)
+    leave_ctrl_c_to_the_supervisor()
     # Registered before the application is imported, so that its exit handlers run before this one.
     atexit.register(_ignore_signals_to_the_end)
     program = _Program(

@@ -295,7 +295,7 @@ class ListenerTable:
             self._claimed.add(listener.number)
             listener.set_backlog(request.backlog)
             self._publish(ListenerKept(listener.bound))
-        self._tell_of(listener, request.max_connections, other_ports)
+        self._tell_of(listener, request, other_ports)
         if pool is None:
             self._publish(LimitSplit(listener.bound, limit))
         return listener
@@ -323,13 +323,14 @@ class ListenerTable:
                     )
         return None
 
-    def _tell_of(self, opened: HeldListener, wanted: int, other_ports: int) -> None:
+    def _tell_of(self, opened: HeldListener, request: ListenRequest, other_ports: int) -> None:
+        wanted, url = request.max_connections, _url(opened.bound, request.scheme)
         if opened.limit == wanted:
-            self._publish(ListenerOpened(opened.bound, opened.limit))
+            self._publish(ListenerOpened(opened.bound, opened.limit, url=url))
         elif wanted == SERVER_OPTIONS["max_connections"].default:  # only a default was not met
-            self._publish(ListenerOpened(opened.bound, opened.limit, self._descriptors, other_ports))
+            self._publish(ListenerOpened(opened.bound, opened.limit, self._descriptors, other_ports, url))
         else:
-            self._publish(ListenerOpened(opened.bound, opened.limit))
+            self._publish(ListenerOpened(opened.bound, opened.limit, url=url))
             self._publish(LimitLowered(opened.bound, wanted, opened.limit, self._descriptors, other_ports))
 
     def _close(self, listener: HeldListener) -> None:
@@ -341,6 +342,12 @@ class ListenerTable:
             remove_socket_file(listener.address, listener.file)
         listener.close()
         self._publish(ListenerClosed(name))
+
+
+def _url(bound: str, scheme: str) -> str:
+    """Where a client on this machine reaches a listener that is bound to `bound`; empty if that is no TCP port."""
+    address = parse_address(bound)
+    return f"{scheme}://{address.local}" if scheme and isinstance(address, TcpAddress) else ""
 
 
 def _check(listener: HeldListener, address: Address, others: Sequence[HeldListener], *, ipv6_alone: bool) -> None:
