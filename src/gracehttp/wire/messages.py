@@ -96,6 +96,7 @@ class ListenRequest(Value):
     backlog: int
     max_connections: int
     unix_mode: int | None = None
+    tcp_keepalive_seconds: float = 60.0
 
 
 class PermitDescriptors(Value):

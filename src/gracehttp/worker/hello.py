@@ -51,6 +51,7 @@ def listen_requests(servers: Iterable[ServerOptions]) -> tuple[ListenRequest, ..
             backlog=server.backlog,
             max_connections=server.max_connections,
             unix_mode=server.unix_mode,
+            tcp_keepalive_seconds=server.tcp_keepalive,
         )
         for server in servers
     )

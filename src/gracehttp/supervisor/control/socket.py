@@ -19,9 +19,11 @@ from gracehttp.events import (
     ControlUnavailable,
     Event,
     GenerationGivenUp,
+    GenerationPromoted,
     GenerationRolledBack,
     ReplacementGivenUp,
     StartCalledOff,
+    SupervisorStopped,
     WorkerFailedToStart,
 )
 from gracehttp.net.unix_files import MOST_PATH_BYTES, bind_file, remove_stale_file
@@ -47,7 +49,15 @@ BACKLOG = 1024
 """Any user may connect to an abstract name, and all wait in one queue until the supervisor looks who they are. The
 kernel cuts it at net.core.somaxconn (listen(2))."""
 
-_OUTCOMES = (GenerationGivenUp, GenerationRolledBack, ReplacementGivenUp, StartCalledOff, WorkerFailedToStart)
+_OUTCOMES = (
+    GenerationGivenUp,
+    GenerationPromoted,
+    GenerationRolledBack,
+    ReplacementGivenUp,
+    StartCalledOff,
+    SupervisorStopped,
+    WorkerFailedToStart,
+)
 """Events that the last line tells, with all details: they are no progress."""
 
 
