@@ -49,7 +49,13 @@ class Server:
         self.process = subprocess.Popen(
             [*launcher, sys.executable, *map(str, arguments)],
             cwd=self.folder,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PWD": str(self.folder), **(environment or {})},
+            env={
+                **os.environ,
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "GRACEHTTP_LOG_LEVEL": "debug",  # or no line tells of a drain
+                "PWD": str(self.folder),
+                **(environment or {}),
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

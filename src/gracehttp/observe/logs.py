@@ -13,7 +13,12 @@ from gracehttp.observe.local_time import offsets
 from gracehttp.observe.loggers import ACCESS_LOGGER, LEVELS, LOGGER, NOTICE, THRESHOLD, OwnHandler
 from gracehttp.observe.stderr import NonBlockingWriter
 
-_LEVEL_OF = {Severity.INFO: logging.INFO, Severity.NOTICE: NOTICE, Severity.ERROR: logging.ERROR}
+_LEVEL_OF = {
+    Severity.DEBUG: logging.DEBUG,
+    Severity.INFO: logging.INFO,
+    Severity.NOTICE: NOTICE,
+    Severity.ERROR: logging.ERROR,
+}
 
 
 class _PrintingHandler(OwnHandler):
