@@ -14,8 +14,9 @@ from gracehttp.observe.stderr import NonBlockingWriter
 from gracehttp.supervisor.guard import guarded
 from gracehttp.supervisor.heard_signals import hear
 from gracehttp.supervisor.processes.code_records import CodeRecords
-from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.processes.command_line import CommandLine, Launch
 from gracehttp.supervisor.processes.early_stderr import EarlyStderr
+from gracehttp.supervisor.processes.launches import Launches
 from gracehttp.supervisor.processes.process import Ending, WorkerProcess, WorkerRecord, ended_children
 from gracehttp.supervisor.processes.templates import StartReports, Templates, TemplatesRecord
 from gracehttp.values import EMPTY, Descriptor, Value
@@ -36,6 +37,8 @@ class ProcessesRecord(Value):
     templates: TemplatesRecord | None = None
     code: Mapping[int, Descriptor] = EMPTY
     """Which code each generation runs."""
+    launches: Mapping[int, Launch] = EMPTY
+    """What starts the workers of each generation."""
 
 
 class WorkerProcesses:
@@ -63,7 +66,6 @@ class WorkerProcesses:
         Workers run with `credentials`; None are those of this process.
         """
         self._loop = asyncio.get_running_loop()
-        self._command_line = command_line
         self._credentials = credentials
         self._stderr = NonBlockingWriter(stderr)
         self._publish = publish
@@ -76,6 +78,7 @@ class WorkerProcesses:
         starts = StartReports(self._started, self._failed)
         self.templates = Templates(starts, self.watch, publish, record.templates if record else None)
         self.codes = CodeRecords(record.code if record else None)
+        self.launches = Launches(command_line, publish, record.launches if record else None)
         hear(self._loop, signal.SIGCHLD, self.reap)
         for one in record.workers if record else ():
             self._add(WorkerProcess.adopt(one, self.pass_on))
@@ -87,6 +90,7 @@ class WorkerProcesses:
             watched=tuple(self._watched),
             templates=self.templates.carry(),
             code=self.codes.carry(),
+            launches=self.launches.carry(),
         )
 
     async def settled(self) -> None:
@@ -122,7 +126,7 @@ class WorkerProcesses:
         template = self.templates.of(generation)
         if template is None:
             try:
-                process.execute(self._command_line, ends, self._credentials)
+                process.execute(self.launches.of(generation, worker), ends, self._credentials)
             except BaseException:
                 process.discard()
                 raise
@@ -138,6 +142,7 @@ class WorkerProcesses:
         """End the template of a generation whose last worker is gone."""
         self.templates.end(generation)
         self.codes.forget(generation)
+        self.launches.forget(generation)
 
     def pass_on(self, data: bytes) -> None:
         """Write to the supervisor's stderr what a child wrote to its own. Never blocks."""
@@ -161,6 +166,11 @@ class WorkerProcesses:
         if process is not None:
             process.leaving |= isinstance(order, Drain)
             self._channels[worker].send(order)
+
+    def send_all(self, order: Order) -> None:
+        """Send `order` to every worker."""
+        for worker in list(self._processes):
+            self.send(worker, order)
 
     def signal(self, worker: int, number: int) -> bool:
         """Send a signal to `worker`. False if it has no process, and none is on its way."""
