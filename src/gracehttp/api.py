@@ -163,7 +163,8 @@ class GraceHTTP:
                 configure_logging(level, "json", color=False)  # the reason is printed at any level
                 log_event(StartFailed(exc.message, exc.hint, exc.details, exc.exit_status))
             else:
-                echo(f"gracehttp: error: {exc}", err=True)
+                told = "the service could not start; the log tells why." if exc.is_logged else exc
+                echo(f"gracehttp: error: {told}", err=True)
             status = exc.exit_status
         if status:
             sys.exit(status)

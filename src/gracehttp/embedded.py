@@ -19,6 +19,7 @@ from gracehttp.net.address import DescriptorAddress, TcpAddress, parse_address
 from gracehttp.net.bind import bound_address, file_identity, open_listener, remove_socket_file
 from gracehttp.net.limits import effective_limits, raise_descriptor_limit
 from gracehttp.net.permits import LocalPermits
+from gracehttp.net.tcp_keepalive import set_keepalive
 from gracehttp.observe.access_log import access_log_of
 from gracehttp.observe.logs import log_event
 from gracehttp.observe.request_logs import log_exit_of_a_task
@@ -89,6 +90,7 @@ async def serving(
         service = Service(settings, loader, bus.publish, health)
         (limit,) = effective_limits([server.max_connections], raise_descriptor_limit())
         sock = open_listener(server.bind.address, backlog=server.backlog, unix_mode=server.unix_mode)
+        set_keepalive(sock, server.tcp_keepalive)
         file = file_identity(server.bind.address)
         bound = bound_address(sock)
         try:

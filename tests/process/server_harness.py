@@ -65,6 +65,7 @@ class Server:
                 "NO_COLOR": "",
                 "FORCE_COLOR": "",
                 "PYTHONDONTWRITEBYTECODE": "1",
+                "GRACEHTTP_LOG_LEVEL": "debug",  # or no line tells of a drain
                 "PWD": str(self.folder),
                 **(environment or {}),
             },

@@ -250,6 +250,11 @@ class ServerKeywords(TypedDict, total=False):
     2048.
     """
 
+    tcp_keepalive: float | str | None
+    """After how much idle time the kernel probes whether a client still exists. One that doesn't answer within as
+    long again is gone, as after an error. 0s: it never does. Default: 1m.
+    """
+
     certfile: str | os.PathLike[str] | None
     """The certificate chain, in PEM. Makes each address speak TLS, except those with http://. Default: none."""
 

@@ -501,6 +501,13 @@ class ServerOptions:
         group=LISTENING,
         help="How many connections may wait in the kernel's queue to be accepted. fd://N keeps that of its opener.",
     )
+    tcp_keepalive: float = option(
+        60.0,
+        kind=types.duration(may_be_zero=True),
+        group=LISTENING,
+        help="After how much idle time the kernel probes whether a client still exists. One that doesn't answer within "
+        "as long again is gone, as after an error. 0s: it never does.",
+    )
     certfile: str | None = option(
         None,
         kind=types.PATH,

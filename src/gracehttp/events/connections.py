@@ -191,6 +191,7 @@ class ConnectionsShed(Event):
 
 
 class DrainStarted(Event):
+    severity = Severity.DEBUG
     connections: int
     timeout_seconds: float
 
@@ -199,6 +200,7 @@ class DrainStarted(Event):
 
 
 class DrainFinished(Event):
+    severity = Severity.DEBUG
     seconds: float
 
     def __str__(self) -> str:

@@ -114,6 +114,7 @@ class ListenRequest(Value):
     max_connections: int
     unix_mode: int | None = None
     scheme: str = ""
+    tcp_keepalive_seconds: float = 60.0
 
 
 class PermitDescriptors(Value):

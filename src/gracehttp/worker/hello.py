@@ -58,6 +58,7 @@ def listen_requests(servers: Iterable[ServerOptions]) -> tuple[ListenRequest, ..
             max_connections=server.max_connections,
             unix_mode=server.unix_mode,
             scheme="https" if server.tls else "http",
+            tcp_keepalive_seconds=server.tcp_keepalive,
         )
         for server in servers
     )

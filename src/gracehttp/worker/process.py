@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import errno
 import faulthandler
 import logging
 import os
@@ -50,6 +51,7 @@ from gracehttp.worker.template import leave_template, threads
 LEAVE_SECONDS = 5.0
 """How long tasks, threads and exit handlers of the application may hold the process up when all its work is done."""
 
+MORE_FILES = "raise the limit on open files: ulimit -n in a shell, LimitNOFILE= in a unit"
 _open_to_the_end: list[Channel] = []
 """The end of file on its channel tells the supervisor that a worker is gone: so exit handlers run before that."""
 
@@ -135,13 +137,21 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str], *, is_for
         own_channel = _leave_template(channel, manifest, program)
         if own_channel is not None:  # this process was forked: it has the code of its generation, whatever is on disk
             return _live(own_channel, program, offers=_offers_of_each_worker(process), is_forked=True)
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        # A failure is reported, and the time measured, before the runner closes: that waits for tasks that don't let
-        # themselves be cancelled, and for threads of the default executor. The log says what held the process up.
-        status = _reporting(channel, program, lambda: _serve(runner, channel, manifest, program))
+    status = EXIT_DONE
+    try:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            # A failure is reported, and the time measured, before the runner closes: that waits for tasks that don't
+            # let themselves be cancelled, and for threads of the default executor. The log says what held the process
+            # up.
+            status = _reporting(channel, program, lambda: _serve(runner, channel, manifest, program))
+            if status == EXIT_DONE:
+                _tell_of_the_end(WorkerEnding(*stage), program)
+            faulthandler.dump_traceback_later(LEAVE_SECONDS, exit=True)
+    except RuntimeError:
         if status == EXIT_DONE:
-            _tell_of_the_end(WorkerEnding(*stage), program)
-        faulthandler.dump_traceback_later(LEAVE_SECONDS, exit=True)
+            raise
+        # What was wrong is reported: a loop that could not even begin to run (uvloop, without a descriptor for its
+        # signals) can't be closed either.
     return status
 
 
@@ -166,6 +176,9 @@ def _reporting(channel: Channel, program: _Program, call: Callable[[], int | Non
     except GraceHTTPError as exc:
         return _report(channel, exc.message, program.spell(exc.hint), exc.details)
     except Exception as exc:  # noqa: BLE001  a defect of gracehttp, or of a loop: the requester must see it
+        if isinstance(exc, OSError) and exc.errno in (errno.EMFILE, errno.ENFILE):
+            sentence = f"a worker needs more open files than it may have: {exc.strerror}."
+            return _report(channel, sentence, MORE_FILES, traceback.format_exc())
         return _report(channel, f"unexpected {type(exc).__name__}: {exc}", "", traceback.format_exc())
 
 

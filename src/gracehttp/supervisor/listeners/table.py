@@ -34,6 +34,7 @@ from gracehttp.net.forks import close_in_children
 from gracehttp.net.limits import effective_limits
 from gracehttp.net.permits import PermitPool, PoolRecord, shared_permits
 from gracehttp.net.syn_filter import admit_new_connections, drop_new_connections
+from gracehttp.net.tcp_keepalive import set_keepalive
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire.messages import ListenRequest
 
@@ -204,13 +205,14 @@ class ListenerTable:
         return found
 
     def promote(self, generation: int) -> None:
-        """The generation serves: its limits and backlogs hold from now on."""
+        """The generation serves: its limits, backlogs and probes hold from now on."""
         self._claimed.clear()
         used = [one for one in self._held if generation in one.wishes]
         limits = effective_limits([one.wishes[generation].max_connections for one in used], self._descriptors)
         for listener, limit in zip(used, limits, strict=True):
             listener.admit()
             listener.set_backlog(listener.wishes[generation].backlog)
+            set_keepalive(listener.socket, listener.wishes[generation].tcp_keepalive_seconds)
             if limit != listener.limit and listener.pool is not None:
                 self._publish(LimitChanged(str(listener.address), listener.limit, limit))
                 listener.pool.resize(limit)
@@ -274,6 +276,7 @@ class ListenerTable:
         address = parse_address(request.address)
         claimed = self._store.claim(request.address) if self._store is not None else None
         sock = claimed or self._bind(address, request, ipv6_alone=ipv6_alone)
+        set_keepalive(sock, request.tcp_keepalive_seconds)
         try:
             if self._owner is not None and isinstance(address, UnixAddress):
                 give_to(address, self._owner)
