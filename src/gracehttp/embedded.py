@@ -24,7 +24,7 @@ from gracehttp.worker.manifest import GivenListener
 if TYPE_CHECKING:
     from gracehttp.applications.loading import ApplicationLoader
 
-_OPTIONS = {"lifespan", "threads", "warmup", "access_log", "drain_timeout"}
+_OPTIONS = {"lifespan", "threads", "warmup", "access_log", "drain_timeout", "request_timeout"}
 """The options of the program that have an effect without a supervisor."""
 
 
@@ -43,8 +43,9 @@ async def serving(app: object, *, bind: str = "127.0.0.1:0", **options: object) 
     There is no supervisor, so there is no restart, and the limit on connections counts those of this process. With
     port 0 the kernel chooses a port, and the result has it. Leaving the context drains, for at most `drain_timeout`.
 
-    Takes the options of a server, and `lifespan`, `threads`, `warmup`, `access_log` and `drain_timeout` of those of
-    the program: the others need a supervisor and its workers. Raises `GraceHTTPError` if it can't start.
+    Takes the options of a server, and `lifespan`, `threads`, `warmup`, `access_log`, `drain_timeout` and
+    `request_timeout` of those of the program: the others need a supervisor and its workers. Raises `GraceHTTPError` if
+    it can't start.
 
     An application that is given as a string is imported in a thread, and a factory called there. So no loop runs where
     the code runs, as in a worker: `asyncio.run()` at the top of a module works here too.
@@ -63,7 +64,12 @@ async def serving(app: object, *, bind: str = "127.0.0.1:0", **options: object) 
         bus = EventBus()
         bus.subscribe(log_event)
         settings = ServiceSettings(
-            applications=ApplicationSettings(lifespan=process.lifespan, threads=process.threads, multiprocess=False),
+            applications=ApplicationSettings(
+                lifespan=process.lifespan,
+                threads=process.threads,
+                multiprocess=False,
+                request_timeout_seconds=process.request_timeout,
+            ),
             warmup=process.warmup,
             request_finished=AccessLog(worker=0, generation=0) if process.access_log else None,
             drops_new_connections=True,

@@ -153,6 +153,14 @@ class ProcessOptions:
         help="The longest that a new worker may take until it is ready. After that the restart is given up, "
         "and what serves already serves on.",
     )
+    request_timeout: float = option(
+        0.0,
+        kind=types.duration(may_be_zero=True),
+        group=LIMITS,
+        help="The longest that an application may take for a request, from its head to the end of the response. Then "
+        "the client gets 503, or if the response has begun, the connection is cut; an ASGI application is cancelled. "
+        "WebSockets are left alone. 0s: no limit.",
+    )
     hang_timeout: float = option(
         30.0,
         kind=types.duration(may_be_zero=True),
