@@ -14,6 +14,7 @@ class Severity(enum.Enum):
     DEBUG = "debug"
     INFO = "info"
     NOTICE = "notice"
+    WARNING = "warning"
     ERROR = "error"
 
 

@@ -14,6 +14,7 @@ import signal
 import socket
 from collections.abc import Callable
 
+from gracehttp.accounts import Credentials
 from gracehttp.event_bus import EventBus
 from gracehttp.events import Event, GenerationPromoted, HookEventsDropped, HookProcessEnded
 from gracehttp.hooks.registry import names_of
@@ -40,6 +41,7 @@ class HookProcess:
         stderr: int,
         bus: EventBus,
         wanted: Callable[[], tuple[str, ...]],
+        credentials: Credentials | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._command_line = command_line
@@ -47,6 +49,7 @@ class HookProcess:
         self._stderr = stderr
         self._bus = bus
         self._wanted = wanted
+        self._credentials = credentials  # hooks are code of the user, as the application is
         self._waiting = bytearray()
         self._dropping = False
         self._socket: socket.socket | None = None
@@ -104,7 +107,13 @@ class HookProcess:
         with theirs:
             environment = {HOOKS_VARIABLE: str(theirs.fileno())}
             try:
-                pid = spawn(self._command_line, environment, pass_fds=(theirs.fileno(),), stderr=self._stderr)
+                pid = spawn(
+                    self._command_line.launch(),
+                    environment,
+                    pass_fds=(theirs.fileno(),),
+                    stderr=self._stderr,
+                    credentials=self._credentials,
+                )
             except OSError:
                 ours.close()
                 self._failed("could not be started")

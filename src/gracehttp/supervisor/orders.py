@@ -64,6 +64,9 @@ class Orders:
         match command:
             case table.StartWorker(generation, worker):
                 self._start_worker(generation, worker)
+            case table.Serve(worker) if self._fleet.stopping:
+                self._workers.send(worker, messages.AnnounceStop())
+                self._workers.send(worker, messages.Serve())
             case table.Serve(worker) | table.Hold(worker) | table.Resume(worker) | table.Ping(worker):
                 self._workers.send(worker, _SIMPLE[type(command)])
             case table.Pause(worker):
@@ -76,6 +79,9 @@ class Orders:
                 self._workers.signal(worker, TRACEBACK_SIGNAL)
             case table.Kill(generation, worker, reason):
                 self._kill(generation, worker, reason)
+            case table.AnnounceStop(delay_seconds):
+                self._bus.publish(events.StopDelayed(delay_seconds))
+                self._workers.send_all(messages.AnnounceStop())
             case table.StopAdmitting():
                 self._listeners.stop_admitting()
                 self._queues.seal_all()
@@ -195,6 +201,8 @@ class Orders:
         event = events.GenerationGivenUp(number, given_up.reason, goes_on, given_up.worker)
         # While the service stops, the fleet gives up what is coming because of that, and for no other reason.
         self._bus.publish(events.StartCalledOff(number) if self._fleet.stopping else event)
+        if self._fleet.awaits_other_code:
+            self._bus.publish(events.StartAwaitsChange())
         outcome = Outcome(ok=False, message=event.with_reason, details=given_up.details, generation=number)
         self._requesters.concluded(outcome)
 
@@ -202,7 +210,7 @@ class Orders:
         """None: the generation never served."""
         self._listeners.forget(number)
         self._workers.forget(number)
-        if not self._fleet.stopping:
+        if not self._fleet.ending:
             kept = {one.number for one in self._listeners}
             lost = [*self._queues.forget(number), *self._queues.keep(kept)]
             for event in lost:

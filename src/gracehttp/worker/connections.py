@@ -14,7 +14,7 @@ from typing import Any, Final
 from gracehttp.events import ConnectionFailed, ConnectionNotWatched, Event, ForwardedFieldRemoved
 from gracehttp.http import negotiation
 from gracehttp.http.connection import NEW, NO_PROTOCOL, Connection, Pace, ServerContext, Terms
-from gracehttp.http.exchange import Application, RequestFinished
+from gracehttp.http.exchange import Handler, RequestFinished
 from gracehttp.http.forwarded import Forwarding
 from gracehttp.http.head import RequestHead
 from gracehttp.http.settings import HttpSettings
@@ -47,7 +47,7 @@ class Connections:
     def __init__(
         self,
         listener: socket.socket,
-        application: Application,
+        application: Handler,
         settings: HttpSettings,
         *,
         address: str,

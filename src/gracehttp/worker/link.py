@@ -122,8 +122,10 @@ class SupervisorLink:
                 self._service.hold()
             case messages.Resume():
                 self._service.resume()
-            case messages.Ping():
-                self.report(messages.Alive())
+            case messages.AnnounceStop():
+                self._service.announce_stop()
+            case messages.Ping(for_health):
+                self.report(messages.Alive(for_health))
             case messages.RequestDump(ends=False):
                 write_suspended_tasks(self._loop)
                 faulthandler.dump_traceback(2)

@@ -24,7 +24,8 @@ class GivenListener(Value):
 
     `number` is what all generations of one supervisor call it. `handover` is its handover queue, None where the
     system has no such queue, and `queue` the identity of that. `inherited` says that the process that started the
-    service has opened the socket (fd://N). `ranking` compares its idle connections with those of other workers.
+    service has opened the socket (fd://N, systemd:NAME). `ranking` compares its idle connections with those of other
+    workers. `kept`: its queue lives on if the supervisor is killed.
     """
 
     number: int
@@ -35,6 +36,7 @@ class GivenListener(Value):
     inherited: bool = False
     queue: int = 0
     ranking: IdleRanking = LocalRanking()  # one for all: it has no state
+    kept: bool = False
 
     def close(self) -> None:
         self.socket.close()
@@ -148,4 +150,4 @@ def _given(order: messages.TakeListener, slot: int) -> GivenListener:
     if order.queue is not None:
         ends = socket.socket(fileno=order.queue.send_end), socket.socket(fileno=order.queue.receive_end)
         queue = order.queue.identity
-    return GivenListener(order.number, order.bound, sock, permits, ends, inherited, queue, ranking)
+    return GivenListener(order.number, order.bound, sock, permits, ends, inherited, queue, ranking, order.kept)

@@ -15,6 +15,7 @@ from dataclasses import replace
 from types import FrameType
 
 from gracehttp.applications.loading import ApplicationLoader
+from gracehttp.applications.probes import Health, answers_on_ports, without_probes
 from gracehttp.applications.registry import ApplicationSettings
 from gracehttp.config import ProcessOptions, ServerOptions
 from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError, StartError
@@ -25,8 +26,10 @@ from gracehttp.http.request_counter import RequestCounter
 from gracehttp.net.forks import restore_in_children
 from gracehttp.net.shared_page import SharedPage
 from gracehttp.net.worker_page import WORKER_LAYOUT
+from gracehttp.observe.access_log import access_log_of
 from gracehttp.observe.local_time import use_offsets
-from gracehttp.observe.request_logs import AccessLog, as_one, log_exit_of_a_task
+from gracehttp.observe.request_logs import as_one, log_exit_of_a_task
+from gracehttp.process_title import set_title
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire import messages
 from gracehttp.wire.channel import Channel, ChannelBroken, ChannelClosed
@@ -34,7 +37,7 @@ from gracehttp.wire.signals import SIGNALS
 from gracehttp.worker.code_record import can_record, changed_since, write_record
 from gracehttp.worker.error_counter import ErrorCounter
 from gracehttp.worker.heartbeat import Heartbeat
-from gracehttp.worker.hello import fixed_options, fleet_settings, listen_requests
+from gracehttp.worker.hello import fixed_options, fleet_settings, listen_requests, title_of
 from gracehttp.worker.link import SupervisorLink
 from gracehttp.worker.loops import loop_factory, run_to_the_end
 from gracehttp.worker.manifest import Manifest, introduce
@@ -116,6 +119,7 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str], *, is_for
             pid=os.getpid(),
         ),
     )
+    _show_role(manifest, program, "worker")
     use_offsets(manifest.utc_offsets)
     program.configure_logging(manifest.tty)
     new_loop = loop_factory(process.loop, program.bus.publish)
@@ -135,6 +139,15 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str], *, is_for
             _tell_of_the_end(WorkerEnding(*stage), program)
         faulthandler.dump_traceback_later(LEAVE_SECONDS, exit=True)
     return status
+
+
+def _show_role(manifest: Manifest, program: _Program, role: str) -> None:
+    if role == "template":
+        what, comm = f"template of generation {manifest.generation}", f"gracehttp-t{manifest.generation}"
+    else:
+        what = f"worker {manifest.worker} of generation {manifest.generation}"
+        comm = f"gracehttp-w{manifest.worker}"
+    set_title(f"gracehttp: {what} [{title_of(program.process, program.servers)}]", comm)
 
 
 def _reporting(channel: Channel, program: _Program, call: Callable[[], int | None]) -> int:
@@ -160,6 +173,7 @@ def _leave_template(channel: Channel, manifest: Manifest, program: _Program) -> 
 
     def become_template() -> None:
         _leave_signals_to_the_supervisor()
+        _show_role(manifest, program, "template")
         os.dup2(manifest.stderr, 2)
         program.configure_logging(manifest.tty)  # or the log would go on to the stderr of the worker that was copied
         channel.close()
@@ -189,12 +203,17 @@ def _serve(runner: asyncio.Runner, channel: Channel, manifest: Manifest, program
 async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None:
     process, bus = program.process, program.bus
     _account_for_code(channel, manifest, bus)
-    access_log = AccessLog(manifest.worker, manifest.generation) if process.access_log else None
     error_counter = _error_counter(process)
     loop = asyncio.get_running_loop()
     page = _page(manifest)
     usage = Usage(_usage_limits(process), loop)
-    request_finished = as_one(access_log, error_counter, usage if usage.counts_requests else None)
+    health = Health()
+    probes = answers_on_ports(health, process)
+    access_log = access_log_of(process, manifest.worker, manifest.generation)
+    counting = as_one(error_counter, usage if usage.counts_requests else None)
+    request_finished = as_one(
+        access_log if process.log_probes else without_probes(access_log, probes), without_probes(counting, probes)
+    )
     if page is not None and process.metrics is not None:
         requests, durations, body_bytes = map(page.words, ("requests", "durations", "body_bytes"))
         request_finished = RequestCounter(requests, durations, body_bytes, then=request_finished)
@@ -208,9 +227,10 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None
         warmup=process.warmup,
         rehearses=True,
         request_finished=request_finished,
+        probes=probes,
         request_failed=error_counter.failed if error_counter is not None else None,
     )
-    service = Service(settings, program.loader, bus.publish)
+    service = Service(settings, program.loader, bus.publish, health)
     heartbeat = None
     if page is not None:
         heartbeat = Heartbeat(page, service, loop, hang_timeout_seconds=process.hang_timeout)

@@ -9,6 +9,7 @@ computes. So each of its histories can be tested in memory, and `supervisor.supe
 """
 
 from gracehttp.supervisor.fleet.commands import (
+    AnnounceStop,
     Command,
     Died,
     DumpTraceback,
@@ -66,6 +67,7 @@ __all__ = [
     "SAME_STOP_SECONDS",
     "STOP_ACCEPTING_SECONDS",
     "TRACEBACK_SECONDS",
+    "AnnounceStop",
     "Command",
     "Died",
     "DrainReason",

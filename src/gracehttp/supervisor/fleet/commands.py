@@ -79,6 +79,12 @@ class Kill(Value):
     reason: str
 
 
+class AnnounceStop(Value):
+    """Tell workers and load balancers that the service will stop. Until `StopAdmitting` it goes on as before."""
+
+    delay_seconds: float
+
+
 class StopAdmitting(Value):
     """Let no new connection into the queues of the kernel: the service ends."""
 
@@ -193,6 +199,7 @@ Command = (
     | RequestDump
     | DumpTraceback
     | Kill
+    | AnnounceStop
     | StopAdmitting
     | Finish
     | Promoted

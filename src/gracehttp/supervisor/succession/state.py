@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from gracehttp.errors import StartError
 from gracehttp.supervisor.control.socket import ControlRecord
 from gracehttp.supervisor.fleet import FleetMemory
+from gracehttp.supervisor.health.addresses import HealthRecord
 from gracehttp.supervisor.listeners.queues import QueueRecord
 from gracehttp.supervisor.listeners.table import TableRecord
 from gracehttp.supervisor.metrics.exporter import ExporterRecord
@@ -58,6 +59,7 @@ class SupervisorState(Value):
     pidfile: PidFileRecord | None
     control: ControlRecord | None
     last_outcome: Outcome | None
+    health: HealthRecord = HealthRecord()
     log_records_dropped: int = 0
     """They still waited for the reader of standard error when the old image ended. The next record tells it."""
     metrics: MetricsRecord | None = None
