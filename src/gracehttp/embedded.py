@@ -54,8 +54,8 @@ async def serving(
     port 0 the kernel chooses a port, and the result has it. Leaving the context drains, for at most `drain_timeout`.
 
     Takes the options of a server, and of those of the program `lifespan`, `threads`, `warmup`, `access_log`,
-    `log_probes`, `live_path`, `ready_path` and `drain_timeout`: the others need a supervisor and its workers. Raises
-    `GraceHTTPError` if it can't start.
+    `log_probes`, `live_path`, `ready_path`, `drain_timeout` and `request_timeout`: the others need a supervisor and its
+    workers. Raises `GraceHTTPError` if it can't start.
 
     An application that is given as a string is imported in a thread, and a factory called there. So no loop runs where
     the code runs, as in a worker: `asyncio.run()` at the top of a module works here too.
@@ -78,7 +78,12 @@ async def serving(
         probes = answers_on_ports(health, process)
         access_log = access_log_of(process, worker=0, generation=0)
         settings = ServiceSettings(
-            applications=ApplicationSettings(lifespan=process.lifespan, threads=process.threads, multiprocess=False),
+            applications=ApplicationSettings(
+                lifespan=process.lifespan,
+                threads=process.threads,
+                multiprocess=False,
+                request_timeout_seconds=process.request_timeout,
+            ),
             warmup=process.warmup,
             request_finished=access_log if process.log_probes else without_probes(access_log, probes),
             probes=probes,

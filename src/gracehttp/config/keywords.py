@@ -41,6 +41,12 @@ class ProgramKeywords(TypedDict, total=False):
     already serves on. Default: 1m.
     """
 
+    request_timeout: float | str | None
+    """The longest that an application may take for a request, from its head to the end of the response. Then the
+    client gets 503, or if the response has begun, the connection is cut; an ASGI application is cancelled.
+    WebSockets are left alone. 0s: no limit. Default: 0s.
+    """
+
     hang_timeout: float | str | None
     """Replace a worker whose event loop hasn't turned for that long, or whose WSGI threads are all at the same
     requests for that long while others wait: a successor starts first, then where the worker hangs is logged,
@@ -390,5 +396,24 @@ class EmbeddedKeywords(ServerKeywords, total=False):
     access_log: bool | None
     """Log each request, at the level info. Default: false."""
 
+    log_probes: bool | None
+    """Log requests for live_path and ready_path in the access log too. Default: false."""
+
+    live_path: str | None
+    """A path at which the server itself answers 200 while the service lives, for Kubernetes and load balancers.
+    none: each path is the application's; with --admin it is /livez there. Default: none.
+    """
+
+    ready_path: str | None
+    """A path at which the server itself answers 200, and 503 once the service was told to stop. none: each path is
+    the application's; with --admin it is /readyz there. Default: none.
+    """
+
     drain_timeout: float | str | None
     """The longest that requests in flight may take to end, at a restart or stop. Then they are cut. Default: 30s."""
+
+    request_timeout: float | str | None
+    """The longest that an application may take for a request, from its head to the end of the response. Then the
+    client gets 503, or if the response has begun, the connection is cut; an ASGI application is cancelled.
+    WebSockets are left alone. 0s: no limit. Default: 0s.
+    """

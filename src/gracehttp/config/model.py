@@ -160,6 +160,14 @@ class ProcessOptions:
         help="The longest that a new worker may take until it is ready. After that the restart is given up, "
         "and what serves already serves on.",
     )
+    request_timeout: float = option(
+        0.0,
+        kind=types.duration(may_be_zero=True),
+        group=LIMITS,
+        help="The longest that an application may take for a request, from its head to the end of the response. Then "
+        "the client gets 503, or if the response has begun, the connection is cut; an ASGI application is cancelled. "
+        "WebSockets are left alone. 0s: no limit.",
+    )
     hang_timeout: float = option(
         30.0,
         kind=types.duration(may_be_zero=True),
@@ -735,7 +743,10 @@ def _options_of(model: type[ProcessOptions | ServerOptions], scope: Scope) -> Ma
     )
 
 
-EMBEDDED_OPTIONS: Final = ("lifespan", "threads", "warmup", "access_log", "drain_timeout")
+EMBEDDED_OPTIONS: Final = (
+    "lifespan", "threads", "warmup", "access_log", "log_probes", "live_path", "ready_path", "drain_timeout",
+    "request_timeout",
+)  # fmt: skip
 """The options of the program that have an effect without a supervisor."""
 
 PROCESS_OPTIONS: Final = _options_of(ProcessOptions, Scope.PROCESS)

@@ -239,6 +239,7 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None
             lifespan=process.lifespan,
             threads=process.threads,
             multiprocess=manifest.workers > 1,
+            request_timeout_seconds=process.request_timeout,
         ),
         warmup=process.warmup,
         rehearses=True,

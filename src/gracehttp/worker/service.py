@@ -142,6 +142,7 @@ class Service:
         """Serve from now on, for the first time or after a pause, unless the drain was ordered already."""
         if self._drain is not None:
             return
+        self._applications.limit_requests()
         for port in self.ports:
             port.accept()
 
@@ -235,6 +236,7 @@ class Service:
             port.close_handover()
         cut = [described for port in self.ports for described in port.cut()]
         await self._cancel_the_rest()
+        self._applications.limit_no_more()
         seconds = self._loop.time() - drain.began_at
         self._publish(RequestsCut(seconds, tuple(cut)) if cut else DrainFinished(seconds))
         await self._shut_applications_down()
