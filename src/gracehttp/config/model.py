@@ -311,6 +311,14 @@ class ServerOptions:
         group=TLS,
         help="The password of the private key. Others can see the command line: better use the variable.",
     )
+    tls_handover: bool = option(
+        False,
+        kind=types.flag(),
+        group=TLS,
+        help="At a restart, connections that speak HTTP/1.1 over TLS 1.3 go to the new workers too, without a new "
+        "handshake. Both generations must have this option. Needs the package cryptography: "
+        "pip install 'gracehttp[tls-handover]'.",
+    )
     max_connections: int = option(
         100_000,
         kind=types.count(minimum=1, maximum=10_000_000),

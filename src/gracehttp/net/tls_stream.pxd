@@ -19,6 +19,8 @@ cdef class TlsStream:
     cdef object _incoming
     cdef object _outgoing
     cdef object _tls
+    cdef object _witness
+    cdef object _mover
     cdef RecordCounter _records
     cdef Deadlines _handshakes
     cdef public object _on_open
@@ -36,7 +38,7 @@ cdef class TlsStream:
 
     cpdef received(self, bytes data)
     cpdef ended(self)
-    cdef bint _shake_hands(self) except -1
+    cdef bint _shake_hands(self, bytes data) except -1
     cdef _end_handshake(self)
     cdef _deliver(self)
     cpdef _deliver_rest(self)

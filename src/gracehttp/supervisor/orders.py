@@ -105,14 +105,18 @@ class Orders:
 
     def _pause(self, worker: int) -> None:
         serving = self._fleet.serving
-        listeners = self._listeners.used_by(serving.number) if serving is not None else []
-        self._workers.send(worker, messages.Pause(tuple(listeners), self._queues.live()))
+        takers = [serving.number] if serving is not None else []
+        listeners = [number for one in takers for number in self._listeners.used_by(one)]
+        tls = tuple(self._listeners.taking_tls(takers))
+        self._workers.send(worker, messages.Pause(tuple(listeners), self._queues.live(), tls))
 
     def _retire(self, worker: int, reason: DrainReason, timeout_seconds: float) -> None:
         listeners: set[int] = set()
+        tls: list[int] = []
         if reason is DrainReason.RESTART:  # other workers go on with these, if their handover queue is the same
             listeners = {number for one in self._fleet.in_use for number in self._listeners.used_by(one)}
-        order = messages.Drain(reason, timeout_seconds, tuple(sorted(listeners)), self._queues.live())
+            tls = self._listeners.taking_tls(self._fleet.in_use)
+        order = messages.Drain(reason, timeout_seconds, tuple(sorted(listeners)), self._queues.live(), tuple(tls))
         self._workers.send(worker, order)
 
     def _request_dump(self, worker: int) -> None:

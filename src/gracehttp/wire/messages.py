@@ -88,12 +88,14 @@ class FixedOptions(Value):
 
 
 class ListenRequest(Value):
-    """A listener that a worker asks for. `max_connections` is as configured: the limits of the system may be lower."""
+    """A listener that a worker asks for. `max_connections` is as configured: the limits of the system may be lower.
+    `takes_tls`: the worker goes on with sessions of TLS that others hand over."""
 
     address: str
     backlog: int
     max_connections: int
     unix_mode: int | None = None
+    takes_tls: bool = False
 
 
 class PermitDescriptors(Value):
@@ -267,19 +269,22 @@ class Pause(Order):
 
     listeners: tuple[int, ...]
     queues: tuple[int, ...] | None = None
+    tls_listeners: tuple[int, ...] = ()
 
 
 class Drain(Order):
     """Finish what is in flight, within `timeout_seconds`, and end. Ordered again, the earlier deadline holds.
 
     `listeners` are the numbers of those that other workers go on with. `queues` are the identities of the handover
-    queues from which other workers take connections; None: of all.
+    queues from which other workers take connections; None: of all. `tls_listeners` are those of which they take
+    connections that speak TLS too.
     """
 
     reason: DrainReason
     timeout_seconds: float
     listeners: tuple[int, ...] = ()
     queues: tuple[int, ...] | None = None
+    tls_listeners: tuple[int, ...] = ()
 
 
 class Hold(Order):

@@ -11,7 +11,7 @@ from heapq import merge
 from itertools import islice
 from typing import Any, Final
 
-from gracehttp.events import ConnectionFailed, ConnectionNotWatched, Event, ForwardedFieldRemoved
+from gracehttp.events import ConnectionFailed, ConnectionNotWatched, Event, ForwardedFieldRemoved, HandoverBroken
 from gracehttp.http import negotiation
 from gracehttp.http.connection import NEW, NO_PROTOCOL, Connection, Pace, ServerContext, Terms
 from gracehttp.http.exchange import Application, RequestFinished
@@ -23,6 +23,7 @@ from gracehttp.net.introduction import Introduction
 from gracehttp.net.poller import Poller
 from gracehttp.net.proxy_protocol import ProxyHeader
 from gracehttp.net.stream import PlainStream, StreamServices
+from gracehttp.net.tls13.handover import KeyLog, continue_session, witness_of
 from gracehttp.net.tls_stream import TlsStream
 from gracehttp.net.trusted_peers import TrustedPeers
 from gracehttp.observe.request_logs import log_application_failure, log_broken_response, log_corrected_response
@@ -54,6 +55,7 @@ class Connections:
         poller: Poller,
         loop: asyncio.AbstractEventLoop,
         tls: ssl.SSLContext | None,
+        key_log: KeyLog | None = None,
         request_finished: RequestFinished | None,
         request_failed: RequestFailed | None,
         on_closed: Callable[[bool], None],
@@ -61,8 +63,8 @@ class Connections:
         on_pace: Callable[[], None],
         publish: Callable[[Event], None],
     ) -> None:
-        """`listener` is where they come from. `tls` is None for plain connections. `on_pace` is called when `paces` has
-        grown."""
+        """`listener` is where they come from. `tls` is None for plain connections. `key_log` is attached to it if
+        connections with TLS are to be handed over. `on_pace` is called when `paces` has grown."""
         self.open: set[Connection] = set()
         self.paces: set[Pace] = set()
         """Of the connections that a drain has found."""
@@ -73,6 +75,7 @@ class Connections:
         self._server = _fixed_server(listener)
         self._servers: dict[Any, tuple[str, int | None] | None] = {}
         self._tls = tls
+        self._key_log = key_log
         self._on_closed = on_closed
         self._on_rested = on_rested
         self._on_pace = on_pace
@@ -83,6 +86,7 @@ class Connections:
         self._turned_away = TurnedAway(address, loop, publish)
         self._terms = Terms.STAY
         self._hand_over = False
+        self._hand_over_tls = False
         self._untold: Iterator[Connection] = iter(())
         self._context = ServerContext(application, settings, self, loop)
         self._streams = StreamServices(loop, poller, settings.body_timeout_seconds, self._connection_failed)
@@ -117,7 +121,7 @@ class Connections:
     def adopt(self, descriptor: int, carried: Carried) -> None:
         """Go on with a connection that another worker has handed over, with the permit that came with it.
 
-        It is a plain one, even if this port speaks TLS by now: TLS connections are never handed over.
+        It speaks TLS if it did there, whatever this port speaks by now.
         """
         sock = socket.socket(self._family, socket.SOCK_STREAM, 0, fileno=descriptor)
         try:
@@ -133,11 +137,19 @@ class Connections:
             self._refuse(sock, exc)
             return
         try:
-            connection, _ = self._connect(sock, client_of(peer))
+            connection, stream = self._connect(sock, client_of(peer))
         except OSError:
             return
         if carried.proxied is not None:
             self._introduce(connection, carried.proxied)
+        if carried.tls is not None:
+            try:
+                session = continue_session(carried.tls)
+            except ValueError as exc:
+                self._publish(HandoverBroken(str(exc), 1))
+                connection.abort()
+                return
+            connection.begin(TlsStream(stream, None, NO_PROTOCOL, session=session, can_go_on=self._key_log is not None))
         negotiation.begin(connection, None, carried)
 
     def _connect(self, sock: socket.socket, client: tuple[str, int] | None) -> tuple[Connection, PlainStream]:
@@ -163,6 +175,7 @@ class Connections:
                 self._tls,
                 NO_PROTOCOL,
                 handshakes=self._context.handshake,
+                witness=None if self._key_log is None else witness_of(self._key_log),
                 on_open=lambda alpn: negotiation.begin(connection, alpn),
             )
         )
@@ -213,11 +226,13 @@ class Connections:
         self,
         *,
         hand_over: bool,
+        hand_over_tls: bool = False,
         soon: bool = False,
         offer: Callable[[list[Connection]], None] = lambda connections: None,
     ) -> None:
-        """From now on each connection goes to another process when it is at rest, if it can and `hand_over` says so;
-        otherwise it ends with its next response, or, `soon`, a moment after it came to rest.
+        """From now on each connection goes to another process when it is at rest, if it can and `hand_over` says so,
+        and, for one that speaks TLS, `hand_over_tls` too; otherwise it ends with its next response, or, `soon`, a
+        moment after it came to rest.
 
         The connections that may go are passed to `offer`. Of many, some hear of it in each turn of the loop, so that
         requests are answered in between: one whose turn has not come is served as before. Without `hand_over` all hear
@@ -225,6 +240,7 @@ class Connections:
         """
         self._terms = Terms.SOON if soon else Terms.LAST_RESPONSE
         self._hand_over = hand_over
+        self._hand_over_tls = hand_over_tls
         untold = self._new_round()
         if hand_over:
             self._tell_some(untold, offer)
@@ -263,7 +279,8 @@ class Connections:
         connection.see_off(self._terms_of(connection))
 
     def _terms_of(self, connection: Connection) -> Terms:
-        return Terms.HAND_OVER if self._hand_over and connection.can_move else self._terms
+        goes = self._hand_over and connection.can_move and (self._hand_over_tls or not connection.stream.secure)
+        return Terms.HAND_OVER if goes else self._terms
 
     def longest_idle(self, most: int) -> list[tuple[float, Connection]]:
         """At most `most` connections that aren't busy, with since when, by the loop's clock; the longest idle first."""
@@ -289,6 +306,9 @@ class Connections:
             # as the others.
             self._tell_terms(connection)
             self._context.loop.call_soon(connection.rested)
+
+    def connection_stays(self, connection: Connection) -> None:
+        self.connection_speaks(connection)
 
     def connection_rested(self, connection: Connection) -> None:
         if connection in self.open:

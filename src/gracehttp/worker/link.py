@@ -111,12 +111,12 @@ class SupervisorLink:
                 self._service.accept()
                 self._begin_counting()
                 self._service.take_over(self._receive)
-            case messages.Pause(listeners, queues):
-                self._service.pause(listeners, queues)
+            case messages.Pause(listeners, queues, tls_listeners):
+                self._service.pause(listeners, queues, tls_listeners)
                 self.report(messages.Paused())
-            case messages.Drain(reason, timeout_seconds, listeners, queues):
+            case messages.Drain(reason, timeout_seconds, listeners, queues, tls_listeners):
                 self._end_counting()
-                self._service.order_drain(reason, timeout_seconds, listeners, queues)
+                self._service.order_drain(reason, timeout_seconds, listeners, queues, tls_listeners)
             case messages.Hold():
                 self._service.hold()
             case messages.Resume():

@@ -16,6 +16,7 @@ from gracehttp.http import negotiation
 from gracehttp.http.exchange import RequestFinished
 from gracehttp.http.settings import settings_of
 from gracehttp.net.poller import Poller, new_poller
+from gracehttp.net.tls13.handover import KeyLog, new_key_log
 from gracehttp.values import Value
 from gracehttp.wire.messages import DrainReason
 from gracehttp.worker.connections import RequestFailed
@@ -52,6 +53,7 @@ class Service:
         self._publish = publish
         self._goes_on: frozenset[int] = frozenset()
         self._live_queues: frozenset[int] | None = None
+        self._tls_goes_on: frozenset[int] = frozenset()
         self._drops_new_connections = settings.drops_new_connections
         self._changed = asyncio.Event()
         self._applications = Applications(settings.applications, loader, self._changed.set, publish)
@@ -88,6 +90,7 @@ class Service:
         poller: Poller,
     ) -> None:
         contexts = [_tls_context(server) for server in servers]
+        key_logs = [_key_log(server, context) for server, context in zip(servers, contexts, strict=True)]
         applications = self._applications.provide(map(application_of, servers))
         for application in self._applications:
             on_stage(f"in the lifespan startup of {application.name}")
@@ -96,13 +99,16 @@ class Service:
             for path in self._settings.warmup:
                 on_stage(f"waiting for the answer to the warm-up request GET {path}")
                 await warm_up(application, path, poller)
-        for server, listener, context, application in zip(servers, listeners, contexts, applications, strict=True):
+        for server, listener, context, key_log, application in zip(
+            servers, listeners, contexts, key_logs, applications, strict=True
+        ):
             port = Port(
                 listener,
                 application,
                 settings_of(server),
                 poller=poller,
                 tls=context,
+                key_log=key_log,
                 request_finished=self._settings.request_finished,
                 request_failed=self._settings.request_failed,
                 publish=self._publish,
@@ -120,17 +126,19 @@ class Service:
         for port in self.ports:
             port.accept()
 
-    def pause(self, goes_on: Iterable[int], live_queues: Iterable[int] | None = None) -> None:
+    def pause(
+        self, goes_on: Iterable[int], live_queues: Iterable[int] | None = None, tls_goes_on: Iterable[int] = ()
+    ) -> None:
         """Leave to a next generation what it has too, and keep everything ready to go on: the applications hear nothing
         of it, and nothing is closed, but to make room on a full port. The arguments are as in `order_drain`; other
         listeners are served as before, or again.
         """
         if self._drain is not None:
             return
-        self._succeeded_by(goes_on, live_queues)
+        self._succeeded_by(goes_on, live_queues, tls_goes_on)
         for port in self.ports:
             if port.number in self._goes_on:
-                port.pause(hand_over=self._is_taken(port))
+                port.pause(hand_over=self._is_taken(port), hand_over_tls=port.number in self._tls_goes_on)
             elif port.paused:
                 port.accept()
 
@@ -167,18 +175,20 @@ class Service:
         timeout_seconds: float,
         goes_on: Iterable[int] = (),
         live_queues: Iterable[int] | None = None,
+        tls_goes_on: Iterable[int] = (),
     ) -> None:
         """Begin to drain, or, if that was ordered before, hurry up: of two deadlines the earlier one holds.
 
         `goes_on` are the numbers of the listeners that others go on with. `live_queues` are the handover queues out of
         which they take connections: a listener that was left out and came back has another one than ours. None: all.
+        `tls_goes_on` are the listeners of which others go on with sessions of TLS.
         """
         now = self._loop.time()
         if self._drain is None:
             self._drain = Drain(reason, timeout_seconds, now)
         else:
             self._drain.ordered_again(reason, timeout_seconds, now)
-        self._succeeded_by(goes_on, live_queues)
+        self._succeeded_by(goes_on, live_queues, tls_goes_on)
         for port in self.ports:
             if reason is DrainReason.RESTART and self._is_taken(port):
                 port.take_no_more()
@@ -217,9 +227,12 @@ class Service:
             if complaint:
                 logging.getLogger("gracehttp").error("%s", complaint)
 
-    def _succeeded_by(self, goes_on: Iterable[int], live_queues: Iterable[int] | None) -> None:
+    def _succeeded_by(
+        self, goes_on: Iterable[int], live_queues: Iterable[int] | None, tls_goes_on: Iterable[int]
+    ) -> None:
         self._goes_on = frozenset(goes_on)
         self._live_queues = frozenset(live_queues) if live_queues is not None else None
+        self._tls_goes_on = frozenset(tls_goes_on)
 
     def _is_taken(self, port: Port) -> bool:
         """Whether other workers take what is in the handover queue of `port`."""
@@ -228,7 +241,8 @@ class Service:
     def _tell_ports(self) -> None:
         soon = self._drain is not None and self._drain.reason is DrainReason.STOP
         for port in self.ports:
-            port.drain(hand_over=self._is_taken(port), soon=soon)
+            tls = port.number in self._tls_goes_on
+            port.drain(hand_over=self._is_taken(port), hand_over_tls=tls, soon=soon)
 
     def _stop_accepting(self, reason: DrainReason) -> None:
         goes_on = self._goes_on if reason is DrainReason.RESTART else ()
@@ -298,3 +312,8 @@ def _tls_context(server: ServerOptions) -> ssl.SSLContext | None:
     from gracehttp.net.certificates import server_context  # OpenSSL costs memory that plain HTTP needs not pay
 
     return server_context(server.certfile, server.keyfile, server.keyfile_password, alpn=alpn)
+
+
+def _key_log(server: ServerOptions, context: ssl.SSLContext | None) -> KeyLog | None:
+    """Where the secrets of the sessions come from that are handed over; None if none is. Raises `StartError`."""
+    return new_key_log([context]) if server.tls_handover and context is not None else None

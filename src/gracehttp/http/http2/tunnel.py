@@ -154,6 +154,12 @@ class Tunnel:
     def reset(self) -> None:
         self.abort()
 
+    def stay(self) -> None:
+        """See `Stream`: it never moves."""
+
+    def state(self) -> None:
+        """See `Stream`: it never moves."""
+
     def leave(self) -> int:
         raise AssertionError("a tunnel can't move")
 

@@ -194,6 +194,16 @@ class ListenerTable:
         """The numbers of the listeners of a generation."""
         return [listener.number for listener in self._held if generation in listener.wishes]
 
+    def taking_tls(self, generations: Collection[int]) -> list[int]:
+        """The numbers of the listeners of which each of these generations that has them goes on with sessions of
+        TLS."""
+        taking = []
+        for listener in self._held:
+            wishes = [wish for generation, wish in listener.wishes.items() if generation in generations]
+            if wishes and all(wish.takes_tls for wish in wishes):
+                taking.append(listener.number)
+        return taking
+
     def forget(self, generation: int) -> None:
         """The generation is gone: close the listeners that only it used."""
         for listener in list(self._held):
