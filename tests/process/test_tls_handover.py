@@ -359,11 +359,12 @@ def test_a_key_that_was_updated_before_is_found_out_and_the_client_is_told(start
 def test_curl_keeps_its_connection(start, tmp_path):
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
-    server = begin(start, tmp_path)
+    line = PID_APPLICATION.replace("str(os.getpid()).encode()", 'b"%d\\n" % os.getpid()')
+    server = begin(start, tmp_path, application=line)
     url = f"https://localhost:{server.port}/"
     # The rate gives the time for a restart between two requests of one connection.
     command = ["curl", "--silent", "--show-error", "--verbose", "--http1.1", "--cacert", "ca.pem", "--rate", "15/m"]
-    command += ["--resolve", f"localhost:{server.port}:127.0.0.1", "--write-out", "\\n", url, url, url]
+    command += ["--resolve", f"localhost:{server.port}:127.0.0.1", "--no-buffer", url, url, url]
     with (tmp_path / "curl.log").open("w") as log:
         curl = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=log, text=True)
     with curl:
