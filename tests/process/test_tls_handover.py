@@ -201,6 +201,15 @@ def test_tls_1_2_stays_with_the_old_worker(start, tmp_path):
         assert exchange_on(sock) == (server.first[0], True)
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_a_client_that_wants_short_records_stays_with_the_old_worker(start, tmp_path):
+    server = begin(start, tmp_path)
+    with SClient(server, "-crlf", "-maxfraglen", "512") as client:
+        assert client.get() == (server.first[0], False)
+        server.restart(2)
+        assert client.get() == (server.first[0], True)
+
+
 @pytest.mark.parametrize("on_first", [True, False], ids=["before", "after"])
 def test_it_takes_both_generations(start, tmp_path, on_first):
     server = begin(start, tmp_path, tls_handover=on_first)

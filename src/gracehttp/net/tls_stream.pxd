@@ -20,6 +20,7 @@ cdef class TlsStream:
     cdef object _outgoing
     cdef object _tls
     cdef object _witness
+    cdef object _continued
     cdef object _mover
     cdef RecordCounter _records
     cdef Deadlines _handshakes

@@ -88,6 +88,7 @@ class TlsStream:
 
     __slots__ = (
         "_context",
+        "_continued",
         "_first",
         "_handshakes",
         "_incoming",
@@ -155,6 +156,7 @@ class TlsStream:
         self.writable = True
         self._owner: Closed = plain.owner
         plain.consumer = plain.owner = self
+        self._continued = session
         if session is not None:
             self._incoming, self._outgoing, self._tls = session.incoming, session.outgoing, session
             self._mover = session if can_go_on else None
@@ -441,6 +443,8 @@ class TlsStream:
         """See `Closed`: of the plain stream."""
         self._end_handshake()
         self.stay()
+        if self._continued is not None:
+            self._continued.wipe()
         owner = self._owner
         self.consumer = self._owner = CLOSED_STREAM  # so that no circle is left to the garbage collector
         self._unencrypted = None

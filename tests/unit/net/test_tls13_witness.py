@@ -228,6 +228,35 @@ def test_in_the_middle_of_a_record_it_does_not_go(key_log, server):
 # --- what doesn't go ---
 
 
+@pytest.mark.parametrize("extensions", [b"\x00\x01\x00\x01\x01", b"\x00\x17\x00\x00\x00\x01\x00\x01\x01"])
+def test_a_client_that_wants_short_records_does_not_go(key_log, extensions):
+    assert hello_is_taken(key_log, b"\x00\x17\x00\x00")
+    assert not hello_is_taken(key_log, extensions)
+
+
+@pytest.mark.parametrize("cut", [1, 5, 6, 9, 40, 50, 59])
+def test_a_client_hello_that_is_none_is_not_taken(key_log, cut):
+    hello = client_hello(b"\x00\x17\x00\x00")
+    witness = Witness(key_log)
+    witness.hello(hello[:cut])
+    assert not witness._random
+    witness.hello(b"\x17" + hello[1:])
+    assert not witness._random
+
+
+def hello_is_taken(key_log, extensions):
+    witness = Witness(key_log)
+    witness.hello(client_hello(extensions) + b"\x16\x03")
+    return witness._random == bytes(range(32)).hex().encode()
+
+
+def client_hello(extensions):
+    body = b"\x03\x03" + bytes(range(32)) + b"\x02id" + b"\x00\x04\x13\x01\x13\x02" + b"\x01\x00"
+    body += len(extensions).to_bytes(2, "big") + extensions
+    message = b"\x01" + len(body).to_bytes(3, "big") + body
+    return b"\x16\x03\x01" + len(message).to_bytes(2, "big") + message
+
+
 def test_tls_1_2_does_not_go(key_log, server):
     talk = Talk(key_log, server, client_context(ssl.TLSVersion.TLSv1_2)).shake_hands()
     assert not talk.could_go

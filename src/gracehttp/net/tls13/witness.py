@@ -25,9 +25,8 @@ from gracehttp.net.tls13.state import TlsState, wipe
 
 _CLIENT_HELLO: Final = 1
 _NEW_SESSION_TICKET: Final = 4
-_RANDOM: Final = slice(
-    HEADER_BYTES + 6, HEADER_BYTES + 6 + 32
-)  # in a record with a ClientHello (RFC 8446 section 4.1.2)
+_RANDOM: Final = slice(6, 38)  # in a ClientHello with its header (RFC 8446 section 4.1.2)
+_MAX_FRAGMENT_LENGTH: Final = 1
 
 
 class Witness:
@@ -49,9 +48,20 @@ class Witness:
 
     def hello(self, record: bytes) -> None:
         """The first record of the client has come. (The second ClientHello, if the first was refused, has the same
-        random.)"""
-        if len(record) >= _RANDOM.stop and record[0] == HANDSHAKE and record[HEADER_BYTES] == _CLIENT_HELLO:
-            self._random = record[_RANDOM].hex().encode()
+        random.)
+
+        A client that wants short records (RFC 6066 section 4) doesn't go: how long a record may be would have to go
+        along. Neither does one whose ClientHello needs several records.
+        """
+        if record[0] != HANDSHAKE:
+            return
+        try:
+            message = record[HEADER_BYTES : HEADER_BYTES + (record[3] << 8 | record[4])]
+            extensions = _extensions(message)
+        except (IndexError, ValueError):
+            return
+        if _MAX_FRAGMENT_LENGTH not in extensions:
+            self._random = message[_RANDOM].hex().encode()
 
     def step(self) -> None:
         """OpenSSL has gone on with the handshake, whatever came of it: what it has told is taken out of the key log."""
@@ -142,3 +152,20 @@ def _open(cipher: Cipher, secret: bytearray, sequence: int, record: bytes) -> by
     except NotGenuine:
         return b""
     return inner.rstrip(b"\x00")
+
+
+def _extensions(message: bytes) -> set[int]:
+    """The types of the extensions in a ClientHello (RFC 8446 section 4.1.2). Raises `ValueError` or `IndexError` if it
+    is none, or not whole."""
+    if message[0] != _CLIENT_HELLO or int.from_bytes(message[1:4], "big") != len(message) - 4:
+        raise ValueError
+    at = _RANDOM.stop
+    at += 1 + message[at]  # the session id
+    at += 2 + int.from_bytes(message[at : at + 2], "big")  # cipher suites
+    at += 1 + message[at]  # compression methods
+    at += 2  # the length of all extensions
+    found = set()
+    while at < len(message):
+        found.add(message[at] << 8 | message[at + 1])
+        at += 4 + (message[at + 2] << 8 | message[at + 3])
+    return found
