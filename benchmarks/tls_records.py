@@ -114,6 +114,11 @@ def main() -> None:
 
     openssl = microseconds(openssl_seals), microseconds(openssl_is_asked) - microseconds(client_alone)
     two = pair()
+    two.client.write(SMALL)  # so that the trial has a record of each direction
+    record = two.from_client.read()
+    two.witness.read(record)
+    two.to_server.write(record)
+    two.server.read(65536)
     session = two.go_on()
 
     def ours_seals() -> None:
@@ -137,7 +142,10 @@ def main() -> None:
         return made.server, made.to_server, made.from_server
 
     def continued() -> object:
-        return two.go_on()
+        made = two.go_on()
+        made.write(SMALL)
+        made.outgoing.read()
+        return made
 
     print(f"memory of a session: OpenSSL {memory(server_alone):.1f} KiB, ours {memory(continued):.1f} KiB")
 

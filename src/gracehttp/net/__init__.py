@@ -9,6 +9,7 @@
   ends, and whether its client still reads); `deadlines`, `endpoints`
 - what comes before them: `introduction` (a proxy says who its client is), `proxy_protocol` (in which words),
   `trusted_peers` (which peers may)
+- `tls13`: TLS 1.3 after the handshake, for connections that are handed over
 - `forks`: what processes that the application forks must not keep
 - `kernel_view`: what the kernel tells of a socket; `certificates`: TLS contexts
 
