@@ -7,7 +7,6 @@ import hashlib
 import queue
 import re
 import shutil
-import signal
 import socket
 import ssl
 import subprocess
@@ -174,17 +173,28 @@ def test_clients_under_load_lose_nothing_through_twenty_restarts(start, tmp_path
     assert (load.account.refused, load.account.closed_after_notice, load.account.connections) == (0, 0, 32)
 
 
+FAILING_APPLICATION = """
+    import os
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 500, "headers": []})
+        await send({"type": "http.response.body", "body": str(os.getpid()).encode()})
+"""
+
+
 def test_a_connection_comes_back_when_the_new_code_fails_on_probation(start, tmp_path):
-    server = begin(start, tmp_path, "--probation", "60s")
+    server = begin(start, tmp_path, "--probation", "60s", "--probation-max-errors", "5%")
     with connect(server) as sock:
         exchange_on(sock)
+        server.write("application.py", FAILING_APPLICATION)
         (second,) = server.restart(2)
-        wait_until(lambda: exchange_on(sock) == (second, False))
-        with connect(server) as other:
-            assert exchange_on(other) == (second, False)
-        server.send_signal(signal.SIGHUP)  # a third generation, which replaces the second
-        (third,) = server.wait_until_serving(3)
-        wait_until(lambda: exchange_on(sock) == (third, False))
+        for _ in range(30):
+            status, pid = get_on(sock)
+            if status == 500:
+                assert int(pid) == second
+        server.wait_for("generation 2 was rolled back")
+        wait_until(lambda: get_on(sock) == (200, str(server.first[0])), what="the way back")
+        assert exchange_on(sock) == (server.first[0], False)
     assert "lost" not in server.log
 
 

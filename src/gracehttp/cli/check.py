@@ -11,6 +11,7 @@ import click
 
 from gracehttp.cli.checking.certificates import check_certificate
 from gracehttp.cli.checking.imports import try_import
+from gracehttp.cli.checking.tls_handover import check_tls_handover
 from gracehttp.cli.options import ConfiguredCommand, configured
 from gracehttp.config import PROCESS_OPTIONS, SERVER_OPTIONS, Configuration, ProcessOptions, ServerOptions, load
 from gracehttp.console import echo
@@ -97,6 +98,9 @@ def _checks(configuration: Configuration) -> Iterator[_Check]:
         if server.certfile is not None and certificate not in seen:
             seen.add(certificate)
             yield partial(check_certificate, server)
+        if server.tls and server.tls_handover and check_tls_handover not in seen:
+            seen.add(check_tls_handover)
+            yield check_tls_handover
         application = (server.app, server.factory, server.interface)
         if application not in seen:
             seen.add(application)

@@ -41,7 +41,7 @@ def listen_requests(servers: Iterable[ServerOptions]) -> tuple[ListenRequest, ..
             backlog=server.backlog,
             max_connections=server.max_connections,
             unix_mode=server.unix_mode,
-            takes_tls=server.tls_handover,
+            takes_tls=server.tls and server.tls_handover,
         )
         for server in servers
     )

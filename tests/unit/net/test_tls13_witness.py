@@ -348,17 +348,21 @@ def test_secrets_that_are_not_those_of_the_session_are_overwritten(key_log, serv
     assert os.fstat(key_log._file).st_size == 0
 
 
-def test_the_key_log_of_people_gets_each_line_too():
-    server, lines = server_context(), []
-    log = KeyLog(copy_to=lines.append)
-    log.attach(server)
-    talk = Talk(log, server).shake_hands()
-    copied = b"".join(lines)
+def test_the_key_log_of_people_gets_each_line_too(tmp_path):
+    people = tmp_path / "keys"
+    contexts = [server_context() for _ in range(3)]
+    for context in contexts[:2]:
+        context.keylog_filename = str(people)
+    people.write_text("# before\n")
+    log = new_key_log(contexts)
+    for context in contexts:
+        assert Talk(log, context).shake_hands().could_go
     log.close()
-    for label in (b"CLIENT_HANDSHAKE_TRAFFIC_SECRET", b"CLIENT_TRAFFIC_SECRET_0", b"SERVER_TRAFFIC_SECRET_0"):
-        assert label in copied
-    assert copied.endswith(b"\n")
-    assert talk.could_go
+    lines = people.read_text()
+    assert lines.startswith("# before\n")
+    assert lines.endswith("\n")
+    for label in ("CLIENT_HANDSHAKE_TRAFFIC_SECRET", "CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0"):
+        assert lines.count(f"{label} ") == 3
 
 
 def test_several_contexts_share_a_key_log():

@@ -5,13 +5,15 @@ writes a line while it derives a secret, into a file whose name it is given. Her
 nothing of it is ever on a disk. `take` reads and overwrites it after each step of a handshake. Two copies are out of
 reach: those in OpenSSL's own session, which would be there anyway, and the buffer of the C library, which has a line
 until the next one is written.
+
+A context has one key log. If it has one already, for people (SSLKEYLOGFILE), each line is copied there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import ssl
-from collections.abc import Callable
 from typing import Final
 
 from gracehttp.net.tls13.state import wipe
@@ -30,15 +32,19 @@ Secrets = dict[tuple[bytes, bytes], bytearray]
 class KeyLog:
     """The key log of the contexts that it is attached to, in one thread."""
 
-    def __init__(self, copy_to: Callable[[bytes], None] | None = None) -> None:
-        """Raises `OSError`. A context has one key log, so a user who asks for one (SSLKEYLOGFILE) gets each line by
-        `copy_to`."""
+    def __init__(self) -> None:
+        """Raises `OSError`."""
         self._file = os.memfd_create("gracehttp-key-log")
-        self._copy_to = copy_to
+        self._name = f"/proc/self/fd/{self._file}"
+        self._copies: dict[str, int] = {}  # descriptors of the key logs for people, by their names
 
     def attach(self, context: ssl.SSLContext) -> None:
         """To be called for each context of a port, before its first handshake. Raises `OSError`."""
-        context.keylog_filename = f"/proc/self/fd/{self._file}"
+        for_people = context.keylog_filename
+        if for_people is not None and for_people != self._name and for_people not in self._copies:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+            self._copies[for_people] = os.open(for_people, flags, 0o600)
+        context.keylog_filename = self._name
         self._forget(os.fstat(self._file).st_size)  # a comment
 
     def take(self) -> Secrets:
@@ -49,8 +55,9 @@ class KeyLog:
         lines = bytearray(size)
         os.preadv(self._file, [lines], 0)
         self._forget(size)
-        if self._copy_to is not None:
-            self._copy_to(bytes(lines))
+        for copy in self._copies.values():
+            with contextlib.suppress(OSError):  # no client must wait, or go, for a disk that is full
+                os.write(copy, lines)
         secrets = _parse(lines)
         wipe(lines)
         return secrets
@@ -58,6 +65,8 @@ class KeyLog:
     def close(self) -> None:
         """OpenSSL has a descriptor of its own, as long as the context lives."""
         os.close(self._file)
+        while self._copies:
+            os.close(self._copies.popitem()[1])
 
     def _forget(self, size: int) -> None:
         # The pages are overwritten before they are free. OpenSSL appends, so the next line stands at the begin again.
