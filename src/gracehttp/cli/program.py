@@ -13,7 +13,7 @@ from gracehttp.console import echo
 from gracehttp.errors import EXIT_INTERRUPTED, GraceHTTPError
 from gracehttp.release import RELEASE
 
-_COMMANDS = ("serve", "check", "restart", "stop", "status", "demo")
+_COMMANDS = ("serve", "check", "restart", "stop", "status", "migrate", "completion", "demo")
 """In the order of their use. Each is a function in the module of the same name."""
 
 

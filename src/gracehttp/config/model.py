@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from gracehttp.config import types
+from gracehttp.config.access_format import ACCESS_FORMAT
 from gracehttp.config.checks import check_program, check_server
 from gracehttp.hints import Named
 from gracehttp.net.address import Bind, parse_bind
@@ -31,6 +32,7 @@ RESPONSES: Final = "Responses"
 PROCESSES: Final = "Processes"
 LOGGING: Final = "Logging"
 CONTROL: Final = "Control"
+DEVELOPMENT: Final = "Development"
 GROUPS: Final = (
     APPLICATION,
     LISTENING,
@@ -43,6 +45,7 @@ GROUPS: Final = (
     PROCESSES,
     LOGGING,
     CONTROL,
+    DEVELOPMENT,
 )
 """The headings under which options are shown, in this order."""
 
@@ -75,7 +78,7 @@ class Option:
 
     @property
     def variable(self) -> str:
-        """The environment variable. `common_variable` is one that other servers know too; it stands behind this one."""
+        """The environment variable. `common_variable`, which other programs know too, stands behind the file."""
         return f"GRACEHTTP_{self.name.upper()}"
 
     def show_default(self) -> str:
@@ -113,6 +116,7 @@ class ProcessOptions:
         kind=types.count(minimum=1, maximum=1024),
         group=PROCESSES,
         short="-w",
+        common_variable="WEB_CONCURRENCY",
         help="Worker processes. Each runs the application; all accept from the same ports.",
     )
     threads: int = option(
@@ -144,7 +148,8 @@ class ProcessOptions:
         (),
         kind=types.TARGETS,
         group=APPLICATION,
-        help="A request that a worker answers to itself before it counts as ready; a 5xx means not ready.",
+        help="A request that a worker answers to itself before it counts as ready: a path, or a URL if host and scheme "
+        "matter, such as https://example.com/info. A 5xx means not ready; a 3xx or 4xx is told.",
     )
     ready_timeout: float = option(
         60.0,
@@ -206,11 +211,59 @@ class ProcessOptions:
         group=APPLICATION,
         help="The folder from which the application is imported.",
     )
+    chdir: str | None = option(
+        None,
+        kind=types.FOLDER,
+        group=APPLICATION,
+        help="Work in this folder, as if the command had been given there. Files named by --config and --env-file are "
+        "found before that.",
+    )
+    env_file: tuple[str, ...] = option(
+        (),
+        kind=types.PATHS,
+        group=APPLICATION,
+        help="A file with lines KEY=VALUE, for the environment of the application and for options. What the "
+        "environment has already, stays. Workers read it when they start, so a restart brings new values. Can be given "
+        "again; a later file wins.",
+    )
     access_log: bool = option(
         False,
         kind=types.flag(),
         group=LOGGING,
         help="Log each request, at the level info.",
+    )
+    access_log_format: str = option(
+        "log",
+        kind=ACCESS_FORMAT,
+        group=LOGGING,
+        help="How requests are logged. log: as the other lines of the log; common, combined; json, or "
+        "json:FIELD,FIELD; or a format string with the atoms of gunicorn. All but log switch the access log on.",
+    )
+    access_log_file: str | None = option(
+        None,
+        kind=types.LOG_FILE,
+        group=LOGGING,
+        help="Log requests to this file, not to where the rest of the log goes; -: to standard output. It is opened "
+        "anew after a rotation, without a signal. Switches the access log on.",
+    )
+    access_log_exclude: tuple[str, ...] = option(
+        (),
+        kind=types.TARGETS,
+        group=LOGGING,
+        help="Leave requests for this path out of the access log; with * at its end, for all paths that begin so.",
+    )
+    log_file: str | None = option(
+        None,
+        kind=types.LOG_FILE,
+        group=LOGGING,
+        help="Log to this file, not to standard error; -: to standard output. It is opened anew after a rotation, "
+        "without a signal.",
+    )
+    log_config: str | None = option(
+        None,
+        kind=types.PATH,
+        group=LOGGING,
+        help="A file for logging.config.dictConfig, as JSON or TOML, for the supervisor and each worker.",
     )
     log_level: str = option(
         "info",
@@ -223,6 +276,31 @@ class ProcessOptions:
         kind=types.one_of("text", "json"),
         group=LOGGING,
         help="text: a line to read; json: one object per line.",
+    )
+    proc_name: str | None = option(
+        None,
+        kind=types.TEXT,
+        group=PROCESSES,
+        help="What ps shows in brackets after gracehttp: supervisor, template or worker. none: the application.",
+    )
+    user: str | None = option(
+        None,
+        kind=types.ACCOUNT,
+        group=PROCESSES,
+        help="Run workers and templates as this user (a name or a number), with its groups. The supervisor must be "
+        "root, and stays it. Unix sockets belong to the user.",
+    )
+    group: str | None = option(
+        None,
+        kind=types.ACCOUNT,
+        group=PROCESSES,
+        help="Run workers and templates with this group (a name or a number). none: that of --user.",
+    )
+    umask: int | None = option(
+        None,
+        kind=types.MODE,
+        group=PROCESSES,
+        help="The umask of all processes, such as 027: which permissions the files that they make don't get.",
     )
     pidfile: str | None = option(
         None,
@@ -244,9 +322,47 @@ class ProcessOptions:
         group=CONTROL,
         help="Open no control socket; signals work all the same.",
     )
+    reload: bool = option(
+        False,
+        kind=types.flag(),
+        group=DEVELOPMENT,
+        help="Restart when a file changes, and end within a second at Ctrl+C. Needs gracehttp[reload].",
+    )
+    reload_dir: tuple[str, ...] = option(
+        (),
+        kind=types.FOLDERS,
+        group=DEVELOPMENT,
+        help="A folder to watch, with all that is in it. none: that of app_dir. Can be given again.",
+    )
+    reload_include: tuple[str, ...] = option(
+        (),
+        kind=types.PATTERNS,
+        group=DEVELOPMENT,
+        help="Files to watch beside *.py, such as '*.html' or .env: by their name, or with a slash by their path. "
+        "Can be given again.",
+    )
+    reload_exclude: tuple[str, ...] = option(
+        (),
+        kind=types.PATTERNS,
+        group=DEVELOPMENT,
+        help="Files and folders not to watch, beside __pycache__, .git, node_modules, virtual environments and the "
+        "like. Can be given again.",
+    )
+    reload_polling: bool = option(
+        False,
+        kind=types.flag(),
+        group=DEVELOPMENT,
+        help="Look at the files at intervals, for folders of which the system tells no changes, as some of containers "
+        "and networks. WATCHFILES_FORCE_POLLING=1 does that too.",
+    )
 
     def __post_init__(self) -> None:
         check_program(self)
+
+    @property
+    def logs_access(self) -> bool:
+        """Whether requests are logged: an option of the access log has switched it on, too."""
+        return self.access_log or self.access_log_file is not None or self.access_log_format != "log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,7 +385,8 @@ class ServerOptions:
         False,
         kind=types.flag(),
         group=APPLICATION,
-        help="APP names a function without parameters that returns the application.",
+        help="APP names a function that returns the application, and is called without arguments. A call with literal "
+        "arguments, 'main:create_app(\"prod\")', needs no --factory.",
     )
     bind: Bind = option(  # noqa: RUF009  it makes a field(), as a dataclass wants it
         parse_bind(DEFAULT_BIND),
@@ -280,6 +397,19 @@ class ServerOptions:
         "IPv6 addresses, and IPv4 too if no other bind has that port for it), http://HOST (port 80), "
         "https://HOST (port 443), unix:PATH or fd://N. Can be given again. Options for one address follow as "
         "a query: 'https://:9443?certfile=a.pem&max_connections=500'.",
+    )
+    host: str | None = option(
+        None,
+        kind=types.HOST,
+        group=LISTENING,
+        help="With --port, another way to write --bind: a name or an address. none: 127.0.0.1, and 0.0.0.0 with $PORT.",
+    )
+    port: int | None = option(
+        None,
+        kind=types.PORT,
+        group=LISTENING,
+        common_variable="PORT",
+        help="With --host, another way to write --bind. none: 8000.",
     )
     unix_mode: int | None = option(
         None,
@@ -525,6 +655,9 @@ def _options_of(model: type[ProcessOptions | ServerOptions], scope: Scope) -> Ma
         }
     )
 
+
+EMBEDDED_OPTIONS: Final = ("lifespan", "threads", "warmup", "access_log", "drain_timeout")
+"""The options of the program that have an effect without a supervisor."""
 
 PROCESS_OPTIONS: Final = _options_of(ProcessOptions, Scope.PROCESS)
 SERVER_OPTIONS: Final = _options_of(ServerOptions, Scope.SERVER)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gracehttp.events.base import Event, Severity, with_details
+from gracehttp.events.base import Event, Severity, counted, with_details
 
 
 class SupervisorStarted(Event):
@@ -67,6 +67,24 @@ class VariableIgnored(Event):
         return f"{self.variable} is set, and is no option; {self.meant} is one"
 
 
+class LinkMoved(Event):
+    """A link by which the service was started leads elsewhere. `stays` is the working directory, if no name tells that
+    the link is how the service manager came there."""
+
+    severity = Severity.NOTICE
+    link: str
+    before: str
+    now: str
+    stays: str = ""
+
+    def __str__(self) -> str:
+        sentence = f"the link {self.link} leads to {self.now} now, no more to {self.before}"
+        if not self.stays:
+            return sentence
+        hint = f"start the service with PWD={self.link} in its environment, or by paths through {self.link}"
+        return f"{sentence}; new workers start in {self.stays} all the same (Hint: {hint})"
+
+
 class OptionIgnored(Event):
     """New code asks for something that a supervisor settles once, when it starts."""
 
@@ -76,7 +94,8 @@ class OptionIgnored(Event):
     kept: str
 
     def __str__(self) -> str:
-        kept = f"the supervisor keeps what it has ({self.kept}) until it is stopped and started"
+        ends = "is replaced (USR2), or" if self.option in {"user", "group"} else "is"
+        kept = f"the supervisor keeps what it has ({self.kept}) until it {ends} stopped and started"
         return f"the new code asks for another {self.option} ({self.wanted}): {kept}"
 
 
@@ -87,6 +106,16 @@ class ControlUnavailable(Event):
 
     def __str__(self) -> str:
         return f"no control socket at {self.where} ({self.reason}); signals work all the same"
+
+
+class ControlRefused(Event):
+    """A process that may not control this service has asked to. Told at most once a minute: it could fill the log."""
+
+    severity = Severity.WARNING
+    reason: str
+
+    def __str__(self) -> str:
+        return f"a client of the control socket was refused: {self.reason}"
 
 
 class ReplacementRequested(Event):
@@ -116,6 +145,50 @@ class SupervisorReplaced(Event):
 
     def __str__(self) -> str:
         return f"the supervisor has replaced itself: gracehttp {self.predecessor} by {self.version}, pid {self.pid}"
+
+
+class FilesWatched(Event):
+    """With `--reload`. `why_polling` is empty where the system tells of changes, or where polling was asked for."""
+
+    severity = Severity.NOTICE
+    folders: tuple[str, ...]
+    files: int
+    why_polling: str = ""
+
+    def __str__(self) -> str:
+        how = f", at intervals ({self.why_polling})" if self.why_polling else ""
+        return f"a change restarts: watching {counted(self.files, 'file')} in {', '.join(self.folders)}{how}"
+
+
+class FilesWrittenAtStart(Event):
+    """These have changed again and again right after a restart that they had caused."""
+
+    severity = Severity.ERROR
+    files: tuple[str, ...]
+
+    def __str__(self) -> str:
+        changes = "changes" if len(self.files) == 1 else "change"
+        return (
+            f"{', '.join(self.files)} {changes} at each restart, so the application writes there: that restarts no "
+            f"more now (--reload-exclude keeps it so)"
+        )
+
+
+class WatcherLost(Event):
+    severity = Severity.ERROR
+    reason: str
+
+    def __str__(self) -> str:
+        return f"changes of files restart no more, because their watcher {self.reason}; HUP restarts"
+
+
+class StartAwaitsChange(Event):
+    """With `--reload`, an application that can't start is no reason to end."""
+
+    severity = Severity.NOTICE
+
+    def __str__(self) -> str:
+        return "nothing serves; the next change of a file starts it again"
 
 
 class SubscriberFailed(Event):

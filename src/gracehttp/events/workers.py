@@ -76,6 +76,25 @@ class WorkerHangs(Event):
         return f"{what}, still {self.doing}: {rest}"
 
 
+class ReleaseGone(Event):
+    """A folder or file of the release of a generation was removed. `instead` is the folder from which the worker
+    starts, "" if nothing is there either."""
+
+    severity = Severity.ERROR
+    generation: int
+    worker: int
+    missing: str
+    instead: str
+
+    def __str__(self) -> str:
+        sentence = f"{self.missing}, from which generation {self.generation} was started, is gone"
+        if not self.instead:
+            hint = "put it back, or let the link lead to a release that is there, and restart"
+            return f"{sentence}, and so is all that its names lead to: worker {self.worker} can't start (Hint: {hint})"
+        hint = "restart, so that all workers have the same code; keep the folder of a release while it serves"
+        return f"{sentence}: worker {self.worker} starts from {self.instead} instead (Hint: {hint})"
+
+
 class WorkerDied(Event):
     severity = Severity.ERROR
     generation: int

@@ -10,12 +10,13 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
+from gracehttp.accounts import Credentials
 from gracehttp.errors import ListenError
 from gracehttp.hints import Named, hint
 from gracehttp.net.address import Address, DescriptorAddress, TcpAddress, UnixAddress
 from gracehttp.net.port_owner import owner_of_port
 from gracehttp.net.syn_filter import admit_new_connections
-from gracehttp.net.unix_files import bind_file, remove_stale_file
+from gracehttp.net.unix_files import bind_file, own_file, remove_stale_file
 
 _ALL_IPV6 = "::"
 
@@ -83,6 +84,14 @@ def file_identity(address: Address) -> FileIdentity | None:
         return None
     found = Path(address.path).stat()
     return found.st_dev, found.st_ino
+
+
+def give_to(address: UnixAddress, owner: Credentials) -> None:
+    """Give the file of a Unix socket to `owner`, and nothing that was put in its place. Raises `ListenError`."""
+    try:
+        own_file(address.path, owner.uid, owner.gid)
+    except OSError as exc:
+        raise ListenError(f"cannot give {address} to {owner.name}: {exc.strerror}.") from exc
 
 
 def remove_socket_file(address: Address, identity: FileIdentity | None) -> None:

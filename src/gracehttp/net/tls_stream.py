@@ -26,6 +26,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from gracehttp.net.deadlines import Deadlines
+from gracehttp.net.file_part import FilePart
 from gracehttp.net.stream import CLOSED_STREAM, READ_BYTES, Closed, Consumer, PlainStream
 from gracehttp.net.tls13.state import TlsState
 
@@ -112,6 +113,7 @@ class TlsStream:
         "writable",
     )
 
+    takes_files = False  # their bytes must be encrypted
     secure = True
 
     def __init__(
@@ -477,6 +479,9 @@ class TlsStream:
         return True
 
     # --- going to another process ---
+
+    def write_file(self, part: FilePart) -> None:
+        raise AssertionError("a TLS stream takes no files")
 
     def stay(self) -> None:
         """See `Stream`. Nothing more is known of the session than OpenSSL knows, or the record layer needs."""

@@ -182,6 +182,8 @@ class Orders:
         event = events.GenerationGivenUp(number, given_up.reason, goes_on, given_up.worker)
         # While the service stops, the fleet gives up what is coming because of that, and for no other reason.
         self._bus.publish(events.StartCalledOff(number) if self._fleet.stopping else event)
+        if self._fleet.awaits_other_code:
+            self._bus.publish(events.StartAwaitsChange())
         outcome = Outcome(ok=False, message=event.with_reason, details=given_up.details, generation=number)
         self._requesters.concluded(outcome)
 

@@ -55,6 +55,7 @@ class Reports:
         self._apply = apply
         self._fixed_options = fixed_options
         self._stderr = stderr
+        self._refused: set[int] = set()
 
     def receive(self, process: WorkerProcess, message: messages.Message) -> None:
         match message:
@@ -89,7 +90,10 @@ class Reports:
         if self._fleet.serving is None:
             self._first_failure.worker_ended(process, ending)
         how = (ending.reason, ending.details, ending.unlogged)
-        self._apply(table.WorkerExited(process.number, *how, doing=process.doing))
+        self._apply(
+            table.WorkerExited(process.number, *how, doing=process.doing, refused=process.number in self._refused)
+        )
+        self._refused.discard(process.number)
         # After that, because it may fail. A worker that has got its slot by now holds no permit before its welcome.
         self._auditor.worker_died(process.slot)
         self._close_listeners_if_no_worker_accepts()
@@ -104,6 +108,10 @@ class Reports:
     def _close_listeners_if_no_worker_accepts(self) -> None:
         if self._fleet.stopping and self._workers.none_accepts:
             self._listeners.close_all()  # their queues are empty: new connections are refused at once, not at the end
+
+    def _refuse(self, process: WorkerProcess, refusal: messages.Refuse) -> None:
+        self._refused.add(process.number)
+        self._workers.send(process.number, refusal)
 
     # --- a worker says hello ---
 
@@ -120,7 +128,7 @@ class Reports:
             self._answer(process, hello, generation)
         except OSError as exc:  # without an answer it would wait until it is killed
             sentence = f"the supervisor can't give this worker what it needs: {exc.strerror or exc}."
-            self._workers.send(process.number, messages.Refuse(sentence, hint=""))
+            self._refuse(process, messages.Refuse(sentence, hint=""))
 
     def _tell_ignored_options(self, generation: Generation, wanted: messages.FixedOptions | None) -> None:
         """For the first worker of a generation, unless that is the first generation."""
@@ -133,15 +141,13 @@ class Reports:
         """Send the listeners and `Welcome`, or `Refuse`."""
         version = max(set(hello.versions) & set(messages.VERSIONS), default=None)
         if version is None:
-            spoken = ", ".join(map(str, messages.VERSIONS))
-            sentence = f"this supervisor speaks only version {spoken} of the control channel"
-            self._workers.send(process.number, messages.Refuse(sentence, hint="stop and start it"))
+            self._refuse(process, _other_version(hello))
             return
         try:
             found = self._listeners.provide(hello.listeners, generation.number)
             given = [(listener, self._queues.of(listener.number, generation.number)) for listener in found]
         except GraceHTTPError as exc:
-            self._workers.send(process.number, messages.Refuse(exc.message, exc.hint))
+            self._refuse(process, messages.Refuse(exc.message, exc.hint))
             return
         for (listener, queue), request in zip(given, hello.listeners, strict=True):
             self._workers.send(process.number, _listener(listener, request.address, generation.wanted, queue))
@@ -165,6 +171,16 @@ class Reports:
             record = self._workers.codes.of(generation)
             order = messages.CompareCode(record) if record is not None else messages.RecordCode()
             self._workers.send(process.number, order)
+
+
+def _other_version(hello: messages.Hello) -> messages.Refuse:
+    """A worker of a release that has another channel can be used only by a supervisor of its own release."""
+    ours, theirs = (", ".join(map(str, versions)) for versions in (messages.VERSIONS, hello.versions))
+    release = f" of gracehttp {hello.release}" if hello.release else ""
+    return messages.Refuse(
+        f"this supervisor speaks version {ours} of the channel to its workers, and the worker{release} {theirs}",
+        hint="gracehttp restart --supervisor (or kill -USR2) replaces the supervisor by the new release too",
+    )
 
 
 def _listener(

@@ -13,6 +13,7 @@ from collections import deque
 from functools import partial
 
 from gracehttp import events
+from gracehttp.accounts import Credentials
 from gracehttp.compiled import BUILD
 from gracehttp.event_bus import EventBus
 from gracehttp.net.limits import raise_descriptor_limit
@@ -34,16 +35,23 @@ from gracehttp.supervisor.pidfile import take_over, write
 from gracehttp.supervisor.processes.command_line import CommandLine
 from gracehttp.supervisor.processes.process import Ending, WorkerProcess
 from gracehttp.supervisor.processes.workers import WorkerProcesses
+from gracehttp.supervisor.reloading.reloader import Reloader, ReloadSettings
 from gracehttp.supervisor.reports import Reports
 from gracehttp.supervisor.succession.execve import let_signals_come
 from gracehttp.supervisor.succession.replacement import Replacement
 from gracehttp.supervisor.succession.state import SupervisorState
+from gracehttp.supervisor.terminal import Terminal
 from gracehttp.values import Value
 from gracehttp.wire import messages
 from gracehttp.wire.control import Outcome, Status
 from gracehttp.wire.signals import SIGNALS, Meaning
 
 _TOO_LATE = "the service is stopping, and takes no restart any more; start it again when it has ended."
+
+INTERRUPT_DRAIN_SECONDS = 0.1
+"""With `--reload`: how long requests in flight may take after Ctrl+C."""
+INTERRUPT_SECONDS = 0.8
+"""And how long after it everything that is left is ended by force. A person doesn't want to wait a second."""
 
 
 class SupervisorOptions(Value):
@@ -59,6 +67,11 @@ class SupervisorOptions(Value):
     control: str | bool | None = None
     log_is_json: bool = False
     errors_are_logged: bool = True
+    user: str | None = None
+    group: str | None = None
+    credentials: Credentials | None = None
+    """What workers become, of `user` and `group`. The supervisor stays what it is."""
+    reload: ReloadSettings | None = None
 
 
 class Supervisor:
@@ -69,13 +82,16 @@ class Supervisor:
         self._options = options
         self._bus = bus
         self._predecessor = predecessor
-        self._fleet = Fleet(options.fleet, predecessor.fleet if predecessor else None)
+        memory = predecessor.fleet if predecessor else None
+        self._fleet = Fleet(options.fleet, memory, outlives_failed_starts=options.reload is not None)
         self._inputs: deque[table.Input] = deque()
         self._acting = False
         self._requesters = Requesters(predecessor.last_outcome if predecessor else None)
         self._first_failure = FirstFailure(errors_are_logged=options.errors_are_logged)
         self._timer: asyncio.TimerHandle | None = None
         self._control: ControlSocket | None = None
+        self._reloader: Reloader | None = None
+        self._terminal = Terminal()
         self._stderr = sys.stderr.fileno() if sys.stderr is not None else os.open(os.devnull, os.O_WRONLY)
 
     async def run(self) -> int:
@@ -89,6 +105,7 @@ class Supervisor:
             if self._predecessor is None:
                 self._bus.publish(events.SupervisorStarted(os.getpid(), self._options.release, str(BUILD)))
                 self._control = open_control(self._options.control, self, self._bus)
+                self._begin_to_reload()
                 self._apply(table.RestartRequested())
             else:
                 self._go_on(self._predecessor)
@@ -96,6 +113,8 @@ class Supervisor:
             return await self._shut_down(finish)
         finally:
             self._replacement.cancel()
+            if self._reloader is not None:
+                self._reloader.close()
             self._auditor.close()
             self._listeners.close_all()
             for lost in self._queues.keep(()):
@@ -103,6 +122,7 @@ class Supervisor:
             if self._pidfile is not None:
                 self._pidfile.remove()
             ignore_from_now_on(self._loop)
+            self._terminal.restore()
 
     def _set_up(self, carried: SupervisorState | None) -> None:
         """Make the parts of the supervisor, or take them over from the image before."""
@@ -111,6 +131,7 @@ class Supervisor:
         self._listeners = ListenerTable(
             descriptors=raise_descriptor_limit(),
             publish=self._bus.publish,
+            owner=self._options.credentials,
             record=carried.listeners if carried else None,
         )
         self._workers = WorkerProcesses(
@@ -120,6 +141,7 @@ class Supervisor:
             on_exit=self._on_exit,
             publish=self._bus.publish,
             hold_early_stderr=self._options.log_is_json,
+            credentials=self._options.credentials,
             record=carried.processes if carried else None,
         )
         self._queues = HandoverQueues(carried.queues if carried else None)
@@ -145,7 +167,9 @@ class Supervisor:
             self._first_failure,
             self._bus,
             apply=self._apply,
-            fixed_options=lambda: kept(self._pidfile, self._control),
+            fixed_options=lambda: kept(
+                self._pidfile, self._control, user=self._options.user, group=self._options.group
+            ),
             stderr=self._stderr,
         )
         self._replacement = Replacement(
@@ -179,7 +203,19 @@ class Supervisor:
         self._bus.publish(events.SupervisorReplaced(os.getpid(), self._options.release, carried.release))
         self._workers.reap()
         self._auditor.audit()
+        self._begin_to_reload()
         self._restart(carried.source)
+
+    def _begin_to_reload(self) -> None:
+        if self._options.reload is not None:
+            self._reloader = Reloader(
+                self._options.reload,
+                watch_child=self._workers.watch,
+                publish=self._bus.publish,
+                restart=self._restart,
+                stderr=self._stderr,
+            )
+            self._reloader.start()
 
     async def _shut_down(self, finish: table.Finish) -> int:
         self._listeners.close_all()
@@ -196,10 +232,14 @@ class Supervisor:
 
     def _on_signal(self, number: signal.Signals, meaning: Meaning) -> None:
         match meaning:
+            case Meaning.RESTART if number is signal.SIGHUP and self._terminal.is_closed:
+                self._stop_as_soon_as_wanted("the closed terminal")
             case Meaning.RESTART:
                 self._restart(number.name)
             case Meaning.REPLACE:
                 self._replace(number.name)
+            case Meaning.STOP if number is signal.SIGINT:
+                self._stop_as_soon_as_wanted(number.name)
             case Meaning.STOP:
                 self._stop(number.name, force=False)
             case Meaning.SCALE_UP:
@@ -240,6 +280,7 @@ class Supervisor:
         if self._fleet.stopping:
             self._requesters.concluded(Outcome(ok=False, message=_TOO_LATE, generation=self._fleet.next_generation))
             return
+        self._workers.launches.tell_moved_links()
         self._bus.publish(events.RestartRequested(self._fleet.next_generation, source))
         self._apply(table.RestartRequested())
 
@@ -247,6 +288,7 @@ class Supervisor:
         if self._fleet.stopping:
             self._not_replaced("the service is stopping")
             return
+        self._workers.launches.tell_moved_links()
         self._bus.publish(events.ReplacementRequested(source))
         newest = self._fleet.coming or self._fleet.serving
         settings = newest.settings if newest is not None else self._options.fleet
@@ -257,12 +299,25 @@ class Supervisor:
         message = str(events.ReplacementGivenUp(reason))
         self._requesters.not_replaced(Outcome(ok=False, message=message, details=details))
 
-    def _stop(self, source: str, *, force: bool) -> None:
+    def _stop_as_soon_as_wanted(self, source: str) -> None:
+        """For a person at the terminal. Who develops doesn't wait for streams that never end."""
+        if self._options.reload is None:
+            self._stop(source, force=False)
+            return
+        if not self._fleet.stopping:
+            self._loop.call_later(INTERRUPT_SECONDS, self._end_what_is_left, f"{source} {INTERRUPT_SECONDS:g} s ago")
+        self._stop(source, force=False, drain_timeout_seconds=INTERRUPT_DRAIN_SECONDS)
+
+    def _end_what_is_left(self, source: str) -> None:
+        if not self._finished.done() and not self._fleet.forced:
+            self._stop(source, force=True)
+
+    def _stop(self, source: str, *, force: bool, drain_timeout_seconds: float | None = None) -> None:
         forced = self._fleet.stop_forces(force, self._loop.time())
         self._bus.publish(events.StopRequested(source, forced))
         if self._replacement.cancel():
             self._not_replaced("the service is stopping")
-        self._apply(table.StopRequested(force))
+        self._apply(table.StopRequested(force, drain_timeout_seconds))
 
     # --- deciding and doing ---
 
@@ -278,6 +333,8 @@ class Supervisor:
                 guarded("leave ports behind", self._orders.leave_behind)  # before their workers are told to drain
                 for command in commands:
                     guarded("carry out {}", self._orders.carry_out, command)
+            if self._reloader is not None:
+                self._reloader.look(restarting=self._fleet.coming is not None)
         finally:
             self._acting = False
             self._set_timer()  # also after a defect: what was decided before keeps its deadlines

@@ -59,6 +59,10 @@ class TemplateOrder(Message):
     """From the supervisor to a template. That channel has the version with which its first worker was welcomed."""
 
 
+class WatcherReport(Message):
+    """From the process that watches files (`--reload`) to the supervisor, on its own channel."""
+
+
 # --- parts of messages ---
 
 
@@ -80,11 +84,13 @@ class FixedOptions(Value):
     """What a supervisor keeps for its life, whatever new code is given: here the worker says what its code was given.
 
     `pidfile` is an absolute path, None is no pidfile. `control` is an absolute path, None the abstract name, False no
-    control socket.
+    control socket. `user` and `group` are as they were written.
     """
 
     pidfile: str | None = None
     control: str | bool | None = None
+    user: str | None = None
+    group: str | None = None
 
 
 class ListenRequest(Value):
@@ -327,8 +333,27 @@ class Forked(TemplateReport):
     reason: str = ""
 
 
+# --- the watcher of files says ---
+
+
+class WatchBegan(WatcherReport):
+    """It watches now, so many `files`. `why_polling` tells why it only looks at intervals, if that was not ordered."""
+
+    files: int
+    why_polling: str = ""
+
+
+class FilesChanged(WatcherReport):
+    """These files have changed, and so many `more`. They are relative to the watched folder they are in."""
+
+    files: tuple[str, ...]
+    more: int = 0
+
+
 TYPES: Mapping[str, type[Message]] = {
-    one.type: one for direction in (Report, Order, TemplateReport, TemplateOrder) for one in direction.__subclasses__()
+    one.type: one
+    for direction in (Report, Order, TemplateReport, TemplateOrder, WatcherReport)
+    for one in direction.__subclasses__()
 }
 
 

@@ -6,10 +6,18 @@ Imports no protocol code, because the first supervisor reads its own options thr
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable
 
 from gracehttp.config import ProcessOptions, ServerOptions
 from gracehttp.wire.messages import FixedOptions, FleetSettings, ListenRequest
+
+
+def title_of(process: ProcessOptions, servers: Iterable[ServerOptions]) -> str:
+    """What the titles of the processes call this program: the option, else its applications."""
+    script = os.path.basename(sys.argv[0])
+    names = [server.app if isinstance(server.app, str) else script for server in servers]
+    return process.proc_name or ", ".join(dict.fromkeys(names))
 
 
 def fleet_settings(process: ProcessOptions) -> FleetSettings:
@@ -30,6 +38,8 @@ def fixed_options(process: ProcessOptions) -> FixedOptions:
     return FixedOptions(
         pidfile=process.pidfile and os.path.abspath(process.pidfile),
         control=False if process.no_control else control,
+        user=process.user,
+        group=process.group,
     )
 
 

@@ -20,15 +20,17 @@ from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError, St
 from gracehttp.event_bus import EventBus
 from gracehttp.events import CodeDiffers, ThreadsNotForked
 from gracehttp.net.forks import restore_in_children
+from gracehttp.observe.access_log import access_log_of
 from gracehttp.observe.local_time import use_offsets
-from gracehttp.observe.request_logs import AccessLog, as_one, log_exit_of_a_task
+from gracehttp.observe.request_logs import as_one, log_exit_of_a_task
+from gracehttp.process_title import set_title
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire import messages
 from gracehttp.wire.channel import Channel, ChannelBroken, ChannelClosed
 from gracehttp.wire.signals import SIGNALS
 from gracehttp.worker.code_record import can_record, changed_since, write_record
 from gracehttp.worker.error_counter import ErrorCounter
-from gracehttp.worker.hello import fixed_options, fleet_settings, listen_requests
+from gracehttp.worker.hello import fixed_options, fleet_settings, listen_requests, title_of
 from gracehttp.worker.link import SupervisorLink
 from gracehttp.worker.loops import loop_factory, run_to_the_end
 from gracehttp.worker.manifest import Manifest, introduce
@@ -107,6 +109,7 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str]) -> int:
             pid=os.getpid(),
         ),
     )
+    _show_role(manifest, program, "worker")
     use_offsets(manifest.utc_offsets)
     program.configure_logging(manifest.tty)
     new_loop = loop_factory(process.loop, program.bus.publish)
@@ -121,6 +124,15 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str]) -> int:
         status = _reporting(channel, program, lambda: _serve(runner, channel, manifest, program))
         faulthandler.dump_traceback_later(LEAVE_SECONDS, exit=True)
     return status
+
+
+def _show_role(manifest: Manifest, program: _Program, role: str) -> None:
+    if role == "template":
+        what, comm = f"template of generation {manifest.generation}", f"gracehttp-t{manifest.generation}"
+    else:
+        what = f"worker {manifest.worker} of generation {manifest.generation}"
+        comm = f"gracehttp-w{manifest.worker}"
+    set_title(f"gracehttp: {what} [{title_of(program.process, program.servers)}]", comm)
 
 
 def _reporting(channel: Channel, program: _Program, call: Callable[[], int | None]) -> int:
@@ -146,6 +158,7 @@ def _leave_template(channel: Channel, manifest: Manifest, program: _Program) -> 
 
     def become_template() -> None:
         _leave_signals_to_the_supervisor()
+        _show_role(manifest, program, "template")
         os.dup2(manifest.stderr, 2)
         program.configure_logging(manifest.tty)  # or the log would go on to the stderr of the worker that was copied
         channel.close()
@@ -175,7 +188,7 @@ def _serve(runner: asyncio.Runner, channel: Channel, manifest: Manifest, program
 async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None:
     process, bus = program.process, program.bus
     _account_for_code(channel, manifest, bus)
-    access_log = AccessLog(manifest.worker, manifest.generation) if process.access_log else None
+    access_log = access_log_of(process, manifest.worker, manifest.generation)
     error_counter = _error_counter(process)
     usage = Usage(_usage_limits(process), asyncio.get_running_loop())
     settings = ServiceSettings(

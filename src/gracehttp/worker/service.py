@@ -98,7 +98,10 @@ class Service:
         for application in self._applications:
             for path in self._settings.warmup:
                 on_stage(f"waiting for the answer to the warm-up request GET {path}")
-                await warm_up(application, path, poller)
+                root_path = next(
+                    one.root_path for one, its in zip(servers, applications, strict=True) if its is application
+                )
+                self._publish(await warm_up(application, path, poller, root_path=root_path))
         for server, listener, context, key_log, application in zip(
             servers, listeners, contexts, key_logs, applications, strict=True
         ):

@@ -106,7 +106,8 @@ def test_a_worker_of_another_protocol_is_refused(reception):
     reception.receive(Hello((99,), FleetSettings(), REQUESTS))
     (order,) = reception.told
     assert isinstance(order, Refuse)
-    assert "speaks only version" in order.message
+    assert "speaks version 2 of the channel to its workers, and the worker" in order.message
+    assert "restart --supervisor" in order.hint
 
 
 def test_a_shortage_refuses_the_worker_before_it_is_told_of_any_listener(reception, monkeypatch):

@@ -8,11 +8,15 @@ from gracehttp.supervisor.pidfile import PidFile
 from gracehttp.wire.messages import FixedOptions
 
 
-def kept(pidfile: PidFile | None, control: ControlSocket | None) -> FixedOptions:
+def kept(
+    pidfile: PidFile | None, control: ControlSocket | None, *, user: str | None = None, group: str | None = None
+) -> FixedOptions:
     """The options as the supervisor keeps them."""
     return FixedOptions(
         pidfile=str(pidfile.path) if pidfile is not None else None,
         control=control.path if control is not None else False,
+        user=user,
+        group=group,
     )
 
 

@@ -142,14 +142,14 @@ class Generation:
             elif worker.state is WorkerState.STARTING:
                 self.kill(worker, "its generation stands by, and starts nobody", turn)
 
-    def retire(self, reason: DrainReason, turn: Turn) -> None:
-        """It has served: its workers drain, and those that are not ready are killed.
+    def retire(self, reason: DrainReason, turn: Turn, *, timeout_seconds: float | None = None) -> None:
+        """It has served: its workers drain, and those that are not ready are killed. None: as its settings say.
 
         Workers that drain already learn that they have other successors now, or none.
         """
         self.announce(turn)
         self.leave(GenerationState.DRAINING, turn)
-        timeout = self.settings.drain_timeout_seconds
+        timeout = self.settings.drain_timeout_seconds if timeout_seconds is None else timeout_seconds
         for worker in self.workers.values():
             if worker.state in {WorkerState.SERVING, WorkerState.STANDING_BY, WorkerState.DRAINING}:
                 worker.drain(reason, timeout, turn)

@@ -14,6 +14,8 @@ class StopRequested(Value):
     """The service must end: by force if `force`, or if this is the second request."""
 
     force: bool = False
+    drain_timeout_seconds: float | None = None
+    """How long workers may drain at most. None: as long as each generation's settings say."""
 
 
 class ScaleRequested(Value):
@@ -70,6 +72,8 @@ class WorkerExited(Value):
     """The part of it that the log doesn't have yet."""
     doing: str = ""
     """What it was last known to do on its way to be ready."""
+    refused: bool = False
+    """The supervisor had not what it asked for, such as a port: other code would not help."""
 
 
 class TimePassed(Value):

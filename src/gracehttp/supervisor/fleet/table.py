@@ -54,8 +54,14 @@ class Fleet:
     `stopping`: the service was told to stop. `forced`: by force.
     """
 
-    def __init__(self, settings: FleetSettings, memory: FleetMemory | None = None) -> None:
-        """Begin without generations, or with `memory` of another process instead of `settings`."""
+    def __init__(
+        self, settings: FleetSettings, memory: FleetMemory | None = None, *, outlives_failed_starts: bool = False
+    ) -> None:
+        """Begin without generations, or with `memory` of another process instead of `settings`.
+
+        With `outlives_failed_starts` a first generation that fails is not the end: other code may be requested. It is
+        the end if a worker was refused.
+        """
         memory = memory or FleetMemory(generations={}, settings=settings, last_generation=0, last_worker=0)
         self.generations = Generations(memory.generations)
         self.stopping = False
@@ -63,6 +69,7 @@ class Fleet:
         self._settings = memory.settings  # for the very first worker, until it has introduced itself
         self._numbers = Numbers(memory.last_generation, memory.last_worker)
         self._stopping_since = 0.0
+        self._outlives_failed_starts = outlives_failed_starts
         self._finished = False
 
     # --- questions ---
@@ -85,6 +92,11 @@ class Fleet:
     def in_use(self) -> set[int]:
         """The numbers of the generations that serve, or may have to serve again."""
         return {one.number for one in self.generations.in_state(*IN_USE)}
+
+    @property
+    def awaits_other_code(self) -> bool:
+        """Whether nothing serves, and that is not the end."""
+        return self._outlives_failed_starts and self.serving is None and not self.stopping
 
     @property
     def next_generation(self) -> int:
@@ -124,8 +136,8 @@ class Fleet:
         match happened:
             case RestartRequested():
                 self._restart(turn)
-            case StopRequested(force):
-                self._stop(force, turn)
+            case StopRequested(force, drain_timeout_seconds):
+                self._stop(force, drain_timeout_seconds, turn)
             case ScaleRequested(by):
                 self._scale(by, turn)
             case WorkerIntroduced(worker, settings):
@@ -205,6 +217,8 @@ class Fleet:
 
     def _exited(self, exited: WorkerExited, turn: Turn) -> None:
         number, reason = exited.worker, exited.reason
+        if exited.refused:
+            self._outlives_failed_starts = False
         generation = self.generation_of(number)
         if generation is None:
             return
@@ -260,13 +274,13 @@ class Fleet:
                 del self.generations[generation.number]
                 served = generation.state is GenerationState.DRAINING
                 turn.add(Gone(generation.number, served, turn.now - generation.retired_at))
-        if self._numbers.generation and not self.generations and not self._finished:
+        if self._numbers.generation and not self.generations and not self._finished and not self.awaits_other_code:
             self._finished = True
             turn.add(Finish(could_start=self.stopping, forced=self.forced))
 
     # --- the stop ---
 
-    def _stop(self, force: bool, turn: Turn) -> None:
+    def _stop(self, force: bool, drain_timeout_seconds: float | None, turn: Turn) -> None:
         forces = self.stop_forces(force, turn.now)
         if self.stopping and not forces:
             return
@@ -275,7 +289,7 @@ class Fleet:
         if forces:
             self._kill_all(turn)
         else:
-            self._drain_all(turn)
+            self._drain_all(drain_timeout_seconds, turn)
 
     def _begin_to_stop(self, turn: Turn) -> None:
         self.stopping = True
@@ -287,14 +301,14 @@ class Fleet:
         if (coming := self.coming) is not None:
             coming.give_up("the service was told to stop", turn)
 
-    def _drain_all(self, turn: Turn) -> None:
+    def _drain_all(self, timeout_seconds: float | None, turn: Turn) -> None:
         self._stopping_since = turn.now
         draining = self.generations.in_state(GenerationState.DRAINING)
         for generation in self.generations.in_state(*IN_USE):
-            generation.retire(DrainReason.STOP, turn)
+            generation.retire(DrainReason.STOP, turn, timeout_seconds=timeout_seconds)
         # These keep their deadlines, but close idle connections soon: there is no successor that could take them.
         for generation in draining:
-            generation.drain_again(DrainReason.STOP, turn)
+            generation.drain_again(DrainReason.STOP, turn, timeout_seconds=timeout_seconds)
 
     def _kill_all(self, turn: Turn) -> None:
         self.forced = True

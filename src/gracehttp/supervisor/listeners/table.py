@@ -13,15 +13,17 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
+from gracehttp.accounts import Credentials
 from gracehttp.config import SERVER_OPTIONS
 from gracehttp.errors import ListenError
 from gracehttp.events import Event, LimitChanged, LimitLowered, LimitSplit, ListenerClosed, ListenerOpened
 from gracehttp.hints import Named, hint
-from gracehttp.net.address import Address, DescriptorAddress, TcpAddress, parse_address
+from gracehttp.net.address import Address, DescriptorAddress, TcpAddress, UnixAddress, parse_address
 from gracehttp.net.bind import (
     FileIdentity,
     bound_address,
     file_identity,
+    give_to,
     must_take_ipv6_alone,
     open_listener,
     remove_socket_file,
@@ -132,14 +134,21 @@ class HeldListener:
 
 
 class ListenerTable:
-    """All listeners of the supervisor. `descriptors` is how many files a process may open."""
+    """All listeners of the supervisor. `descriptors` is how many files a process may open. Unix sockets are given to
+    `owner`."""
 
     def __init__(
-        self, *, descriptors: int, publish: Callable[[Event], None], record: TableRecord | None = None
+        self,
+        *,
+        descriptors: int,
+        publish: Callable[[Event], None],
+        owner: Credentials | None = None,
+        record: TableRecord | None = None,
     ) -> None:
         """Without listeners, or with those that another process carried."""
         self._descriptors = descriptors
         self._publish = publish
+        self._owner = owner
         self._held = [HeldListener.adopt(one) for one in record.listeners] if record else []
         self._last_number = record.last_number if record else 0
 
@@ -257,7 +266,13 @@ class ListenerTable:
                 raise reason from exc
             raise
         try:
+            if self._owner is not None and isinstance(address, UnixAddress):
+                give_to(address, self._owner)
             pool = shared_permits(limit)
+        except ListenError:
+            sock.close()
+            remove_socket_file(address, file_identity(address))
+            raise
         except OSError as exc:
             sock.close()
             raise ListenError(f"cannot make the limit for {address}: {exc.strerror}.") from exc
