@@ -36,6 +36,9 @@ VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 GOES_ON = "1.3 that goes on"
 """After its handshake the session goes on as if another process had it, without OpenSSL."""
 
+KEY_LOGS = {}
+"""By the context that they are attached to."""
+
 every_version = pytest.mark.parametrize("version", VERSIONS)
 every_session = pytest.mark.parametrize("version", [*VERSIONS, GOES_ON])
 
@@ -145,10 +148,10 @@ class Session:
         self.plain = PlainStream(server, floor.services, self.seen, self.seen)
         witness = None
         if version == GOES_ON:
-            key_log = KeyLog()
-            floor.own(contextlib.closing(key_log))
-            key_log.attach(context)
-            witness = Witness(key_log)
+            if context not in KEY_LOGS:
+                KEY_LOGS[context] = KeyLog()
+                KEY_LOGS[context].attach(context)
+            witness = Witness(KEY_LOGS[context])
         self.stream = TlsStream(
             self.plain, context, self.seen, handshakes=self.handshakes, on_open=self.opened.append, witness=witness
         )
