@@ -40,6 +40,8 @@ from gracehttp.errors import CalledInWrongPlace, ConfigurationError, GraceHTTPEr
 from gracehttp.event_bus import EventBus
 from gracehttp.events import Event, StartFailed, VariableIgnored, WatcherLost
 from gracehttp.hints import for_a_script, in_python
+from gracehttp.hooks.registry import E, Hooks
+from gracehttp.hooks.runner import claim_events, run_hooks
 from gracehttp.observe.logs import configure_logging, errors_are_logged, log_event, records_are_missing
 from gracehttp.process_title import set_title
 from gracehttp.release import RELEASE
@@ -86,6 +88,7 @@ class GraceHTTP:
         self._spell: Callable[[str], str] = in_python
         self._on_event: Callable[[Event], None] | None = None
         self._credentials: Credentials | None = None
+        self._hooks = Hooks()
 
     @classmethod
     def from_configuration(
@@ -99,6 +102,8 @@ class GraceHTTP:
         program._mistyped = configuration.mistyped
         program._spell = str
         program._is_whole_program = True
+        for event, hook, place in configuration.hooks:
+            program._hooks.add_named(event, hook, place)
         return program
 
     def add_server(
@@ -116,6 +121,19 @@ class GraceHTTP:
         except ConfigurationError as exc:
             raise for_a_script(exc).with_traceback(None) from None
         self._servers += added
+
+    def on(self, event: type[E], hook: Callable[[E], object] | str) -> None:
+        """Call `hook(event)` each time that such an event happens: one of the classes in `gracehttp.events`, or a class
+        of several. `hook` may be an import string such as `hooks:worker_exited`.
+
+        Hooks are called one after the other in a process of their own, which runs this same program up to `run()`.
+        Those for the stages `WorkerForked`, `WorkerServing` and `WorkerEnding` are called in the worker, in its main
+        thread. Raises `ConfigurationError`.
+        """
+        try:
+            self._hooks.add(event, hook)
+        except ConfigurationError as exc:
+            raise for_a_script(exc).with_traceback(None) from None
 
     def run(self) -> None:
         """Serve until told to stop. Returns after a graceful stop.
@@ -166,6 +184,10 @@ class GraceHTTP:
             from gracehttp.supervisor.succession.trial import answer_trial
 
             answer_trial(os.environ, release=RELEASE)
+        if (sock := claim_events(os.environ)) is not None:
+            self._configure_logging(_stderr_is_a_terminal())
+            GraceHTTP._was_worker = True
+            sys.exit(run_hooks(sock, self._hooks, self._process.app_dir))
         check_environment(foreign_environment(_COMMAND_LINE.arguments, _ARGUMENTS, sys.prefix), sys.prefix)
         if is_first_process(os.environ):
             check_program_file(is_typed_in=_COMMAND_LINE.is_typed_in)
@@ -193,10 +215,12 @@ class GraceHTTP:
                 bus=bus,
                 configure_logging=self._configure_logging,
                 spell=self._spell,
+                hooks=self._hooks,
             )
         )
 
     def _supervise(self, bus: EventBus) -> int:
+        from gracehttp.supervisor.health.addresses import LIVE_PATH, READY_PATH, HealthOptions
         from gracehttp.supervisor.succession.execve import claim_state
         from gracehttp.supervisor.supervisor import Supervisor, SupervisorOptions
 
@@ -204,7 +228,14 @@ class GraceHTTP:
         options = SupervisorOptions(
             release=RELEASE,
             command_line=to_be_repeated(_COMMAND_LINE, _ARGUMENTS, os.environ),
-            fleet=fleet_settings(process),
+            fleet=fleet_settings(process, self._hooks.outside_workers),
+            fd_store=process.fd_store,
+            health=HealthOptions(
+                admin=process.admin,
+                agent_check=process.agent_check,
+                live_path=process.live_path or LIVE_PATH,
+                ready_path=process.ready_path or READY_PATH,
+            ),
             pidfile=process.pidfile,
             control=False if process.no_control else process.control,
             log_is_json=process.log_format == "json",
@@ -213,6 +244,7 @@ class GraceHTTP:
             group=process.group,
             credentials=self._credentials,
             reload=_reload_settings(process, bus) if process.reload else None,
+            metrics=process.metrics,
         )
         set_title(f"gracehttp: supervisor [{title_of(process, self._servers)}]", "gracehttp")
         before = {number: signal.getsignal(number) for number in SIGNALS}

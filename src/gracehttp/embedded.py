@@ -52,13 +52,15 @@ async def serving(
     There is no supervisor, so there is no restart, and the limit on connections counts those of this process. With
     port 0 the kernel chooses a port, and the result has it. Leaving the context drains, for at most `drain_timeout`.
 
-    Takes the options of a server, and `lifespan`, `threads`, `warmup`, `access_log` and `drain_timeout` of those of
-    the program: the others need a supervisor and its workers. Raises `GraceHTTPError` if it can't start.
+    Takes the options of a server, and of those of the program `lifespan`, `threads`, `warmup`, `access_log`,
+    `log_probes`, `live_path`, `ready_path` and `drain_timeout`: the others need a supervisor and its workers. Raises
+    `GraceHTTPError` if it can't start.
 
     An application that is given as a string is imported in a thread, and a factory called there. So no loop runs where
     the code runs, as in a worker: `asyncio.run()` at the top of a module works here too.
     """
     from gracehttp.applications.loading import ApplicationLoader
+    from gracehttp.applications.probes import Health, answers_on_ports, without_probes
     from gracehttp.applications.registry import ApplicationSettings
     from gracehttp.wire.messages import DrainReason
     from gracehttp.worker.service import Service, ServiceSettings
@@ -71,16 +73,20 @@ async def serving(
         (server,) = server_options(app, bind=bind, **for_server)
         bus = EventBus()
         bus.subscribe(log_event)
+        health = Health()
+        probes = answers_on_ports(health, process)
+        access_log = access_log_of(process, worker=0, generation=0)
         settings = ServiceSettings(
             applications=ApplicationSettings(lifespan=process.lifespan, threads=process.threads, multiprocess=False),
             warmup=process.warmup,
-            request_finished=access_log_of(process, worker=0, generation=0),
+            request_finished=access_log if process.log_probes else without_probes(access_log, probes),
+            probes=probes,
             drops_new_connections=True,
         )
         loader = ApplicationLoader(None)
         if isinstance(app, str) or server.factory:
             await asyncio.to_thread(_load, loader, server, asyncio.get_running_loop())
-        service = Service(settings, loader, bus.publish)
+        service = Service(settings, loader, bus.publish, health)
         (limit,) = effective_limits([server.max_connections], raise_descriptor_limit())
         sock = open_listener(server.bind.address, backlog=server.backlog, unix_mode=server.unix_mode)
         file = file_identity(server.bind.address)

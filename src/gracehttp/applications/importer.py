@@ -29,11 +29,14 @@ DEFAULT_ATTRIBUTES = ("app", "application")
 
 
 class LoadedApplication(Value):
-    """An application. `interface` is "asgi" or "wsgi"; `name` is what logs and errors call it."""
+    """An application. `interface` is "asgi" or "wsgi"; `name` is what logs and errors call it. `startup` and
+    `shutdown` are functions of a WSGI application."""
 
     application: Callable[..., Any]
     interface: str
     name: str
+    startup: Callable[[], object] | None = None
+    shutdown: Callable[[], object] | None = None
 
 
 def add_app_dir(path: str) -> None:
@@ -73,6 +76,31 @@ def load_application(target: object, *, factory: bool = False, interface: str = 
     found = _interface(name, application, interface)
     load_lazy_parts(name)
     return LoadedApplication(application, found, name)
+
+
+def with_functions(loaded: LoadedApplication, startup: object, shutdown: object) -> LoadedApplication:
+    """`loaded` with its functions, which may be import strings.
+
+    Raises `ApplicationNotFound` if one isn't there, and `ConfigurationError` if the application is none of WSGI.
+    """
+    if startup is None and shutdown is None:
+        return loaded
+    if loaded.interface != "wsgi":
+        raise ConfigurationError(
+            f"{loaded.name} speaks ASGI, and startup and shutdown are functions of WSGI applications.",
+            hint="an ASGI application has its lifespan, which does the same",
+        )
+    functions = {"startup": _function(startup), "shutdown": _function(shutdown)}
+    return LoadedApplication(**{**loaded.fields(), **functions})
+
+
+def _function(target: object) -> Callable[[], object] | None:
+    name, value = _find(target) if isinstance(target, str) else (repr(target), target)
+    if value is None:
+        return None
+    if not callable(value):
+        raise ApplicationNotFound(f"{name} is {_kind(value)}, and can't be called.")
+    return value
 
 
 def _find(target: str) -> tuple[str, object]:

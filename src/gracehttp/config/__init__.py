@@ -94,9 +94,11 @@ def load(
     """
     below: list[Source] = []
     tables: tuple[Source, ...] = ()
+    hooks: tuple[tuple[str, object, str], ...] = ()
     if file is not None:
         read = read_file(file)
         below, tables = [read.top], read.servers
+        hooks = read.hooks
     command_line = from_command_line(cli)
     environ = _with_env_files(environ, [command_line, from_environment(environ), *below])
     above = [command_line, from_environment(environ)]
@@ -114,6 +116,7 @@ def load(
         servers=checked,
         origins=origins,
         mistyped=tuple(mistyped_variables(environ)) if find_mistyped else (),
+        hooks=hooks,
     )
 
 

@@ -30,6 +30,13 @@ def check_program(options: ProcessOptions) -> None:
         raise ConfigurationError(
             "probation_max_errors has no effect without probation.", hint="give probation too, such as 10s"
         )
+    if options.live_path is not None and options.live_path == options.ready_path:
+        raise ConfigurationError("live_path and ready_path are the same path.", hint="give each a path of its own")
+    if options.log_probes and (options.admin is not None or not (options.live_path or options.ready_path)):
+        raise ConfigurationError(
+            "log_probes has no effect: no port of the application answers live_path or ready_path.",
+            hint="give one of the two, without admin",
+        )
     if options.max_requests_jitter is not None and not options.max_requests:
         raise ConfigurationError(
             "max_requests_jitter has no effect without max_requests.", hint="give max_requests too"

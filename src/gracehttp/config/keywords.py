@@ -41,8 +41,19 @@ class ProgramKeywords(TypedDict, total=False):
     already serves on. Default: 1m.
     """
 
+    hang_timeout: float | str | None
+    """Replace a worker whose event loop hasn't turned for that long, or whose WSGI threads are all at the same
+    requests for that long while others wait: a successor starts first, then where the worker hangs is logged,
+    and it is ended. 0s: it isn't looked for. Default: 30s.
+    """
+
     drain_timeout: float | str | None
     """The longest that requests in flight may take to end, at a restart or stop. Then they are cut. Default: 30s."""
+
+    stop_delay: float | str | None
+    """How long the service goes on after it was told to stop, before the drain. Meanwhile the ready path answers
+    503, so that load balancers send elsewhere. A second signal forces. Default: 0s.
+    """
 
     probation: float | str | None
     """After a restart, the old workers stand by for that long. If one of the new ones dies meanwhile, or hangs when
@@ -145,8 +156,41 @@ class ProgramKeywords(TypedDict, total=False):
     PID. Default: none.
     """
 
+    metrics: str | None
+    """Where metrics are served to Prometheus, such as 127.0.0.1:9090 or unix:PATH; any path there. none: nothing is
+    counted. Default: none.
+    """
+
     no_control: bool | None
     """Open no control socket; signals work all the same. Default: false."""
+
+    fd_store: Literal["auto", "on", "off"] | None
+    """Whether the service manager keeps the listening sockets, so that their queues live on when the supervisor is
+    killed. auto: if it says that it would (systemd 254 with FileDescriptorStoreMax=). Default: auto.
+    """
+
+    live_path: str | None
+    """A path at which the server itself answers 200 while the service lives, for Kubernetes and load balancers.
+    none: each path is the application's; with --admin it is /livez there. Default: none.
+    """
+
+    ready_path: str | None
+    """A path at which the server itself answers 200, and 503 once the service was told to stop. none: each path is
+    the application's; with --admin it is /readyz there. Default: none.
+    """
+
+    log_probes: bool | None
+    """Log requests for live_path and ready_path in the access log too. Default: false."""
+
+    admin: str | None
+    """An address of its own, HOST:PORT or unix:PATH, at which the supervisor answers live_path and ready_path; the
+    ports of the application don't then. For a private network: who can reach it is answered. Default: none.
+    """
+
+    agent_check: str | None
+    """An address, HOST:PORT or unix:PATH, at which the supervisor tells HAProxy's agent-check its state, and its
+    weight by the connections that it could still take. Default: none.
+    """
 
     reload: bool | None
     """Restart when a file changes, and end within a second at Ctrl+C. Needs gracehttp[reload]. Default: false."""
@@ -180,6 +224,15 @@ class ServerKeywords(TypedDict, total=False):
     """APP names a function that returns the application, and is called without arguments. A call with literal
     arguments, 'main:create_app("prod")', needs no --factory. Default: false.
     """
+
+    startup: str | None
+    """A function without parameters that each worker calls before it serves a WSGI application, such as
+    main:startup. If it raises, the worker is not ready. ASGI applications have their lifespan instead. Default:
+    none.
+    """
+
+    shutdown: str | None
+    """As startup, called when the worker has answered its last request. Default: none."""
 
     host: str | None
     """With --port, another way to write --bind: a name or an address. none: 127.0.0.1, and 0.0.0.0 with $PORT.

@@ -32,6 +32,7 @@ RESPONSES: Final = "Responses"
 PROCESSES: Final = "Processes"
 LOGGING: Final = "Logging"
 CONTROL: Final = "Control"
+HEALTH: Final = "Health checks"
 DEVELOPMENT: Final = "Development"
 GROUPS: Final = (
     APPLICATION,
@@ -45,6 +46,7 @@ GROUPS: Final = (
     PROCESSES,
     LOGGING,
     CONTROL,
+    HEALTH,
     DEVELOPMENT,
 )
 """The headings under which options are shown, in this order."""
@@ -158,11 +160,26 @@ class ProcessOptions:
         help="The longest that a new worker may take until it is ready. After that the restart is given up, "
         "and what serves already serves on.",
     )
+    hang_timeout: float = option(
+        30.0,
+        kind=types.duration(may_be_zero=True),
+        group=PROCESSES,
+        help="Replace a worker whose event loop hasn't turned for that long, or whose WSGI threads are all at the same "
+        "requests for that long while others wait: a successor starts first, then where the worker hangs is logged, "
+        "and it is ended. 0s: it isn't looked for.",
+    )
     drain_timeout: float = option(
         30.0,
         kind=types.duration(may_be_zero=True),
         group=PROCESSES,
         help="The longest that requests in flight may take to end, at a restart or stop. Then they are cut.",
+    )
+    stop_delay: float = option(
+        0.0,
+        kind=types.duration(may_be_zero=True),
+        group=PROCESSES,
+        help="How long the service goes on after it was told to stop, before the drain. Meanwhile the ready path "
+        "answers 503, so that load balancers send elsewhere. A second signal forces.",
     )
     probation: float = option(
         0.0,
@@ -316,11 +333,59 @@ class ProcessOptions:
         help="The path of the control socket, for gracehttp restart, stop and status. "
         "none: an abstract name that holds the PID.",
     )
+    metrics: str | None = option(
+        None,
+        kind=types.METRICS,
+        group=CONTROL,
+        help="Where metrics are served to Prometheus, such as 127.0.0.1:9090 or unix:PATH; any path there. "
+        "none: nothing is counted.",
+    )
     no_control: bool = option(
         False,
         kind=types.flag(negatable=False),
         group=CONTROL,
         help="Open no control socket; signals work all the same.",
+    )
+    fd_store: str = option(
+        "auto",
+        kind=types.one_of("auto", "on", "off"),
+        group=CONTROL,
+        help="Whether the service manager keeps the listening sockets, so that their queues live on when the "
+        "supervisor is killed. auto: if it says that it would (systemd 254 with FileDescriptorStoreMax=).",
+    )
+    live_path: str | None = option(
+        None,
+        kind=types.PROBE_PATH,
+        group=HEALTH,
+        help="A path at which the server itself answers 200 while the service lives, for Kubernetes and load "
+        "balancers. none: each path is the application's; with --admin it is /livez there.",
+    )
+    ready_path: str | None = option(
+        None,
+        kind=types.PROBE_PATH,
+        group=HEALTH,
+        help="A path at which the server itself answers 200, and 503 once the service was told to stop. "
+        "none: each path is the application's; with --admin it is /readyz there.",
+    )
+    log_probes: bool = option(
+        False,
+        kind=types.flag(),
+        group=LOGGING,
+        help="Log requests for live_path and ready_path in the access log too.",
+    )
+    admin: str | None = option(
+        None,
+        kind=types.ADDRESS,
+        group=HEALTH,
+        help="An address of its own, HOST:PORT or unix:PATH, at which the supervisor answers live_path and ready_path; "
+        "the ports of the application don't then. For a private network: who can reach it is answered.",
+    )
+    agent_check: str | None = option(
+        None,
+        kind=types.ADDRESS,
+        group=HEALTH,
+        help="An address, HOST:PORT or unix:PATH, at which the supervisor tells HAProxy's agent-check its state, and "
+        "its weight by the connections that it could still take.",
     )
     reload: bool = option(
         False,
@@ -388,6 +453,19 @@ class ServerOptions:
         help="APP names a function that returns the application, and is called without arguments. A call with literal "
         "arguments, 'main:create_app(\"prod\")', needs no --factory.",
     )
+    startup: object = option(
+        None,
+        kind=types.FUNCTION,
+        group=APPLICATION,
+        help="A function without parameters that each worker calls before it serves a WSGI application, such as "
+        "main:startup. If it raises, the worker is not ready. ASGI applications have their lifespan instead.",
+    )
+    shutdown: object = option(
+        None,
+        kind=types.FUNCTION,
+        group=APPLICATION,
+        help="As startup, called when the worker has answered its last request.",
+    )
     bind: Bind = option(  # noqa: RUF009  it makes a field(), as a dataclass wants it
         parse_bind(DEFAULT_BIND),
         kind=types.BINDS,
@@ -395,8 +473,8 @@ class ServerOptions:
         short="-b",
         help="Where to listen: HOST:PORT, :PORT or *:PORT (all IPv4 addresses), [::1]:PORT, [::]:PORT (all "
         "IPv6 addresses, and IPv4 too if no other bind has that port for it), http://HOST (port 80), "
-        "https://HOST (port 443), unix:PATH or fd://N. Can be given again. Options for one address follow as "
-        "a query: 'https://:9443?certfile=a.pem&max_connections=500'.",
+        "https://HOST (port 443), unix:PATH, fd://N or systemd:NAME. Can be given again. Options for one address "
+        "follow as a query: 'https://:9443?certfile=a.pem&max_connections=500'.",
     )
     host: str | None = option(
         None,
@@ -640,6 +718,8 @@ class Configuration:
     servers: tuple[ServerOptions, ...]
     origins: Mapping[str, str] = dataclasses.field(default_factory=dict)
     mistyped: tuple[tuple[str, str], ...] = ()
+    hooks: tuple[tuple[str, object, str], ...] = ()
+    """The events and functions of the table `[hooks]`, each with its place."""
 
 
 def _options_of(model: type[ProcessOptions | ServerOptions], scope: Scope) -> Mapping[str, Option]:

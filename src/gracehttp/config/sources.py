@@ -18,6 +18,7 @@ from gracehttp.net.address import Bind
 from gracehttp.values import Value
 
 SERVER_TABLE = "server"
+HOOKS_TABLE = "hooks"
 _PREFIX = "GRACEHTTP_"
 
 
@@ -33,10 +34,11 @@ class Source(Value):
 
 
 class FileSources(Value):
-    """A TOML file: its top level, and one source per `[[server]]` table."""
+    """A TOML file: its top level, one source per `[[server]]` table, and the entries of `[hooks]` with their place."""
 
     top: Source
     servers: tuple[Source, ...]
+    hooks: tuple[tuple[str, object, str], ...] = ()
 
 
 def from_command_line(values: Mapping[str, object]) -> Source:
@@ -124,7 +126,10 @@ def from_toml(content: Mapping[str, object], name: str, folder: Path) -> FileSou
             f"server in {name} is not an array of tables.",
             hint="write [[server]], with two brackets on each side",
         )
-    top = {key: value for key, value in content.items() if key != SERVER_TABLE}
+    top = {key: value for key, value in content.items() if key not in (SERVER_TABLE, HOOKS_TABLE)}
+    hooks = content.get(HOOKS_TABLE, {})
+    if not isinstance(hooks, dict):
+        raise ConfigurationError(f"{HOOKS_TABLE} in {name} is no table.", hint=f"write [{HOOKS_TABLE}]")
     for key, value in top.items():
         if key not in OPTIONS and _is_table(value):
             raise ConfigurationError(
@@ -136,7 +141,12 @@ def from_toml(content: Mapping[str, object], name: str, folder: Path) -> FileSou
         place = f"{name}, server {number}"
         _check_keys(table, SERVER_OPTIONS, place)
         servers.append(Source(table, _always(place), folder))
-    return FileSources(Source(top, _always(name), folder), tuple(servers))
+    place = f"{name}, [{HOOKS_TABLE}]"
+    return FileSources(
+        Source(top, _always(name), folder),
+        tuple(servers),
+        tuple((event, hook, place) for event, hook in hooks.items()),
+    )
 
 
 def _is_table(value: object) -> bool:

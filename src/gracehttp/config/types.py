@@ -13,7 +13,9 @@ from typing import Any, TypeGuard
 
 from gracehttp.config.hints import import_string_hint
 from gracehttp.config.units import format_duration, format_size, parse_duration, parse_size
+from gracehttp.errors import ConfigurationError
 from gracehttp.hints import Named, hint
+from gracehttp.net.address import DescriptorAddress, parse_bind
 from gracehttp.net.trusted_peers import ANY, UNIX, read_network
 from gracehttp.values import Value
 
@@ -26,6 +28,7 @@ _SIZE = "a size such as 512, 64k or 10M"
 
 _ROOT_PATH = "a path that begins with /, such as /api, as it is when percent-decoded"
 _LISTED = "str | list[str] | tuple[str, ...]"
+_PROBE_PATH = re.compile(r"/[!$&'()*+,\-./:;=@_~0-9A-Za-z]*")
 _X_FIELDS = (
     "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix", "script-name",
 )  # fmt: skip
@@ -264,6 +267,21 @@ def _read_binds(value: object) -> tuple[str, ...]:
     return tuple(text.strip() for text in _read_texts(value, what))
 
 
+def _read_metrics_address(value: object) -> str | None:
+    what = "an address such as 127.0.0.1:9090, or unix:PATH"
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise UnreadableError(what)
+    try:
+        bind = parse_bind(value)
+    except ConfigurationError as exc:
+        raise UnreadableError(what, hint=exc.hint) from None
+    if bind.tls or bind.settings or isinstance(bind.address, DescriptorAddress):
+        raise UnreadableError(what, hint="metrics are served in plain HTTP; a proxy in front can add TLS")
+    return str(bind.address)
+
+
 def _read_texts(value: object, what: str) -> tuple[str, ...]:
     """Several texts. One text is split at white space, so that an environment variable can hold several."""
     items = value.split() if isinstance(value, str) else value
@@ -319,6 +337,29 @@ def _read_root_path(value: object) -> str:
     if {"", ".", ".."} & set(parts[1:]):
         raise UnreadableError(_ROOT_PATH)
     return path
+
+
+def _read_probe_path(value: object) -> str | None:
+    if value in ("", "none"):
+        return None
+    if not isinstance(value, str) or _PROBE_PATH.fullmatch(value) is None:
+        raise UnreadableError("a path such as /livez, without ?, # and %")
+    return value
+
+
+def _read_address(value: object) -> str | None:
+    what = "an address, HOST:PORT or unix:PATH"
+    if value in ("", "none"):
+        return None
+    if not isinstance(value, str):
+        raise UnreadableError(what)
+    try:
+        bind = parse_bind(value)
+    except ConfigurationError:
+        raise UnreadableError(what) from None
+    if bind.tls or bind.settings or isinstance(bind.address, DescriptorAddress):
+        raise UnreadableError(what)
+    return str(bind.address)
 
 
 def _read_headers(value: object) -> tuple[str, ...]:
@@ -409,17 +450,41 @@ TARGETS = Kind(_read_targets, " ".join, metavar="/PATH", repeatable=True)
 BINDS = Kind(_read_binds, " ".join, metavar="ADDRESS", repeatable=True)
 """The texts of addresses; `parse_bind` reads each."""
 
+METRICS = Kind(_read_metrics_address, metavar="ADDRESS")
+"""One address of TCP or a Unix socket, as text that `parse_address` reads; the empty text is None."""
+
 PEERS = Kind(_read_peers, ",".join, metavar="ADDRESSES", keyword=_LISTED)
 """Which peers are trusted, as `net.trusted_peers` takes them."""
 
 FORWARDED_FIELDS = Kind(_read_forwarded_fields, ",".join, metavar="NAMES", keyword=_LISTED)
 """Names of the fields of proxies that are believed, in lower case: see `http.forwarded`."""
 
+PROBE_PATH = Kind(_read_probe_path, metavar="/PATH")
+"""A path of health checks; the empty text and `none` are None."""
+
+ADDRESS = Kind(_read_address, metavar="ADDRESS")
+"""Where something of ours listens, as `net.address` writes it; the empty text and `none` are None."""
+
 ROOT_PATH = Kind(_read_root_path, lambda path: path or "none", metavar="/PATH")
 """A path, decoded, without a slash at its end; empty is none."""
 
 HEADERS = Kind(_read_headers, "\n".join, metavar="NAME:VALUE", repeatable=True)
 """Lines of header fields (RFC 9110 section 5.5)."""
+
+
+def _read_function(value: object) -> object:
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        if not all(value.partition(":")):
+            raise UnreadableError("an import string such as main:startup")
+    elif not callable(value):
+        raise UnreadableError("a function without parameters, or its import string such as main:startup")
+    return value
+
+
+FUNCTION = Kind(_read_function, lambda one: one if isinstance(one, str) else repr(one), metavar="FUNCTION")
+"""An import string, or a function from Python; the empty text is None."""
 
 REFERENCE = Kind(_read_application, lambda app: app if isinstance(app, str) else repr(app), metavar="APP")
 """An import string (`module:attribute`), or an application object from Python."""

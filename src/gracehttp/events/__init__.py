@@ -1,7 +1,8 @@
 """The facts of the lifecycle, one class for each, named in the past tense. `str(event)` is its sentence in the log.
 
 `service`: the supervisor, stops and ignored options. `generations`: restarts and how they end. `workers`: single
-processes. `connections`: ports, limits and drains. `applications`: their lifespans. `base` has what all events share.
+processes. `stages`: what only hooks in a worker are told. `connections`: ports, limits and drains. `applications`:
+their lifespans. `base` has what all events share.
 
 Nothing here logs: `gracehttp.event_bus` tells the events to its subscribers. It may import `values` alone. Start
 reading at `base`.
@@ -34,6 +35,8 @@ from gracehttp.events.connections import (
     LimitLowered,
     LimitSplit,
     ListenerClosed,
+    ListenerKept,
+    ListenerLeft,
     ListenerOpened,
     PermitsNotCounted,
     PermitsReclaimed,
@@ -50,11 +53,17 @@ from gracehttp.events.generations import (
     StartCalledOff,
 )
 from gracehttp.events.service import (
+    AdminOpened,
+    AgentCheckOpened,
     ControlRefused,
     ControlUnavailable,
     FilesWatched,
     FilesWrittenAtStart,
+    HookEventsDropped,
+    HookProcessEnded,
     LinkMoved,
+    ManagerNotTold,
+    MetricsServed,
     OptionIgnored,
     ReplacementGivenUp,
     ReplacementRequested,
@@ -69,9 +78,11 @@ from gracehttp.events.service import (
     VariableIgnored,
     WatcherLost,
 )
+from gracehttp.events.stages import WorkerEnding, WorkerForked, WorkerServing, WorkerStage
 from gracehttp.events.workers import (
     ChannelLost,
     CodeDiffers,
+    HungWorkerReplaced,
     OrdersDelayed,
     PreloadUnavailable,
     ReleaseGone,
@@ -85,15 +96,20 @@ from gracehttp.events.workers import (
     WorkerCut,
     WorkerDied,
     WorkerDueForRecycling,
+    WorkerExited,
     WorkerFailedToStart,
     WorkerHangs,
+    WorkerHung,
     WorkerOutputDropped,
+    WorkerRecovered,
     WorkerStarted,
     WorkerWrote,
 )
 
 __all__ = [
     "AcceptPaused",
+    "AdminOpened",
+    "AgentCheckOpened",
     "ChannelLost",
     "CodeDiffers",
     "ConnectionFailed",
@@ -115,6 +131,9 @@ __all__ = [
     "HandoverBroken",
     "HandoverDelayed",
     "HandoverQueueLost",
+    "HookEventsDropped",
+    "HookProcessEnded",
+    "HungWorkerReplaced",
     "LifespanCrashed",
     "LifespanEnded",
     "LifespanShutdownMissed",
@@ -124,7 +143,11 @@ __all__ = [
     "LimitSplit",
     "LinkMoved",
     "ListenerClosed",
+    "ListenerKept",
+    "ListenerLeft",
     "ListenerOpened",
+    "ManagerNotTold",
+    "MetricsServed",
     "OptionIgnored",
     "OrdersDelayed",
     "PermitsNotCounted",
@@ -161,9 +184,16 @@ __all__ = [
     "WorkerCut",
     "WorkerDied",
     "WorkerDueForRecycling",
+    "WorkerEnding",
+    "WorkerExited",
     "WorkerFailedToStart",
+    "WorkerForked",
     "WorkerHangs",
+    "WorkerHung",
     "WorkerOutputDropped",
+    "WorkerRecovered",
+    "WorkerServing",
+    "WorkerStage",
     "WorkerStarted",
     "WorkerWrote",
 ]

@@ -18,6 +18,14 @@ class SupervisorStarted(Event):
         return f"gracehttp {self.version} started, pid {self.pid} ({signals}){build}"
 
 
+class MetricsServed(Event):
+    severity = Severity.NOTICE
+    address: str
+
+    def __str__(self) -> str:
+        return f"metrics for Prometheus are at {self.address}"
+
+
 class SupervisorStopped(Event):
     severity = Severity.NOTICE
     pid: int
@@ -118,6 +126,30 @@ class ControlRefused(Event):
         return f"a client of the control socket was refused: {self.reason}"
 
 
+class AdminOpened(Event):
+    severity = Severity.NOTICE
+    where: str
+
+    def __str__(self) -> str:
+        return f"answering health checks at {self.where}"
+
+
+class AgentCheckOpened(Event):
+    severity = Severity.NOTICE
+    where: str
+
+    def __str__(self) -> str:
+        return f"answering agent-checks of HAProxy at {self.where}"
+
+
+class ManagerNotTold(Event):
+    severity = Severity.ERROR
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the service manager can't be told of the service ({self.reason}); this is said once"
+
+
 class ReplacementRequested(Event):
     severity = Severity.NOTICE
     source: str
@@ -189,6 +221,26 @@ class StartAwaitsChange(Event):
 
     def __str__(self) -> str:
         return "nothing serves; the next change of a file starts it again"
+
+
+class HookProcessEnded(Event):
+    """Events that it had taken, and not told its hooks yet, are lost to them. `again_in_seconds` is None if another one
+    has taken its place already."""
+
+    severity = Severity.ERROR
+    how: str
+    again_in_seconds: float | None
+
+    def __str__(self) -> str:
+        again = "" if self.again_in_seconds is None else f"; it is started again in {self.again_in_seconds:.1f} s"
+        return f"the process that calls hooks {self.how}{again}"
+
+
+class HookEventsDropped(Event):
+    severity = Severity.ERROR
+
+    def __str__(self) -> str:
+        return "hooks take longer than events come: what they can't take is dropped from here on"
 
 
 class SubscriberFailed(Event):

@@ -78,6 +78,12 @@ class FleetSettings(Value):
     """The largest share of all responses that may be errors, from 0 to 1. None: errors are not counted."""
     stands_by: bool = False
     """Whether its workers can pause and serve again."""
+    stop_delay_seconds: float = 0.0
+    """How long the service goes on between the request to stop and the drain."""
+    hang_timeout_seconds: float = 0.0
+    """How long a worker that serves may show no progress on its page. 0: for ever."""
+    hooks: tuple[str, ...] = ()
+    """The names of the events that have hooks outside the workers."""
 
 
 class FixedOptions(Value):
@@ -91,6 +97,10 @@ class FixedOptions(Value):
     control: str | bool | None = None
     user: str | None = None
     group: str | None = None
+    admin: str | None = None
+    agent_check: str | None = None
+    metrics: str | None = None
+    """The address where the metrics are; None: none."""
 
 
 class ListenRequest(Value):
@@ -134,7 +144,7 @@ class Hello(Report):
     """The first message of a worker.
 
     `versions` are those of this protocol that it speaks. `offers` is what it can do if it is ordered to: `template`
-    (`LeaveTemplate`), `code` (`RecordCode` and `CompareCode`).
+    (`LeaveTemplate`), `code` (`RecordCode` and `CompareCode`), `page` (`TakePage`).
     """
 
     versions: tuple[int, ...]
@@ -188,6 +198,8 @@ class Answered(Report):
 class Alive(Report):
     """The answer to `Ping`: the worker's event loop turns."""
 
+    for_health: bool = False
+
 
 class DueForRecycling(Report):
     """The worker has reached a limit on its age, requests or memory, and should be replaced."""
@@ -210,7 +222,7 @@ class TakeListener(Order):
 
     `number` is what all generations of this supervisor call the listener. `limit` is how many connections may be open:
     among all workers with `permits`, in this worker if `permits` is None. `queue` is None where the system has no
-    handover queues.
+    handover queues. `kept`: if the supervisor is killed, the queue lives on, for the next one.
     """
 
     number: int
@@ -220,6 +232,7 @@ class TakeListener(Order):
     socket: Descriptor
     permits: PermitDescriptors | None
     queue: QueueEnds | None
+    kept: bool = False
 
 
 class LeaveTemplate(Order):
@@ -230,6 +243,12 @@ class LeaveTemplate(Order):
 
 class RecordCode(Order):
     """Answer with `CodeRecorded`; before `Welcome`."""
+
+
+class TakePage(Order):
+    """Write the heartbeat and what is counted on this page (`net.worker_page`); before `Welcome`."""
+
+    page: Descriptor
 
 
 class CompareCode(Order):
@@ -301,12 +320,20 @@ class Resume(Order):
     """Hand connections over again."""
 
 
+class AnnounceStop(Order):
+    """The service will stop: go on as before, but tell load balancers that ask."""
+
+
 class Ping(Order):
-    """Answer with `Alive`."""
+    """Answer with `Alive`. `for_health` comes back with it: so the supervisor asks for others, at any time."""
+
+    for_health: bool = False
 
 
 class RequestDump(Order):
-    """Write to stderr where the tasks and threads wait, and end by SIGABRT."""
+    """Write to stderr where the tasks and threads wait, and end by SIGABRT; without `ends`, go on."""
+
+    ends: bool = True
 
 
 # --- the supervisor and a template say ---

@@ -20,8 +20,8 @@ def title_of(process: ProcessOptions, servers: Iterable[ServerOptions]) -> str:
     return process.proc_name or ", ".join(dict.fromkeys(names))
 
 
-def fleet_settings(process: ProcessOptions) -> FleetSettings:
-    """What a generation with these options wants of its supervisor."""
+def fleet_settings(process: ProcessOptions, hooks: tuple[str, ...] = ()) -> FleetSettings:
+    """What a generation with these options wants of its supervisor. `hooks`: see `FleetSettings`."""
     return FleetSettings(
         workers=process.workers,
         ready_timeout_seconds=process.ready_timeout,
@@ -29,6 +29,9 @@ def fleet_settings(process: ProcessOptions) -> FleetSettings:
         probation_seconds=process.probation,
         probation_max_errors=process.probation_max_errors,
         stands_by=True,
+        stop_delay_seconds=process.stop_delay,
+        hang_timeout_seconds=process.hang_timeout,
+        hooks=hooks,
     )
 
 
@@ -40,6 +43,9 @@ def fixed_options(process: ProcessOptions) -> FixedOptions:
         control=False if process.no_control else control,
         user=process.user,
         group=process.group,
+        admin=process.admin,
+        agent_check=process.agent_check,
+        metrics=process.metrics,
     )
 
 

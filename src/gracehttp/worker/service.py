@@ -9,7 +9,9 @@ import ssl
 from collections.abc import Callable, Iterable, Sequence
 
 from gracehttp.applications.loading import ApplicationLoader, application_of
+from gracehttp.applications.probes import Answers, Health, Probed
 from gracehttp.applications.registry import Applications, ApplicationSettings
+from gracehttp.applications.wsgi.threads import ThreadPool
 from gracehttp.config import ServerOptions
 from gracehttp.events import DrainFinished, DrainStarted, Event, RequestsCut
 from gracehttp.http import negotiation
@@ -17,7 +19,7 @@ from gracehttp.http.exchange import RequestFinished
 from gracehttp.http.settings import settings_of
 from gracehttp.net.poller import Poller, new_poller
 from gracehttp.net.tls13.handover import KeyLog, new_key_log
-from gracehttp.values import Value
+from gracehttp.values import EMPTY, Value
 from gracehttp.wire.messages import DrainReason
 from gracehttp.worker.connections import RequestFailed
 from gracehttp.worker.drain import Action, Drain
@@ -37,6 +39,8 @@ class ServiceSettings(Value):
     warmup: Sequence[str] = ()
     request_finished: RequestFinished | None = None
     request_failed: RequestFailed | None = None
+    probes: Answers = EMPTY
+    """The health checks that every port answers itself."""
     rehearses: bool = False
     """True if the first clients may come all at once: see `worker.rehearsal`."""
     drops_new_connections: bool = False
@@ -47,7 +51,15 @@ class Service:
     """`start`, `accept`, and at last `drain`, each once; `order_drain` at any time, any number of times. Between
     `accept` and the drain it may `pause`, and `accept` again."""
 
-    def __init__(self, settings: ServiceSettings, loader: ApplicationLoader, publish: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        loader: ApplicationLoader,
+        publish: Callable[[Event], None],
+        health: Health | None = None,
+    ) -> None:
+        """`health` is what the `probes` of the settings tell."""
+        self._health = health or Health()
         self._loop = asyncio.get_running_loop()
         self._settings = settings
         self._publish = publish
@@ -107,7 +119,7 @@ class Service:
         ):
             port = Port(
                 listener,
-                application,
+                Probed(application, self._settings.probes) if self._settings.probes else application,
                 settings_of(server),
                 poller=poller,
                 tls=context,
@@ -121,6 +133,16 @@ class Service:
             self.ports.append(port)
         if self._settings.rehearses:
             await rehearse(poller)
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests the applications work on."""
+        return self._applications.in_flight
+
+    @property
+    def thread_pools(self) -> list[ThreadPool]:
+        """Those of the WSGI applications."""
+        return self._applications.thread_pools
 
     def accept(self) -> None:
         """Serve from now on, for the first time or after a pause, unless the drain was ordered already."""
@@ -165,9 +187,14 @@ class Service:
         for port in self.ports:
             port.resume()
 
+    def announce_stop(self) -> None:
+        """The service will stop: those who check its health hear of it, and nothing else changes."""
+        self._health.stops = True
+
     def supervisor_lost(self, timeout_seconds: float) -> None:
         """There is no supervisor any more: finish what is in flight, and let no new connection in."""
         self._drops_new_connections = True
+        self._health.lives = False
         for port in self.ports:
             port.seal()
         self.order_drain(DrainReason.STOP, timeout_seconds)
@@ -187,6 +214,8 @@ class Service:
         `tls_goes_on` are the listeners of which others go on with sessions of TLS.
         """
         now = self._loop.time()
+        if reason is DrainReason.STOP:
+            self._health.stops = True
         if self._drain is None:
             self._drain = Drain(reason, timeout_seconds, now)
         else:

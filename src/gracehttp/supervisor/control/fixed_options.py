@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from gracehttp.events import OptionIgnored
 from gracehttp.supervisor.control.socket import ControlSocket
+from gracehttp.supervisor.health.addresses import HealthAddresses
+from gracehttp.supervisor.metrics.exporter import Exporter
 from gracehttp.supervisor.pidfile import PidFile
 from gracehttp.wire.messages import FixedOptions
 
 
 def kept(
-    pidfile: PidFile | None, control: ControlSocket | None, *, user: str | None = None, group: str | None = None
+    pidfile: PidFile | None,
+    control: ControlSocket | None,
+    health: HealthAddresses,
+    exporter: Exporter | None = None,
+    *,
+    user: str | None = None,
+    group: str | None = None,
 ) -> FixedOptions:
     """The options as the supervisor keeps them."""
     return FixedOptions(
@@ -17,6 +25,9 @@ def kept(
         control=control.path if control is not None else False,
         user=user,
         group=group,
+        admin=health.admin,
+        agent_check=health.agent_check,
+        metrics=exporter.address if exporter is not None else None,
     )
 
 

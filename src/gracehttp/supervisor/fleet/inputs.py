@@ -60,6 +60,21 @@ class WorkerDueForRecycling(Value):
     worker: int
 
 
+class WorkerHung(Value):
+    """A worker that serves has shown no progress for `seconds`. `kind` is `loop` if its event loop doesn't turn,
+    `threads` if all its threads are at the same requests, and others wait."""
+
+    worker: int
+    kind: str
+    seconds: float
+
+
+class WorkerRecovered(Value):
+    """A worker that hung shows progress again."""
+
+    worker: int
+
+
 class WorkerExited(Value):
     """The process of a worker is gone, or could not be started."""
 
@@ -90,6 +105,8 @@ Input = (
     | WorkerAnswered
     | WorkerAlive
     | WorkerDueForRecycling
+    | WorkerHung
+    | WorkerRecovered
     | WorkerExited
     | TimePassed
 )

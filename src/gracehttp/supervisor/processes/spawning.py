@@ -25,6 +25,10 @@ from gracehttp.wire.signals import SIGNALS
 
 CANNOT_RUN = 127
 """The exit status of a child that could not run its command line, as a shell has it."""
+OF_THE_SUPERVISOR = frozenset(
+    {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "FDSTORE"}
+)
+"""Variables of sd_notify(3), sd_watchdog_enabled(3) and sd_listen_fds(3)."""
 _FOLDERS = ("/proc/self/fd", "/dev/fd")
 """Where a system tells which descriptors a process has (proc_pid_fd(5)), also one without Linux's /proc."""
 _MOST_DESCRIPTORS = 1 << 16
@@ -43,6 +47,8 @@ def spawn(
 
     With `credentials` the child assumes them before anything of the command line runs.
 
+    What a service manager has told this process of itself is left out: a program of the application must not answer it.
+
     Raises `OSError` if there can be no other process. The caller waits for the child (see `reap`).
 
     The child starts with `SIGNALS` blocked, so that one sent to the whole process group (Ctrl+C in a terminal) ends no
@@ -51,7 +57,7 @@ def spawn(
     account = dict(credentials.variables) if credentials is not None else {}
     variables = {
         FAULT_HANDLER_VARIABLE: FAULT_HANDLER_VALUE,
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in OF_THE_SUPERVISOR},
         **dict(launch.variables),
         **account,
         **environment,

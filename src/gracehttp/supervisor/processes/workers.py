@@ -167,6 +167,11 @@ class WorkerProcesses:
             process.leaving |= isinstance(order, Drain)
             self._channels[worker].send(order)
 
+    def send_all(self, order: Order) -> None:
+        """Send `order` to every worker."""
+        for worker in list(self._processes):
+            self.send(worker, order)
+
     def signal(self, worker: int, number: int) -> bool:
         """Send a signal to `worker`. False if it has no process, and none is on its way."""
         process = self._processes.get(worker)
