@@ -14,7 +14,7 @@ import pytest
 yaml = pytest.importorskip("yaml")
 
 OPTIONS = {
-    "plain": ("main:app", "--bind", "127.0.0.1:8000"),
+    "plain": ("main:app", "-b", "127.0.0.1:8000", "--log-file", "app.log", "--access-log-file", "access.log"),
     "admin": (
         *("main:app", "-w", "2", "--bind", "0.0.0.0:8080", "--admin", "127.0.0.1:9000"),
         *("--agent-check", ":9001", "--stop-delay", "7s", "--drain-timeout", "90s"),
@@ -97,7 +97,7 @@ def test_compose_and_dockerfile(tmp_path, options):
     (command,) = re.findall(r"^CMD (.*)$", dockerfile, re.MULTILINE)
     assert json.loads(command)[:3] == ["gracehttp", "serve", "main:app"]
     assert "\nUSER 10001:10001\n" in dockerfile
-    assert f"--timeout {BUDGETS[options]}" in dockerfile
+    assert f"docker stop -t {BUDGETS[options]}\n" in dockerfile
 
 
 @options
@@ -125,10 +125,14 @@ def test_caddy(tmp_path, options):
     assert "not formatted" not in said
 
 
-def test_logrotate(tmp_path):
-    (tmp_path / "rotation").write_text(example(tmp_path, "logrotate", "plain"))
+@options
+def test_logrotate(tmp_path, options):
+    text = example(tmp_path, "logrotate", options)
+    (tmp_path / "rotation").write_text(text)
     os.chmod(tmp_path / "rotation", 0o644)
     check("logrotate", "--debug", "--state", str(tmp_path / "state"), str(tmp_path / "rotation"), cwd=tmp_path)
+    files = f"{tmp_path}/shop/app.log {tmp_path}/shop/access.log" if options == "plain" else "/var/log/shop/*.log"
+    assert f"\n{files} {{\n" in text
 
 
 def test_a_file_of_options_counts_too(tmp_path):
@@ -141,3 +145,18 @@ def test_a_file_of_options_counts_too(tmp_path):
     )
     assert "TimeoutStopSec=135\n" in done.stdout
     assert "serve --config options.toml\n" in done.stdout
+
+
+@pytest.mark.parametrize("tool", ["dockerfile", "compose", "kubernetes"])
+def test_loopback_addresses_of_a_file_are_told(tmp_path, tool):
+    (tmp_path / "options.toml").write_text('app = "main:app"\nadmin = "127.0.0.1:9000"\nbind = ":8000"\n')
+    done = subprocess.run(
+        [sys.executable, "-m", "gracehttp", "example", tool, "-c", "options.toml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.startswith(
+        "# 127.0.0.1:9000 is a loopback address: nothing outside of the container reaches it."
+    )
+    assert done.stdout.count("loopback address") == 1

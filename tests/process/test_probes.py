@@ -90,6 +90,7 @@ def test_during_the_stop_delay_ready_is_503_and_new_connections_are_served(start
 def test_after_the_stop_delay_the_service_drains_and_ends(start):
     server = serve(start, *PROBES, "--stop-delay", "300ms")
     assert server.stop() == 0
+    assert "going on for 0.3 s, so that load balancers hear of the stop" in server.log
     assert "drained" in server.log
 
 

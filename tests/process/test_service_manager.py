@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import time
+from urllib.parse import quote
 
 import pytest
 from server_harness import PID_APPLICATION, free_port, get, wait_until
@@ -177,21 +178,29 @@ def test_a_name_that_was_not_passed_or_is_not_unique_is_an_error_with_a_hint(sta
 # --- listeners that the manager keeps ---
 
 
-def test_the_queue_of_a_killed_supervisor_lives_and_the_next_one_serves_it(start, systemd):
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+def test_the_queue_of_a_killed_supervisor_lives_and_the_next_one_serves_it(start, systemd, tmp_path, family):
     port = free_port()
-    server = serve(start, systemd, "--fd-store", "on", bind=f"127.0.0.1:{port}")
+    where = ("127.0.0.1", port) if family == socket.AF_INET else str(tmp_path / "app.sock")
+    bind = f"127.0.0.1:{port}" if family == socket.AF_INET else f"unix:{where}"
+    server = serve(start, systemd, "--fd-store", "on", bind=bind)
     systemd.wait_for(READY="1")
     (name,) = systemd.kept
-    assert name == f"gracehttp-127.0.0.1%3A{port}"
+    assert name == f"gracehttp-{quote(bind, safe='')}"
     workers = server.workers()
     os.kill(server.pid, signal.SIGKILL)
     server.wait()
     for worker in workers:  # as KillMode=mixed does
         os.kill(worker, signal.SIGKILL)
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as waiting:
+    with socket.socket(family) as waiting:
+        waiting.settimeout(30)
+        waiting.connect(where)
         waiting.sendall(b"GET / HTTP/1.0\r\n\r\n")
-        passed = passing(systemd.kept)
-        successor = serve(start, systemd, "--fd-store", "on", bind=f"127.0.0.1:{port}", **passed)
+        broken = serve(start, systemd, "--fd-store", "on", bind=bind, application="1 / 0", **passing(systemd.kept))
+        assert broken.wait() == 3
+        systemd.drain()
+        assert systemd.kept, "the next attempt may serve the queue"
+        successor = serve(start, systemd, "--fd-store", "on", bind=bind, **passing(systemd.kept))
         answer = b"".join(iter(lambda: waiting.recv(1000), b""))
         assert answer.startswith(b"HTTP/1.1 200 OK"), "a client that connected when nobody was there"
     successor.wait_for("going on with the queue that the service manager has kept")

@@ -51,6 +51,14 @@ class StopRequested(Event):
         return f"{'forced stop' if self.forced else 'stop'} requested by {self.source}"
 
 
+class StopDelayed(Event):
+    severity = Severity.NOTICE
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"going on for {self.seconds:g} s, so that load balancers hear of the stop"
+
+
 class StartFailed(Event):
     """The last word of a service that could not start."""
 

@@ -79,7 +79,8 @@ class Orders:
                 self._workers.signal(worker, TRACEBACK_SIGNAL)
             case table.Kill(generation, worker, reason):
                 self._kill(generation, worker, reason)
-            case table.AnnounceStop():
+            case table.AnnounceStop(delay_seconds):
+                self._bus.publish(events.StopDelayed(delay_seconds))
                 self._workers.send_all(messages.AnnounceStop())
             case table.StopAdmitting():
                 self._listeners.stop_admitting()

@@ -240,6 +240,8 @@ COMMANDS = {
 
 HYPERCORN_FILE = 'bind = ["localhost:8080"]\nworkers = 2\naccesslog = "-"\napplication_path = "main:app"\n'
 
+HELP = {"help_option_names": ["-h", "--help"]}  # as in the program: the first context decides for all
+
 
 def check(plan, options, words):
     """The plan has these options, as far as this release has them; the file and the command say the same."""
@@ -287,7 +289,7 @@ def check_loads_alike(plan, folder):
     plan.options = {name: value for name, value in plan.options.items() if name not in ("chdir", "env_file")}
     (folder / "g.toml").write_text(as_toml(plan, "x"))
     from_file = load(cli={}, environ={}, file=folder / "g.toml")
-    with serve.make_context("serve", shlex.split(as_command(plan))[2:]) as context:
+    with serve.make_context("serve", shlex.split(as_command(plan))[2:], **HELP) as context:
         values = {name: value for name, value in context.params.items() if name != "config_file"}
     from_command = load(cli=values, environ={}, file=None)
     anchored = {name for name, option in OPTIONS.items() if option.kind.is_path} | {"bind"}
@@ -388,14 +390,14 @@ def test_command_prints_a_file_that_can_be_used(folder):
 )
 def test_unknown_option_that_another_server_has_gets_the_hint_that_fits(arguments, hint):
     with pytest.raises(click.UsageError) as caught:
-        serve.make_context("serve", ["main:app", *arguments])
+        serve.make_context("serve", ["main:app", *arguments], **HELP)
     assert f"No such option: {arguments[0]}. Hint: {arguments[0]} is an option of " in caught.value.message
     assert f"here: {hint}" in caught.value.message
 
 
 def test_unknown_option_that_no_server_has_gets_the_nearest_one():
     with pytest.raises(click.NoSuchOption) as caught:
-        serve.make_context("serve", ["main:app", "--worker", "3"])
+        serve.make_context("serve", ["main:app", "--worker", "3"], **HELP)
     assert "--workers" in caught.value.format_message()
 
 

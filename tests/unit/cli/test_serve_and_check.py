@@ -77,7 +77,8 @@ def test_help_of_a_command_shows_every_option_with_default_and_variable(command:
 
 @pytest.mark.parametrize("command", ["serve", "check", "restart", "stop", "status", "migrate", "completion", "demo"])
 def test_every_command_has_short_help(command: str) -> None:
-    assert run(command, "-h").exit_code == 0
+    result = run(command, "-h")
+    assert result.exit_code == 0, result.stderr
 
 
 @pytest.mark.parametrize(

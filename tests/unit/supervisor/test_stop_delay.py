@@ -25,7 +25,7 @@ DELAYED = FleetSettings(**{**TWO.fields(), "stop_delay_seconds": 5.0})
 
 def test_the_stop_is_announced_at_once_and_begins_when_the_delay_is_over():
     fleet = serving_fleet(DELAYED)
-    assert fleet.apply(StopRequested(), 1.0) == [AnnounceStop()]
+    assert fleet.apply(StopRequested(), 1.0) == [AnnounceStop(5.0)]
     assert (fleet.stopping, fleet.ending, fleet.next_deadline()) == (True, False, 6.0)
     assert fleet.apply(TimePassed(), 5.9) == []
     commands = fleet.apply(TimePassed(), 6.0)
@@ -73,4 +73,4 @@ def test_without_a_generation_that_serves_there_is_no_delay():
 def test_the_delay_is_the_one_that_the_serving_code_brought():
     fleet = serving_fleet(TWO)
     restart(fleet, DELAYED, 1.0)
-    assert AnnounceStop() in fleet.apply(StopRequested(), 10.0)
+    assert AnnounceStop(5.0) in fleet.apply(StopRequested(), 10.0)

@@ -20,7 +20,7 @@ def dockerfile(service: Service) -> str:
     command = json.dumps(["gracehttp", *service.arguments(**_in_a_container(service))])
     exposed = "".join(f"EXPOSE {port}\n" for port in service.ports)
     return f"""\
-# The first stage has a C compiler, for what has no wheel; the image has only what it made.
+{_warning(service)}# The first stage has a C compiler, for what has no wheel; the image has only what it made.
 FROM python:{python} AS build
 RUN python -m venv /venv
 COPY requirements.txt .
@@ -35,7 +35,7 @@ COPY . .
 USER {_USER}:{_USER}
 {exposed}STOPSIGNAL SIGTERM
 # An array, so that the supervisor is PID 1 and gets the signal. It reaps orphans, so that no --init is needed.
-# Stop it with more patience than the default of 10 s: docker stop --timeout {service.stop_seconds}
+# Stop it with more patience than the default of 10 s: docker stop -t {service.stop_seconds}
 CMD {command}
 """
 
@@ -61,7 +61,7 @@ def compose(service: Service) -> str:
 """
     command = json.dumps(["gracehttp", *service.arguments(**arguments)])
     return f"""\
-# compose.yaml, beside the Dockerfile of `gracehttp example dockerfile`
+{_warning(service)}# compose.yaml, beside the Dockerfile of `gracehttp example dockerfile`
 services:
   {service.name}:
     build: .
@@ -94,7 +94,7 @@ def kubernetes(service: Service) -> str:
         )
     )
     return f"""\
-apiVersion: apps/v1
+{_warning(service)}apiVersion: apps/v1
 kind: Deployment
 metadata:
   name: {service.name}
@@ -154,6 +154,12 @@ spec:
 def with_stop_delay(given: Mapping[str, object], configuration: Configuration) -> dict[str, object]:
     """`given`, and a stop delay if there is none: endpoints are updated while a pod is told to stop, not before."""
     return {**given} if configuration.process.stop_delay else {**given, "stop_delay": STOP_DELAY}
+
+
+def _warning(service: Service) -> str:
+    """Comments that stand first in a file."""
+    what = f"nothing outside of the container reaches it. Write 0.0.0.0, or [::], in {service.config_file}."
+    return "".join(f"# {address} is a loopback address: {what}\n" for address in service.out_of_reach)
 
 
 def _probe(kind: str, port: str, path: str, failures: int, scheme: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from gracehttp.cli.examples.service import Service, seconds, upstream
 
 _IDLE_SHARE = 0.8
@@ -105,18 +107,24 @@ example.com {{
 
 
 def logrotate(service: Service) -> str:
+    process = service.configuration.process
+    given = [path for path in (process.log_file, process.access_log_file) if path not in (None, "-")]
+    # As the service is started, relative paths are those of its folder.
+    files = [os.path.join(service.directory, path) for path in given if path is not None]
+    where = " ".join(dict.fromkeys(files)) or f"/var/log/{service.name}/*.log"
+    how = f"--log-file /var/log/{service.name}/app.log"
+    hint = "" if files else f"# For a service with {how}, for example.\n"
     return f"""\
-# /etc/logrotate.d/{service.name}, if the log goes to a file: {service.name} ... 2>> /var/log/{service.name}/app.log
-/var/log/{service.name}/*.log {{
+# /etc/logrotate.d/{service.name}
+{hint}{where} {{
     daily
     rotate 14
-    compress
-    delaycompress
     missingok
     notifempty
-    # No signal: the server goes on writing to the file that it was given. USR1 and HUP, which reopen logs elsewhere,
-    # are a restart here, and would deploy every night.
-    copytruncate
+    compress
+    delaycompress
+    # No signal and no postrotate: each process opens the new file within a second. USR1 and HUP, which reopen logs
+    # elsewhere, are a restart here, and would deploy every night.
 }}
 """
 

@@ -74,6 +74,16 @@ class Service(Value):
                 changed[name] = _on_all_addresses(str(self.given[name]))
         return changed
 
+    @property
+    def out_of_reach(self) -> list[str]:
+        """The addresses in the file of options that nothing outside of a container reaches."""
+        if self.config_file is None:
+            return []
+        process = self.configuration.process
+        texts = [str(server.bind.address) for server in self.configuration.servers if not self.given.get("bind")]
+        texts += [one for one in (process.admin, process.agent_check) if one and one not in self.given.values()]
+        return [text for text in texts if _on_all_addresses(text) != text]
+
     def port(self, server: ServerOptions) -> int | None:
         """The TCP port of a server; None if it has none, or the kernel chooses it."""
         address = server.bind.address

@@ -82,6 +82,8 @@ class Kill(Value):
 class AnnounceStop(Value):
     """Tell workers and load balancers that the service will stop. Until `StopAdmitting` it goes on as before."""
 
+    delay_seconds: float
+
 
 class StopAdmitting(Value):
     """Let no new connection into the queues of the kernel: the service ends."""

@@ -341,7 +341,7 @@ class Fleet:
             self._kill_all(turn)
         elif drain_timeout_seconds is None and serving is not None and serving.settings.stop_delay_seconds:
             self._ends_at = turn.now + serving.settings.stop_delay_seconds
-            turn.add(AnnounceStop())
+            turn.add(AnnounceStop(serving.settings.stop_delay_seconds))
         else:
             self._end(drain_timeout_seconds, turn)
 

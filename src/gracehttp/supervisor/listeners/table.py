@@ -162,6 +162,7 @@ class ListenerTable:
     ) -> None:
         """Without listeners, or with those that another process carried. `store` keeps them for the next supervisor."""
         self._store = store
+        self._claimed: set[int] = set()  # numbers of those that the store had, until a generation serves
         self._descriptors = descriptors
         self._publish = publish
         self._owner = owner
@@ -204,6 +205,7 @@ class ListenerTable:
 
     def promote(self, generation: int) -> None:
         """The generation serves: its limits and backlogs hold from now on."""
+        self._claimed.clear()
         used = [one for one in self._held if generation in one.wishes]
         limits = effective_limits([one.wishes[generation].max_connections for one in used], self._descriptors)
         for listener, limit in zip(used, limits, strict=True):
@@ -300,6 +302,7 @@ class ListenerTable:
         if self._store is not None and not isinstance(address, DescriptorAddress):
             listener.kept = self._store.keep(request.address, sock)
         if claimed is not None:
+            self._claimed.add(listener.number)
             listener.set_backlog(request.backlog)
             self._publish(ListenerKept(listener.bound))
         self._tell_of(listener, request.max_connections, other_ports)
@@ -342,9 +345,10 @@ class ListenerTable:
     def _close(self, listener: HeldListener) -> None:
         self._held.remove(listener)
         name = listener.bound
-        if listener.kept and self._store is not None:
-            self._store.remove(str(listener.address))
-        remove_socket_file(listener.address, listener.file)
+        if listener.number not in self._claimed:  # those stay for the next attempt: clients wait in their queues
+            if listener.kept and self._store is not None:
+                self._store.remove(str(listener.address))
+            remove_socket_file(listener.address, listener.file)
         listener.close()
         self._publish(ListenerClosed(name))
 
