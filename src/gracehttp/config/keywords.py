@@ -259,6 +259,12 @@ class ServerKeywords(TypedDict, total=False):
     keyfile_password: str | None
     """The password of the private key. Others can see the command line: better use the variable. Default: none."""
 
+    tls_handover: bool | None
+    """At a restart, connections that speak HTTP/1.1 over TLS 1.3 go to the new workers too, without a new
+    handshake. Both generations must have this option. Needs the package cryptography: pip install
+    'gracehttp[tls-handover]'. Default: false.
+    """
+
     max_connections: int | None
     """The most connections that are open on the address, over all workers and through restarts. The excess waits in
     the kernel's queue. Default: 100000.
