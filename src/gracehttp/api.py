@@ -31,7 +31,7 @@ from gracehttp.config.checks import (
 from gracehttp.console import echo
 from gracehttp.errors import CalledInWrongPlace, ConfigurationError, GraceHTTPError
 from gracehttp.event_bus import EventBus
-from gracehttp.events import Event, StartFailed, VariableIgnored
+from gracehttp.events import Event, KeysLogged, StartFailed, VariableIgnored
 from gracehttp.hints import for_a_script, in_python
 from gracehttp.observe.logs import configure_logging, errors_are_logged, log_event, records_are_missing
 from gracehttp.release import RELEASE
@@ -181,6 +181,8 @@ class GraceHTTP:
             log_is_json=process.log_format == "json",
             errors_are_logged=errors_are_logged(),
         )
+        if (path := os.environ.get("SSLKEYLOGFILE")) and any(server.tls for server in self._servers):
+            bus.publish(KeysLogged(path))
         before = {number: signal.getsignal(number) for number in SIGNALS}
         predecessor = claim_state(os.environ, release=RELEASE)
         if predecessor is not None:

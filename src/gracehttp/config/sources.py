@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from gracehttp.config import hints
-from gracehttp.config.model import OPTIONS, PROCESS_OPTIONS, SERVER_OPTIONS, Option
+from gracehttp.config.model import ALIASES, OPTIONS, PROCESS_OPTIONS, SERVER_OPTIONS, Option
 from gracehttp.errors import ConfigurationError
 from gracehttp.net.address import Bind
 from gracehttp.values import Value
@@ -67,8 +67,8 @@ def mistyped_variables(environ: Mapping[str, str]) -> list[tuple[str, str]]:
 
 def from_keywords(values: Mapping[str, object], options: Mapping[str, Option]) -> Source:
     """Keyword arguments from Python; None stands for one that was not given."""
-    _check_keys(values, options, "a keyword argument")
-    given = {name: value for name, value in values.items() if value is not None}
+    given = _by_own_names({name: value for name, value in values.items() if value is not None}, "a keyword argument")
+    _check_keys(given, options, "a keyword argument")
     return Source(given, lambda option: f"the argument {option.name}")
 
 
@@ -77,6 +77,7 @@ def split_keywords(values: Mapping[str, object]) -> tuple[dict[str, object], dic
 
     Raises `ConfigurationError` for one that is neither.
     """
+    values = _by_own_names(values, "a keyword argument")
     _check_keys(values, OPTIONS, "a keyword argument")
     process = {name: value for name, value in values.items() if name in PROCESS_OPTIONS}
     return process, {name: value for name, value in values.items() if name in SERVER_OPTIONS}
@@ -86,10 +87,18 @@ def from_query(bind: Bind, folder: Path | None) -> Source:
     """The settings that stand in the query of an address."""
     place = f"the query of {bind.address}"
     settable = {name: option for name, option in SERVER_OPTIONS.items() if name != "bind"}
-    values = dict(bind.settings)
-    _check_keys(values, settable, place)
-    if len(values) != len(bind.settings):
-        raise ConfigurationError(f"{place} gives a setting twice.", hint="give each only once")
+    values: dict[str, object] = {}
+    for alias, value in bind.settings:
+        name = ALIASES.get(alias, alias)
+        _check_keys([name], settable, place)
+        if settable[name].kind.repeatable:
+            given = values.setdefault(name, ())
+            assert isinstance(given, tuple)
+            values[name] = (*given, value)
+        elif name in values:
+            raise ConfigurationError(f"{place} gives a setting twice.", hint="give each only once")
+        else:
+            values[name] = value
     return Source(values, _always(place), folder)
 
 
@@ -115,7 +124,7 @@ def from_toml(content: Mapping[str, object], name: str, folder: Path) -> FileSou
             f"server in {name} is not an array of tables.",
             hint="write [[server]], with two brackets on each side",
         )
-    top = {key: value for key, value in content.items() if key != SERVER_TABLE}
+    top = _by_own_names({key: value for key, value in content.items() if key != SERVER_TABLE}, name)
     for key, value in top.items():
         if key not in OPTIONS and _is_table(value):
             raise ConfigurationError(
@@ -125,8 +134,9 @@ def from_toml(content: Mapping[str, object], name: str, folder: Path) -> FileSou
     servers = []
     for number, table in enumerate(tables, 1):
         place = f"{name}, server {number}"
-        _check_keys(table, SERVER_OPTIONS, place)
-        servers.append(Source(table, _always(place), folder))
+        values = _by_own_names(table, place)
+        _check_keys(values, SERVER_OPTIONS, place)
+        servers.append(Source(values, _always(place), folder))
     return FileSources(Source(top, _always(name), folder), tuple(servers))
 
 
@@ -136,6 +146,19 @@ def _is_table(value: object) -> bool:
 
 def _always(place: str) -> Callable[[Option], str]:
     return lambda option: place
+
+
+def _by_own_names(values: Mapping[str, object], place: str) -> dict[str, object]:
+    """`values` under the names that this program has for its options, where another server's was given."""
+    own: dict[str, object] = {}
+    for key, value in values.items():
+        name = ALIASES.get(key, key)
+        if name in own:
+            raise ConfigurationError(
+                f"{place} gives {name} twice, once as {key if key != name else 'itself'}.", hint="give it only once"
+            )
+        own[name] = value
+    return own
 
 
 def _check_keys(keys: Collection[str], known: Mapping[str, Option], place: str) -> None:

@@ -176,6 +176,34 @@ def _read_path(value: object) -> str | None:
     return value or None
 
 
+def _read_paths(value: object) -> tuple[str, ...]:
+    paths = value.splitlines() if isinstance(value, str) else value
+    read = [_read_path(path) for path in (paths if isinstance(paths, (list, tuple)) else [paths])]
+    return tuple(path for path in read if path is not None)
+
+
+def _read_verify(value: object) -> str:
+    word = str(value).lower()
+    words = ("none", "optional", "required")
+    if word in ("0", "1", "2"):  # uvicorn takes the numbers of the ssl module
+        return words[int(word)]
+    word = word.removeprefix("cert_")
+    if isinstance(value, bool) or word not in (*words, "auto"):
+        raise UnreadableError("one of auto, none, optional, required")
+    return word
+
+
+_TLS_VERSIONS = {"1.2": "1.2", "1.3": "1.3", "2": "1.2", "5": "1.2", "17": "1.2"}
+"""Of the numbers of the ssl module, which uvicorn takes, PROTOCOL_TLS, _TLSv1_2 and _TLS_SERVER."""
+
+
+def _read_tls_version(value: object) -> str:
+    word = str(value).lower().removeprefix("tls").removeprefix("v").replace("_", ".")
+    if isinstance(value, bool) or word not in _TLS_VERSIONS:
+        raise UnreadableError("1.2 or 1.3", hint="older versions of TLS are not safe (RFC 8996), and aren't spoken")
+    return _TLS_VERSIONS[word]
+
+
 def _read_pidfile(value: object) -> str | None:
     path = _read_path(value)
     if path is not None and path.isdecimal():  # in many programs `-p` is the port
@@ -301,9 +329,21 @@ SHARE = Kind(_read_share, lambda share: f"{100 * share:.4g}%", metavar="PERCENT"
 SECRET = Kind(_read_text, secret=True)
 """A text; the empty one is None."""
 
+TEXT = Kind(_read_text)
+"""A text; the empty one is None."""
+
 PATH = Kind(_read_path, metavar="PATH", is_path=True)
 FOLDER = Kind(_read_path, metavar="FOLDER", is_path=True)
 """Paths, kept as text; the empty one is None."""
+
+PATHS = Kind(_read_paths, "\n".join, metavar="PATH", repeatable=True, is_path=True)
+"""Paths; in a text, one a line."""
+
+VERIFY = Kind(_read_verify, metavar="auto|none|optional|required")
+"""Whether a client must have a certificate."""
+
+TLS_VERSION = Kind(_read_tls_version, metavar="1.2|1.3")
+"""A version of TLS."""
 
 PIDFILE = Kind(_read_pidfile, metavar="PATH", is_path=True)
 """The path of a pidfile. A mere number is refused."""

@@ -16,6 +16,7 @@ from gracehttp.events.applications import (
     LifespanUnsupported,
 )
 from gracehttp.events.base import Event, Severity
+from gracehttp.events.certificates import CertificateExpires, CertificatesChanged, CertificatesRefused
 from gracehttp.events.connections import (
     AcceptPaused,
     ConnectionFailed,
@@ -35,6 +36,7 @@ from gracehttp.events.connections import (
     ListenerOpened,
     PermitsNotCounted,
     PermitsReclaimed,
+    PlainHttpRefused,
     RequestsCut,
 )
 from gracehttp.events.generations import (
@@ -49,6 +51,7 @@ from gracehttp.events.generations import (
 )
 from gracehttp.events.service import (
     ControlUnavailable,
+    KeysLogged,
     OptionIgnored,
     ReplacementGivenUp,
     ReplacementRequested,
@@ -85,6 +88,9 @@ from gracehttp.events.workers import (
 
 __all__ = [
     "AcceptPaused",
+    "CertificateExpires",
+    "CertificatesChanged",
+    "CertificatesRefused",
     "ChannelLost",
     "CodeDiffers",
     "ConnectionFailed",
@@ -103,6 +109,7 @@ __all__ = [
     "HandoverBroken",
     "HandoverDelayed",
     "HandoverQueueLost",
+    "KeysLogged",
     "LifespanCrashed",
     "LifespanEnded",
     "LifespanShutdownMissed",
@@ -116,6 +123,7 @@ __all__ = [
     "OrdersDelayed",
     "PermitsNotCounted",
     "PermitsReclaimed",
+    "PlainHttpRefused",
     "PreloadUnavailable",
     "ProbationEnded",
     "ProbationStarted",

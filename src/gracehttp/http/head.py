@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from gracehttp.net.tls_session import TlsSession
 
 Header = tuple[bytes, bytes]
 """Name and value of a field (RFC 9110 section 5)."""
@@ -69,13 +72,15 @@ class RequestHead:
     refused: ClassVar[bool] = False
     """Whether it is of a request that the server answered itself, because no application may see it."""
 
-    __slots__ = ("client", "headers", "line", "scheme", "server")
+    __slots__ = ("client", "headers", "line", "scheme", "server", "tls")
 
     line: RequestLine
     headers: list[Header]
     scheme: str
     client: tuple[str, int] | None
     server: tuple[str, int | None] | None
+    tls: TlsSession | None
+    """Of the connection, if it came over TLS to us."""
 
     @property
     def close_code(self) -> int | None:

@@ -17,6 +17,7 @@ from gracehttp.compiled import BUILD
 from gracehttp.event_bus import EventBus
 from gracehttp.net.limits import raise_descriptor_limit
 from gracehttp.supervisor import fleet as table
+from gracehttp.supervisor.certificates.watch import CertificateWatch
 from gracehttp.supervisor.control.fixed_options import kept
 from gracehttp.supervisor.control.requesters import Requester, Requesters
 from gracehttp.supervisor.control.socket import ControlSocket, open_control
@@ -97,6 +98,7 @@ class Supervisor:
         finally:
             self._replacement.cancel()
             self._auditor.close()
+            self._certificates.close()
             self._listeners.close_all()
             for lost in self._queues.keep(()):
                 self._bus.publish(lost)
@@ -123,6 +125,12 @@ class Supervisor:
             record=carried.processes if carried else None,
         )
         self._queues = HandoverQueues(carried.queues if carried else None)
+        self._certificates = CertificateWatch(
+            self._workers.send,
+            self._bus.publish,
+            lambda: self._fleet.serving.number if self._fleet.serving is not None else None,
+            carried.certificates if carried else None,
+        )
         self._auditor = Auditor(self._listeners, self._workers.slots, self._queues.empty, self._bus.publish)
         self._orders = Orders(
             self._fleet,
@@ -130,6 +138,7 @@ class Supervisor:
             self._listeners,
             self._queues,
             self._auditor,
+            self._certificates,
             self._requesters,
             self._first_failure,
             self._bus,
@@ -142,6 +151,7 @@ class Supervisor:
             self._listeners,
             self._queues,
             self._auditor,
+            self._certificates,
             self._first_failure,
             self._bus,
             apply=self._apply,
@@ -169,6 +179,7 @@ class Supervisor:
             pidfile=self._pidfile.carry() if self._pidfile else None,
             control=self._control.carry(awaited_by) if self._control else None,
             last_outcome=self._requesters.last,
+            certificates=self._certificates.carry(),
         )
 
     def _go_on(self, carried: SupervisorState) -> None:
@@ -230,6 +241,7 @@ class Supervisor:
             self._fleet,
             self._workers,
             self._listeners,
+            self._certificates.used,
             last=self._requesters.last,
             release=self._options.release,
             started_at=self._started_at,

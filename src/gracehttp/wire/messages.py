@@ -94,6 +94,17 @@ class ListenRequest(Value):
     backlog: int
     max_connections: int
     unix_mode: int | None = None
+    tls: bool = False
+
+
+class CertificateFacts(Value):
+    """A certificate of the server: the path of its file, the names that it is for, and when it is valid, in seconds
+    since 1970."""
+
+    path: str
+    names: tuple[str, ...]
+    not_before: float
+    not_after: float
 
 
 class PermitDescriptors(Value):
@@ -126,7 +137,8 @@ class Hello(Report):
     """The first message of a worker.
 
     `versions` are those of this protocol that it speaks. `offers` is what it can do if it is ordered to: `template`
-    (`LeaveTemplate`), `code` (`RecordCode` and `CompareCode`).
+    (`LeaveTemplate`), `code` (`RecordCode` and `CompareCode`). `tls_files` are the absolute paths of its certificates
+    and of what else TLS needs; with such files it takes `PrepareCertificates` and `UseTicketSecret`.
     """
 
     versions: tuple[int, ...]
@@ -136,6 +148,25 @@ class Hello(Report):
     offers: tuple[str, ...] = ()
     release: str = ""
     pid: int = 0
+    tls_files: tuple[str, ...] = ()
+
+
+class CertificatesLoaded(Report):
+    """The worker uses these certificates, or has them ready, if `change` is not 0: that of `PrepareCertificates`.
+
+    `digest` tells the content of all files from any other content.
+    """
+
+    change: int
+    digest: str
+    certificates: tuple[CertificateFacts, ...]
+
+
+class CertificatesRefused(Report):
+    """What is in the files can't be used, for this reason, which is a sentence."""
+
+    change: int
+    reason: str
 
 
 class CodeRecorded(Report):
@@ -288,6 +319,27 @@ class Hold(Order):
 
 class Resume(Order):
     """Hand connections over again."""
+
+
+class PrepareCertificates(Order):
+    """Load the certificates anew, and answer with `CertificatesLoaded` or `CertificatesRefused` of this `change`."""
+
+    change: int
+
+
+class UseCertificates(Order):
+    """Use the certificates that were prepared for this `change`."""
+
+    change: int
+
+
+class UseTicketSecret(Order):
+    """Derive the keys of TLS session tickets from this secret; before `Welcome`, and when there is a new one."""
+
+    secret: bytes
+
+    def __repr__(self) -> str:
+        return "UseTicketSecret(...)"
 
 
 class Ping(Order):

@@ -41,6 +41,7 @@ def listen_requests(servers: Iterable[ServerOptions]) -> tuple[ListenRequest, ..
             backlog=server.backlog,
             max_connections=server.max_connections,
             unix_mode=server.unix_mode,
+            tls=server.tls,
         )
         for server in servers
     )

@@ -59,6 +59,8 @@ class Manifest(Value):
     records_code: bool
     code: int | None
     listeners: Sequence[GivenListener]
+    ticket_secret: bytes = b""
+    """Empty: none was given."""
 
     def close(self) -> None:
         """Close all but `template`, in a process that becomes no worker."""
@@ -97,6 +99,7 @@ def introduce(channel: Channel, hello: messages.Hello) -> Manifest:
     listeners: list[messages.TakeListener] = []
     template: socket.socket | None = None
     records_code, code = False, None
+    ticket_secret = b""
     while True:
         for order in channel.receive():
             match order:
@@ -108,6 +111,8 @@ def introduce(channel: Channel, hello: messages.Hello) -> Manifest:
                     records_code = True
                 case messages.CompareCode(record):
                     code = record
+                case messages.UseTicketSecret(secret):
+                    ticket_secret = secret
                 case messages.Refuse(message, hint):
                     raise StartError(message, hint=hint)
                 case messages.Welcome():
@@ -121,6 +126,7 @@ def introduce(channel: Channel, hello: messages.Hello) -> Manifest:
                         template=template,
                         records_code=records_code,
                         code=code,
+                        ticket_secret=ticket_secret,
                         listeners=[_given(one, order.slot) for one in listeners],
                     )
 

@@ -169,6 +169,10 @@ class Port:
             departures.withdraw()
         self.connections.see_off(hand_over=hand_over, soon=soon, offer=departures.offer_soon)
 
+    def use_tls(self, context: ssl.SSLContext) -> None:
+        """See `Connections.use_tls`."""
+        self.connections.use_tls(context)
+
     # --- its handover queue ---
 
     def take_over(self, check_orders: Callable[[], None]) -> None:

@@ -5,25 +5,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import ssl
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from gracehttp.applications.loading import ApplicationLoader, application_of
 from gracehttp.applications.registry import Applications, ApplicationSettings
 from gracehttp.config import ServerOptions
 from gracehttp.events import DrainFinished, DrainStarted, Event, RequestsCut
-from gracehttp.http import negotiation
 from gracehttp.http.exchange import RequestFinished
 from gracehttp.http.settings import settings_of
 from gracehttp.net.poller import Poller, new_poller
 from gracehttp.values import Value
 from gracehttp.wire.messages import DrainReason
+from gracehttp.worker.certificates import Certificates
 from gracehttp.worker.connections import RequestFailed
 from gracehttp.worker.drain import Action, Drain
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
 from gracehttp.worker.rehearsal import rehearse
 from gracehttp.worker.warmup import warm_up
+
+if TYPE_CHECKING:
+    from gracehttp.net.certificates import TlsContext
 
 LIFESPAN_SHUTDOWN_SECONDS = 9.0
 """Less than the supervisor waits after the drain (`supervisor.fleet.LIFESPAN_SECONDS`)."""
@@ -57,6 +60,9 @@ class Service:
         self._applications = Applications(settings.applications, loader, self._changed.set, publish)
         self._opened = contextlib.ExitStack()  # what is closed last, from a successful start on
         self.ports: list[Port] = []
+        self.certificates: Certificates | None = None
+        """From the start on."""
+        self._ticket_secret = b""
         self._drain: Drain | None = None
         self._draining = False
         self._accepting = 0
@@ -87,7 +93,9 @@ class Service:
         on_stage: Callable[[str], None],
         poller: Poller,
     ) -> None:
-        contexts = [_tls_context(server) for server in servers]
+        self.certificates = Certificates(servers, self._use_tls)
+        self.certificates.use_ticket_secret(self._ticket_secret)
+        contexts = self.certificates.load()
         applications = self._applications.provide(map(application_of, servers))
         for application in self._applications:
             on_stage(f"in the lifespan startup of {application.name}")
@@ -112,6 +120,17 @@ class Service:
             self.ports.append(port)
         if self._settings.rehearses:
             await rehearse(poller)
+
+    def use_ticket_secret(self, secret: bytes) -> None:
+        """See `Certificates.use_ticket_secret`; also before the start."""
+        self._ticket_secret = secret
+        if self.certificates is not None:
+            self.certificates.use_ticket_secret(secret)
+
+    def _use_tls(self, contexts: Sequence[TlsContext | None]) -> None:
+        for port, context in zip(self.ports, contexts, strict=True):
+            if context is not None:
+                port.use_tls(context)
 
     def accept(self) -> None:
         """Serve from now on, for the first time or after a pause, unless the drain was ordered already."""
@@ -289,12 +308,3 @@ class Service:
                 await asyncio.wait_for(self._changed.wait(), left)
             except TimeoutError:
                 return
-
-
-def _tls_context(server: ServerOptions) -> ssl.SSLContext | None:
-    alpn = negotiation.offers(settings_of(server), secure=server.certfile is not None)
-    if server.certfile is None:
-        return None
-    from gracehttp.net.certificates import server_context  # OpenSSL costs memory that plain HTTP needs not pay
-
-    return server_context(server.certfile, server.keyfile, server.keyfile_password, alpn=alpn)

@@ -131,7 +131,7 @@ def test_paths_of_the_file_are_relative_to_its_folder(tmp_path: Path) -> None:
     assert configuration.process.app_dir == str(tmp_path)
     assert configuration.process.control == "/run/c.sock"
     assert configuration.servers[0].bind.address == UnixAddress(str(tmp_path / "run/app.sock"))
-    assert configuration.servers[1].certfile == str(tmp_path / "b.pem")
+    assert configuration.servers[1].certfile == (str(tmp_path / "b.pem"),)
 
 
 def test_paths_of_the_command_line_stay_relative_to_the_working_directory(tmp_path: Path) -> None:
@@ -244,12 +244,12 @@ def test_mistake_in_an_address_is_told(bind: str, message: str) -> None:
 def test_certificate_makes_an_address_tls_unless_it_says_plain(bind: str, tls: bool) -> None:
     (server,) = server_options("main:app", bind=bind, certfile="a.pem", keyfile="a.key")
     assert server.tls is tls
-    assert (server.certfile, server.keyfile) == (("a.pem", "a.key") if tls else (None, None))
+    assert (server.certfile, server.keyfile) == ((("a.pem",), ("a.key",)) if tls else ((), ()))
 
 
 def test_key_is_in_the_certificate_file_by_default() -> None:
     (server,) = server_options("main:app", bind="https://:1", certfile="a.pem")
-    assert server.keyfile == "a.pem"
+    assert server.keyfile == ("a.pem",)
 
 
 def test_http_and_https_stand_side_by_side() -> None:

@@ -58,6 +58,8 @@ class RequestCycle:
             "state": application.lifespan.state.copy(),
             "extensions": {"gracehttp.drain": {}} if line.http_version != "2" else _extensions_of_http2(),
         }
+        if head.tls is not None:
+            scope["extensions"]["tls"] = head.tls.extension()
         try:
             await application.app(scope, self.receive, self.send)
         except asyncio.CancelledError as error:
