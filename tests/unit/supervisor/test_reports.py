@@ -48,6 +48,7 @@ class Reception:
             none_accepts=False,
         )
         self.auditor = SimpleNamespace(worker_died=self.events.append)
+        self.certificates = SimpleNamespace(introduced=lambda *_: None, gone=lambda *_: None)
         self.stopping, self.serving = False, None
         self.generation = SimpleNamespace(number=1, wanted=2, state=GenerationState.STARTING)
         self.worker = SimpleNamespace(
@@ -67,6 +68,7 @@ class Reception:
             self.listeners,
             self.queues,
             self.auditor,
+            self.certificates,
             FirstFailure(errors_are_logged=True),
             bus,
             apply=self.inputs.append,
