@@ -359,8 +359,8 @@ class ServerOptions:
         None,
         kind=types.TEXT,
         group=TLS,
-        help="The cipher suites of TLS 1.2, as in openssl-ciphers(1); those of TLS 1.3 are OpenSSL's. none: the "
-        "defaults of Python.",
+        help="The cipher suites of TLS 1.2, as in openssl-ciphers(1); those of TLS 1.3 are OpenSSL's. none: those "
+        "with forward secrecy and authenticated encryption.",
     )
     ssl_groups: str | None = option(
         None,

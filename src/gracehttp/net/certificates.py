@@ -30,6 +30,8 @@ _MISMATCHES = frozenset({"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFI
 _TOO_WEAK = frozenset({"EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK", "EE_MD_TOO_WEAK"})
 _VERIFY = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:!aNULL:!PSK:!DSS"
+"""Of TLS 1.2: those with forward secrecy and authenticated encryption, which RFC 9113 section 9.2.2 asks for too."""
 _TRIES = 3
 
 
@@ -176,14 +178,13 @@ def _context(certfile: str, keyfile: str, settings: TlsSettings) -> TlsContext:
     _load(context, certfile, keyfile, settings.password)
     context.certificate, context.facts = _own_certificate(certfile)
     _ask_for_certificates(context, settings)
-    if settings.ciphers is not None:
-        try:
-            context.set_ciphers(settings.ciphers)
-        except ssl.SSLError as exc:
-            raise CertificateError(
-                f"OpenSSL knows no cipher suites by {settings.ciphers!r}.",
-                hint=hint("see {}, and openssl ciphers -v -tls1_2 for the names", Named("ssl_ciphers")),
-            ) from exc
+    try:
+        context.set_ciphers(settings.ciphers or _CIPHERS)
+    except ssl.SSLError as exc:
+        raise CertificateError(
+            f"OpenSSL knows no cipher suites by {settings.ciphers!r}.",
+            hint=hint("see {}, and openssl ciphers -v -tls1_2 for the names", Named("ssl_ciphers")),
+        ) from exc
     if settings.groups is not None:
         _use_groups(context, settings.groups)
     _log_keys(context)
