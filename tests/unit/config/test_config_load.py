@@ -322,3 +322,19 @@ def test_value_that_would_have_no_effect_or_two_meanings_is_refused(
         loaded(tmp_path, toml=toml)
     assert message in caught.value.message
     assert hint in caught.value.hint
+
+
+def test_certificates_of_a_file_are_a_list_and_names_of_other_servers_are_understood(tmp_path):
+    path = tmp_path / "x.toml"
+    path.write_text(
+        'app = "main:app"\nbind = "https://:1"\nssl_certfile = ["a.pem", "b.pem"]\nkeyfile = ["a.key", "/b.key"]\n'
+    )
+    (server,) = load(cli={}, environ={}, file=path).servers
+    assert server.certfile == (str(tmp_path / "a.pem"), str(tmp_path / "b.pem"))
+    assert server.keyfile == (str(tmp_path / "a.key"), "/b.key")
+
+
+def test_a_variable_has_one_path_a_line():
+    environ = {"GRACEHTTP_CERTFILE": "/with a space/a.pem\n/b.pem\n"}
+    (server,) = load(cli={"app": "main:app"}, environ=environ, file=None).servers
+    assert server.certfile == ("/with a space/a.pem", "/b.pem")
