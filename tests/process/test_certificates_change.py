@@ -150,6 +150,37 @@ def test_an_expired_certificate_is_refused_and_the_old_one_goes_on(start, tmp_pa
     assert seen_by_all_workers(server) == {der(server.issued)}
 
 
+@pytest.mark.parametrize("preload", [False, True])
+def test_a_worker_that_dies_while_a_bad_pair_is_there_is_replaced_by_one_with_the_old_one(start, tmp_path, preload):
+    server = begin(start, tmp_path, *(["--preload"] if preload else []))
+    (tmp_path / "cert.pem").write_bytes(certificate_of(issue()))
+    server.wait_for("the new certificate is refused")
+    for number, pid in enumerate(server.first, 1):
+        os.kill(pid, signal.SIGKILL)
+        server.wait_for("is ready after", count=2 + number)
+    assert seen_by_all_workers(server) == {der(server.issued)}
+    put(tmp_path, renewed := issue())
+    server.wait_for("2 workers of generation 1 changed to the new certificate")
+    assert seen_by_all_workers(server) == {der(renewed)}
+    assert server.log.count("is refused") == 1
+
+
+def test_a_worker_that_dies_while_an_expired_certificate_is_there_is_replaced_after_a_change_of_supervisors(
+    start, tmp_path
+):
+    server = begin(start, tmp_path, workers=1)
+    put(tmp_path, issue(not_before=in_days(-9), not_after=in_days(-1)))
+    server.wait_for("the new certificate is refused")
+    server.send_signal(signal.SIGUSR2)
+    (pid,) = server.wait_until_serving(2)
+    server.wait_for(r"the certificate \S+cert\.pem .* has expired")
+    put(tmp_path, renewed := issue())
+    server.wait_for("of generation 2 changed to the new certificate")
+    os.kill(pid, signal.SIGKILL)
+    server.wait_for("is ready after", count=3)
+    assert seen_by_all_workers(server, 1) == {der(renewed)}
+
+
 def test_a_damaged_file_is_refused_and_a_file_that_is_only_touched_changes_nothing(start, tmp_path):
     server = begin(start, tmp_path, workers=1)
     (tmp_path / "cert.pem").write_text("-----BEGIN CERTIFICATE-----\nbroken\n-----END CERTIFICATE-----\n")

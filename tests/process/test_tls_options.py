@@ -348,7 +348,9 @@ def test_plain_http_on_a_port_with_tls_is_answered_with_a_sentence_and_told_in_o
             status, headers, body = read_response(sock)
             assert (status, headers["connection"]) == (400, "close")
             assert b"write https://" in body
-    told = server.wait_for(rf"https://127\.0\.0\.1:{server.port}: answered 400 to 127\.0\.0\.1, because it speaks plain")
+    told = server.wait_for(
+        rf"https://127\.0\.0\.1:{server.port}: answered 400 to 127\.0\.0\.1, because it speaks plain"
+    )
     assert told
     assert server.log.count("it speaks plain HTTP") <= 2, "the others are told together, a second later"
     assert ask(server)["tls"]
@@ -416,5 +418,3 @@ def test_check_tells_until_when_certificates_are_valid(tmp_path, monkeypatch):
     assert good.returncode == 0
     assert "the certificate server.pem has expired" in bad.stderr
     assert bad.returncode != 0
-
-

@@ -7,12 +7,13 @@ contexts take the place of the old ones.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import hmac
 import os
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from gracehttp.errors import CertificateError
@@ -105,16 +106,43 @@ class LoadedTls(NamedTuple):
         return True
 
 
-def load(settings: TlsSettings) -> LoadedTls:
-    """The contexts of a port. Raises `CertificateError`."""
+def load(settings: TlsSettings, contents: Mapping[str, bytes] | None = None) -> LoadedTls:
+    """The contexts of a port, from its files or, with `contents`, from what is there under their paths.
+
+    Raises `CertificateError`; and `OSError` if the system can't make files of `contents`.
+    """
+    if contents is None:
+        return _load_files(settings)
+    with contextlib.ExitStack() as opened:  # OpenSSL reads files, so these are made of memory
+        paths: dict[str, str] = {}
+        for path in settings.files:
+            file = opened.enter_context(open(os.memfd_create("certificate"), "wb"))
+            file.write(contents.get(path, b""))
+            file.flush()
+            paths[path] = f"/proc/self/fd/{file.fileno()}"
+        in_memory = settings._replace(
+            pairs=tuple((paths[certfile], paths[keyfile]) for certfile, keyfile in settings.pairs),
+            ca=paths.get(settings.ca or ""),
+            crl=paths.get(settings.crl or ""),
+        )
+        return _load_files(in_memory)._replace(settings=settings)
+
+
+def contents_of(loaded: LoadedTls) -> dict[str, bytes]:
+    """What is in the files of `loaded` by their paths, if it is still that which was loaded; else nothing."""
+    contents = {path: _content(path) for path in loaded.settings.files}
+    return contents if _digest(contents.values()) == loaded.digest else {}
+
+
+def _load_files(settings: TlsSettings) -> LoadedTls:
     for _ in range(_TRIES):
-        before = _digest(settings.files)
-        authorities = _digest(settings.authorities)
+        before = _digest(map(_content, settings.files))
+        authorities = _digest(map(_content, settings.authorities))
         try:
             contexts = tuple(_context(certfile, keyfile, settings) for certfile, keyfile in settings.pairs)
         except OSError as exc:  # removed since it was looked at
             raise CertificateError(f"the certificate can't be read: {exc}.") from exc
-        if _digest(settings.files) == before:
+        if _digest(map(_content, settings.files)) == before:
             break  # nothing was written meanwhile: what was read belongs together
     else:
         raise CertificateError("the files of the certificate change all the time.")
@@ -250,11 +278,10 @@ def _log_keys(context: TlsContext) -> None:
             ) from exc
 
 
-def _digest(paths: Sequence[str]) -> bytes:
-    """Of the content of all files; one that isn't there has none, and is told by what reads it next."""
+def _digest(contents: Iterable[bytes]) -> bytes:
+    """Of the contents of files. One that isn't there has none, and is told by what reads it next."""
     digest = hashlib.sha256()
-    for path in paths:
-        content = _content(path)
+    for content in contents:
         digest.update(f"{len(content)}\0".encode() + content)
     return digest.digest()
 

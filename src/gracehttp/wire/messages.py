@@ -154,12 +154,14 @@ class Hello(Report):
 class CertificatesLoaded(Report):
     """The worker uses these certificates, or has them ready, if `change` is not 0: that of `PrepareCertificates`.
 
-    `digest` tells the content of all files from any other content.
+    `digest` tells the content of all files from any other content. `contents` has it, for other workers of the same
+    generation (`TakeCertificates`); None where the system has no memory for it.
     """
 
     change: int
     digest: str
     certificates: tuple[CertificateFacts, ...]
+    contents: Descriptor | None = None
 
 
 class CertificatesRefused(Report):
@@ -319,6 +321,15 @@ class Hold(Order):
 
 class Resume(Order):
     """Hand connections over again."""
+
+
+class TakeCertificates(Order):
+    """Load the certificates that are in `contents`, as the other workers of the generation have done; before `Welcome`.
+
+    What is in the files now may be no good, or not be used yet.
+    """
+
+    contents: Descriptor
 
 
 class PrepareCertificates(Order):

@@ -8,19 +8,25 @@ all of them could, and have read the same, the supervisor has all of them use it
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gracehttp.config import ServerOptions
+from gracehttp.errors import CertificateError
 from gracehttp.http import negotiation
 from gracehttp.http.settings import settings_of
+from gracehttp.net.shared_page import anonymous_file
+from gracehttp.values import Descriptor
 from gracehttp.wire.messages import CertificateFacts
 
 if TYPE_CHECKING:
     from gracehttp.net.certificates import LoadedTls, TlsContext, TlsSettings
+
+_MOST_WRITTEN: Final = 3
 
 UseTls = Callable[[Sequence["TlsContext | None"]], None]
 """Takes the context of each port, in their order; None for one without TLS."""
@@ -35,13 +41,19 @@ class Certificates:
         self._used: list[LoadedTls | None] = []
         self._prepared: list[LoadedTls | None] | None = None
         self._ticket_secret = b""
+        self._written: list[int] = []
 
-    def load(self) -> list[TlsContext | None]:
-        """The contexts at the start. An expired certificate is no reason not to start: the supervisor tells of it.
+    def load(self, contents: Mapping[str, bytes] | None = None) -> list[TlsContext | None]:
+        """The contexts at the start, from `contents` if there are some and the system lets us, else from the files.
 
-        Raises `CertificateError`.
+        An expired certificate is no reason not to start: the supervisor tells of it. Raises `CertificateError`.
         """
-        self._used = self._load()
+        try:
+            self._used = self._load(contents)
+        except (OSError, CertificateError):
+            if contents is None:
+                raise
+            self._used = self._load()
         return [loaded.default if loaded is not None else None for loaded in self._used]
 
     def prepare(self) -> None:
@@ -89,8 +101,38 @@ class Certificates:
                 found[path] = CertificateFacts(path, facts.names, facts.not_before, facts.not_after)
         return tuple(found.values())
 
-    def _load(self) -> list[LoadedTls | None]:
-        return [_load(server, self._ticket_secret) for server in self._servers]
+    def write_contents(self) -> Descriptor | None:
+        """What was loaded, for other workers, as a descriptor of memory. It is closed here, some calls later: when it
+        was sent. None if it can't be had: the system has no such memory, or the files have changed meanwhile."""
+        from gracehttp.net.certificates import contents_of
+
+        contents: dict[str, str] = {}
+        for loaded in self._prepared if self._prepared is not None else self._used:
+            if loaded is None:
+                continue
+            found = contents_of(loaded)
+            if not found:
+                return None
+            contents.update((path, content.decode("latin-1")) for path, content in found.items())
+        try:
+            memory = anonymous_file("certificates")
+        except OSError:
+            return None
+        with open(memory, "w", encoding="utf-8", closefd=False) as file:
+            json.dump(contents, file)
+        self._written.append(memory)
+        if len(self._written) > _MOST_WRITTEN:
+            os.close(self._written.pop(0))
+        return Descriptor(memory)
+
+    def _load(self, contents: Mapping[str, bytes] | None = None) -> list[LoadedTls | None]:
+        return [_load(server, self._ticket_secret, contents) for server in self._servers]
+
+
+def read_contents(memory: int) -> Mapping[str, bytes]:
+    """What `Certificates.write_contents` of another worker has written."""
+    text = os.pread(memory, os.fstat(memory).st_size, 0)  # pread: other workers have the same offset
+    return {path: content.encode("latin-1") for path, content in json.loads(text).items()}
 
 
 def watched_files(servers: Sequence[ServerOptions]) -> tuple[str, ...]:
@@ -128,15 +170,13 @@ def tls_settings(server: ServerOptions, alpn: Sequence[str]) -> TlsSettings:
     )
 
 
-def _load(server: ServerOptions, ticket_secret: bytes) -> LoadedTls | None:
+def _load(server: ServerOptions, ticket_secret: bytes, contents: Mapping[str, bytes] | None) -> LoadedTls | None:
     alpn = negotiation.offers(settings_of(server), secure=bool(server.certfile))
     if not server.certfile:
         return None
     from gracehttp.net.certificates import load
 
-    loaded = load(tls_settings(server, alpn))
+    loaded = load(tls_settings(server, alpn), contents)
     if ticket_secret:
         loaded.use_ticket_secret(ticket_secret)
     return loaded
-
-

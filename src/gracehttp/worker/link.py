@@ -87,7 +87,8 @@ class SupervisorLink:
         """What the service uses, or has prepared for the `change` that was ordered."""
         certificates = self._service.certificates
         if certificates is not None and (facts := certificates.facts):
-            self.report(messages.CertificatesLoaded(change, certificates.digest, facts))
+            contents = certificates.write_contents()
+            self.report(messages.CertificatesLoaded(change, certificates.digest, facts, contents))
 
     def _prepare_certificates(self, change: int) -> None:
         if self._service.certificates is None:

@@ -61,12 +61,16 @@ class Manifest(Value):
     listeners: Sequence[GivenListener]
     ticket_secret: bytes = b""
     """Empty: none was given."""
+    certificates: int | None = None
+    """Those of the generation, as `TakeCertificates` has them; None: those that are in the files."""
 
     def close(self) -> None:
         """Close all but `template`, in a process that becomes no worker."""
         os.close(self.stderr)
         if self.code is not None:
             os.close(self.code)
+        if self.certificates is not None:
+            os.close(self.certificates)
         for listener in self.listeners:
             listener.close()
 
@@ -100,6 +104,7 @@ def introduce(channel: Channel, hello: messages.Hello) -> Manifest:
     template: socket.socket | None = None
     records_code, code = False, None
     ticket_secret = b""
+    certificates = None
     while True:
         for order in channel.receive():
             match order:
@@ -111,6 +116,8 @@ def introduce(channel: Channel, hello: messages.Hello) -> Manifest:
                     records_code = True
                 case messages.CompareCode(record):
                     code = record
+                case messages.TakeCertificates(contents):
+                    certificates = contents
                 case messages.UseTicketSecret(secret):
                     ticket_secret = secret
                 case messages.Refuse(message, hint):
@@ -127,6 +134,7 @@ def introduce(channel: Channel, hello: messages.Hello) -> Manifest:
                         records_code=records_code,
                         code=code,
                         ticket_secret=ticket_secret,
+                        certificates=certificates,
                         listeners=[_given(one, order.slot) for one in listeners],
                     )
 

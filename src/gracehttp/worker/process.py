@@ -25,7 +25,7 @@ from gracehttp.values import Descriptor, Value
 from gracehttp.wire import messages
 from gracehttp.wire.channel import Channel, ChannelBroken, ChannelClosed
 from gracehttp.wire.signals import SIGNALS
-from gracehttp.worker.certificates import watched_files, with_absolute_paths
+from gracehttp.worker.certificates import read_contents, watched_files, with_absolute_paths
 from gracehttp.worker.code_record import can_record, changed_since, write_record
 from gracehttp.worker.error_counter import ErrorCounter
 from gracehttp.worker.hello import fixed_options, fleet_settings, listen_requests
@@ -192,6 +192,9 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None
     )
     service = Service(settings, program.loader, bus.publish)
     service.use_ticket_secret(manifest.ticket_secret)
+    if manifest.certificates is not None:
+        service.take_certificates(read_contents(manifest.certificates))
+        os.close(manifest.certificates)
     with SupervisorLink(channel, service, usage, error_counter, process.drain_timeout, bus) as link:
         await service.start(program.servers, manifest.listeners, link.report_stage)
         link.report_certificates()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gracehttp.applications.loading import ApplicationLoader, application_of
@@ -63,6 +63,7 @@ class Service:
         self.certificates: Certificates | None = None
         """From the start on."""
         self._ticket_secret = b""
+        self._given_certificates: Mapping[str, bytes] | None = None
         self._drain: Drain | None = None
         self._draining = False
         self._accepting = 0
@@ -95,7 +96,8 @@ class Service:
     ) -> None:
         self.certificates = Certificates(servers, self._use_tls)
         self.certificates.use_ticket_secret(self._ticket_secret)
-        contexts = self.certificates.load()
+        contexts = self.certificates.load(self._given_certificates)
+        self._given_certificates = None
         applications = self._applications.provide(map(application_of, servers))
         for application in self._applications:
             on_stage(f"in the lifespan startup of {application.name}")
@@ -120,6 +122,10 @@ class Service:
             self.ports.append(port)
         if self._settings.rehearses:
             await rehearse(poller)
+
+    def take_certificates(self, contents: Mapping[str, bytes]) -> None:
+        """Before the start: load these, by the paths of their files, instead of what is in the files now."""
+        self._given_certificates = contents
 
     def use_ticket_secret(self, secret: bytes) -> None:
         """See `Certificates.use_ticket_secret`; also before the start."""

@@ -73,7 +73,10 @@ def test_an_authority_for_clients_means_that_their_certificates_are_required(opt
     [
         ({"ssl_verify": "optional"}, "ssl_verify optional has no effect without ssl_ca"),
         ({"ssl_crl": "crl.pem"}, "ssl_crl has no effect without ssl_ca"),
-        ({"ssl_ca": "ca.pem", "ssl_crl": "crl.pem", "ssl_verify": "none"}, "ssl_crl has no effect with ssl_verify none"),
+        (
+            {"ssl_ca": "ca.pem", "ssl_crl": "crl.pem", "ssl_verify": "none"},
+            "ssl_crl has no effect with ssl_verify none",
+        ),
         ({"ssl_certfile": "b.pem"}, "gives certfile twice"),
         ({"ssl_version": "TLSv1"}, "ssl_min_version must be 1.2 or 1.3"),
     ],

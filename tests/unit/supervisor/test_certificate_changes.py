@@ -106,8 +106,6 @@ def test_a_change_that_was_under_way_is_tried_again_by_the_next_supervisor():
     assert [changes.looked(AFTER, 1.0) for _ in range(2)] == [Do.NOTHING, Do.PREPARE]
 
 
-
-
 @pytest.mark.parametrize(
     ("left", "near"), [(15, None), (13.5, 13), (0.5, 0), (-0.5, -1)], ids=["far", "near", "today", "over"]
 )

@@ -80,6 +80,11 @@ class Changes:
         """Go on with what another process carried. A change that was under way is tried again."""
         return cls(record.files, set(record.workers), record.used, record.number)
 
+    @property
+    def under_way(self) -> bool:
+        """Whether answers are awaited."""
+        return self._deadline is not None
+
     def looked(self, signature: Signature, now: float) -> Do:
         """The files have this signature. They are tried when they rest: certificate and key are written one after the
         other."""

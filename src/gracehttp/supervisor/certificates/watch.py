@@ -1,6 +1,6 @@
 """Looks at the files of certificates, has workers change them, and makes the secret of TLS session tickets.
 
-stat(2) once a second, while there is a generation with such files: a microsecond for each file. It follows symbolic
+stat(2) once a second, while there is a generation with such files: some microseconds for each file. It follows symbolic
 links, so it sees a file that is written in place, one that is renamed over it, and a link that is turned to another
 folder, as Kubernetes does it with `..data`; on every file system (docs/decisions/0019-certificates-that-change.md).
 """
@@ -23,8 +23,9 @@ from gracehttp.supervisor.certificates.changes import (
     days,
     near_their_end,
 )
+from gracehttp.supervisor.certificates.contents import Contents
 from gracehttp.supervisor.guard import guarded
-from gracehttp.values import Value
+from gracehttp.values import EMPTY, Descriptor, Value
 from gracehttp.wire import messages
 
 LOOK_SECONDS: Final = 1.0
@@ -39,6 +40,7 @@ class CertificatesRecord(Value):
     secret: bytes
     secret_made_at: float
     generations: Mapping[int, ChangesRecord]
+    contents: Mapping[int, Mapping[str, Descriptor]] = EMPTY
 
     def __repr__(self) -> str:
         return "CertificatesRecord(...)"
@@ -63,6 +65,7 @@ class CertificateWatch:
         self._generations: dict[int, Changes] = {}
         self._secret = record.secret if record else b""
         self._secret_made_at = record.secret_made_at if record else 0.0
+        self._contents = Contents(record.contents if record else EMPTY)
         self._told: dict[str, int] = {}  # that a certificate expires: how many days were left
         self._timer: asyncio.TimerHandle | None = None
         for number, one in record.generations.items() if record else ():
@@ -74,6 +77,7 @@ class CertificateWatch:
             secret=self._secret,
             secret_made_at=self._secret_made_at,
             generations={number: one.carry() for number, one in self._generations.items()},
+            contents=self._contents.carry(),
         )
 
     def close(self) -> None:
@@ -87,12 +91,17 @@ class CertificateWatch:
         """A worker that is about to be welcomed has these files."""
         if not files:
             return
-        self._generations.setdefault(generation, Changes(files))
+        changes = self._generations.setdefault(generation, Changes(files))
+        contents = self._contents.of(generation, changes.used.digest) if changes.used is not None else None
+        if contents is not None:
+            self._send(worker, messages.TakeCertificates(contents))
         self._send(worker, messages.UseTicketSecret(self._ticket_secret()))
         self._look_later()
 
     def loaded(self, generation: int, worker: int, report: messages.CertificatesLoaded) -> None:
         changes = self._generations.get(generation)
+        if report.contents is not None:
+            self._contents.keep(generation, report.digest, report.contents)
         if changes is not None:
             if worker not in changes.workers:
                 self._send(worker, messages.UseTicketSecret(self._ticket_secret()))  # a new one may have come meanwhile
@@ -113,6 +122,7 @@ class CertificateWatch:
     def forget(self, generation: int) -> None:
         """The generation is gone."""
         self._generations.pop(generation, None)
+        self._contents.forget(generation)
 
     @property
     def used(self) -> tuple[messages.CertificateFacts, ...]:
@@ -136,6 +146,8 @@ class CertificateWatch:
         now = self._loop.time()
         for number, changes in list(self._generations.items()):
             self._act(number, changes, changes.looked(signature(changes.files), now))
+            if changes.used is not None and not changes.under_way:
+                self._contents.forget_others(number, changes.used.digest)
         if self._secret and now >= self._secret_made_at + NEW_SECRET_SECONDS:
             self._secret = b""
             order = messages.UseTicketSecret(self._ticket_secret())
