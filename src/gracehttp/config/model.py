@@ -308,9 +308,9 @@ class ServerOptions:
         kind=types.PATHS,
         group=TLS,
         aliases=("ssl_certfile",),
-        help="The certificate chain, in PEM. Makes each address speak TLS, except those with http://. Given again, with "
-        "a keyfile for each: clients get the one for the name that they ask for (SNI), else the first. A variable has "
-        "one path a line.",
+        help="The certificate chain, in PEM. Makes each address speak TLS, except those with http://. Can be given "
+        "again, with a keyfile for each: clients get the one for the name that they ask for (SNI), else the first. "
+        "A variable has one path a line.",
     )
     keyfile: tuple[str, ...] = option(
         (),

@@ -10,7 +10,9 @@
 - what comes before them: `introduction` (a proxy says who its client is), `proxy_protocol` (in which words),
   `trusted_peers` (which peers may)
 - `forks`: what processes that the application forks must not keep
-- `kernel_view`: what the kernel tells of a socket; `certificates`: TLS contexts
+- TLS: `certificates` (contexts), `openssl` (what Python's `ssl` lacks), `tls_session` (what applications learn of it),
+  `x509` (what certificates say)
+- `kernel_view`: what the kernel tells of a socket
 
 It may import errors, hints, values and events, and nothing that knows HTTP, an application, the options or the messages
 between processes. `certificates` loads OpenSSL: import it only where TLS is configured, never in the supervisor.

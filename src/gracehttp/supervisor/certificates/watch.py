@@ -30,7 +30,7 @@ from gracehttp.wire import messages
 
 LOOK_SECONDS: Final = 1.0
 NEW_SECRET_SECONDS: Final = 12 * 3600.0
-"""How long one secret encrypts session tickets. RFC 8446 lets a ticket live for a week; OpenSSL's live for two hours."""
+"""How long one secret encrypts session tickets. A ticket of OpenSSL lives for two hours, RFC 8446 allows a week."""
 SECRET_BYTES: Final = 32
 
 
