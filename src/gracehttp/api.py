@@ -7,6 +7,7 @@ in the first process, and a worker in the processes that the supervisor starts.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from gracehttp.compiled import check as check_build
 from gracehttp.config import (
     Configuration,
+    ProcessOptions,
     ServerOptions,
     process_options,
     reject_duplicates,
@@ -28,6 +30,7 @@ from gracehttp.config.checks import (
     check_program_file,
     check_working_directory,
 )
+from gracehttp.config.types import STANDARD_OUTPUT
 from gracehttp.console import echo
 from gracehttp.errors import CalledInWrongPlace, ConfigurationError, GraceHTTPError
 from gracehttp.event_bus import EventBus
@@ -146,6 +149,7 @@ class GraceHTTP:
             check_working_directory(_COMMAND_LINE.directory)
             check_app_dir(self._process.app_dir)
             check_certificates(self._servers)
+        self._process = _with_absolute_logs(self._process)
         channel = claim_channel(os.environ)
         if channel is None:
             self._configure_logging(_stderr_is_a_terminal())
@@ -196,7 +200,18 @@ class GraceHTTP:
                     signal.signal(number, handler)
 
     def _configure_logging(self, tty: bool) -> None:
-        configure_logging(self._process.log_level, self._process.log_format, color=tty)
+        process = self._process
+        if process.log_config is not None:
+            from gracehttp.observe.log_config import apply_log_config
+
+            apply_log_config(process.log_config)
+        configure_logging(
+            process.log_level,
+            process.log_format,
+            color=tty,
+            log_file=process.log_file,
+            access_log_file=process.access_log_file,
+        )
 
 
 def run(app: object, *, bind: str | Sequence[str] = "127.0.0.1:8000", **options: object) -> None:
@@ -227,6 +242,13 @@ def _check_place() -> None:
         "run() was called in an event loop that runs already, and it needs one of its own.",
         hint=f"call it outside of async functions; {_INSTEAD}",
     )
+
+
+def _with_absolute_logs(process: ProcessOptions) -> ProcessOptions:
+    """The application may change the working directory, and logging is configured again behind its import."""
+    paths = {name: getattr(process, name) for name in ("log_file", "access_log_file", "log_config")}
+    given = {name: os.path.abspath(path) for name, path in paths.items() if path not in (None, STANDARD_OUTPUT)}
+    return dataclasses.replace(process, **given)
 
 
 def _stderr_is_a_terminal() -> bool:

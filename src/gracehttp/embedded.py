@@ -16,8 +16,8 @@ from gracehttp.net.address import DescriptorAddress, TcpAddress, parse_address
 from gracehttp.net.bind import bound_address, file_identity, open_listener, remove_socket_file
 from gracehttp.net.limits import effective_limits, raise_descriptor_limit
 from gracehttp.net.permits import LocalPermits
+from gracehttp.observe.access_log import access_log_of
 from gracehttp.observe.logs import log_event
-from gracehttp.observe.request_logs import AccessLog
 from gracehttp.values import Value
 from gracehttp.worker.manifest import GivenListener
 
@@ -65,7 +65,7 @@ async def serving(app: object, *, bind: str = "127.0.0.1:0", **options: object) 
         settings = ServiceSettings(
             applications=ApplicationSettings(lifespan=process.lifespan, threads=process.threads, multiprocess=False),
             warmup=process.warmup,
-            request_finished=AccessLog(worker=0, generation=0) if process.access_log else None,
+            request_finished=access_log_of(process, worker=0, generation=0),
             drops_new_connections=True,
         )
         loader = ApplicationLoader(None)

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from gracehttp.config import types
+from gracehttp.config.access_format import ACCESS_FORMAT
 from gracehttp.config.checks import check_program, check_server
 from gracehttp.hints import Named
 from gracehttp.net.address import Bind, parse_bind
@@ -221,6 +222,39 @@ class ProcessOptions:
         group=LOGGING,
         help="Log each request, at the level info.",
     )
+    access_log_format: str = option(
+        "log",
+        kind=ACCESS_FORMAT,
+        group=LOGGING,
+        help="How requests are logged. log: as the other lines of the log; common, combined; json, or "
+        "json:FIELD,FIELD; or a format string with the atoms of gunicorn. All but log switch the access log on.",
+    )
+    access_log_file: str | None = option(
+        None,
+        kind=types.LOG_FILE,
+        group=LOGGING,
+        help="Log requests to this file, not to where the rest of the log goes; -: to standard output. It is opened "
+        "anew after a rotation, without a signal. Switches the access log on.",
+    )
+    access_log_exclude: tuple[str, ...] = option(
+        (),
+        kind=types.TARGETS,
+        group=LOGGING,
+        help="Leave requests for this path out of the access log; with * at its end, for all paths that begin so.",
+    )
+    log_file: str | None = option(
+        None,
+        kind=types.LOG_FILE,
+        group=LOGGING,
+        help="Log to this file, not to standard error; -: to standard output. It is opened anew after a rotation, "
+        "without a signal.",
+    )
+    log_config: str | None = option(
+        None,
+        kind=types.PATH,
+        group=LOGGING,
+        help="A file for logging.config.dictConfig, as JSON or TOML, for the supervisor and each worker.",
+    )
     log_level: str = option(
         "info",
         kind=types.one_of("debug", "info", "notice", "warning", "error", "critical"),
@@ -256,6 +290,11 @@ class ProcessOptions:
 
     def __post_init__(self) -> None:
         check_program(self)
+
+    @property
+    def logs_access(self) -> bool:
+        """Whether requests are logged: an option of the access log has switched it on, too."""
+        return self.access_log or self.access_log_file is not None or self.access_log_format != "log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from gracehttp.config.model import DEFAULT_BIND, SERVER_OPTIONS, Option, ServerOptions
 from gracehttp.config.sources import Source, from_query
-from gracehttp.config.types import UnreadableError
+from gracehttp.config.types import STANDARD_OUTPUT, UnreadableError
 from gracehttp.errors import ConfigurationError
 from gracehttp.net.address import Address, Bind, UnixAddress, parse_bind
 
@@ -49,7 +49,7 @@ def read_value(option: Option, source: Source) -> object:
         raise ConfigurationError(
             f"{option.name} must be {exc}, not {shown} (from {source.place(option)}).", hint=exc.hint
         ) from None
-    if source.folder is not None and option.kind.is_path and value is not None:
+    if source.folder is not None and option.kind.is_path and value not in (None, STANDARD_OUTPUT):
         # normpath instead of resolve: symbolic links must be followed anew at each restart.
         if isinstance(value, tuple):
             return tuple(os.path.normpath(source.folder / path) for path in value)

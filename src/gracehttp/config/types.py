@@ -345,6 +345,10 @@ VERIFY = Kind(_read_verify, metavar="auto|none|optional|required")
 TLS_VERSION = Kind(_read_tls_version, metavar="1.2|1.3")
 """A version of TLS."""
 
+STANDARD_OUTPUT = "-"
+LOG_FILE = Kind(_read_path, metavar="PATH", is_path=True)
+"""The path of a file to append to; `-` is standard output."""
+
 PIDFILE = Kind(_read_pidfile, metavar="PATH", is_path=True)
 """The path of a pidfile. A mere number is refused."""
 

@@ -51,6 +51,7 @@ from gracehttp.events.generations import (
     StartCalledOff,
 )
 from gracehttp.events.service import (
+    ControlRefused,
     ControlUnavailable,
     KeysLogged,
     OptionIgnored,
@@ -98,6 +99,7 @@ __all__ = [
     "ConnectionNotWatched",
     "ConnectionsNotIntroduced",
     "ConnectionsShed",
+    "ControlRefused",
     "ControlUnavailable",
     "DrainFinished",
     "DrainStarted",

@@ -13,6 +13,7 @@ class Severity(enum.Enum):
 
     INFO = "info"
     NOTICE = "notice"
+    WARNING = "warning"
     ERROR = "error"
 
 

@@ -201,7 +201,7 @@ class DrainFinished(Event):
 class RequestsCut(Event):
     """A drain ended with requests in flight. `cut` describes each: method, target, age; the sentence names ten."""
 
-    severity = Severity.NOTICE
+    severity = Severity.WARNING
     seconds: float
     cut: tuple[str, ...]
 

@@ -89,6 +89,16 @@ class ControlUnavailable(Event):
         return f"no control socket at {self.where} ({self.reason}); signals work all the same"
 
 
+class ControlRefused(Event):
+    """A process that may not control this service has asked to. Told at most once a minute: it could fill the log."""
+
+    severity = Severity.WARNING
+    reason: str
+
+    def __str__(self) -> str:
+        return f"a client of the control socket was refused: {self.reason}"
+
+
 class ReplacementRequested(Event):
     severity = Severity.NOTICE
     source: str

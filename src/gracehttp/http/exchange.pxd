@@ -36,6 +36,7 @@ cdef class Exchange:
 
     cpdef take_body(self)
     cpdef write(self, data, bint more)
+    cpdef write_file(self, part, bint more)
     cdef bytes _announce(self, bytes data, bint end)
     cpdef end(self, error=*)
     cpdef body_arrived(self)

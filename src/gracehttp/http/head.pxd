@@ -23,6 +23,7 @@ cdef class RequestHead:
     cdef public object client
     cdef public object server
     cdef public object tls
+    cdef readonly bint _cut
 
 
 cdef class RefusedHead(RequestHead):

@@ -72,7 +72,9 @@ class RequestHead:
     refused: ClassVar[bool] = False
     """Whether it is of a request that the server answered itself, because no application may see it."""
 
-    __slots__ = ("client", "headers", "line", "scheme", "server", "tls")
+    __slots__ = ("_cut", "client", "headers", "line", "scheme", "server", "tls")
+
+    _cut: bool
 
     line: RequestLine
     headers: list[Header]
@@ -81,6 +83,15 @@ class RequestHead:
     server: tuple[str, int | None] | None
     tls: TlsSession | None
     """Of the connection, if it came over TLS to us."""
+
+    @property
+    def cut(self) -> bool:
+        """Only a part of the response was sent."""
+        return getattr(self, "_cut", False)  # never set in most: requests aren't made slower for it
+
+    def mark_cut(self) -> None:
+        """Of the response, the client gets no more than it has."""
+        self._cut = True
 
     @property
     def close_code(self) -> int | None:

@@ -23,6 +23,7 @@ from typing import Final, Protocol
 from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.ending import LINGER_SECONDS, Ending
 from gracehttp.net.failures import CLIENT_IS_GONE
+from gracehttp.net.file_part import FilePart, FileUnreadable
 from gracehttp.net.poller import BROKEN, HALF_CLOSED, READABLE, WRITABLE, Poller
 from gracehttp.net.progress import Progress
 
@@ -135,11 +136,22 @@ class Stream(Protocol):
     def can_move(self) -> bool:
         """Whether another process could go on with this stream, given its descriptor (see `leave`)."""
 
+    @property
+    def takes_files(self) -> bool:
+        """Whether `write_file` can be used."""
+
     def write(self, data: bytes) -> None:
         """Send. Never blocks, never raises; when the stream is shut or broken, `data` is dropped."""
 
     def write_pieces(self, pieces: list[bytes]) -> None:
         """As `write` for all of them in order, without joining them first (sendmsg(2))."""
+
+    def write_file(self, part: FilePart) -> None:
+        """As `write` for a part of a file, which the stream closes. Only if `takes_files`.
+
+        If the file can't be read to the end of the part, the stream is reset: the client can tell that bytes are
+        missing.
+        """
 
     def pause_reading(self) -> None:
         """Read nothing until `resume_reading`: what the client sends waits in the kernel."""
@@ -218,13 +230,14 @@ class PlainStream:
     can_move = True
     secure = False
     mid_record = False
+    takes_files = True
 
     def __init__(self, sock: socket.socket, services: StreamServices, consumer: Consumer, owner: Closed) -> None:
         """`sock` is connected and non-blocking. Raises `OSError` if the poller can't watch it."""
         self._socket = sock
         self.services = services
         self.owner: Closed = owner
-        self._unsent: deque[bytes | memoryview] | None = None
+        self._unsent: deque[bytes | memoryview | FilePart] | None = None
         self._ending: Ending | None = None
         self._stall: Progress | None = None  # while something waits, since the kernel was full
         self._events = READABLE
@@ -362,7 +375,27 @@ class PlainStream:
                 return
             sent -= len(piece)
 
-    def _keep(self, pieces: Iterable[bytes | memoryview], *, full: bool = False) -> None:
+    def write_file(self, part: FilePart) -> None:
+        if self.shut or self.closed:
+            part.close()
+            return
+        full = False
+        poller = self.services.poller
+        if self._unsent is None and poller.credit > 0:
+            try:
+                poller.credit -= part.send(self._socket, BURST_BYTES)
+            except (BlockingIOError, InterruptedError):
+                full = True
+            except OSError as exc:
+                part.close()
+                self._break(exc)
+                return
+        if part:
+            self._keep((part,), full=full)
+        else:
+            part.close()
+
+    def _keep(self, pieces: Iterable[bytes | memoryview | FilePart], *, full: bool = False) -> None:
         """Let the rest wait here: the kernel takes no more at the moment (`full`), or was given enough for a turn."""
         if self.shut or self.closed:
             return
@@ -382,21 +415,33 @@ class PlainStream:
     def _send_waiting(self) -> None:
         unsent = self._unsent
         assert unsent is not None
-        now = _beginning(unsent, BURST_BYTES)
+        first = unsent[0]
         try:
-            sent = self._socket.sendmsg(now)
+            if isinstance(first, FilePart):
+                offered = min(len(first), BURST_BYTES)
+                sent = first.send(self._socket, offered)
+            else:
+                now = _beginning(unsent, BURST_BYTES)
+                offered = sum(map(len, now))
+                sent = self._socket.sendmsg(now)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as exc:
             self._tell(exc)
-            self._lose()
+            self._lose_after(exc)
             return
         self.unsent_bytes -= sent
-        if self._stall is None and not self.writable and sent < sum(map(len, now)):
+        if self._stall is None and not self.writable and sent < offered:
             self._stall = Progress(self._socket, self.unsent_bytes)
             self.services.stall.add(self)
+        if isinstance(first, FilePart):
+            sent = 0
+            if not first:
+                first.close()
+                unsent.popleft()
         while sent:
             piece = unsent[0]
+            assert not isinstance(piece, FilePart)  # none was offered together with bytes
             if sent < len(piece):
                 unsent[0] = memoryview(piece)[sent:]
                 return
@@ -480,7 +525,7 @@ class PlainStream:
         self._tell(error)
         self.shut = True
         self.writable = False  # so that the writer waits for that turn; who never waits would never hear of it
-        self.services.loop.call_soon(self._lose)
+        self.services.loop.call_soon(self._lose_after, error)
 
     def _tell(self, error: OSError) -> None:
         """See `net.failures`."""
@@ -491,6 +536,13 @@ class PlainStream:
         """The kernel says that the connection is over."""
         if not self.closed:
             self._close()
+
+    def _lose_after(self, error: OSError) -> None:
+        """As `_lose`. What is missing because of a file must not look whole to the client."""
+        if isinstance(error, FileUnreadable):
+            self.reset()
+        else:
+            self._lose()
 
     def _close(self) -> None:
         self.services.poller.remove(self._socket.fileno())
@@ -505,7 +557,11 @@ class PlainStream:
         services = self.services
         self.closed = self.shut = True
         self._events = 0
-        self._unsent = None
+        if self._unsent is not None:
+            for piece in self._unsent:
+                if isinstance(piece, FilePart):
+                    piece.close()
+            self._unsent = None
         self.unsent_bytes = 0
         self._stall_no_more()
         if self._ending is not None:
@@ -545,10 +601,12 @@ class PlainStream:
                 self._break(exc)
 
 
-def _beginning(pieces: Iterable[bytes | memoryview], size: int) -> list[bytes | memoryview]:
-    """The first `size` bytes of `pieces`, or fewer: no more pieces than one call should take."""
+def _beginning(pieces: Iterable[bytes | memoryview | FilePart], size: int) -> list[bytes | memoryview]:
+    """The first `size` bytes of `pieces`, or fewer: no more pieces than one call should take, and none of a file."""
     taken: list[bytes | memoryview] = []
     for piece in pieces:
+        if isinstance(piece, FilePart):
+            break
         if len(piece) >= size:
             taken.append(piece if len(piece) == size else memoryview(piece)[:size])
             break

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gracehttp.net.deadlines import Deadlines
+from gracehttp.net.file_part import FilePart
 from gracehttp.net.stream import CLOSED_STREAM, READ_BYTES, Closed, Consumer, PlainStream
 from gracehttp.net.tls_session import TlsSession, session_of
 
@@ -105,6 +106,7 @@ class TlsStream:
         "writable",
     )
 
+    takes_files = False  # their bytes must be encrypted
     can_move = False  # what a session is made of lives in this process
     secure = True
 
@@ -444,6 +446,9 @@ class TlsStream:
         return True
 
     # --- going to another process ---
+
+    def write_file(self, part: FilePart) -> None:
+        raise AssertionError("a TLS stream takes no files")
 
     def leave(self) -> int:
         raise AssertionError("a TLS stream can't move")

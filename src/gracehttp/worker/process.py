@@ -19,8 +19,9 @@ from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError, St
 from gracehttp.event_bus import EventBus
 from gracehttp.events import CodeDiffers, ThreadsNotForked
 from gracehttp.net.forks import restore_in_children
+from gracehttp.observe.access_log import access_log_of
 from gracehttp.observe.local_time import use_offsets
-from gracehttp.observe.request_logs import AccessLog, as_one, log_exit_of_a_task
+from gracehttp.observe.request_logs import as_one, log_exit_of_a_task
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire import messages
 from gracehttp.wire.channel import Channel, ChannelBroken, ChannelClosed
@@ -176,7 +177,7 @@ def _serve(runner: asyncio.Runner, channel: Channel, manifest: Manifest, program
 async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None:
     process, bus = program.process, program.bus
     _account_for_code(channel, manifest, bus)
-    access_log = AccessLog(manifest.worker, manifest.generation) if process.access_log else None
+    access_log = access_log_of(process, manifest.worker, manifest.generation)
     error_counter = _error_counter(process)
     usage = Usage(_usage_limits(process), asyncio.get_running_loop())
     settings = ServiceSettings(

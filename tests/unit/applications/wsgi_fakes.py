@@ -28,6 +28,7 @@ def request_head(
     http_version: str = "1.1",
 ) -> RequestHead:
     head = RequestHead()
+    head.tls = None
     head.line, head.scheme = RequestLine(method, target, http_version), scheme
     head.headers = list(headers)
     head.client, head.server = client, server
@@ -66,6 +67,7 @@ class FakeExchange:
         self.body_sent = 0
         self.corrections: list[tuple[str, str]] = []
         self.given_up = False
+        self.takes_files = False
         self.writable = True
         self.slow = False
         self.refuses: Exception | None = None

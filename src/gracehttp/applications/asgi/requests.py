@@ -8,13 +8,26 @@ that has nothing to send would go on without a client.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from gracehttp.applications.asgi.files import send_open_file, send_path
 from gracehttp.applications.asgi.types import Message, Scope
 from gracehttp.http.exchange import ClientDisconnected, Exchange, Header, ResponseError
 
 if TYPE_CHECKING:
     from gracehttp.applications.asgi.application import AsgiApplication
+
+_EXTENSIONS_OF_HTTP10: Final[dict[str, dict[str, object]]] = {
+    "gracehttp.drain": {},
+    "http.response.pathsend": {},
+    "http.response.zerocopysend": {},
+}
+"""HTTP/1.0 has neither interim responses nor trailers (RFC 9110 section 15.2, RFC 9112 section 7.1.2)."""
+_EXTENSIONS: Final[dict[str, dict[str, object]]] = {
+    **_EXTENSIONS_OF_HTTP10,
+    "http.response.early_hint": {},
+    "http.response.trailers": {},
+}
 
 
 class RequestCycle:
@@ -56,7 +69,7 @@ class RequestCycle:
             "client": head.client,
             "server": head.server,
             "state": application.lifespan.state.copy(),
-            "extensions": {"gracehttp.drain": {}} if line.http_version != "2" else _extensions_of_http2(),
+            "extensions": _EXTENSIONS.copy() if line.http_version != "1.0" else _EXTENSIONS_OF_HTTP10.copy(),
         }
         if head.tls is not None:
             scope["extensions"]["tls"] = head.tls.extension()
@@ -139,12 +152,12 @@ class RequestCycle:
                 exchange.send_trailers(self._trailers)
         elif kind == "http.response.early_hint":
             exchange.send_interim(103, [(b"link", link) for link in message.get("links", ())])
+        elif kind == "http.response.pathsend":
+            await send_path(exchange, message)
+        elif kind == "http.response.zerocopysend":
+            await send_open_file(exchange, message)
         else:
             raise ResponseError(f"{kind!r} is no message that can be sent in answer to a request")
-
-
-def _extensions_of_http2() -> dict[str, dict[str, object]]:
-    return {"gracehttp.drain": {}, "http.response.trailers": {}, "http.response.early_hint": {}}
 
 
 def is_explained(error: BaseException, application: AsgiApplication) -> bool:

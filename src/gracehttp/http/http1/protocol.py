@@ -44,6 +44,7 @@ from gracehttp.http.http1.response import (
     status_line,
 )
 from gracehttp.net.deadlines import Deadlines
+from gracehttp.net.file_part import FilePart
 from gracehttp.net.stream import Stream
 from gracehttp.wire.handover import Carried
 
@@ -528,6 +529,20 @@ class Http1Protocol:
                 data = LAST_CHUNK
         if data:
             self._stream.write(data)
+        if not self._stream.writable:
+            exchange.writable = False
+
+    @property
+    def takes_files(self) -> bool:
+        return self._stream.takes_files
+
+    def send_file(self, exchange: Exchange, part: FilePart, end: bool) -> None:
+        if self._framing == CHUNKED:
+            self._stream.write(b"%x\r\n" % len(part))
+            self._stream.write_file(part)
+            self._stream.write(b"\r\n" + LAST_CHUNK if end else b"\r\n")
+        else:
+            self._stream.write_file(part)
         if not self._stream.writable:
             exchange.writable = False
 

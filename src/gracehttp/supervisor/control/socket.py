@@ -16,6 +16,7 @@ from typing import Protocol
 
 from gracehttp.event_bus import EventBus
 from gracehttp.events import (
+    ControlRefused,
     ControlUnavailable,
     Event,
     GenerationGivenUp,
@@ -42,6 +43,7 @@ from gracehttp.wire.control import (
 )
 
 ACCEPT_PAUSE_SECONDS = 1.0
+REFUSALS_TOLD_EVERY_SECONDS = 60.0
 ACCEPTS_PER_WAKE_UP = 64
 BACKLOG = 1024
 """Any user may connect to an abstract name, and all wait in one queue until the supervisor looks who they are. The
@@ -83,6 +85,7 @@ class ControlSocket:
         self._connections: set[ControlConnection] = set()
         self._following: set[ControlConnection] = set()
         self._quiet: asyncio.Future[None] | None = None
+        self._refusals_told_at = -REFUSALS_TOLD_EVERY_SECONDS
         sock.setblocking(False)
         self._watch = Watch(self._loop, sock.fileno(), self._accept)
         bus.subscribe(self._tell_progress)
@@ -145,8 +148,15 @@ class ControlSocket:
             objection = self._objection_to(sock)
             if objection:
                 _turn_away(sock, objection)
+                self._tell_refused(objection)
             else:
                 self._connect(sock)
+
+    def _tell_refused(self, objection: str) -> None:
+        now = self._loop.time()
+        if now >= self._refusals_told_at + REFUSALS_TOLD_EVERY_SECONDS:
+            self._refusals_told_at = now
+            self._bus.publish(ControlRefused(objection))
 
     def _objection_to(self, sock: socket.socket) -> str:
         """Why the process at the other end may not control this service; "" if it may."""
