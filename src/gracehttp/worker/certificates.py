@@ -24,12 +24,12 @@ from gracehttp.values import Descriptor
 from gracehttp.wire.messages import CertificateFacts
 
 if TYPE_CHECKING:
-    from gracehttp.net.certificates import LoadedTls, TlsContext, TlsSettings
+    from gracehttp.net.certificates import LoadedTls, TlsSettings
 
 _MOST_WRITTEN: Final = 3
 
-UseTls = Callable[[Sequence["TlsContext | None"]], None]
-"""Takes the context of each port, in their order; None for one without TLS."""
+UseTls = Callable[[Sequence["LoadedTls | None"]], None]
+"""Takes what each port uses, in their order; None for one without TLS."""
 
 
 class Certificates:
@@ -43,8 +43,9 @@ class Certificates:
         self._ticket_secret = b""
         self._written: list[int] = []
 
-    def load(self, contents: Mapping[str, bytes] | None = None) -> list[TlsContext | None]:
-        """The contexts at the start, from `contents` if there are some and the system lets us, else from the files.
+    def load(self, contents: Mapping[str, bytes] | None = None) -> Sequence[LoadedTls | None]:
+        """What the ports use at the start, in their order. It is read from `contents` if there are some and the system
+        lets us, else from the files.
 
         An expired certificate is no reason not to start: the supervisor tells of it. Raises `CertificateError`.
         """
@@ -54,7 +55,7 @@ class Certificates:
             if contents is None:
                 raise
             self._used = self._load()
-        return [loaded.default if loaded is not None else None for loaded in self._used]
+        return self._used
 
     def prepare(self) -> None:
         """Load what is in the files now, and keep it for `use`. Raises `CertificateError`, also if it is not valid
@@ -72,7 +73,7 @@ class Certificates:
         """Use what was prepared, for the handshakes that begin from now on."""
         if self._prepared is not None:
             self._used, self._prepared = self._prepared, None
-            self._use_tls([loaded.default if loaded is not None else None for loaded in self._used])
+            self._use_tls(self._used)
 
     def use_ticket_secret(self, secret: bytes) -> None:
         """Encrypt session tickets from now on with keys that come from `secret`, as the other workers do."""

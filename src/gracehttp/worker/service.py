@@ -26,7 +26,7 @@ from gracehttp.worker.rehearsal import rehearse
 from gracehttp.worker.warmup import warm_up
 
 if TYPE_CHECKING:
-    from gracehttp.net.certificates import TlsContext
+    from gracehttp.net.certificates import LoadedTls
 
 LIFESPAN_SHUTDOWN_SECONDS = 9.0
 """Less than the supervisor waits after the drain (`supervisor.fleet.LIFESPAN_SECONDS`)."""
@@ -96,7 +96,7 @@ class Service:
     ) -> None:
         self.certificates = Certificates(servers, self._use_tls)
         self.certificates.use_ticket_secret(self._ticket_secret)
-        contexts = self.certificates.load(self._given_certificates)
+        loaded = self.certificates.load(self._given_certificates)
         self._given_certificates = None
         applications = self._applications.provide(map(application_of, servers))
         for application in self._applications:
@@ -106,13 +106,13 @@ class Service:
             for path in self._settings.warmup:
                 on_stage(f"waiting for the answer to the warm-up request GET {path}")
                 await warm_up(application, path, poller)
-        for server, listener, context, application in zip(servers, listeners, contexts, applications, strict=True):
+        for server, listener, tls, application in zip(servers, listeners, loaded, applications, strict=True):
             port = Port(
                 listener,
                 application,
                 settings_of(server),
                 poller=poller,
-                tls=context,
+                tls=tls.default if tls is not None else None,
                 request_finished=self._settings.request_finished,
                 request_failed=self._settings.request_failed,
                 publish=self._publish,
@@ -133,10 +133,10 @@ class Service:
         if self.certificates is not None:
             self.certificates.use_ticket_secret(secret)
 
-    def _use_tls(self, contexts: Sequence[TlsContext | None]) -> None:
-        for port, context in zip(self.ports, contexts, strict=True):
-            if context is not None:
-                port.use_tls(context)
+    def _use_tls(self, loaded: Sequence[LoadedTls | None]) -> None:
+        for port, tls in zip(self.ports, loaded, strict=True):
+            if tls is not None:
+                port.use_tls(tls.default)
 
     def accept(self) -> None:
         """Serve from now on, for the first time or after a pause, unless the drain was ordered already."""
