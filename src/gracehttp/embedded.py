@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from gracehttp.compiled import check as check_build
 from gracehttp.config import ServerOptions, process_options, server_options, split_keywords
 from gracehttp.errors import ConfigurationError, GraceHTTPError
 from gracehttp.event_bus import EventBus
+from gracehttp.events import KeysLogged
 from gracehttp.hints import for_a_script
 from gracehttp.net.address import DescriptorAddress, TcpAddress, parse_address
 from gracehttp.net.bind import bound_address, file_identity, open_listener, remove_socket_file
@@ -62,6 +64,8 @@ async def serving(app: object, *, bind: str = "127.0.0.1:0", **options: object) 
         (server,) = server_options(app, bind=bind, **for_server)
         bus = EventBus()
         bus.subscribe(log_event)
+        if (path := os.environ.get("SSLKEYLOGFILE")) and server.tls:
+            bus.publish(KeysLogged(path))
         settings = ServiceSettings(
             applications=ApplicationSettings(lifespan=process.lifespan, threads=process.threads, multiprocess=False),
             warmup=process.warmup,
