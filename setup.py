@@ -42,6 +42,7 @@ MODULES = [
     "gracehttp.http.exchange",
     "gracehttp.http.forwarded",
     "gracehttp.http.connection",
+    "gracehttp.http.request_counter",
     "gracehttp.http.http1.checks",
     "gracehttp.http.http1.parser",
     "gracehttp.http.http1.body_parser",

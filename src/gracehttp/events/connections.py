@@ -29,6 +29,24 @@ class ListenerOpened(Event):
         return f"listening on {where}, at most {counted(self.max_connections, 'connection')}{because}"
 
 
+class ListenerKept(Event):
+    """The service manager has kept a listener for a supervisor that was killed."""
+
+    severity = Severity.NOTICE
+    address: str
+
+    def __str__(self) -> str:
+        return f"{self.address}: going on with the queue that the service manager has kept"
+
+
+class ListenerLeft(Event):
+    severity = Severity.NOTICE
+    address: str
+
+    def __str__(self) -> str:
+        return f"{self.address}: the service manager has kept a queue that nothing listens to any more; it is closed"
+
+
 class ListenerClosed(Event):
     severity = Severity.NOTICE
     address: str

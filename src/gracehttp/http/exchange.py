@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVarTuple, Unpack
 from gracehttp.http.body import RequestBody
 from gracehttp.http.fields import ResponseError, ResponseFields, trailer_fields
 from gracehttp.http.head import Header, RequestHead
+from gracehttp.http.request_counter import RequestCounter
 from gracehttp.net.file_part import FilePart
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ __all__ = [
     "ClientDisconnected",
     "Exchange",
     "ExchangeObserver",
+    "Handler",
     "Header",
     "RequestFinished",
     "RequestHead",
@@ -535,6 +537,10 @@ class Exchange:
     def finished(self, status: int) -> None:
         """Tell the worker of the exchange, with the status that the client was sent (0: none)."""
         request_finished = self._observer.request_finished
+        if type(request_finished) is RequestCounter:
+            counter = request_finished
+            counter.count(self.head.line.method, status, self.body_sent, monotonic() - self._started_at)
+            request_finished = counter.then
         if request_finished is not None:
             if self.head_sent and not self.response_complete:
                 self.head.mark_cut()
@@ -580,16 +586,22 @@ class Waiters:
                 future.set_result(None)
 
 
-class Application(Protocol):
-    """A user's application behind the interface that it speaks (ASGI, WSGI). Connections need `handle` and
-    `handle_websocket` alone."""
-
-    name: str
-    """What the log calls it."""
+class Handler(Protocol):
+    """What requests are given to."""
 
     @property
     def handle_websocket(self) -> Callable[[WebSocketSession], None] | None:
         """As `handle`, for a WebSocket, which ends with `session.end()`; None if its interface knows none."""
+
+    def handle(self, exchange: Exchange) -> None:
+        """Begin to answer and return; the work goes on in a task or a thread, and ends with `exchange.end()`."""
+
+
+class Application(Handler, Protocol):
+    """A user's application behind the interface that it speaks (ASGI, WSGI)."""
+
+    name: str
+    """What the log calls it."""
 
     @property
     def in_flight(self) -> int:
@@ -597,9 +609,6 @@ class Application(Protocol):
 
     async def startup(self) -> None:
         """Let the application start; before its first request. Raises `ApplicationFailed`."""
-
-    def handle(self, exchange: Exchange) -> None:
-        """Begin to answer and return; the work goes on in a task or a thread, and ends with `exchange.end()`."""
 
     def cancel_all(self) -> None:
         """Cancel the requests in flight, as far as they can be cancelled."""

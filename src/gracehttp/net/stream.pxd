@@ -9,6 +9,8 @@ cdef class StreamServices:
     cdef public object on_failure
     cdef public Deadlines stall
     cdef public Deadlines linger
+    cdef public long long received_bytes
+    cdef public long long sent_bytes
 
 
 cdef class PlainStream:

@@ -68,7 +68,7 @@ class StreamServices:
     why a connection is closed that the system can't go on with (`net.failures`).
     """
 
-    __slots__ = ("linger", "loop", "on_failure", "poller", "stall")
+    __slots__ = ("linger", "loop", "on_failure", "poller", "received_bytes", "sent_bytes", "stall")
 
     def __init__(
         self,
@@ -82,6 +82,9 @@ class StreamServices:
         self.on_failure = on_failure
         self.stall: Deadlines = Deadlines(stall_seconds, loop)
         self.linger: Deadlines = Deadlines(LINGER_SECONDS, loop)
+        self.received_bytes = 0
+        """By all streams so far, as the kernel gave them: over TLS, encrypted."""
+        self.sent_bytes = 0
 
     def close(self) -> None:
         """No stream is left."""
@@ -283,6 +286,7 @@ class PlainStream:
             self._lose()
             return
         if data:
+            self.services.received_bytes += len(data)
             if self._ending is None:
                 self.consumer.received(data)
             else:
@@ -343,6 +347,7 @@ class PlainStream:
             self._break(exc)
             return
         poller.credit -= sent
+        self.services.sent_bytes += sent
         if sent < size:
             self._keep((memoryview(data)[sent:],), full=True)
 
@@ -368,6 +373,7 @@ class PlainStream:
                 self._break(exc)
                 return
             poller.credit -= sent
+            self.services.sent_bytes += sent
             full = sent < sum(map(len, now))
         for at, piece in enumerate(pieces):
             if sent < len(piece):
@@ -431,6 +437,7 @@ class PlainStream:
             self._lose_after(exc)
             return
         self.unsent_bytes -= sent
+        self.services.sent_bytes += sent
         if self._stall is None and not self.writable and sent < offered:
             self._stall = Progress(self._socket, self.unsent_bytes)
             self.services.stall.add(self)

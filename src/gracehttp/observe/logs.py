@@ -16,6 +16,7 @@ from gracehttp.observe.loggers import ACCESS_LOGGER, LEVELS, LOGGER, NOTICE, THR
 from gracehttp.observe.stderr import NonBlockingWriter
 
 _LEVEL_OF = {
+    Severity.DEBUG: logging.DEBUG,
     Severity.INFO: logging.INFO,
     Severity.NOTICE: NOTICE,
     Severity.WARNING: logging.WARNING,

@@ -24,7 +24,8 @@ class GivenListener(Value):
 
     `number` is what all generations of one supervisor call it. `handover` is its handover queue, None where the
     system has no such queue, and `queue` the identity of that. `inherited` says that the process that started the
-    service has opened the socket (fd://N). `ranking` compares its idle connections with those of other workers.
+    service has opened the socket (fd://N, systemd:NAME). `ranking` compares its idle connections with those of other
+    workers. `kept`: its queue lives on if the supervisor is killed.
     """
 
     number: int
@@ -35,6 +36,7 @@ class GivenListener(Value):
     inherited: bool = False
     queue: int = 0
     ranking: IdleRanking = LocalRanking()  # one for all: it has no state
+    kept: bool = False
 
     def close(self) -> None:
         self.socket.close()
@@ -47,7 +49,8 @@ class Manifest(Value):
     """`listeners` are in the order in which they were asked for. `stderr` is a descriptor of the supervisor's own
     stderr, `tty` tells whether that is a terminal. `utc_offsets`: see `Welcome`. `template` is where to leave a
     template, None if none is wanted. `records_code` asks for the record of this worker's code, `code` is the one to
-    compare it with. The worker owns all sockets and descriptors in it, and closes them."""
+    compare it with. `page` is the file of its page, None if it writes none. The worker owns all sockets and
+    descriptors in it, and closes them."""
 
     generation: int
     worker: int
@@ -63,6 +66,7 @@ class Manifest(Value):
     """Empty: none was given."""
     certificates: int | None = None
     """Those of the generation, as `TakeCertificates` has them; None: those that are in the files."""
+    page: int | None = None
 
     def close(self) -> None:
         """Close all but `template`, in a process that becomes no worker."""
@@ -71,6 +75,8 @@ class Manifest(Value):
             os.close(self.code)
         if self.certificates is not None:
             os.close(self.certificates)
+        if self.page is not None:
+            os.close(self.page)
         for listener in self.listeners:
             listener.close()
 
@@ -102,9 +108,9 @@ def introduce(channel: Channel, hello: messages.Hello) -> Manifest:
     channel.send(hello)
     listeners: list[messages.TakeListener] = []
     template: socket.socket | None = None
-    records_code, code = False, None
     ticket_secret = b""
     certificates = None
+    records_code, code, page = False, None, None
     while True:
         for order in channel.receive():
             match order:
@@ -120,6 +126,8 @@ def introduce(channel: Channel, hello: messages.Hello) -> Manifest:
                     certificates = contents
                 case messages.UseTicketSecret(secret):
                     ticket_secret = secret
+                case messages.TakePage(file):
+                    page = file
                 case messages.Refuse(message, hint):
                     raise StartError(message, hint=hint)
                 case messages.Welcome():
@@ -136,6 +144,7 @@ def introduce(channel: Channel, hello: messages.Hello) -> Manifest:
                         ticket_secret=ticket_secret,
                         certificates=certificates,
                         listeners=[_given(one, order.slot) for one in listeners],
+                        page=page,
                     )
 
 
@@ -155,4 +164,4 @@ def _given(order: messages.TakeListener, slot: int) -> GivenListener:
     if order.queue is not None:
         ends = socket.socket(fileno=order.queue.send_end), socket.socket(fileno=order.queue.receive_end)
         queue = order.queue.identity
-    return GivenListener(order.number, order.bound, sock, permits, ends, inherited, queue, ranking)
+    return GivenListener(order.number, order.bound, sock, permits, ends, inherited, queue, ranking, order.kept)

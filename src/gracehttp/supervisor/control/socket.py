@@ -23,6 +23,7 @@ from gracehttp.events import (
     GenerationRolledBack,
     ReplacementGivenUp,
     StartCalledOff,
+    WorkerExited,
     WorkerFailedToStart,
 )
 from gracehttp.net.unix_files import MOST_PATH_BYTES, bind_file, remove_stale_file
@@ -49,7 +50,14 @@ BACKLOG = 1024
 """Any user may connect to an abstract name, and all wait in one queue until the supervisor looks who they are. The
 kernel cuts it at net.core.somaxconn (listen(2))."""
 
-_OUTCOMES = (GenerationGivenUp, GenerationRolledBack, ReplacementGivenUp, StartCalledOff, WorkerFailedToStart)
+_OUTCOMES = (
+    GenerationGivenUp,
+    GenerationRolledBack,
+    ReplacementGivenUp,
+    StartCalledOff,
+    WorkerExited,
+    WorkerFailedToStart,
+)
 """Events that the last line tells, with all details: they are no progress."""
 
 
@@ -63,6 +71,10 @@ class Commands(Protocol):
     def stop(self, source: str, requester: Requester, *, force: bool) -> None: ...
 
     def status(self) -> Status: ...
+
+    def metrics(self) -> str: ...
+
+    def recent_events(self) -> str: ...
 
 
 class ControlRecord(Value):
@@ -212,6 +224,10 @@ class ControlSocket:
         match request.command:
             case "status":
                 connection.tell(Outcome(ok=True, status=self._commands.status()))
+            case "metrics":
+                connection.tell(Outcome(ok=True, details=self._commands.metrics()))
+            case "events":
+                connection.tell(Outcome(ok=True, details=self._commands.recent_events()))
             case "restart":
                 self._following.add(connection)
                 if request.supervisor:
@@ -222,7 +238,9 @@ class ControlSocket:
                 self._following.add(connection)
                 self._commands.stop(source, connection, force=request.force)
             case unknown:
-                connection.tell(_refusal(f"there is no command {unknown!r}; there are restart, stop and status"))
+                connection.tell(
+                    _refusal(f"there is no command {unknown!r}; there are restart, stop, status, metrics and events")
+                )
 
 
 def open_control(where: str | bool | None, commands: Commands, bus: EventBus) -> ControlSocket | None:

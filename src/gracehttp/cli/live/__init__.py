@@ -1,0 +1,5 @@
+"""What `gracehttp top` shows: a view of a service that changes every second.
+
+`source` asks the supervisor, over its control socket. `figures` makes rates and percentiles of two answers; it is pure.
+`screen` shows them with textual, which is the extra `gracehttp[top]`. Start reading at `source`.
+"""
