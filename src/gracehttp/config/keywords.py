@@ -267,7 +267,7 @@ class ServerKeywords(TypedDict, total=False):
     ssl_ca: str | os.PathLike[str] | None
     """The authorities that client certificates must come from, in PEM. Default: none."""
 
-    ssl_verify: str | None
+    ssl_verify: Literal["auto", "none", "optional", "required"] | None
     """Whether clients are asked for a certificate. optional: they may have none; required: they must have one;
     auto: required if ssl_ca is given, else none. Default: auto.
     """
@@ -277,7 +277,7 @@ class ServerKeywords(TypedDict, total=False):
     Default: none.
     """
 
-    ssl_min_version: str | None
+    ssl_min_version: Literal["1.2", "1.3"] | None
     """The oldest version of TLS that is spoken: 1.2 or 1.3. Default: 1.2."""
 
     ssl_ciphers: str | None

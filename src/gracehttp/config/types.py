@@ -438,10 +438,14 @@ FOLDER = Kind(_read_path, metavar="FOLDER", is_path=True)
 FILES = Kind(_read_files, "\n".join, metavar="PATH", repeatable=True, is_path=True)
 """Paths of files; in a text, one a line."""
 
-VERIFY = Kind(_read_verify, metavar="auto|none|optional|required")
+VERIFY = Kind(
+    _read_verify,
+    metavar="auto|none|optional|required",
+    keyword='Literal["auto", "none", "optional", "required"]',
+)
 """Whether a client must have a certificate."""
 
-TLS_VERSION = Kind(_read_tls_version, metavar="1.2|1.3")
+TLS_VERSION = Kind(_read_tls_version, metavar="1.2|1.3", keyword='Literal["1.2", "1.3"]')
 """A version of TLS."""
 
 STANDARD_OUTPUT = "-"
