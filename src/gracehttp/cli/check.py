@@ -96,8 +96,8 @@ def _checks(configuration: Configuration) -> Iterator[_Check]:
     seen: set[object] = set()
     interfaces: list[tuple[str, str]] = []
     for server in configuration.servers:
-        certificate = (server.certfile, server.keyfile, server.keyfile_password)
-        if server.certfile is not None and certificate not in seen:
+        certificate = (server.certfile, server.keyfile, server.keyfile_password, server.ssl_ca, server.ssl_crl)
+        if server.certfile and certificate not in seen:
             seen.add(certificate)
             yield partial(check_certificate, server)
         if server.tls and server.tls_handover and check_tls_handover not in seen:

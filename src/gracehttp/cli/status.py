@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Sequence
 
 import click
@@ -13,7 +14,7 @@ from gracehttp.config.units import format_duration
 from gracehttp.console import echo
 from gracehttp.errors import CommandFailed, StillUnderWay
 from gracehttp.values import to_plain
-from gracehttp.wire.control import GenerationStatus, Status
+from gracehttp.wire.control import CertificateStatus, GenerationStatus, ListenerStatus, Status
 
 
 @click.command()
@@ -55,11 +56,14 @@ def report(status: Status) -> list[str]:
     lines += table(
         ("LISTENER", "BOUND", "OPEN", "LIMIT"),
         [
-            (one.address, one.bound, _number(one.open_connections), _number(one.max_connections))
+            (one.address, _bound(one), _number(one.open_connections), _number(one.max_connections))
             for one in status.listeners
         ],
     )
     lines.append("")
+    if status.certificates:
+        lines += table(("CERTIFICATE", "NAMES", "EXPIRES"), map(_certificate, status.certificates))
+        lines.append("")
     lines += table(
         ("GENERATION", "STATE", "WORKER", "PID", "WORKER STATE"),
         [row for one in status.generations for row in _processes(one)],
@@ -68,6 +72,18 @@ def report(status: Status) -> list[str]:
     if last is not None:
         lines += ["", f"last restart: {'done' if last.ok else 'failed'}, {last.message}"]
     return lines
+
+
+def _bound(listener: ListenerStatus) -> str:
+    return f"https://{listener.bound}" if listener.tls else listener.bound
+
+
+def _certificate(certificate: CertificateStatus) -> Sequence[str]:
+    date = time.strftime("%Y-%m-%d", time.gmtime(certificate.not_after))
+    left = certificate.days_left
+    when = f"{date}, in {left} day{'' if left == 1 else 's'}" if left >= 0 else f"{date}, is over"
+    more = f" and {len(certificate.names) - 3} more" if len(certificate.names) > 3 else ""
+    return certificate.path, ", ".join(certificate.names[:3]) + more, when
 
 
 def _processes(generation: GenerationStatus) -> Iterable[Sequence[str]]:

@@ -19,12 +19,14 @@ class ListenerOpened(Event):
     max_connections: int
     descriptors: int | None = None
     other_ports: int = 0
+    tls: bool = False
 
     def __str__(self) -> str:
         because = ""
         if self.descriptors is not None:
             because = f" (a process may open {self.descriptors} files{_shared_with(self.other_ports)})"
-        return f"listening on {self.address}, at most {counted(self.max_connections, 'connection')}{because}"
+        where = f"https://{self.address}" if self.tls else self.address
+        return f"listening on {where}, at most {counted(self.max_connections, 'connection')}{because}"
 
 
 class ListenerKept(Event):
@@ -155,6 +157,20 @@ class ConnectionsNotIntroduced(Event):
     def __str__(self) -> str:
         others = f", and {counted(self.connections - 1, 'more connection')}" if self.connections > 1 else ""
         return f"{self.address}: closed a connection from {self.peer}, because {self.reason}{others}"
+
+
+class PlainHttpRefused(Event):
+    """On a port with TLS. Told at most once a second by each worker. `peer` and `reason` are those of the first one."""
+
+    severity = Severity.NOTICE
+    address: str
+    connections: int
+    peer: str
+    reason: str
+
+    def __str__(self) -> str:
+        others = f", and {counted(self.connections - 1, 'more connection')}" if self.connections > 1 else ""
+        return f"https://{self.address}: answered 400 to {self.peer}, because {self.reason}{others}"
 
 
 class ForwardedFieldRemoved(Event):

@@ -17,6 +17,7 @@ from gracehttp.http.server_fields import ServerLines
 from gracehttp.http.settings import HttpSettings
 from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.stream import Consumer, Stream
+from gracehttp.net.tls_session import TlsSession
 from gracehttp.wire.handover import Carried, CarriedTls, Proxied
 
 
@@ -192,7 +193,7 @@ class ServerContext:
 class Connection:
     """One client's connection. All methods are for the thread of the loop."""
 
-    __slots__ = ("adjust", "client", "context", "moved", "protocol", "proxied", "server", "stream", "terms")
+    __slots__ = ("adjust", "client", "context", "moved", "protocol", "proxied", "server", "stream", "terms", "tls")
 
     stream: Stream
     """Set by `begin`."""
@@ -215,6 +216,8 @@ class Connection:
         """To be called with the head of each request before anything else sees it: see `http.forwarded`."""
         self.proxied: Proxied | None = None
         """What a proxy has said of the connection, by the PROXY protocol."""
+        self.tls: TlsSession | None = None
+        """What TLS has agreed on with the client, when its handshake is done."""
 
     def begin(self, stream: Stream) -> None:
         """Own `stream`. It has no protocol before `switch`: a TLS handshake may come first."""

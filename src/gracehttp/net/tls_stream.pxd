@@ -25,6 +25,7 @@ cdef class TlsStream:
     cdef RecordCounter _records
     cdef Deadlines _handshakes
     cdef public object _on_open
+    cdef object _answer_plain
     cdef object _owner
     cdef bint _paused
     cdef bint _undelivered

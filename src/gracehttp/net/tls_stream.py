@@ -29,6 +29,7 @@ from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.file_part import FilePart
 from gracehttp.net.stream import CLOSED_STREAM, READ_BYTES, Closed, Consumer, PlainStream
 from gracehttp.net.tls13.state import TlsState
+from gracehttp.net.tls_session import TlsSession, session_of
 
 if TYPE_CHECKING:  # they need a library that may not be there
     from gracehttp.net.tls13.session import ContinuedSession, Incoming, Outgoing
@@ -38,6 +39,8 @@ _RECORD_HEADER_BYTES: Final = 5
 _HANDSHAKE: Final = 22  # ContentType of RFC 8446 section 5.1
 _MOST_RECORD_BYTES: Final = 16384 + 2048
 """What TLS 1.2 allows at most after the header (RFC 5246 section 6.2.3)."""
+_MOST_PLAIN_BYTES: Final = 8
+"""Of a client that speaks no TLS: enough to tell what it speaks."""
 _ENCRYPT_BYTES: Final = 65536
 """How much is given to OpenSSL at once: four records."""
 SMALL_BYTES: Final = 4096
@@ -46,6 +49,9 @@ LAST_RECORD_BYTES: Final = 256
 
 OnOpen = Callable[[str | None], None]
 """Takes the protocol that ALPN has chosen (RFC 7301), None if the client offered none, when the handshake is done."""
+
+AnswerPlain = Callable[[bytes], bytes]
+"""Takes the first bytes of a client that speaks no TLS. Returns what to say to it in clear text; no bytes: nothing."""
 
 
 class RecordCounter:
@@ -88,6 +94,7 @@ class TlsStream:
     stream had."""
 
     __slots__ = (
+        "_answer_plain",
         "_context",
         "_continued",
         "_first",
@@ -124,6 +131,7 @@ class TlsStream:
         *,
         handshakes: Deadlines | None = None,
         on_open: OnOpen | None = None,
+        answer_plain: AnswerPlain = lambda data: b"",
         witness: Witness | None = None,
         session: ContinuedSession | None = None,
         can_go_on: bool = True,
@@ -135,6 +143,7 @@ class TlsStream:
 
         Or go on with a `session`, without any of the others, that can move again if `can_go_on`.
         """
+        self._answer_plain = answer_plain
         self._plain = plain
         self._context: ssl.SSLContext | None = context  # until the session begins
         self._first = b""  # what has come before that
@@ -178,6 +187,11 @@ class TlsStream:
         return self._mover is not None
 
     @property
+    def session(self) -> TlsSession:
+        """What the handshake, which is done, has agreed on, and who the client is."""
+        return session_of(self._tls)
+
+    @property
     def mid_record(self) -> bool:
         """Whether a part of a record has come, which can't be read before the rest comes."""
         return not self._records.at_boundary
@@ -210,7 +224,7 @@ class TlsStream:
         self._records.count(data)
         if self._context is not None:
             self._first += data
-            if not _holds_a_record(self._first) or not self._begin_session(self._context):
+            if not _holds_a_record(self._first) or self._answered_plain() or not self._begin_session(self._context):
                 return
             data, self._first = self._first, b""
         self._incoming.write(data)
@@ -236,6 +250,19 @@ class TlsStream:
             self.half_closed = True
             if not self._said_goodbye:
                 self.consumer.ended_unread()
+
+    def _answered_plain(self) -> bool:
+        """Answer a client that speaks no TLS, if there is a word for what it speaks; tells whether that was done."""
+        if self._first[0] == _HANDSHAKE:
+            return False
+        answer = self._answer_plain(self._first)
+        if not answer:
+            return False
+        self._end_handshake()
+        self._said_goodbye = True  # what it sends from now on is read and discarded
+        self._plain.write(answer)
+        self._plain.close(linger=True)
+        return True
 
     def _begin_session(self, context: ssl.SSLContext) -> bool:
         """Tells whether there is one."""
@@ -512,7 +539,8 @@ class TlsStream:
 def _holds_a_record(data: bytes) -> bool:
     """Whether OpenSSL has something to act on: a whole record of a handshake, or what can't become one."""
     if data[0] != _HANDSHAKE:
-        return True
+        # No type of a record is a letter (RFC 8446 section 5.1): this is text, and a few letters tell of what kind.
+        return not data[:1].isalpha() or len(data) >= _MOST_PLAIN_BYTES or b"\n" in data
     if len(data) < _RECORD_HEADER_BYTES:
         return False
     size = data[3] << 8 | data[4]

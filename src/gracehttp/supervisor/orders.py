@@ -8,6 +8,7 @@ from collections.abc import Callable
 from gracehttp import events
 from gracehttp.event_bus import EventBus
 from gracehttp.supervisor import fleet as table
+from gracehttp.supervisor.certificates.watch import CertificateWatch
 from gracehttp.supervisor.control.requesters import Requesters
 from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import DrainReason, Fleet
@@ -41,6 +42,7 @@ class Orders:
         listeners: ListenerTable,
         queues: HandoverQueues,
         auditor: Auditor,
+        certificates: CertificateWatch,
         requesters: Requesters,
         first_failure: FirstFailure,
         bus: EventBus,
@@ -53,6 +55,7 @@ class Orders:
         self._listeners = listeners
         self._queues = queues
         self._auditor = auditor
+        self._certificates = certificates
         self._requesters = requesters
         self._first_failure = first_failure
         self._bus = bus
@@ -124,6 +127,9 @@ class Orders:
             tls = self._listeners.taking_tls(self._fleet.in_use)
         order = messages.Drain(reason, timeout_seconds, tuple(sorted(listeners)), self._queues.live(), tuple(tls))
         self._workers.send(worker, order)
+        generation = self._fleet.generation_of(worker)
+        if generation is not None:
+            self._certificates.gone(generation.number, worker)
 
     def _request_dump(self, asked: table.RequestDump) -> None:
         worker = asked.worker
@@ -214,6 +220,7 @@ class Orders:
         """None: the generation never served."""
         self._listeners.forget(number)
         self._workers.forget(number)
+        self._certificates.forget(number)
         if not self._fleet.ending:
             kept = {one.number for one in self._listeners}
             lost = [*self._queues.forget(number), *self._queues.keep(kept)]

@@ -112,6 +112,17 @@ class ListenRequest(Value):
     max_connections: int
     unix_mode: int | None = None
     takes_tls: bool = False
+    tls: bool = False
+
+
+class CertificateFacts(Value):
+    """A certificate of the server: the path of its file, the names that it is for, and when it is valid, in seconds
+    since 1970."""
+
+    path: str
+    names: tuple[str, ...]
+    not_before: float
+    not_after: float
 
 
 class PermitDescriptors(Value):
@@ -144,7 +155,9 @@ class Hello(Report):
     """The first message of a worker.
 
     `versions` are those of this protocol that it speaks. `offers` is what it can do if it is ordered to: `template`
-    (`LeaveTemplate`), `code` (`RecordCode` and `CompareCode`), `page` (`TakePage`).
+    (`LeaveTemplate`), `code` (`RecordCode` and `CompareCode`), `page` (`TakePage`). `tls_files` are the absolute paths
+    of its certificates and of what else TLS needs; with such files it takes `PrepareCertificates` and
+    `UseTicketSecret`.
     """
 
     versions: tuple[int, ...]
@@ -154,6 +167,27 @@ class Hello(Report):
     offers: tuple[str, ...] = ()
     release: str = ""
     pid: int = 0
+    tls_files: tuple[str, ...] = ()
+
+
+class CertificatesLoaded(Report):
+    """The worker uses these certificates, or has them ready, if `change` is not 0: that of `PrepareCertificates`.
+
+    `digest` tells the content of all files from any other content. `contents` has it, for other workers of the same
+    generation (`TakeCertificates`); None where the system has no memory for it.
+    """
+
+    change: int
+    digest: str
+    certificates: tuple[CertificateFacts, ...]
+    contents: Descriptor | None = None
+
+
+class CertificatesRefused(Report):
+    """What is in the files can't be used, for this reason, which is a sentence."""
+
+    change: int
+    reason: str
 
 
 class CodeRecorded(Report):
@@ -318,6 +352,36 @@ class Hold(Order):
 
 class Resume(Order):
     """Hand connections over again."""
+
+
+class TakeCertificates(Order):
+    """Load the certificates that are in `contents`, as the other workers of the generation have done; before `Welcome`.
+
+    What is in the files now may be no good, or not be used yet.
+    """
+
+    contents: Descriptor
+
+
+class PrepareCertificates(Order):
+    """Load the certificates anew, and answer with `CertificatesLoaded` or `CertificatesRefused` of this `change`."""
+
+    change: int
+
+
+class UseCertificates(Order):
+    """Use the certificates that were prepared for this `change`."""
+
+    change: int
+
+
+class UseTicketSecret(Order):
+    """Derive the keys of TLS session tickets from this secret; before `Welcome`, and when there is a new one."""
+
+    secret: bytes
+
+    def __repr__(self) -> str:
+        return "UseTicketSecret(...)"
 
 
 class AnnounceStop(Order):

@@ -7,11 +7,19 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from functools import partial
 from heapq import merge
 from itertools import islice
 from typing import Any, Final
 
-from gracehttp.events import ConnectionFailed, ConnectionNotWatched, Event, ForwardedFieldRemoved, HandoverBroken
+from gracehttp.events import (
+    ConnectionFailed,
+    ConnectionNotWatched,
+    Event,
+    ForwardedFieldRemoved,
+    HandoverBroken,
+    PlainHttpRefused,
+)
 from gracehttp.http import negotiation
 from gracehttp.http.connection import NEW, NO_PROTOCOL, Connection, Pace, ServerContext, Terms
 from gracehttp.http.exchange import Handler, RequestFinished
@@ -86,6 +94,7 @@ class Connections:
         self._told_of_fields = False
         self._introducers = TrustedPeers(settings.proxies.trusted) if settings.proxies.introduced else None
         self._turned_away = TurnedAway(address, loop, publish)
+        self._plain_http = TurnedAway(address, loop, publish, PlainHttpRefused)
         self._terms = Terms.STAY
         self._hand_over = False
         self._hand_over_tls = False
@@ -153,7 +162,9 @@ class Connections:
                 self._publish(HandoverBroken(str(exc), 1))
                 connection.abort()
                 return
-            connection.begin(TlsStream(stream, None, NO_PROTOCOL, session=session, can_go_on=self._key_log is not None))
+            secure = TlsStream(stream, None, NO_PROTOCOL, session=session, can_go_on=self._key_log is not None)
+            connection.tls = secure.session
+            connection.begin(secure)
         negotiation.begin(connection, None, carried)
 
     def _connect(self, sock: socket.socket, client: tuple[str, int] | None) -> tuple[Connection, PlainStream]:
@@ -173,18 +184,34 @@ class Connections:
         if self._tls is None:
             negotiation.begin(connection, None, Carried(received=received) if received else NEW)
             return
-        connection.begin(
-            TlsStream(
-                stream,
-                self._tls,
-                NO_PROTOCOL,
-                handshakes=self._context.handshake,
-                witness=None if self._key_log is None else witness_of(self._key_log),
-                on_open=lambda alpn: negotiation.begin(connection, alpn),
-            )
+
+        def opened(alpn: str | None) -> None:
+            connection.tls = secure.session
+            negotiation.begin(connection, alpn)
+
+        secure = TlsStream(
+            stream,
+            self._tls,
+            NO_PROTOCOL,
+            handshakes=self._context.handshake,
+            on_open=opened,
+            answer_plain=partial(self._answer_plain, connection),
+            witness=None if self._key_log is None else witness_of(self._key_log),
         )
+        connection.begin(secure)
         if received:
             stream.consumer.received(received)
+
+    def use_tls(self, context: ssl.SSLContext) -> None:
+        """From now on handshakes begin with `context`; those that have begun go on with the one that they have."""
+        self._tls = context
+
+    def _answer_plain(self, connection: Connection, received: bytes) -> bytes:
+        """See `AnswerPlain`."""
+        answer = negotiation.answer_plain(received)
+        if answer:
+            self._plain_http.tell(connection.client, "it speaks plain HTTP")
+        return answer
 
     def _await_introduction(self, connection: Connection, stream: PlainStream) -> None:
         """Let the peer, which is a trusted proxy, say first who its client is."""
@@ -312,6 +339,7 @@ class Connections:
     def close(self) -> None:
         """None is left."""
         self._turned_away.close()
+        self._plain_http.close()
         self._context.close()
         self._streams.close()
 

@@ -58,6 +58,7 @@ def listen_requests(servers: Iterable[ServerOptions]) -> tuple[ListenRequest, ..
             max_connections=server.max_connections,
             unix_mode=server.unix_mode,
             takes_tls=server.tls and server.tls_handover,
+            tls=server.tls,
         )
         for server in servers
     )

@@ -176,6 +176,10 @@ class Port:
             hand_over=hand_over, hand_over_tls=hand_over_tls, soon=soon, offer=departures.offer_soon
         )
 
+    def use_tls(self, context: ssl.SSLContext) -> None:
+        """See `Connections.use_tls`."""
+        self.connections.use_tls(context)
+
     # --- its handover queue ---
 
     def take_over(self, check_orders: Callable[[], None]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import ssl
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from gracehttp.applications.loading import ApplicationLoader, application_of
 from gracehttp.applications.probes import Answers, Health, Probed
@@ -14,19 +14,22 @@ from gracehttp.applications.registry import Applications, ApplicationSettings
 from gracehttp.applications.wsgi.threads import ThreadPool
 from gracehttp.config import ServerOptions
 from gracehttp.events import DrainFinished, DrainStarted, Event, RequestsCut
-from gracehttp.http import negotiation
 from gracehttp.http.exchange import RequestFinished
 from gracehttp.http.settings import settings_of
 from gracehttp.net.poller import Poller, new_poller
 from gracehttp.net.tls13.handover import KeyLog, new_key_log
 from gracehttp.values import EMPTY, Value
 from gracehttp.wire.messages import DrainReason
+from gracehttp.worker.certificates import Certificates
 from gracehttp.worker.connections import RequestFailed
 from gracehttp.worker.drain import Action, Drain
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
 from gracehttp.worker.rehearsal import rehearse
 from gracehttp.worker.warmup import warm_up
+
+if TYPE_CHECKING:
+    from gracehttp.net.certificates import LoadedTls
 
 LIFESPAN_SHUTDOWN_SECONDS = 9.0
 """Less than the supervisor waits after the drain (`supervisor.fleet.LIFESPAN_SECONDS`)."""
@@ -71,6 +74,11 @@ class Service:
         self._applications = Applications(settings.applications, loader, self._changed.set, publish)
         self._opened = contextlib.ExitStack()  # what is closed last, from a successful start on
         self.ports: list[Port] = []
+        self.certificates: Certificates | None = None
+        """From the start on."""
+        self._key_logs: list[KeyLog | None] = []
+        self._ticket_secret = b""
+        self._given_certificates: Mapping[str, bytes] | None = None
         self._drain: Drain | None = None
         self._draining = False
         self._accepting = 0
@@ -101,8 +109,11 @@ class Service:
         on_stage: Callable[[str], None],
         poller: Poller,
     ) -> None:
-        contexts = [_tls_context(server) for server in servers]
-        key_logs = [_key_log(server, context) for server, context in zip(servers, contexts, strict=True)]
+        self.certificates = Certificates(servers, self._use_tls)
+        self.certificates.use_ticket_secret(self._ticket_secret)
+        loaded = self.certificates.load(self._given_certificates)
+        self._given_certificates = None
+        self._key_logs = [_key_log(server, tls) for server, tls in zip(servers, loaded, strict=True)]
         applications = self._applications.provide(map(application_of, servers))
         for application in self._applications:
             on_stage(f"in the lifespan startup of {application.name}")
@@ -114,15 +125,15 @@ class Service:
                     one.root_path for one, its in zip(servers, applications, strict=True) if its is application
                 )
                 self._publish(await warm_up(application, path, poller, root_path=root_path))
-        for server, listener, context, key_log, application in zip(
-            servers, listeners, contexts, key_logs, applications, strict=True
+        for server, listener, tls, key_log, application in zip(
+            servers, listeners, loaded, self._key_logs, applications, strict=True
         ):
             port = Port(
                 listener,
                 Probed(application, self._settings.probes) if self._settings.probes else application,
                 settings_of(server),
                 poller=poller,
-                tls=context,
+                tls=tls.default if tls is not None else None,
                 key_log=key_log,
                 request_finished=self._settings.request_finished,
                 request_failed=self._settings.request_failed,
@@ -133,6 +144,26 @@ class Service:
             self.ports.append(port)
         if self._settings.rehearses:
             await rehearse(poller)
+
+    def take_certificates(self, contents: Mapping[str, bytes]) -> None:
+        """Before the start: load these, by the paths of their files, instead of what is in the files now."""
+        self._given_certificates = contents
+
+    def use_ticket_secret(self, secret: bytes) -> None:
+        """See `Certificates.use_ticket_secret`; also before the start."""
+        self._ticket_secret = secret
+        if self.certificates is not None:
+            self.certificates.use_ticket_secret(secret)
+
+    def _use_tls(self, loaded: Sequence[LoadedTls | None]) -> None:
+        for port, tls, key_log in zip(self.ports, loaded, self._key_logs, strict=True):
+            if tls is None:
+                continue
+            if key_log is not None:
+                for context in tls.contexts:
+                    with contextlib.suppress(OSError):  # then its sessions stay with this process
+                        key_log.attach(context)
+            port.use_tls(tls.default)
 
     @property
     def in_flight(self) -> int:
@@ -337,15 +368,6 @@ class Service:
                 return
 
 
-def _tls_context(server: ServerOptions) -> ssl.SSLContext | None:
-    alpn = negotiation.offers(settings_of(server), secure=server.certfile is not None)
-    if server.certfile is None:
-        return None
-    from gracehttp.net.certificates import server_context  # OpenSSL costs memory that plain HTTP needs not pay
-
-    return server_context(server.certfile, server.keyfile, server.keyfile_password, alpn=alpn)
-
-
-def _key_log(server: ServerOptions, context: ssl.SSLContext | None) -> KeyLog | None:
+def _key_log(server: ServerOptions, tls: LoadedTls | None) -> KeyLog | None:
     """Where the secrets of the sessions come from that are handed over; None if none is. Raises `StartError`."""
-    return new_key_log([context]) if server.tls_handover and context is not None else None
+    return new_key_log(tls.contexts) if server.tls_handover and tls is not None else None

@@ -105,6 +105,7 @@ def test_ports_are_left_behind_whenever_nobody_uses_them_any_more_and_before_tha
         SimpleNamespace(leave_behind=lambda *users: done.append(users) or [7]),
         SimpleNamespace(seal=lambda numbers: done.append(numbers)),
         None,
+        None,
         Requesters(),
         FirstFailure(errors_are_logged=True),
         bus,

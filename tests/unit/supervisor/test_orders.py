@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from types import SimpleNamespace
 
 import pytest
 
@@ -56,6 +57,7 @@ class House:
             self,
             self,
             self,
+            SimpleNamespace(gone=lambda *_: None, forget=lambda _: None),
             requesters,
             FirstFailure(errors_are_logged=True),
             bus,

@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 from gracehttp.net.tls13.records import ConnectionBroken, RecordLayer
 from gracehttp.net.tls13.state import TlsState
+
+
+class Suites(NamedTuple):
+    """In the place of an `ssl.SSLContext`: the numbers of the cipher suites by their names."""
+
+    cipher_suites: Mapping[str, int]
+
+
+SUITES: Final = Suites(
+    {
+        "TLS_AES_128_GCM_SHA256": 0x1301,
+        "TLS_AES_256_GCM_SHA384": 0x1302,
+        "TLS_CHACHA20_POLY1305_SHA256": 0x1303,
+    }
+)
+"""RFC 8446 appendix B.4."""
 
 
 class ContinuedSession:
@@ -26,6 +44,14 @@ class ContinuedSession:
     def cipher(self) -> tuple[str, str, int]:
         """Name, protocol and secret bits of the cipher suite."""
         return self._cipher, "TLSv1.3", self._records.key_bits
+
+    def getpeercert(self, binary_form: bool = False) -> None:
+        """None: sessions of clients that were asked for a certificate don't go on."""
+
+    @property
+    def context(self) -> Suites:
+        """Which certificate the client was shown, the process knew that carried out the handshake."""
+        return SUITES
 
     def read(self, size: int) -> bytes:
         """The data of the next record that has some, whatever `size` says: a record is never larger than 16 KiB."""

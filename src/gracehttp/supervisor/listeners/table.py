@@ -305,7 +305,7 @@ class ListenerTable:
             self._claimed.add(listener.number)
             listener.set_backlog(request.backlog)
             self._publish(ListenerKept(listener.bound))
-        self._tell_of(listener, request.max_connections, other_ports)
+        self._tell_of(listener, request, other_ports)
         if pool is None:
             self._publish(LimitSplit(listener.bound, limit))
         return listener
@@ -333,13 +333,14 @@ class ListenerTable:
                     )
         return None
 
-    def _tell_of(self, opened: HeldListener, wanted: int, other_ports: int) -> None:
+    def _tell_of(self, opened: HeldListener, request: ListenRequest, other_ports: int) -> None:
+        wanted, tls = request.max_connections, request.tls
         if opened.limit == wanted:
-            self._publish(ListenerOpened(opened.bound, opened.limit))
+            self._publish(ListenerOpened(opened.bound, opened.limit, tls=tls))
         elif wanted == SERVER_OPTIONS["max_connections"].default:  # only a default was not met
-            self._publish(ListenerOpened(opened.bound, opened.limit, self._descriptors, other_ports))
+            self._publish(ListenerOpened(opened.bound, opened.limit, self._descriptors, other_ports, tls))
         else:
-            self._publish(ListenerOpened(opened.bound, opened.limit))
+            self._publish(ListenerOpened(opened.bound, opened.limit, tls=tls))
             self._publish(LimitLowered(opened.bound, wanted, opened.limit, self._descriptors, other_ports))
 
     def _close(self, listener: HeldListener) -> None:
