@@ -96,7 +96,7 @@ def session_of(tls: ssl.SSLObject | ContinuedSession) -> TlsSession:
     return TlsSession(read)
 
 
-def _client_chain(tls: ssl.SSLObject) -> tuple[bytes, ...]:
+def _client_chain(tls: ssl.SSLObject | ContinuedSession) -> tuple[bytes, ...]:
     """What the client has sent; before Python 3.13 there is no way to all of it, only to its own certificate."""
     own = tls.getpeercert(binary_form=True)
     if own is None:
