@@ -15,7 +15,6 @@ import os
 import sys
 import zlib
 from collections.abc import Mapping, Sequence
-from importlib.abc import MetaPathFinder
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, ModuleSpec, PathFinder
 from importlib.util import spec_from_file_location
 from pathlib import Path
@@ -79,8 +78,11 @@ def check(environ: Mapping[str, str] = os.environ) -> None:
         )
 
 
-class _SourcesFirst(MetaPathFinder):
-    """Finds the `.py` file of a module of ours where Python would take the extension module beside it."""
+class _SourcesFirst:
+    """Finds the `.py` file of a module of ours where Python would take the extension module beside it.
+
+    A finder needs no base class. That of `importlib.abc` would import `tempfile` and a dozen others at each start.
+    """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None

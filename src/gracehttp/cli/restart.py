@@ -17,8 +17,13 @@ from gracehttp.console import echo_result
     is_flag=True,
     help="Replace the supervisor first: a new gracehttp, a new Python. Its PID stays (as by kill -USR2).",
 )
+@click.option(
+    "--supersede",
+    is_flag=True,
+    help="End a restart that is under way, such as one that hangs, instead of waiting for its end (as by kill -HUP).",
+)
 @waiting_options("restart")
-def restart(address: ControlAddress, supervisor: bool, timeout: float | None, quiet: bool) -> None:
+def restart(address: ControlAddress, supervisor: bool, supersede: bool, timeout: float | None, quiet: bool) -> None:
     """Replace the running code; tells whether it serves.
 
     Waits until the new workers have taken over, then prints their PIDs. If they don't become ready, the old ones
@@ -26,6 +31,9 @@ def restart(address: ControlAddress, supervisor: bool, timeout: float | None, qu
 
     If the new code is on probation (serve --probation), waits until that is over, too. If the old workers had to take
     over again, the reason is printed, and the exit status is 1.
+
+    If another restart is under way, this one begins when that has ended: new code that is good is not ended by the
+    next deploy. Restarts that are asked for meanwhile are one.
 
     With --supervisor, the new supervisor is tried first. If it would not start, nothing happens at all, and the exit
     status is 1.
@@ -37,7 +45,8 @@ def restart(address: ControlAddress, supervisor: bool, timeout: float | None, qu
     gracehttp restart -c gracehttp.toml --supervisor
     """
     with ControlClient(address) as client:
-        reply = carry_out(client, "restart", doing="restarting", timeout=timeout, quiet=quiet, supervisor=supervisor)
+        wanted = {"supervisor": supervisor, "supersede": supersede}
+        reply = carry_out(client, "restart", doing="restarting", timeout=timeout, quiet=quiet, **wanted)
     if quiet:
         return
     pids = " ".join(map(str, reply.pids))

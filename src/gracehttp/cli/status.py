@@ -14,7 +14,7 @@ from gracehttp.config.units import format_duration
 from gracehttp.console import echo
 from gracehttp.errors import CommandFailed, StillUnderWay
 from gracehttp.values import to_plain
-from gracehttp.wire.control import CertificateStatus, GenerationStatus, ListenerStatus, Status
+from gracehttp.wire.control import CertificateStatus, GenerationStatus, ListenerStatus, RestartStatus, Status
 
 
 @click.command()
@@ -29,7 +29,7 @@ from gracehttp.wire.control import CertificateStatus, GenerationStatus, Listener
     help="Wait no longer than this.",
 )
 def status(address: ControlAddress, as_json: bool, timeout: float) -> None:
-    """Show what runs, and how many connections are open.
+    """Show what runs, and how many connections are open. The exit status is 1 if no worker serves.
 
     \b
     gracehttp status --pidfile app.pid
@@ -46,6 +46,13 @@ def status(address: ControlAddress, as_json: bool, timeout: float) -> None:
     if not reply.ok or reply.status is None:
         raise CommandFailed(reply.message or "the supervisor sent no status.", details=reply.details)
     echo(json.dumps(to_plain(reply.status)) if as_json else "\n".join(report(reply.status)))
+    if not serves(reply.status):
+        raise CommandFailed("no worker serves.", hint="its log tells why")
+
+
+def serves(status: Status) -> bool:
+    """Whether any worker accepts connections."""
+    return any(worker.state == "serving" for one in status.generations for worker in one.workers)
 
 
 def report(status: Status) -> list[str]:
@@ -64,13 +71,14 @@ def report(status: Status) -> list[str]:
     if status.certificates:
         lines += table(("CERTIFICATE", "NAMES", "EXPIRES"), map(_certificate, status.certificates))
         lines.append("")
-    lines += table(
-        ("GENERATION", "STATE", "WORKER", "PID", "WORKER STATE"),
-        [row for one in status.generations for row in _processes(one)],
-    )
+    head: Sequence[str] = ("GENERATION", "STATE", "WORKER", "PID", "WORKER STATE", "BUILD")
+    rows = [row for one in status.generations for row in _processes(one)]
+    if not any(row[-1] for row in rows):  # a supervisor of an older release doesn't tell
+        head, rows = head[:-1], [row[:-1] for row in rows]
+    lines += table(head, rows)
     last = status.last_restart
     if last is not None:
-        lines += ["", f"last restart: {'done' if last.ok else 'failed'}, {last.message}"]
+        lines += ["", f"last restart: {'done' if last.ok else 'failed'}, {last.message}{_origin(last)}"]
     return lines
 
 
@@ -86,17 +94,24 @@ def _certificate(certificate: CertificateStatus) -> Sequence[str]:
     return certificate.path, ", ".join(certificate.names[:3]) + more, when
 
 
+def _origin(last: RestartStatus) -> str:
+    """When it was, and who asked for it."""
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(last.ended_at)) if last.ended_at else ""
+    known = [one for one in (when, last.source and f"requested by {last.source}") if one]
+    return f" ({', '.join(known)})" if known else ""
+
+
 def _processes(generation: GenerationStatus) -> Iterable[Sequence[str]]:
     which = (str(generation.generation), _state(generation))
     if generation.template:
-        yield (*which, "template", _number(generation.template), "waiting")
+        yield (*which, "template", _number(generation.template), "waiting", "")
     for worker in generation.workers:
-        yield (*which, str(worker.worker), _number(worker.pid), _words(worker.state))
+        yield (*which, str(worker.worker), _number(worker.pid), _words(worker.state), worker.build.partition(" ")[0])
     starts = [f"starts in {seconds:.1f} s" for seconds in generation.starts_in_seconds]
     if not generation.workers and generation.state == "serving":
         starts = [f"none runs, the next one {starts[0]}", *starts[1:]] if starts else ["none runs"]
     for start in starts:
-        yield (*which, "-", "-", start)
+        yield (*which, "-", "-", start, "")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -53,6 +53,7 @@ from gracehttp.events.generations import (
     GenerationRolledBack,
     ProbationEnded,
     ProbationStarted,
+    RestartQueued,
     RestartRequested,
     StartCalledOff,
 )
@@ -171,6 +172,7 @@ __all__ = [
     "ReplacementRequested",
     "ReportsDelayed",
     "RequestsCut",
+    "RestartQueued",
     "RestartRequested",
     "Severity",
     "StartAwaitsChange",

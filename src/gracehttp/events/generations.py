@@ -14,6 +14,18 @@ class RestartRequested(Event):
         return f"restart requested by {self.source}: starting generation {self.generation}"
 
 
+class RestartQueued(Event):
+    """Another restart is under way, and this one must not end it: it begins when that has ended."""
+
+    severity = Severity.NOTICE
+    source: str
+    coming: int
+
+    def __str__(self) -> str:
+        waits = f"waits until generation {self.coming}, which is starting, serves or is given up"
+        return f"restart requested by {self.source}: it {waits} (restart --supersede, or HUP, ends that one)"
+
+
 class GenerationPromoted(Event):
     severity = Severity.NOTICE
     generation: int

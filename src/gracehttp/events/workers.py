@@ -15,14 +15,19 @@ class WorkerStarted(Event):
 
 
 class WorkerBecameReady(Event):
+    """While a generation starts, `ready` of the `wanted` workers are ready with this one; 0 at other times."""
+
     generation: int
     worker: int
     pid: int
     seconds: float
+    ready: int = 0
+    wanted: int = 0
 
     def __str__(self) -> str:
         who = f"worker {self.worker} of generation {self.generation}"
-        return f"{who} is ready after {self.seconds:.2f} s, pid {self.pid}"
+        progress = f" ({self.ready} of {self.wanted})" if self.wanted > 1 else ""
+        return f"{who} is ready after {self.seconds:.2f} s, pid {self.pid}{progress}"
 
 
 class WorkerFailedToStart(Event):

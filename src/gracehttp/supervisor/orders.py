@@ -76,6 +76,8 @@ class Orders:
                 self._pause(worker)
             case table.Retire(worker, reason, timeout_seconds):
                 self._retire(worker, reason, timeout_seconds)
+            case table.Dismiss(worker):
+                self._dismiss(worker)
             case table.RequestDump():
                 self._request_dump(command)
             case table.DumpTraceback(worker):
@@ -130,6 +132,11 @@ class Orders:
         generation = self._fleet.generation_of(worker)
         if generation is not None:
             self._certificates.gone(generation.number, worker)
+
+    def _dismiss(self, worker: int) -> None:
+        """Its listeners, and what waits in their queues, are left to others."""
+        all_listeners = tuple(one.number for one in self._listeners)
+        self._workers.send(worker, messages.Drain(DrainReason.RESTART, 0.0, all_listeners, queues=()))
 
     def _request_dump(self, asked: table.RequestDump) -> None:
         worker = asked.worker

@@ -14,7 +14,7 @@ from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.certificates.watch import CertificateWatch
 from gracehttp.supervisor.control.fixed_options import ignored
 from gracehttp.supervisor.first_failure import FirstFailure
-from gracehttp.supervisor.fleet import Fleet, Generation, GenerationState
+from gracehttp.supervisor.fleet import Fleet, Generation, GenerationState, WorkerState
 from gracehttp.supervisor.listeners.auditor import Auditor
 from gracehttp.supervisor.listeners.queues import HandoverQueue, HandoverQueues
 from gracehttp.supervisor.listeners.table import HeldListener, ListenerTable
@@ -119,7 +119,12 @@ class Reports:
         seconds = self._loop.time() - process.started_at
         if wrote := process.early_stderr.release():
             self._bus.publish(events.WorkerWrote(process.generation, process.number, wrote))
-        self._bus.publish(events.WorkerBecameReady(process.generation, process.number, process.pid, seconds))
+        generation = self._fleet.generation_of(process.number)
+        coming = generation if generation is not None and generation is self._fleet.coming else None
+        ready = len(coming.in_state(WorkerState.STANDING_BY)) + 1 if coming else 0
+        wanted = coming.wanted if coming else 0
+        event = events.WorkerBecameReady(process.generation, process.number, process.pid, seconds, ready, wanted)
+        self._bus.publish(event)
         self._apply(table.WorkerReady(process.number))
 
     def _close_listeners_if_no_worker_accepts(self) -> None:
@@ -133,7 +138,7 @@ class Reports:
     # --- a worker says hello ---
 
     def _introduced(self, process: WorkerProcess, hello: messages.Hello) -> None:
-        process.introduced = True
+        process.introduced, process.build = True, hello.build
         self._apply(table.WorkerIntroduced(process.number, hello.settings))
         generation = self._fleet.generation_of(process.number)
         if generation is None:

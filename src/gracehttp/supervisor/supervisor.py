@@ -336,8 +336,16 @@ class Supervisor:
             case Meaning.SCALE_DOWN:
                 self._apply(table.ScaleRequested(-1))
 
-    def restart(self, source: str, requester: Requester) -> None:
-        """Start a new generation. The requester is told in the end whether it serves, and if not, why."""
+    def restart(self, source: str, requester: Requester, *, supersede: bool) -> None:
+        """Start a new generation. The requester is told in the end whether it serves, and if not, why.
+
+        If another one is starting, this one waits for its end, or ends it with `supersede`.
+        """
+        coming = self._fleet.coming
+        if coming is not None and not supersede and not self._fleet.stopping:
+            self._requesters.of_queued_restart(source, requester)
+            self._bus.publish(events.RestartQueued(source, coming.number))
+            return
         self._requesters.of_restart(self._fleet.next_generation, requester)
         self._restart(source)
 
@@ -383,6 +391,8 @@ class Supervisor:
             self._requesters.concluded(Outcome(ok=False, message=_TOO_LATE, generation=self._fleet.next_generation))
             return
         self._workers.launches.tell_moved_links()
+        self._requesters.begin_queued(self._fleet.next_generation)
+        self._requesters.restart_began(self._fleet.next_generation, source)
         self._bus.publish(events.RestartRequested(self._fleet.next_generation, source))
         self._apply(table.RestartRequested())
 
@@ -391,6 +401,7 @@ class Supervisor:
             self._not_replaced("the service is stopping")
             return
         self._workers.launches.tell_moved_links()
+        self._requesters.replacement_began(source)
         self._bus.publish(events.ReplacementRequested(source))
         newest = self._fleet.coming or self._fleet.serving
         settings = newest.settings if newest is not None else self._options.fleet
@@ -440,6 +451,8 @@ class Supervisor:
         finally:
             self._acting = False
             self._set_timer()  # also after a defect: what was decided before keeps its deadlines
+        if (source := self._requesters.queued_source) and self._fleet.coming is None and not self._fleet.stopping:
+            self._restart(source)
 
     def _on_message(self, process: WorkerProcess, message: messages.Message) -> None:
         self._reports.receive(process, message)

@@ -74,12 +74,14 @@ class Request(Value):
     """The one line of a client. `command` is `restart`, `stop`, `status`, `metrics` or `events`. What the last two ask
     for is the `details` of the outcome: the text that Prometheus reads, and lines of JSON (`RecentEvent`).
 
-    With `supervisor`, a restart replaces the supervisor first. With `force`, a stop cuts requests off.
+    With `supervisor`, a restart replaces the supervisor first. With `supersede`, it ends one that is under way and
+    doesn't wait for it. With `force`, a stop cuts requests off.
     """
 
     command: str
     supervisor: bool = False
     force: bool = False
+    supersede: bool = False
     version: int = VERSION
 
 
@@ -106,6 +108,8 @@ class WorkerStatus(Value):
     worker: int
     pid: int | None
     state: str
+    build: str = ""
+    """Which build it runs, `compiled` or `interpreted` and why; "" until it has said so."""
 
 
 class GenerationStatus(Value):
@@ -142,8 +146,13 @@ class CertificateStatus(Value):
 
 
 class RestartStatus(Value):
+    """How the latest restart ended, which `source` asked for. `ended_at` is in seconds since the epoch, or 0."""
+
     ok: bool
     message: str
+    generation: int = 0
+    source: str = ""
+    ended_at: float = 0.0
 
 
 class Status(Value):
@@ -183,6 +192,10 @@ class Outcome(Value):
     generation: int = 0
     pids: tuple[int, ...] = ()
     status: Status | None = None
+    source: str = ""
+    """Who asked for the restart that ended so."""
+    ended_at: float = 0.0
+    """When, in seconds since the epoch."""
 
 
 def write_answer(answer: Progress | Outcome) -> bytes:

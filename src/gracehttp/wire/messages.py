@@ -168,6 +168,7 @@ class Hello(Report):
     release: str = ""
     pid: int = 0
     tls_files: tuple[str, ...] = ()
+    build: str = ""
 
 
 class CertificatesLoaded(Report):

@@ -16,6 +16,7 @@ from types import FrameType
 from gracehttp.applications.loading import ApplicationLoader
 from gracehttp.applications.probes import Health, answers_on_ports, without_probes
 from gracehttp.applications.registry import ApplicationSettings
+from gracehttp.compiled import BUILD
 from gracehttp.config import ProcessOptions, ServerOptions
 from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError, StartError
 from gracehttp.event_bus import EventBus
@@ -118,6 +119,7 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str], *, is_for
             release=program.release,
             pid=os.getpid(),
             tls_files=watched_files(program.servers),
+            build=str(BUILD),
         ),
     )
     _show_role(manifest, program, "worker")

@@ -42,7 +42,7 @@ STATUS = {
         {
             "generation": 7,
             "state": "serving",
-            "workers": [{"worker": 0, "pid": 4712, "state": "serving"}],
+            "workers": [{"worker": 0, "pid": 4712, "state": "serving", "build": "compiled"}],
             "template": None,
             "probation_seconds_left": None,
             "starts_in_seconds": [],
@@ -50,7 +50,7 @@ STATUS = {
         {
             "generation": 8,
             "state": "starting",
-            "workers": [{"worker": 1, "pid": None, "state": "starting"}],
+            "workers": [{"worker": 1, "pid": None, "state": "starting", "build": ""}],
             "template": None,
             "probation_seconds_left": None,
             "starts_in_seconds": [],
@@ -74,7 +74,13 @@ STATUS = {
             "shed_connections": 0,
         },
     ],
-    "last_restart": {"ok": False, "message": "generation 6 was given up"},
+    "last_restart": {
+        "ok": False,
+        "message": "generation 6 was given up",
+        "generation": 6,
+        "source": "SIGHUP",
+        "ended_at": 1700000000.5,
+    },
 }
 
 

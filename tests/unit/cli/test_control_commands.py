@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,7 @@ def test_status_shows_listeners_generations_and_the_last_restart() -> None:
     with supervisor([{"done": True, "ok": True, "status": STATUS}]):
         result = run("status", "--pid", ME)
     assert result.exit_code == 0
+    ended_at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(STATUS["last_restart"]["ended_at"]))
     assert result.stdout.splitlines() == [
         "gracehttp 0.1.0, compiled, pid 4711, up 1h1m11s",
         "",
@@ -205,11 +207,11 @@ def test_status_shows_listeners_generations_and_the_last_restart() -> None:
         ":8000        0.0.0.0:8000  3     100",
         "unix:/run/a  unix:/run/a   -     5",
         "",
-        "GENERATION  STATE     WORKER  PID   WORKER STATE",
-        "7           serving   0       4712  serving",
+        "GENERATION  STATE     WORKER  PID   WORKER STATE  BUILD",
+        "7           serving   0       4712  serving       compiled",
         "8           starting  1       -     starting",
         "",
-        "last restart: failed, generation 6 was given up",
+        f"last restart: failed, generation 6 was given up ({ended_at}, requested by SIGHUP)",
     ]
 
 
@@ -242,9 +244,9 @@ def test_status_shows_the_template_of_a_generation() -> None:
     with supervisor([{"done": True, "ok": True, "status": status}]):
         result = run("status", "--pid", ME)
     assert result.stdout.splitlines()[6:10] == [
-        "GENERATION  STATE     WORKER    PID   WORKER STATE",
+        "GENERATION  STATE     WORKER    PID   WORKER STATE  BUILD",
         "7           serving   template  4710  waiting",
-        "7           serving   0         4712  serving",
+        "7           serving   0         4712  serving       compiled",
         "8           starting  1         -     starting",
     ]
 
@@ -296,6 +298,16 @@ def test_status_as_json_is_what_the_supervisor_told() -> None:
     with supervisor([{"done": True, "ok": True, "status": STATUS}]):
         result = run("status", "--pid", ME, "--json")
     assert json.loads(result.stdout) == STATUS
+
+
+def test_status_is_a_failure_if_no_worker_serves() -> None:
+    nothing = {**STATUS, "generations": STATUS["generations"][1:]}
+    for arguments in ((), ("--json",)):
+        with supervisor([{"done": True, "ok": True, "status": nothing}]):
+            result = run("status", "--pid", ME, *arguments)
+        assert result.exit_code == 1
+        assert "no worker serves" in result.stderr
+        assert "4711" in result.stdout
 
 
 def test_status_that_is_not_told_is_a_failure() -> None:

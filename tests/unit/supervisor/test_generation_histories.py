@@ -64,6 +64,8 @@ class Histories(RuleBasedStateMachine):
                 self.accepting.discard(worker)
                 self.paused.discard(worker)
                 self.retired.add(worker)
+            case table.Dismiss(worker):
+                assert worker in self.alive - self.accepting - self.paused
             case table.Hold(worker):
                 assert worker in self.retired - self.holding
                 self.holding.add(worker)

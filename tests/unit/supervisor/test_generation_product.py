@@ -48,7 +48,7 @@ OF_GENERATION = {
     GenerationState.SERVING: set(WorkerState) - {WorkerState.STANDING_BY},
     GenerationState.STANDING_BY: set(WorkerState) - {WorkerState.STARTING, WorkerState.SERVING},
     GenerationState.DRAINING: {WorkerState.DRAINING, WorkerState.DUMPING, WorkerState.KILLED},
-    GenerationState.ABANDONED: {WorkerState.KILLED},
+    GenerationState.ABANDONED: {WorkerState.DRAINING, WorkerState.KILLED},
 }
 """The states of workers that can be in a generation."""
 
@@ -202,6 +202,10 @@ def check(fleet, before, happened, commands):
                 assert known[number].state is WorkerState.DRAINING, case
                 assert seconds >= 0, case
                 told.setdefault(number, []).append("drain")
+            case table.Dismiss(number):
+                assert before.states[number] is WorkerState.STANDING_BY, case
+                assert known[number].state is WorkerState.DRAINING, case
+                told.setdefault(number, []).append("dismiss")
             case table.Ping(number):
                 assert known[number].state in {WorkerState.SERVING, WorkerState.DRAINING}, case
                 assert number in fleet.serving.probation.silent, case

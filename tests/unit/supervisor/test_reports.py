@@ -52,7 +52,7 @@ class Reception:
         self.certificates = SimpleNamespace(introduced=lambda *_: None, gone=lambda *_: None)
         self.stopping, self.serving = False, None
         self.pages = WorkerPages(self.listeners.name_of)
-        self.stopping, self.ending, self.serving = False, False, None
+        self.stopping, self.ending, self.serving, self.coming = False, False, None, None
         self.generation = SimpleNamespace(number=1, wanted=2, state=GenerationState.STARTING)
         self.worker = SimpleNamespace(
             number=5, generation=1, slot=0, pid=4, started_at=0.0, doing="", stopped_accepting=False, introduced=False

@@ -64,7 +64,7 @@ _OUTCOMES = (
 class Commands(Protocol):
     """What the supervisor does for the control socket. It tells each requester the outcome, maybe at once."""
 
-    def restart(self, source: str, requester: Requester) -> None: ...
+    def restart(self, source: str, requester: Requester, *, supersede: bool) -> None: ...
 
     def replace(self, source: str, requester: Requester) -> None: ...
 
@@ -233,7 +233,7 @@ class ControlSocket:
                 if request.supervisor:
                     self._commands.replace(source, connection)
                 else:
-                    self._commands.restart(source, connection)
+                    self._commands.restart(source, connection, supersede=request.supersede)
             case "stop":
                 self._following.add(connection)
                 self._commands.stop(source, connection, force=request.force)

@@ -44,10 +44,14 @@ def status_of(
             _generation(one, workers, now, coming=one is fleet.coming) for one in fleet.generations.values()
         ),
         listeners=tuple(_listener(one, workers, serving) for one in listeners),
-        last_restart=None if last is None else RestartStatus(last.ok, last.message),
+        last_restart=_restart(last) if last is not None else None,
         build=str(BUILD),
         certificates=tuple(map(_certificate, certificates)),
     )
+
+
+def _restart(last: Outcome) -> RestartStatus:
+    return RestartStatus(last.ok, last.message, last.generation, last.source, last.ended_at)
 
 
 def _generation(generation: Generation, workers: WorkerProcesses, now: float, *, coming: bool) -> GenerationStatus:
@@ -59,7 +63,8 @@ def _generation(generation: Generation, workers: WorkerProcesses, now: float, *,
         probation_seconds_left=None if probation is None else round(max(0.0, probation.ends_at - now), 3),
         starts_in_seconds=tuple(round(max(0.0, at - now), 3) for at in sorted(generation.start_again_at)),
         workers=tuple(
-            WorkerStatus(one.number, workers.pid(one.number), one.state.value) for one in generation.workers.values()
+            WorkerStatus(one.number, workers.pid(one.number), one.state.value, workers.build(one.number))
+            for one in generation.workers.values()
         ),
     )
 

@@ -37,6 +37,12 @@ class Retire(Value):
     timeout_seconds: float
 
 
+class Dismiss(Value):
+    """Tell a worker that is ready, and never served, to shut its lifespan down and end."""
+
+    worker: int
+
+
 class Hold(Value):
     """Tell a worker that drains to keep its connections and serve them: no worker would take them now."""
 
@@ -193,6 +199,7 @@ Command = (
     | Serve
     | Pause
     | Retire
+    | Dismiss
     | Hold
     | Resume
     | Ping

@@ -178,15 +178,24 @@ class Generation:
                 turn.add(Hold(worker.number))
             worker.holding = not takers
 
-    def give_up(self, reason: str, turn: Turn, *, details: str = "", worker: int | None = None) -> None:
-        """It will not serve, because of a failure or a stop. Its requesters learn why."""
+    def give_up(
+        self, reason: str, turn: Turn, *, details: str = "", worker: int | None = None, forced: bool = False
+    ) -> None:
+        """It will not serve, because of a failure or a stop. Its requesters learn why. `forced`: its workers are killed
+        later in this turn."""
         turn.add(GivenUp(self.number, reason, details, worker))
-        self.abandon("its generation was given up", turn)
+        if forced:
+            self.leave(GenerationState.ABANDONED, turn)
+        else:
+            self.abandon("its generation was given up", turn)
 
     def abandon(self, reason: str, turn: Turn) -> None:
-        """It will not serve: kill all its workers at once."""
+        """It will not serve: kill its workers at once, except those that are ready. These shut their lifespan down."""
         self.leave(GenerationState.ABANDONED, turn)
-        self.kill_all(reason, turn)
+        for worker in self.in_state(WorkerState.STANDING_BY):
+            worker.dismiss(turn)
+        for worker in self.in_state(WorkerState.STARTING, WorkerState.DUMPING):
+            self.kill(worker, reason, turn)
 
     def leave(self, state: GenerationState, turn: Turn) -> None:
         self.become(state)

@@ -314,7 +314,8 @@ class Fleet:
             return
         takers = self.serving is not None and bool(self.serving.in_state(WorkerState.SERVING))
         for generation in self.generations.values():
-            generation.hold_or_resume(turn, takers=takers)
+            if generation.state is not GenerationState.ABANDONED:  # that never had a connection
+                generation.hold_or_resume(turn, takers=takers)
 
     def _sweep(self, turn: Turn) -> None:
         """Forget the generations of which nothing is left, and finish when there is nothing to wait for."""
@@ -334,7 +335,7 @@ class Fleet:
         if self.stopping and not forces:
             return
         if not self.stopping:
-            self._begin_to_stop(turn)
+            self._begin_to_stop(turn, forced=forces)
         serving = self.serving
         if forces:
             self._admit_no_more(turn)
@@ -345,7 +346,7 @@ class Fleet:
         else:
             self._end(drain_timeout_seconds, turn)
 
-    def _begin_to_stop(self, turn: Turn) -> None:
+    def _begin_to_stop(self, turn: Turn, *, forced: bool) -> None:
         self.stopping = True
         self._stopping_since = turn.now
         if (serving := self.serving) is not None:
@@ -353,7 +354,7 @@ class Fleet:
             serving.announce(turn)
             serving.end_probation(turn, passed=False, reason="the service was told to stop")
         if (coming := self.coming) is not None:
-            coming.give_up("the service was told to stop", turn)
+            coming.give_up("the service was told to stop", turn, forced=forced)
 
     def _end(self, drain_timeout_seconds: float | None, turn: Turn) -> None:
         """The stop begins, now that the stop delay is over."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gracehttp.supervisor.fleet.commands import DumpTraceback, Pause, RequestDump, Retire, Serve
+from gracehttp.supervisor.fleet.commands import Dismiss, DumpTraceback, Pause, RequestDump, Retire, Serve
 from gracehttp.supervisor.fleet.states import WORKER_STEPS, WorkerState, step
 from gracehttp.supervisor.fleet.turn import Turn
 from gracehttp.wire.messages import DrainReason
@@ -57,6 +57,11 @@ class Worker:
             deadline = min(deadline, self.deadline)
         self.become(WorkerState.DRAINING, deadline)
         turn.add(Retire(self.number, reason, timeout_seconds))
+
+    def dismiss(self, turn: Turn) -> None:
+        """It is ready, and will not serve: it has nothing to drain."""
+        self.become(WorkerState.DRAINING, turn.now + LIFESPAN_SECONDS + HURRY_SECONDS)
+        turn.add(Dismiss(self.number))
 
     def request_dump(self, turn: Turn) -> None:
         """It was not ready in time. Only a worker whose event loop runs can tell where its tasks wait."""

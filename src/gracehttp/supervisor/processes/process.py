@@ -41,6 +41,7 @@ class WorkerRecord(Value):
     introduced: bool = True
     stage: str = ""
     leaving: bool = False
+    build: str = ""
 
 
 class Ending(Value):
@@ -94,6 +95,8 @@ class WorkerProcess:
         """What it reported last that it begins, on its way to be ready."""
         self.leaving = False
         """It was told to drain: it closes its channel when it has."""
+        self.build = ""
+        """Which build it runs, as it said when it introduced itself."""
         self._early_signals: list[int] = []
 
     @classmethod
@@ -161,6 +164,7 @@ class WorkerProcess:
             introduced=self.introduced,
             stage=self.stage,
             leaving=self.leaving,
+            build=self.build,
             channel=self.channel.carry(),
             early_stderr=self.early_stderr.carry(),
         )
@@ -182,7 +186,7 @@ class WorkerProcess:
             record.failure,
             record.introduced,
         )
-        process.stage, process.leaving = record.stage, record.leaving
+        process.stage, process.leaving, process.build = record.stage, record.leaving, record.build
         return process
 
     def signal(self, number: int) -> None:

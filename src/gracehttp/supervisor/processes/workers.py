@@ -107,6 +107,11 @@ class WorkerProcesses:
         process = self._processes.get(worker)
         return process.doing if process else ""
 
+    def build(self, worker: int) -> str:
+        """Which build a worker runs, "" if that is not known."""
+        process = self._processes.get(worker)
+        return process.build if process else ""
+
     def slots(self) -> list[int]:
         """The slots of all workers in the ledgers of the permits."""
         return [process.slot for process in self._processes.values()]
