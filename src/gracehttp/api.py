@@ -38,7 +38,7 @@ from gracehttp.config.types import STANDARD_OUTPUT
 from gracehttp.console import echo
 from gracehttp.errors import CalledInWrongPlace, ConfigurationError, GraceHTTPError
 from gracehttp.event_bus import EventBus
-from gracehttp.events import Event, StartFailed, VariableIgnored, WatcherLost
+from gracehttp.events import Event, KeysLogged, StartFailed, VariableIgnored, WatcherLost
 from gracehttp.hints import for_a_script, in_python
 from gracehttp.hooks.registry import E, Hooks
 from gracehttp.hooks.runner import claim_events, run_hooks
@@ -248,6 +248,8 @@ class GraceHTTP:
             reload=_reload_settings(process, bus) if process.reload else None,
             metrics=process.metrics,
         )
+        if (path := os.environ.get("SSLKEYLOGFILE")) and any(server.tls for server in self._servers):
+            bus.publish(KeysLogged(path))
         set_title(f"gracehttp: supervisor [{title_of(process, self._servers)}]", "gracehttp")
         before = {number: signal.getsignal(number) for number in SIGNALS}
         predecessor = claim_state(os.environ, release=RELEASE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import os
 import threading
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING, Unpack
@@ -14,6 +15,7 @@ from gracehttp.config import ServerOptions, process_options, server_options, spl
 from gracehttp.config.model import EMBEDDED_OPTIONS
 from gracehttp.errors import CalledInWrongPlace, ConfigurationError, GraceHTTPError
 from gracehttp.event_bus import EventBus
+from gracehttp.events import KeysLogged
 from gracehttp.hints import for_a_script
 from gracehttp.net.address import DescriptorAddress, TcpAddress, parse_address
 from gracehttp.net.bind import bound_address, file_identity, open_listener, remove_socket_file
@@ -74,6 +76,8 @@ async def serving(
         (server,) = server_options(app, bind=bind, **for_server)
         bus = EventBus()
         bus.subscribe(log_event)
+        if (path := os.environ.get("SSLKEYLOGFILE")) and server.tls:
+            bus.publish(KeysLogged(path))
         health = Health()
         probes = answers_on_ports(health, process)
         access_log = access_log_of(process, worker=0, generation=0)

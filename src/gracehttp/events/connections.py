@@ -162,6 +162,20 @@ class ConnectionsNotIntroduced(Event):
         return f"{self.address}: closed a connection from {self.peer}, because {self.reason}{others}"
 
 
+class PlainHttpRefused(Event):
+    """On a port with TLS. Told at most once a second by each worker. `peer` and `reason` are those of the first one."""
+
+    severity = Severity.NOTICE
+    address: str
+    connections: int
+    peer: str
+    reason: str
+
+    def __str__(self) -> str:
+        others = f", and {counted(self.connections - 1, 'more connection')}" if self.connections > 1 else ""
+        return f"https://{self.address}: answered 400 to {self.peer}, because {self.reason}{others}"
+
+
 class ForwardedFieldRemoved(Event):
     """Told once by each worker for each port."""
 

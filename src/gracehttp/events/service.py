@@ -188,6 +188,19 @@ class SupervisorReplaced(Event):
         return f"the supervisor has replaced itself: gracehttp {self.predecessor} by {self.version}, pid {self.pid}"
 
 
+class KeysLogged(Event):
+    """Told once by each supervisor."""
+
+    severity = Severity.ERROR
+    path: str
+
+    def __str__(self) -> str:
+        return (
+            f"the secrets of all TLS connections are written to {self.path}, because SSLKEYLOGFILE is set: "
+            "with that file their traffic can be read"
+        )
+
+
 class FilesWatched(Event):
     """With `--reload`. `why_polling` is empty where the system tells of changes, or where polling was asked for."""
 

@@ -12,7 +12,6 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from types import FrameType
 
 from gracehttp.applications.loading import ApplicationLoader
@@ -37,6 +36,7 @@ from gracehttp.wire import messages
 from gracehttp.wire.channel import Channel, ChannelBroken, ChannelClosed
 from gracehttp.wire.signals import SIGNALS
 from gracehttp.worker.breakpoints import leave_ctrl_c_to_the_supervisor
+from gracehttp.worker.certificates import read_contents, watched_files, with_absolute_paths
 from gracehttp.worker.code_record import can_record, changed_since, write_record
 from gracehttp.worker.error_counter import ErrorCounter
 from gracehttp.worker.heartbeat import Heartbeat
@@ -91,7 +91,7 @@ def run_worker(
     # Registered before the application is imported, so that its exit handlers run before this one.
     atexit.register(_ignore_signals_to_the_end)
     program = _Program(
-        servers=[_with_absolute_paths(server) for server in servers],
+        servers=[with_absolute_paths(server) for server in servers],
         process=process,
         release=release,
         bus=bus,
@@ -122,6 +122,7 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str], *, is_for
             offers=tuple(offers),
             release=program.release,
             pid=os.getpid(),
+            tls_files=watched_files(program.servers),
             build=str(BUILD),
         ),
     )
@@ -248,11 +249,16 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None
         request_failed=error_counter.failed if error_counter is not None else None,
     )
     service = Service(settings, program.loader, bus.publish, health)
+    service.use_ticket_secret(manifest.ticket_secret)
+    if manifest.certificates is not None:
+        service.take_certificates(read_contents(manifest.certificates))
+        os.close(manifest.certificates)
     heartbeat = None
     if page is not None:
         heartbeat = Heartbeat(page, service, loop, hang_timeout_seconds=process.hang_timeout)
     with SupervisorLink(channel, service, usage, error_counter, process.drain_timeout, bus) as link:
         await service.start(program.servers, manifest.listeners, link.report_stage)
+        link.report_certificates()
         _write_to_stderr_directly(manifest.stderr)
         # The application may have configured logging for itself, and disabled ours.
         program.configure_logging(manifest.tty)
@@ -285,12 +291,6 @@ def _account_for_code(channel: Channel, manifest: Manifest, bus: EventBus) -> No
         os.close(manifest.code)
         if changed:
             bus.publish(CodeDiffers(manifest.generation, manifest.worker, tuple(changed)))
-
-
-def _with_absolute_paths(server: ServerOptions) -> ServerOptions:
-    """The application may change the working directory, and its import comes before the certificates are read."""
-    certfile, keyfile = (path and os.path.abspath(path) for path in (server.certfile, server.keyfile))
-    return replace(server, certfile=certfile, keyfile=keyfile)
 
 
 def _usage_limits(process: ProcessOptions) -> UsageLimits:

@@ -220,6 +220,29 @@ def test_status_shows_listeners_generations_and_the_last_restart() -> None:
     ]
 
 
+def test_status_shows_which_listeners_have_tls_and_when_certificates_expire() -> None:
+    plain, *others = STATUS["listeners"]
+    certificates = [
+        {"path": "/a.pem", "names": ["a.org", "b.org", "c.org", "d.org"], "not_after": 1797776000.0, "days_left": 89},
+        {"path": "/b.pem", "names": ["b.net"], "not_after": 1789000000.0, "days_left": 1},
+        {"path": "/c.pem", "names": [], "not_after": 1788000000.0, "days_left": -1},
+    ]
+    status = {**STATUS, "listeners": [{**plain, "tls": True}, *others], "certificates": certificates}
+    with supervisor([{"done": True, "ok": True, "status": status}]):
+        result = run("status", "--pid", ME)
+    assert result.stdout.splitlines()[2:11] == [
+        "LISTENER     BOUND                 OPEN  LIMIT",
+        ":8000        https://0.0.0.0:8000  3     100",
+        "unix:/run/a  unix:/run/a           -     5",
+        "",
+        "CERTIFICATE  NAMES                           EXPIRES",
+        "/a.pem       a.org, b.org, c.org and 1 more  2026-12-20, in 89 days",
+        "/b.pem       b.net                           2026-09-10, in 1 day",
+        "/c.pem                                       2026-08-29, is over",
+        "",
+    ]
+
+
 def test_status_shows_the_template_of_a_generation() -> None:
     first, *others = STATUS["generations"]
     status = {**STATUS, "generations": [{**first, "template": 4710}, *({**one, "template": None} for one in others)]}

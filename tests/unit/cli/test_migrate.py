@@ -382,7 +382,7 @@ def test_command_prints_a_file_that_can_be_used(folder):
         (["-k", "gevent"], "leave it out: whether the application is ASGI or WSGI is found out"),
         (["--worker-class", "gevent"], "leave it out"),
         (["--graceful-timeout", "30"], "--drain-timeout DURATION"),
-        (["--ssl-keyfile", "k"], "--keyfile PATH"),
+        (["--ssl-certificate", "c"], "--certfile PATH"),
         (["--timeout-keep-alive", "5"], "--keep-alive-timeout DURATION"),
         (["--limit-concurrency", "5"], "--max-connections N"),
         (["--uds", "/x"], "--bind unix:PATH"),

@@ -71,6 +71,8 @@ class RequestCycle:
             "state": application.lifespan.state.copy(),
             "extensions": _EXTENSIONS.copy() if line.http_version != "1.0" else _EXTENSIONS_OF_HTTP10.copy(),
         }
+        if head.tls is not None:
+            scope["extensions"]["tls"] = head.tls.extension()
         try:
             await application.app(scope, self.receive, self.send)
         except asyncio.CancelledError as error:

@@ -58,6 +58,8 @@ class WebSocketCycle:
             "state": application.lifespan.state.copy(),
             "extensions": {"gracehttp.drain": {}, "websocket.http.response": {}},
         }
+        if head.tls is not None:
+            scope["extensions"]["tls"] = head.tls.extension()
         try:
             await application.app(scope, self.receive, self.send)
         except asyncio.CancelledError as error:

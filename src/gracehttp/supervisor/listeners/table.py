@@ -228,6 +228,16 @@ class ListenerTable:
         """The numbers of the listeners of a generation."""
         return [listener.number for listener in self._held if generation in listener.wishes]
 
+    def taking_tls(self, generations: Collection[int]) -> list[int]:
+        """The numbers of the listeners of which each of these generations that has them goes on with sessions of
+        TLS."""
+        taking = []
+        for listener in self._held:
+            wishes = [wish for generation, wish in listener.wishes.items() if generation in generations]
+            if wishes and all(wish.takes_tls for wish in wishes):
+                taking.append(listener.number)
+        return taking
+
     def forget(self, generation: int) -> None:
         """The generation is gone: close the listeners that only it used."""
         for listener in list(self._held):
@@ -327,7 +337,7 @@ class ListenerTable:
         return None
 
     def _tell_of(self, opened: HeldListener, request: ListenRequest, other_ports: int) -> None:
-        wanted, url = request.max_connections, _url(opened.bound, request.scheme)
+        wanted, url = request.max_connections, _url(opened.bound, "https" if request.tls else "http")
         if opened.limit == wanted:
             self._publish(ListenerOpened(opened.bound, opened.limit, url=url))
         elif wanted == SERVER_OPTIONS["max_connections"].default:  # only a default was not met
