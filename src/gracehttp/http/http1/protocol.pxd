@@ -5,7 +5,7 @@ from gracehttp.http.connection cimport Connection, ServerContext
 from gracehttp.http.exchange cimport Exchange
 from gracehttp.http.fields cimport ResponseFields
 from gracehttp.http.http1.checks cimport Framing
-from gracehttp.http.http1.parser cimport Http1Head
+from gracehttp.http.http1.parser cimport Http1Head, LatestFields
 from gracehttp.http.server_fields cimport ServerLines
 from gracehttp.net.deadlines cimport Deadlines
 
@@ -19,6 +19,7 @@ cdef class Http1Protocol:
     cdef bint _fresh
     cdef bytes _head
     cdef Py_ssize_t _look_again_at
+    cdef LatestFields _latest
     cdef double _head_began_at
     cdef object _body
     cdef bint _keep_alive
@@ -43,6 +44,7 @@ cdef class Http1Protocol:
     cdef _read_head(self, bytes data, Py_ssize_t start)
     @cython.locals(size=Py_ssize_t, limit=Py_ssize_t)
     cdef _await_head(self, bytes data)
+    cdef Http1Head _parse(self, bytes block)
     @cython.locals(framing=Framing, body=RequestBody, context=ServerContext, connection=Connection)
     cdef _begin_request(self, Http1Head head)
     cdef RequestBody _begin_body(self, Framing framing)

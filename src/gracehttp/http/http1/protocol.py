@@ -23,6 +23,7 @@ from gracehttp.http.http1.checks import Framing, RequestError
 from gracehttp.http.http1.parser import (
     END_OF_HEAD,
     Http1Head,
+    LatestFields,
     check_beginning,
     method_and_target,
     parse_head,
@@ -88,6 +89,7 @@ class Http1Protocol:
         "_held_back",
         "_keep_alive",
         "_last_response",
+        "_latest",
         "_leaving",
         "_look_again_at",
         "_paused",
@@ -111,6 +113,7 @@ class Http1Protocol:
         self._fresh = carried.fresh  # no request was received yet
         self._head = b""  # the part of the next head that has come
         self._look_again_at = 0  # when `_head` has so many bytes
+        self._latest: LatestFields | None = None  # from the second request on
         self._head_began_at = 0.0  # in the phase READING_HEAD: when its first byte came
         self._body: BodyParser | None = None  # while the body of the current request arrives
         self._keep_alive = True  # the client wants to go on after the current request
@@ -192,9 +195,9 @@ class Http1Protocol:
             if not 4 <= size <= self._context.settings.max_header_size_bytes:
                 self._await_head(data[start:])
             elif size == len(data):
-                self._begin_request(parse_head(data, self._scheme))  # the usual case: one whole head and nothing else
+                self._begin_request(self._parse(data))  # the usual case: one whole head and nothing else
             else:
-                head = parse_head(data[start:end], self._scheme)
+                head = self._parse(data[start:end])
                 self._leave_unparsed(data, end)
                 self._begin_request(head)
         except RequestError as refusal:
@@ -202,6 +205,12 @@ class Http1Protocol:
                 return
             self._head = data[start:end] if size >= 4 else data[start:]
             self._refuse(refusal.status, refusal.reason, refusal.lines)
+
+    def _parse(self, block: bytes) -> Http1Head:
+        """Raises `RequestError`."""
+        if self._latest is None and not self._fresh:
+            self._latest = LatestFields()
+        return parse_head(block, self._scheme, self._latest)
 
     def _takes_preface(self, data: bytes) -> bool:
         """Whether the connection begins with what no request of ours begins with, and another protocol has it then
@@ -680,6 +689,8 @@ class Http1Protocol:
 
     def lost(self) -> None:
         self._phase = OVER
+        if self._latest is not None:
+            self._latest.forget()
         self._wait_no_more()
         self._unparsed = self._head = b""
         self._taken = 0
