@@ -2,6 +2,7 @@ cdef class AsgiApplication:
     cdef readonly object name
     cdef readonly object app
     cdef readonly object lifespan
+    cdef readonly dict state
     cdef readonly bint cancelled
     cdef object _loop
     cdef object _new_task

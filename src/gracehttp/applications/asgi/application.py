@@ -46,6 +46,7 @@ class AsgiApplication:
         self.name = name
         self.app = app
         self.lifespan = Lifespan(app, lifespan, name=name, publish=publish)
+        self.state = self.lifespan.state
         self.cancelled = False
         self._loop = loop
         self._new_task: Callable[..., asyncio.Task[None]] = asyncio.Task

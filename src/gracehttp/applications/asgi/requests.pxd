@@ -1,5 +1,6 @@
 from gracehttp.applications.asgi.application cimport AsgiApplication
 from gracehttp.http.exchange cimport Exchange
+from gracehttp.http.head cimport RequestLine
 
 
 cdef class RequestCycle:
@@ -9,3 +10,6 @@ cdef class RequestCycle:
     cdef bint _told
     cdef readonly bint begun
     cdef tuple _trailers
+
+
+cdef dict _scope_template(RequestLine line)
