@@ -35,6 +35,8 @@ cdef class Exchange:
     cdef readonly bint bodyless
 
     cpdef take_body(self)
+    @cython.locals(fields=ResponseFields)
+    cpdef start_response(self, status, headers, trailers=*)
     cpdef write(self, data, bint more)
     cdef bytes _announce(self, bytes data, bint end)
     cpdef end(self, error=*)

@@ -8,6 +8,7 @@ that has nothing to send would go on without a client.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from gracehttp.applications.asgi.types import Message, Scope
@@ -99,42 +100,78 @@ class RequestCycle:
         self._told = True
         return {"type": "http.disconnect"}
 
-    async def send(self, message: Message) -> None:
-        """Pass `message` on. Returns when the client has read enough to be sent more.
+    def send(self, message: Message) -> Awaitable[None]:
+        """Pass `message` on. To be awaited: until the client has read enough to be sent more, and for errors.
 
-        Raises `ClientDisconnected` when the client is gone, and `ResponseError` for a message that is unknown, out of
+        They are `ClientDisconnected` when the client is gone, and `ResponseError` for a message that is unknown, out of
         order or malformed.
         """
         exchange = self._exchange
+        try:
+            if exchange.disconnected:
+                raise ClientDisconnected("the client is gone")
+            given = message if type(message) is dict else dict(message)
+            kind = given.get("type")
+            if kind == "http.response.body":
+                exchange.write(given.get("body", b""), given.get("more_body", False))
+                if not exchange.writable:
+                    return self._wait_until_writable()
+            elif kind == "http.response.start":
+                if "status" not in given:
+                    raise ResponseError("http.response.start has no status")
+                if given.get("trailers"):
+                    exchange.start_response(given["status"], given.get("headers", ()), True)
+                else:
+                    exchange.start_response(given["status"], given.get("headers", ()))
+            elif kind == "http.response.trailers":
+                self._trailers += tuple(given.get("headers", ()))
+                if not given.get("more_trailers", False):
+                    exchange.send_trailers(self._trailers)
+            elif kind == "http.response.early_hint":
+                exchange.send_interim(103, [(b"link", link) for link in given.get("links", ())])
+            else:
+                raise ResponseError(f"{kind!r} is no message that can be sent in answer to a request")
+        except Exception as error:  # noqa: BLE001  whatever it is, it belongs where the application awaits it
+            return _raise(error)
+        return _SENT
+
+    async def _wait_until_writable(self) -> None:
+        exchange = self._exchange
+        await exchange.wait_until_writable()
         if exchange.disconnected:
             raise ClientDisconnected("the client is gone")
-        try:
-            kind = message["type"]
-        except KeyError:
-            kind = None
-        if kind == "http.response.body":
-            exchange.write(message.get("body", b""), message.get("more_body", False))
-            if not exchange.writable:
-                await exchange.wait_until_writable()
-                if exchange.disconnected:
-                    raise ClientDisconnected("the client is gone")
-        elif kind == "http.response.start":
-            try:
-                status = message["status"]
-            except KeyError:
-                raise ResponseError("http.response.start has no status") from None
-            if message.get("trailers"):
-                exchange.start_response(status, message.get("headers", ()), trailers=True)
-            else:
-                exchange.start_response(status, message.get("headers", ()))
-        elif kind == "http.response.trailers":
-            self._trailers += tuple(message.get("headers", ()))
-            if not message.get("more_trailers", False):
-                exchange.send_trailers(self._trailers)
-        elif kind == "http.response.early_hint":
-            exchange.send_interim(103, [(b"link", link) for link in message.get("links", ())])
-        else:
-            raise ResponseError(f"{kind!r} is no message that can be sent in answer to a request")
+
+
+class Sent:
+    """What there is to await when a message is with the stream: nothing. It is a coroutine for whoever wants to have
+    one (`collections.abc.Coroutine`), of which one object will do for all, as it does nothing."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Iterator[None]:
+        return _NOTHING
+
+    def send(self, value: object) -> None:
+        """It has returned already."""
+        raise StopIteration
+
+    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> None:
+        """As a coroutine that was not begun: raise what was thrown."""
+        raise kind if value is None else value
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+_NOTHING: Iterator[None] = iter(())
+_SENT = Sent()
+
+
+async def _raise(error: Exception) -> None:
+    try:
+        raise error
+    finally:
+        del error  # breaks the circle of the error and this frame
 
 
 def _scope_template(line: RequestLine) -> dict[str, Any]:
