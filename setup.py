@@ -47,6 +47,7 @@ MODULES = [
     "gracehttp.http.http1.body_parser",
     "gracehttp.http.http1.response",
     "gracehttp.http.http1.protocol",
+    "gracehttp.applications.asgi.first_steps",
     "gracehttp.applications.asgi.requests",
     "gracehttp.applications.asgi.application",
     "gracehttp.applications.wsgi.loop_calls",
