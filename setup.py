@@ -57,6 +57,8 @@ MODULES = [
     "gracehttp.applications.wsgi.response",
     "gracehttp.applications.wsgi.application",
 ]
+# Interpreted where modules are, and for compiled ones functions in C, which stand in its `.pxd` and become part of each.
+SHARED = ["gracehttp.net.system_calls"]
 DIRECTIVES = {
     "language_level": 3,
     # What the annotations say to mypy is no promise about the values of an application. Types stand in `.pxd` files.
@@ -94,7 +96,7 @@ class CompileOrSayWhyNot(build_ext):
                     raise
                 except Exception as error:  # whatever a compiler comes upon: the interpreted build is there
                     raise CanNotCompile("compiling it failed when it was installed", f"{said()}\n{error}") from error
-            sources = [path for one in MODULES for path in source_and_types(one)]
+            sources = [path for one in MODULES + SHARED for path in source_and_types(one)]
         except CanNotCompile as error:
             if CHOICE == "require":
                 raise

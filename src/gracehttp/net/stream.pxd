@@ -1,5 +1,6 @@
 import cython
 
+from gracehttp.net cimport system_calls
 from gracehttp.net.deadlines cimport Deadlines
 
 
@@ -16,6 +17,8 @@ cdef class PlainStream:
     cdef readonly StreamServices services
     cdef public object consumer
     cdef public object owner
+    cdef int _fd
+    cdef bint _much
     cdef object _unsent
     cdef object _ending
     cdef object _stall

@@ -20,13 +20,14 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
+from gracehttp.net import system_calls
 from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.ending import LINGER_SECONDS, Ending
 from gracehttp.net.failures import CLIENT_IS_GONE
 from gracehttp.net.poller import BROKEN, HALF_CLOSED, READABLE, WRITABLE, Poller
 from gracehttp.net.progress import Progress
 
-READ_BYTES: Final = 65536
+_MUCH_BYTES: Final = 16384
 HIGH_WATER_BYTES: Final = 65536
 """When more than this waits for the kernel, the stream is not `writable` until all of it is gone."""
 BURST_BYTES: Final = 131072
@@ -201,6 +202,8 @@ class PlainStream:
     __slots__ = (
         "_ending",
         "_events",
+        "_fd",
+        "_much",
         "_socket",
         "_stall",
         "_unsent",
@@ -222,6 +225,8 @@ class PlainStream:
     def __init__(self, sock: socket.socket, services: StreamServices, consumer: Consumer, owner: Closed) -> None:
         """`sock` is connected and non-blocking. Raises `OSError` if the poller can't watch it."""
         self._socket = sock
+        self._fd = system_calls.descriptor_of(sock)
+        self._much = False  # the last read was long, and so may be the next one
         self.services = services
         self.owner: Closed = owner
         self._unsent: deque[bytes | memoryview] | None = None
@@ -262,13 +267,14 @@ class PlainStream:
             if not events & (READABLE | BROKEN) or not self._events & READABLE:
                 return
         try:
-            data = self._socket.recv(READ_BYTES)
-        except (BlockingIOError, InterruptedError):
-            return
+            data = system_calls.receive(self._socket, self._fd, self._much)
         except OSError as exc:
             self._tell(exc)
             self._lose()
             return
+        if data is None:
+            return
+        self._much = len(data) > _MUCH_BYTES
         if data:
             if self._ending is None:
                 self.consumer.received(data)
@@ -323,9 +329,7 @@ class PlainStream:
             self._send_some([data])
             return
         try:
-            sent = self._socket.send(data)
-        except (BlockingIOError, InterruptedError):
-            sent = 0
+            sent = system_calls.send(self._socket, self._fd, data)
         except OSError as exc:
             self._break(exc)
             return
@@ -504,6 +508,7 @@ class PlainStream:
     def _forget(self) -> None:
         services = self.services
         self.closed = self.shut = True
+        self._fd = -1
         self._events = 0
         self._unsent = None
         self.unsent_bytes = 0

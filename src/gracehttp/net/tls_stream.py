@@ -23,7 +23,8 @@ from collections.abc import Callable
 from typing import Final
 
 from gracehttp.net.deadlines import Deadlines
-from gracehttp.net.stream import CLOSED_STREAM, READ_BYTES, Closed, Consumer, PlainStream
+from gracehttp.net.stream import CLOSED_STREAM, Closed, Consumer, PlainStream
+from gracehttp.net.system_calls import READ_BYTES
 
 _RECORD_HEADER_BYTES: Final = 5
 _HANDSHAKE: Final = 22  # ContentType of RFC 8446 section 5.1
