@@ -12,7 +12,15 @@ cdef class StreamServices:
     cdef public Deadlines linger
 
 
-cdef class PlainStream:
+cdef class SocketStream:
+    cdef readonly bint writable
+    cdef readonly bint input_over
+    cdef readonly bint half_closed
+
+    cpdef write(self, data)
+
+
+cdef class PlainStream(SocketStream):
     cdef readonly object _socket
     cdef readonly StreamServices services
     cdef public object consumer
@@ -24,11 +32,8 @@ cdef class PlainStream:
     cdef object _stall
     cdef int _events
     cdef readonly Py_ssize_t unsent_bytes
-    cdef readonly bint writable
     cdef readonly bint closed
     cdef readonly bint shut
-    cdef readonly bint input_over
-    cdef readonly bint half_closed
 
     @cython.locals(data=bytes)
     cpdef ready(self, int events)

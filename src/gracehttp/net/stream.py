@@ -174,6 +174,21 @@ class Stream(Protocol):
         """No other process took the descriptor: go on here."""
 
 
+class SocketStream:
+    """What protocols look at again and again, in one place for both streams: compiled code needs no look-up for it.
+    See `Stream`."""
+
+    __slots__ = ("half_closed", "input_over", "writable")
+
+    def __init__(self) -> None:
+        self.writable = True
+        self.input_over = False
+        self.half_closed = False
+
+    def write(self, data: bytes) -> None:
+        raise NotImplementedError
+
+
 class _ClosedStream:
     """In the place of consumer and owner of a stream that is closed."""
 
@@ -196,7 +211,7 @@ class _ClosedStream:
 CLOSED_STREAM = _ClosedStream()
 
 
-class PlainStream:
+class PlainStream(SocketStream):
     """A stream on a socket, which it owns. Watched from the start."""
 
     __slots__ = (
@@ -209,13 +224,10 @@ class PlainStream:
         "_unsent",
         "closed",
         "consumer",
-        "half_closed",
-        "input_over",
         "owner",
         "services",
         "shut",
         "unsent_bytes",
-        "writable",
     )
 
     can_move = True
@@ -224,6 +236,7 @@ class PlainStream:
 
     def __init__(self, sock: socket.socket, services: StreamServices, consumer: Consumer, owner: Closed) -> None:
         """`sock` is connected and non-blocking. Raises `OSError` if the poller can't watch it."""
+        SocketStream.__init__(self)
         self._socket = sock
         self._fd = system_calls.descriptor_of(sock)
         self._much = False  # the last read was long, and so may be the next one
@@ -235,11 +248,8 @@ class PlainStream:
         self._events = READABLE
         self.consumer: Consumer = consumer
         self.unsent_bytes = 0
-        self.writable = True
         self.closed = False
         self.shut = False
-        self.input_over = False
-        self.half_closed = False
         services.poller.add(sock.fileno(), self, READABLE)
 
     # --- reading ---

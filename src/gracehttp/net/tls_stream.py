@@ -23,7 +23,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gracehttp.net.deadlines import Deadlines
-from gracehttp.net.stream import CLOSED_STREAM, Closed, Consumer, PlainStream
+from gracehttp.net.stream import CLOSED_STREAM, Closed, Consumer, PlainStream, SocketStream
 from gracehttp.net.system_calls import READ_BYTES
 
 _RECORD_HEADER_BYTES: Final = 5
@@ -72,7 +72,7 @@ class RecordCounter:
                 self._header = b""
 
 
-class TlsStream:
+class TlsStream(SocketStream):
     """See `Stream`. Made on a plain stream, whose consumer and owner it becomes; it takes over the owner that the plain
     stream had."""
 
@@ -94,9 +94,6 @@ class TlsStream:
         "_unencrypted",
         "_unencrypted_bytes",
         "consumer",
-        "half_closed",
-        "input_over",
-        "writable",
     )
 
     can_move = False  # what a session is made of lives in this process
@@ -115,6 +112,7 @@ class TlsStream:
 
         A handshake that fails closes the stream after the alert that says why.
         """
+        SocketStream.__init__(self)
         self._plain = plain
         self._context: ssl.SSLContext | None = context  # until the session begins
         self._first = b""  # what has come before that
@@ -124,8 +122,6 @@ class TlsStream:
         self._records = RecordCounter()
         self._handshakes: Deadlines | None = handshakes
         self._on_open = on_open
-        self.input_over = False
-        self.half_closed = False
         self._paused = False  # by the consumer
         self._undelivered = False  # OpenSSL may have bytes that the consumer did not get, because it paused reading
         self._said_goodbye = False  # or will, behind what is not encrypted yet
@@ -133,7 +129,6 @@ class TlsStream:
         self._unencrypted: deque[memoryview] | None = None  # only while the plain stream is not writable
         self._unencrypted_bytes = 0
         self.consumer = consumer
-        self.writable = True
         self._owner: Closed = plain.owner
         plain.consumer = plain.owner = self
         handshakes.add(self)

@@ -4,16 +4,18 @@ from gracehttp.http.body cimport RequestBody
 from gracehttp.http.connection cimport Connection, ServerContext
 from gracehttp.http.exchange cimport Exchange
 from gracehttp.http.fields cimport ResponseFields
+from gracehttp.http.http1 cimport parser as heads
 from gracehttp.http.http1.checks cimport Framing
 from gracehttp.http.http1.parser cimport Http1Head, LatestFields
 from gracehttp.http.server_fields cimport ServerLines
 from gracehttp.net.deadlines cimport Deadlines
+from gracehttp.net.stream cimport SocketStream
 
 
 cdef class Http1Protocol:
     cdef public Connection connection
     cdef ServerContext _context
-    cdef object _stream
+    cdef SocketStream _stream
     cdef str _scheme
     cdef int _phase
     cdef bint _fresh

@@ -20,13 +20,13 @@ from gracehttp.http.forwarded import ForwardedError
 from gracehttp.http.head import RefusedHead
 from gracehttp.http.http1.body_parser import BodyParser, body_parser
 from gracehttp.http.http1.checks import Framing, RequestError
+from gracehttp.http.http1 import parser as heads
 from gracehttp.http.http1.parser import (
     END_OF_HEAD,
     Http1Head,
     LatestFields,
     check_beginning,
     method_and_target,
-    parse_head,
     skip_empty_lines,
 )
 from gracehttp.http.http1.response import (
@@ -210,7 +210,7 @@ class Http1Protocol:
         """Raises `RequestError`."""
         if self._latest is None and not self._fresh:
             self._latest = LatestFields()
-        return parse_head(block, self._scheme, self._latest)
+        return heads.parse_head(block, self._scheme, self._latest)
 
     def _takes_preface(self, data: bytes) -> bool:
         """Whether the connection begins with what no request of ours begins with, and another protocol has it then
