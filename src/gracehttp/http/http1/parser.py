@@ -113,14 +113,17 @@ class _Framings(dict[tuple[str, tuple[Header, ...]], Framing]):
 class LatestFields:
     """What stands behind the request line of a connection's latest head. Empty, until a head was kept."""
 
-    __slots__ = ("block", "framing", "headers", "http_version")
+    __slots__ = ("block", "first", "framing", "headers", "line")
+
+    framing: Framing
+    line: RequestLine
 
     def __init__(self) -> None:
         self.block = b""
         """From the end of the request line on, its CRLF and the empty line included."""
-        self.http_version = ""
+        self.first = b""
+        """The request line without that."""
         self.headers: list[Header] = []
-        self.framing: Framing | None = None
 
     def keep(self, block: bytes, head: Http1Head) -> None:
         """`head` is what was parsed of `block`, which is whole."""
@@ -132,15 +135,14 @@ class LatestFields:
             _keepers.append(self)
             if len(_keepers) > _MOST_LATEST:
                 _keepers.popleft().forget()
-        self.block = block[end:]
-        self.http_version = head.line.http_version
+        self.first, self.block = block[:end], block[end:]
+        self.line = head.line
         self.headers = head.headers.copy()  # applications may change theirs
         self.framing = head.framing
 
     def forget(self) -> None:
-        self.block = b""
+        self.block = self.first = b""
         self.headers = []
-        self.framing = None
 
 
 _keepers: deque[LatestFields] = deque()
@@ -152,6 +154,29 @@ _framings = _Framings()
 _read_field = _field_lines.__getitem__
 
 
+def parse_known_head(block: bytes, scheme: str, latest: LatestFields) -> Http1Head | None:
+    """What `parse_head` gives, if the fields are those that the connection keeps; None if they aren't, or if `block` is
+    no whole head and nothing else. Raises `RequestError` for the request line."""
+    size = len(block) - len(latest.block)
+    if size <= 0 or not latest.block or not block.endswith(latest.block):
+        return None
+    first = block[:size]
+    if first == latest.first:
+        line = latest.line
+    elif _CR in first:
+        return None  # there are more lines in front of those that are known
+    else:
+        line = _request_lines[first]
+        if line.http_version != latest.line.http_version or line.authority is not None:
+            return None
+    head = Http1Head()
+    head.scheme = scheme
+    head.line = line
+    head.headers = latest.headers.copy()
+    head.framing = latest.framing
+    return head
+
+
 def parse_head(block: bytes, scheme: str, latest: LatestFields | None = None) -> Http1Head:
     """What a head says: `block` is its bytes, from the request line to the empty line, both included.
 
@@ -160,14 +185,6 @@ def parse_head(block: bytes, scheme: str, latest: LatestFields | None = None) ->
     """
     head = Http1Head()
     head.scheme = scheme
-    if latest is not None and latest.block and block.endswith(latest.block):
-        first = block[: -len(latest.block)]
-        if _CR not in first:  # else there are more lines in front of those that are known
-            head.line = line = _request_lines[first]
-            if line.http_version == latest.http_version and line.authority is None:
-                head.headers = latest.headers.copy()
-                head.framing = latest.framing
-                return head
     lines = block[:-4].split(b"\r\n")
     head.line = line = _request_lines[lines.pop(0)]
     head.headers = headers = list(map(_read_field, lines))

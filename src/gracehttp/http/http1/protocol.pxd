@@ -42,7 +42,7 @@ cdef class Http1Protocol:
     cpdef received(self, bytes data)
     cpdef ended(self)
     cpdef writable_again(self)
-    @cython.locals(seen=Py_ssize_t, end=Py_ssize_t)
+    @cython.locals(search=Py_ssize_t, end=Py_ssize_t, size=Py_ssize_t, latest=LatestFields, known=Http1Head)
     cdef _read_head(self, bytes data, Py_ssize_t start)
     @cython.locals(size=Py_ssize_t, limit=Py_ssize_t)
     cdef _await_head(self, bytes data)
@@ -65,7 +65,7 @@ cdef class Http1Protocol:
     cdef bint _is_late(self) except -1
     cpdef body_wanted(self, Exchange exchange)
     cpdef body_taken(self, Exchange exchange)
-    @cython.locals(fields=ResponseFields, status=int, http11=bint, framing=int, closes=bint, now=double, added=ServerLines)
+    @cython.locals(fields=ResponseFields, status=int, http11=bint, framing=int, closes=bint, now=double, added=ServerLines, lines=dict)
     cpdef send_head(self, Exchange exchange, bytes data, bint end)
     @cython.locals(framing=int)
     cpdef send_body(self, Exchange exchange, bytes data, bint end)

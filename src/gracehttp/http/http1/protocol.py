@@ -189,10 +189,18 @@ class Http1Protocol:
         search = start
         if self._head:
             search = max(start, len(self._head) - 3)  # the part that has come before has no end
-        end = data.find(END_OF_HEAD, search) + 4
-        size = end - start
+        latest = self._latest
+        known: Http1Head | None = None
+        end = size = len(data)
         try:
-            if not 4 <= size <= self._context.settings.max_header_size_bytes:
+            if latest is not None and not start and size <= self._context.settings.max_header_size_bytes:
+                known = heads.parse_known_head(data, self._scheme, latest)
+            if known is None:
+                end = data.find(END_OF_HEAD, search) + 4
+                size = end - start
+            if known is not None:
+                self._begin_request(known)
+            elif not 4 <= size <= self._context.settings.max_header_size_bytes:
                 self._await_head(data[start:])
             elif size == len(data):
                 self._begin_request(self._parse(data))  # the usual case: one whole head and nothing else
@@ -505,7 +513,8 @@ class Http1Protocol:
         ours = added.date_and_server
         if fields.has_date or fields.has_server:
             ours = added.beside(fields.has_date, fields.has_server)
-        line = STATUS_LINES.get(status) or status_line(status)
+        lines = STATUS_LINES
+        line = lines.get(status) or status_line(status)
         framed = content_length_line(length) if framing == COUNTED else framing_line(framing, status, length)
         connection = b""
         if closes or not http11 or fields.upgrade:

@@ -3,9 +3,16 @@
 import pytest
 from gracehttp.http.http1 import parser
 from gracehttp.http.http1.checks import RequestError
-from gracehttp.http.http1.parser import LatestFields, parse_head
+from gracehttp.http.http1.parser import Http1Head, LatestFields, parse_known_head
+from gracehttp.http.http1.parser import parse_head as parse_whole_head
 
 FIELDS = b"Host: example.org\r\nCookie: a=b\r\nX-Seen: 1\r\n\r\n"
+
+
+def parse_head(block: bytes, scheme: str, latest: LatestFields | None = None) -> Http1Head:
+    """As a protocol does it."""
+    known = parse_known_head(block, scheme, latest) if latest is not None else None
+    return known if known is not None else parse_whole_head(block, scheme, latest)
 
 
 def said(head: parser.Http1Head) -> tuple[object, ...]:
