@@ -42,6 +42,7 @@ MODULES = [
     "gracehttp.http.exchange",
     "gracehttp.http.forwarded",
     "gracehttp.http.connection",
+    "gracehttp.http.request_counter",
     "gracehttp.http.http1.checks",
     "gracehttp.http.http1.parser",
     "gracehttp.http.http1.body_parser",
@@ -57,8 +58,10 @@ MODULES = [
     "gracehttp.applications.wsgi.response",
     "gracehttp.applications.wsgi.application",
 ]
-# Interpreted where modules are, and for compiled ones functions in C, which stand in its `.pxd` and become part of each.
-SHARED = ["gracehttp.net.system_calls"]
+# Of these, compiled modules take the functions in C that stand in the `.pxd`; interpreted ones import the `.py`.
+SHARED = [
+    "gracehttp.net.system_calls",
+]
 DIRECTIVES = {
     "language_level": 3,
     # What the annotations say to mypy is no promise about the values of an application. Types stand in `.pxd` files.

@@ -20,7 +20,13 @@ The same option can stand in several places. The first of these that has it wins
 2. the environment, `GRACEHTTP_MAX_CONNECTIONS=500`; one that can be given again holds several values, with spaces
    between them;
 3. the TOML file that `--config` names, `max_connections = 500`;
-4. the default.
+4. a variable that other programs know too: `PORT`, `WEB_CONCURRENCY`, `FORWARDED_ALLOW_IPS`. It stands behind the file,
+   since what is set for many programs says less than what was written for this service;
+5. the default.
+
+`--host` and `--port` are another way to write `--bind`, and the first place that has any of the three counts: a
+`--port` on the command line goes before a `bind` in the file. Both ways in one place are refused. With `PORT` alone,
+gracehttp listens on all IPv4 addresses, because a platform that sets it comes from outside; else on 127.0.0.1.
 
 In a script they are keyword arguments: options of the program of `GraceHTTP(workers=4)`, options of a server of
 `add_server(app, bind=":8000", max_connections=500)`.

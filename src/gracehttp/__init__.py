@@ -1,6 +1,7 @@
 """An HTTP server for ASGI and WSGI applications. Its running code can be replaced without a client noticing.
 
-This package has what users call: `run` and `GraceHTTP` for a program of its own, `serving` within a running loop.
+This package has what users call: `run` and `GraceHTTP` for a program of its own, `serving` within a running loop,
+`running` in a thread.
 
 The packages below, from the ground up. A module imports from its own package and from those above it in this list:
 
@@ -17,7 +18,7 @@ Start reading at `api`, which decides whether this process is the supervisor or 
 import gracehttp.compiled  # noqa: F401  before all modules of which there is a compiled build
 from gracehttp.api import GraceHTTP, run
 from gracehttp.applications.drain_notice import DrainNotice, ThreadDrainNotice, drain_notice
-from gracehttp.embedded import RunningServer, serving
+from gracehttp.embedded import RunningServer, running, serving
 from gracehttp.errors import ConfigurationError, GraceHTTPError, StartError
 from gracehttp.observe.callbacks import set_error_log_callback, set_info_log_callback, set_notice_log_callback
 from gracehttp.release import RELEASE as __version__
@@ -33,6 +34,7 @@ __all__ = [
     "__version__",
     "drain_notice",
     "run",
+    "running",
     "serving",
     "set_error_log_callback",
     "set_info_log_callback",

@@ -7,15 +7,19 @@ in the first process, and a worker in the processes that the supervisor starts.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Unpack
 
+from gracehttp.accounts import Credentials, credentials_of
 from gracehttp.compiled import check as check_build
 from gracehttp.config import (
     Configuration,
+    ProcessOptions,
     ServerOptions,
     process_options,
     reject_duplicates,
@@ -25,25 +29,40 @@ from gracehttp.config import (
 from gracehttp.config.checks import (
     check_app_dir,
     check_certificates,
+    check_environment,
     check_program_file,
     check_working_directory,
+    reload_folders,
 )
+from gracehttp.config.types import STANDARD_OUTPUT
 from gracehttp.console import echo
 from gracehttp.errors import CalledInWrongPlace, ConfigurationError, GraceHTTPError
 from gracehttp.event_bus import EventBus
-from gracehttp.events import Event, StartFailed, VariableIgnored
+from gracehttp.events import Event, StartFailed, VariableIgnored, WatcherLost
 from gracehttp.hints import for_a_script, in_python
+from gracehttp.hooks.registry import E, Hooks
+from gracehttp.hooks.runner import claim_events, run_hooks
 from gracehttp.observe.logs import configure_logging, errors_are_logged, log_event, records_are_missing
+from gracehttp.process_title import set_title
 from gracehttp.release import RELEASE
-from gracehttp.supervisor.processes.command_line import this_command_line
-from gracehttp.wire.lineage import is_first_process, is_trial
+from gracehttp.supervisor.processes.command_line import this_command_line, to_be_repeated
+from gracehttp.supervisor.processes.shebang import foreign_environment
+from gracehttp.surroundings import enter
+from gracehttp.wire.lineage import CHANNEL_VARIABLE, is_first_process, is_trial
 from gracehttp.wire.signals import SIGNALS
-from gracehttp.worker.hello import fleet_settings
+from gracehttp.worker.hello import fleet_settings, title_of
 from gracehttp.worker.manifest import claim_channel
+
+if TYPE_CHECKING:
+    from gracehttp.config import ProcessOptions
+    from gracehttp.config.keywords import ProgramKeywords, RunKeywords, ServerKeywords
+    from gracehttp.supervisor.reloading.reloader import ReloadSettings
 
 _INSTEAD = "within a running loop, async with gracehttp.serving(app) serves"
 
-_COMMAND_LINE = this_command_line()  # before the program changes its working directory
+# Before the program changes its working directory or its arguments.
+_COMMAND_LINE = this_command_line()
+_ARGUMENTS = tuple(sys.argv)
 
 
 class GraceHTTP:
@@ -57,7 +76,7 @@ class GraceHTTP:
     _was_worker = False
     """This process has been a worker, so it must not become a supervisor."""
 
-    def __init__(self, **options: object) -> None:
+    def __init__(self, **options: Unpack[ProgramKeywords]) -> None:
         try:
             self._process = process_options(**options)
         except ConfigurationError as exc:
@@ -68,6 +87,8 @@ class GraceHTTP:
         self._is_whole_program = False
         self._spell: Callable[[str], str] = in_python
         self._on_event: Callable[[Event], None] | None = None
+        self._credentials: Credentials | None = None
+        self._hooks = Hooks()
 
     @classmethod
     def from_configuration(
@@ -81,10 +102,14 @@ class GraceHTTP:
         program._mistyped = configuration.mistyped
         program._spell = str
         program._is_whole_program = True
+        for event, hook, place in configuration.hooks:
+            program._hooks.add_named(event, hook, place)
         return program
 
-    def add_server(self, app: object, *, bind: str | Sequence[str] = "127.0.0.1:8000", **options: object) -> None:
-        """Serve `app` on `bind`, one address or several.
+    def add_server(
+        self, app: object, *, bind: str | Sequence[str] | None = None, **options: Unpack[ServerKeywords]
+    ) -> None:
+        """Serve `app` on `bind`, one address or several, or on `host` and `port`; else on 127.0.0.1:8000.
 
         `app` is the application or an import string such as `main:app`. The supervisor doesn't import an application
         that is given as a string. Keyword arguments are the options of a server (`certfile` and so on).
@@ -96,6 +121,19 @@ class GraceHTTP:
         except ConfigurationError as exc:
             raise for_a_script(exc).with_traceback(None) from None
         self._servers += added
+
+    def on(self, event: type[E], hook: Callable[[E], object] | str) -> None:
+        """Call `hook(event)` each time that such an event happens: one of the classes in `gracehttp.events`, or a class
+        of several. `hook` may be an import string such as `hooks:worker_exited`.
+
+        Hooks are called one after the other in a process of their own, which runs this same program up to `run()`.
+        Those for the stages `WorkerForked`, `WorkerServing` and `WorkerEnding` are called in the worker, in its main
+        thread. Raises `ConfigurationError`.
+        """
+        try:
+            self._hooks.add(event, hook)
+        except ConfigurationError as exc:
+            raise for_a_script(exc).with_traceback(None) from None
 
     def run(self) -> None:
         """Serve until told to stop. Returns after a graceful stop.
@@ -137,15 +175,28 @@ class GraceHTTP:
         bus.subscribe(log_event)
         if self._on_event is not None:
             bus.subscribe(self._on_event)
+        is_worker = CHANNEL_VARIABLE in os.environ
+        enter(self._process, os.environ if is_worker else None)
+        # In a trial too, which so tells of a user that is gone.
+        if not is_worker:
+            self._credentials = credentials_of(self._process.user, self._process.group)
         if is_trial(os.environ):
             from gracehttp.supervisor.succession.trial import answer_trial
 
             answer_trial(os.environ, release=RELEASE)
+        if (sock := claim_events(os.environ)) is not None:
+            self._configure_logging(_stderr_is_a_terminal())
+            GraceHTTP._was_worker = True
+            sys.exit(run_hooks(sock, self._hooks, self._process.app_dir))
+        check_environment(foreign_environment(_COMMAND_LINE.arguments, _ARGUMENTS, sys.prefix), sys.prefix)
         if is_first_process(os.environ):
             check_program_file(is_typed_in=_COMMAND_LINE.is_typed_in)
             check_working_directory(_COMMAND_LINE.directory)
             check_app_dir(self._process.app_dir)
             check_certificates(self._servers)
+            if self._process.reload:
+                reload_folders(self._process)
+        self._process = _with_absolute_logs(self._process)
         channel = claim_channel(os.environ)
         if channel is None:
             self._configure_logging(_stderr_is_a_terminal())
@@ -164,23 +215,38 @@ class GraceHTTP:
                 bus=bus,
                 configure_logging=self._configure_logging,
                 spell=self._spell,
+                hooks=self._hooks,
             )
         )
 
     def _supervise(self, bus: EventBus) -> int:
+        from gracehttp.supervisor.health.addresses import LIVE_PATH, READY_PATH, HealthOptions
         from gracehttp.supervisor.succession.execve import claim_state
         from gracehttp.supervisor.supervisor import Supervisor, SupervisorOptions
 
         process = self._process
         options = SupervisorOptions(
             release=RELEASE,
-            command_line=_COMMAND_LINE,
-            fleet=fleet_settings(process),
+            command_line=to_be_repeated(_COMMAND_LINE, _ARGUMENTS, os.environ),
+            fleet=fleet_settings(process, self._hooks.outside_workers),
+            fd_store=process.fd_store,
+            health=HealthOptions(
+                admin=process.admin,
+                agent_check=process.agent_check,
+                live_path=process.live_path or LIVE_PATH,
+                ready_path=process.ready_path or READY_PATH,
+            ),
             pidfile=process.pidfile,
             control=False if process.no_control else process.control,
             log_is_json=process.log_format == "json",
             errors_are_logged=errors_are_logged(),
+            user=process.user,
+            group=process.group,
+            credentials=self._credentials,
+            reload=_reload_settings(process, bus) if process.reload else None,
+            metrics=process.metrics,
         )
+        set_title(f"gracehttp: supervisor [{title_of(process, self._servers)}]", "gracehttp")
         before = {number: signal.getsignal(number) for number in SIGNALS}
         predecessor = claim_state(os.environ, release=RELEASE)
         if predecessor is not None:
@@ -194,10 +260,21 @@ class GraceHTTP:
                     signal.signal(number, handler)
 
     def _configure_logging(self, tty: bool) -> None:
-        configure_logging(self._process.log_level, self._process.log_format, color=tty)
+        process = self._process
+        if process.log_config is not None:
+            from gracehttp.observe.log_config import apply_log_config
+
+            apply_log_config(process.log_config)
+        configure_logging(
+            process.log_level,
+            process.log_format,
+            color=tty,
+            log_file=process.log_file,
+            access_log_file=process.access_log_file,
+        )
 
 
-def run(app: object, *, bind: str | Sequence[str] = "127.0.0.1:8000", **options: object) -> None:
+def run(app: object, *, bind: str | Sequence[str] | None = None, **options: Unpack[RunKeywords]) -> None:
     """Serve one application: `GraceHTTP`, `add_server` and `run` in one call. Takes the options of both."""
     _check_place()
     try:
@@ -208,6 +285,17 @@ def run(app: object, *, bind: str | Sequence[str] = "127.0.0.1:8000", **options:
         echo(f"gracehttp: error: {for_a_script(exc)}", err=True)
         sys.exit(exc.exit_status)
     program.run()
+
+
+def _reload_settings(process: ProcessOptions, bus: EventBus) -> ReloadSettings | None:
+    from gracehttp.supervisor.reloading.reloader import ReloadSettings
+
+    try:
+        folders = reload_folders(process)
+    except ConfigurationError as exc:  # the first process has checked it: this is the next image of a supervisor
+        bus.publish(WatcherLost(f"can't be started ({exc.message})"))
+        return None
+    return ReloadSettings(folders, process.reload_include, process.reload_exclude, process.reload_polling)
 
 
 def _check_place() -> None:
@@ -225,6 +313,13 @@ def _check_place() -> None:
         "run() was called in an event loop that runs already, and it needs one of its own.",
         hint=f"call it outside of async functions; {_INSTEAD}",
     )
+
+
+def _with_absolute_logs(process: ProcessOptions) -> ProcessOptions:
+    """The application may change the working directory, and logging is configured again behind its import."""
+    paths = {name: getattr(process, name) for name in ("log_file", "access_log_file", "log_config")}
+    given = {name: os.path.abspath(path) for name, path in paths.items() if path not in (None, STANDARD_OUTPUT)}
+    return dataclasses.replace(process, **given)
 
 
 def _stderr_is_a_terminal() -> bool:

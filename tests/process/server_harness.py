@@ -32,12 +32,22 @@ PID_APPLICATION = """
 class Server:
     """One supervisor in a folder of its own; `files` are written there first.
 
-    `arguments` are those of the interpreter (`-m gracehttp serve ...` or a script), `most_files` is a limit on the
-    open files of each process, `launcher` a command that executes the interpreter. The log is read by a thread, so that
-    waiting for an event is waiting for its line.
+    `arguments` are those of the interpreter (`-m gracehttp serve ...` or a script), or of `program`. `most_files` is a
+    limit on the open files of each process, `launcher` a command that executes the program. The log is read by a
+    thread, so that waiting for an event is waiting for its line.
     """
 
-    def __init__(self, folder, *arguments, files=None, environment=None, most_files=None, pass_fds=(), launcher=()):
+    def __init__(
+        self,
+        folder,
+        *arguments,
+        files=None,
+        environment=None,
+        most_files=None,
+        pass_fds=(),
+        launcher=(),
+        program=(sys.executable,),
+    ):
         self.folder = Path(folder)
         self.folder.mkdir(exist_ok=True)
         for name, text in (files or {}).items():
@@ -47,7 +57,7 @@ class Server:
         self._ended = False
         launcher = [*launcher] if most_files is None else ["sh", "-c", f'ulimit -n {most_files}; exec "$@"', "sh"]
         self.process = subprocess.Popen(
-            [*launcher, sys.executable, *map(str, arguments)],
+            [*launcher, *map(str, program), *map(str, arguments)],
             cwd=self.folder,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PWD": str(self.folder), **(environment or {})},
             stdin=subprocess.DEVNULL,

@@ -33,9 +33,9 @@ def begin(start, tmp_path):
     if reason := obstacle():
         pytest.skip(reason)
 
-    def serve(name):
+    def serve(name, application=PID_APPLICATION):
         """A service that is process 1 of a PID namespace of its own."""
-        files = {"application.py": PID_APPLICATION}
+        files = {"application.py": application}
         server = start(*SERVE, files=files, folder=tmp_path / name, launcher=UNSHARE)
         server.wait_until_serving()
         server.wait_for("started, pid 1 ")
@@ -93,3 +93,22 @@ def test_a_process_of_another_pid_namespace_is_refused_also_if_it_knows_the_name
     assert abstract_name(1) != name.replace("@", "\0")
     assert wait_until(lambda: get(server.port)[0] == 200)
     assert "stop requested" not in server.log
+
+
+LEAVES_ORPHANS = """
+    import subprocess
+
+    def app(environ, start_response):
+        subprocess.run(["sh", "-c", "for one in 1 2 3; do sleep 0.05 & done"])
+        start_response("200 OK", [("Content-Length", "0")])
+        return []
+"""
+
+
+def test_process_1_reaps_what_the_programs_of_the_application_leave_behind(begin):
+    server = begin("one", LEAVES_ORPHANS)
+    (worker,) = children_of(server.first_process)
+    for _ in range(3):
+        assert get(server.port)[0] == 200
+    wait_until(lambda: children_of(server.first_process) == [worker], what="all orphans are reaped")
+    assert get(server.port)[0] == 200

@@ -61,7 +61,7 @@ def test_serving_takes_no_options_of_a_supervisor() -> None:
         async with gracehttp.serving(application, workers=3):
             pass
 
-    with pytest.raises(ConfigurationError, match=r"workers has no effect in serving\(\)"):
+    with pytest.raises(ConfigurationError, match=r"workers has no effect in serving\(\) and running\(\)"):
         asyncio.run(main())
 
 

@@ -1,5 +1,5 @@
-"""A class that is compiled has the attributes that its `.pxd` declares, and no other. One that is forgotten there is told
-here by name; compiled, it would be an AttributeError in the middle of a request."""
+"""A class that is compiled has the attributes that its `.pxd` declares, and no other. One that is forgotten there is
+told here by name; compiled, it would be an AttributeError in the middle of a request."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ SOURCES = Path(__file__).parents[2] / "src"
 TYPES = sorted(path for path in SOURCES.glob("**/*.pxd") if "cdef class" in path.read_text(encoding="utf-8"))
 
 _CLASS = re.compile(r"^cdef class (\w+)(?:\((\w+)\))?:$")
-_ATTRIBUTE = re.compile(r"^    cdef (?:(?:public|readonly) )?[\w.]+ (\w+)$")
+_ATTRIBUTE = re.compile(r"^    cdef (?:(?:public|readonly) )?[^()]+ (\w+)$")
 
 
 def declared(text: str) -> dict[str, tuple[str | None, set[str]]]:
@@ -36,12 +36,11 @@ def used(source: str) -> dict[str, set[str]]:
         names: set[str] = set()
         for node in ast.walk(one):
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-                if isinstance(node.value, ast.Name) and node.value.id == "self":
+                if ast.unparse(node.value) == "self":
                     names.add(node.attr)
-            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                if node.targets[0].id == "__slots__":
-                    slots = ast.literal_eval(node.value)
-                    names.update({slots} if isinstance(slots, str) else slots)
+            elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__slots__":
+                slots = ast.literal_eval(node.value)
+                names.update({slots} if isinstance(slots, str) else slots)
         found[one.name] = names
     return found
 
@@ -68,7 +67,9 @@ def test_each_attribute_is_declared(types: Path) -> None:
 
 
 def test_a_forgotten_attribute_is_found() -> None:
-    classes = declared("cdef class A:\n    cdef readonly int a\n\n\ncdef class B(A):\n    cdef list b\n    cpdef go(self)\n")
+    classes = declared(
+        "cdef class A:\n    cdef readonly int a\n\n\ncdef class B(A):\n    cdef list b\n    cpdef go(self)\n"
+    )
     source = (
         "class A:\n    __slots__ = ('a',)\n\n"
         "class B(A):\n    __slots__ = ('b', 'd')\n    def go(self):\n        self.a = self.b = self.c = 1\n"

@@ -6,8 +6,10 @@ such as `FastAPI()` or `Flask()`, and for classes.
 
 from __future__ import annotations
 
+import dis
 import enum
 import inspect
+from types import FunctionType
 
 from gracehttp.values import Value
 
@@ -65,6 +67,49 @@ def is_clearly_not(candidate: object, interface: str) -> bool:
         return True  # it returns a coroutine, not the iterable of bytes that WSGI wants
     arguments = _arguments(candidate)
     return arguments is not None and not arguments.fit(3 if interface == "asgi" else 2)
+
+
+class NotAwaitable(enum.Enum):
+    """Why what a callable returns can't be awaited."""
+
+    RETURNS_NOTHING = "it is written with def, and returns nothing"
+    GENERATOR = "it has a yield"
+
+
+def why_not_awaitable(candidate: object) -> NotAwaitable | None:
+    """Why `candidate`, which is called as an ASGI application, can't be one. None if it can, as far as its code tells:
+    a plain function may return the coroutine of another one.
+    """
+    function = _function_of(candidate)
+    if function is None:
+        return None
+    if function.__code__.co_flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR):
+        return NotAwaitable.GENERATOR
+    if inspect.iscoroutinefunction(function):
+        return None
+    return NotAwaitable.RETURNS_NOTHING if _returns_nothing(function) else None
+
+
+def _function_of(candidate: object) -> FunctionType | None:
+    """The Python function that runs when `candidate` is called; None if that is something else."""
+    if inspect.isfunction(candidate):
+        return candidate
+    called = candidate if inspect.ismethod(candidate) else getattr(candidate, "__call__", None)  # noqa: B004  the method itself
+    function = getattr(called, "__func__", None)
+    return function if inspect.isfunction(function) else None
+
+
+def _returns_nothing(function: FunctionType) -> bool:
+    """Whether each `return` of `function` gives None. RETURN_CONST is of Python 3.12 and 3.13."""
+    returned, before = [], None
+    for step in dis.get_instructions(function):
+        if step.opname == "RETURN_CONST":
+            returned.append(step.argval is None)
+        elif step.opname == "RETURN_VALUE":
+            constant = before is not None and before.opname == "LOAD_CONST" and not step.is_jump_target
+            returned.append(constant and before is not None and before.argval is None)
+        before = step
+    return bool(returned) and all(returned)
 
 
 def required_arguments(candidate: object) -> list[str]:

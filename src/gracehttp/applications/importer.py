@@ -5,12 +5,21 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gracehttp.applications import import_failures as failures
-from gracehttp.applications.detect import Shape, is_clearly_not, required_arguments, shape_of
+from gracehttp.applications.detect import (
+    NotAwaitable,
+    Shape,
+    is_clearly_not,
+    required_arguments,
+    shape_of,
+    why_not_awaitable,
+)
+from gracehttp.applications.lazy_parts import load_lazy_parts
 from gracehttp.config.checks import app_dir_path, check_app_dir
+from gracehttp.config.hints import read_call
 from gracehttp.errors import ApplicationNotFound, ConfigurationError
 from gracehttp.hints import Named, hint
 from gracehttp.observe.tracebacks import application_traceback, reason_of
@@ -20,11 +29,14 @@ DEFAULT_ATTRIBUTES = ("app", "application")
 
 
 class LoadedApplication(Value):
-    """An application. `interface` is "asgi" or "wsgi"; `name` is what logs and errors call it."""
+    """An application. `interface` is "asgi" or "wsgi"; `name` is what logs and errors call it. `startup` and
+    `shutdown` are functions of a WSGI application."""
 
     application: Callable[..., Any]
     interface: str
     name: str
+    startup: Callable[[], object] | None = None
+    shutdown: Callable[[], object] | None = None
 
 
 def add_app_dir(path: str) -> None:
@@ -44,20 +56,51 @@ def load_application(target: object, *, factory: bool = False, interface: str = 
     """The application that `target` names or is.
 
     `target` is an import string (`module:attribute`; `module` alone means its `app` or `application`), or the
-    application itself. With `factory` it is called without arguments, and returns the application. `interface` is
+    application itself. With `factory` it is called without arguments, and returns the application. An import string
+    with a call, `module:factory("prod")`, is called with these arguments, which are literals. `interface` is
     "asgi" or "wsgi", which the signature of the application must not contradict, or "auto": then the signature decides.
 
     Raises `ApplicationNotFound`, and `ConfigurationError` if "auto" can't tell the interface.
     """
+    call = read_call(target) if isinstance(target, str) else None
     if isinstance(target, str):
-        name, application = _find(target)
+        name, application = _find(call.target if call is not None else target)
     else:
         name, application = _name_of(target), target
-    if factory:
+    if call is not None:
+        factory, application = True, _make(name, application, *call.args, **call.kwargs)
+    elif factory:
         application = _make(name, application)
     _check_usable(name, application, factory=factory)
     assert callable(application)
-    return LoadedApplication(application, _interface(name, application, interface), name)
+    found = _interface(name, application, interface)
+    load_lazy_parts(name)
+    return LoadedApplication(application, found, name)
+
+
+def with_functions(loaded: LoadedApplication, startup: object, shutdown: object) -> LoadedApplication:
+    """`loaded` with its functions, which may be import strings.
+
+    Raises `ApplicationNotFound` if one isn't there, and `ConfigurationError` if the application is none of WSGI.
+    """
+    if startup is None and shutdown is None:
+        return loaded
+    if loaded.interface != "wsgi":
+        raise ConfigurationError(
+            f"{loaded.name} speaks ASGI, and startup and shutdown are functions of WSGI applications.",
+            hint="an ASGI application has its lifespan, which does the same",
+        )
+    functions = {"startup": _function(startup), "shutdown": _function(shutdown)}
+    return LoadedApplication(**{**loaded.fields(), **functions})
+
+
+def _function(target: object) -> Callable[[], object] | None:
+    name, value = _find(target) if isinstance(target, str) else (repr(target), target)
+    if value is None:
+        return None
+    if not callable(value):
+        raise ApplicationNotFound(f"{name} is {_kind(value)}, and can't be called.")
+    return value
 
 
 def _find(target: str) -> tuple[str, object]:
@@ -108,8 +151,8 @@ def _attribute(module: object, module_name: str, attribute: str) -> object:
     return value
 
 
-def _make(name: str, maker: object) -> object:
-    """Call the factory `maker`, if it can be one."""
+def _make(name: str, maker: object, *args: object, **kwargs: object) -> object:
+    """Call the factory `maker` with these arguments, if it can be one."""
     if not callable(maker):
         raise ApplicationNotFound(f"{name} is {_kind(maker)}, and can't be called to make an application.")
     if shape_of(maker) in (Shape.ASGI, Shape.WSGI):
@@ -118,13 +161,15 @@ def _make(name: str, maker: object) -> object:
             hint=hint("leave out {}", Named("factory", True)),
         )
     required = required_arguments(maker)
-    if required:
+    if args or kwargs:
+        _check_arguments(name, maker, args, kwargs)
+    elif required:
         raise ApplicationNotFound(
-            f"the factory {name} needs arguments ({', '.join(required)}); a factory is called without any.",
-            hint="name a function that takes none and makes the application",
+            f"the factory {name} needs arguments ({', '.join(required)}); it was named without any.",
+            hint=f"write the call: '{name}(...)', with literals",
         )
     try:
-        made = maker()
+        made = maker(*args, **kwargs)
     except SystemExit as exc:
         raise ApplicationNotFound(
             f"the factory {name} called sys.exit({exc.code!r}).", details=application_traceback(exc)
@@ -141,12 +186,38 @@ def _make(name: str, maker: object) -> object:
     return made
 
 
+def _check_arguments(
+    name: str, maker: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> None:
+    """Raise `ApplicationNotFound` if `maker` can't be called so; where its signature can't be known, the call tells."""
+    try:
+        signature = inspect.signature(maker)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as exc:
+        raise ApplicationNotFound(f"the factory {name}{signature} can't be called so: {exc}.") from None
+
+
 def _check_usable(name: str, application: object, *, factory: bool) -> None:
     what = f"what the factory {name} returned" if factory else name
+    if inspect.iscoroutine(application):
+        application.close()  # or Python warns that it was never awaited
+        raise ApplicationNotFound(
+            f"{what} is a coroutine, which an async function has returned.",
+            hint="make the application with def; start-up work belongs into the lifespan",
+        )
     if not callable(application):
         raise ApplicationNotFound(
             f"{what} is {_kind(application)}, and can't be called as an application can.",
             hint="" if factory else failures.candidates_hint(name),
+        )
+    if isinstance(application, type) and _needs_an_instance(application):
+        made = "" if required_arguments(application) else hint(", or write {} {}", Named("factory", True), name)
+        raise ApplicationNotFound(
+            f"{what} is a class, not an application.",
+            hint=hint("make an instance in the module, app = {}(...), and name that{}", application.__name__, made),
         )
     match shape_of(application):
         case Shape.FACTORY if not factory:
@@ -161,7 +232,24 @@ def _check_usable(name: str, application: object, *, factory: bool) -> None:
             )
 
 
+def _needs_an_instance(application: type) -> bool:
+    """Whether it is the instances of a class that can be called as an application, if any."""
+    return shape_of(application) in {Shape.FACTORY, Shape.OTHER}
+
+
 def _interface(name: str, application: object, wanted: str) -> str:
+    interface = _chosen_interface(name, application, wanted)
+    if interface == "asgi" and (why := why_not_awaitable(application)) is not None:
+        raise ApplicationNotFound(
+            f"{name} takes scope, receive and send as an ASGI application does, and can't be awaited: {why.value}.",
+            hint="write it with async def"
+            if why is NotAwaitable.RETURNS_NOTHING
+            else "an ASGI application gives its answer to send, as await send({...})",
+        )
+    return interface
+
+
+def _chosen_interface(name: str, application: object, wanted: str) -> str:
     if wanted in ("asgi", "wsgi"):
         if is_clearly_not(application, wanted):
             other = shape_of(application).value
@@ -175,6 +263,16 @@ def _interface(name: str, application: object, wanted: str) -> str:
     match shape_of(application):
         case (Shape.ASGI | Shape.WSGI) as shape:
             return str(shape.value)
+        case Shape.ASGI2 if (parameter := _parameter_of_a_factory(application)) and not inspect.isclass(application):
+            raise ApplicationNotFound(
+                f"{name} takes one argument, {parameter}: that is no application.",
+                hint=hint(
+                    "if it makes the application, call it in the module, app = {}(...), and name that; or name a "
+                    "function without parameters after {}",
+                    name.rpartition(":")[2],
+                    Named("factory", True),
+                ),
+            )
         case Shape.ASGI2:
             raise ApplicationNotFound(
                 f"{name} takes one argument: it looks like an application of ASGI 2, which is not supported.",
@@ -186,10 +284,21 @@ def _interface(name: str, application: object, wanted: str) -> str:
                 hint=hint("give {} or {}", Named("interface", "asgi"), Named("interface", "wsgi")),
             )
     names = ", ".join(required_arguments(application)) or "none"
+    if inspect.iscoroutinefunction(application) and names == "environ, start_response":
+        raise ApplicationNotFound(
+            f"{name} takes environ and start_response as a WSGI application does, and is async.",
+            hint="write it with def, or as an ASGI application: async def app(scope, receive, send)",
+        )
     raise ApplicationNotFound(
         f"{name} is neither an ASGI nor a WSGI application: its parameters are {names}.",
         hint="ASGI takes scope, receive and send; WSGI takes environ and start_response",
     )
+
+
+def _parameter_of_a_factory(application: object) -> str:
+    """The name of the one parameter of a function that is no ASGI 2 application, else an empty text."""
+    parameters = required_arguments(application) if inspect.isfunction(application) else []
+    return parameters[0] if len(parameters) == 1 and parameters[0] != "scope" else ""
 
 
 def _name_of(target: object) -> str:

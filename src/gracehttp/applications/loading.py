@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 
-from gracehttp.applications.importer import LoadedApplication, add_app_dir, load_application
+from gracehttp.applications.importer import LoadedApplication, add_app_dir, load_application, with_functions
 from gracehttp.config import ServerOptions
 from gracehttp.config.checks import app_dir_path
 from gracehttp.values import Value
@@ -13,22 +13,27 @@ from gracehttp.values import Value
 class ApplicationReference(Value):
     """What the options of a server say of its application: an import string or the object itself, and how to read it.
 
-    `target`, `factory` and `interface` are as in `load_application`.
+    `target`, `factory` and `interface` are as in `load_application`. `startup` and `shutdown` are functions of a WSGI
+    application, or their import strings.
     """
 
     target: object
     factory: bool
     interface: str
+    startup: object = None
+    shutdown: object = None
 
     @property
     def key(self) -> Hashable:
         """The same for servers that share one application."""
-        return (self.target if isinstance(self.target, str) else id(self.target), self.factory, self.interface)
+        objects = (self.target, self.startup, self.shutdown)
+        names = (one if isinstance(one, str) or one is None else id(one) for one in objects)
+        return (*names, self.factory, self.interface)
 
 
 def application_of(server: ServerOptions) -> ApplicationReference:
     """The reference in the options of `server`."""
-    return ApplicationReference(server.app, server.factory, server.interface)
+    return ApplicationReference(server.app, server.factory, server.interface, server.startup, server.shutdown)
 
 
 class ApplicationLoader:
@@ -50,6 +55,7 @@ class ApplicationLoader:
             if isinstance(target, str) and self._app_dir is not None:
                 add_app_dir(self._app_dir)
             loaded = load_application(target, factory=reference.factory, interface=reference.interface)
+            loaded = with_functions(loaded, reference.startup, reference.shutdown)
             self._loaded[reference.key] = loaded
         return loaded
 

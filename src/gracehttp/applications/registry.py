@@ -11,6 +11,7 @@ from gracehttp.applications.drain_notice import DrainNotices
 from gracehttp.applications.importer import LoadedApplication
 from gracehttp.applications.loading import ApplicationLoader, ApplicationReference
 from gracehttp.applications.wsgi.application import WsgiApplication
+from gracehttp.applications.wsgi.threads import ThreadPool
 from gracehttp.events import Event
 from gracehttp.http.exchange import Application
 from gracehttp.values import Value
@@ -57,6 +58,11 @@ class Applications:
         """How many requests all of them work on."""
         return sum(application.in_flight for application in self._applications.values())
 
+    @property
+    def thread_pools(self) -> list[ThreadPool]:
+        """Those of the WSGI applications."""
+        return [one.pool for one in self._applications.values() if isinstance(one, WsgiApplication)]
+
     def tell_of_drain(self) -> None:
         """Tell the applications that the drain has begun, if they listen."""
         self._notices.give()
@@ -89,6 +95,8 @@ class Applications:
                 multiprocess=self._settings.multiprocess,
                 draining=self._notices.wsgi,
                 on_idle=self._on_idle,
+                startup=loaded.startup,
+                shutdown=loaded.shutdown,
             )
         return AsgiApplication(
             loaded.application,

@@ -16,6 +16,7 @@ from gracehttp.config import PROCESS_OPTIONS, SERVER_OPTIONS, Configuration, Pro
 from gracehttp.console import echo
 from gracehttp.errors import GraceHTTPError
 from gracehttp.events import VariableIgnored
+from gracehttp.surroundings import enter
 
 
 @click.command(cls=ConfiguredCommand)
@@ -37,6 +38,7 @@ def check(config_file: Path | None, **values: object) -> None:
     gracehttp check -c gracehttp.toml
     """
     configuration = load(cli=values, environ=os.environ, file=config_file)
+    enter(configuration.process, os.environ)
     echo("\n".join(report(configuration)))
     for name, meant in configuration.mistyped:
         echo(f"note: {VariableIgnored(name, meant)}")

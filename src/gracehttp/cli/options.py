@@ -52,6 +52,18 @@ def config_option(text: str) -> Callable[[_Command], _Command]:
 class ConfiguredCommand(click.Command):
     """A command whose help shows the options of the configuration by group."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """An option that another server has gets the hint that fits."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            from gracehttp.cli.migrating.servers import hint_for  # read only where something is wrong
+
+            meant = hint_for(error.option_name)
+            if meant is None:
+                raise
+            raise click.UsageError(f"No such option: {error.option_name}. Hint: {meant}", ctx) from error
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         parameters = [parameter for parameter in self.get_params(ctx) if isinstance(parameter, click.Option)]
         own = [parameter for parameter in parameters if not isinstance(parameter, ConfiguredParameter)]

@@ -13,7 +13,7 @@ from gracehttp.console import echo
 from gracehttp.errors import EXIT_INTERRUPTED, GraceHTTPError
 from gracehttp.release import RELEASE
 
-_COMMANDS = ("serve", "check", "restart", "stop", "status", "demo")
+_COMMANDS = ("serve", "check", "restart", "stop", "status", "top", "migrate", "example", "completion", "demo")
 """In the order of their use. Each is a function in the module of the same name."""
 
 
@@ -70,6 +70,8 @@ def program() -> None:
     Start:      gracehttp serve main:app --bind :8000 --workers 4 --pidfile app.pid
     New code:   gracehttp restart --pidfile app.pid     (or kill -HUP PID)
     Stop:       gracehttp stop --pidfile app.pid        (or kill -TERM PID)
+    Around it:  gracehttp example systemd main:app      (or dockerfile, kubernetes, nginx and others)
+    Watch it:   gracehttp top --pidfile app.pid
     See it:     gracehttp demo --restarts 5
 
     A restart starts new workers next to the old ones. When all of them are ready, they take over the ports and the

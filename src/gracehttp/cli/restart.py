@@ -38,5 +38,7 @@ def restart(address: ControlAddress, supervisor: bool, timeout: float | None, qu
     """
     with ControlClient(address) as client:
         reply = carry_out(client, "restart", doing="restarting", timeout=timeout, quiet=quiet, supervisor=supervisor)
+    if quiet:
+        return
     pids = " ".join(map(str, reply.pids))
     echo_result(f"generation {reply.generation} serves, worker PIDs: {pids}")

@@ -34,4 +34,5 @@ def stop(address: ControlAddress, force: bool, timeout: float | None, quiet: boo
                 raise CommandFailed(
                     f"the supervisor ({address}) closed the connection and runs on.", hint="its log tells why"
                 ) from ended
-    echo_result("stopped")
+    if not quiet:
+        echo_result("stopped")

@@ -20,7 +20,7 @@ def waiting_options(what: str) -> Callable[[_Command], _Command]:
     """Gives a command the options --timeout and --quiet. `what` names what goes on after a timeout: "restart"."""
 
     def with_options(command: _Command) -> _Command:
-        click.option("--quiet", "-q", is_flag=True, help="Don't tell the progress.")(command)
+        click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")(command)
         click.option(
             "--timeout",
             metavar="DURATION",

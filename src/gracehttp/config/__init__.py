@@ -1,10 +1,11 @@
 """Configuration: from what was written, in several places, to options that are checked and complete.
 
-The command line wins over the environment, that over the file, that over the defaults.
+The command line wins over the environment, that over the file, that over variables which other programs know too
+(PORT), and those over the defaults.
 
 Start reading in `model`: it declares each option once, with one of the `types`. `sources` are the places where values
 come from, `resolve` chooses among them, `checks` looks at options together and for the files that they name, `hints`
-spells options for the command line or for a script, `units` reads durations and sizes.
+spells options for the command line or for a script, `units` reads durations and sizes, `env_file` files of variables.
 
 Nothing here opens a socket, imports an application or logs. It may import `net.address`, `errors`, `hints` and
 `values`.
@@ -16,8 +17,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from gracehttp.config.checks import check_unix_mode, reject_duplicates
+from gracehttp.config.env_file import completed
 from gracehttp.config.model import (
-    DEFAULT_BIND,
     OPTIONS,
     PROCESS_OPTIONS,
     SERVER_OPTIONS,
@@ -26,10 +27,11 @@ from gracehttp.config.model import (
     ProcessOptions,
     ServerOptions,
 )
-from gracehttp.config.resolve import Resolved, resolve, resolve_servers, values_of
+from gracehttp.config.resolve import ADDRESS_OPTIONS, Resolved, resolve, resolve_servers, values_of
 from gracehttp.config.sources import (
     Source,
     from_command_line,
+    from_common_variables,
     from_environment,
     from_keywords,
     mistyped_variables,
@@ -66,9 +68,11 @@ def process_options(**values: object) -> ProcessOptions:
 
 
 def server_options(
-    app: object, *, bind: str | Sequence[str] = DEFAULT_BIND, **values: object
+    app: object, *, bind: str | Sequence[str] | None = None, **values: object
 ) -> tuple[ServerOptions, ...]:
     """The options of one server per address in `bind`, with the settings in the query of each address applied.
+
+    `host` and `port` may say it instead.
 
     `values` may have any form that a file would allow; None stands for the default. Raises `ConfigurationError`.
     """
@@ -88,12 +92,17 @@ def load(
     `cli` maps names of options to their text; None stands for an option that wasn't given. With `find_mistyped`,
     variables that look like a misspelled option are listed. Raises `ConfigurationError`.
     """
-    above = [from_command_line(cli), from_environment(environ)]
     below: list[Source] = []
     tables: tuple[Source, ...] = ()
+    hooks: tuple[tuple[str, object, str], ...] = ()
     if file is not None:
         read = read_file(file)
         below, tables = [read.top], read.servers
+        hooks = read.hooks
+    command_line = from_command_line(cli)
+    environ = _with_env_files(environ, [command_line, from_environment(environ), *below])
+    above = [command_line, from_environment(environ)]
+    below.append(from_common_variables(environ))
     _reject_ambiguous(above, tables)
     process = resolve(PROCESS_OPTIONS, [*above, *below])
     stacks = [[*above, table, *below] for table in tables] or [[*above, *below]]
@@ -107,6 +116,7 @@ def load(
         servers=checked,
         origins=origins,
         mistyped=tuple(mistyped_variables(environ)) if find_mistyped else (),
+        hooks=hooks,
     )
 
 
@@ -115,9 +125,18 @@ def places(*, environ: Mapping[str, str], file: Path | None) -> tuple[str | None
 
     The file must be readable, but needs no application. Raises `ConfigurationError`.
     """
-    sources = [from_environment(environ)] + ([read_file(file).top] if file is not None else [])
+    below = [read_file(file).top] if file is not None else []
+    environ = _with_env_files(environ, [from_environment(environ), *below])
+    sources = [from_environment(environ), *below]
     values = values_of(resolve({name: PROCESS_OPTIONS[name] for name in ("pidfile", "control")}, sources))
     return values["pidfile"], values["control"]
+
+
+def _with_env_files(environ: Mapping[str, str], sources: Sequence[Source]) -> Mapping[str, str]:
+    """`environ`, and what it lacks from the files that `sources` name as env_file."""
+    paths, _ = resolve({"env_file": PROCESS_OPTIONS["env_file"]}, sources)["env_file"]
+    assert isinstance(paths, tuple)
+    return completed(environ, paths)
 
 
 def _checked(servers: Sequence[tuple[ServerOptions, Resolved]]) -> tuple[ServerOptions, ...]:
@@ -132,12 +151,13 @@ def _reject_ambiguous(above: Iterable[Source], tables: Sequence[Source]) -> None
     several servers with their own: it can't be meant for all of them."""
     if len(tables) < 2:
         return
-    own = [name for name in ("app", "bind") if name == "bind" or any(name in table.values for table in tables)]
+    own = [name for name in ("app", *ADDRESS_OPTIONS) if name != "app" or any(name in one.values for one in tables)]
     for source in above:
         for name in own:
             if name in source.values:
                 place = source.place(SERVER_OPTIONS[name])
+                what = "app" if name == "app" else "bind"
                 raise ConfigurationError(
-                    f"{place} can't be given: the file has {len(tables)} servers, each with its own {name}.",
-                    hint=f"leave {place} away, or change {name} in the file",
+                    f"{place} can't be given: the file has {len(tables)} servers, each with its own {what}.",
+                    hint=f"leave {place} away, or change {what} in the file",
                 )

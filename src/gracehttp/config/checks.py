@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from gracehttp.config.release_links import as_released
 from gracehttp.errors import ConfigurationError
 from gracehttp.hints import Named, hint
 from gracehttp.net.address import UnixAddress
@@ -27,6 +29,13 @@ def check_program(options: ProcessOptions) -> None:
     if options.probation_max_errors is not None and not options.probation:
         raise ConfigurationError(
             "probation_max_errors has no effect without probation.", hint="give probation too, such as 10s"
+        )
+    if options.live_path is not None and options.live_path == options.ready_path:
+        raise ConfigurationError("live_path and ready_path are the same path.", hint="give each a path of its own")
+    if options.log_probes and (options.admin is not None or not (options.live_path or options.ready_path)):
+        raise ConfigurationError(
+            "log_probes has no effect: no port of the application answers live_path or ready_path.",
+            hint="give one of the two, without admin",
         )
     if options.max_requests_jitter is not None and not options.max_requests:
         raise ConfigurationError(
@@ -93,13 +102,26 @@ def check_program_file(*, is_typed_in: bool) -> None:
         )
 
 
+def check_environment(expected: str, actual: str) -> None:
+    """Raise `ConfigurationError` if the first line of a program names the interpreter of another environment.
+
+    `expected` is the environment of which the program is a part, "" if that is `actual`, or not known.
+    """
+    if expected:
+        raise ConfigurationError(
+            f"gracehttp in the environment {expected} is run with the environment {actual}: "
+            "the first line of its program names that one.",
+            hint=f"an environment can't be copied or moved; make it anew: python -m venv {expected}, then pip install",
+        )
+
+
 def app_dir_path(path: str) -> str:
     """The absolute path of the folder that applications are imported from.
 
     Raises `ConfigurationError` if `path` is relative to a working directory that was deleted.
     """
     try:
-        return os.path.abspath(path)
+        return as_released(os.path.abspath(path))
     except FileNotFoundError:
         raise ConfigurationError(
             f"the application directory {path!r} is relative to the working directory, and that was deleted.",
@@ -115,6 +137,23 @@ def check_app_dir(path: str) -> None:
         raise ConfigurationError(
             f"the application directory {absolute} {wrong}.", hint=hint("see {}", Named("app_dir"))
         )
+
+
+def reload_folders(options: ProcessOptions) -> tuple[str, ...]:
+    """The absolute paths of the folders that `reload` watches. Raises `ConfigurationError`."""
+    if find_spec("watchfiles") is None:
+        raise ConfigurationError(
+            "reload needs the package watchfiles, and that is not installed.",
+            hint="pip install 'gracehttp[reload]'",
+        )
+    folders = tuple(os.path.abspath(path) for path in options.reload_dir) or (app_dir_path(options.app_dir),)
+    for folder in folders:
+        if not os.path.isdir(folder):
+            wrong = "is no directory" if os.path.exists(folder) else "does not exist"
+            raise ConfigurationError(
+                f"the folder to watch, {folder}, {wrong}.", hint=hint("see {}", Named("reload_dir"))
+            )
+    return folders
 
 
 def check_certificates(servers: Iterable[ServerOptions]) -> None:

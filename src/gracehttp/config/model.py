@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from gracehttp.config import types
+from gracehttp.config.access_format import ACCESS_FORMAT
 from gracehttp.config.checks import check_program, check_server
 from gracehttp.hints import Named
 from gracehttp.net.address import Bind, parse_bind
@@ -31,6 +32,8 @@ RESPONSES: Final = "Responses"
 PROCESSES: Final = "Processes"
 LOGGING: Final = "Logging"
 CONTROL: Final = "Control"
+HEALTH: Final = "Health checks"
+DEVELOPMENT: Final = "Development"
 GROUPS: Final = (
     APPLICATION,
     LISTENING,
@@ -43,6 +46,8 @@ GROUPS: Final = (
     PROCESSES,
     LOGGING,
     CONTROL,
+    HEALTH,
+    DEVELOPMENT,
 )
 """The headings under which options are shown, in this order."""
 
@@ -75,7 +80,7 @@ class Option:
 
     @property
     def variable(self) -> str:
-        """The environment variable. `common_variable` is one that other servers know too; it stands behind this one."""
+        """The environment variable. `common_variable`, which other programs know too, stands behind the file."""
         return f"GRACEHTTP_{self.name.upper()}"
 
     def show_default(self) -> str:
@@ -113,6 +118,7 @@ class ProcessOptions:
         kind=types.count(minimum=1, maximum=1024),
         group=PROCESSES,
         short="-w",
+        common_variable="WEB_CONCURRENCY",
         help="Worker processes. Each runs the application; all accept from the same ports.",
     )
     threads: int = option(
@@ -144,7 +150,8 @@ class ProcessOptions:
         (),
         kind=types.TARGETS,
         group=APPLICATION,
-        help="A request that a worker answers to itself before it counts as ready; a 5xx means not ready.",
+        help="A request that a worker answers to itself before it counts as ready: a path, or a URL if host and scheme "
+        "matter, such as https://example.com/info. A 5xx means not ready; a 3xx or 4xx is told.",
     )
     ready_timeout: float = option(
         60.0,
@@ -153,11 +160,26 @@ class ProcessOptions:
         help="The longest that a new worker may take until it is ready. After that the restart is given up, "
         "and what serves already serves on.",
     )
+    hang_timeout: float = option(
+        30.0,
+        kind=types.duration(may_be_zero=True),
+        group=PROCESSES,
+        help="Replace a worker whose event loop hasn't turned for that long, or whose WSGI threads are all at the same "
+        "requests for that long while others wait: a successor starts first, then where the worker hangs is logged, "
+        "and it is ended. 0s: it isn't looked for.",
+    )
     drain_timeout: float = option(
         30.0,
         kind=types.duration(may_be_zero=True),
         group=PROCESSES,
         help="The longest that requests in flight may take to end, at a restart or stop. Then they are cut.",
+    )
+    stop_delay: float = option(
+        0.0,
+        kind=types.duration(may_be_zero=True),
+        group=PROCESSES,
+        help="How long the service goes on after it was told to stop, before the drain. Meanwhile the ready path "
+        "answers 503, so that load balancers send elsewhere. A second signal forces.",
     )
     probation: float = option(
         0.0,
@@ -206,11 +228,59 @@ class ProcessOptions:
         group=APPLICATION,
         help="The folder from which the application is imported.",
     )
+    chdir: str | None = option(
+        None,
+        kind=types.FOLDER,
+        group=APPLICATION,
+        help="Work in this folder, as if the command had been given there. Files named by --config and --env-file are "
+        "found before that.",
+    )
+    env_file: tuple[str, ...] = option(
+        (),
+        kind=types.PATHS,
+        group=APPLICATION,
+        help="A file with lines KEY=VALUE, for the environment of the application and for options. What the "
+        "environment has already, stays. Workers read it when they start, so a restart brings new values. Can be given "
+        "again; a later file wins.",
+    )
     access_log: bool = option(
         False,
         kind=types.flag(),
         group=LOGGING,
         help="Log each request, at the level info.",
+    )
+    access_log_format: str = option(
+        "log",
+        kind=ACCESS_FORMAT,
+        group=LOGGING,
+        help="How requests are logged. log: as the other lines of the log; common, combined; json, or "
+        "json:FIELD,FIELD; or a format string with the atoms of gunicorn. All but log switch the access log on.",
+    )
+    access_log_file: str | None = option(
+        None,
+        kind=types.LOG_FILE,
+        group=LOGGING,
+        help="Log requests to this file, not to where the rest of the log goes; -: to standard output. It is opened "
+        "anew after a rotation, without a signal. Switches the access log on.",
+    )
+    access_log_exclude: tuple[str, ...] = option(
+        (),
+        kind=types.TARGETS,
+        group=LOGGING,
+        help="Leave requests for this path out of the access log; with * at its end, for all paths that begin so.",
+    )
+    log_file: str | None = option(
+        None,
+        kind=types.LOG_FILE,
+        group=LOGGING,
+        help="Log to this file, not to standard error; -: to standard output. It is opened anew after a rotation, "
+        "without a signal.",
+    )
+    log_config: str | None = option(
+        None,
+        kind=types.PATH,
+        group=LOGGING,
+        help="A file for logging.config.dictConfig, as JSON or TOML, for the supervisor and each worker.",
     )
     log_level: str = option(
         "info",
@@ -223,6 +293,31 @@ class ProcessOptions:
         kind=types.one_of("text", "json"),
         group=LOGGING,
         help="text: a line to read; json: one object per line.",
+    )
+    proc_name: str | None = option(
+        None,
+        kind=types.TEXT,
+        group=PROCESSES,
+        help="What ps shows in brackets after gracehttp: supervisor, template or worker. none: the application.",
+    )
+    user: str | None = option(
+        None,
+        kind=types.ACCOUNT,
+        group=PROCESSES,
+        help="Run workers and templates as this user (a name or a number), with its groups. The supervisor must be "
+        "root, and stays it. Unix sockets belong to the user.",
+    )
+    group: str | None = option(
+        None,
+        kind=types.ACCOUNT,
+        group=PROCESSES,
+        help="Run workers and templates with this group (a name or a number). none: that of --user.",
+    )
+    umask: int | None = option(
+        None,
+        kind=types.MODE,
+        group=PROCESSES,
+        help="The umask of all processes, such as 027: which permissions the files that they make don't get.",
     )
     pidfile: str | None = option(
         None,
@@ -238,15 +333,101 @@ class ProcessOptions:
         help="The path of the control socket, for gracehttp restart, stop and status. "
         "none: an abstract name that holds the PID.",
     )
+    metrics: str | None = option(
+        None,
+        kind=types.METRICS,
+        group=CONTROL,
+        help="Where metrics are served to Prometheus, such as 127.0.0.1:9090 or unix:PATH; any path there. "
+        "none: nothing is counted.",
+    )
     no_control: bool = option(
         False,
         kind=types.flag(negatable=False),
         group=CONTROL,
         help="Open no control socket; signals work all the same.",
     )
+    fd_store: str = option(
+        "auto",
+        kind=types.one_of("auto", "on", "off"),
+        group=CONTROL,
+        help="Whether the service manager keeps the listening sockets, so that their queues live on when the "
+        "supervisor is killed. auto: if it says that it would (systemd 254 with FileDescriptorStoreMax=).",
+    )
+    live_path: str | None = option(
+        None,
+        kind=types.PROBE_PATH,
+        group=HEALTH,
+        help="A path at which the server itself answers 200 while the service lives, for Kubernetes and load "
+        "balancers. none: each path is the application's; with --admin it is /livez there.",
+    )
+    ready_path: str | None = option(
+        None,
+        kind=types.PROBE_PATH,
+        group=HEALTH,
+        help="A path at which the server itself answers 200, and 503 once the service was told to stop. "
+        "none: each path is the application's; with --admin it is /readyz there.",
+    )
+    log_probes: bool = option(
+        False,
+        kind=types.flag(),
+        group=LOGGING,
+        help="Log requests for live_path and ready_path in the access log too.",
+    )
+    admin: str | None = option(
+        None,
+        kind=types.ADDRESS,
+        group=HEALTH,
+        help="An address of its own, HOST:PORT or unix:PATH, at which the supervisor answers live_path and ready_path; "
+        "the ports of the application don't then. For a private network: who can reach it is answered.",
+    )
+    agent_check: str | None = option(
+        None,
+        kind=types.ADDRESS,
+        group=HEALTH,
+        help="An address, HOST:PORT or unix:PATH, at which the supervisor tells HAProxy's agent-check its state, and "
+        "its weight by the connections that it could still take.",
+    )
+    reload: bool = option(
+        False,
+        kind=types.flag(),
+        group=DEVELOPMENT,
+        help="Restart when a file changes, and end within a second at Ctrl+C. Needs gracehttp[reload].",
+    )
+    reload_dir: tuple[str, ...] = option(
+        (),
+        kind=types.FOLDERS,
+        group=DEVELOPMENT,
+        help="A folder to watch, with all that is in it. none: that of app_dir. Can be given again.",
+    )
+    reload_include: tuple[str, ...] = option(
+        (),
+        kind=types.PATTERNS,
+        group=DEVELOPMENT,
+        help="Files to watch beside *.py, such as '*.html' or .env: by their name, or with a slash by their path. "
+        "Can be given again.",
+    )
+    reload_exclude: tuple[str, ...] = option(
+        (),
+        kind=types.PATTERNS,
+        group=DEVELOPMENT,
+        help="Files and folders not to watch, beside __pycache__, .git, node_modules, virtual environments and the "
+        "like. Can be given again.",
+    )
+    reload_polling: bool = option(
+        False,
+        kind=types.flag(),
+        group=DEVELOPMENT,
+        help="Look at the files at intervals, for folders of which the system tells no changes, as some of containers "
+        "and networks. WATCHFILES_FORCE_POLLING=1 does that too.",
+    )
 
     def __post_init__(self) -> None:
         check_program(self)
+
+    @property
+    def logs_access(self) -> bool:
+        """Whether requests are logged: an option of the access log has switched it on, too."""
+        return self.access_log or self.access_log_file is not None or self.access_log_format != "log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,7 +450,21 @@ class ServerOptions:
         False,
         kind=types.flag(),
         group=APPLICATION,
-        help="APP names a function without parameters that returns the application.",
+        help="APP names a function that returns the application, and is called without arguments. A call with literal "
+        "arguments, 'main:create_app(\"prod\")', needs no --factory.",
+    )
+    startup: object = option(
+        None,
+        kind=types.FUNCTION,
+        group=APPLICATION,
+        help="A function without parameters that each worker calls before it serves a WSGI application, such as "
+        "main:startup. If it raises, the worker is not ready. ASGI applications have their lifespan instead.",
+    )
+    shutdown: object = option(
+        None,
+        kind=types.FUNCTION,
+        group=APPLICATION,
+        help="As startup, called when the worker has answered its last request.",
     )
     bind: Bind = option(  # noqa: RUF009  it makes a field(), as a dataclass wants it
         parse_bind(DEFAULT_BIND),
@@ -278,8 +473,21 @@ class ServerOptions:
         short="-b",
         help="Where to listen: HOST:PORT, :PORT or *:PORT (all IPv4 addresses), [::1]:PORT, [::]:PORT (all "
         "IPv6 addresses, and IPv4 too if no other bind has that port for it), http://HOST (port 80), "
-        "https://HOST (port 443), unix:PATH or fd://N. Can be given again. Options for one address follow as "
-        "a query: 'https://:9443?certfile=a.pem&max_connections=500'.",
+        "https://HOST (port 443), unix:PATH, fd://N or systemd:NAME. Can be given again. Options for one address "
+        "follow as a query: 'https://:9443?certfile=a.pem&max_connections=500'.",
+    )
+    host: str | None = option(
+        None,
+        kind=types.HOST,
+        group=LISTENING,
+        help="With --port, another way to write --bind: a name or an address. none: 127.0.0.1, and 0.0.0.0 with $PORT.",
+    )
+    port: int | None = option(
+        None,
+        kind=types.PORT,
+        group=LISTENING,
+        common_variable="PORT",
+        help="With --host, another way to write --bind. none: 8000.",
     )
     unix_mode: int | None = option(
         None,
@@ -502,6 +710,8 @@ class Configuration:
     servers: tuple[ServerOptions, ...]
     origins: Mapping[str, str] = dataclasses.field(default_factory=dict)
     mistyped: tuple[tuple[str, str], ...] = ()
+    hooks: tuple[tuple[str, object, str], ...] = ()
+    """The events and functions of the table `[hooks]`, each with its place."""
 
 
 def _options_of(model: type[ProcessOptions | ServerOptions], scope: Scope) -> Mapping[str, Option]:
@@ -517,6 +727,9 @@ def _options_of(model: type[ProcessOptions | ServerOptions], scope: Scope) -> Ma
         }
     )
 
+
+EMBEDDED_OPTIONS: Final = ("lifespan", "threads", "warmup", "access_log", "drain_timeout")
+"""The options of the program that have an effect without a supervisor."""
 
 PROCESS_OPTIONS: Final = _options_of(ProcessOptions, Scope.PROCESS)
 SERVER_OPTIONS: Final = _options_of(ServerOptions, Scope.SERVER)

@@ -9,13 +9,18 @@ from typing import Any
 
 from gracehttp.config.model import DEFAULT_BIND, SERVER_OPTIONS, Option, ServerOptions
 from gracehttp.config.sources import Source, from_query
-from gracehttp.config.types import UnreadableError
+from gracehttp.config.types import STANDARD_OUTPUT, UnreadableError
 from gracehttp.errors import ConfigurationError
+from gracehttp.hints import Named, hint
 from gracehttp.net.address import Address, Bind, UnixAddress, parse_bind
+from gracehttp.values import EMPTY, Value
 
 DEFAULT = "default"
 _TLS_OPTIONS = ("certfile", "keyfile", "keyfile_password")
-_ALL_BUT_BIND = {name: option for name, option in SERVER_OPTIONS.items() if name != "bind"}
+ADDRESS_OPTIONS = ("bind", "host", "port")
+_ALL_BUT_ADDRESS = {name: option for name, option in SERVER_OPTIONS.items() if name not in ADDRESS_OPTIONS}
+_LOOPBACK, _, _DEFAULT_PORT = DEFAULT_BIND.partition(":")
+_ALL_IPV4 = "0.0.0.0"  # noqa: S104  what a platform that chooses the port by $PORT expects
 
 Resolved = dict[str, tuple[object, str]]
 """Values by name, each with the words for where it comes from."""
@@ -49,8 +54,10 @@ def read_value(option: Option, source: Source) -> object:
         raise ConfigurationError(
             f"{option.name} must be {exc}, not {shown} (from {source.place(option)}).", hint=exc.hint
         ) from None
-    if source.folder is not None and option.kind.is_path and value is not None:
+    if source.folder is not None and option.kind.is_path and value not in (None, STANDARD_OUTPUT):
         # normpath instead of resolve: symbolic links must be followed anew at each restart.
+        if isinstance(value, tuple):
+            return tuple(os.path.normpath(source.folder / str(one)) for one in value)
         return os.path.normpath(source.folder / str(value))
     return value
 
@@ -62,17 +69,53 @@ def _as_written(raw: object) -> str:
 
 def resolve_servers(sources: Sequence[Source]) -> list[tuple[ServerOptions, Resolved]]:
     """One server per address that `sources` name, in their order."""
-    option = SERVER_OPTIONS["bind"]
-    source = next((source for source in sources if "bind" in source.values), None)
-    texts = (DEFAULT_BIND,) if source is None else read_value(option, source)
-    origin = DEFAULT if source is None else source.place(option)
-    folder = None if source is None else source.folder
-    assert isinstance(texts, tuple)
-    if not texts:
+    address = _address(sources)
+    if not address.texts:
         raise ConfigurationError(
-            f"bind is empty (from {origin}).", hint="leave it away to listen on the default address"
+            f"bind is empty (from {address.origin}).", hint="leave it away to listen on the default address"
         )
-    return [_resolve_server(text, folder, sources, origin) for text in texts]
+    return [_resolve_server(text, address, sources) for text in address.texts]
+
+
+class _Address(Value):
+    """Where to listen, as `--bind` would have it, and where that comes from. `parts` are host and port, if they were
+    given. Relative paths are taken from `folder`."""
+
+    texts: tuple[str, ...]
+    origin: str
+    folder: Path | None = None
+    parts: Mapping[str, tuple[object, str]] = EMPTY
+
+
+def _address(sources: Sequence[Source]) -> _Address:
+    """The first of `sources` that says where to listen counts. Host and port may come from several, as long as none
+    above has bind."""
+    parts: Resolved = {}
+    for source in sources:
+        given = [name for name in ("host", "port") if name in source.values]
+        if "bind" in source.values and given:
+            one, other = (source.place(SERVER_OPTIONS[name]) for name in ("bind", given[0]))
+            where = "" if one != other else f" (both in {one})"
+            one, other = (one, other) if one != other else ("bind", given[0])
+            raise ConfigurationError(
+                f"{one} and {other} both say where to listen{where}.",
+                hint=hint("give {} alone, or {} and {}", Named("bind"), Named("host"), Named("port")),
+            )
+        for name in given:
+            if name not in parts and (value := read_value(SERVER_OPTIONS[name], source)) is not None:
+                parts[name] = (value, source.place(SERVER_OPTIONS[name]))
+        if "bind" in source.values and not parts:
+            option = SERVER_OPTIONS["bind"]
+            texts = read_value(option, source)
+            assert isinstance(texts, tuple)
+            return _Address(texts, source.place(option), source.folder)
+    if not parts:
+        return _Address((DEFAULT_BIND,), DEFAULT)
+    from_platform = parts.get("port", (None, ""))[1] == SERVER_OPTIONS["port"].common_variable
+    host = str(parts["host"][0]) if "host" in parts else _ALL_IPV4 if from_platform else _LOOPBACK
+    port = parts["port"][0] if "port" in parts else _DEFAULT_PORT
+    text = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return _Address((text,), " and ".join(dict.fromkeys(origin for _, origin in parts.values())), parts=parts)
 
 
 def values_of(resolved: Resolved) -> dict[str, Any]:
@@ -80,20 +123,20 @@ def values_of(resolved: Resolved) -> dict[str, Any]:
     return {name: value for name, (value, _) in resolved.items()}
 
 
-def _resolve_server(
-    text: str, folder: Path | None, sources: Sequence[Source], origin: str
-) -> tuple[ServerOptions, Resolved]:
-    """The server on the address `text`, which comes from `origin`. Relative paths are taken from `folder`."""
+def _resolve_server(text: str, address: _Address, sources: Sequence[Source]) -> tuple[ServerOptions, Resolved]:
+    """The server on `text`, one of the texts of `address`."""
     bind = parse_bind(text)
-    query = from_query(bind, folder)
-    resolved = resolve(_ALL_BUT_BIND, [query, *sources])
+    query = from_query(bind, address.folder)
+    resolved = resolve(_ALL_BUT_ADDRESS, [query, *sources])
+    for name in ("host", "port"):
+        resolved[name] = address.parts.get(name, (None, DEFAULT))
     if text.lower().startswith("http://"):
         if query.values.get("certfile"):
             raise ConfigurationError(f"http://{bind.address} is plain, and has a certificate.", hint="write https://")
         resolved.update(dict.fromkeys(_TLS_OPTIONS, (None, "not used, http:// is plain")))
     _settle_key(resolved)
     tls = bind.tls or resolved["certfile"][0] is not None
-    resolved["bind"] = (Bind(_anchored(bind.address, folder), tls), origin)
+    resolved["bind"] = (Bind(_anchored(bind.address, address.folder), tls), address.origin)
     return ServerOptions(**values_of(resolved)), resolved
 
 

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from gracehttp.config import hints
 from gracehttp.config.model import OPTIONS, PROCESS_OPTIONS, SERVER_OPTIONS, Option
+from gracehttp.config.release_links import as_released
 from gracehttp.errors import ConfigurationError
 from gracehttp.net.address import Bind
 from gracehttp.values import Value
 
 SERVER_TABLE = "server"
+HOOKS_TABLE = "hooks"
 _PREFIX = "GRACEHTTP_"
 
 
@@ -31,10 +34,11 @@ class Source(Value):
 
 
 class FileSources(Value):
-    """A TOML file: its top level, and one source per `[[server]]` table."""
+    """A TOML file: its top level, one source per `[[server]]` table, and the entries of `[hooks]` with their place."""
 
     top: Source
     servers: tuple[Source, ...]
+    hooks: tuple[tuple[str, object, str], ...] = ()
 
 
 def from_command_line(values: Mapping[str, object]) -> Source:
@@ -48,16 +52,21 @@ def from_command_line(values: Mapping[str, object]) -> Source:
 def from_environment(environ: Mapping[str, str]) -> Source:
     """The variables of options that are set and not empty.
 
-    Other variables with the same prefix are no error: Kubernetes sets GRACEHTTP_PORT for a service named gracehttp.
+    Other variables with the same prefix are no error: a service of Kubernetes that is named "gracehttp" sets some, and
+    GRACEHTTP_PORT to an address such as tcp://10.0.0.1:80, which is no port and not meant for us.
     """
-    values: dict[str, object] = {}
-    variables: dict[str, str] = {}
-    for option in OPTIONS.values():
-        for variable in (option.variable, option.common_variable):
-            if variable and environ.get(variable) and option.name not in values:
-                values[option.name] = environ[variable]
-                variables[option.name] = variable
-    return Source(values, lambda option: variables.get(option.name, option.variable))
+    values = {name: environ[option.variable] for name, option in OPTIONS.items() if environ.get(option.variable)}
+    if str(values.get("port", "")).startswith(("tcp://", "udp://")):
+        del values["port"]
+    return Source(values, lambda option: option.variable)
+
+
+def from_common_variables(environ: Mapping[str, str]) -> Source:
+    """Variables that other programs know too, such as PORT. They stand behind the file: what is set for many programs
+    says less than what was written for this service."""
+    common = {name: option.common_variable for name, option in OPTIONS.items() if option.common_variable}
+    values = {name: environ[variable] for name, variable in common.items() if environ.get(variable)}
+    return Source(values, lambda option: option.common_variable)
 
 
 def mistyped_variables(environ: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -72,7 +81,7 @@ def from_keywords(values: Mapping[str, object], options: Mapping[str, Option]) -
     return Source(given, lambda option: f"the argument {option.name}")
 
 
-def split_keywords(values: Mapping[str, object]) -> tuple[dict[str, object], dict[str, object]]:
+def split_keywords(values: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The keyword arguments that are options of the program, and those that are options of a server.
 
     Raises `ConfigurationError` for one that is neither.
@@ -98,12 +107,14 @@ def read_file(path: Path) -> FileSources:
     import tomllib  # most processes have no file
 
     try:
-        with path.open("rb") as file:
+        with open(as_released(str(path.absolute())), "rb") as file:
             content = tomllib.load(file)
     except OSError as exc:
         raise ConfigurationError(f"cannot read the configuration file {path}: {exc.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise ConfigurationError(f"{path} is not valid TOML: {exc}.", hint="see https://toml.io") from None
+        python = path.suffix == ".py"
+        hint = f"gracehttp migrate {path} makes TOML of a file of gunicorn" if python else "see https://toml.io"
+        raise ConfigurationError(f"{path} is not valid TOML: {exc}.", hint=hint) from None
     return from_toml(content, str(path), path.absolute().parent)
 
 
@@ -115,7 +126,10 @@ def from_toml(content: Mapping[str, object], name: str, folder: Path) -> FileSou
             f"server in {name} is not an array of tables.",
             hint="write [[server]], with two brackets on each side",
         )
-    top = {key: value for key, value in content.items() if key != SERVER_TABLE}
+    top = {key: value for key, value in content.items() if key not in (SERVER_TABLE, HOOKS_TABLE)}
+    hooks = content.get(HOOKS_TABLE, {})
+    if not isinstance(hooks, dict):
+        raise ConfigurationError(f"{HOOKS_TABLE} in {name} is no table.", hint=f"write [{HOOKS_TABLE}]")
     for key, value in top.items():
         if key not in OPTIONS and _is_table(value):
             raise ConfigurationError(
@@ -127,7 +141,12 @@ def from_toml(content: Mapping[str, object], name: str, folder: Path) -> FileSou
         place = f"{name}, server {number}"
         _check_keys(table, SERVER_OPTIONS, place)
         servers.append(Source(table, _always(place), folder))
-    return FileSources(Source(top, _always(name), folder), tuple(servers))
+    place = f"{name}, [{HOOKS_TABLE}]"
+    return FileSources(
+        Source(top, _always(name), folder),
+        tuple(servers),
+        tuple((event, hook, place) for event, hook in hooks.items()),
+    )
 
 
 def _is_table(value: object) -> bool:

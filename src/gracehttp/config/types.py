@@ -13,7 +13,9 @@ from typing import Any, TypeGuard
 
 from gracehttp.config.hints import import_string_hint
 from gracehttp.config.units import format_duration, format_size, parse_duration, parse_size
+from gracehttp.errors import ConfigurationError
 from gracehttp.hints import Named, hint
+from gracehttp.net.address import DescriptorAddress, parse_bind
 from gracehttp.net.trusted_peers import ANY, UNIX, read_network
 from gracehttp.values import Value
 
@@ -25,6 +27,8 @@ _SIZE = "a size such as 512, 64k or 10M"
 
 
 _ROOT_PATH = "a path that begins with /, such as /api, as it is when percent-decoded"
+_LISTED = "str | list[str] | tuple[str, ...]"
+_PROBE_PATH = re.compile(r"/[!$&'()*+,\-./:;=@_~0-9A-Za-z]*")
 _X_FIELDS = (
     "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix", "script-name",
 )  # fmt: skip
@@ -65,6 +69,8 @@ class Kind(Value):
     """The option of the command line takes no value."""
     negatable: bool = False
     """The command line has `--no-NAME` beside the flag `--NAME`."""
+    keyword: str = "str"
+    """The type of the keyword argument, as in an annotation. None is allowed for each: it stands for the default."""
 
     def show(self, value: object) -> str:
         """What `parse` returned, as a person would write it."""
@@ -85,7 +91,7 @@ def count(minimum: int = 0, maximum: int = 1 << 31, *, optional: bool = False) -
             raise UnreadableError(f"a whole number from {minimum} to {maximum}")
         return value
 
-    return Kind(parse, metavar="N")
+    return Kind(parse, metavar="N", keyword="int")
 
 
 def duration(*, may_be_zero: bool = False) -> Kind:
@@ -102,7 +108,7 @@ def duration(*, may_be_zero: bool = False) -> Kind:
             raise UnreadableError(f"{_DURATION}, {lowest} to a year")
         return float(value)
 
-    return Kind(parse, format_duration, metavar="DURATION")
+    return Kind(parse, format_duration, metavar="DURATION", keyword="float | str")
 
 
 def size(minimum: int = 0, *, zero_means: str = "") -> Kind:
@@ -123,7 +129,7 @@ def size(minimum: int = 0, *, zero_means: str = "") -> Kind:
     def write(number: int) -> str:
         return f"0 ({zero_means})" if number == 0 and zero_means else format_size(number)
 
-    return Kind(parse, write, metavar="SIZE")
+    return Kind(parse, write, metavar="SIZE", keyword="int | str")
 
 
 def one_of(*words: str) -> Kind:
@@ -134,7 +140,11 @@ def one_of(*words: str) -> Kind:
             raise UnreadableError(f"one of {', '.join(words)}")
         return value.lower()
 
-    return Kind(parse, metavar="|".join(words))
+    return Kind(parse, metavar="|".join(words), keyword=f"Literal[{', '.join(map(_quoted, words))}]")
+
+
+def _quoted(word: str) -> str:
+    return f'"{word}"'
 
 
 def flag(*, negatable: bool = True) -> Kind:
@@ -147,7 +157,9 @@ def flag(*, negatable: bool = True) -> Kind:
             return word in _YES
         raise UnreadableError("true or false")
 
-    return Kind(parse, lambda value: str(value).lower(), metavar="BOOL", is_flag=True, negatable=negatable)
+    return Kind(
+        parse, lambda value: str(value).lower(), metavar="BOOL", is_flag=True, negatable=negatable, keyword="bool"
+    )
 
 
 def _read_share(value: object) -> float | None:
@@ -176,6 +188,45 @@ def _read_path(value: object) -> str | None:
     return value or None
 
 
+def _read_paths(value: object) -> tuple[str, ...]:
+    what = "a path, or a list of paths"
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    paths = _read_texts(value, what)
+    if any("\0" in path for path in paths):
+        raise UnreadableError(what)
+    return paths
+
+
+def _read_account(value: object) -> str | None:
+    if _is_integer(value):
+        value = str(value)
+    if not isinstance(value, str) or "\0" in value or value.startswith("-"):
+        raise UnreadableError("a name or a number")
+    return value or None
+
+
+def _read_host(value: object) -> str | None:
+    what = "the name or the address of a host, without a port"
+    if not isinstance(value, str):
+        raise UnreadableError(what)
+    host = value.removeprefix("[").removesuffix("]")
+    if "/" in host or host.startswith("unix:") or " " in host:
+        raise UnreadableError(what, hint=hint("{} takes all forms of addresses", Named("bind")))
+    if host.count(":") == 1:
+        raise UnreadableError(what, hint=hint("the port has an option of its own, {}", Named("port")))
+    return host or None
+
+
+def _read_port(value: object) -> int | None:
+    if value is None or value == "":
+        return None
+    port: object = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+    if not _is_integer(port) or not 0 <= port <= 65535:
+        raise UnreadableError("a port from 0 to 65535")
+    return port
+
+
 def _read_pidfile(value: object) -> str | None:
     path = _read_path(value)
     if path is not None and path.isdecimal():  # in many programs `-p` is the port
@@ -196,11 +247,14 @@ def _read_mode(value: object) -> int | None:
     return value
 
 
+_TARGET = re.compile(r"(?:https?://[!-.0-~]+)?/[!-~]*")
+
+
 def _read_targets(value: object) -> tuple[str, ...]:
-    what = "a path that begins with /, or a list of such paths"
+    what = "a path that begins with /, or a URL such as https://example.com/info, or a list of them"
     targets = _read_texts(value, what)
     for target in targets:
-        if not target.startswith("/") or not target.isascii() or not target.isprintable() or " " in target:
+        if not _TARGET.fullmatch(target):
             raise UnreadableError(what)
     return targets
 
@@ -213,12 +267,34 @@ def _read_binds(value: object) -> tuple[str, ...]:
     return tuple(text.strip() for text in _read_texts(value, what))
 
 
+def _read_metrics_address(value: object) -> str | None:
+    what = "an address such as 127.0.0.1:9090, or unix:PATH"
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise UnreadableError(what)
+    try:
+        bind = parse_bind(value)
+    except ConfigurationError as exc:
+        raise UnreadableError(what, hint=exc.hint) from None
+    if bind.tls or bind.settings or isinstance(bind.address, DescriptorAddress):
+        raise UnreadableError(what, hint="metrics are served in plain HTTP; a proxy in front can add TLS")
+    return str(bind.address)
+
+
 def _read_texts(value: object, what: str) -> tuple[str, ...]:
     """Several texts. One text is split at white space, so that an environment variable can hold several."""
     items = value.split() if isinstance(value, str) else value
     if not isinstance(items, (list, tuple)) or not all(isinstance(item, str) and item.strip() for item in items):
         raise UnreadableError(what)
     return tuple(items)
+
+
+def _read_folders(value: object) -> tuple[str, ...]:
+    several = value if isinstance(value, (list, tuple)) else (value,)
+    folders = [os.fspath(one) if isinstance(one, os.PathLike) else one for one in several]
+    one_text = len(folders) == 1 and isinstance(value, str)
+    return _read_texts(value if one_text else folders, "a folder, or a list of folders")
 
 
 def _read_peers(value: object) -> tuple[str, ...]:
@@ -263,6 +339,29 @@ def _read_root_path(value: object) -> str:
     return path
 
 
+def _read_probe_path(value: object) -> str | None:
+    if value in ("", "none"):
+        return None
+    if not isinstance(value, str) or _PROBE_PATH.fullmatch(value) is None:
+        raise UnreadableError("a path such as /livez, without ?, # and %")
+    return value
+
+
+def _read_address(value: object) -> str | None:
+    what = "an address, HOST:PORT or unix:PATH"
+    if value in ("", "none"):
+        return None
+    if not isinstance(value, str):
+        raise UnreadableError(what)
+    try:
+        bind = parse_bind(value)
+    except ConfigurationError:
+        raise UnreadableError(what) from None
+    if bind.tls or bind.settings or isinstance(bind.address, DescriptorAddress):
+        raise UnreadableError(what)
+    return str(bind.address)
+
+
 def _read_headers(value: object) -> tuple[str, ...]:
     what = "a field such as X-Name: value, or a list of them"
     lines = [line for line in value.splitlines() if line.strip()] if isinstance(value, str) else value
@@ -295,20 +394,54 @@ def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-SHARE = Kind(_read_share, lambda share: f"{100 * share:.4g}%", metavar="PERCENT")
+SHARE = Kind(_read_share, lambda share: f"{100 * share:.4g}%", metavar="PERCENT", keyword="float | str")
 """A part of a whole, as a float from 0 to 1; the empty text is None. In text it is percent."""
 
 SECRET = Kind(_read_text, secret=True)
+"""A text; the empty one is None."""
+
+TEXT = Kind(_read_text)
 """A text; the empty one is None."""
 
 PATH = Kind(_read_path, metavar="PATH", is_path=True)
 FOLDER = Kind(_read_path, metavar="FOLDER", is_path=True)
 """Paths, kept as text; the empty one is None."""
 
+STANDARD_OUTPUT = "-"
+LOG_FILE = Kind(_read_path, metavar="PATH", is_path=True)
+"""The path of a file to append to; `-` is standard output."""
+PATHS = Kind(_read_paths, " ".join, metavar="PATH", repeatable=True, is_path=True)
+"""Paths, of files that add to one another."""
+
+HOST = Kind(_read_host, metavar="HOST")
+"""Where to listen, without the port; the empty text is None."""
+
+PORT = Kind(_read_port, metavar="PORT")
+"""A TCP port; the empty text is None."""
+
+ACCOUNT = Kind(_read_account, metavar="NAME")
+"""A user or a group of the system, by name or number, as text; the empty text is None."""
+FOLDERS = Kind(
+    _read_folders,
+    " ".join,
+    metavar="FOLDER",
+    repeatable=True,
+    is_path=True,
+)
+"""Several paths; one text is split at white space."""
+
+PATTERNS = Kind(
+    lambda value: _read_texts(value, "a pattern such as *.html, or a list of them"),
+    " ".join,
+    metavar="PATTERN",
+    repeatable=True,
+)
+"""Patterns for the names of files (fnmatch)."""
+
 PIDFILE = Kind(_read_pidfile, metavar="PATH", is_path=True)
 """The path of a pidfile. A mere number is refused."""
 
-MODE = Kind(_read_mode, "{:03o}".format, metavar="OCTAL")
+MODE = Kind(_read_mode, "{:03o}".format, metavar="OCTAL", keyword="int | str")
 """Permission bits of a file (chmod(2)). Text is octal, as for chmod(1); the empty text is None."""
 
 TARGETS = Kind(_read_targets, " ".join, metavar="/PATH", repeatable=True)
@@ -317,17 +450,41 @@ TARGETS = Kind(_read_targets, " ".join, metavar="/PATH", repeatable=True)
 BINDS = Kind(_read_binds, " ".join, metavar="ADDRESS", repeatable=True)
 """The texts of addresses; `parse_bind` reads each."""
 
-PEERS = Kind(_read_peers, ",".join, metavar="ADDRESSES")
+METRICS = Kind(_read_metrics_address, metavar="ADDRESS")
+"""One address of TCP or a Unix socket, as text that `parse_address` reads; the empty text is None."""
+
+PEERS = Kind(_read_peers, ",".join, metavar="ADDRESSES", keyword=_LISTED)
 """Which peers are trusted, as `net.trusted_peers` takes them."""
 
-FORWARDED_FIELDS = Kind(_read_forwarded_fields, ",".join, metavar="NAMES")
+FORWARDED_FIELDS = Kind(_read_forwarded_fields, ",".join, metavar="NAMES", keyword=_LISTED)
 """Names of the fields of proxies that are believed, in lower case: see `http.forwarded`."""
+
+PROBE_PATH = Kind(_read_probe_path, metavar="/PATH")
+"""A path of health checks; the empty text and `none` are None."""
+
+ADDRESS = Kind(_read_address, metavar="ADDRESS")
+"""Where something of ours listens, as `net.address` writes it; the empty text and `none` are None."""
 
 ROOT_PATH = Kind(_read_root_path, lambda path: path or "none", metavar="/PATH")
 """A path, decoded, without a slash at its end; empty is none."""
 
 HEADERS = Kind(_read_headers, "\n".join, metavar="NAME:VALUE", repeatable=True)
 """Lines of header fields (RFC 9110 section 5.5)."""
+
+
+def _read_function(value: object) -> object:
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        if not all(value.partition(":")):
+            raise UnreadableError("an import string such as main:startup")
+    elif not callable(value):
+        raise UnreadableError("a function without parameters, or its import string such as main:startup")
+    return value
+
+
+FUNCTION = Kind(_read_function, lambda one: one if isinstance(one, str) else repr(one), metavar="FUNCTION")
+"""An import string, or a function from Python; the empty text is None."""
 
 REFERENCE = Kind(_read_application, lambda app: app if isinstance(app, str) else repr(app), metavar="APP")
 """An import string (`module:attribute`), or an application object from Python."""

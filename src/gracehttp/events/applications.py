@@ -5,6 +5,37 @@ from __future__ import annotations
 from gracehttp.events.base import Event, Severity, with_details
 
 
+class WarmUpAnswered(Event):
+    """The application answered a request of `--warmup` with a 2xx."""
+
+    application: str
+    target: str
+    status: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"the warm-up request GET {self.target} to {self.application} answered {self.status} {self._time}"
+
+    @property
+    def _time(self) -> str:
+        return f"after {self.seconds:.2f} s"
+
+
+class WarmUpMissed(WarmUpAnswered):
+    """It answered with another status that is no failure: what stands behind may not have run. `location` is where a
+    redirect leads."""
+
+    severity = Severity.NOTICE
+    location: str = ""
+
+    def __str__(self) -> str:
+        leads = f" (to {self.location}, which is not asked for)" if self.location else ""
+        sentence = f"the warm-up request GET {self.target} to {self.application} answered {self.status}{leads}"
+        hint = "a URL such as https://example.com/info tells it host and scheme too"
+        told = f" (Hint: {hint})" if self.target.startswith("/") else ""
+        return f"{sentence} {self._time}, so the code behind it may not be warm{told}"
+
+
 class LifespanUnsupported(Event):
     """It has received the startup and raised, which is how an application tells that it knows no lifespan (ASGI)."""
 

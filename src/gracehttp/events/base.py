@@ -11,8 +11,10 @@ from gracehttp.values import Value
 class Severity(enum.Enum):
     """How much a fact matters to the person who runs the service."""
 
+    DEBUG = "debug"
     INFO = "info"
     NOTICE = "notice"
+    WARNING = "warning"
     ERROR = "error"
 
 

@@ -27,6 +27,24 @@ class ListenerOpened(Event):
         return f"listening on {self.address}, at most {counted(self.max_connections, 'connection')}{because}"
 
 
+class ListenerKept(Event):
+    """The service manager has kept a listener for a supervisor that was killed."""
+
+    severity = Severity.NOTICE
+    address: str
+
+    def __str__(self) -> str:
+        return f"{self.address}: going on with the queue that the service manager has kept"
+
+
+class ListenerLeft(Event):
+    severity = Severity.NOTICE
+    address: str
+
+    def __str__(self) -> str:
+        return f"{self.address}: the service manager has kept a queue that nothing listens to any more; it is closed"
+
+
 class ListenerClosed(Event):
     severity = Severity.NOTICE
     address: str
@@ -185,7 +203,7 @@ class DrainFinished(Event):
 class RequestsCut(Event):
     """A drain ended with requests in flight. `cut` describes each: method, target, age; the sentence names ten."""
 
-    severity = Severity.NOTICE
+    severity = Severity.WARNING
     seconds: float
     cut: tuple[str, ...]
 

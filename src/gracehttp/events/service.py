@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gracehttp.events.base import Event, Severity, with_details
+from gracehttp.events.base import Event, Severity, counted, with_details
 
 
 class SupervisorStarted(Event):
@@ -16,6 +16,14 @@ class SupervisorStarted(Event):
         signals = f"kill -HUP {self.pid} restarts, kill -TERM {self.pid} stops"
         build = f", {self.build}" if self.build else ""
         return f"gracehttp {self.version} started, pid {self.pid} ({signals}){build}"
+
+
+class MetricsServed(Event):
+    severity = Severity.NOTICE
+    address: str
+
+    def __str__(self) -> str:
+        return f"metrics for Prometheus are at {self.address}"
 
 
 class SupervisorStopped(Event):
@@ -43,6 +51,14 @@ class StopRequested(Event):
         return f"{'forced stop' if self.forced else 'stop'} requested by {self.source}"
 
 
+class StopDelayed(Event):
+    severity = Severity.NOTICE
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"going on for {self.seconds:g} s, so that load balancers hear of the stop"
+
+
 class StartFailed(Event):
     """The last word of a service that could not start."""
 
@@ -67,6 +83,24 @@ class VariableIgnored(Event):
         return f"{self.variable} is set, and is no option; {self.meant} is one"
 
 
+class LinkMoved(Event):
+    """A link by which the service was started leads elsewhere. `stays` is the working directory, if no name tells that
+    the link is how the service manager came there."""
+
+    severity = Severity.NOTICE
+    link: str
+    before: str
+    now: str
+    stays: str = ""
+
+    def __str__(self) -> str:
+        sentence = f"the link {self.link} leads to {self.now} now, no more to {self.before}"
+        if not self.stays:
+            return sentence
+        hint = f"start the service with PWD={self.link} in its environment, or by paths through {self.link}"
+        return f"{sentence}; new workers start in {self.stays} all the same (Hint: {hint})"
+
+
 class OptionIgnored(Event):
     """New code asks for something that a supervisor settles once, when it starts."""
 
@@ -76,7 +110,8 @@ class OptionIgnored(Event):
     kept: str
 
     def __str__(self) -> str:
-        kept = f"the supervisor keeps what it has ({self.kept}) until it is stopped and started"
+        ends = "is replaced (USR2), or" if self.option in {"user", "group"} else "is"
+        kept = f"the supervisor keeps what it has ({self.kept}) until it {ends} stopped and started"
         return f"the new code asks for another {self.option} ({self.wanted}): {kept}"
 
 
@@ -87,6 +122,40 @@ class ControlUnavailable(Event):
 
     def __str__(self) -> str:
         return f"no control socket at {self.where} ({self.reason}); signals work all the same"
+
+
+class ControlRefused(Event):
+    """A process that may not control this service has asked to. Told at most once a minute: it could fill the log."""
+
+    severity = Severity.WARNING
+    reason: str
+
+    def __str__(self) -> str:
+        return f"a client of the control socket was refused: {self.reason}"
+
+
+class AdminOpened(Event):
+    severity = Severity.NOTICE
+    where: str
+
+    def __str__(self) -> str:
+        return f"answering health checks at {self.where}"
+
+
+class AgentCheckOpened(Event):
+    severity = Severity.NOTICE
+    where: str
+
+    def __str__(self) -> str:
+        return f"answering agent-checks of HAProxy at {self.where}"
+
+
+class ManagerNotTold(Event):
+    severity = Severity.ERROR
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the service manager can't be told of the service ({self.reason}); this is said once"
 
 
 class ReplacementRequested(Event):
@@ -116,6 +185,70 @@ class SupervisorReplaced(Event):
 
     def __str__(self) -> str:
         return f"the supervisor has replaced itself: gracehttp {self.predecessor} by {self.version}, pid {self.pid}"
+
+
+class FilesWatched(Event):
+    """With `--reload`. `why_polling` is empty where the system tells of changes, or where polling was asked for."""
+
+    severity = Severity.NOTICE
+    folders: tuple[str, ...]
+    files: int
+    why_polling: str = ""
+
+    def __str__(self) -> str:
+        how = f", at intervals ({self.why_polling})" if self.why_polling else ""
+        return f"a change restarts: watching {counted(self.files, 'file')} in {', '.join(self.folders)}{how}"
+
+
+class FilesWrittenAtStart(Event):
+    """These have changed again and again right after a restart that they had caused."""
+
+    severity = Severity.ERROR
+    files: tuple[str, ...]
+
+    def __str__(self) -> str:
+        changes = "changes" if len(self.files) == 1 else "change"
+        return (
+            f"{', '.join(self.files)} {changes} at each restart, so the application writes there: that restarts no "
+            f"more now (--reload-exclude keeps it so)"
+        )
+
+
+class WatcherLost(Event):
+    severity = Severity.ERROR
+    reason: str
+
+    def __str__(self) -> str:
+        return f"changes of files restart no more, because their watcher {self.reason}; HUP restarts"
+
+
+class StartAwaitsChange(Event):
+    """With `--reload`, an application that can't start is no reason to end."""
+
+    severity = Severity.NOTICE
+
+    def __str__(self) -> str:
+        return "nothing serves; the next change of a file starts it again"
+
+
+class HookProcessEnded(Event):
+    """Events that it had taken, and not told its hooks yet, are lost to them. `again_in_seconds` is None if another one
+    has taken its place already."""
+
+    severity = Severity.ERROR
+    how: str
+    again_in_seconds: float | None
+
+    def __str__(self) -> str:
+        again = "" if self.again_in_seconds is None else f"; it is started again in {self.again_in_seconds:.1f} s"
+        return f"the process that calls hooks {self.how}{again}"
+
+
+class HookEventsDropped(Event):
+    severity = Severity.ERROR
+
+    def __str__(self) -> str:
+        return "hooks take longer than events come: what they can't take is dropped from here on"
 
 
 class SubscriberFailed(Event):

@@ -76,6 +76,65 @@ class WorkerHangs(Event):
         return f"{what}, still {self.doing}: {rest}"
 
 
+class ReleaseGone(Event):
+    """A folder or file of the release of a generation was removed. `instead` is the folder from which the worker
+    starts, "" if nothing is there either."""
+
+    severity = Severity.ERROR
+    generation: int
+    worker: int
+    missing: str
+    instead: str
+
+    def __str__(self) -> str:
+        sentence = f"{self.missing}, from which generation {self.generation} was started, is gone"
+        if not self.instead:
+            hint = "put it back, or let the link lead to a release that is there, and restart"
+            return f"{sentence}, and so is all that its names lead to: worker {self.worker} can't start (Hint: {hint})"
+        hint = "restart, so that all workers have the same code; keep the folder of a release while it serves"
+        return f"{sentence}: worker {self.worker} starts from {self.instead} instead (Hint: {hint})"
+
+
+class WorkerHung(Event):
+    """A worker that serves shows no progress for `seconds`. `kind` is `loop` if its event loop doesn't turn, `threads`
+    if all its threads are at the same requests, and others wait."""
+
+    severity = Severity.ERROR
+    generation: int
+    worker: int
+    pid: int
+    kind: str
+    seconds: float
+
+    def __str__(self) -> str:
+        who = f"worker {self.worker} of generation {self.generation} (pid {self.pid}) hangs"
+        what = "its event loop hasn't turned" if self.kind == "loop" else "all its threads are at the same requests"
+        return f"{who}: {what} for {self.seconds:.1f} s; a successor starts (hang_timeout)"
+
+
+class WorkerRecovered(Event):
+    severity = Severity.NOTICE
+    generation: int
+    worker: int
+    pid: int
+
+    def __str__(self) -> str:
+        return f"worker {self.worker} of generation {self.generation} (pid {self.pid}) hangs no more"
+
+
+class HungWorkerReplaced(Event):
+    """Its successor serves. It is asked for the places where its tasks and threads wait, and ended."""
+
+    severity = Severity.ERROR
+    generation: int
+    worker: int
+    pid: int
+
+    def __str__(self) -> str:
+        who = f"worker {self.worker} of generation {self.generation} (pid {self.pid}) has its successor and is ended"
+        return f"{who}; its stack comes next, to show where the application hangs: the server has not crashed"
+
+
 class WorkerDied(Event):
     severity = Severity.ERROR
     generation: int
@@ -85,6 +144,19 @@ class WorkerDied(Event):
 
     def __str__(self) -> str:
         return _fate(self.generation, self.worker, self.how, self.again_in_seconds)
+
+
+class WorkerExited(Event):
+    """The process of a worker is gone, whatever the reason: also one that drained and ended in good order."""
+
+    severity = Severity.DEBUG
+    generation: int
+    worker: int
+    pid: int
+    how: str
+
+    def __str__(self) -> str:
+        return f"worker {self.worker} of generation {self.generation} (pid {self.pid}) {self.how}"
 
 
 class WorkerDueForRecycling(Event):

@@ -11,7 +11,7 @@ import enum
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
-from gracehttp.http.exchange import Application, ExchangeObserver
+from gracehttp.http.exchange import ExchangeObserver, Handler
 from gracehttp.http.forwarded import Adjust
 from gracehttp.http.server_fields import ServerLines
 from gracehttp.http.settings import HttpSettings
@@ -149,7 +149,7 @@ class ServerContext:
 
     def __init__(
         self,
-        application: Application,
+        application: Handler,
         settings: HttpSettings,
         owner: ConnectionOwner,
         loop: asyncio.AbstractEventLoop,

@@ -3,6 +3,7 @@ import cython
 from gracehttp.http.body cimport RequestBody
 from gracehttp.http.fields cimport ResponseFields
 from gracehttp.http.head cimport RequestHead as Head  # under another name: `exchange` gives RequestHead to others
+from gracehttp.http.request_counter cimport RequestCounter
 
 
 cdef class Exchange:
@@ -38,11 +39,13 @@ cdef class Exchange:
     @cython.locals(fields=ResponseFields)
     cpdef start_response(self, status, headers, trailers=*)
     cpdef write(self, data, bint more)
+    cpdef write_file(self, part, bint more)
     cdef bytes _announce(self, bytes data, bint end)
     cpdef end(self, error=*)
     cpdef body_arrived(self)
     cpdef set_writable(self, bint writable)
     cpdef disconnect(self, reason=*)
+    @cython.locals(counter=RequestCounter)
     cpdef finished(self, status)
     cdef _wake(self)
 

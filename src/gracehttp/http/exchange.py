@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVarTuple, Unpack
 from gracehttp.http.body import RequestBody
 from gracehttp.http.fields import ResponseError, ResponseFields, trailer_fields
 from gracehttp.http.head import Header, RequestHead
+from gracehttp.http.request_counter import RequestCounter
+from gracehttp.net.file_part import FilePart
 
 if TYPE_CHECKING:
     from gracehttp.http.connection import MakeProtocol
@@ -27,6 +29,7 @@ __all__ = [
     "ClientDisconnected",
     "Exchange",
     "ExchangeObserver",
+    "Handler",
     "Header",
     "RequestFinished",
     "RequestHead",
@@ -60,6 +63,10 @@ class ClientDisconnected(ConnectionError):
 class Carrier(Protocol):
     """The protocol under an exchange."""
 
+    @property
+    def takes_files(self) -> bool:
+        """Whether `send_file` can be used."""
+
     def body_wanted(self, exchange: Exchange) -> None:
         """The application asks for body bytes, and none are there. May send 100 (Continue)."""
 
@@ -77,6 +84,9 @@ class Carrier(Protocol):
 
     def send_body(self, exchange: Exchange, data: bytes, end: bool) -> None:
         """Send more bytes of the body."""
+
+    def send_file(self, exchange: Exchange, part: FilePart, end: bool) -> None:
+        """As `send_body`, with a part of a file, which the carrier closes. Only if `takes_files`."""
 
     def send_trailers(self, exchange: Exchange, fields: ResponseFields) -> None:
         """End the response with trailer fields, if the client can be sent some."""
@@ -335,6 +345,51 @@ class Exchange:
                 self._waiters.wake()
             self._carrier.response_completed(self)
 
+    @property
+    def takes_files(self) -> bool:
+        """Whether `write_file` can be used: the bytes of the body go to the client as they are."""
+        return self._carrier.takes_files
+
+    def write_file(self, part: FilePart, more: bool) -> None:
+        """As `write`, with a part of a file, which is closed in any case. Only if `takes_files`.
+
+        If the file becomes shorter before all of it is sent, the client can tell that bytes are missing.
+        """
+        size = len(part)
+        if self.disconnected or (self.bodyless and self._body_open):
+            part.close()
+            if not (self.disconnected or more or self.announced_length >= 0 or self.status in _WITHOUT_LENGTH):
+                self.announced_length = size  # the length that GET would have (RFC 9110 section 8.6)
+            self.write(b"", more)
+            return
+        end = not more and not self._trailers_follow
+        try:
+            self._account_for(size, more)
+            if not self.head_sent:
+                if end and self.announced_length < 0:
+                    self.announced_length = size  # the whole body is here
+                self.head_sent = True
+                self._carrier.send_head(self, b"", False)
+        except BaseException:
+            part.close()
+            raise
+        self._body_open = more
+        self.body_sent += size
+        self._carrier.send_file(self, part, end)
+        if end:
+            self.response_complete = True
+            self._wake()
+            self._carrier.response_completed(self)
+
+    def _account_for(self, size: int, more: bool) -> None:
+        """Hold `size` body bytes against Content-Length before any byte that breaks it is sent."""
+        if not self._body_open:
+            raise ResponseError(self._why_not_now())
+        if self._left >= 0:
+            self._left -= size
+            if self._left and (self._left < 0 or not more):
+                self._blame_length()
+
     async def wait_until_writable(self) -> None:
         """Until all that was written is with the kernel, or the client is gone, or the response is complete."""
         while not (self.writable or self.disconnected or self.response_complete):
@@ -482,7 +537,13 @@ class Exchange:
     def finished(self, status: int) -> None:
         """Tell the worker of the exchange, with the status that the client was sent (0: none)."""
         request_finished = self._observer.request_finished
+        if type(request_finished) is RequestCounter:
+            counter = request_finished
+            counter.count(self.head.line.method, status, self.body_sent, monotonic() - self._started_at)
+            request_finished = counter.then
         if request_finished is not None:
+            if self.head_sent and not self.response_complete:
+                self.head.mark_cut()
             tell(self._loop, request_finished, self.head, status, self.body_sent, self.age_seconds)
 
     def _wake(self) -> None:
@@ -525,16 +586,22 @@ class Waiters:
                 future.set_result(None)
 
 
-class Application(Protocol):
-    """A user's application behind the interface that it speaks (ASGI, WSGI). Connections need `handle` and
-    `handle_websocket` alone."""
-
-    name: str
-    """What the log calls it."""
+class Handler(Protocol):
+    """What requests are given to."""
 
     @property
     def handle_websocket(self) -> Callable[[WebSocketSession], None] | None:
         """As `handle`, for a WebSocket, which ends with `session.end()`; None if its interface knows none."""
+
+    def handle(self, exchange: Exchange) -> None:
+        """Begin to answer and return; the work goes on in a task or a thread, and ends with `exchange.end()`."""
+
+
+class Application(Handler, Protocol):
+    """A user's application behind the interface that it speaks (ASGI, WSGI)."""
+
+    name: str
+    """What the log calls it."""
 
     @property
     def in_flight(self) -> int:
@@ -542,9 +609,6 @@ class Application(Protocol):
 
     async def startup(self) -> None:
         """Let the application start; before its first request. Raises `ApplicationFailed`."""
-
-    def handle(self, exchange: Exchange) -> None:
-        """Begin to answer and return; the work goes on in a task or a thread, and ends with `exchange.end()`."""
 
     def cancel_all(self) -> None:
         """Cancel the requests in flight, as far as they can be cancelled."""

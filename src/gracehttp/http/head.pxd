@@ -23,6 +23,7 @@ cdef class RequestHead:
     cdef public str scheme
     cdef public object client
     cdef public object server
+    cdef readonly bint _cut
 
 
 cdef class RefusedHead(RequestHead):

@@ -73,13 +73,24 @@ class RequestHead:
     refused: ClassVar[bool] = False
     """Whether it is of a request that the server answered itself, because no application may see it."""
 
-    __slots__ = ("client", "headers", "line", "scheme", "server")
+    __slots__ = ("_cut", "client", "headers", "line", "scheme", "server")
+
+    _cut: bool
 
     line: RequestLine
     headers: list[Header]
     scheme: str
     client: tuple[str, int] | None
     server: tuple[str, int | None] | None
+
+    @property
+    def cut(self) -> bool:
+        """Only a part of the response was sent."""
+        return getattr(self, "_cut", False)  # never set in most: requests aren't made slower for it
+
+    def mark_cut(self) -> None:
+        """Of the response, the client gets no more than it has."""
+        self._cut = True
 
     @property
     def close_code(self) -> int | None:

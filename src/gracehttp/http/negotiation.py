@@ -11,6 +11,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 
+from gracehttp.http import unserved
 from gracehttp.http.connection import NEW, Connection, MakeProtocol, ServerContext, WireProtocol
 from gracehttp.http.exchange import Exchange
 from gracehttp.http.fields import ResponseFields
@@ -64,9 +65,12 @@ def begin(connection: Connection, alpn: str | None, carried: Carried = NEW) -> N
 
 def by_preface(data: bytes, context: ServerContext, *, secure: bool) -> MakeProtocol | None:
     """What speaks with a client whose first bytes are `data`, which are no request of HTTP/1.1."""
-    if secure or not context.settings.http2.cleartext or not http2.available():
+    if secure or not _PREFACE.startswith(data[: len(_PREFACE)]):
         return None
-    return _http2 if _PREFACE.startswith(data[: len(_PREFACE)]) else None
+    if not context.settings.http2.cleartext or not http2.available():
+        unserved.tell_of_http2_in_clear_text(installed=http2.available())
+        return None
+    return _http2
 
 
 def upgrade(exchange: Exchange, context: ServerContext) -> bool:
@@ -77,9 +81,14 @@ def upgrade(exchange: Exchange, context: ServerContext) -> bool:
     """
     if context.settings.http2.cleartext and _upgrade_to_http2(exchange):
         return True
-    if context.application.handle_websocket is None:
+    if not handshake.is_asked_for(exchange.head):
+        if _asks_for_http2(exchange.head) and not (context.settings.http2.cleartext and http2.available()):
+            unserved.tell_of_http2_in_clear_text(installed=http2.available())
         return False
-    if not handshake.is_asked_for(exchange.head) or not handshake.available():
+    if context.application.handle_websocket is None:
+        unserved.tell_of_websocket_for_wsgi()
+        return False
+    if not handshake.available():
         return False
     connect(exchange, context)
     return True
@@ -101,16 +110,21 @@ def connect(exchange: Exchange, context: ServerContext) -> None:
     handle(session)
 
 
+def _asks_for_http2(head: RequestHead) -> bool:
+    """Whether Upgrade names HTTP/2 in clear text."""
+    asked = (one.strip() for name, value in head.headers if name == b"upgrade" for one in value.lower().split(b","))
+    return b"h2c" in asked
+
+
 def _upgrade_to_http2(exchange: Exchange) -> bool:
     """RFC 7540 section 3.2, which RFC 9113 has left behind. A request that breaks its rules is an ordinary one."""
     head = exchange.head
     fields = head.headers
     if head.scheme != "http" or not http2.available():
         return False
-    asked = [one.strip() for name, value in fields if name == b"upgrade" for one in value.lower().split(b",")]
     options = [one.strip() for name, value in fields if name == b"connection" for one in value.lower().split(b",")]
     payloads = [value for name, value in fields if name == b"http2-settings"]
-    if b"h2c" not in asked or b"http2-settings" not in options or len(payloads) != 1:
+    if not _asks_for_http2(head) or b"http2-settings" not in options or len(payloads) != 1:
         return False
     try:
         payload = base64.urlsafe_b64decode(payloads[0] + b"=" * (-len(payloads[0]) % 4))

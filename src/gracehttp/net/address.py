@@ -13,8 +13,10 @@ from gracehttp.errors import ConfigurationError
 from gracehttp.net.unix_files import MOST_PATH_BYTES
 from gracehttp.values import Value
 
+_SYSTEMD_NAME = re.compile(r"systemd:(?!\d+$)[!-9;-~]+")  # a name has no colon (sd_listen_fds(3))
 _FORMS = (
-    "HOST:PORT, :PORT or *:PORT (all addresses), [::1]:PORT, http://HOST:PORT, https://HOST:PORT, unix:/PATH or fd://N"
+    "HOST:PORT, :PORT or *:PORT (all addresses), [::1]:PORT, http://HOST:PORT, https://HOST:PORT, unix:/PATH, fd://N "
+    "or systemd:NAME"
 )
 
 
@@ -44,12 +46,14 @@ class UnixAddress(Value):
 
 
 class DescriptorAddress(Value):
-    """A listening socket that was opened by the program that started the supervisor."""
+    """A listening socket that was opened by the program that started the supervisor: the descriptor `fd`, or the one
+    that a service manager has given this `name` (see `net.activation`)."""
 
     fd: int
+    name: str = ""
 
     def __str__(self) -> str:
-        return f"fd://{self.fd}"
+        return f"systemd:{self.name}" if self.name else f"fd://{self.fd}"
 
 
 Address = TcpAddress | UnixAddress | DescriptorAddress
@@ -74,6 +78,8 @@ def parse_bind(text: str) -> Bind:
     if not separator:
         if bare.startswith("unix:"):
             return Bind(_unix(bare.removeprefix("unix:"), text), False, settings)
+        if _SYSTEMD_NAME.fullmatch(bare):
+            return Bind(DescriptorAddress(-1, bare.removeprefix("systemd:")), False, settings)
         return Bind(_tcp(bare, text), False, settings)
     match scheme.lower():
         case "http":

@@ -10,12 +10,14 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
+from gracehttp.accounts import Credentials
 from gracehttp.errors import ListenError
 from gracehttp.hints import Named, hint
+from gracehttp.net.activation import named, passed_descriptors
 from gracehttp.net.address import Address, DescriptorAddress, TcpAddress, UnixAddress
 from gracehttp.net.port_owner import owner_of_port
 from gracehttp.net.syn_filter import admit_new_connections
-from gracehttp.net.unix_files import bind_file, remove_stale_file
+from gracehttp.net.unix_files import bind_file, own_file, remove_stale_file
 
 _ALL_IPV6 = "::"
 
@@ -83,6 +85,14 @@ def file_identity(address: Address) -> FileIdentity | None:
         return None
     found = Path(address.path).stat()
     return found.st_dev, found.st_ino
+
+
+def give_to(address: UnixAddress, owner: Credentials) -> None:
+    """Give the file of a Unix socket to `owner`, and nothing that was put in its place. Raises `ListenError`."""
+    try:
+        own_file(address.path, owner.uid, owner.gid)
+    except OSError as exc:
+        raise ListenError(f"cannot give {address} to {owner.name}: {exc.strerror}.") from exc
 
 
 def remove_socket_file(address: Address, identity: FileIdentity | None) -> None:
@@ -169,12 +179,34 @@ def _was_inherited(fd: int) -> bool:
 
 
 def _adopt(address: DescriptorAddress) -> socket.socket:
+    if address.name:
+        address = _find_named(address)
     sock = _inherited(address)
     _adopted.add(address.fd)
     os.set_inheritable(address.fd, False)
     admit_new_connections(sock)  # a service that ended without its supervisor may have left its filter there
     sock.setblocking(False)
     return sock
+
+
+def _find_named(address: DescriptorAddress) -> DescriptorAddress:
+    """The same address by its number. Raises `ListenError`."""
+    match named(address.name):
+        case [fd]:
+            return DescriptorAddress(fd)
+        case []:
+            passed = ", ".join(name for name, _ in passed_descriptors(os.environ, os.getpid()))
+            there = f"it passed {passed}" if passed else "it passed none"
+            raise ListenError(
+                f"cannot listen on {address}: the service manager passed no socket of that name.",
+                hint=f"{there}; FileDescriptorName= in the .socket unit gives one its name",
+            )
+        case several:
+            numbers = ", ".join(f"fd://{fd}" for fd in several)
+            raise ListenError(
+                f"cannot listen on {address}: {len(several)} sockets have that name.",
+                hint=f"name them by their numbers: {numbers}",
+            )
 
 
 def _inherited(address: DescriptorAddress) -> socket.socket:

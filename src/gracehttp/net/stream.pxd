@@ -10,6 +10,8 @@ cdef class StreamServices:
     cdef public object on_failure
     cdef public Deadlines stall
     cdef public Deadlines linger
+    cdef public long long received_bytes
+    cdef public long long sent_bytes
 
 
 cdef class SocketStream:
@@ -39,6 +41,7 @@ cdef class PlainStream(SocketStream):
     cpdef ready(self, int events)
     @cython.locals(sent=Py_ssize_t)
     cpdef write(self, data)
+    cpdef write_file(self, part)
     cpdef pause_reading(self)
     cpdef resume_reading(self)
     cdef _end_input(self)
@@ -48,6 +51,7 @@ cdef class PlainStream(SocketStream):
     cpdef abort(self)
     cdef _break(self, error)
     cpdef _lose(self)
+    cpdef _lose_after(self, error)
     cdef _close(self)
     cdef _forget(self)
     cdef _watch(self, int events)

@@ -24,6 +24,7 @@ from gracehttp.net import system_calls
 from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.ending import LINGER_SECONDS, Ending
 from gracehttp.net.failures import CLIENT_IS_GONE
+from gracehttp.net.file_part import FilePart, FileUnreadable
 from gracehttp.net.poller import BROKEN, HALF_CLOSED, READABLE, WRITABLE, Poller
 from gracehttp.net.progress import Progress
 
@@ -68,7 +69,7 @@ class StreamServices:
     why a connection is closed that the system can't go on with (`net.failures`).
     """
 
-    __slots__ = ("linger", "loop", "on_failure", "poller", "stall")
+    __slots__ = ("linger", "loop", "on_failure", "poller", "received_bytes", "sent_bytes", "stall")
 
     def __init__(
         self,
@@ -82,6 +83,9 @@ class StreamServices:
         self.on_failure = on_failure
         self.stall: Deadlines = Deadlines(stall_seconds, loop)
         self.linger: Deadlines = Deadlines(LINGER_SECONDS, loop)
+        self.received_bytes = 0
+        """By all streams so far, as the kernel gave them: over TLS, encrypted."""
+        self.sent_bytes = 0
 
     def close(self) -> None:
         """No stream is left."""
@@ -136,11 +140,22 @@ class Stream(Protocol):
     def can_move(self) -> bool:
         """Whether another process could go on with this stream, given its descriptor (see `leave`)."""
 
+    @property
+    def takes_files(self) -> bool:
+        """Whether `write_file` can be used."""
+
     def write(self, data: bytes) -> None:
         """Send. Never blocks, never raises; when the stream is shut or broken, `data` is dropped."""
 
     def write_pieces(self, pieces: list[bytes]) -> None:
         """As `write` for all of them in order, without joining them first (sendmsg(2))."""
+
+    def write_file(self, part: FilePart) -> None:
+        """As `write` for a part of a file, which the stream closes. Only if `takes_files`.
+
+        If the file can't be read to the end of the part, the stream is reset: the client can tell that bytes are
+        missing.
+        """
 
     def pause_reading(self) -> None:
         """Read nothing until `resume_reading`: what the client sends waits in the kernel."""
@@ -233,6 +248,7 @@ class PlainStream(SocketStream):
     can_move = True
     secure = False
     mid_record = False
+    takes_files = True
 
     def __init__(self, sock: socket.socket, services: StreamServices, consumer: Consumer, owner: Closed) -> None:
         """`sock` is connected and non-blocking. Raises `OSError` if the poller can't watch it."""
@@ -242,7 +258,7 @@ class PlainStream(SocketStream):
         self._much = False  # the last read was long, and so may be the next one
         self.services = services
         self.owner: Closed = owner
-        self._unsent: deque[bytes | memoryview] | None = None
+        self._unsent: deque[bytes | memoryview | FilePart] | None = None
         self._ending: Ending | None = None
         self._stall: Progress | None = None  # while something waits, since the kernel was full
         self._events = READABLE
@@ -286,6 +302,7 @@ class PlainStream(SocketStream):
             return
         self._much = len(data) > _MUCH_BYTES
         if data:
+            self.services.received_bytes += len(data)
             if self._ending is None:
                 self.consumer.received(data)
             else:
@@ -344,6 +361,7 @@ class PlainStream(SocketStream):
             self._break(exc)
             return
         poller.credit -= sent
+        self.services.sent_bytes += sent
         if sent < size:
             self._keep((memoryview(data)[sent:],), full=True)
 
@@ -369,6 +387,7 @@ class PlainStream(SocketStream):
                 self._break(exc)
                 return
             poller.credit -= sent
+            self.services.sent_bytes += sent
             full = sent < sum(map(len, now))
         for at, piece in enumerate(pieces):
             if sent < len(piece):
@@ -376,7 +395,27 @@ class PlainStream(SocketStream):
                 return
             sent -= len(piece)
 
-    def _keep(self, pieces: Iterable[bytes | memoryview], *, full: bool = False) -> None:
+    def write_file(self, part: FilePart) -> None:
+        if self.shut or self.closed:
+            part.close()
+            return
+        full = False
+        poller = self.services.poller
+        if self._unsent is None and poller.credit > 0:
+            try:
+                poller.credit -= part.send(self._socket, BURST_BYTES)
+            except (BlockingIOError, InterruptedError):
+                full = True
+            except OSError as exc:
+                part.close()
+                self._break(exc)
+                return
+        if part:
+            self._keep((part,), full=full)
+        else:
+            part.close()
+
+    def _keep(self, pieces: Iterable[bytes | memoryview | FilePart], *, full: bool = False) -> None:
         """Let the rest wait here: the kernel takes no more at the moment (`full`), or was given enough for a turn."""
         if self.shut or self.closed:
             return
@@ -396,21 +435,34 @@ class PlainStream(SocketStream):
     def _send_waiting(self) -> None:
         unsent = self._unsent
         assert unsent is not None
-        now = _beginning(unsent, BURST_BYTES)
+        first = unsent[0]
         try:
-            sent = self._socket.sendmsg(now)
+            if isinstance(first, FilePart):
+                offered = min(len(first), BURST_BYTES)
+                sent = first.send(self._socket, offered)
+            else:
+                now = _beginning(unsent, BURST_BYTES)
+                offered = sum(map(len, now))
+                sent = self._socket.sendmsg(now)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as exc:
             self._tell(exc)
-            self._lose()
+            self._lose_after(exc)
             return
         self.unsent_bytes -= sent
-        if self._stall is None and not self.writable and sent < sum(map(len, now)):
+        self.services.sent_bytes += sent
+        if self._stall is None and not self.writable and sent < offered:
             self._stall = Progress(self._socket, self.unsent_bytes)
             self.services.stall.add(self)
+        if isinstance(first, FilePart):
+            sent = 0
+            if not first:
+                first.close()
+                unsent.popleft()
         while sent:
             piece = unsent[0]
+            assert not isinstance(piece, FilePart)  # none was offered together with bytes
             if sent < len(piece):
                 unsent[0] = memoryview(piece)[sent:]
                 return
@@ -494,7 +546,7 @@ class PlainStream(SocketStream):
         self._tell(error)
         self.shut = True
         self.writable = False  # so that the writer waits for that turn; who never waits would never hear of it
-        self.services.loop.call_soon(self._lose)
+        self.services.loop.call_soon(self._lose_after, error)
 
     def _tell(self, error: OSError) -> None:
         """See `net.failures`."""
@@ -505,6 +557,13 @@ class PlainStream(SocketStream):
         """The kernel says that the connection is over."""
         if not self.closed:
             self._close()
+
+    def _lose_after(self, error: OSError) -> None:
+        """As `_lose`. What is missing because of a file must not look whole to the client."""
+        if isinstance(error, FileUnreadable):
+            self.reset()
+        else:
+            self._lose()
 
     def _close(self) -> None:
         self.services.poller.remove(self._socket.fileno())
@@ -520,7 +579,11 @@ class PlainStream(SocketStream):
         self.closed = self.shut = True
         self._fd = -1
         self._events = 0
-        self._unsent = None
+        if self._unsent is not None:
+            for piece in self._unsent:
+                if isinstance(piece, FilePart):
+                    piece.close()
+            self._unsent = None
         self.unsent_bytes = 0
         self._stall_no_more()
         if self._ending is not None:
@@ -560,10 +623,12 @@ class PlainStream(SocketStream):
                 self._break(exc)
 
 
-def _beginning(pieces: Iterable[bytes | memoryview], size: int) -> list[bytes | memoryview]:
-    """The first `size` bytes of `pieces`, or fewer: no more pieces than one call should take."""
+def _beginning(pieces: Iterable[bytes | memoryview | FilePart], size: int) -> list[bytes | memoryview]:
+    """The first `size` bytes of `pieces`, or fewer: no more pieces than one call should take, and none of a file."""
     taken: list[bytes | memoryview] = []
     for piece in pieces:
+        if isinstance(piece, FilePart):
+            break
         if len(piece) >= size:
             taken.append(piece if len(piece) == size else memoryview(piece)[:size])
             break

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gracehttp.net.deadlines import Deadlines
+from gracehttp.net.file_part import FilePart
 from gracehttp.net.stream import CLOSED_STREAM, Closed, Consumer, PlainStream, SocketStream
 from gracehttp.net.system_calls import READ_BYTES
 
@@ -96,6 +97,7 @@ class TlsStream(SocketStream):
         "consumer",
     )
 
+    takes_files = False  # their bytes must be encrypted
     can_move = False  # what a session is made of lives in this process
     secure = True
 
@@ -413,6 +415,9 @@ class TlsStream(SocketStream):
         return True
 
     # --- going to another process ---
+
+    def write_file(self, part: FilePart) -> None:
+        raise AssertionError("a TLS stream takes no files")
 
     def leave(self) -> int:
         raise AssertionError("a TLS stream can't move")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
+import stat
 from pathlib import Path
 
 MOST_PATH_BYTES = 107
@@ -21,6 +23,21 @@ def bind_file(sock: socket.socket, path: str, mode: int | None = None) -> None:
         sock.bind(path)
     finally:
         os.umask(before)
+
+
+def own_file(path: str, uid: int, gid: int) -> None:
+    """Give the socket at `path` to `uid` and `gid`. Raises `OSError`.
+
+    Whoever may write to the folder could put a link to another file there just now, so the descriptor of what was found
+    is looked at first (open(2), O_PATH; symlink(7)).
+    """
+    fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+            raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK))
+        os.chown(f"/proc/self/fd/{fd}", uid, gid)
+    finally:
+        os.close(fd)
 
 
 def remove_stale_file(path: str) -> None:

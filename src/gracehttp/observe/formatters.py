@@ -60,6 +60,11 @@ def exception_text(record: logging.LogRecord) -> str:
     return _FORMATTER.formatException(record.exc_info)
 
 
+def is_whole_line(record: logging.LogRecord) -> bool:
+    """Whether its message has all that a line of the log needs: the access log has a format of its own."""
+    return getattr(record, "whole_line", False)
+
+
 class TextFormatter(logging.Formatter):
     """`2026-01-31 12:00:00.123 NOTICE  [4711] message` in local time (`observe.local_time`).
 
@@ -71,6 +76,8 @@ class TextFormatter(logging.Formatter):
         self._color = color
 
     def format(self, record: logging.LogRecord) -> str:
+        if is_whole_line(record):
+            return escaped(record.getMessage())
         created = record.created
         milliseconds = int(created % 1 * 1000)
         level = f"{record.levelname:<7}"
@@ -90,6 +97,8 @@ class JsonFormatter(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
+        if is_whole_line(record):
+            return escaped(record.getMessage())
         moment = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
         entry: dict[str, Any] = {
             "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),

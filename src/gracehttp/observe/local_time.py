@@ -41,9 +41,13 @@ def use_offsets(noted: Offsets) -> None:
 @lru_cache(maxsize=2)
 def local_time(second: int) -> str:
     """`2026-01-31 12:00:00`. Cached for a second: it takes longer than the rest of a line of the access log."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(second + seconds_ahead(second)))
+
+
+def seconds_ahead(second: int) -> int:
+    """How far local time is ahead of UTC at that moment."""
     known = offsets()
-    _, ahead = known[max(bisect_right(known, second, key=_begin) - 1, 0)]
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(second + ahead))
+    return known[max(bisect_right(known, second, key=_begin) - 1, 0)][1]
 
 
 def offsets_from(second: int, years: int = _YEARS) -> Offsets:

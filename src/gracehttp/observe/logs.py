@@ -5,26 +5,35 @@ from __future__ import annotations
 import logging
 import sys
 
+from gracehttp.config.types import STANDARD_OUTPUT
 from gracehttp.errors import ConfigurationError
 from gracehttp.events import Event, Severity
 from gracehttp.observe.callbacks import attach_callbacks
 from gracehttp.observe.formatters import JsonFormatter, TextFormatter
 from gracehttp.observe.local_time import offsets
+from gracehttp.observe.log_files import FileHandler
 from gracehttp.observe.loggers import ACCESS_LOGGER, LEVELS, LOGGER, NOTICE, THRESHOLD, OwnHandler
 from gracehttp.observe.stderr import NonBlockingWriter
 
-_LEVEL_OF = {Severity.INFO: logging.INFO, Severity.NOTICE: NOTICE, Severity.ERROR: logging.ERROR}
+_LEVEL_OF = {
+    Severity.DEBUG: logging.DEBUG,
+    Severity.INFO: logging.INFO,
+    Severity.NOTICE: NOTICE,
+    Severity.WARNING: logging.WARNING,
+    Severity.ERROR: logging.ERROR,
+}
 
 
 class _PrintingHandler(OwnHandler):
-    """Prints on standard error, without waiting for its reader."""
+    """Prints on standard error or standard output, without waiting for its reader."""
 
-    def __init__(self, dropped: int = 0) -> None:
+    def __init__(self, dropped: int = 0, *, on_stdout: bool = False) -> None:
         """`dropped` records of an earlier handler were not written."""
         super().__init__()
-        self._stream = sys.stderr
+        self._on_stdout = on_stdout
+        self._stream = sys.stdout if on_stdout else sys.stderr
         # A stream that the program has put there itself is written to as it is.
-        self.is_own = self._stream is not None and self._stream is sys.__stderr__
+        self.is_own = self._stream is not None and self._stream is (sys.__stdout__ if on_stdout else sys.__stderr__)
         self._writer = NonBlockingWriter(self._stream.fileno()) if self.is_own else None
         self.drop(dropped)
 
@@ -33,6 +42,11 @@ class _PrintingHandler(OwnHandler):
             self._print(record)
         except Exception:  # noqa: BLE001  the protocol of logging: handleError may report it
             self.handleError(record)
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the program has not put another stream into the place of this one since."""
+        return self._stream is (sys.stdout if self._on_stdout else sys.stderr)
 
     def detach(self) -> int:
         """Stop writing to standard error. Returns how many records could not be written. Not `close`: dictConfig closes
@@ -52,8 +66,9 @@ class _PrintingHandler(OwnHandler):
             return
         dropped = self._writer.claim_dropped()
         if dropped:
-            sentence = "%d records are missing here: standard error was not read"
-            notice = LOGGER.makeRecord(LOGGER.name, logging.ERROR, __file__, 0, sentence, (dropped,), None)
+            sentence = "%d records are missing here: standard %s was not read"
+            facts = dropped, "output" if self._on_stdout else "error"
+            notice = LOGGER.makeRecord(LOGGER.name, logging.ERROR, __file__, 0, sentence, facts, None)
             self._writer.write(self._line(notice), dropped)
         self._writer.write(self._line(record))
 
@@ -65,43 +80,49 @@ class _LastResort(logging.Handler):
     """Prints the records of loggers without a handler, such as asyncio's of a failed task: in the place of
     `logging.lastResort`, which waits for the reader of standard error."""
 
-    def __init__(self, before: logging.Handler, printing: _PrintingHandler) -> None:
+    def __init__(self, before: logging.Handler, printing: _PrintingHandler | FileHandler) -> None:
         super().__init__(before.level)
         self._before = before
         self._printing = printing
 
     def handle(self, record: logging.LogRecord) -> bool:
-        return (self._printing if sys.stderr is sys.__stderr__ else self._before).handle(record)
+        return (self._printing if self._printing.in_place else self._before).handle(record)
 
 
 _LAST_RESORT = logging.lastResort
 
 
-def configure_logging(level: str, log_format: str, *, color: bool) -> None:
+def configure_logging(
+    level: str, log_format: str, *, color: bool, log_file: str | None = None, access_log_file: str | None = None
+) -> None:
     """Print what gracehttp logs from `level` on, as "text" (with `color` or not) or "json", on standard error.
+
+    With `log_file` it goes to that file instead (`-`: standard output). With `access_log_file` the access log goes
+    there, and nowhere else, whatever `level` is.
 
     If the user put handlers on the logger `gracehttp`, they stay and none is added. A level that the user gave this
     logger wins over `level`, except for callbacks. Without handlers of the user, records are printed here and don't
     reach the root logger, which would print them a second time. May be called again, also to undo what
     `logging.config.dictConfig` of an application does to loggers that it doesn't know.
 
-    Raises `ConfigurationError` for an unknown level or format.
+    Raises `ConfigurationError` for an unknown level or format, and for a file that can't be opened.
     """
     threshold = LEVELS.get(level.lower())
     if threshold is None:
         raise ConfigurationError(f"{level!r} is no log level.", hint=f"the levels are {', '.join(LEVELS)}")
-    formatter = _formatter(log_format, color=color)
+    formatter = _formatter(log_format, color=color and log_file is None)
     offsets()  # noted now: later the zone may be the application's
     LOGGER.disabled = ACCESS_LOGGER.disabled = False
     dropped = 0
-    for handler in list(LOGGER.handlers):
-        if isinstance(handler, _PrintingHandler):
-            LOGGER.removeHandler(handler)
-            dropped += handler.detach()
+    for logger in (LOGGER, ACCESS_LOGGER):
+        for handler in list(logger.handlers):
+            if isinstance(handler, (_PrintingHandler, FileHandler)):
+                logger.removeHandler(handler)
+                dropped += handler.detach()
+                logger.propagate = True  # ours alone made it false
     if all(isinstance(handler, OwnHandler) for handler in LOGGER.handlers):
-        printing = _PrintingHandler(dropped)
-        printing.setLevel(threshold)
-        printing.setFormatter(formatter)
+        printing = _handler_for(log_file, threshold, formatter)
+        printing.drop(dropped)
         LOGGER.addHandler(printing)
         LOGGER.propagate = False
         _take_over_last_resort(printing, formatter)
@@ -109,9 +130,23 @@ def configure_logging(level: str, log_format: str, *, color: bool) -> None:
         threshold = THRESHOLD.of_the_user
     attach_callbacks()
     THRESHOLD.print_from(threshold)
+    if access_log_file is not None:
+        apart = _handler_for(access_log_file, logging.INFO, _formatter(log_format, color=False))
+        ACCESS_LOGGER.addHandler(apart)
+        ACCESS_LOGGER.setLevel(logging.INFO)
+        ACCESS_LOGGER.propagate = False
 
 
-def _take_over_last_resort(printing: _PrintingHandler, formatter: logging.Formatter) -> None:
+def _handler_for(file: str | None, level: int, formatter: logging.Formatter) -> _PrintingHandler | FileHandler:
+    handler = (
+        _PrintingHandler(on_stdout=file == STANDARD_OUTPUT) if file in (None, STANDARD_OUTPUT) else FileHandler(file)
+    )
+    handler.setLevel(level)
+    handler.setFormatter(formatter)
+    return handler
+
+
+def _take_over_last_resort(printing: _PrintingHandler | FileHandler, formatter: logging.Formatter) -> None:
     """What `logging.lastResort` prints goes to the same place, so a client's text must not act there either, nor pass
     for a record (CWE-117), nor may its reader stop us."""
     if _LAST_RESORT is None or not (logging.lastResort is _LAST_RESORT or isinstance(logging.lastResort, _LastResort)):
@@ -123,7 +158,7 @@ def _take_over_last_resort(printing: _PrintingHandler, formatter: logging.Format
 def records_are_missing(records: int) -> None:
     """So many records were dropped before this program began: the next one that is printed tells it."""
     for handler in LOGGER.handlers:
-        if isinstance(handler, _PrintingHandler):
+        if isinstance(handler, (_PrintingHandler, FileHandler)):
             handler.drop(records)
 
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from types import TracebackType
 from typing import Protocol, TypeVar
 
 from gracehttp.observe.formatters import escaped
-from gracehttp.observe.loggers import ACCESS_LOGGER, LOGGER
+from gracehttp.observe.loggers import LOGGER
 from gracehttp.observe.tracebacks import application_frames
-
-_ACCESS = "%s %s %d %d bytes %.1f ms %s worker %d generation %d"
-_WEBSOCKET = _ACCESS + " close %d"
-_SWITCHED = 101
 
 _told_corrections: set[str] = set()
 
@@ -58,50 +53,6 @@ def as_one(*observers: RequestObserver[Head_contra] | None) -> RequestObserver[H
             observer(head, status, body_bytes, seconds)
 
     return tell_all
-
-
-class AccessLog:
-    """Logs each finished request to `gracehttp.access`, at level INFO. A `RequestObserver`."""
-
-    __slots__ = ("_generation", "_worker")
-
-    def __init__(self, worker: int, generation: int) -> None:
-        self._worker = worker
-        self._generation = generation
-
-    def __call__(self, head: LoggedRequest, status: int, body_bytes: int, seconds: float, /) -> None:
-        if not ACCESS_LOGGER.isEnabledFor(logging.INFO):
-            return
-        method, target, client = head.method, target_text(head), client_text(head)
-        fields = {
-            "method": method,
-            "target": target,
-            "status": status,
-            "body_bytes": body_bytes,
-            "seconds": round(seconds, 6),
-            "client": client,
-            "worker": self._worker,
-            "generation": self._generation,
-        }
-        arguments: tuple[object, ...] = (
-            method,
-            target,
-            status,
-            body_bytes,
-            seconds * 1000,
-            client,
-            self._worker,
-            self._generation,
-        )
-        text = _ACCESS
-        if status == _SWITCHED and head.close_code is not None:
-            fields["close_code"] = head.close_code
-            text = _WEBSOCKET
-            arguments = (*arguments, head.close_code)
-        # Not through Logger.info: it would walk the stack for the name of this file, which takes longer than the rest.
-        record = ACCESS_LOGGER.makeRecord(ACCESS_LOGGER.name, logging.INFO, __file__, 0, text, arguments, None)
-        record.__dict__["fields"] = fields  # as `extra` would, at a third of its price
-        ACCESS_LOGGER.handle(record)
 
 
 def log_application_failure(head: LoggedRequest, error: BaseException) -> None:

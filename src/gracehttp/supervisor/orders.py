@@ -64,18 +64,24 @@ class Orders:
         match command:
             case table.StartWorker(generation, worker):
                 self._start_worker(generation, worker)
+            case table.Serve(worker) if self._fleet.stopping:
+                self._workers.send(worker, messages.AnnounceStop())
+                self._workers.send(worker, messages.Serve())
             case table.Serve(worker) | table.Hold(worker) | table.Resume(worker) | table.Ping(worker):
                 self._workers.send(worker, _SIMPLE[type(command)])
             case table.Pause(worker):
                 self._pause(worker)
             case table.Retire(worker, reason, timeout_seconds):
                 self._retire(worker, reason, timeout_seconds)
-            case table.RequestDump(worker):
-                self._request_dump(worker)
+            case table.RequestDump():
+                self._request_dump(command)
             case table.DumpTraceback(worker):
                 self._workers.signal(worker, TRACEBACK_SIGNAL)
             case table.Kill(generation, worker, reason):
                 self._kill(generation, worker, reason)
+            case table.AnnounceStop(delay_seconds):
+                self._bus.publish(events.StopDelayed(delay_seconds))
+                self._workers.send_all(messages.AnnounceStop())
             case table.StopAdmitting():
                 self._listeners.stop_admitting()
                 self._queues.seal_all()
@@ -115,12 +121,15 @@ class Orders:
         order = messages.Drain(reason, timeout_seconds, tuple(sorted(listeners)), self._queues.live())
         self._workers.send(worker, order)
 
-    def _request_dump(self, worker: int) -> None:
+    def _request_dump(self, asked: table.RequestDump) -> None:
+        worker = asked.worker
         generation = self._fleet.generation_of(worker)
-        if generation is not None:
+        if generation is not None and asked.hangs:
+            self._bus.publish(events.HungWorkerReplaced(generation.number, worker, self._workers.pid(worker)))
+        elif generation is not None:
             seconds = generation.settings.ready_timeout_seconds
             self._bus.publish(events.WorkerHangs(generation.number, worker, seconds, self._workers.doing(worker)))
-        self._workers.send(worker, messages.RequestDump())
+        self._workers.send(worker, messages.RequestDump(ends=asked.ends))
 
     def _kill(self, generation: int, worker: int, reason: str) -> None:
         self._bus.publish(events.WorkerCut(generation, worker, self._workers.pid(worker), reason))
@@ -131,7 +140,16 @@ class Orders:
 
     def _tell(
         self,
-        fact: table.Promoted | table.ProbationEnded | table.RolledBack | table.GivenUp | table.Died | table.Gone,
+        fact: (
+            table.Promoted
+            | table.ProbationEnded
+            | table.RolledBack
+            | table.GivenUp
+            | table.Died
+            | table.Hung
+            | table.Recovered
+            | table.Gone
+        ),
     ) -> None:
         match fact:
             case table.Promoted(generation, probation_seconds):
@@ -144,6 +162,11 @@ class Orders:
                 self._given_up(fact)
             case table.Died():
                 self._bus.publish(_death(fact))
+            case table.Hung(generation, worker, kind, seconds):
+                pid = self._workers.pid(worker)
+                self._bus.publish(events.WorkerHung(generation, worker, pid, kind, seconds))
+            case table.Recovered(generation, worker):
+                self._bus.publish(events.WorkerRecovered(generation, worker, self._workers.pid(worker)))
             case table.Gone(generation, served, seconds):
                 self._gone(generation, seconds if served else None)
 
@@ -178,6 +201,8 @@ class Orders:
         event = events.GenerationGivenUp(number, given_up.reason, goes_on, given_up.worker)
         # While the service stops, the fleet gives up what is coming because of that, and for no other reason.
         self._bus.publish(events.StartCalledOff(number) if self._fleet.stopping else event)
+        if self._fleet.awaits_other_code:
+            self._bus.publish(events.StartAwaitsChange())
         outcome = Outcome(ok=False, message=event.with_reason, details=given_up.details, generation=number)
         self._requesters.concluded(outcome)
 
@@ -185,7 +210,7 @@ class Orders:
         """None: the generation never served."""
         self._listeners.forget(number)
         self._workers.forget(number)
-        if not self._fleet.stopping:
+        if not self._fleet.ending:
             kept = {one.number for one in self._listeners}
             lost = [*self._queues.forget(number), *self._queues.keep(kept)]
             for event in lost:

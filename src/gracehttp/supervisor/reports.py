@@ -17,6 +17,7 @@ from gracehttp.supervisor.fleet import Fleet, Generation, GenerationState
 from gracehttp.supervisor.listeners.auditor import Auditor
 from gracehttp.supervisor.listeners.queues import HandoverQueue, HandoverQueues
 from gracehttp.supervisor.listeners.table import HeldListener, ListenerTable
+from gracehttp.supervisor.metrics.pages import WorkerPages
 from gracehttp.supervisor.processes.process import Ending, WorkerProcess
 from gracehttp.supervisor.processes.workers import WorkerProcesses
 from gracehttp.values import Descriptor
@@ -26,8 +27,8 @@ from gracehttp.wire import messages
 class Reports:
     """`receive` acts on a message of a worker, `exited` on the end of its process.
 
-    `apply(input)` tells the fleet. `fixed_options()` are those that the supervisor keeps. `stderr` is the supervisor's
-    own: each worker writes there once it is ready.
+    `apply(input)` tells the fleet, `heard()` that a worker is alive. `fixed_options()` are those that the supervisor
+    keeps. `stderr` is the supervisor's own: each worker writes there once it is ready.
     """
 
     def __init__(
@@ -37,12 +38,14 @@ class Reports:
         listeners: ListenerTable,
         queues: HandoverQueues,
         auditor: Auditor,
+        pages: WorkerPages,
         first_failure: FirstFailure,
         bus: EventBus,
         *,
         apply: Callable[[table.Input], None],
         fixed_options: Callable[[], messages.FixedOptions],
         stderr: int,
+        heard: Callable[[], None] = lambda: None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._fleet = fleet
@@ -50,11 +53,14 @@ class Reports:
         self._listeners = listeners
         self._queues = queues
         self._auditor = auditor
+        self._pages = pages
         self._first_failure = first_failure
         self._bus = bus
         self._apply = apply
         self._fixed_options = fixed_options
         self._stderr = stderr
+        self._refused: set[int] = set()
+        self._heard = heard
 
     def receive(self, process: WorkerProcess, message: messages.Message) -> None:
         match message:
@@ -74,8 +80,10 @@ class Reports:
                 self._close_listeners_if_no_worker_accepts()
             case messages.Paused():
                 self._apply(table.WorkerStoppedAccepting(process.number))
-            case messages.Alive():
-                self._apply(table.WorkerAlive(process.number))
+            case messages.Alive(for_health):
+                self._heard()
+                if not for_health:
+                    self._apply(table.WorkerAlive(process.number))
             case messages.Answered(responses, errors):
                 self._apply(table.WorkerAnswered(process.number, responses, errors))
             case messages.DueForRecycling(reason):
@@ -88,8 +96,13 @@ class Reports:
         """The process is gone, or could not be started."""
         if self._fleet.serving is None:
             self._first_failure.worker_ended(process, ending)
+        self._pages.gone(process.number)
+        self._bus.publish(events.WorkerExited(process.generation, process.number, process.pid, ending.reason))
         how = (ending.reason, ending.details, ending.unlogged)
-        self._apply(table.WorkerExited(process.number, *how, doing=process.doing))
+        self._apply(
+            table.WorkerExited(process.number, *how, doing=process.doing, refused=process.number in self._refused)
+        )
+        self._refused.discard(process.number)
         # After that, because it may fail. A worker that has got its slot by now holds no permit before its welcome.
         self._auditor.worker_died(process.slot)
         self._close_listeners_if_no_worker_accepts()
@@ -102,8 +115,12 @@ class Reports:
         self._apply(table.WorkerReady(process.number))
 
     def _close_listeners_if_no_worker_accepts(self) -> None:
-        if self._fleet.stopping and self._workers.none_accepts:
+        if self._fleet.ending and self._workers.none_accepts:
             self._listeners.close_all()  # their queues are empty: new connections are refused at once, not at the end
+
+    def _refuse(self, process: WorkerProcess, refusal: messages.Refuse) -> None:
+        self._refused.add(process.number)
+        self._workers.send(process.number, refusal)
 
     # --- a worker says hello ---
 
@@ -114,13 +131,13 @@ class Reports:
         if generation is None:
             return
         self._tell_ignored_options(generation, hello.fixed)
-        if self._fleet.stopping:
+        if self._fleet.ending:
             return
         try:
             self._answer(process, hello, generation)
         except OSError as exc:  # without an answer it would wait until it is killed
             sentence = f"the supervisor can't give this worker what it needs: {exc.strerror or exc}."
-            self._workers.send(process.number, messages.Refuse(sentence, hint=""))
+            self._refuse(process, messages.Refuse(sentence, hint=""))
 
     def _tell_ignored_options(self, generation: Generation, wanted: messages.FixedOptions | None) -> None:
         """For the first worker of a generation, unless that is the first generation."""
@@ -133,15 +150,13 @@ class Reports:
         """Send the listeners and `Welcome`, or `Refuse`."""
         version = max(set(hello.versions) & set(messages.VERSIONS), default=None)
         if version is None:
-            spoken = ", ".join(map(str, messages.VERSIONS))
-            sentence = f"this supervisor speaks only version {spoken} of the control channel"
-            self._workers.send(process.number, messages.Refuse(sentence, hint="stop and start it"))
+            self._refuse(process, _other_version(hello))
             return
         try:
             found = self._listeners.provide(hello.listeners, generation.number)
             given = [(listener, self._queues.of(listener.number, generation.number)) for listener in found]
         except GraceHTTPError as exc:
-            self._workers.send(process.number, messages.Refuse(exc.message, exc.hint))
+            self._refuse(process, messages.Refuse(exc.message, exc.hint))
             return
         for (listener, queue), request in zip(given, hello.listeners, strict=True):
             self._workers.send(process.number, _listener(listener, request.address, generation.wanted, queue))
@@ -161,10 +176,22 @@ class Reports:
     def _order_offers(self, process: WorkerProcess, hello: messages.Hello, generation: int) -> None:
         if "template" in hello.offers and (channel := self._workers.templates.expect(generation)) is not None:
             self._workers.send(process.number, messages.LeaveTemplate(Descriptor(channel)))
+        if "page" in hello.offers:
+            self._workers.send(process.number, messages.TakePage(self._pages.give(process.number)))
         if "code" in hello.offers:
             record = self._workers.codes.of(generation)
             order = messages.CompareCode(record) if record is not None else messages.RecordCode()
             self._workers.send(process.number, order)
+
+
+def _other_version(hello: messages.Hello) -> messages.Refuse:
+    """A worker of a release that has another channel can be used only by a supervisor of its own release."""
+    ours, theirs = (", ".join(map(str, versions)) for versions in (messages.VERSIONS, hello.versions))
+    release = f" of gracehttp {hello.release}" if hello.release else ""
+    return messages.Refuse(
+        f"this supervisor speaks version {ours} of the channel to its workers, and the worker{release} {theirs}",
+        hint="gracehttp restart --supervisor (or kill -USR2) replaces the supervisor by the new release too",
+    )
 
 
 def _listener(
@@ -181,4 +208,5 @@ def _listener(
         socket=Descriptor(listener.socket.fileno()),
         permits=permits,
         queue=messages.QueueEnds(queue.identity, *map(Descriptor, queue.filenos())) if queue is not None else None,
+        kept=listener.kept,
     )

@@ -71,7 +71,8 @@ def peer_of(sock: socket.socket) -> Peer | None:
 
 
 class Request(Value):
-    """The one line of a client. `command` is `restart`, `stop` or `status`.
+    """The one line of a client. `command` is `restart`, `stop`, `status`, `metrics` or `events`. What the last two ask
+    for is the `details` of the outcome: the text that Prometheus reads, and lines of JSON (`RecentEvent`).
 
     With `supervisor`, a restart replaces the supervisor first. With `force`, a stop cuts requests off.
     """
@@ -145,6 +146,14 @@ class Status(Value):
     listeners: tuple[ListenerStatus, ...]
     last_restart: RestartStatus | None = None
     build: str = ""
+
+
+class RecentEvent(Value):
+    """A sentence of the log of the supervisor, and when it was told, in seconds since 1970."""
+
+    at: float
+    severity: str
+    sentence: str
 
 
 class Progress(Value):

@@ -1,4 +1,4 @@
-"""What a process was started as. The same command line runs as four kinds of process; a variable tells which.
+"""What a process was started as. The same command line runs as five kinds of process; a variable tells which.
 
 Each variable is removed as soon as it is read, so that a program that the application starts doesn't take itself for
 one of these processes.
@@ -10,6 +10,9 @@ from collections.abc import Mapping, MutableMapping
 
 CHANNEL_VARIABLE = "GRACEHTTP_WORKER_CHANNEL"
 """The number of a descriptor: this process is a worker, and that socket is its channel to the supervisor."""
+
+HOOKS_VARIABLE = "GRACEHTTP_HOOKS"
+"""The number of a descriptor: this process calls the hooks for the events that come on that socket."""
 
 STATE_VARIABLE = "GRACEHTTP_SUPERVISOR_STATE"
 """The number of a descriptor: this process was the supervisor, has executed itself anew, and finds its state there."""
@@ -33,7 +36,7 @@ def forget_fault_handler(environ: MutableMapping[str, str]) -> None:
 
 def is_first_process(environ: Mapping[str, str]) -> bool:
     """Whether a person, or their service manager, started this process, and not a supervisor."""
-    return not {CHANNEL_VARIABLE, STATE_VARIABLE, TRIAL_VARIABLE} & environ.keys()
+    return not {CHANNEL_VARIABLE, HOOKS_VARIABLE, STATE_VARIABLE, TRIAL_VARIABLE} & environ.keys()
 
 
 def is_trial(environ: Mapping[str, str]) -> bool:

@@ -59,6 +59,10 @@ class TemplateOrder(Message):
     """From the supervisor to a template. That channel has the version with which its first worker was welcomed."""
 
 
+class WatcherReport(Message):
+    """From the process that watches files (`--reload`) to the supervisor, on its own channel."""
+
+
 # --- parts of messages ---
 
 
@@ -74,17 +78,29 @@ class FleetSettings(Value):
     """The largest share of all responses that may be errors, from 0 to 1. None: errors are not counted."""
     stands_by: bool = False
     """Whether its workers can pause and serve again."""
+    stop_delay_seconds: float = 0.0
+    """How long the service goes on between the request to stop and the drain."""
+    hang_timeout_seconds: float = 0.0
+    """How long a worker that serves may show no progress on its page. 0: for ever."""
+    hooks: tuple[str, ...] = ()
+    """The names of the events that have hooks outside the workers."""
 
 
 class FixedOptions(Value):
     """What a supervisor keeps for its life, whatever new code is given: here the worker says what its code was given.
 
     `pidfile` is an absolute path, None is no pidfile. `control` is an absolute path, None the abstract name, False no
-    control socket.
+    control socket. `user` and `group` are as they were written.
     """
 
     pidfile: str | None = None
     control: str | bool | None = None
+    user: str | None = None
+    group: str | None = None
+    admin: str | None = None
+    agent_check: str | None = None
+    metrics: str | None = None
+    """The address where the metrics are; None: none."""
 
 
 class ListenRequest(Value):
@@ -126,7 +142,7 @@ class Hello(Report):
     """The first message of a worker.
 
     `versions` are those of this protocol that it speaks. `offers` is what it can do if it is ordered to: `template`
-    (`LeaveTemplate`), `code` (`RecordCode` and `CompareCode`).
+    (`LeaveTemplate`), `code` (`RecordCode` and `CompareCode`), `page` (`TakePage`).
     """
 
     versions: tuple[int, ...]
@@ -180,6 +196,8 @@ class Answered(Report):
 class Alive(Report):
     """The answer to `Ping`: the worker's event loop turns."""
 
+    for_health: bool = False
+
 
 class DueForRecycling(Report):
     """The worker has reached a limit on its age, requests or memory, and should be replaced."""
@@ -202,7 +220,7 @@ class TakeListener(Order):
 
     `number` is what all generations of this supervisor call the listener. `limit` is how many connections may be open:
     among all workers with `permits`, in this worker if `permits` is None. `queue` is None where the system has no
-    handover queues.
+    handover queues. `kept`: if the supervisor is killed, the queue lives on, for the next one.
     """
 
     number: int
@@ -212,6 +230,7 @@ class TakeListener(Order):
     socket: Descriptor
     permits: PermitDescriptors | None
     queue: QueueEnds | None
+    kept: bool = False
 
 
 class LeaveTemplate(Order):
@@ -222,6 +241,12 @@ class LeaveTemplate(Order):
 
 class RecordCode(Order):
     """Answer with `CodeRecorded`; before `Welcome`."""
+
+
+class TakePage(Order):
+    """Write the heartbeat and what is counted on this page (`net.worker_page`); before `Welcome`."""
+
+    page: Descriptor
 
 
 class CompareCode(Order):
@@ -290,12 +315,20 @@ class Resume(Order):
     """Hand connections over again."""
 
 
+class AnnounceStop(Order):
+    """The service will stop: go on as before, but tell load balancers that ask."""
+
+
 class Ping(Order):
-    """Answer with `Alive`."""
+    """Answer with `Alive`. `for_health` comes back with it: so the supervisor asks for others, at any time."""
+
+    for_health: bool = False
 
 
 class RequestDump(Order):
-    """Write to stderr where the tasks and threads wait, and end by SIGABRT."""
+    """Write to stderr where the tasks and threads wait, and end by SIGABRT; without `ends`, go on."""
+
+    ends: bool = True
 
 
 # --- the supervisor and a template say ---
@@ -322,8 +355,27 @@ class Forked(TemplateReport):
     reason: str = ""
 
 
+# --- the watcher of files says ---
+
+
+class WatchBegan(WatcherReport):
+    """It watches now, so many `files`. `why_polling` tells why it only looks at intervals, if that was not ordered."""
+
+    files: int
+    why_polling: str = ""
+
+
+class FilesChanged(WatcherReport):
+    """These files have changed, and so many `more`. They are relative to the watched folder they are in."""
+
+    files: tuple[str, ...]
+    more: int = 0
+
+
 TYPES: Mapping[str, type[Message]] = {
-    one.type: one for direction in (Report, Order, TemplateReport, TemplateOrder) for one in direction.__subclasses__()
+    one.type: one
+    for direction in (Report, Order, TemplateReport, TemplateOrder, WatcherReport)
+    for one in direction.__subclasses__()
 }
 
 

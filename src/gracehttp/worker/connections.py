@@ -14,7 +14,7 @@ from typing import Any, Final
 from gracehttp.events import ConnectionFailed, ConnectionNotWatched, Event, ForwardedFieldRemoved
 from gracehttp.http import negotiation
 from gracehttp.http.connection import NEW, NO_PROTOCOL, Connection, Pace, ServerContext, Terms
-from gracehttp.http.exchange import Application, RequestFinished
+from gracehttp.http.exchange import Handler, RequestFinished
 from gracehttp.http.forwarded import Forwarding
 from gracehttp.http.head import RequestHead
 from gracehttp.http.settings import HttpSettings
@@ -47,7 +47,7 @@ class Connections:
     def __init__(
         self,
         listener: socket.socket,
-        application: Application,
+        application: Handler,
         settings: HttpSettings,
         *,
         address: str,
@@ -64,6 +64,8 @@ class Connections:
         """`listener` is where they come from. `tls` is None for plain connections. `on_pace` is called when `paces` has
         grown."""
         self.open: set[Connection] = set()
+        self.accepted = self.adopted = self.handed_over = 0
+        """How many connections have come from the kernel and from other workers, and gone to other workers."""
         self.paces: set[Pace] = set()
         """Of the connections that a drain has found."""
         self.request_finished = request_finished
@@ -100,6 +102,7 @@ class Connections:
         """Serve an accepted socket, which is non-blocking, with its permit: the PROXY protocol first and then TLS if
         the port has them, then the protocol. Raises `OSError` if the system has no means for it: it is closed then,
         and told."""
+        self.accepted += 1
         client = client_of(peer)
         introducers = self._introducers
         if introducers is not None and not introducers.trusts(client):
@@ -119,6 +122,7 @@ class Connections:
 
         It is a plain one, even if this port speaks TLS by now: TLS connections are never handed over.
         """
+        self.adopted += 1
         sock = socket.socket(self._family, socket.SOCK_STREAM, 0, fileno=descriptor)
         try:
             peer = sock.getpeername()
@@ -275,6 +279,19 @@ class Connections:
         )
         return list(islice(idle, most))
 
+    @property
+    def idle(self) -> int:
+        """How many wait for their next request."""
+        return len(self._context.idle)
+
+    @property
+    def received_bytes(self) -> int:
+        return self._streams.received_bytes
+
+    @property
+    def sent_bytes(self) -> int:
+        return self._streams.sent_bytes
+
     def close(self) -> None:
         """None is left."""
         self._turned_away.close()
@@ -296,6 +313,7 @@ class Connections:
 
     def connection_closed(self, connection: Connection) -> None:
         self.open.discard(connection)
+        self.handed_over += connection.moved
         self._on_closed(not connection.moved)
 
     def _connection_failed(self, error: OSError) -> None:

@@ -6,14 +6,22 @@ Imports no protocol code, because the first supervisor reads its own options thr
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable
 
 from gracehttp.config import ProcessOptions, ServerOptions
 from gracehttp.wire.messages import FixedOptions, FleetSettings, ListenRequest
 
 
-def fleet_settings(process: ProcessOptions) -> FleetSettings:
-    """What a generation with these options wants of its supervisor."""
+def title_of(process: ProcessOptions, servers: Iterable[ServerOptions]) -> str:
+    """What the titles of the processes call this program: the option, else its applications."""
+    script = os.path.basename(sys.argv[0])
+    names = [server.app if isinstance(server.app, str) else script for server in servers]
+    return process.proc_name or ", ".join(dict.fromkeys(names))
+
+
+def fleet_settings(process: ProcessOptions, hooks: tuple[str, ...] = ()) -> FleetSettings:
+    """What a generation with these options wants of its supervisor. `hooks`: see `FleetSettings`."""
     return FleetSettings(
         workers=process.workers,
         ready_timeout_seconds=process.ready_timeout,
@@ -21,6 +29,9 @@ def fleet_settings(process: ProcessOptions) -> FleetSettings:
         probation_seconds=process.probation,
         probation_max_errors=process.probation_max_errors,
         stands_by=True,
+        stop_delay_seconds=process.stop_delay,
+        hang_timeout_seconds=process.hang_timeout,
+        hooks=hooks,
     )
 
 
@@ -30,6 +41,11 @@ def fixed_options(process: ProcessOptions) -> FixedOptions:
     return FixedOptions(
         pidfile=process.pidfile and os.path.abspath(process.pidfile),
         control=False if process.no_control else control,
+        user=process.user,
+        group=process.group,
+        admin=process.admin,
+        agent_check=process.agent_check,
+        metrics=process.metrics,
     )
 
 

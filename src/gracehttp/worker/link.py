@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import os
 from collections.abc import Callable, Sequence
 from typing import NoReturn, Self
@@ -121,8 +122,13 @@ class SupervisorLink:
                 self._service.hold()
             case messages.Resume():
                 self._service.resume()
-            case messages.Ping():
-                self.report(messages.Alive())
+            case messages.AnnounceStop():
+                self._service.announce_stop()
+            case messages.Ping(for_health):
+                self.report(messages.Alive(for_health))
+            case messages.RequestDump(ends=False):
+                write_suspended_tasks(self._loop)
+                faulthandler.dump_traceback(2)
             case messages.RequestDump():
                 self._loop.call_soon(os.abort)  # in the next turn: then this method is not on the stack that it writes
                 write_suspended_tasks(self._loop)

@@ -24,7 +24,8 @@ class GivenListener(Value):
 
     `number` is what all generations of one supervisor call it. `handover` is its handover queue, None where the
     system has no such queue, and `queue` the identity of that. `inherited` says that the process that started the
-    service has opened the socket (fd://N). `ranking` compares its idle connections with those of other workers.
+    service has opened the socket (fd://N, systemd:NAME). `ranking` compares its idle connections with those of other
+    workers. `kept`: its queue lives on if the supervisor is killed.
     """
 
     number: int
@@ -35,6 +36,7 @@ class GivenListener(Value):
     inherited: bool = False
     queue: int = 0
     ranking: IdleRanking = LocalRanking()  # one for all: it has no state
+    kept: bool = False
 
     def close(self) -> None:
         self.socket.close()
@@ -47,7 +49,8 @@ class Manifest(Value):
     """`listeners` are in the order in which they were asked for. `stderr` is a descriptor of the supervisor's own
     stderr, `tty` tells whether that is a terminal. `utc_offsets`: see `Welcome`. `template` is where to leave a
     template, None if none is wanted. `records_code` asks for the record of this worker's code, `code` is the one to
-    compare it with. The worker owns all sockets and descriptors in it, and closes them."""
+    compare it with. `page` is the file of its page, None if it writes none. The worker owns all sockets and
+    descriptors in it, and closes them."""
 
     generation: int
     worker: int
@@ -59,12 +62,15 @@ class Manifest(Value):
     records_code: bool
     code: int | None
     listeners: Sequence[GivenListener]
+    page: int | None = None
 
     def close(self) -> None:
         """Close all but `template`, in a process that becomes no worker."""
         os.close(self.stderr)
         if self.code is not None:
             os.close(self.code)
+        if self.page is not None:
+            os.close(self.page)
         for listener in self.listeners:
             listener.close()
 
@@ -96,7 +102,7 @@ def introduce(channel: Channel, hello: messages.Hello) -> Manifest:
     channel.send(hello)
     listeners: list[messages.TakeListener] = []
     template: socket.socket | None = None
-    records_code, code = False, None
+    records_code, code, page = False, None, None
     while True:
         for order in channel.receive():
             match order:
@@ -108,6 +114,8 @@ def introduce(channel: Channel, hello: messages.Hello) -> Manifest:
                     records_code = True
                 case messages.CompareCode(record):
                     code = record
+                case messages.TakePage(file):
+                    page = file
                 case messages.Refuse(message, hint):
                     raise StartError(message, hint=hint)
                 case messages.Welcome():
@@ -122,6 +130,7 @@ def introduce(channel: Channel, hello: messages.Hello) -> Manifest:
                         records_code=records_code,
                         code=code,
                         listeners=[_given(one, order.slot) for one in listeners],
+                        page=page,
                     )
 
 
@@ -141,4 +150,4 @@ def _given(order: messages.TakeListener, slot: int) -> GivenListener:
     if order.queue is not None:
         ends = socket.socket(fileno=order.queue.send_end), socket.socket(fileno=order.queue.receive_end)
         queue = order.queue.identity
-    return GivenListener(order.number, order.bound, sock, permits, ends, inherited, queue, ranking)
+    return GivenListener(order.number, order.bound, sock, permits, ends, inherited, queue, ranking, order.kept)

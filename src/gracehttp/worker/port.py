@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from gracehttp.events import ConnectionsShed, Event
 from gracehttp.http.connection import Connection, Terms
-from gracehttp.http.exchange import Application, RequestFinished
+from gracehttp.http.exchange import Handler, RequestFinished
 from gracehttp.http.settings import HttpSettings
 from gracehttp.net.acceptor import Acceptor
 from gracehttp.net.forks import close_in_children
@@ -32,7 +32,7 @@ class Port:
     def __init__(
         self,
         listener: GivenListener,
-        application: Application,
+        application: Handler,
         settings: HttpSettings,
         *,
         poller: Poller,
@@ -138,9 +138,10 @@ class Port:
         """The port ends with this generation: accept what waits in the queue, then stop and call `on_stopped`.
 
         `drop_new` if no other process keeps new connections out of the queue. Those of an inherited socket wait for the
-        next program: a filter there would outlive a service that is killed.
+        next program: a filter there would outlive a service that is killed. So do those of a socket that the service
+        manager keeps, if the supervisor was killed.
         """
-        inherited = self._listener.inherited
+        inherited = self._listener.inherited or (self._listener.kept and drop_new)
         if drop_new and not inherited:
             drop_new_connections(self._listener.socket)
         at_most = queue_length(self._listener.socket) if inherited else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import faulthandler
+import logging
 import os
 import signal
 import sys
@@ -14,21 +15,29 @@ from dataclasses import replace
 from types import FrameType
 
 from gracehttp.applications.loading import ApplicationLoader
+from gracehttp.applications.probes import Health, answers_on_ports, without_probes
 from gracehttp.applications.registry import ApplicationSettings
 from gracehttp.config import ProcessOptions, ServerOptions
 from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError, StartError
 from gracehttp.event_bus import EventBus
-from gracehttp.events import CodeDiffers, ThreadsNotForked
+from gracehttp.events import CodeDiffers, ThreadsNotForked, WorkerEnding, WorkerForked, WorkerServing
+from gracehttp.hooks.registry import Hooks
+from gracehttp.http.request_counter import RequestCounter
 from gracehttp.net.forks import restore_in_children
+from gracehttp.net.shared_page import SharedPage
+from gracehttp.net.worker_page import WORKER_LAYOUT
+from gracehttp.observe.access_log import access_log_of
 from gracehttp.observe.local_time import use_offsets
-from gracehttp.observe.request_logs import AccessLog, as_one, log_exit_of_a_task
+from gracehttp.observe.request_logs import as_one, log_exit_of_a_task
+from gracehttp.process_title import set_title
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire import messages
 from gracehttp.wire.channel import Channel, ChannelBroken, ChannelClosed
 from gracehttp.wire.signals import SIGNALS
 from gracehttp.worker.code_record import can_record, changed_since, write_record
 from gracehttp.worker.error_counter import ErrorCounter
-from gracehttp.worker.hello import fixed_options, fleet_settings, listen_requests
+from gracehttp.worker.heartbeat import Heartbeat
+from gracehttp.worker.hello import fixed_options, fleet_settings, listen_requests, title_of
 from gracehttp.worker.link import SupervisorLink
 from gracehttp.worker.loops import loop_factory, run_to_the_end
 from gracehttp.worker.manifest import Manifest, introduce
@@ -53,6 +62,7 @@ class _Program(Value):
     configure_logging: Callable[[bool], None]
     spell: Callable[[str], str]
     loader: ApplicationLoader
+    hooks: Hooks
 
 
 def run_worker(
@@ -64,6 +74,7 @@ def run_worker(
     bus: EventBus,
     configure_logging: Callable[[bool], None],
     spell: Callable[[str], str] = str,
+    hooks: Hooks | None = None,
 ) -> int:
     """Serve until the supervisor says drain, or is gone. Returns the exit status.
 
@@ -82,24 +93,25 @@ def run_worker(
         configure_logging=configure_logging,
         spell=spell,
         loader=ApplicationLoader(process.app_dir),
+        hooks=hooks if hooks is not None else Hooks(),
     )
     return _live(channel, program, offers=_offers(process))
 
 
-def _live(channel: Channel, program: _Program, *, offers: Sequence[str]) -> int:
+def _live(channel: Channel, program: _Program, *, offers: Sequence[str], is_forked: bool = False) -> int:
     """The life of one worker. A worker that is forked lives the same life, on a channel of its own."""
     _leave_signals_to_the_supervisor()
     _open_to_the_end.append(channel)
-    return _reporting(channel, program, lambda: _begin(channel, program, offers))
+    return _reporting(channel, program, lambda: _begin(channel, program, offers, is_forked=is_forked))
 
 
-def _begin(channel: Channel, program: _Program, offers: Sequence[str]) -> int:
+def _begin(channel: Channel, program: _Program, offers: Sequence[str], *, is_forked: bool) -> int:
     process = program.process
     manifest = introduce(
         channel,
         messages.Hello(
             versions=messages.VERSIONS,
-            settings=fleet_settings(process),
+            settings=fleet_settings(process, program.hooks.outside_workers),
             listeners=listen_requests(program.servers),
             fixed=fixed_options(process),
             offers=tuple(offers),
@@ -107,20 +119,35 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str]) -> int:
             pid=os.getpid(),
         ),
     )
+    _show_role(manifest, program, "worker")
     use_offsets(manifest.utc_offsets)
     program.configure_logging(manifest.tty)
     new_loop = loop_factory(process.loop, program.bus.publish)
+    stage = (manifest.generation, manifest.worker, os.getpid())
+    if is_forked:
+        program.hooks.at_stage(WorkerForked(*stage), process.app_dir)
     if manifest.template is not None:
         _load_applications(channel, program)
         own_channel = _leave_template(channel, manifest, program)
         if own_channel is not None:  # this process was forked: it has the code of its generation, whatever is on disk
-            return _live(own_channel, program, offers=())
+            return _live(own_channel, program, offers=_offers_of_each_worker(process), is_forked=True)
     with asyncio.Runner(loop_factory=new_loop) as runner:
         # A failure is reported, and the time measured, before the runner closes: that waits for tasks that don't let
         # themselves be cancelled, and for threads of the default executor. The log says what held the process up.
         status = _reporting(channel, program, lambda: _serve(runner, channel, manifest, program))
+        if status == EXIT_DONE:
+            _tell_of_the_end(WorkerEnding(*stage), program)
         faulthandler.dump_traceback_later(LEAVE_SECONDS, exit=True)
     return status
+
+
+def _show_role(manifest: Manifest, program: _Program, role: str) -> None:
+    if role == "template":
+        what, comm = f"template of generation {manifest.generation}", f"gracehttp-t{manifest.generation}"
+    else:
+        what = f"worker {manifest.worker} of generation {manifest.generation}"
+        comm = f"gracehttp-w{manifest.worker}"
+    set_title(f"gracehttp: {what} [{title_of(program.process, program.servers)}]", comm)
 
 
 def _reporting(channel: Channel, program: _Program, call: Callable[[], int | None]) -> int:
@@ -146,6 +173,7 @@ def _leave_template(channel: Channel, manifest: Manifest, program: _Program) -> 
 
     def become_template() -> None:
         _leave_signals_to_the_supervisor()
+        _show_role(manifest, program, "template")
         os.dup2(manifest.stderr, 2)
         program.configure_logging(manifest.tty)  # or the log would go on to the stderr of the worker that was copied
         channel.close()
@@ -175,9 +203,20 @@ def _serve(runner: asyncio.Runner, channel: Channel, manifest: Manifest, program
 async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None:
     process, bus = program.process, program.bus
     _account_for_code(channel, manifest, bus)
-    access_log = AccessLog(manifest.worker, manifest.generation) if process.access_log else None
     error_counter = _error_counter(process)
-    usage = Usage(_usage_limits(process), asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
+    page = _page(manifest)
+    usage = Usage(_usage_limits(process), loop)
+    health = Health()
+    probes = answers_on_ports(health, process)
+    access_log = access_log_of(process, manifest.worker, manifest.generation)
+    counting = as_one(error_counter, usage if usage.counts_requests else None)
+    request_finished = as_one(
+        access_log if process.log_probes else without_probes(access_log, probes), without_probes(counting, probes)
+    )
+    if page is not None and process.metrics is not None:
+        requests, durations, body_bytes = map(page.words, ("requests", "durations", "body_bytes"))
+        request_finished = RequestCounter(requests, durations, body_bytes, then=request_finished)
     settings = ServiceSettings(
         applications=ApplicationSettings(
             lifespan=process.lifespan,
@@ -186,17 +225,35 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None
         ),
         warmup=process.warmup,
         rehearses=True,
-        request_finished=as_one(access_log, error_counter, usage if usage.counts_requests else None),
+        request_finished=request_finished,
+        probes=probes,
         request_failed=error_counter.failed if error_counter is not None else None,
     )
-    service = Service(settings, program.loader, bus.publish)
+    service = Service(settings, program.loader, bus.publish, health)
+    heartbeat = None
+    if page is not None:
+        heartbeat = Heartbeat(page, service, loop, hang_timeout_seconds=process.hang_timeout)
     with SupervisorLink(channel, service, usage, error_counter, process.drain_timeout, bus) as link:
         await service.start(program.servers, manifest.listeners, link.report_stage)
         _write_to_stderr_directly(manifest.stderr)
         # The application may have configured logging for itself, and disabled ours.
         program.configure_logging(manifest.tty)
+        stage = (manifest.generation, manifest.worker, os.getpid())
+        program.hooks.at_stage(WorkerServing(*stage), process.app_dir)
+        if heartbeat is not None:
+            bus.subscribe(heartbeat.on_event)
+            heartbeat.begin()
         link.report(messages.Ready())
         await service.drain()
+        if heartbeat is not None:
+            heartbeat.end()
+
+
+def _tell_of_the_end(stage: WorkerEnding, program: _Program) -> None:
+    try:
+        program.hooks.at_stage(stage, program.process.app_dir)
+    except StartError as exc:  # the worker has done its work
+        logging.getLogger("gracehttp").exception("%s", exc.message, exc_info=exc.__cause__)
 
 
 def _account_for_code(channel: Channel, manifest: Manifest, bus: EventBus) -> None:
@@ -228,7 +285,25 @@ def _usage_limits(process: ProcessOptions) -> UsageLimits:
 
 
 def _offers(process: ProcessOptions) -> list[str]:
-    return [*(["template"] if process.preload else []), *(["code"] if can_record() else [])]
+    return [
+        *(["template"] if process.preload else []),
+        *(["code"] if can_record() else []),
+        *_offers_of_each_worker(process),
+    ]
+
+
+def _offers_of_each_worker(process: ProcessOptions) -> list[str]:
+    """Also of one that is forked: it has the code of its template, and a page of its own."""
+    return ["page"] if process.hang_timeout or process.metrics is not None else []
+
+
+def _page(manifest: Manifest) -> SharedPage | None:
+    """The page of this worker, if it has been given one."""
+    if manifest.page is None:
+        return None
+    page = SharedPage(manifest.page, WORKER_LAYOUT)
+    os.close(manifest.page)
+    return page
 
 
 def _error_counter(process: ProcessOptions) -> ErrorCounter | None:

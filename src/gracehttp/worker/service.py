@@ -9,14 +9,16 @@ import ssl
 from collections.abc import Callable, Iterable, Sequence
 
 from gracehttp.applications.loading import ApplicationLoader, application_of
+from gracehttp.applications.probes import Answers, Health, Probed
 from gracehttp.applications.registry import Applications, ApplicationSettings
+from gracehttp.applications.wsgi.threads import ThreadPool
 from gracehttp.config import ServerOptions
 from gracehttp.events import DrainFinished, DrainStarted, Event, RequestsCut
 from gracehttp.http import negotiation
 from gracehttp.http.exchange import RequestFinished
 from gracehttp.http.settings import settings_of
 from gracehttp.net.poller import Poller, new_poller
-from gracehttp.values import Value
+from gracehttp.values import EMPTY, Value
 from gracehttp.wire.messages import DrainReason
 from gracehttp.worker.connections import RequestFailed
 from gracehttp.worker.drain import Action, Drain
@@ -36,6 +38,8 @@ class ServiceSettings(Value):
     warmup: Sequence[str] = ()
     request_finished: RequestFinished | None = None
     request_failed: RequestFailed | None = None
+    probes: Answers = EMPTY
+    """The health checks that every port answers itself."""
     rehearses: bool = False
     """True if the first clients may come all at once: see `worker.rehearsal`."""
     drops_new_connections: bool = False
@@ -46,7 +50,15 @@ class Service:
     """`start`, `accept`, and at last `drain`, each once; `order_drain` at any time, any number of times. Between
     `accept` and the drain it may `pause`, and `accept` again."""
 
-    def __init__(self, settings: ServiceSettings, loader: ApplicationLoader, publish: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        loader: ApplicationLoader,
+        publish: Callable[[Event], None],
+        health: Health | None = None,
+    ) -> None:
+        """`health` is what the `probes` of the settings tell."""
+        self._health = health or Health()
         self._loop = asyncio.get_running_loop()
         self._settings = settings
         self._publish = publish
@@ -95,11 +107,14 @@ class Service:
         for application in self._applications:
             for path in self._settings.warmup:
                 on_stage(f"waiting for the answer to the warm-up request GET {path}")
-                await warm_up(application, path, poller)
+                root_path = next(
+                    one.root_path for one, its in zip(servers, applications, strict=True) if its is application
+                )
+                self._publish(await warm_up(application, path, poller, root_path=root_path))
         for server, listener, context, application in zip(servers, listeners, contexts, applications, strict=True):
             port = Port(
                 listener,
-                application,
+                Probed(application, self._settings.probes) if self._settings.probes else application,
                 settings_of(server),
                 poller=poller,
                 tls=context,
@@ -112,6 +127,16 @@ class Service:
             self.ports.append(port)
         if self._settings.rehearses:
             await rehearse(poller)
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests the applications work on."""
+        return self._applications.in_flight
+
+    @property
+    def thread_pools(self) -> list[ThreadPool]:
+        """Those of the WSGI applications."""
+        return self._applications.thread_pools
 
     def accept(self) -> None:
         """Serve from now on, for the first time or after a pause, unless the drain was ordered already."""
@@ -154,9 +179,14 @@ class Service:
         for port in self.ports:
             port.resume()
 
+    def announce_stop(self) -> None:
+        """The service will stop: those who check its health hear of it, and nothing else changes."""
+        self._health.stops = True
+
     def supervisor_lost(self, timeout_seconds: float) -> None:
         """There is no supervisor any more: finish what is in flight, and let no new connection in."""
         self._drops_new_connections = True
+        self._health.lives = False
         for port in self.ports:
             port.seal()
         self.order_drain(DrainReason.STOP, timeout_seconds)
@@ -174,6 +204,8 @@ class Service:
         which they take connections: a listener that was left out and came back has another one than ours. None: all.
         """
         now = self._loop.time()
+        if reason is DrainReason.STOP:
+            self._health.stops = True
         if self._drain is None:
             self._drain = Drain(reason, timeout_seconds, now)
         else:

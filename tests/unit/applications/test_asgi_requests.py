@@ -148,7 +148,13 @@ def test_scope_has_what_the_specification_asks_for(run):
                 "client": ("192.0.2.1", 5),
                 "server": ("192.0.2.9", 80),
                 "state": {"db": 1},
-                "extensions": {"gracehttp.drain": {}},
+                "extensions": {
+                    "gracehttp.drain": {},
+                    "http.response.pathsend": {},
+                    "http.response.zerocopysend": {},
+                    "http.response.early_hint": {},
+                    "http.response.trailers": {},
+                },
             }
         ]
 
@@ -728,6 +734,38 @@ async def exchange_bytes(app, data):
     return received, owner.failures
 
 
+def test_http_1_0_is_offered_neither_interim_responses_nor_trailers(run):
+    async def main():
+        scopes = []
+
+        async def app(scope, receive, send):
+            scopes.append(scope)
+            await echo(scope, receive, send)
+
+        await exchange_bytes(app, b"GET / HTTP/1.0\r\n\r\n")
+        assert set(scopes[0]["extensions"]) == {
+            "gracehttp.drain",
+            "http.response.pathsend",
+            "http.response.zerocopysend",
+        }
+
+    run(main())
+
+
+def test_early_hints_come_before_the_response(run):
+    async def main():
+        async def app(scope, receive, send):
+            await send({"type": "http.response.early_hint", "links": [b"</style.css>; rel=preload; as=style"]})
+            await echo(scope, receive, send)
+
+        received, _failures = await exchange_bytes(app, b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        hint, _, rest = received.partition(b"\r\n\r\n")
+        assert hint == b"HTTP/1.1 103 Early Hints\r\nlink: </style.css>; rel=preload; as=style"
+        assert rest.startswith(b"HTTP/1.1 200 OK\r\n")
+
+    run(main())
+
+
 async def echo(scope, receive, send):
     body, more = b"", True
     while more:
@@ -746,7 +784,7 @@ def test_scope_is_plain_data(run):
             scopes.append(scope)
 
         await call(app, FakeExchange(), state={"db": 1})
-        assert json.loads(json.dumps(scopes[0]["extensions"])) == {"gracehttp.drain": {}}
+        assert json.loads(json.dumps(scopes[0]["extensions"]))["gracehttp.drain"] == {}
         assert copy.deepcopy(scopes[0]) == scopes[0]
 
     run(main())

@@ -5,6 +5,7 @@ import contextvars
 
 import pytest
 import uvloop
+
 from gracehttp.applications.asgi.first_steps import FirstSteps
 
 variable = contextvars.ContextVar("variable", default=0)

@@ -83,7 +83,7 @@ def test_an_object_without_a_name_is_called_by_its_class():
 
 def test_explicit_interface_is_believed():
     assert load_application(lambda *args: None, interface="wsgi").interface == "wsgi"
-    assert load_application(lambda *args: None, interface="asgi").interface == "asgi"
+    assert load_application(lambda *args: args, interface="asgi").interface == "asgi"
 
 
 @pytest.mark.parametrize(
@@ -293,3 +293,132 @@ def test_add_app_dir_moves_the_directory_to_the_head(tmp_path, monkeypatch):
 def test_add_app_dir_of_nothing_is_a_configuration_error(tmp_path):
     with pytest.raises(ConfigurationError, match="does not exist"):
         add_app_dir(str(tmp_path / "nowhere"))
+
+
+def test_factory_is_called_with_the_literals_of_its_call(project):
+    project(
+        "gtest_call.py",
+        "def create_app(name, *, debug=False):\n    async def app(scope, receive, send): ...\n"
+        "    app.made = (name, debug)\n    return app\n",
+    )
+    loaded = load_application("gtest_call:create_app('prod:1', debug=True)")
+    assert loaded.application.made == ("prod:1", True)
+    assert loaded.name == "gtest_call:create_app"
+    assert load_application("gtest_call:create_app('x')", factory=True).application.made == ("x", False)
+
+
+def test_call_of_a_factory_that_does_not_fit_it(project):
+    project("gtest_call2.py", "def create_app(name): ...\n")
+    with pytest.raises(ApplicationNotFound, match=r"the factory gtest_call2:create_app\(name\) can't be called so: "):
+        load_application("gtest_call2:create_app(1, 2)")
+
+
+# --- an application that is none, by its code ---
+
+
+def without_async(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    send({"type": "http.response.start", "status": 200})
+
+
+def with_a_yield(scope, receive, send):
+    yield b"hello"
+
+
+async def async_with_a_yield(scope, receive, send):
+    yield b"hello"
+
+
+class WithoutAsync:
+    def __call__(self, scope, receive, send):
+        send({"type": "http.response.start", "status": 200})
+
+
+@pytest.mark.parametrize("interface", ["auto", "asgi"])
+@pytest.mark.parametrize("application", [without_async, WithoutAsync(), WithoutAsync().__call__])
+def test_asgi_without_async_is_told_at_the_start(application, interface):
+    refused = failure(application, interface=interface)
+    assert "can't be awaited: it is written with def, and returns nothing" in refused.message
+    assert refused.hint == "write it with async def"
+
+
+@pytest.mark.parametrize("application", [with_a_yield, async_with_a_yield])
+def test_asgi_with_a_yield_is_told_at_the_start(application):
+    refused = failure(application)
+    assert "it has a yield" in refused.message
+    assert "await send" in refused.hint
+
+
+async def inner(scope, receive, send): ...
+
+
+def passes_on(scope, receive, send):
+    return inner(scope, receive, send)
+
+
+def passes_on_or_not(scope, receive, send):
+    if scope["type"] == "lifespan":
+        return None
+    return inner(scope, receive, send)
+
+
+def never_returns(scope, receive, send):
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    "application", [passes_on, passes_on_or_not, never_returns, lambda scope, receive, send: scope or None]
+)
+def test_a_function_that_may_return_a_coroutine_is_taken(application):
+    assert load_application(application).interface == "asgi"
+
+
+class Instances:
+    async def __call__(self, scope, receive, send): ...
+
+
+class Named:
+    def __init__(self, import_name): ...
+
+    def __call__(self, environ, start_response): ...
+
+
+def test_a_class_is_told_from_what_it_makes():
+    import flask
+
+    refused = failure(Instances)
+    assert refused.message.endswith("Instances is a class, not an application.")
+    assert refused.hint.startswith(
+        "make an instance in the module, app = Instances(...), and name that, or write --factory"
+    )
+    for one in (Named, flask.Flask):
+        refused = failure(one)
+        assert "is a class, not an application" in refused.message
+        assert refused.hint == f"make an instance in the module, app = {one.__name__}(...), and name that"
+
+
+def test_a_coroutine_is_what_an_async_function_returned(project):
+    project("gtest_coroutine.py", "async def create_app(): ...\napp = create_app()\n")
+    refused = failure("gtest_coroutine:app")
+    assert refused.message == "gtest_coroutine:app is a coroutine, which an async function has returned."
+    assert "with def" in refused.hint
+
+
+def test_a_factory_that_needs_an_argument(project):
+    project("gtest_factory.py", "def create_app(config):\n    return config\n")
+    refused = failure("gtest_factory:create_app")
+    assert refused.message == "gtest_factory:create_app takes one argument, config: that is no application."
+    assert "app = create_app(...)" in refused.hint
+
+
+def test_wsgi_with_async(project):
+    project("gtest_async_wsgi.py", "async def app(environ, start_response): ...\n")
+    refused = failure("gtest_async_wsgi:app")
+    assert "as a WSGI application does, and is async" in refused.message
+
+
+def test_another_name_is_found(project):
+    project("gtest_flask.py", "import flask\nweb = flask.Flask(__name__)\n")
+    assert failure("gtest_flask").hint == "these look like applications: gtest_flask:web"
+    assert failure("gtest_flask:server").hint == "these look like applications: gtest_flask:web"

@@ -31,7 +31,7 @@ def test_lifespan_is_no_matter_of_wsgi_where_nobody_asks_it_to_be(
 def test_applications_are_held_to_it_when_all_are_loaded() -> None:
     settings = ApplicationSettings(lifespan="on", threads=1, multiprocess=False)
     wsgi = ApplicationReference(lambda environ, start_response: [], False, "auto")
-    asgi = ApplicationReference(lambda scope, receive, send: None, False, "auto")
+    asgi = ApplicationReference(lambda scope, receive, send: send, False, "auto")
 
     async def load(*named: ApplicationReference) -> None:
         applications = Applications(settings, ApplicationLoader(None), lambda: None)

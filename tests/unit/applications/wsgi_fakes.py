@@ -66,6 +66,7 @@ class FakeExchange:
         self.body_sent = 0
         self.corrections: list[tuple[str, str]] = []
         self.given_up = False
+        self.takes_files = False
         self.writable = True
         self.slow = False
         self.refuses: Exception | None = None

@@ -75,9 +75,10 @@ def test_help_of_a_command_shows_every_option_with_default_and_variable(command:
             assert shown.replace(" ", "") in words.replace(" ", "")  # a long one is wrapped at any place
 
 
-@pytest.mark.parametrize("command", ["serve", "check", "restart", "stop", "status", "demo"])
+@pytest.mark.parametrize("command", ["serve", "check", "restart", "stop", "status", "migrate", "completion", "demo"])
 def test_every_command_has_short_help(command: str) -> None:
-    assert run(command, "-h").exit_code == 0
+    result = run(command, "-h")
+    assert result.exit_code == 0, result.stderr
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,7 @@ def test_every_command_has_short_help(command: str) -> None:
     [
         (("server", "main:app"), "did you mean serve?"),
         (("main:app",), "gracehttp serve main:app serves an application"),
-        (("xyz",), "there are: serve, check, restart, stop, status, demo"),
+        (("xyz",), "there are: serve, check, restart, stop, status, top, migrate, example, completion, demo"),
     ],
 )
 def test_command_that_does_not_exist_names_one_that_does(arguments: tuple[str, ...], hint: str) -> None:

@@ -9,7 +9,9 @@ from gracehttp.config.hints import import_string_hint
 from gracehttp.errors import ConfigurationError
 
 
-@pytest.mark.parametrize("text", ["main", "main:app", "src.main:web.app"])
+@pytest.mark.parametrize(
+    "text", ["main", "main:app", "src.main:web.app", "main:create_app()", "main:web.make('a:b', 2, debug=[True])"]
+)
 def test_import_string_is_taken(text: str) -> None:
     assert import_string_hint(text) is None
 
@@ -19,7 +21,9 @@ def test_import_string_is_taken(text: str) -> None:
     [
         ("src/main.py:web", "did you mean src.main:web?"),
         ("main.py", "did you mean main:app?"),
-        ("main:create_app()", "did you mean --factory main:create_app?"),
+        ("main:create_app(x)", 'such as main:create_app("prod", debug=False)'),
+        ("main:create_app(*[1])", 'such as main:create_app("prod", debug=False)'),
+        ("main:create_app('a'", "write it as module:attribute, for example main:app"),
         ("main:", "write it as module:attribute, for example main:app"),
         ("ma-in:app", "write it as module:attribute, for example main:app"),
         ("main:a:b", "write it as module:attribute, for example main:app"),

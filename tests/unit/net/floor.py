@@ -187,7 +187,8 @@ class Floor:
         self.loop = asyncio.get_running_loop()
         self.poller = POLLERS[poller](self.loop)
         self.clock = Clock(self.loop)
-        self.services = StreamServices(self.clock, self.poller, STALL_SECONDS)
+        self.failures = []
+        self.services = StreamServices(self.clock, self.poller, STALL_SECONDS, self.failures.append)
         self._exits = contextlib.ExitStack()
         self._listener = self.own(socket.create_server(("127.0.0.1", 0)))
 

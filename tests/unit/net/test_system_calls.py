@@ -5,6 +5,7 @@ import select
 import socket
 
 import pytest
+
 from gracehttp.net import system_calls
 from gracehttp.net.system_calls import READ_BYTES, descriptor_of, ready, receive, send
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from gracehttp.observe.access_log import AccessLog
 from gracehttp.observe.logs import configure_logging
-from gracehttp.observe.request_logs import AccessLog
 
 
 @dataclass
@@ -18,6 +18,13 @@ class Head:
     target: bytes = b"/a?b=c"
     client: tuple[str, int] | None = ("127.0.0.1", 5000)
     close_code: int | None = None
+    refused: bool = False
+    cut: bool = False
+    headers: tuple[tuple[bytes, bytes], ...] = ((b"host", b"example.com"),)
+    scheme: str = "http"
+    path: str = "/a"
+    query_string: bytes = b"b=c"
+    http_version: str = "1.1"
 
 
 def test_text(stderr):
@@ -41,6 +48,8 @@ def test_json(stderr):
         "client": "127.0.0.1:5000",
         "worker": 1,
         "generation": 7,
+        "http_version": "1.1",
+        "host": "example.com",
     }
 
 

@@ -116,7 +116,7 @@ def test_json_time_keeps_its_milliseconds_when_they_are_zero(stderr):
     ("event", "level"),
     [
         (DrainFinished(seconds=1.0), logging.INFO),
-        (RequestsCut(seconds=1.0, cut=("GET / for 9.0 s",)), NOTICE),
+        (RequestsCut(seconds=1.0, cut=("GET / for 9.0 s",)), logging.WARNING),
         (ListenerClosed(address="a:1"), NOTICE),
         (SupervisorLost(pid=1), logging.ERROR),
     ],

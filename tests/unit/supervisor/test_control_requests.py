@@ -93,11 +93,17 @@ def test_who_may_not_control_it_is_turned_away_before_anything_is_read(monkeypat
 
     async def scenario():
         with listening(abstract) as control:
-            reader, writer = await asyncio.open_unix_connection(abstract)
-            answer = json.loads(await reader.read())
-            assert answer["message"] == "user 65534 may not control this service"
+            refused = []
+            control._bus.subscribe(refused.append)
+            for _ in range(2):  # it is told once a minute
+                reader, writer = await asyncio.open_unix_connection(abstract)
+                answer = json.loads(await reader.read())
+                writer.close()
+                assert answer["message"] == "user 65534 may not control this service"
             assert not control._connections
-            writer.close()
+            assert [str(event) for event in refused] == [
+                "a client of the control socket was refused: user 65534 may not control this service"
+            ]
             await control.close()
 
     asyncio.run(scenario())

@@ -11,7 +11,7 @@ import pytest
 from gracehttp.observe import stderr
 from gracehttp.observe.stderr import NonBlockingWriter, flush_all
 from gracehttp.release import RELEASE
-from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.processes.command_line import Launch
 from gracehttp.supervisor.succession import execve as succession
 from gracehttp.supervisor.succession.execve import read_all
 from gracehttp.supervisor.succession.state import decode
@@ -49,7 +49,7 @@ def test_what_waits_for_a_slow_reader_of_the_log_is_not_lost_with_this_image(mon
 
     monkeypatch.setattr(succession, "flush_all", reader_wakes_up_and_flush_all)
     with pytest.raises(OSError):  # noqa: PT011  the one of the test
-        succession.become(CommandLine(("python",), "."), decode(STATE.read_bytes(), release="test"))
+        succession.become(Launch("python", ("python",), "."), decode(STATE.read_bytes(), release="test"))
     assert left == [[]]
     reader.join()
     assert bytes(received) == LOG
@@ -73,7 +73,7 @@ def test_what_is_not_written_before_the_next_image_begins_is_counted_in_its_stat
     monkeypatch.setattr(succession, "descriptors_in", lambda state: ())
     monkeypatch.setattr(succession.os, "execve", execve)
     with pytest.raises(OSError):  # noqa: PT011  the one of the test
-        succession.become(CommandLine(("python",), "."), decode(STATE.read_bytes(), release="test"))
+        succession.become(Launch("python", ("python",), "."), decode(STATE.read_bytes(), release="test"))
     written = os.read(read_end, 1 << 20).count(b"\n")
     assert decode(states[0], release="test").log_records_dropped == 200 - written > 0
     writer.close()

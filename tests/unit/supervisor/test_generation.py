@@ -186,6 +186,39 @@ def test_a_first_generation_that_fails_ends_the_service_as_one_that_could_not_st
     assert only(commands, Finish) == [Finish(could_start=False, forced=False)]
 
 
+def failing(**how):
+    fleet = Fleet(TWO, outlives_failed_starts=True)
+    (canary,) = started(fleet.apply(RestartRequested(), 0))
+    commands = fleet.apply(WorkerExited(canary, "has died", **how), 1)
+    return fleet, commands
+
+
+def test_a_first_generation_that_fails_is_no_end_where_other_code_is_awaited():
+    fleet, commands = failing()
+    assert only(commands, GivenUp)
+    assert not only(commands, Finish)
+    assert fleet.awaits_other_code
+    restart(fleet, now=2)
+    assert fleet.serving.number == 2
+    assert not fleet.awaits_other_code
+
+
+def test_a_first_generation_that_is_refused_a_port_is_the_end_all_the_same():
+    _, commands = failing(refused=True)
+    assert only(commands, Finish) == [Finish(could_start=False, forced=False)]
+
+
+def test_a_stop_ends_a_service_that_awaits_other_code():
+    fleet, _ = failing()
+    assert only(fleet.apply(StopRequested(), 2), Finish) == [Finish(could_start=True, forced=False)]
+
+
+def test_a_stop_may_leave_less_time_than_the_settings():
+    fleet = serving_fleet()
+    commands = fleet.apply(StopRequested(drain_timeout_seconds=0.5), 10)
+    assert {retire.timeout_seconds for retire in only(commands, Retire)} == {0.5}
+
+
 def test_a_restart_during_a_restart_supersedes_it():
     fleet = serving_fleet()
     (first,) = started(fleet.apply(RestartRequested(), 1.0))

@@ -66,6 +66,11 @@ INPUTS = {
     "few responses": table.WorkerAnswered(SUBJECT, 3, 2),
     "alive": table.WorkerAlive(SUBJECT),
     "due for recycling": table.WorkerDueForRecycling(SUBJECT),
+    "loop hangs": table.WorkerHung(SUBJECT, "loop", 31.0),
+    "threads hang": table.WorkerHung(SUBJECT, "threads", 31.0),
+    "recovered": table.WorkerRecovered(SUBJECT),
+    "stranger hangs": table.WorkerHung(STRANGER, "loop", 31.0),
+    "stranger recovered": table.WorkerRecovered(STRANGER),
     "stranger introduced": table.WorkerIntroduced(STRANGER, SETTINGS),
     "stranger ready": table.WorkerReady(STRANGER),
     "stranger stopped accepting": table.WorkerStoppedAccepting(STRANGER),
@@ -201,6 +206,10 @@ def check(fleet, before, happened, commands):
                 assert known[number].state in {WorkerState.SERVING, WorkerState.DRAINING}, case
                 assert number in fleet.serving.probation.silent, case
             case table.RequestDump(number):
+                if before.states[number] is WorkerState.SERVING:
+                    assert known[number].hangs, case
+                    assert fleet.serving.in_state(WorkerState.SERVING), case
+                    continue
                 assert before.states[number] is WorkerState.STARTING, case
                 assert known[number].state is WorkerState.DUMPING, case
             case table.DumpTraceback(number):

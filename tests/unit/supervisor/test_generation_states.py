@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from test_generation_hangs import fleet_with_a_hang
+from test_generation_hangs import replace as hang
 from test_generation_probation import on_probation, restart
 from test_generation_product import INPUTS, NOW, fleet_of, fleets
 
@@ -28,7 +30,7 @@ GENERATIONS = """
 WORKERS = """
     starting    -> standing_by dumping killed
     standing_by -> serving standing_by draining killed
-    serving     -> standing_by draining killed
+    serving     -> standing_by draining dumping killed
     draining    -> draining killed
     dumping     -> killed
     killed      ->
@@ -78,6 +80,7 @@ def test_each_step_is_taken_when_something_happens(monkeypatch):
     for first, pair, other, stopping, due in fleets():
         for happened in INPUTS.values():
             fleet_of(first, pair, other, stopping=stopping, due=due).apply(happened, NOW)
+    hang(fleet_with_a_hang(), now=40.0)  # that takes a successor
     restart(on_probation(), now=3.0)  # one generation goes on standing by: that takes a third one
     tables = (GENERATION_STEPS, WORKER_STEPS)
     assert taken == {(before, after) for steps in tables for before, those in steps.items() for after in those}

@@ -53,7 +53,7 @@ def test_a_unix_socket_whose_door_could_not_be_opened_again_waits_for_the_genera
 class Fleet:
     """A table of generations that goes through the given states, one at each step."""
 
-    stopping = False
+    stopping = awaits_other_code = False
 
     def __init__(self, *steps):
         self.steps = iter(steps)

@@ -8,6 +8,7 @@ import signal
 
 import pytest
 
+from gracehttp.supervisor.processes.command_line import CommandLine
 from gracehttp.supervisor.succession import replacement
 from gracehttp.supervisor.succession.execve import HELD_BACK
 from gracehttp.supervisor.succession.replacement import Replacement
@@ -65,7 +66,7 @@ class World:
 
         async def run():
             asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self.events.append, "signal")
-            one = Replacement(None, self.workers, carry=self.carry, on_failure=self.failed)
+            one = Replacement(CommandLine(("none",), "."), self.workers, carry=self.carry, on_failure=self.failed)
             one.begin("somebody", timeout_seconds=5)
             script(one)
             await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
@@ -139,7 +140,7 @@ def test_a_newer_request_supersedes_the_one_before(world):
 
 def test_there_is_nothing_to_cancel_without_an_attempt_or_after_it(world):
     async def run():
-        one = Replacement(None, SettledCrew(), carry=world.carry, on_failure=world.failed)
+        one = Replacement(CommandLine(("none",), "."), SettledCrew(), carry=world.carry, on_failure=world.failed)
         before = one.cancel()
         one.begin("somebody", timeout_seconds=5)
         await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})

@@ -17,6 +17,7 @@ from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import GenerationState
 from gracehttp.supervisor.listeners.queues import HandoverQueues
 from gracehttp.supervisor.listeners.table import ListenerTable
+from gracehttp.supervisor.metrics.pages import WorkerPages
 from gracehttp.supervisor.reports import Reports
 from gracehttp.values import Descriptor, descriptors_in
 from gracehttp.wire import messages
@@ -48,7 +49,8 @@ class Reception:
             none_accepts=False,
         )
         self.auditor = SimpleNamespace(worker_died=self.events.append)
-        self.stopping, self.serving = False, None
+        self.pages = WorkerPages(self.listeners.name_of)
+        self.stopping, self.ending, self.serving = False, False, None
         self.generation = SimpleNamespace(number=1, wanted=2, state=GenerationState.STARTING)
         self.worker = SimpleNamespace(
             number=5, generation=1, slot=0, pid=4, started_at=0.0, doing="", stopped_accepting=False, introduced=False
@@ -67,6 +69,7 @@ class Reception:
             self.listeners,
             self.queues,
             self.auditor,
+            self.pages,
             FirstFailure(errors_are_logged=True),
             bus,
             apply=self.inputs.append,
@@ -84,6 +87,7 @@ class Reception:
         asyncio.run(run())
 
     def close(self):
+        self.pages.close()
         self.queues.keep(())
         self.listeners.close_all()
 
@@ -106,7 +110,8 @@ def test_a_worker_of_another_protocol_is_refused(reception):
     reception.receive(Hello((99,), FleetSettings(), REQUESTS))
     (order,) = reception.told
     assert isinstance(order, Refuse)
-    assert "speaks only version" in order.message
+    assert "speaks version 2 of the channel to its workers, and the worker" in order.message
+    assert "restart --supervisor" in order.hint
 
 
 def test_a_shortage_refuses_the_worker_before_it_is_told_of_any_listener(reception, monkeypatch):
@@ -174,7 +179,7 @@ def test_the_listeners_are_closed_at_a_stop_when_the_last_worker_has_stopped_acc
     (listener,) = reception.listeners.provide(REQUESTS[:1], 1)
     reception.receive(messages.StoppedAccepting())
     assert listener.open
-    reception.stopping = reception.workers.none_accepts = True
+    reception.stopping = reception.ending = reception.workers.none_accepts = True
     reception.receive(messages.StoppedAccepting())
     assert not listener.open
 

@@ -24,7 +24,7 @@ class Child:
         self.stderr = os.fdopen(read_end, "rb")
         try:
             line = CommandLine((program or sys.executable, *arguments), str(directory))
-            self.pid = spawn(line, environment or {}, pass_fds=pass_fds, stderr=write_end)
+            self.pid = spawn(line.launch(), environment or {}, pass_fds=pass_fds, stderr=write_end)
         finally:
             os.close(write_end)
 

@@ -57,7 +57,10 @@ def test_the_state_of_each_release_so_far_is_read_in_full(release):
     assert state.processes.workers[1].channel.outgoing == ((b'{"type":"welcome"}\n', (2, 9)),)
     assert state.listeners.listeners[1].wishes[8].unix_mode == 0o660
     assert [one.admitting for one in state.listeners.listeners] == [True, False]
-    assert sorted(descriptors_in(state)) == [6, *range(12, 25)]
+    assert state.metrics.pages.pages == {12: 25}
+    assert dict(state.metrics.facts.counts)["worker_deaths:SIGKILL"] == 1
+    assert state.metrics.exporter.address == "127.0.0.1:9090"
+    assert sorted(descriptors_in(state)) == [6, *range(12, 27), 40]
 
 
 @pytest.mark.parametrize("release", RELEASES)
@@ -82,7 +85,7 @@ def test_a_probation_and_templates_of_each_release_so_far_are_read_in_full(relea
     assert [one.introduced for one in state.processes.workers] == [True, True, False, True]
     assert state.processes.workers[2].early_stderr.held == b"half a li"
     assert state.queues[3][0].sealed
-    assert sorted(descriptors_in(state)) == [6, *range(12, 24), 24, *range(30, 39)]
+    assert sorted(descriptors_in(state)) == [6, *range(12, 24), 24, *range(30, 39), 41]
 
 
 @pytest.mark.parametrize("release", RELEASES)

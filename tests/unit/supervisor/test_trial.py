@@ -9,7 +9,7 @@ import os
 
 import pytest
 
-from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.processes.command_line import Launch
 from gracehttp.supervisor.succession.trial import Verdict, judge, try_image
 
 SAID = "Traceback"
@@ -52,5 +52,5 @@ def test_a_trial_that_can_not_start_leaves_no_descriptor(monkeypatch):
     monkeypatch.setattr(os, "pipe", second_fails)
     monkeypatch.setattr(os, "close", lambda fd: (closed.append(fd), close(fd)))
     with pytest.raises(OSError, match="Too many open files"):
-        asyncio.run(try_image(CommandLine(("none",), "."), None, None, timeout_seconds=1))
+        asyncio.run(try_image(Launch("none", ("none",), "."), None, None, timeout_seconds=1))
     assert set(opened) <= set(closed)

@@ -157,7 +157,7 @@ def test_a_child_keeps_its_pid_until_the_one_before_has_been_dealt_with():
 
 def no_workers():
     return WorkerProcesses(
-        None,
+        CommandLine(("none",), "."),
         2,
         on_message=lambda process, message: None,
         on_exit=lambda process, ending: None,

@@ -7,8 +7,8 @@ import contextvars
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gracehttp.applications.asgi.lifespan import Lifespan
 from gracehttp.applications.asgi.first_steps import FirstSteps
+from gracehttp.applications.asgi.lifespan import Lifespan
 from gracehttp.applications.asgi.requests import RequestCycle
 from gracehttp.applications.asgi.types import AsgiCallable
 from gracehttp.applications.asgi.websockets import WebSocketCycle

@@ -36,14 +36,16 @@ class FirstSteps:
         In the middle of another task, it begins in the next turn of the loop.
         """
         if _HAS_EAGER_START:
-            return Task(coroutine, loop=self._loop, name=NAME, context=context, eager_start=True)
+            eager: Any = Task  # whose argument the types of CPython 3.11 don't know
+            task: Task[None] = eager(coroutine, loop=self._loop, name=NAME, context=context, eager_start=True)
+            return task
         if current_task(self._loop) is not None:
             return Task(coroutine, loop=self._loop, name=NAME, context=context)
-        task = self._make(coroutine, context)
+        made = self._make(coroutine, context)
         step, self._step = self._step, None
         if step is not None:
             context.run(step)
-        return task
+        return made
 
     def _make(self, coroutine: Coroutine[Any, Any, None], context: Context) -> Task[None]:
         loop: Any = self._loop

@@ -8,15 +8,28 @@ that has nothing to send would go on without a client.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Generator
+from typing import TYPE_CHECKING, Any, Final, cast
 
+from gracehttp.applications.asgi.files import send_open_file, send_path
 from gracehttp.applications.asgi.types import Message, Scope
 from gracehttp.http.exchange import ClientDisconnected, Exchange, Header, ResponseError
 from gracehttp.http.head import RequestLine
 
 if TYPE_CHECKING:
     from gracehttp.applications.asgi.application import AsgiApplication
+
+_EXTENSIONS_OF_HTTP10: Final[dict[str, dict[str, object]]] = {
+    "gracehttp.drain": {},
+    "http.response.pathsend": {},
+    "http.response.zerocopysend": {},
+}
+"""HTTP/1.0 has neither interim responses nor trailers (RFC 9110 section 15.2, RFC 9112 section 7.1.2)."""
+_EXTENSIONS: Final[dict[str, dict[str, object]]] = {
+    **_EXTENSIONS_OF_HTTP10,
+    "http.response.early_hint": {},
+    "http.response.trailers": {},
+}
 
 
 class RequestCycle:
@@ -54,7 +67,7 @@ class RequestCycle:
         scope["client"] = head.client
         scope["server"] = head.server
         scope["state"] = application.state.copy()
-        scope["extensions"] = {"gracehttp.drain": {}} if line.http_version != "2" else _extensions_of_http2()
+        scope["extensions"] = _EXTENSIONS.copy() if line.http_version != "1.0" else _EXTENSIONS_OF_HTTP10.copy()
         try:
             await application.app(scope, self.receive, self.send)
         except asyncio.CancelledError as error:
@@ -109,7 +122,7 @@ class RequestCycle:
         exchange = self._exchange
         try:
             if exchange.disconnected:
-                raise ClientDisconnected("the client is gone")
+                raise ClientDisconnected("the client is gone")  # noqa: TRY301  all go one way
             given = message if type(message) is dict else dict(message)
             kind = given.get("type")
             if kind == "http.response.body":
@@ -118,7 +131,7 @@ class RequestCycle:
                     return self._wait_until_writable()
             elif kind == "http.response.start":
                 if "status" not in given:
-                    raise ResponseError("http.response.start has no status")
+                    raise ResponseError("http.response.start has no status")  # noqa: TRY301  all go one way
                 if given.get("trailers"):
                     exchange.start_response(given["status"], given.get("headers", ()), True)
                 else:
@@ -129,8 +142,13 @@ class RequestCycle:
                     exchange.send_trailers(self._trailers)
             elif kind == "http.response.early_hint":
                 exchange.send_interim(103, [(b"link", link) for link in given.get("links", ())])
+            elif kind == "http.response.pathsend":
+                return send_path(exchange, given)
+            elif kind == "http.response.zerocopysend":
+                return send_open_file(exchange, given)
             else:
-                raise ResponseError(f"{kind!r} is no message that can be sent in answer to a request")
+                reason = f"{kind!r} is no message that can be sent in answer to a request"
+                raise ResponseError(reason)  # noqa: TRY301  all go one way
         except Exception as error:  # noqa: BLE001  whatever it is, it belongs where the application awaits it
             return _raise(error)
         return _SENT
@@ -148,7 +166,7 @@ class Sent:
 
     __slots__ = ()
 
-    def __await__(self) -> Iterator[None]:
+    def __await__(self) -> Generator[Any, Any, None]:
         return _NOTHING
 
     def send(self, value: object) -> None:
@@ -163,7 +181,7 @@ class Sent:
         """Nothing is open."""
 
 
-_NOTHING: Iterator[None] = iter(())
+_NOTHING = cast("Generator[Any, Any, None]", iter(()))
 _SENT = Sent()
 
 
@@ -193,10 +211,6 @@ def _scope_template(line: RequestLine) -> dict[str, Any]:
         "state": None,
         "extensions": None,
     }
-
-
-def _extensions_of_http2() -> dict[str, dict[str, object]]:
-    return {"gracehttp.drain": {}, "http.response.trailers": {}, "http.response.early_hint": {}}
 
 
 def is_explained(error: BaseException, application: AsgiApplication) -> bool:

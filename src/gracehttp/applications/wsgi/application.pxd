@@ -4,6 +4,8 @@ cdef class WsgiApplication:
     cdef object _loop
     cdef object _on_idle
     cdef object _calls
+    cdef object _startup
+    cdef object _shutdown
     cdef readonly object _pool
     cdef dict _template
     cdef set _waiters

@@ -10,6 +10,7 @@ from typing import Any
 
 from gracehttp.applications.drain_notice import ThreadDrainNotice
 from gracehttp.applications.wsgi.environ import build_environ, environ_template
+from gracehttp.applications.wsgi.functions import Function, call_shutdown, call_startup
 from gracehttp.applications.wsgi.input import streaming_input
 from gracehttp.applications.wsgi.loop_calls import LoopCalls
 from gracehttp.applications.wsgi.response import WsgiResponse
@@ -37,6 +38,8 @@ class WsgiApplication:
         "_loop",
         "_on_idle",
         "_pool",
+        "_shutdown",
+        "_startup",
         "_template",
         "_waiters",
         "in_flight",
@@ -53,8 +56,10 @@ class WsgiApplication:
         multiprocess: bool,
         draining: ThreadDrainNotice,
         on_idle: Callable[[], object],
+        startup: Function | None = None,
+        shutdown: Function | None = None,
     ) -> None:
-        """`name` is what the log calls the application.
+        """`name` is what the log calls the application. `startup` and `shutdown` are called in each worker.
 
         Applications find `draining` in the environ as `gracehttp.draining`. `on_idle` is called on the thread of the
         loop each time `in_flight` has come down to 0.
@@ -63,14 +68,23 @@ class WsgiApplication:
         self._app = app
         self._loop = loop
         self._on_idle = on_idle
+        self._startup = startup
+        self._shutdown = shutdown
         self._calls = LoopCalls(loop)
         self._pool = ThreadPool(threads)
         self._template = environ_template(multithread=threads > 1, multiprocess=multiprocess, draining=draining)
         self._waiters: set[asyncio.Task[None]] = set()
         self.in_flight = 0
 
+    @property
+    def pool(self) -> ThreadPool:
+        """The threads that call the application."""
+        return self._pool
+
     async def startup(self) -> None:
-        """Nothing: WSGI has no lifespan."""
+        """Call the startup function, if there is one: WSGI has no lifespan. Raises `ApplicationFailed`."""
+        if self._startup is not None:
+            await call_startup(self._startup, self.name)
 
     def handle(self, exchange: Exchange) -> None:
         """Begin to answer `exchange` in a thread, at once or as soon as its small body has arrived."""
@@ -88,9 +102,12 @@ class WsgiApplication:
         """Nothing: threads can't be cancelled. They end with the process."""
 
     async def shutdown(self, timeout_seconds: float) -> str | None:
-        """Let the threads end when they are idle, without waiting for them. `handle` can't be called any more."""
+        """Let the threads end when they are idle, without waiting for them, and call the shutdown function, if there is
+        one. `handle` can't be called any more."""
         self._pool.close()
-        return None
+        if self._shutdown is None:
+            return None
+        return await call_shutdown(self._shutdown, self.name, timeout_seconds)
 
     def _run_with_body(self, exchange: Exchange) -> None:
         data, more = exchange.take_body() or (b"", True)

@@ -4,42 +4,16 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from gracehttp.applications.drain_notice import ThreadDrainNotice
+from gracehttp.applications.wsgi.file_wrapper import FileWrapper
 from gracehttp.http.exchange import RequestHead
 
 Environ = dict[str, Any]
 
 _PERCENT_SIGN = ord("%")  # not b"%": to look for bytes in bytes, Python raises and drops a TypeError first
-
-
-class SupportsRead(Protocol):
-    """What an application may give to `wsgi.file_wrapper`. Its `close` method is optional."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return at most `size` bytes, and no bytes at the end."""
-
-
-class FileWrapper:
-    """An iterable over a file in blocks: the `wsgi.file_wrapper` of PEP 3333."""
-
-    __slots__ = ("_file", "_size", "close")
-
-    close: Callable[[], object]
-
-    def __init__(self, file: SupportsRead, block_size: int = 65536) -> None:
-        self._file = file
-        self._size = block_size
-        # PEP 3333: it must have a close method if the file has one.
-        close = getattr(file, "close", None)
-        if close is not None:
-            self.close = close
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(lambda: self._file.read(self._size), b"")
 
 
 def environ_template(*, multithread: bool, multiprocess: bool, draining: ThreadDrainNotice) -> Environ:

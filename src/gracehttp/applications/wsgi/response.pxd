@@ -10,6 +10,7 @@ cdef class WsgiResponse:
     cdef object _lock
     cdef object _room
     cdef list _pieces
+    cdef object _file
     cdef Py_ssize_t _unwritten
     cdef bint _asked
     cdef bint _done

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable, Iterable
 from threading import Condition, Lock
 from time import monotonic
 from types import TracebackType
 from typing import Any
 
+from gracehttp.applications.wsgi.file_wrapper import FileWrapper
 from gracehttp.applications.wsgi.headers import status_code, wire_headers
 from gracehttp.applications.wsgi.loop_calls import LoopCalls
 from gracehttp.http.exchange import ClientDisconnected, Exchange, Header, ResponseError
+from gracehttp.net.file_part import FilePart
 
 # How much of a response may wait for the loop or for a slow client. With more, the thread waits too.
 _HIGH_WATER_BYTES = 65536
@@ -47,6 +50,7 @@ class WsgiResponse:
         "_excess",
         "_exchange",
         "_failure",
+        "_file",
         "_gave_up",
         "_headers",
         "_left",
@@ -79,6 +83,7 @@ class WsgiResponse:
         self._lock = Lock()
         self._room: Condition | None = None
         self._pieces: list[bytes] = []
+        self._file: FilePart | None = None  # behind the pieces; it is the last of the body
         self._unwritten = 0
         self._asked = False
         self._done = False
@@ -133,6 +138,8 @@ class WsgiResponse:
                     self._pieces.append(whole)
                     self._unwritten += len(whole)
             return
+        if type(body) is FileWrapper and self._send_file(body):
+            return
         silent_since = 0.0
         for given in body:
             if not _checked(given):
@@ -169,6 +176,25 @@ class WsgiResponse:
         if ask:
             with contextlib.suppress(RuntimeError):  # the loop is closed, and the process ends
                 self._calls.post(self._flush)
+
+    def _send_file(self, wrapper: FileWrapper) -> bool:
+        """Let the loop send the rest of the file, if it can, and it pays. The thread need not wait for it."""
+        rest = None
+        if self._exchange.takes_files and not (self._sent or self._bodiless):
+            rest = wrapper.rest_of_file()
+        if rest is None or rest[2] <= _HIGH_WATER_BYTES:
+            return False
+        self._require_start()
+        descriptor, offset, size = rest
+        promised = _content_length(self._headers)
+        if 0 <= promised < size:
+            self._excess = True
+            size = promised
+        part = FilePart(os.dup(descriptor), offset, size)
+        with self._lock:
+            self._sent = True
+            self._file = part
+        return True
 
     def _send(self, piece: bytes) -> bool:
         """Send `piece`, and wait until there is room for more. Returns False when the client is gone."""
@@ -215,6 +241,7 @@ class WsgiResponse:
         with self._lock:
             data = b"".join(self._pieces)
             self._pieces.clear()
+            file, self._file = self._file, None
             done, error = self._done, self._error
             self._asked = done
         whole = error is None or self._whole
@@ -222,7 +249,10 @@ class WsgiResponse:
             exchange.give_up()
             self._on_end()
             return
-        failure = self._write(data, last=done and whole)
+        if file is None:
+            failure = self._write(data, last=done and whole)
+        else:
+            failure = self._write_file(file, last=done and whole)
         if done:
             if self._excess and whole:
                 exchange.correct(
@@ -256,6 +286,23 @@ class WsgiResponse:
                 data = b""
             exchange.write(data, not last)
         except Exception as exc:  # noqa: BLE001  raised into the application, or given to end()
+            return exc
+        return None
+
+    def _write_file(self, file: FilePart, *, last: bool) -> BaseException | None:
+        """As `_write`. It is the whole body."""
+        exchange = self._exchange
+        if exchange.response_complete or exchange.disconnected:
+            file.close()
+            return None
+        try:
+            exchange.start_response(self._status, self._headers)
+        except Exception as exc:  # noqa: BLE001  as in `_write`
+            file.close()
+            return exc
+        try:
+            exchange.write_file(file, not last)
+        except Exception as exc:  # noqa: BLE001  as in `_write`
             return exc
         return None
 

@@ -23,7 +23,7 @@ class ThreadPool:
     that is stuck would keep a worker alive beyond the drain timeout.
     """
 
-    __slots__ = ("_empty", "_idle", "_jobs", "_size", "_started")
+    __slots__ = ("_empty", "_idle", "_jobs", "_size", "_started", "calls")
 
     def __init__(self, threads: int) -> None:
         if threads < 1:
@@ -35,6 +35,18 @@ class ThreadPool:
         # while there are threads to start; afterwards nothing reads it.
         self._idle: deque[None] = deque()
         self._empty = 0  # how many jobs were taken back since the last look for them
+        self.calls = [0] * threads
+        """One number for each thread, which it alone writes: odd while it runs a job, and another one for each job."""
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for a thread."""
+        return max(0, self._jobs.qsize() - self._empty)
+
+    @property
+    def busy(self) -> int:
+        """How many threads run a job."""
+        return sum(call & 1 for call in self.calls)
 
     def submit(self, job: Job) -> None:
         """Run `job` in a thread. Must be called from one thread only; `job` must not raise.
@@ -77,7 +89,9 @@ class ThreadPool:
 
     def _start_thread(self) -> None:
         try:
-            threading.Thread(target=self._work, name=f"wsgi-{self._started}", daemon=True).start()
+            threading.Thread(
+                target=self._work, args=(self._started,), name=f"wsgi-{self._started}", daemon=True
+            ).start()
         except RuntimeError:  # the limit of processes (RLIMIT_NPROC, pids.max)
             if not self._started:
                 raise
@@ -89,14 +103,17 @@ class ThreadPool:
         for _ in range(self._started):
             self._jobs.put(_END)
 
-    def _work(self) -> None:
+    def _work(self, number: int) -> None:
+        calls = self.calls
         while (job := self._jobs.get()) is not _END:
             try:
                 call = job.pop()
             except IndexError:
                 pass
             else:
+                calls[number] += 1
                 call()
+                calls[number] += 1
                 del call  # the next one may come much later
             if self._started < self._size:
                 self._idle.append(None)

@@ -69,6 +69,8 @@ cdef class Http1Protocol:
     cpdef send_head(self, Exchange exchange, bytes data, bint end)
     @cython.locals(framing=int)
     cpdef send_body(self, Exchange exchange, bytes data, bint end)
+    @cython.locals(framing=int)
+    cpdef send_file(self, Exchange exchange, part, bint end)
     cpdef response_completed(self, Exchange exchange)
     cpdef cut(self, Exchange exchange, reason)
     cdef bint _ends_here(self, bint response_ends) except -1

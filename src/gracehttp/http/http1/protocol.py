@@ -18,9 +18,9 @@ from gracehttp.http.exchange import Exchange, ResetReason, tell
 from gracehttp.http.fields import ResponseFields
 from gracehttp.http.forwarded import ForwardedError
 from gracehttp.http.head import RefusedHead
+from gracehttp.http.http1 import parser as heads
 from gracehttp.http.http1.body_parser import BodyParser, body_parser
 from gracehttp.http.http1.checks import Framing, RequestError
-from gracehttp.http.http1 import parser as heads
 from gracehttp.http.http1.parser import (
     END_OF_HEAD,
     Http1Head,
@@ -45,6 +45,7 @@ from gracehttp.http.http1.response import (
     status_line,
 )
 from gracehttp.net.deadlines import Deadlines
+from gracehttp.net.file_part import FilePart
 from gracehttp.net.stream import Stream
 from gracehttp.wire.handover import Carried
 
@@ -545,6 +546,20 @@ class Http1Protocol:
                 data = LAST_CHUNK
         if data:
             self._stream.write(data)
+        if not self._stream.writable:
+            exchange.writable = False
+
+    @property
+    def takes_files(self) -> bool:
+        return self._stream.takes_files
+
+    def send_file(self, exchange: Exchange, part: FilePart, end: bool) -> None:
+        if self._framing == CHUNKED:
+            self._stream.write(b"%x\r\n" % len(part))
+            self._stream.write_file(part)
+            self._stream.write(b"\r\n" + LAST_CHUNK if end else b"\r\n")
+        else:
+            self._stream.write_file(part)
         if not self._stream.writable:
             exchange.writable = False
 

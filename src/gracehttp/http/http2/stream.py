@@ -11,6 +11,7 @@ from gracehttp.http.fields import ResponseFields
 from gracehttp.http.head import Header
 from gracehttp.http.http2.responses import added_pairs, pairs, refusal, response_fields, status_field
 from gracehttp.http.http2.tunnel import Tunnel
+from gracehttp.net.file_part import FilePart
 
 if TYPE_CHECKING:
     from gracehttp.http.connection import MakeProtocol
@@ -29,6 +30,8 @@ class Http2Stream:
 
     `received` counts the bytes of the request body, `untaken` those that the client can't send more for yet.
     """
+
+    takes_files = False
 
     __slots__ = (
         "_continue_owed",
@@ -162,6 +165,9 @@ class Http2Stream:
 
     def send_body(self, exchange: Exchange, data: bytes, end: bool) -> None:
         self.send_bytes(data, end)
+
+    def send_file(self, exchange: Exchange, part: FilePart, end: bool) -> None:
+        raise AssertionError("frames need the bytes of a body")
 
     def send_trailers(self, exchange: Exchange, fields: ResponseFields) -> None:
         self._trailers = pairs(fields)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gracehttp.http.connection import Connection, MakeProtocol
 from gracehttp.http.exchange import ResetReason
+from gracehttp.net.file_part import FilePart
 from gracehttp.net.stream import CLOSED_STREAM, Consumer
 from gracehttp.wire.handover import Carried
 
@@ -35,6 +36,7 @@ class Tunnel:
     )
 
     can_move = False
+    takes_files = False
     mid_record = False
 
     def __init__(self, protocol: Http2Protocol, stream: Http2Stream, make: MakeProtocol, rest: bytes) -> None:
@@ -153,6 +155,9 @@ class Tunnel:
 
     def reset(self) -> None:
         self.abort()
+
+    def write_file(self, part: FilePart) -> None:
+        raise AssertionError("a tunnel takes no files")
 
     def leave(self) -> int:
         raise AssertionError("a tunnel can't move")

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 from gracehttp.events import OptionIgnored
 from gracehttp.supervisor.control.socket import ControlSocket
+from gracehttp.supervisor.health.addresses import HealthAddresses
+from gracehttp.supervisor.metrics.exporter import Exporter
 from gracehttp.supervisor.pidfile import PidFile
 from gracehttp.wire.messages import FixedOptions
 
 
-def kept(pidfile: PidFile | None, control: ControlSocket | None) -> FixedOptions:
+def kept(
+    pidfile: PidFile | None,
+    control: ControlSocket | None,
+    health: HealthAddresses,
+    exporter: Exporter | None = None,
+    *,
+    user: str | None = None,
+    group: str | None = None,
+) -> FixedOptions:
     """The options as the supervisor keeps them."""
     return FixedOptions(
         pidfile=str(pidfile.path) if pidfile is not None else None,
         control=control.path if control is not None else False,
+        user=user,
+        group=group,
+        admin=health.admin,
+        agent_check=health.agent_check,
+        metrics=exporter.address if exporter is not None else None,
     )
 
 

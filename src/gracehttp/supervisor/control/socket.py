@@ -16,12 +16,14 @@ from typing import Protocol
 
 from gracehttp.event_bus import EventBus
 from gracehttp.events import (
+    ControlRefused,
     ControlUnavailable,
     Event,
     GenerationGivenUp,
     GenerationRolledBack,
     ReplacementGivenUp,
     StartCalledOff,
+    WorkerExited,
     WorkerFailedToStart,
 )
 from gracehttp.net.unix_files import MOST_PATH_BYTES, bind_file, remove_stale_file
@@ -42,12 +44,20 @@ from gracehttp.wire.control import (
 )
 
 ACCEPT_PAUSE_SECONDS = 1.0
+REFUSALS_TOLD_EVERY_SECONDS = 60.0
 ACCEPTS_PER_WAKE_UP = 64
 BACKLOG = 1024
 """Any user may connect to an abstract name, and all wait in one queue until the supervisor looks who they are. The
 kernel cuts it at net.core.somaxconn (listen(2))."""
 
-_OUTCOMES = (GenerationGivenUp, GenerationRolledBack, ReplacementGivenUp, StartCalledOff, WorkerFailedToStart)
+_OUTCOMES = (
+    GenerationGivenUp,
+    GenerationRolledBack,
+    ReplacementGivenUp,
+    StartCalledOff,
+    WorkerExited,
+    WorkerFailedToStart,
+)
 """Events that the last line tells, with all details: they are no progress."""
 
 
@@ -61,6 +71,10 @@ class Commands(Protocol):
     def stop(self, source: str, requester: Requester, *, force: bool) -> None: ...
 
     def status(self) -> Status: ...
+
+    def metrics(self) -> str: ...
+
+    def recent_events(self) -> str: ...
 
 
 class ControlRecord(Value):
@@ -83,6 +97,7 @@ class ControlSocket:
         self._connections: set[ControlConnection] = set()
         self._following: set[ControlConnection] = set()
         self._quiet: asyncio.Future[None] | None = None
+        self._refusals_told_at = -REFUSALS_TOLD_EVERY_SECONDS
         sock.setblocking(False)
         self._watch = Watch(self._loop, sock.fileno(), self._accept)
         bus.subscribe(self._tell_progress)
@@ -145,8 +160,15 @@ class ControlSocket:
             objection = self._objection_to(sock)
             if objection:
                 _turn_away(sock, objection)
+                self._tell_refused(objection)
             else:
                 self._connect(sock)
+
+    def _tell_refused(self, objection: str) -> None:
+        now = self._loop.time()
+        if now >= self._refusals_told_at + REFUSALS_TOLD_EVERY_SECONDS:
+            self._refusals_told_at = now
+            self._bus.publish(ControlRefused(objection))
 
     def _objection_to(self, sock: socket.socket) -> str:
         """Why the process at the other end may not control this service; "" if it may."""
@@ -202,6 +224,10 @@ class ControlSocket:
         match request.command:
             case "status":
                 connection.tell(Outcome(ok=True, status=self._commands.status()))
+            case "metrics":
+                connection.tell(Outcome(ok=True, details=self._commands.metrics()))
+            case "events":
+                connection.tell(Outcome(ok=True, details=self._commands.recent_events()))
             case "restart":
                 self._following.add(connection)
                 if request.supervisor:
@@ -212,7 +238,9 @@ class ControlSocket:
                 self._following.add(connection)
                 self._commands.stop(source, connection, force=request.force)
             case unknown:
-                connection.tell(_refusal(f"there is no command {unknown!r}; there are restart, stop and status"))
+                connection.tell(
+                    _refusal(f"there is no command {unknown!r}; there are restart, stop, status, metrics and events")
+                )
 
 
 def open_control(where: str | bool | None, commands: Commands, bus: EventBus) -> ControlSocket | None:

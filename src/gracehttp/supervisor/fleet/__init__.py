@@ -9,6 +9,7 @@ computes. So each of its histories can be tested in memory, and `supervisor.supe
 """
 
 from gracehttp.supervisor.fleet.commands import (
+    AnnounceStop,
     Command,
     Died,
     DumpTraceback,
@@ -16,11 +17,13 @@ from gracehttp.supervisor.fleet.commands import (
     GivenUp,
     Gone,
     Hold,
+    Hung,
     Kill,
     Pause,
     Ping,
     ProbationEnded,
     Promoted,
+    Recovered,
     RequestDump,
     Resume,
     Retire,
@@ -41,8 +44,10 @@ from gracehttp.supervisor.fleet.inputs import (
     WorkerAnswered,
     WorkerDueForRecycling,
     WorkerExited,
+    WorkerHung,
     WorkerIntroduced,
     WorkerReady,
+    WorkerRecovered,
     WorkerStoppedAccepting,
 )
 from gracehttp.supervisor.fleet.probation import ANSWER_SECONDS, FEWEST_RESPONSES, Probation
@@ -62,6 +67,7 @@ __all__ = [
     "SAME_STOP_SECONDS",
     "STOP_ACCEPTING_SECONDS",
     "TRACEBACK_SECONDS",
+    "AnnounceStop",
     "Command",
     "Died",
     "DrainReason",
@@ -75,6 +81,7 @@ __all__ = [
     "GivenUp",
     "Gone",
     "Hold",
+    "Hung",
     "Input",
     "Kill",
     "Numbers",
@@ -83,6 +90,7 @@ __all__ = [
     "Probation",
     "ProbationEnded",
     "Promoted",
+    "Recovered",
     "RequestDump",
     "RestartRequested",
     "Resume",
@@ -100,8 +108,10 @@ __all__ = [
     "WorkerAnswered",
     "WorkerDueForRecycling",
     "WorkerExited",
+    "WorkerHung",
     "WorkerIntroduced",
     "WorkerReady",
+    "WorkerRecovered",
     "WorkerState",
     "WorkerStoppedAccepting",
 ]

@@ -57,9 +57,14 @@ class Ping(Value):
 
 class RequestDump(Value):
     """Tell a worker that is not ready in time to write down where its tasks wait and the stacks of its threads, and to
-    exit. Only a worker whose event loop runs can do that."""
+    exit. Only a worker whose event loop runs can do that.
+
+    `hangs` is that of a worker that served (`inputs.WorkerHung`). Without `ends` it goes on.
+    """
 
     worker: int
+    hangs: str = ""
+    ends: bool = True
 
 
 class DumpTraceback(Value):
@@ -72,6 +77,12 @@ class Kill(Value):
     generation: int
     worker: int
     reason: str
+
+
+class AnnounceStop(Value):
+    """Tell workers and load balancers that the service will stop. Until `StopAdmitting` it goes on as before."""
+
+    delay_seconds: float
 
 
 class StopAdmitting(Value):
@@ -153,6 +164,22 @@ class Died(Value):
     """Whether it was ready before."""
 
 
+class Hung(Value):
+    """A worker that serves was found to hang. `kind` and `seconds` are as in `inputs.WorkerHung`."""
+
+    generation: int
+    worker: int
+    kind: str
+    seconds: float
+
+
+class Recovered(Value):
+    """A worker that hung goes on."""
+
+    generation: int
+    worker: int
+
+
 class Gone(Value):
     """The last worker of the generation exited, `seconds` after the generation began to drain or was abandoned."""
 
@@ -172,6 +199,7 @@ Command = (
     | RequestDump
     | DumpTraceback
     | Kill
+    | AnnounceStop
     | StopAdmitting
     | Finish
     | Promoted
@@ -180,5 +208,7 @@ Command = (
     | GivenUp
     | Superseded
     | Died
+    | Hung
+    | Recovered
     | Gone
 )

@@ -46,6 +46,11 @@ class Generation:
     """Workers that serve until it is their turn to be recycled."""
     recycling: int | None = None
     """The worker that is being recycled, until it is gone. Meanwhile there may be one worker more than wanted."""
+    hangs_in_a_row: int = 0
+    """How many of its workers were replaced because they hung, without a long time in between."""
+    hang_replaced_at: float = 0.0
+    hang_wait_until: float | None = None
+    """Until when no other worker that hangs is replaced."""
     predecessors: set[int] = field(default_factory=set)
     """Workers of other generations that may still accept. The generation is announced when there are none."""
     announce_at: float | None = None
@@ -72,6 +77,8 @@ class Generation:
         """The times at which something is due if nothing happens before."""
         yield from (worker.deadline for worker in self.workers.values() if worker.deadline is not None)
         yield from self.start_again_at
+        if self.hang_wait_until is not None:
+            yield self.hang_wait_until
         if self.announce_at is not None:
             yield self.announce_at
         elif self.probation is not None:  # it does not end before the generation was announced
@@ -142,14 +149,14 @@ class Generation:
             elif worker.state is WorkerState.STARTING:
                 self.kill(worker, "its generation stands by, and starts nobody", turn)
 
-    def retire(self, reason: DrainReason, turn: Turn) -> None:
-        """It has served: its workers drain, and those that are not ready are killed.
+    def retire(self, reason: DrainReason, turn: Turn, *, timeout_seconds: float | None = None) -> None:
+        """It has served: its workers drain, and those that are not ready are killed. None: as its settings say.
 
         Workers that drain already learn that they have other successors now, or none.
         """
         self.announce(turn)
         self.leave(GenerationState.DRAINING, turn)
-        timeout = self.settings.drain_timeout_seconds
+        timeout = self.settings.drain_timeout_seconds if timeout_seconds is None else timeout_seconds
         for worker in self.workers.values():
             if worker.state in {WorkerState.SERVING, WorkerState.STANDING_BY, WorkerState.DRAINING}:
                 worker.drain(reason, timeout, turn)
@@ -204,6 +211,7 @@ class Generation:
         elif worker.state is WorkerState.DUMPING:
             # The state stays, because the exit must count as a failed start.
             worker.deadline = None
-            turn.add(Kill(self.number, worker.number, f"not ready within {self.settings.ready_timeout_seconds:g} s"))
+            reason = "it hangs" if worker.hangs else f"not ready within {self.settings.ready_timeout_seconds:g} s"
+            turn.add(Kill(self.number, worker.number, reason))
         else:
             self.kill(worker, "its drain timeout passed", turn)

@@ -14,6 +14,8 @@ class StopRequested(Value):
     """The service must end: by force if `force`, or if this is the second request."""
 
     force: bool = False
+    drain_timeout_seconds: float | None = None
+    """How long workers may drain at most. None: as long as each generation's settings say."""
 
 
 class ScaleRequested(Value):
@@ -58,6 +60,21 @@ class WorkerDueForRecycling(Value):
     worker: int
 
 
+class WorkerHung(Value):
+    """A worker that serves has shown no progress for `seconds`. `kind` is `loop` if its event loop doesn't turn,
+    `threads` if all its threads are at the same requests, and others wait."""
+
+    worker: int
+    kind: str
+    seconds: float
+
+
+class WorkerRecovered(Value):
+    """A worker that hung shows progress again."""
+
+    worker: int
+
+
 class WorkerExited(Value):
     """The process of a worker is gone, or could not be started."""
 
@@ -70,6 +87,8 @@ class WorkerExited(Value):
     """The part of it that the log doesn't have yet."""
     doing: str = ""
     """What it was last known to do on its way to be ready."""
+    refused: bool = False
+    """The supervisor had not what it asked for, such as a port: other code would not help."""
 
 
 class TimePassed(Value):
@@ -86,6 +105,8 @@ Input = (
     | WorkerAnswered
     | WorkerAlive
     | WorkerDueForRecycling
+    | WorkerHung
+    | WorkerRecovered
     | WorkerExited
     | TimePassed
 )

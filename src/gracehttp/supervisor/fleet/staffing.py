@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from gracehttp.supervisor.fleet.backoff import FORGIVEN_AFTER_SECONDS, wait_before_restart
+from gracehttp.supervisor.fleet.backoff import (
+    FORGIVEN_AFTER_SECONDS,
+    LONGEST_BETWEEN_HANGS_SECONDS,
+    wait_before_restart,
+    wait_between_hangs,
+)
 from gracehttp.supervisor.fleet.generation import Generation
 from gracehttp.supervisor.fleet.states import GenerationState, WorkerState
 from gracehttp.supervisor.fleet.turn import Turn
@@ -98,12 +103,51 @@ def recycle(serving: Generation, turn: Turn, *, may_begin: bool) -> None:
     """
     due = [one for one in serving.due_for_recycling if one in serving.workers]
     serving.due_for_recycling = [one for one in due if serving.workers[one].state is WorkerState.SERVING]
-    if serving.recycling is None and serving.due_for_recycling and may_begin:
-        serving.recycling = serving.due_for_recycling.pop(0)
+    if serving.recycling is None and may_begin and (chosen := _next_to_recycle(serving)) is not None:
+        serving.recycling = chosen
+        serving.due_for_recycling.remove(chosen)
+        if serving.workers[chosen].hangs:
+            _count_hang(serving, turn)
         _forgive(serving, serving.workers[serving.recycling], turn)
         serving.start(turn)
     in_service = serving.in_state(WorkerState.SERVING)
     if len(in_service) > serving.wanted:
         for worker in in_service:
-            if worker.number == serving.recycling:
+            if worker.number == serving.recycling and worker.hangs:
+                worker.end_hanging(serving.settings.drain_timeout_seconds, turn)
+            elif worker.number == serving.recycling:
                 worker.drain(DrainReason.RESTART, serving.settings.drain_timeout_seconds, turn)
+
+
+def _next_to_recycle(serving: Generation) -> int | None:
+    """Those that hang wait until `hang_wait_until`, and come first then."""
+    hanging = [one for one in serving.due_for_recycling if serving.workers[one].hangs]
+    others = [one for one in serving.due_for_recycling if one not in hanging]
+    first = hanging if serving.hang_wait_until is None else []
+    return next(iter([*first, *others]), None)
+
+
+# --- workers that hang ---
+
+
+def note_hung(generation: Generation, worker: Worker, kind: str) -> None:
+    """`worker`, which serves, hangs: it is due for recycling."""
+    worker.hangs = kind
+    note_due(generation, worker.number)
+
+
+def note_recovered(generation: Generation, worker: Worker) -> None:
+    """It goes on. If its successor starts already, it is replaced, as one that is due for recycling for another
+    reason."""
+    worker.hangs = ""
+    if worker.number in generation.due_for_recycling:
+        generation.due_for_recycling.remove(worker.number)
+
+
+def _count_hang(generation: Generation, turn: Turn) -> None:
+    timeout = generation.settings.hang_timeout_seconds
+    if turn.now - generation.hang_replaced_at > LONGEST_BETWEEN_HANGS_SECONDS + timeout:
+        generation.hangs_in_a_row = 0
+    generation.hangs_in_a_row += 1
+    generation.hang_replaced_at = turn.now
+    generation.hang_wait_until = turn.now + wait_between_hangs(generation.hangs_in_a_row, timeout)

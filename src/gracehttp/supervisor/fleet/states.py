@@ -53,7 +53,7 @@ class WorkerState(enum.Enum):
     STANDING_BY = "standing_by"  # ready, and accepts nothing that another generation accepts
     SERVING = "serving"
     DRAINING = "draining"
-    DUMPING = "dumping"  # it hangs at its start: it must write down where, and is killed next
+    DUMPING = "dumping"  # it hangs: it must write down where, and is killed next
     KILLED = "killed"
 
 
@@ -94,6 +94,7 @@ WORKER_STEPS: Mapping[WorkerState, Set[WorkerState]] = MappingProxyType({
     WorkerState.SERVING: {
         WorkerState.STANDING_BY,
         WorkerState.DRAINING,
+        WorkerState.DUMPING,  # it hangs, and its successor serves
         WorkerState.KILLED,
     },
     WorkerState.DRAINING: {

@@ -7,7 +7,17 @@
 from __future__ import annotations
 
 from gracehttp.supervisor.fleet import staffing, takeover
-from gracehttp.supervisor.fleet.commands import Command, Died, Finish, Gone, StopAdmitting, Superseded
+from gracehttp.supervisor.fleet.commands import (
+    AnnounceStop,
+    Command,
+    Died,
+    Finish,
+    Gone,
+    Hung,
+    Recovered,
+    StopAdmitting,
+    Superseded,
+)
 from gracehttp.supervisor.fleet.generation import Generation
 from gracehttp.supervisor.fleet.generations import Generations
 from gracehttp.supervisor.fleet.inputs import (
@@ -20,8 +30,10 @@ from gracehttp.supervisor.fleet.inputs import (
     WorkerAnswered,
     WorkerDueForRecycling,
     WorkerExited,
+    WorkerHung,
     WorkerIntroduced,
     WorkerReady,
+    WorkerRecovered,
     WorkerStoppedAccepting,
 )
 from gracehttp.supervisor.fleet.states import COMING, IN_USE, LEAVING, GenerationState, WorkerState
@@ -51,21 +63,35 @@ class FleetMemory(Value):
 class Fleet:
     """All generations of one supervisor.
 
-    `stopping`: the service was told to stop. `forced`: by force.
+    `stopping`: the service was told to stop. `ending`: and its stop delay, if it has one, is over. `forced`: by force.
     """
 
-    def __init__(self, settings: FleetSettings, memory: FleetMemory | None = None) -> None:
-        """Begin without generations, or with `memory` of another process instead of `settings`."""
+    def __init__(
+        self, settings: FleetSettings, memory: FleetMemory | None = None, *, outlives_failed_starts: bool = False
+    ) -> None:
+        """Begin without generations, or with `memory` of another process instead of `settings`.
+
+        With `outlives_failed_starts` a first generation that fails is not the end: other code may be requested. It is
+        the end if a worker was refused.
+        """
         memory = memory or FleetMemory(generations={}, settings=settings, last_generation=0, last_worker=0)
         self.generations = Generations(memory.generations)
         self.stopping = False
+        self.ending = False
         self.forced = False
         self._settings = memory.settings  # for the very first worker, until it has introduced itself
         self._numbers = Numbers(memory.last_generation, memory.last_worker)
         self._stopping_since = 0.0
+        self._outlives_failed_starts = outlives_failed_starts
+        self._ends_at: float | None = None  # while the stop delay lasts
         self._finished = False
 
     # --- questions ---
+
+    @property
+    def first_settings(self) -> FleetSettings:
+        """Those with which a first generation starts, before it has brought its own."""
+        return self._settings
 
     @property
     def serving(self) -> Generation | None:
@@ -87,6 +113,11 @@ class Fleet:
         return {one.number for one in self.generations.in_state(*IN_USE)}
 
     @property
+    def awaits_other_code(self) -> bool:
+        """Whether nothing serves, and that is not the end."""
+        return self._outlives_failed_starts and self.serving is None and not self.stopping
+
+    @property
     def next_generation(self) -> int:
         """The number that the next generation will have."""
         return self._numbers.generation + 1
@@ -96,7 +127,10 @@ class Fleet:
 
     def next_deadline(self) -> float | None:
         """When `TimePassed` has something to do; None: never, as things stand."""
-        return self.generations.next_deadline
+        deadline = self.generations.next_deadline
+        if self._ends_at is None:
+            return deadline
+        return self._ends_at if deadline is None else min(deadline, self._ends_at)
 
     def stop_forces(self, force: bool, now: float) -> bool:
         """Whether a request to stop at `now` ends the service by force.
@@ -124,8 +158,8 @@ class Fleet:
         match happened:
             case RestartRequested():
                 self._restart(turn)
-            case StopRequested(force):
-                self._stop(force, turn)
+            case StopRequested(force, drain_timeout_seconds):
+                self._stop(force, drain_timeout_seconds, turn)
             case ScaleRequested(by):
                 self._scale(by, turn)
             case WorkerIntroduced(worker, settings):
@@ -138,6 +172,10 @@ class Fleet:
                 self._on_probation(happened)
             case WorkerDueForRecycling(worker):
                 self._due_for_recycling(worker)
+            case WorkerHung(worker, kind, seconds):
+                self._hung(worker, kind, seconds, turn)
+            case WorkerRecovered(worker):
+                self._recovered(worker, turn)
             case WorkerExited(worker):
                 takeover.stopped_accepting(worker, self.generations, turn)
                 self._exited(happened, turn)
@@ -203,8 +241,26 @@ class Fleet:
         if (generation := self.generation_of(number)) is not None:
             staffing.note_due(generation, number)
 
+    def _hung(self, number: int, kind: str, seconds: float, turn: Turn) -> None:
+        generation = self.generation_of(number)
+        if generation is None or generation.workers[number].state is not WorkerState.SERVING:
+            return
+        turn.add(Hung(generation.number, number, kind, seconds))
+        if generation.probation is not None and self.generations.fallback is not None:
+            takeover.roll_back(self.generations, f"its worker {number} hangs", "", turn)
+        else:
+            staffing.note_hung(generation, generation.workers[number], kind)
+
+    def _recovered(self, number: int, turn: Turn) -> None:
+        generation = self.generation_of(number)
+        if generation is not None and generation.workers[number].hangs:
+            turn.add(Recovered(generation.number, number))
+            staffing.note_recovered(generation, generation.workers[number])
+
     def _exited(self, exited: WorkerExited, turn: Turn) -> None:
         number, reason = exited.worker, exited.reason
+        if exited.refused:
+            self._outlives_failed_starts = False
         generation = self.generation_of(number)
         if generation is None:
             return
@@ -213,6 +269,9 @@ class Fleet:
             generation.recycling = None
         if worker.state in {WorkerState.KILLED, WorkerState.DRAINING} or generation.state in LEAVING:
             return  # it was told to, or its generation is leaving anyway
+        if worker.state is WorkerState.DUMPING and worker.hangs:  # its successor serves
+            turn.add(Died(generation.number, number, "hung, and was ended", None, exited.unlogged))
+            return
         if worker.state is WorkerState.DUMPING:
             reason = generation.hung(exited.doing)
         fault = f"its worker {number} {reason}"
@@ -229,8 +288,12 @@ class Fleet:
             takeover.roll_back(self.generations, fault, exited.details, turn)
 
     def _time_passed(self, turn: Turn) -> None:
+        if self._ends_at is not None and self._ends_at <= turn.now:
+            self._end(None, turn)
         for generation in self.generations.values():
             staffing.start_due(generation, turn)
+            if generation.hang_wait_until is not None and generation.hang_wait_until <= turn.now:
+                generation.hang_wait_until = None
             if generation.announce_at is not None and generation.announce_at <= turn.now:
                 generation.announce(turn)
             for worker in generation.workers.values():
@@ -247,7 +310,7 @@ class Fleet:
     def _hold_or_resume(self, turn: Turn) -> None:
         """Let connections be handed over only while there are workers that take them. At a stop there are none, by the
         order itself."""
-        if self.stopping:
+        if self.ending:
             return
         takers = self.serving is not None and bool(self.serving.in_state(WorkerState.SERVING))
         for generation in self.generations.values():
@@ -260,41 +323,56 @@ class Fleet:
                 del self.generations[generation.number]
                 served = generation.state is GenerationState.DRAINING
                 turn.add(Gone(generation.number, served, turn.now - generation.retired_at))
-        if self._numbers.generation and not self.generations and not self._finished:
+        if self._numbers.generation and not self.generations and not self._finished and not self.awaits_other_code:
             self._finished = True
             turn.add(Finish(could_start=self.stopping, forced=self.forced))
 
     # --- the stop ---
 
-    def _stop(self, force: bool, turn: Turn) -> None:
+    def _stop(self, force: bool, drain_timeout_seconds: float | None, turn: Turn) -> None:
         forces = self.stop_forces(force, turn.now)
         if self.stopping and not forces:
             return
         if not self.stopping:
             self._begin_to_stop(turn)
+        serving = self.serving
         if forces:
+            self._admit_no_more(turn)
             self._kill_all(turn)
+        elif drain_timeout_seconds is None and serving is not None and serving.settings.stop_delay_seconds:
+            self._ends_at = turn.now + serving.settings.stop_delay_seconds
+            turn.add(AnnounceStop(serving.settings.stop_delay_seconds))
         else:
-            self._drain_all(turn)
+            self._end(drain_timeout_seconds, turn)
 
     def _begin_to_stop(self, turn: Turn) -> None:
         self.stopping = True
+        self._stopping_since = turn.now
         if (serving := self.serving) is not None:
             # An announcement may open ports to new connections, so it comes before they are closed.
             serving.announce(turn)
             serving.end_probation(turn, passed=False, reason="the service was told to stop")
-        turn.add(StopAdmitting())
         if (coming := self.coming) is not None:
             coming.give_up("the service was told to stop", turn)
 
-    def _drain_all(self, turn: Turn) -> None:
-        self._stopping_since = turn.now
+    def _end(self, drain_timeout_seconds: float | None, turn: Turn) -> None:
+        """The stop begins, now that the stop delay is over."""
+        self._admit_no_more(turn)
+        self._drain_all(drain_timeout_seconds, turn)
+
+    def _admit_no_more(self, turn: Turn) -> None:
+        self._ends_at = None
+        if not self.ending:
+            self.ending = True
+            turn.add(StopAdmitting())
+
+    def _drain_all(self, timeout_seconds: float | None, turn: Turn) -> None:
         draining = self.generations.in_state(GenerationState.DRAINING)
         for generation in self.generations.in_state(*IN_USE):
-            generation.retire(DrainReason.STOP, turn)
+            generation.retire(DrainReason.STOP, turn, timeout_seconds=timeout_seconds)
         # These keep their deadlines, but close idle connections soon: there is no successor that could take them.
         for generation in draining:
-            generation.drain_again(DrainReason.STOP, turn)
+            generation.drain_again(DrainReason.STOP, turn, timeout_seconds=timeout_seconds)
 
     def _kill_all(self, turn: Turn) -> None:
         self.forced = True

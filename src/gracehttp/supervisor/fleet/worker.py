@@ -18,6 +18,11 @@ HURRY_SECONDS = 2.0
 LIFESPAN_SECONDS = 10.0
 """How long the lifespan shutdown of the application may take after the drain."""
 
+HANGING_DRAIN_SECONDS = 5.0
+"""How long the drain of a worker may take whose threads hang: what they are at doesn't end."""
+LOOP = "loop"
+"""What hangs is the event loop."""
+
 
 @dataclass(slots=True)
 class Worker:
@@ -30,6 +35,8 @@ class Worker:
     """It drains, and must keep its connections for now: no worker serves that could take them."""
     silent: bool = False
     """It hangs, and did not write down where when it was asked."""
+    hangs: str = ""
+    """It serves, and hangs: `loop` or `threads`, as in `inputs.WorkerHung`."""
 
     def become(self, state: WorkerState, deadline: float | None = None) -> None:
         """Raises `ForbiddenStep` if no step leads there."""
@@ -55,6 +62,18 @@ class Worker:
         """It was not ready in time. Only a worker whose event loop runs can tell where its tasks wait."""
         self.become(WorkerState.DUMPING, turn.now + TASKS_SECONDS)
         turn.add(RequestDump(self.number))
+
+    def end_hanging(self, drain_timeout_seconds: float, turn: Turn) -> None:
+        """It hangs, and its successor serves: end it, after it has written down where.
+
+        One whose loop turns still can hand over the connections that no thread works for, so that one drains.
+        """
+        if self.hangs == LOOP:
+            self.become(WorkerState.DUMPING, turn.now + TASKS_SECONDS)
+            turn.add(RequestDump(self.number, self.hangs))
+        else:
+            turn.add(RequestDump(self.number, self.hangs, ends=False))
+            self.drain(DrainReason.RESTART, min(drain_timeout_seconds, HANGING_DRAIN_SECONDS), turn)
 
     def dump_traceback(self, turn: Turn) -> None:
         """Its event loop does not run: the interpreter tells."""

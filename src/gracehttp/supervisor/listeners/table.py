@@ -11,17 +11,19 @@ import errno
 import socket
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Protocol, Self
 
+from gracehttp.accounts import Credentials
 from gracehttp.config import SERVER_OPTIONS
 from gracehttp.errors import ListenError
-from gracehttp.events import Event, LimitChanged, LimitLowered, LimitSplit, ListenerClosed, ListenerOpened
+from gracehttp.events import Event, LimitChanged, LimitLowered, LimitSplit, ListenerClosed, ListenerKept, ListenerOpened
 from gracehttp.hints import Named, hint
-from gracehttp.net.address import Address, DescriptorAddress, TcpAddress, parse_address
+from gracehttp.net.address import Address, DescriptorAddress, TcpAddress, UnixAddress, parse_address
 from gracehttp.net.bind import (
     FileIdentity,
     bound_address,
     file_identity,
+    give_to,
     must_take_ipv6_alone,
     open_listener,
     remove_socket_file,
@@ -48,6 +50,7 @@ class ListenerRecord(Value):
     wishes: Mapping[int, ListenRequest]
     admitting: bool = True
     shed: int = 0
+    kept: bool = False
 
 
 class TableRecord(Value):
@@ -69,6 +72,7 @@ class HeldListener:
     file: FileIdentity | None
     wishes: dict[int, ListenRequest] = field(default_factory=dict)  # by generation
     shed: int = 0  # how many idle connections were closed to make room
+    kept: bool = False  # by the service manager too, for the next supervisor
     open: bool = True
     admitting: bool = True
     bound: str = field(init=False)
@@ -106,6 +110,7 @@ class HeldListener:
             wishes=dict(self.wishes),
             admitting=self.admitting,
             shed=self.shed,
+            kept=self.kept,
         )
 
     @classmethod
@@ -121,6 +126,7 @@ class HeldListener:
             wishes=dict(record.wishes),
             admitting=record.admitting,
             shed=record.shed,
+            kept=record.kept,
         )
 
     def close(self) -> None:
@@ -131,20 +137,45 @@ class HeldListener:
                 self.pool.close()
 
 
+class Store(Protocol):
+    """Who keeps listeners when this process is killed: see `supervisor.service_manager.store`."""
+
+    def claim(self, address: str) -> socket.socket | None: ...
+
+    def keep(self, address: str, listener: socket.socket) -> bool: ...
+
+    def remove(self, address: str) -> None: ...
+
+
 class ListenerTable:
-    """All listeners of the supervisor. `descriptors` is how many files a process may open."""
+    """All listeners of the supervisor. `descriptors` is how many files a process may open. Unix sockets are given to
+    `owner`."""
 
     def __init__(
-        self, *, descriptors: int, publish: Callable[[Event], None], record: TableRecord | None = None
+        self,
+        *,
+        descriptors: int,
+        publish: Callable[[Event], None],
+        owner: Credentials | None = None,
+        record: TableRecord | None = None,
+        store: Store | None = None,
     ) -> None:
-        """Without listeners, or with those that another process carried."""
+        """Without listeners, or with those that another process carried. `store` keeps them for the next supervisor."""
+        self._store = store
+        self._claimed: set[int] = set()  # numbers of those that the store had, until a generation serves
         self._descriptors = descriptors
         self._publish = publish
+        self._owner = owner
         self._held = [HeldListener.adopt(one) for one in record.listeners] if record else []
         self._last_number = record.last_number if record else 0
+        self._names = {one.number: one.bound for one in self._held}
 
     def carry(self) -> TableRecord:
         return TableRecord(listeners=tuple(one.carry() for one in self._held), last_number=self._last_number)
+
+    def name_of(self, number: int) -> str:
+        """Where a listener is, or was, bound; "" if that was before the supervisor replaced itself."""
+        return self._names.get(number, "")
 
     def __iter__(self) -> Iterator[HeldListener]:
         return iter(self._held)
@@ -174,6 +205,7 @@ class ListenerTable:
 
     def promote(self, generation: int) -> None:
         """The generation serves: its limits and backlogs hold from now on."""
+        self._claimed.clear()
         used = [one for one in self._held if generation in one.wishes]
         limits = effective_limits([one.wishes[generation].max_connections for one in used], self._descriptors)
         for listener, limit in zip(used, limits, strict=True):
@@ -240,24 +272,41 @@ class ListenerTable:
 
     def _open(self, request: ListenRequest, limit: int, *, ipv6_alone: bool, other_ports: int) -> HeldListener:
         address = parse_address(request.address)
+        claimed = self._store.claim(request.address) if self._store is not None else None
+        sock = claimed or self._bind(address, request, ipv6_alone=ipv6_alone)
         try:
-            sock = open_listener(address, backlog=request.backlog, unix_mode=request.unix_mode, ipv6_alone=ipv6_alone)
-        except ListenError as exc:
-            if (reason := self._in_the_way(exc, address)) is not None:
-                raise reason from exc
-            raise
-        try:
+            if self._owner is not None and isinstance(address, UnixAddress):
+                give_to(address, self._owner)
             pool = shared_permits(limit)
+        except ListenError:
+            sock.close()
+            remove_socket_file(address, file_identity(address))
+            raise
         except OSError as exc:
             sock.close()
             raise ListenError(f"cannot make the limit for {address}: {exc.strerror}.") from exc
         self._last_number += 1
         listener = HeldListener(self._last_number, address, sock, pool, limit, file_identity(address))
         self._held.append(listener)
+        self._names[listener.number] = listener.bound
+        if self._store is not None and not isinstance(address, DescriptorAddress):
+            listener.kept = self._store.keep(request.address, sock)
+        if claimed is not None:
+            self._claimed.add(listener.number)
+            listener.set_backlog(request.backlog)
+            self._publish(ListenerKept(listener.bound))
         self._tell_of(listener, request.max_connections, other_ports)
         if pool is None:
             self._publish(LimitSplit(listener.bound, limit))
         return listener
+
+    def _bind(self, address: Address, request: ListenRequest, *, ipv6_alone: bool) -> socket.socket:
+        try:
+            return open_listener(address, backlog=request.backlog, unix_mode=request.unix_mode, ipv6_alone=ipv6_alone)
+        except ListenError as exc:
+            if (reason := self._in_the_way(exc, address)) is not None:
+                raise reason from exc
+            raise
 
     def _in_the_way(self, failed: ListenError, address: Address) -> ListenError | None:
         """What to tell instead of `failed`, if a listener of this service is in the way of `address`."""
@@ -286,7 +335,10 @@ class ListenerTable:
     def _close(self, listener: HeldListener) -> None:
         self._held.remove(listener)
         name = listener.bound
-        remove_socket_file(listener.address, listener.file)
+        if listener.number not in self._claimed:  # those stay for the next attempt: clients wait in their queues
+            if listener.kept and self._store is not None:
+                self._store.remove(str(listener.address))
+            remove_socket_file(listener.address, listener.file)
         listener.close()
         self._publish(ListenerClosed(name))
 

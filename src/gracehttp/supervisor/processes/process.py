@@ -9,7 +9,8 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from typing import Self
 
-from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.accounts import Credentials
+from gracehttp.supervisor.processes.command_line import Launch
 from gracehttp.supervisor.processes.early_stderr import EarlyStderr, EarlyStderrRecord, last_error
 from gracehttp.supervisor.processes.spawning import spawn
 from gracehttp.values import Value
@@ -114,10 +115,12 @@ class WorkerProcess:
         ends = WorkerEnds(theirs.detach(), write_end)
         return cls(number, generation, slot, started_at=loop.time(), channel=channel, early_stderr=early_stderr), ends
 
-    def execute(self, command_line: CommandLine, ends: WorkerEnds) -> None:
-        """Start by running the command line. Raises `OSError`."""
+    def execute(self, launch: Launch, ends: WorkerEnds, credentials: Credentials | None) -> None:
+        """Start by running the command line, with `credentials`. Raises `OSError`."""
         environment = {CHANNEL_VARIABLE: str(ends.channel)}
-        self.started(spawn(command_line, environment, pass_fds=(ends.channel,), stderr=ends.early_stderr))
+        self.started(
+            spawn(launch, environment, pass_fds=(ends.channel,), stderr=ends.early_stderr, credentials=credentials)
+        )
 
     def started(self, pid: int) -> None:
         """The process exists, as a child of the supervisor."""

@@ -9,35 +9,59 @@ missed ready timeout; a failed exec as an exit, with the reason on stderr.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import warnings
 from collections.abc import Collection, Iterable, Mapping
 from typing import NoReturn
 
+from gracehttp.accounts import Credentials
 from gracehttp.net.forks import forking_one_of_ours
-from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.processes.command_line import Launch
+from gracehttp.supervisor.processes.shebang import interpreter_of
 from gracehttp.wire.lineage import FAULT_HANDLER_VALUE, FAULT_HANDLER_VARIABLE
 from gracehttp.wire.signals import SIGNALS
 
 CANNOT_RUN = 127
 """The exit status of a child that could not run its command line, as a shell has it."""
+OF_THE_SUPERVISOR = frozenset(
+    {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "FDSTORE"}
+)
+"""Variables of sd_notify(3), sd_watchdog_enabled(3) and sd_listen_fds(3)."""
 _FOLDERS = ("/proc/self/fd", "/dev/fd")
 """Where a system tells which descriptors a process has (proc_pid_fd(5)), also one without Linux's /proc."""
 _MOST_DESCRIPTORS = 1 << 16
 """How many are tried where the system doesn't tell which are open."""
 
 
-def spawn(command_line: CommandLine, environment: Mapping[str, str], *, pass_fds: Collection[int], stderr: int) -> int:
-    """Run the command line in a child process, with `environment` added to ours; returns its PID at once.
+def spawn(
+    launch: Launch,
+    environment: Mapping[str, str],
+    *,
+    pass_fds: Collection[int],
+    stderr: int,
+    credentials: Credentials | None = None,
+) -> int:
+    """Run a command line in a child process, with `environment` added to ours; returns its PID at once.
+
+    With `credentials` the child assumes them before anything of the command line runs.
+
+    What a service manager has told this process of itself is left out: a program of the application must not answer it.
 
     Raises `OSError` if there can be no other process. The caller waits for the child (see `reap`).
 
     The child starts with `SIGNALS` blocked, so that one sent to the whole process group (Ctrl+C in a terminal) ends no
     worker that is still starting. The worker unblocks them once it ignores them.
     """
-    executable = command_line.executable()
-    variables = {FAULT_HANDLER_VARIABLE: FAULT_HANDLER_VALUE, **os.environ, **environment}
+    account = dict(credentials.variables) if credentials is not None else {}
+    variables = {
+        FAULT_HANDLER_VARIABLE: FAULT_HANDLER_VALUE,
+        **{name: value for name, value in os.environ.items() if name not in OF_THE_SUPERVISOR},
+        **dict(launch.variables),
+        **account,
+        **environment,
+    }
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         with warnings.catch_warnings(), forking_one_of_ours():
@@ -45,14 +69,18 @@ def spawn(command_line: CommandLine, environment: Mapping[str, str], *, pass_fds
             warnings.simplefilter("ignore", DeprecationWarning)
             pid = os.fork()
         if pid == 0:
-            _become(executable, command_line, variables, pass_fds, stderr)
+            _become(launch, variables, pass_fds, stderr, credentials)
         return pid
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _become(
-    executable: str, command_line: CommandLine, variables: Mapping[str, str], pass_fds: Collection[int], stderr: int
+    launch: Launch,
+    variables: Mapping[str, str],
+    pass_fds: Collection[int],
+    stderr: int,
+    credentials: Credentials | None,
 ) -> NoReturn:
     """Be the command line, with `stderr` as its stderr, the standard streams and `pass_fds`, and nothing else."""
     try:
@@ -60,13 +88,24 @@ def _become(
         _close_all_but(pass_fds)
         for number in (signal.SIGPIPE, signal.SIGXFSZ):  # the interpreter ignores them, and that would outlive execve
             signal.signal(number, signal.SIG_DFL)
-        os.chdir(command_line.directory)
-        os.execve(executable, command_line.arguments, variables)  # noqa: S606  it started this process
+        if credentials is not None:
+            credentials.assume()  # before chdir: what this user may not enter must not look like an empty folder
+        os.chdir(launch.directory)
+        os.execve(launch.executable, launch.arguments, variables)  # noqa: S606  it started this process
     except OSError as exc:
-        where = f"{executable} can't be executed in {command_line.directory}: {exc.strerror}"
-        os.write(2, f"gracehttp: error: {where}\n".encode("utf-8", "backslashreplace"))
+        why = _why_not(launch, credentials, exc)
+        os.write(2, f"gracehttp: error: {why}\n".encode("utf-8", "backslashreplace"))
     finally:
         os._exit(CANNOT_RUN)
+
+
+def _why_not(launch: Launch, credentials: Credentials | None, exc: OSError) -> str:
+    who = f" as {credentials.name}" if credentials is not None else ""
+    sentence = f"{launch.executable} can't be executed in {launch.directory}{who}: {exc.strerror}"
+    if exc.errno != errno.ENOENT or not os.path.exists(launch.executable):
+        return sentence
+    interpreter = interpreter_of(launch.executable)  # the kernel doesn't tell whether that is what it misses
+    return f"{sentence} (its first line names {interpreter})" if interpreter else sentence
 
 
 def _close_all_but(kept: Collection[int]) -> None:

@@ -7,14 +7,16 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from gracehttp.accounts import Credentials
 from gracehttp.events import Event, OrdersDelayed, WorkerCut, WorkerOutputDropped, WorkerStarted
 from gracehttp.net.shared_page import MAX_WORKERS
 from gracehttp.observe.stderr import NonBlockingWriter
 from gracehttp.supervisor.guard import guarded
 from gracehttp.supervisor.heard_signals import hear
 from gracehttp.supervisor.processes.code_records import CodeRecords
-from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.processes.command_line import CommandLine, Launch
 from gracehttp.supervisor.processes.early_stderr import EarlyStderr
+from gracehttp.supervisor.processes.launches import Launches
 from gracehttp.supervisor.processes.process import Ending, WorkerProcess, WorkerRecord, ended_children
 from gracehttp.supervisor.processes.templates import StartReports, Templates, TemplatesRecord
 from gracehttp.values import EMPTY, Descriptor, Value
@@ -35,6 +37,8 @@ class ProcessesRecord(Value):
     templates: TemplatesRecord | None = None
     code: Mapping[int, Descriptor] = EMPTY
     """Which code each generation runs."""
+    launches: Mapping[int, Launch] = EMPTY
+    """What starts the workers of each generation."""
 
 
 class WorkerProcesses:
@@ -53,14 +57,16 @@ class WorkerProcesses:
         on_exit: Callable[[WorkerProcess, Ending], None],
         publish: Callable[[Event], None],
         hold_early_stderr: bool,
+        credentials: Credentials | None = None,
         record: ProcessesRecord | None = None,
     ) -> None:
         """Begin without processes, or with those that another process carried; then call `reap` once all is set up.
 
         With `hold_early_stderr`, what children write to stderr while they start is held back, except lines of JSON.
+        Workers run with `credentials`; None are those of this process.
         """
         self._loop = asyncio.get_running_loop()
-        self._command_line = command_line
+        self._credentials = credentials
         self._stderr = NonBlockingWriter(stderr)
         self._publish = publish
         self._on_message = on_message
@@ -72,6 +78,7 @@ class WorkerProcesses:
         starts = StartReports(self._started, self._failed)
         self.templates = Templates(starts, self.watch, publish, record.templates if record else None)
         self.codes = CodeRecords(record.code if record else None)
+        self.launches = Launches(command_line, publish, record.launches if record else None)
         hear(self._loop, signal.SIGCHLD, self.reap)
         for one in record.workers if record else ():
             self._add(WorkerProcess.adopt(one, self.pass_on))
@@ -83,6 +90,7 @@ class WorkerProcesses:
             watched=tuple(self._watched),
             templates=self.templates.carry(),
             code=self.codes.carry(),
+            launches=self.launches.carry(),
         )
 
     async def settled(self) -> None:
@@ -118,7 +126,7 @@ class WorkerProcesses:
         template = self.templates.of(generation)
         if template is None:
             try:
-                process.execute(self._command_line, ends)
+                process.execute(self.launches.of(generation, worker), ends, self._credentials)
             except BaseException:
                 process.discard()
                 raise
@@ -134,6 +142,7 @@ class WorkerProcesses:
         """End the template of a generation whose last worker is gone."""
         self.templates.end(generation)
         self.codes.forget(generation)
+        self.launches.forget(generation)
 
     def pass_on(self, data: bytes) -> None:
         """Write to the supervisor's stderr what a child wrote to its own. Never blocks."""
@@ -157,6 +166,11 @@ class WorkerProcesses:
         if process is not None:
             process.leaving |= isinstance(order, Drain)
             self._channels[worker].send(order)
+
+    def send_all(self, order: Order) -> None:
+        """Send `order` to every worker."""
+        for worker in list(self._processes):
+            self.send(worker, order)
 
     def signal(self, worker: int, number: int) -> bool:
         """Send a signal to `worker`. False if it has no process, and none is on its way."""

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from gracehttp.net import shared_page
 from gracehttp.observe.stderr import flush_all
-from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.processes.command_line import Launch
 from gracehttp.supervisor.succession.state import SupervisorState, UnreadableState, decode, encode
 from gracehttp.values import descriptors_in
 from gracehttp.wire.lineage import STATE_VARIABLE
@@ -53,8 +53,8 @@ def read_all(fd: int) -> bytes:
         return file.read()
 
 
-def become(command_line: CommandLine, state: SupervisorState) -> NoReturn:
-    """Execute `command_line` in this process, with `state`. Signals must be held back.
+def become(launch: Launch, state: SupervisorState) -> NoReturn:
+    """Execute `launch` in this process, with `state`. Signals must be held back.
 
     Returns only by an `OSError`; then everything is as it was.
     """
@@ -69,10 +69,10 @@ def become(command_line: CommandLine, state: SupervisorState) -> NoReturn:
             undo.callback(os.set_inheritable, inherited, False)
         before = os.open(".", os.O_RDONLY | os.O_CLOEXEC)  # by its name it may be gone, with an old release's folder
         undo.callback(os.close, before)
-        os.chdir(command_line.directory)
+        os.chdir(launch.directory)
         undo.callback(os.chdir, before)
-        environment = {**os.environ, STATE_VARIABLE: str(fd)}
-        os.execve(command_line.executable(), command_line.arguments, environment)  # noqa: S606  it started this process
+        environment = {**os.environ, **dict(launch.variables), STATE_VARIABLE: str(fd)}
+        os.execve(launch.executable, launch.arguments, environment)  # noqa: S606  it started this process
 
 
 def claim_state(environ: MutableMapping[str, str], *, release: str) -> SupervisorState | None:

@@ -50,7 +50,7 @@ class Replacement:
     async def _try_and_become(self, source: str, timeout_seconds: float) -> None:
         try:
             verdict = await try_image(
-                self._command_line, self._carry(source), self._workers, timeout_seconds=timeout_seconds
+                self._command_line.launch(), self._carry(source), self._workers, timeout_seconds=timeout_seconds
             )
             if verdict.ok:
                 await self._become(source)
@@ -70,6 +70,6 @@ class Replacement:
                 # one, and calls the handler in the next): it would be lost with this image.
                 await asyncio.sleep(0)
             await self._workers.settled()
-            become(self._command_line, self._carry(source))
+            become(self._command_line.by_name(), self._carry(source))
         finally:
             let_signals_come()

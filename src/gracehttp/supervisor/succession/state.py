@@ -15,8 +15,12 @@ from collections.abc import Mapping
 from gracehttp.errors import StartError
 from gracehttp.supervisor.control.socket import ControlRecord
 from gracehttp.supervisor.fleet import FleetMemory
+from gracehttp.supervisor.health.addresses import HealthRecord
 from gracehttp.supervisor.listeners.queues import QueueRecord
 from gracehttp.supervisor.listeners.table import TableRecord
+from gracehttp.supervisor.metrics.exporter import ExporterRecord
+from gracehttp.supervisor.metrics.facts import FactsRecord
+from gracehttp.supervisor.metrics.pages import PagesRecord
 from gracehttp.supervisor.pidfile import PidFileRecord
 from gracehttp.supervisor.processes.workers import ProcessesRecord
 from gracehttp.values import UnreadableValue, Value, from_plain, to_plain
@@ -29,6 +33,14 @@ FORMATS_READ = (1,)
 
 class UnreadableState(StartError):
     """Another supervisor left a state that this release can't go on with."""
+
+
+class MetricsRecord(Value):
+    """What was counted, by workers and by the supervisor, and the listener where it is served."""
+
+    pages: PagesRecord = PagesRecord()
+    facts: FactsRecord = FactsRecord()
+    exporter: ExporterRecord | None = None
 
 
 class SupervisorState(Value):
@@ -47,8 +59,10 @@ class SupervisorState(Value):
     pidfile: PidFileRecord | None
     control: ControlRecord | None
     last_outcome: Outcome | None
+    health: HealthRecord = HealthRecord()
     log_records_dropped: int = 0
     """They still waited for the reader of standard error when the old image ended. The next record tells it."""
+    metrics: MetricsRecord | None = None
 
 
 def encode(state: SupervisorState) -> bytes:

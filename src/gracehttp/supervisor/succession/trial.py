@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from gracehttp.errors import StartError
 from gracehttp.supervisor.fleet import TRACEBACK_SECONDS
-from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.processes.command_line import Launch
 from gracehttp.supervisor.processes.early_stderr import last_error
 from gracehttp.supervisor.processes.process import TRACEBACK_SIGNAL, describe_exit
 from gracehttp.supervisor.processes.spawning import spawn
@@ -80,7 +80,7 @@ def _answer(fd: int, answer: TrialAnswer) -> NoReturn:
 
 
 async def try_image(
-    command_line: CommandLine, state: SupervisorState, workers: WorkerProcesses, *, timeout_seconds: float
+    launch: Launch, state: SupervisorState, workers: WorkerProcesses, *, timeout_seconds: float
 ) -> Verdict:
     """Run the trial. What it says is passed on, as what workers say. Raises `OSError` when it can't be started."""
     loop = asyncio.get_running_loop()
@@ -96,7 +96,7 @@ async def try_image(
         at_the_end.callback(stderr.close)
         state_file = once_started.enter_context(anonymous_file(encode(state)))
         environment = {TRIAL_VARIABLE: f"{state_file},{answer_end}"}
-        pid = spawn(command_line, environment, pass_fds=(state_file, answer_end), stderr=write_end)
+        pid = spawn(launch, environment, pass_fds=(state_file, answer_end), stderr=write_end)
         once_started.close()
         workers.watch(pid, lambda status: None if ended.done() else ended.set_result(status))
         try:

@@ -1,6 +1,7 @@
 """A connection keeps the fields of its latest head: what is known already is not parsed again, and nothing else."""
 
 import pytest
+
 from gracehttp.http.http1 import parser
 from gracehttp.http.http1.checks import RequestError
 from gracehttp.http.http1.parser import Http1Head, LatestFields, parse_known_head

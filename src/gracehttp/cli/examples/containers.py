@@ -1,0 +1,179 @@
+"""A Dockerfile, a compose file, and a Deployment of Kubernetes."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping
+
+from gracehttp.cli.examples.service import Service
+from gracehttp.config import Configuration
+
+STOP_DELAY = "5s"
+_USER = 10001
+_PERIOD_SECONDS = 5
+
+
+def dockerfile(service: Service) -> str:
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    command = json.dumps(["gracehttp", *service.arguments(**_in_a_container(service))])
+    exposed = "".join(f"EXPOSE {port}\n" for port in service.ports)
+    return f"""\
+{_warning(service)}# The first stage has a C compiler, for what has no wheel; the image has only what it made.
+FROM python:{python} AS build
+RUN python -m venv /venv
+COPY requirements.txt .
+RUN /venv/bin/pip install --no-cache-dir gracehttp -r requirements.txt
+
+FROM python:{python}-slim
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1
+COPY --from=build /venv /venv
+WORKDIR /app
+COPY . .
+# A number, so that Kubernetes can see that it isn't root.
+USER {_USER}:{_USER}
+{exposed}STOPSIGNAL SIGTERM
+# An array, so that the supervisor is PID 1 and gets the signal. It reaps orphans, so that no --init is needed.
+# Stop it with more patience than the default of 10 s: docker stop -t {service.stop_seconds}
+CMD {command}
+"""
+
+
+def compose(service: Service) -> str:
+    configuration = service.configuration
+    published = "".join(f'      - "{port}:{port}"\n' for port in service.ports)
+    ports = f"    ports:\n{published}" if published else ""
+    arguments = _in_a_container(service)
+    port = service.admin_port or (service.ports[0] if service.ports else None)
+    health = ""
+    if port is not None and (service.admin_port is not None or not configuration.servers[0].tls):
+        path = configuration.process.ready_path or "/readyz"
+        if service.admin_port is None:
+            arguments.setdefault("ready_path", path)
+        script = f"import urllib.request as r; r.urlopen('http://127.0.0.1:{port}{path}')"
+        health = f"""\
+    healthcheck:
+      test: {json.dumps(["CMD", "python", "-c", script])}
+      interval: 10s
+      timeout: 5s
+      start_period: {service.start_seconds}s
+"""
+    command = json.dumps(["gracehttp", *service.arguments(**arguments)])
+    return f"""\
+{_warning(service)}# compose.yaml, beside the Dockerfile of `gracehttp example dockerfile`
+services:
+  {service.name}:
+    build: .
+    command: {command}
+{ports}    restart: unless-stopped
+    # stop_delay + drain_timeout + 10 s for the lifespan shutdown + 5 s to spare: then it is killed.
+    stop_grace_period: {service.stop_seconds}s
+{health}"""
+
+
+def kubernetes(service: Service) -> str:
+    process = service.configuration.process
+    own = service.admin_port is not None
+    port = service.ports[0] if service.ports else 8000
+    arguments = {
+        **_in_a_container(service),
+        "live_path": process.live_path or "/livez",
+        "ready_path": process.ready_path or "/readyz",
+        "stop_delay": f"{process.stop_delay:g}s",
+    }
+    image_args = json.dumps(service.arguments(**arguments))
+    admin = f"            - name: admin\n              containerPort: {service.admin_port}\n" if own else ""
+    scheme = "" if own or not service.configuration.servers[0].tls else "\n              scheme: HTTPS"
+    probes = "".join(
+        _probe(kind, "admin" if own else "http", str(arguments[path]), failures, scheme)
+        for kind, path, failures in (
+            ("startupProbe", "ready_path", math.ceil(service.start_seconds / _PERIOD_SECONDS)),
+            ("readinessProbe", "ready_path", 1),
+            ("livenessProbe", "live_path", 6),
+        )
+    )
+    return f"""\
+{_warning(service)}apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {service.name}
+spec:
+  replicas: 2
+  strategy:
+    rollingUpdate:
+      maxUnavailable: 0
+      maxSurge: 1
+  selector:
+    matchLabels:
+      app: {service.name}
+  template:
+    metadata:
+      labels:
+        app: {service.name}
+    spec:
+      # stop_delay ({process.stop_delay:g} s, in which endpoints and load balancers hear of the end)
+      # + drain_timeout ({process.drain_timeout:g} s) + 10 s for the lifespan shutdown + 5 s to spare.
+      terminationGracePeriodSeconds: {service.stop_seconds}
+      securityContext:
+        runAsNonRoot: true
+        runAsUser: {_USER}
+        seccompProfile:
+          type: RuntimeDefault
+      containers:
+        - name: {service.name}
+          image: {service.name}:latest
+          command: ["gracehttp"]
+          args: {image_args}
+          ports:
+            - name: http
+              containerPort: {port}
+{admin}          securityContext:
+            allowPrivilegeEscalation: false
+            capabilities:
+              drop: ["ALL"]
+          resources:
+            requests:
+              cpu: 250m
+              memory: 128Mi
+{probes}---
+apiVersion: v1
+kind: Service
+metadata:
+  name: {service.name}
+spec:
+  selector:
+    app: {service.name}
+  ports:
+    - name: http
+      port: 80
+      targetPort: http
+"""
+
+
+def with_stop_delay(given: Mapping[str, object], configuration: Configuration) -> dict[str, object]:
+    """`given`, and a stop delay if there is none: endpoints are updated while a pod is told to stop, not before."""
+    return {**given} if configuration.process.stop_delay else {**given, "stop_delay": STOP_DELAY}
+
+
+def _warning(service: Service) -> str:
+    """Comments that stand first in a file."""
+    what = f"nothing outside of the container reaches it. Write 0.0.0.0, or [::], in {service.config_file}."
+    return "".join(f"# {address} is a loopback address: {what}\n" for address in service.out_of_reach)
+
+
+def _probe(kind: str, port: str, path: str, failures: int, scheme: str) -> str:
+    return f"""\
+          {kind}:
+            httpGet:
+              path: {path}
+              port: {port}{scheme}
+            periodSeconds: {_PERIOD_SECONDS}
+            timeoutSeconds: 3
+            failureThreshold: {failures}
+"""
+
+
+def _in_a_container(service: Service) -> dict[str, object]:
+    """A pidfile and a control socket outside of the container are of no use within."""
+    return service.reachable()

@@ -1,0 +1,87 @@
+"""A log in a file that may be rotated at any moment, by logrotate(8) or by hand: no signal is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import time
+from typing import Final
+
+from gracehttp.errors import ConfigurationError
+from gracehttp.observe.loggers import OwnHandler
+
+_LOOK_AGAIN_SECONDS: Final = 1.0
+"""How long after a rotation lines may still go to the file that was moved away."""
+_TELL_AGAIN_SECONDS: Final = 60.0
+
+
+class FileHandler(OwnHandler):
+    """Appends to the file at `path`. Each record is one write(2) with O_APPEND, so that the lines of several processes
+    don't mix. Raises `ConfigurationError` if the file can't be opened."""
+
+    is_own = True
+    in_place = True
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+        self._told_at = -_TELL_AGAIN_SECONDS
+        try:
+            self._fd = self._open()
+        except OSError as exc:
+            raise ConfigurationError(
+                f"the log file {path} can't be opened: {exc.strerror}.",
+                hint="its folder must exist, and this user must be allowed to write there",
+            ) from exc
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record) + "\n"
+        except Exception:  # noqa: BLE001  the protocol of logging: handleError may report it
+            self.handleError(record)
+            return
+        try:
+            self._follow_rotation()
+            os.write(self._fd, line.encode("utf-8", "backslashreplace"))
+        except OSError as exc:
+            self._tell(exc)
+
+    def detach(self) -> int:
+        """Close the file. No record waits here."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+        return 0
+
+    def drop(self, records: int) -> None:
+        """So many records are missing before the next one: those of standard error, which this isn't."""
+
+    def _open(self) -> int:
+        fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        status = os.fstat(fd)
+        self._identity = status.st_dev, status.st_ino
+        self._looked_at = time.monotonic()
+        return fd
+
+    def _follow_rotation(self) -> None:
+        """Open the file that has the path now, if it is another one."""
+        if time.monotonic() - self._looked_at < _LOOK_AGAIN_SECONDS:
+            return
+        self._looked_at = time.monotonic()
+        with contextlib.suppress(FileNotFoundError):
+            status = os.stat(self._path)
+            if (status.st_dev, status.st_ino) == self._identity:
+                return
+        before = self._fd
+        self._fd = self._open()
+        os.close(before)
+
+    def _tell(self, error: OSError) -> None:
+        """On standard error: the log has no other place."""
+        now = time.monotonic()
+        if now - self._told_at >= _TELL_AGAIN_SECONDS and sys.stderr is not None:
+            self._told_at = now
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.write(f"gracehttp: the log file {self._path} can't be written: {error.strerror}\n")

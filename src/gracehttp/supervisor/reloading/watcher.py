@@ -1,0 +1,119 @@
+"""The process that watches files for `--reload`: a child of the supervisor, which runs this module.
+
+It tells what has changed on its channel, and ends when the supervisor closes that, by whatever way it ends itself.
+The signals of a terminal are for the supervisor: they stay blocked, as `spawn` has left them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+
+from gracehttp.supervisor.reloading.selection import Selection
+from gracehttp.supervisor.reloading.snapshot import Snapshot
+from gracehttp.values import Value, from_plain, to_plain
+from gracehttp.wire.channel import Channel, ChannelClosed
+from gracehttp.wire.messages import FilesChanged, WatchBegan
+
+FIRST_LOOK_MILLISECONDS = 300
+"""How long after the watch has begun what has changed before is looked for."""
+MOST_NAMED = 20
+_MODULE = "gracehttp.supervisor.reloading.watcher"
+
+
+class WatcherOrders(Value):
+    """What the supervisor tells the process, as its only argument. `channel` is the number of a descriptor.
+
+    What has changed after `since`, a time of the clock of files (time(2)), is told even if it was before the watch.
+    """
+
+    channel: int
+    folders: tuple[str, ...]
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    polling: bool
+    since: float
+
+
+def arguments(orders: WatcherOrders) -> tuple[str, ...]:
+    """The command line that watches."""
+    # -P: the working directory is the application's, and a module of it may have the name of one that is used here.
+    return (sys.executable, "-P", "-m", _MODULE, json.dumps(to_plain(orders)))
+
+
+def main() -> None:
+    orders = from_plain(WatcherOrders, json.loads(sys.argv[1]))
+    sock = socket.socket(fileno=orders.channel)
+    sock.set_inheritable(False)
+    threading.Thread(target=_end_with_the_supervisor, args=(sock,), daemon=True).start()
+    try:
+        watch(orders, Channel(sock))
+    except ChannelClosed:
+        return
+
+
+def watch(orders: WatcherOrders, channel: Channel) -> None:
+    """Tell what changes, until the supervisor is gone: then this raises `ChannelClosed`."""
+    snapshot = Snapshot(orders.folders, Selection(orders.include, orders.exclude))
+    new = [path for path in snapshot.look() if _modified_at(path) > orders.since]
+    polling, why = orders.polling, ""
+    while True:
+        try:
+            _tell_changes(_heard(orders.folders, polling=polling), snapshot, new, channel, why)
+        except OSError as exc:
+            if polling:
+                raise
+            # No inotify here, or fs.inotify.max_user_watches is used up (inotify(7)).
+            polling, why = True, exc.strerror or str(exc)
+
+
+def _tell_changes(
+    heard: Iterable[set[str]], snapshot: Snapshot, new: list[str], channel: Channel, why_polling: str
+) -> None:
+    begun = False
+    for paths in heard:
+        if begun:
+            changed = snapshot.look_at(paths)
+        else:
+            changed = sorted({*new, *snapshot.look()})
+            channel.send(WatchBegan(len(snapshot), why_polling))
+            begun = True
+        if changed:
+            names = tuple(snapshot.relative(path) or path for path in changed[:MOST_NAMED])
+            channel.send(FilesChanged(names, len(changed) - len(names)))
+
+
+def _heard(folders: Iterable[str], *, polling: bool) -> Iterator[set[str]]:
+    """The paths of which something was heard, as often as something is; at first, and now and then, none."""
+    from watchfiles import watch as watch_files
+
+    forced = True if polling else None  # None leaves it to WATCHFILES_FORCE_POLLING
+    for changes in watch_files(
+        *folders,
+        watch_filter=None,
+        force_polling=forced,
+        rust_timeout=FIRST_LOOK_MILLISECONDS,
+        yield_on_timeout=True,
+        ignore_permission_denied=True,
+    ):
+        yield {path for _, path in changes}
+
+
+def _modified_at(path: str) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except OSError:
+        return 0.0
+
+
+def _end_with_the_supervisor(sock: socket.socket) -> None:
+    sock.recv(1)  # nothing is ever sent here
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,433 @@
+"""`gracehttp migrate`, with configurations of the kind that public repositories have, and hints at foreign options."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shlex
+import tomllib
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import gracehttp
+from gracehttp.cli.migrate import migrate, plan_for
+from gracehttp.cli.migrating.servers import SERVERS, hint_for
+from gracehttp.cli.migrating.writing import as_command, as_toml
+from gracehttp.cli.serve import serve
+from gracehttp.config import OPTIONS, load
+from gracehttp.errors import ConfigurationError
+
+GUNICORN = {
+    "the least": ("", {"interface": "wsgi", "threads": 1}, []),
+    "Django in Docker": (
+        'bind = "0.0.0.0:8000"\nworkers = 3\ntimeout = 120\naccesslog = "-"\nerrorlog = "-"\nloglevel = "info"\n',
+        {"bind": "0.0.0.0:8000", "workers": 3, "access_log": True, "hang_timeout": 120, "threads": 1},
+        ["a request may take as long as it wants"],
+    ),
+    "the formula for workers": (
+        "import multiprocessing\nworkers = multiprocessing.cpu_count() * 0 + 5\nbind = ':8000'\nkeepalive = 5\n",
+        {"workers": 5, "bind": ":8000", "keep_alive_timeout": 5},
+        [],
+    ),
+    "workers from the environment": (
+        "import os\nworkers = int(os.environ.get('NO_SUCH_VARIABLE', 2))\nthreads = 4\nworker_class = 'gthread'\n",
+        {"workers": 2, "threads": 4, "interface": "wsgi"},
+        [],
+    ),
+    "FastAPI by uvicorn's worker": (
+        'wsgi_app = "app.main:app"\nworker_class = "uvicorn.workers.UvicornWorker"\nworkers = 4\n'
+        "bind = ['0.0.0.0:80']\ngraceful_timeout = 60\nmax_requests = 1000\nmax_requests_jitter = 50\n",
+        {
+            "app": "app.main:app",
+            "interface": "asgi",
+            "workers": 4,
+            "bind": "0.0.0.0:80",
+            "drain_timeout": 60,
+            "max_requests": 1000,
+            "max_requests_jitter": 50,
+        },
+        [],
+    ),
+    "a Unix socket behind nginx": (
+        'bind = "unix:/run/gunicorn.sock"\numask = 0o007\nuser = "www-data"\ngroup = "www-data"\ninitgroups = True\n'
+        'pidfile = "/run/gunicorn.pid"\nproc_name = "shop"\n',
+        {
+            "bind": "unix:/run/gunicorn.sock",
+            "umask": "007",
+            "user": "www-data",
+            "group": "www-data",
+            "pidfile": "/run/gunicorn.pid",
+            "proc_name": "shop",
+        },
+        ["workers always have the groups of their user"],
+    ),
+    "hooks": (
+        "def on_starting(server): ...\ndef when_ready(server): ...\ndef post_fork(server, worker): ...\n"
+        "def worker_int(worker): ...\ndef child_exit(server, worker): ...\npreload_app = True\n",
+        {"preload": True},
+        ["on_starting = a function: the supervisor runs no code", "post_fork", "child_exit", "lifespan"],
+    ),
+    "gevent": (
+        'worker_class = "gevent"\nworker_connections = 1000\nworkers = 2\n',
+        {"interface": "wsgi", "threads": 32, "workers": 2},
+        ["instead of greenlets", "max_connections counts"],
+    ),
+    "eventlet by class": (
+        "class EventletWorker: ...\nworker_class = EventletWorker\n",
+        {"threads": 32},
+        ["instead of greenlets"],
+    ),
+    "TLS": (
+        'certfile = "/etc/ssl/a.pem"\nkeyfile = "/etc/ssl/a.key"\nca_certs = "/etc/ssl/ca.pem"\ncert_reqs = 2\n'
+        'ciphers = "ECDHE+AESGCM"\nssl_version = "TLSv1_2"\nbind = "0.0.0.0:443"\n',
+        {
+            "certfile": "/etc/ssl/a.pem",
+            "keyfile": "/etc/ssl/a.key",
+            "ssl_ca": "/etc/ssl/ca.pem",
+            "ssl_verify": "required",
+            "ssl_ciphers": "ECDHE+AESGCM",
+        },
+        ["TLS 1.2 and 1.3 are spoken"],
+    ),
+    "logs in files": (
+        'accesslog = "/var/log/access.log"\nerrorlog = "/var/log/error.log"\naccess_log_format = "%(h)s %(s)s"\n'
+        'capture_output = True\nlogconfig_dict = {"version": 1}\nlogger_class = "app.Logger"\n',
+        {"access_log": True, "access_log_file": "/var/log/access.log", "log_file": "/var/log/error.log"},
+        ["dictConfig", "logger_class"],
+    ),
+    "daemon": (
+        'daemon = True\nchdir = "/srv/app"\npythonpath = "/srv/app,/srv/lib"\nraw_env = ["A=1", "B=2"]\n'
+        'worker_tmp_dir = "/dev/shm"\nreuse_port = True\n',
+        {"chdir": "/srv/app", "app_dir": "/srv/app"},
+        ["systemd", "raw_env A", "raw_env B", "PYTHONPATH", "worker_tmp_dir", "reuse_port"],
+    ),
+    "behind a load balancer": (
+        'forwarded_allow_ips = "*"\nproxy_protocol = True\nproxy_allow_ips = "10.0.0.1"\n'
+        'secure_scheme_headers = {"X-FORWARDED-PROTOCOL": "ssl"}\nkeepalive = 75\n',
+        {"forwarded_allow_ips": "*", "proxy": True, "keep_alive_timeout": 75},
+        ["have the proxy set that one", "forwarded_allow_ips"],
+    ),
+    "statsd, syslog, limits": (
+        'statsd_host = "localhost:8125"\nsyslog = True\nlimit_request_line = 8190\nlimit_request_field_size = 0\n'
+        'timeout = 0\nbacklog = 64\nloglevel = "warning"\nreload = True\nspew = False\n',
+        {"backlog": 64, "log_level": "warning", "reload": True},
+        ["Prometheus", "max_header_size"],
+    ),
+}
+
+COMMANDS = {
+    "uvicorn: a container": (
+        "uvicorn app.main:app --host 0.0.0.0 --port 80",
+        {"app": "app.main:app", "host": "0.0.0.0", "port": 80, "access_log": True},
+        ["keep_alive_timeout", "drain_timeout"],
+    ),
+    "uvicorn: as a module": (
+        "python -m uvicorn main:app --workers 4 --no-access-log",
+        {"workers": 4, "access_log": False},
+        [],
+    ),
+    "uvicorn: behind a proxy": (
+        "/srv/venv/bin/uvicorn main:app --proxy-headers --forwarded-allow-ips=* --root-path /api --no-server-header",
+        {"proxy_headers": True, "forwarded_allow_ips": "*", "root_path": "/api", "server_header": False},
+        [],
+    ),
+    "uvicorn: development": (
+        "uvicorn main:create_app --factory --reload --reload-dir src --reload-include *.html --log-level trace",
+        {"factory": True, "reload": True, "reload_dir": ["src"], "log_level": "debug"},
+        [],
+    ),
+    "uvicorn: TLS": (
+        "uvicorn main:app --ssl-keyfile k.pem --ssl-certfile c.pem --ssl-ca-certs ca.pem --ssl-cert-reqs 2",
+        {"keyfile": "k.pem", "certfile": "c.pem", "ssl_ca": "ca.pem", "ssl_verify": "required"},
+        [],
+    ),
+    "uvicorn: limits": (
+        "uvicorn main:app --limit-concurrency 100 --limit-max-requests 5000 --timeout-keep-alive 30 "
+        "--timeout-graceful-shutdown 10 --backlog 128",
+        {"max_connections": 100, "max_requests": 5000, "keep_alive_timeout": 30, "drain_timeout": 10, "backlog": 128},
+        ["instead of getting a 503"],
+    ),
+    "uvicorn: WebSockets": (
+        "uvicorn main:app --ws websockets --ws-max-size 1048576 --ws-ping-interval 30 --ws-ping-timeout 30 "
+        "--ws-per-message-deflate true --http h11 --loop uvloop --lifespan on",
+        {"ws_max_size": 1048576, "ws_ping_interval": 30, "ws_deflate": "on", "loop": "uvloop", "lifespan": "on"},
+        ["nothing to choose"],
+    ),
+    "uvicorn: a socket, and fields": (
+        "uvicorn main:app --uds /run/app.sock --header X-A:1 --header X-B:2 --env-file .env --app-dir src",
+        {"bind": "unix:/run/app.sock", "header": ["X-A:1", "X-B:2"], "env_file": ".env", "app_dir": "src"},
+        [],
+    ),
+    "uvicorn: systemd, WSGI": (
+        "exec uvicorn wsgi:app --fd 3 --interface wsgi --use-colors",
+        {"bind": "fd://3", "interface": "wsgi"},
+        ["NO_COLOR"],
+    ),
+    "gunicorn: Django": (
+        "gunicorn mysite.wsgi:application --bind 0.0.0.0:8000 --workers 3 --log-level=debug",
+        {"app": "mysite.wsgi:application", "bind": "0.0.0.0:8000", "workers": 3, "log_level": "debug", "threads": 1},
+        ["SIGUSR1 reopens logs in gunicorn, and RESTARTS here"],
+    ),
+    "gunicorn: Flask on Heroku": (
+        "gunicorn -w 2 -t 60 --threads 4 -b :5000 --access-logfile - 'app:create_app()'",
+        {
+            "app": "app:create_app()",
+            "workers": 2,
+            "threads": 4,
+            "bind": ":5000",
+            "access_log": True,
+            "interface": "wsgi",
+        },
+        [],
+    ),
+    "gunicorn: FastAPI": (
+        "gunicorn main:app -k uvicorn.workers.UvicornWorker -w4 -b unix:/run/a.sock -m 007 --preload",
+        {"interface": "asgi", "workers": 4, "bind": "unix:/run/a.sock", "umask": "007", "preload": True},
+        [],
+    ),
+    "gunicorn: a daemon": (
+        "gunicorn app:app -D -p /run/a.pid -u www-data -g www-data -n shop --chdir /srv --max-requests 500 -e A=1",
+        {"pidfile": "/run/a.pid", "user": "www-data", "group": "www-data", "proc_name": "shop", "chdir": "/srv"},
+        ["nohup", "raw_env A"],
+    ),
+    "granian: ASGI": (
+        "granian --interface asgi --host 0.0.0.0 --port 8080 --workers 4 --access-log main:app",
+        {"app": "main:app", "interface": "asgi", "host": "0.0.0.0", "port": 8080, "workers": 4, "access_log": True},
+        ["header_timeout"],
+    ),
+    "granian: WSGI": (
+        "granian --interface wsgi --blocking-threads 16 --backpressure 16 --runtime-mode mt --respawn-failed-workers "
+        "--workers-lifetime 1h --workers-max-rss 512 wsgi:app",
+        {"interface": "wsgi", "threads": 16, "max_worker_age": "1h", "max_worker_memory": "512M"},
+        ["there is no runtime beside Python", "always replaced"],
+    ),
+    "granian: TLS and HTTP/2": (
+        "granian --interface asginl --ssl-certificate c.pem --ssl-keyfile k.pem --http1-header-read-timeout 5000 "
+        "--http2-max-concurrent-streams 50 --http 1 --uds /run/g.sock --uds-permissions 660 main:app",
+        {
+            "interface": "asgi",
+            "lifespan": "off",
+            "certfile": "c.pem",
+            "header_timeout": "5000ms",
+            "h2_max_concurrent_streams": 50,
+            "h2": "off",
+            "bind": "unix:/run/g.sock",
+            "unix_mode": "660",
+        },
+        [],
+    ),
+    "granian: RSGI and files": (
+        "granian main:app --interface rsgi --static-path-mount ./static --metrics --metrics-port 9091 "
+        "--working-dir /srv --env-files .env --process-name shop --pid-file /run/g.pid --url-path-prefix /api "
+        "--factory",
+        {"chdir": "/srv", "proc_name": "shop", "pidfile": "/run/g.pid", "root_path": "/api", "factory": True},
+        ["RSGI is granian's own", "WhiteNoise"],
+    ),
+    "hypercorn: HTTP/2": (
+        "hypercorn main:app -b 0.0.0.0:443 --certfile c.pem --keyfile k.pem --insecure-bind 0.0.0.0:80 -w 2",
+        {"bind": ["0.0.0.0:443", "http://0.0.0.0:80"], "certfile": "c.pem", "keyfile": "k.pem", "workers": 2},
+        ["gracehttp[h2]"],
+    ),
+    "hypercorn: QUIC, trio": (
+        "hypercorn asgi:main:app --quic-bind 0.0.0.0:443 --worker-class trio --keep-alive 20 --graceful-timeout 10 "
+        "--access-logfile - --log-level warning -p h.pid --websocket-ping-interval 15 --root-path /a --debug",
+        {"keep_alive_timeout": 20, "drain_timeout": 10, "access_log": True, "pidfile": "h.pid", "ws_ping_interval": 15},
+        ["HTTP/3 is not spoken", "trio"],
+    ),
+}
+
+HYPERCORN_FILE = 'bind = ["localhost:8080"]\nworkers = 2\naccesslog = "-"\napplication_path = "main:app"\n'
+
+HELP = {"help_option_names": ["-h", "--help"]}  # as in the program: the first context decides for all
+
+
+def check(plan, options, words):
+    """The plan has these options, as far as this release has them; the file and the command say the same."""
+    found = {"app": plan.app, **plan.options}
+    for name, value in options.items():
+        if name in OPTIONS:
+            assert found.get(name) == value, name
+    text = as_toml(plan, "x")
+    flat = " ".join(line.removeprefix("#").strip() for line in text.splitlines())
+    for word in words:
+        assert word in flat
+    assert {name: value for name, value in tomllib.loads(text).items() if name != "app"} == plan.options
+    return text
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", GUNICORN)
+def test_file_of_gunicorn(name, folder):
+    text, options, words = GUNICORN[name]
+    (folder / "gunicorn.conf.py").write_text(text)
+    plan = plan_for(["gunicorn.conf.py"])
+    check(plan, options, words)
+    plan.app = plan.app or "main:app"
+    check_loads_alike(plan, folder)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_command(name, folder):
+    command, options, words = COMMANDS[name]
+    plan = plan_for(shlex.split(command))
+    if not name.startswith("hypercorn: QUIC"):
+        assert not any("no option of" in note for _, note in plan.remarks)
+    check(plan, options, words)
+    plan.app = plan.app.removeprefix("asgi:")
+    check_loads_alike(plan, folder)
+
+
+def check_loads_alike(plan, folder):
+    """What the file and the command amount to is the same, and no error."""
+    plan.options = {name: value for name, value in plan.options.items() if name not in ("chdir", "env_file")}
+    (folder / "g.toml").write_text(as_toml(plan, "x"))
+    from_file = load(cli={}, environ={}, file=folder / "g.toml")
+    with serve.make_context("serve", shlex.split(as_command(plan))[2:], **HELP) as context:
+        values = {name: value for name, value in context.params.items() if name != "config_file"}
+    from_command = load(cli=values, environ={}, file=None)
+    anchored = {name for name, option in OPTIONS.items() if option.kind.is_path} | {"bind"}
+    for name in OPTIONS:
+        if name in anchored:
+            continue
+        for one, other in zip(
+            [from_file.process, *from_file.servers], [from_command.process, *from_command.servers], strict=True
+        ):
+            assert getattr(one, name, None) == getattr(other, name, None), name
+
+
+def test_there_are_thirty_configurations():
+    assert len(GUNICORN) + len(COMMANDS) + 1 >= 30
+
+
+def test_command_overrides_the_file_that_it_names_and_the_default_one(folder):
+    (folder / "other.py").write_text("workers = 2\nkeepalive = 9\n")
+    plan = plan_for(["gunicorn", "-c", "other.py", "-w", "8", "main:app"])
+    check(plan, {"workers": 8, "keep_alive_timeout": 9}, [])
+    (folder / "gunicorn.conf.py").write_text("workers = 7\n")
+    check(plan_for(["gunicorn", "main:app"]), {"workers": 7}, [])
+
+
+def test_file_of_hypercorn(folder):
+    (folder / "hypercorn.toml").write_text(HYPERCORN_FILE)
+    options = {"app": "main:app", "bind": "localhost:8080", "workers": 2, "access_log": True}
+    check(plan_for(["hypercorn.toml"]), options, [])
+    check(plan_for(["hypercorn", "-c", "hypercorn.toml"]), options, [])
+
+
+def test_file_that_is_python_is_executed_in_a_process_of_its_own(folder):
+    (folder / "gunicorn.conf.py").write_text(
+        "import os, sys\nprint('said by the file')\nsys.modules['gracehttp'].broken = True\n"
+        "proc_name = str(os.getpid())\nimport settings\nworkers = settings.workers\n"
+    )
+    (folder / "settings.py").write_text("workers = 6\n")
+    plan = plan_for(["gunicorn.conf.py"])
+    assert plan.options["workers"] == 6
+    assert plan.options["proc_name"] != str(os.getpid())
+    assert not hasattr(gracehttp, "broken")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("1/0\n", "could not be executed: ZeroDivisionError: division by zero."),
+        ("import sys; sys.exit(3)\n", "could not be executed: SystemExit: 3."),
+        ("def\n", "could not be executed: SyntaxError"),
+        ("import os; os._exit(3)\n", "ended without an answer."),
+    ],
+)
+def test_file_that_fails_is_a_sentence_with_its_traceback(folder, text, sentence):
+    (folder / "gunicorn.conf.py").write_text(text)
+    with pytest.raises(ConfigurationError, match=r"gunicorn\.conf\.py") as caught:
+        plan_for(["gunicorn.conf.py"])
+    assert sentence in caught.value.message
+
+
+def test_what_is_no_server_and_no_file_is_told():
+    with pytest.raises(ConfigurationError, match=r"there is no file nowhere\.py"):
+        plan_for(["nowhere.py"])
+    with pytest.raises(ConfigurationError, match="none of gunicorn, uvicorn, granian and hypercorn is called there"):
+        plan_for(["daphne", "main:app"])
+    with pytest.raises(ConfigurationError, match="--port has no value"):
+        plan_for(["uvicorn", "main:app", "--port"])
+
+
+def test_value_that_is_none_of_ours_is_left_out_and_told():
+    plan = plan_for(["uvicorn", "main:app", "--port", "http"])
+    assert "port" not in plan.options
+    assert ("port = 'http'", "left out: port must be a port from 0 to 65535") in plan.remarks
+
+
+def test_command_prints_a_file_that_can_be_used(folder):
+    result = CliRunner().invoke(migrate, ["--", "uvicorn", "main:app", "--port", "80"])
+    assert result.exit_code == 0
+    assert tomllib.loads(result.output) == {"app": "main:app", "access_log": True, "port": 80}
+    assert "gracehttp serve main:app --access-log --port 80" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["--timeout", "30"], "--ready-timeout is for a start, --drain-timeout for requests at a stop"),
+        (["-k", "gevent"], "leave it out: whether the application is ASGI or WSGI is found out"),
+        (["--worker-class", "gevent"], "leave it out"),
+        (["--graceful-timeout", "30"], "--drain-timeout DURATION"),
+        (["--ssl-keyfile", "k"], "--keyfile PATH"),
+        (["--timeout-keep-alive", "5"], "--keep-alive-timeout DURATION"),
+        (["--limit-concurrency", "5"], "--max-connections N"),
+        (["--uds", "/x"], "--bind unix:PATH"),
+        (["--blocking-threads", "5"], "--threads N"),
+        (["--quic-bind", ":1"], "HTTP/3 is not spoken"),
+        (["--proxy-protocol"], "--proxy"),
+        (["-D"], "run it under systemd"),
+    ],
+)
+def test_unknown_option_that_another_server_has_gets_the_hint_that_fits(arguments, hint):
+    with pytest.raises(click.UsageError) as caught:
+        serve.make_context("serve", ["main:app", *arguments], **HELP)
+    assert f"No such option: {arguments[0]}. Hint: {arguments[0]} is an option of " in caught.value.message
+    assert f"here: {hint}" in caught.value.message
+
+
+def test_unknown_option_that_no_server_has_gets_the_nearest_one():
+    with pytest.raises(click.NoSuchOption) as caught:
+        serve.make_context("serve", ["main:app", "--worker", "3"], **HELP)
+    assert "--workers" in caught.value.format_message()
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_each_option_of_a_server_that_is_none_of_ours_has_a_hint(server):
+    ours = {option.flag for option in OPTIONS.values()} | {option.short for option in OPTIONS.values()}
+    for rule in SERVERS[server].rules:
+        for flag in rule.flags:
+            assert flag in ours or hint_for(flag)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_flags_are_those_of_the_server(server):
+    """Against the server itself, where it is installed."""
+    pytest.importorskip(server)
+    known = {flag for rule in SERVERS[server].rules for flag in rule.flags}
+    match server:
+        case "gunicorn":
+            from gunicorn.config import KNOWN_SETTINGS
+
+            real = {flag for setting in KNOWN_SETTINGS for flag in setting.cli or ()} - {"-c", "--config"}
+            names = {setting.name for setting in KNOWN_SETTINGS} - {"config"}
+            assert names <= {rule.name for rule in SERVERS[server].rules}
+        case "uvicorn":
+            main = importlib.import_module("uvicorn.main").main
+            real = {flag for one in main.params for flag in (*one.opts, *one.secondary_opts)}
+        case "granian":
+            import granian.cli
+
+            real = {flag for one in granian.cli.cli.params for flag in (*one.opts, *one.secondary_opts)}
+        case _:
+            return
+    assert {flag for flag in real if flag.startswith("-")} - {"--version", "--help"} <= known
