@@ -8,6 +8,9 @@ A comment before a block of code says what is done with it:
 - `<!-- run in NAME -->`: the last line is typed into a shell of its own, where it may go on. The lines below it come up.
 - `<!-- seen in NAME -->`: these lines come up in that shell, after those that have been seen there.
 
+A section with `<!-- alone -->` is followed for itself, and skipped where a package that it names (`<!-- alone, with
+PACKAGE -->`) can't be imported.
+
 `...` stands for any lines, and within a line for any text. Other numbers of four or more digits (PIDs, limits), durations
 and the width of columns may differ. What a shell shows begins with a time in a log, so there a line is compared from its
 end. `127.0.0.1:8000` stands for any free port, `/home/you/hello` for the folder.
@@ -15,6 +18,7 @@ end. `127.0.0.1:8000` stands for any free port, `/home/you/hello` for the folder
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -30,9 +34,30 @@ _ENDED = "\x01ended\x01"
 _LOOSE = re.compile(r"(?P<dots>\.\.\.)|(?P<seconds>\d+(?:\.\d+)?(?= ?s\b))|(?P<long>\d{4,})|(?P<space> +)")
 
 
-def steps(page):
-    """What the page says to do: the kind of each step, its name, and its block."""
-    return [(kind, name, block) for kind, name, block in _STEP.findall(page.read_text(encoding="utf-8"))]
+_ALONE = re.compile(r"^<!-- alone(?:, with ([\w ,]+))? -->$", re.MULTILINE)
+
+
+class Part:
+    """What is followed in one go: a page without its sections that stand alone, or one of those."""
+
+    def __init__(self, name, text):
+        self.name = name
+        self.steps = _STEP.findall(text)  # kind, name and block of each
+        alone = _ALONE.search(text)
+        packages = (alone and alone[1] or "").replace(",", " ").split()
+        self.missing = [package for package in packages if importlib.util.find_spec(package) is None]
+
+
+def parts(page):
+    """The parts of a page in which there is something to do."""
+    together, found = "", []
+    for section in re.split(r"^(?=## )", page.read_text(encoding="utf-8"), flags=re.MULTILINE):
+        if _ALONE.search(section):
+            title = section.splitlines()[0].removeprefix("## ")
+            found.append(Part(f"{page.stem}: {title}", section))
+        else:
+            together += section
+    return [part for part in [Part(page.stem, together), *found] if part.steps]
 
 
 class Reader:
@@ -44,8 +69,8 @@ class Reader:
         (folder / ".curlrc").write_text("no-progress-meter\n")  # as at a terminal
         self._shells = {}
 
-    def follow(self, page):
-        for kind, name, block in steps(page):
+    def follow(self, part):
+        for kind, name, block in part.steps:
             block = block.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}")  # noqa: PLW2901  as on this machine
             block = block.replace("/home/you/hello", str(self.folder))  # noqa: PLW2901
             if kind == "file":
@@ -112,6 +137,7 @@ class Shell:
     def end_with(self, output, command):
         """Wait until the command has ended: then it must have shown this, and nothing else."""
         shown = self._wait(lambda rest: re.match(rf"(.*?){_ENDED}\n", rest, re.DOTALL), f"the end of {command!r}")[1]
+        shown += "" if shown.endswith("\n") or not shown else "\n"
         if not re.fullmatch(_pattern(output), shown):
             pytest.fail(f"{command}\nshould show:\n{output}\nbut shows:\n{shown}")
 
