@@ -28,6 +28,7 @@ cdef class Exchange:
     cdef public bint disconnected
     cdef public bint half_closed
     cdef public bint application_ended
+    cdef readonly bint timed_out
     cdef public object when_gone
     cdef readonly object reset_reason
     cdef public bint writable

@@ -22,6 +22,7 @@ cdef class RequestHead:
     cdef public str scheme
     cdef public object client
     cdef public object server
+    cdef public object tls
     cdef readonly bint _cut
 
 

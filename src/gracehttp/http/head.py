@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from gracehttp.net.tls_session import TlsSession
 
 Header = tuple[bytes, bytes]
 """Name and value of a field (RFC 9110 section 5)."""
@@ -69,7 +72,7 @@ class RequestHead:
     refused: ClassVar[bool] = False
     """Whether it is of a request that the server answered itself, because no application may see it."""
 
-    __slots__ = ("_cut", "client", "headers", "line", "scheme", "server")
+    __slots__ = ("_cut", "client", "headers", "line", "scheme", "server", "tls")
 
     _cut: bool
 
@@ -78,6 +81,8 @@ class RequestHead:
     scheme: str
     client: tuple[str, int] | None
     server: tuple[str, int | None] | None
+    tls: TlsSession | None
+    """Of the connection, if it came over TLS to us."""
 
     @property
     def cut(self) -> bool:

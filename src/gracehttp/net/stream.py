@@ -26,6 +26,7 @@ from gracehttp.net.failures import CLIENT_IS_GONE
 from gracehttp.net.file_part import FilePart, FileUnreadable
 from gracehttp.net.poller import BROKEN, HALF_CLOSED, READABLE, WRITABLE, Poller
 from gracehttp.net.progress import Progress
+from gracehttp.net.tls13.state import TlsState
 
 READ_BYTES: Final = 65536
 HIGH_WATER_BYTES: Final = 65536
@@ -176,6 +177,13 @@ class Stream(Protocol):
 
     def reset(self) -> None:
         """Close at once with RST, so that the client can't take it for an end (RFC 9112 section 8)."""
+
+    def stay(self) -> None:
+        """It will not move, whatever it carries from now on: nothing needs to be kept for that."""
+
+    def state(self) -> TlsState | None:
+        """Of a stream that is `secure`: what another process needs beside the descriptor. None: it can't go at this
+        moment, or, after all, never: `can_move` is False from then on."""
 
     def leave(self) -> int:
         """Stop watching, and return the descriptor, which stays open. Only if `can_move`. Ends with `detach` or
@@ -579,6 +587,12 @@ class PlainStream:
         owner.stream_closed()
 
     # --- going to another process ---
+
+    def stay(self) -> None:
+        """See `Stream`. It keeps nothing."""
+
+    def state(self) -> None:
+        """See `Stream`. All there is to know is in the kernel."""
 
     def leave(self) -> int:
         fd = self._socket.fileno()

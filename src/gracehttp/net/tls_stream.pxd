@@ -19,9 +19,13 @@ cdef class TlsStream:
     cdef object _incoming
     cdef object _outgoing
     cdef object _tls
+    cdef object _witness
+    cdef object _continued
+    cdef object _mover
     cdef RecordCounter _records
     cdef Deadlines _handshakes
     cdef public object _on_open
+    cdef object _answer_plain
     cdef object _owner
     cdef bint _paused
     cdef bint _undelivered
@@ -36,7 +40,7 @@ cdef class TlsStream:
 
     cpdef received(self, bytes data)
     cpdef ended(self)
-    cdef bint _shake_hands(self) except -1
+    cdef bint _shake_hands(self, bytes data) except -1
     cdef _end_handshake(self)
     cdef _deliver(self)
     cpdef _deliver_rest(self)

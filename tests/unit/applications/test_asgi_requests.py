@@ -38,6 +38,7 @@ class FakeExchange(Exchange):
 
     def __init__(self, *body, **head):
         request = RequestHead()
+        request.tls = None
         request.line = RequestLine(
             head.pop("method", "GET"), head.pop("target", b"/a%20b?c"), head.pop("http_version", "1.1")
         )

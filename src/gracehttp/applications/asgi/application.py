@@ -86,6 +86,12 @@ class AsgiApplication:
         if not self._running:
             self._on_idle()
 
+    def time_out(self, seconds: float) -> None:
+        """End the requests that take longer than `seconds`, and cancel their calls of the application."""
+        for cycle, task in list(self._running.items()):
+            if cycle.time_out(seconds):
+                task.cancel()
+
     def cancel_all(self) -> None:
         """Cancel all calls of the application, at the end of a drain.
 

@@ -71,6 +71,8 @@ class RequestCycle:
             "state": application.lifespan.state.copy(),
             "extensions": _EXTENSIONS.copy() if line.http_version != "1.0" else _EXTENSIONS_OF_HTTP10.copy(),
         }
+        if head.tls is not None:
+            scope["extensions"]["tls"] = head.tls.extension()
         try:
             await application.app(scope, self.receive, self.send)
         except asyncio.CancelledError as error:
@@ -91,10 +93,18 @@ class RequestCycle:
         exchange = self._exchange
         if self._told and _is_disconnect(error):
             exchange.give_up()
-        elif exchange.disconnected and is_explained(error, self._application):
+        elif exchange.disconnected and is_explained(error, exchange.timed_out or self._application.cancelled):
             exchange.end()
         else:
             exchange.end(error)
+
+    def time_out(self, seconds: float) -> bool:
+        """End the exchange if it is older than `seconds`; tells whether that was so."""
+        exchange = self._exchange
+        if exchange.age_seconds < seconds or exchange.response_complete or exchange.disconnected:
+            return False
+        exchange.time_out(seconds)
+        return True
 
     async def receive(self) -> Message:
         """The next piece of the request body.
@@ -158,10 +168,10 @@ class RequestCycle:
             raise ResponseError(f"{kind!r} is no message that can be sent in answer to a request")
 
 
-def is_explained(error: BaseException, application: AsgiApplication) -> bool:
-    """Whether the application has raised `error` because its client is gone, or because it was cancelled."""
-    cancelled_by_us = application.cancelled and isinstance(error, asyncio.CancelledError)
-    return cancelled_by_us or _is_disconnect(error)
+def is_explained(error: BaseException, cancelled: bool) -> bool:
+    """Whether the application has raised `error` because its client is gone, or because the server has `cancelled`
+    it."""
+    return (cancelled and isinstance(error, asyncio.CancelledError)) or _is_disconnect(error)
 
 
 def _is_disconnect(error: BaseException) -> bool:

@@ -252,6 +252,7 @@ class Http1Protocol:
         framing = head.framing
         head.client = connection.client
         head.server = connection.server
+        head.tls = connection.tls
         if connection.adjust is not None:
             try:
                 connection.adjust(head)
