@@ -17,13 +17,20 @@ from gracehttp import errors, events
 FOLDER = Path(__file__).parent
 MADE = "This page is made from the code by `docs/make_reference.py`.\n"
 
+CLASSES = [
+    one
+    for one in (getattr(events, name) for name in events.__all__)
+    if isinstance(one, type) and issubclass(one, events.Event) and one is not events.Event
+]
 STATUSES = {
     "EXIT_DONE": "Done: the service was stopped gracefully, or the command did what it was told to.",
     "EXIT_FAILED": "The command failed (a restart whose new code does not serve, a service that isn't there); or the "
     "service was stopped by force; or a script ended with an exception.",
-    "EXIT_USAGE": "A mistake in the command line or in an option, or a file that it names is missing. Nothing was opened.",
+    "EXIT_USAGE": "A mistake in the command line or in an option, or a file that it names is missing. Nothing was "
+    "opened.",
     "EXIT_COULD_NOT_START": "The service could not start: the application doesn't import, a port is in use.",
-    "EXIT_STILL_UNDER_WAY": "What was ordered is still under way after `--timeout`; `gracehttp status` tells how it ends.",
+    "EXIT_STILL_UNDER_WAY": "What was ordered is still under way after `--timeout`; `gracehttp status` tells how it "
+    "ends.",
     "EXIT_INTERRUPTED": "Ctrl+C ended a command while it waited. What it ordered goes on.",
 }
 
@@ -34,19 +41,14 @@ def events_page() -> str:
         "# Events",
         "",
         MADE,
-        "Each fact of the lifecycle is an event: one class of `gracehttp.events`, with fields. Its sentence is a line of the",
-        "log, where `...` stands for a value. With `--log-format json` the class is `event` and the fields stand beside",
-        "it ([logs.md](logs.md)). [hooks.md](hooks.md) tells how to be called with them."
-        if (FOLDER / "hooks.md").exists()
-        else "it ([logs.md](logs.md)).",
+        "Each fact of the lifecycle is an event: one class of `gracehttp.events`, with fields. Its sentence is a line",
+        "of the log, where `...` stands for a value. With `--log-format json` the class is `event`, and the fields",
+        "stand beside it ([logs.md](logs.md)). [hooks.md](hooks.md) tells how to be called with them.",
         "",
     ]
-    for module_name in dict.fromkeys(getattr(events, name).__module__ for name in events.__all__):
+    for module_name in dict.fromkeys(one.__module__ for one in CLASSES):
         module = importlib.import_module(module_name)
-        classes = [getattr(events, name) for name in events.__all__ if getattr(events, name).__module__ == module_name]
-        classes = [one for one in classes if isinstance(one, type) and one is not events.Event and issubclass(one, events.Event)]
-        if not classes:
-            continue
+        classes = [one for one in CLASSES if one.__module__ == module_name]
         lines += [f"## {_title(module)}", ""]
         sentences = _sentences(module)
         for one in sorted(classes, key=lambda one: inspect.getsourcelines(one)[1]):

@@ -5,15 +5,16 @@ A comment before a block of code says what is done with it:
 - `<!-- file main.py -->`: the block is the content of that file.
 - `<!-- run -->`: lines that begin with `$ ` are typed into a shell, one after the other, each when the one before has
   ended. The lines below one are all that it may print.
-- `<!-- run in NAME -->`: the last line is typed into a shell of its own, where it may go on. The lines below it come up.
+- `<!-- run in NAME -->`: the last line is typed into a shell of its own, where it may go on. The lines below it come
+  up.
 - `<!-- seen in NAME -->`: these lines come up in that shell, after those that have been seen there.
 
 A section with `<!-- alone -->` is followed for itself, and skipped where a package that it names (`<!-- alone, with
 PACKAGE -->`) can't be imported.
 
-`...` stands for any lines, and within a line for any text. Other numbers of four or more digits (PIDs, limits), durations
-and the width of columns may differ. What a shell shows begins with a time in a log, so there a line is compared from its
-end. `127.0.0.1:8000` stands for any free port, `/home/you/hello` for the folder.
+`...` stands for any lines, and within a line for any text. Numbers of four or more digits (PIDs, limits), durations and
+the width of columns may differ. A line of a log begins with the time, so what comes up is compared from the end of a
+line. `127.0.0.1:8000` stands for any free port, `/home/you/hello` for the folder.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Part:
         self.name = name
         self.steps = _STEP.findall(text)  # kind, name and block of each
         alone = _ALONE.search(text)
-        packages = (alone and alone[1] or "").replace(",", " ").split()
+        packages = (alone[1] or "").replace(",", " ").split() if alone else []
         self.missing = [package for package in packages if importlib.util.find_spec(package) is None]
 
 
@@ -71,8 +72,8 @@ class Reader:
 
     def follow(self, part):
         for kind, name, block in part.steps:
-            block = block.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}")  # noqa: PLW2901  as on this machine
-            block = block.replace("/home/you/hello", str(self.folder))  # noqa: PLW2901
+            block = block.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}")
+            block = block.replace("/home/you/hello", str(self.folder))
             if kind == "file":
                 (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (self.folder / name).write_text(block)
