@@ -39,7 +39,9 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
         if path not in known:
             known.add(path)
             files.append(File.generated(config, site_path(path), content=page_of(path)))
-        if path.endswith(".md"):
+        if (ROOT / path).is_dir():
+            waiting += [one for one in _listed(path) if not in_site(one) and one not in known]
+        elif path.endswith(".md"):
             text = (ROOT / path).read_text(encoding="utf-8")
             waiting += [target for target in targets(text, path) if not in_site(target) and target not in known]
     return files
@@ -98,15 +100,26 @@ def page_of(path: str) -> str:
     """A file of the repository as Markdown."""
     file = ROOT / path
     if file.is_dir():
-        return f"# {path}\n\n" + "".join(f"- `{name}`\n" for name in _listed(file))
+        start = posixpath.dirname(site_path(path))
+        links = [f"- [{_title(one)}]({posixpath.relpath(site_path(one), start)})\n" for one in _listed(path)]
+        return f"# {path}\n\n" + "".join(links)
     text = file.read_text(encoding="utf-8")
     if path.endswith(".md"):
         return text
     return f"# {path}\n\n````{LANGUAGES.get(file.suffix, '')}\n{text.rstrip()}\n````\n"
 
 
-def _listed(folder: Path) -> list[str]:
-    return sorted(one.name for one in folder.iterdir() if not one.name.startswith((".", "_")))
+def _listed(folder: str) -> list[str]:
+    """The files of a folder, by their paths in the repository."""
+    files = (one for one in (ROOT / folder).iterdir() if one.is_file() and not one.name.startswith((".", "_")))
+    return sorted(f"{folder}/{one.name}" for one in files)
+
+
+def _title(path: str) -> str:
+    """The heading of a page, or the name of a file."""
+    file = ROOT / path
+    first = file.read_text(encoding="utf-8").partition("\n")[0] if path.endswith(".md") else ""
+    return first.removeprefix("# ") if first.startswith("# ") else file.name
 
 
 def _target(link: str, path: str) -> str:
