@@ -9,7 +9,9 @@ import ast
 import importlib
 import inspect
 import re
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import gracehttp
 from gracehttp import errors, events
@@ -125,15 +127,15 @@ def _described(name: str, thing: object) -> list[str]:
     return [*signature, *([] if own or not inspect.getdoc(thing) else [_text(thing), ""])]
 
 
-def _signature(thing: object) -> str:
+def _signature(thing: Callable[..., object]) -> str:
     try:
-        shown = str(inspect.signature(thing))  # type: ignore[arg-type]  # the caller has asked whether it can be called
+        shown = str(inspect.signature(thing))
     except ValueError:
         return "()"
     return re.sub(r"[\w.]+\.(?=[A-Z])|(?<=\()self, |(?<=\()self(?=\))|'", "", shown)
 
 
-def _title(module: object) -> str:
+def _title(module: ModuleType) -> str:
     return (inspect.getdoc(module) or "").split("\n", 1)[0].rstrip(".")
 
 
@@ -159,10 +161,10 @@ def _fields(one: type) -> list[tuple[str, str]]:
     return list(found.items())
 
 
-def _sentences(module: object) -> dict[str, str]:
+def _sentences(module: ModuleType) -> dict[str, str]:
     """What `__str__` of each class returns at its end, with `...` for what is computed."""
     found = {}
-    for one in ast.parse(inspect.getsource(module)).body:  # type: ignore[arg-type]  # it is a module
+    for one in ast.parse(inspect.getsource(module)).body:
         if isinstance(one, ast.ClassDef):
             for method in one.body:
                 if isinstance(method, ast.FunctionDef) and method.name == "__str__":
