@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from gracehttp.config import OPTIONS
+
 ROOT = Path(__file__).parents[2]
 PROMISES = re.search(r"## The promises\n(.*?)\n## ", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
 ROWS = [line for line in PROMISES.splitlines() if line.startswith("| ") and "**" in line]
@@ -74,3 +76,10 @@ def test_every_option_on_a_line_of_gracehttp_exists(page):
             known = {flag for given in command.params for flag in (*given.opts, *given.secondary_opts)}
             wrong += [word for word in re.findall(r"(?<!\S)(--?[a-z][\w-]*)", arguments) if word not in known]
     assert wrong == []
+
+
+def test_every_option_of_ours_in_the_comparison_exists():
+    rows = [line.split("|") for line in (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8").splitlines()]
+    named = {flag for row in rows if len(row) > 3 for flag in re.findall(r"`(--[a-z\d-]+)", row[2])}
+    assert named
+    assert named - {option.flag for option in OPTIONS.values()} == set()
