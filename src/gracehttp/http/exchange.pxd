@@ -37,6 +37,8 @@ cdef class Exchange:
     cdef readonly bint bodyless
 
     cpdef take_body(self)
+    @cython.locals(fields=ResponseFields)
+    cpdef start_response(self, status, headers, trailers=*)
     cpdef write(self, data, bint more)
     cpdef write_file(self, part, bint more)
     cdef bytes _announce(self, bytes data, bint end)

@@ -288,7 +288,7 @@ class Exchange:
         if not self.disconnected:
             self._carrier.send_interim(self, status, fields)
 
-    def start_response(self, status: int, headers: Iterable[Header], *, trailers: bool = False) -> None:
+    def start_response(self, status: int, headers: Iterable[Header], trailers: bool = False) -> None:
         """Set status and header fields of the final response; they are sent together with the first body bytes.
 
         `trailers`: the response ends with `send_trailers`, after the last body bytes.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
@@ -20,12 +20,14 @@ class RequestLine:
     `target` is the request target as it was sent (RFC 9112 section 3.2), for logs; a protocol without one composes it.
     `raw_path` and `query_string` are its bytes before and after the first `?`; `path` is `raw_path` percent-decoded
     (UTF-8, undecodable bytes replaced). `authority` is that of a target in absolute-form, else None.
+    `derived` is for the interface of the application, to keep what it makes of the line.
     `root_path` is the part of `path` at its beginning that names the application, and not a thing of it (ASGI);
     `raw_root_path` is the same part of `raw_path`.
     """
 
     __slots__ = (
         "authority",
+        "derived",
         "http_version",
         "method",
         "path",
@@ -44,6 +46,7 @@ class RequestLine:
         self.path, self.raw_path, self.query_string, self.authority = split_target(target)
         self.root_path = ""
         self.raw_root_path = b""
+        self.derived: dict[str, Any] | None = None
 
     def under(self, root_path: str, raw_root_path: bytes) -> RequestLine:
         """The same line, of an application whose `root_path` a proxy has cut off the path. `*` is no path."""
@@ -59,6 +62,7 @@ class RequestLine:
         line.raw_path = raw_root_path + self.raw_path
         line.root_path = root_path
         line.raw_root_path = raw_root_path
+        line.derived = None
         return line
 
 

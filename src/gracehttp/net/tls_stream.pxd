@@ -1,7 +1,7 @@
 import cython
 
 from gracehttp.net.deadlines cimport Deadlines
-from gracehttp.net.stream cimport PlainStream
+from gracehttp.net.stream cimport PlainStream, SocketStream
 
 
 cdef class RecordCounter:
@@ -12,7 +12,7 @@ cdef class RecordCounter:
     cpdef count(self, bytes data)
 
 
-cdef class TlsStream:
+cdef class TlsStream(SocketStream):
     cdef PlainStream _plain
     cdef object _context
     cdef bytes _first
@@ -33,9 +33,6 @@ cdef class TlsStream:
     cdef object _unencrypted
     cdef readonly Py_ssize_t _unencrypted_bytes
     cdef bint _lingers
-    cdef readonly bint half_closed
-    cdef readonly bint input_over
-    cdef readonly bint writable
     cdef public object consumer
 
     cpdef received(self, bytes data)

@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Final
 
 from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.file_part import FilePart
-from gracehttp.net.stream import CLOSED_STREAM, READ_BYTES, Closed, Consumer, PlainStream
+from gracehttp.net.stream import CLOSED_STREAM, Closed, Consumer, PlainStream, SocketStream
+from gracehttp.net.system_calls import READ_BYTES
 from gracehttp.net.tls13.state import TlsState
 from gracehttp.net.tls_session import TlsSession, session_of
 
@@ -89,7 +90,7 @@ class RecordCounter:
                 self._header = b""
 
 
-class TlsStream:
+class TlsStream(SocketStream):
     """See `Stream`. Made on a plain stream, whose consumer and owner it becomes; it takes over the owner that the plain
     stream had."""
 
@@ -115,9 +116,6 @@ class TlsStream:
         "_unencrypted_bytes",
         "_witness",
         "consumer",
-        "half_closed",
-        "input_over",
-        "writable",
     )
 
     takes_files = False  # their bytes must be encrypted
@@ -143,6 +141,7 @@ class TlsStream:
 
         Or go on with a `session`, without any of the others, that can move again if `can_go_on`.
         """
+        SocketStream.__init__(self)
         self._answer_plain = answer_plain
         self._plain = plain
         self._context: ssl.SSLContext | None = context  # until the session begins
@@ -155,8 +154,6 @@ class TlsStream:
         self._records = RecordCounter()
         self._handshakes: Deadlines | None = handshakes
         self._on_open = on_open or _opened
-        self.input_over = False
-        self.half_closed = False
         self._paused = False  # by the consumer
         self._undelivered = False  # OpenSSL may have bytes that the consumer did not get, because it paused reading
         self._said_goodbye = False  # or will, behind what is not encrypted yet
@@ -164,7 +161,6 @@ class TlsStream:
         self._unencrypted: deque[memoryview] | None = None  # only while the plain stream is not writable
         self._unencrypted_bytes = 0
         self.consumer = consumer
-        self.writable = True
         self._owner: Closed = plain.owner
         plain.consumer = plain.owner = self
         self._continued = session
