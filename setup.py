@@ -48,6 +48,7 @@ MODULES = [
     "gracehttp.http.http1.body_parser",
     "gracehttp.http.http1.response",
     "gracehttp.http.http1.protocol",
+    "gracehttp.applications.asgi.first_steps",
     "gracehttp.applications.asgi.requests",
     "gracehttp.applications.asgi.application",
     "gracehttp.applications.wsgi.loop_calls",
@@ -56,6 +57,10 @@ MODULES = [
     "gracehttp.applications.wsgi.environ",
     "gracehttp.applications.wsgi.response",
     "gracehttp.applications.wsgi.application",
+]
+# Of these, compiled modules take the functions in C that stand in the `.pxd`; interpreted ones import the `.py`.
+SHARED = [
+    "gracehttp.net.system_calls",
 ]
 DIRECTIVES = {
     "language_level": 3,
@@ -94,7 +99,7 @@ class CompileOrSayWhyNot(build_ext):
                     raise
                 except Exception as error:  # whatever a compiler comes upon: the interpreted build is there
                     raise CanNotCompile("compiling it failed when it was installed", f"{said()}\n{error}") from error
-            sources = [path for one in MODULES for path in source_and_types(one)]
+            sources = [path for one in MODULES + SHARED for path in source_and_types(one)]
         except CanNotCompile as error:
             if CHOICE == "require":
                 raise

@@ -39,7 +39,7 @@ def _connect(port: int, count: int, ends: contextlib.ExitStack) -> list[socket.s
 
 
 def _trickle(count: int, beginning: bytes, piece: bytes) -> Attack:
-    """`count` connections that send `piece` in each second, one after the other; those that are closed are opened anew."""
+    """`count` connections that send `piece` in each second, in turn; those that are closed are opened anew."""
 
     def attack(port: int, over: threading.Event) -> None:
         with contextlib.ExitStack() as ends:

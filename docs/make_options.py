@@ -18,7 +18,7 @@ The same option can stand in several places. The first of these that has it wins
 
 1. the command line, `--max-connections 500`;
 2. the environment, `GRACEHTTP_MAX_CONNECTIONS=500`; one that can be given again holds several values, with spaces
-   between them;
+   between them, or one a line if they are paths or header fields;
 3. the TOML file that `--config` names, `max_connections = 500`;
 4. a variable that other programs know too: `PORT`, `WEB_CONCURRENCY`, `FORWARDED_ALLOW_IPS`. It stands behind the file,
    since what is set for many programs says less than what was written for this service;
@@ -70,7 +70,8 @@ unix_mode = "660"
 
 A server speaks TLS if its address begins with `https://` or if it has a `certfile`. An address with `http://` is
 always plain, so that one `--certfile` can stand beside `--bind http://:80 --bind https://:443`. An empty `certfile`
-in the query of an address makes that one plain as well: `unix:run/app.sock?certfile=`.
+in the query of an address makes that one plain as well: `unix:run/app.sock?certfile=`. What all of it does:
+[tls.md](tls.md).
 """
 
 

@@ -38,11 +38,12 @@ from gracehttp.config.types import STANDARD_OUTPUT
 from gracehttp.console import echo
 from gracehttp.errors import CalledInWrongPlace, ConfigurationError, GraceHTTPError
 from gracehttp.event_bus import EventBus
-from gracehttp.events import Event, StartFailed, VariableIgnored, WatcherLost
+from gracehttp.events import Event, KeysLogged, StartFailed, VariableIgnored, WatcherLost
 from gracehttp.hints import for_a_script, in_python
 from gracehttp.hooks.registry import E, Hooks
 from gracehttp.hooks.runner import claim_events, run_hooks
 from gracehttp.observe.logs import configure_logging, errors_are_logged, log_event, records_are_missing
+from gracehttp.observe.terminals import shows_colors, shows_links
 from gracehttp.process_title import set_title
 from gracehttp.release import RELEASE
 from gracehttp.supervisor.processes.command_line import this_command_line, to_be_repeated
@@ -162,7 +163,8 @@ class GraceHTTP:
                 configure_logging(level, "json", color=False)  # the reason is printed at any level
                 log_event(StartFailed(exc.message, exc.hint, exc.details, exc.exit_status))
             else:
-                echo(f"gracehttp: error: {exc}", err=True)
+                told = "the service could not start; the log tells why." if exc.is_logged else exc
+                echo(f"gracehttp: error: {told}", err=True)
             status = exc.exit_status
         if status:
             sys.exit(status)
@@ -246,6 +248,8 @@ class GraceHTTP:
             reload=_reload_settings(process, bus) if process.reload else None,
             metrics=process.metrics,
         )
+        if (path := os.environ.get("SSLKEYLOGFILE")) and any(server.tls for server in self._servers):
+            bus.publish(KeysLogged(path))
         set_title(f"gracehttp: supervisor [{title_of(process, self._servers)}]", "gracehttp")
         before = {number: signal.getsignal(number) for number in SIGNALS}
         predecessor = claim_state(os.environ, release=RELEASE)
@@ -268,7 +272,8 @@ class GraceHTTP:
         configure_logging(
             process.log_level,
             process.log_format,
-            color=tty,
+            color=shows_colors(os.environ, terminal=tty),
+            links=shows_links(os.environ, terminal=tty),
             log_file=process.log_file,
             access_log_file=process.access_log_file,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import os
 import threading
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING, Unpack
@@ -14,11 +15,13 @@ from gracehttp.config import ServerOptions, process_options, server_options, spl
 from gracehttp.config.model import EMBEDDED_OPTIONS
 from gracehttp.errors import CalledInWrongPlace, ConfigurationError, GraceHTTPError
 from gracehttp.event_bus import EventBus
+from gracehttp.events import KeysLogged
 from gracehttp.hints import for_a_script
 from gracehttp.net.address import DescriptorAddress, TcpAddress, parse_address
 from gracehttp.net.bind import bound_address, file_identity, open_listener, remove_socket_file
 from gracehttp.net.limits import effective_limits, raise_descriptor_limit
 from gracehttp.net.permits import LocalPermits
+from gracehttp.net.tcp_keepalive import set_keepalive
 from gracehttp.observe.access_log import access_log_of
 from gracehttp.observe.logs import log_event
 from gracehttp.observe.request_logs import log_exit_of_a_task
@@ -53,8 +56,8 @@ async def serving(
     port 0 the kernel chooses a port, and the result has it. Leaving the context drains, for at most `drain_timeout`.
 
     Takes the options of a server, and of those of the program `lifespan`, `threads`, `warmup`, `access_log`,
-    `log_probes`, `live_path`, `ready_path` and `drain_timeout`: the others need a supervisor and its workers. Raises
-    `GraceHTTPError` if it can't start.
+    `log_probes`, `live_path`, `ready_path`, `drain_timeout` and `request_timeout`: the others need a supervisor and its
+    workers. Raises `GraceHTTPError` if it can't start.
 
     An application that is given as a string is imported in a thread, and a factory called there. So no loop runs where
     the code runs, as in a worker: `asyncio.run()` at the top of a module works here too.
@@ -73,11 +76,18 @@ async def serving(
         (server,) = server_options(app, bind=bind, **for_server)
         bus = EventBus()
         bus.subscribe(log_event)
+        if (path := os.environ.get("SSLKEYLOGFILE")) and server.tls:
+            bus.publish(KeysLogged(path))
         health = Health()
         probes = answers_on_ports(health, process)
         access_log = access_log_of(process, worker=0, generation=0)
         settings = ServiceSettings(
-            applications=ApplicationSettings(lifespan=process.lifespan, threads=process.threads, multiprocess=False),
+            applications=ApplicationSettings(
+                lifespan=process.lifespan,
+                threads=process.threads,
+                multiprocess=False,
+                request_timeout_seconds=process.request_timeout,
+            ),
             warmup=process.warmup,
             request_finished=access_log if process.log_probes else without_probes(access_log, probes),
             probes=probes,
@@ -89,6 +99,7 @@ async def serving(
         service = Service(settings, loader, bus.publish, health)
         (limit,) = effective_limits([server.max_connections], raise_descriptor_limit())
         sock = open_listener(server.bind.address, backlog=server.backlog, unix_mode=server.unix_mode)
+        set_keepalive(sock, server.tcp_keepalive)
         file = file_identity(server.bind.address)
         bound = bound_address(sock)
         try:

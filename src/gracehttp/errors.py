@@ -31,6 +31,8 @@ class GraceHTTPError(Exception):
     """
 
     exit_status = EXIT_FAILED
+    is_logged = False
+    """The log has told it already, with its hint."""
 
     def __init__(self, message: str, *, hint: str = "", details: str = "") -> None:
         super().__init__(message)

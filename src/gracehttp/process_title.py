@@ -8,12 +8,16 @@ show, is in /proc/self/comm.
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 from pathlib import Path
 
 _ARG_START, _ARG_END = 48, 49
 """Fields of proc_pid_stat(5), counted from 1; the state, which follows the name in parentheses, is the third."""
 _AFTER_NAME = 3
 LONGEST_COMM_BYTES = 15
+_TITLES = b"gracehttp: "
+"""How all titles begin: one process can be given several."""
 
 
 def set_title(title: str, comm: str) -> None:
@@ -32,4 +36,7 @@ def set_title(title: str, comm: str) -> None:
         text = title.encode("utf-8", "backslashreplace")[: end - start - 1].ljust(end - start, b"\0")
         with open("/proc/self/mem", "r+b", buffering=0) as memory:
             memory.seek(start)
-            memory.write(text)
+            # In valgrind they are its own, which it needs to follow our children.
+            if memory.read(end - start).startswith((_TITLES, os.fsencode(sys.orig_argv[0]) + b"\0")):
+                memory.seek(start)
+                memory.write(text)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import sys
+
 import pytest
-from server_harness import Server
+from server_harness import Server, is_alive
 
 
 @pytest.fixture
@@ -19,3 +24,30 @@ def start(tmp_path):
     yield begin
     for server in running:
         server.end()
+
+
+@pytest.fixture
+def at_a_terminal(tmp_path):
+    """Run the interpreter in a session of its own on a pseudo-terminal; returns its PID and the other end."""
+    begun = []
+
+    def begin(*arguments, **environment):
+        plain = {"PYTHONDONTWRITEBYTECODE": "1", "TERM": "xterm", "NO_COLOR": "", "FORCE_COLOR": ""}
+        variables = {**os.environ, **plain, **environment}
+        pid, terminal = os.forkpty()
+        if pid == 0:
+            try:
+                os.chdir(tmp_path)
+                os.execve(sys.executable, [sys.executable, *arguments], variables)
+            finally:
+                os._exit(127)
+        begun.append((pid, terminal))
+        return pid, terminal
+
+    yield begin
+    for pid, terminal in begun:
+        if is_alive(pid):
+            os.killpg(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        with contextlib.suppress(OSError):  # the test may have closed it
+            os.close(terminal)

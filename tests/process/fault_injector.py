@@ -40,7 +40,7 @@ def _is_meant(rule, sock, arguments):
     return rule["contains"].encode() in data
 
 
-for _name in ("send", "sendmsg", "recvmsg"):
+for _name in ("send", "sendmsg", "recvmsg", "recvmsg_into"):
     _failing(_name)
 """
 

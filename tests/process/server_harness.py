@@ -7,6 +7,7 @@ import json
 import os
 import random
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -59,7 +60,15 @@ class Server:
         self.process = subprocess.Popen(
             [*launcher, *map(str, program), *map(str, arguments)],
             cwd=self.folder,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PWD": str(self.folder), **(environment or {})},
+            env={
+                **os.environ,
+                "NO_COLOR": "",
+                "FORCE_COLOR": "",
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "GRACEHTTP_LOG_LEVEL": "debug",  # or no line tells of a drain
+                "PWD": str(self.folder),
+                **(environment or {}),
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -249,6 +258,17 @@ def read_response(sock):
             raise ConnectionError("closed in the middle of a body")
         body += piece
     return int(status_line.split()[1]), headers, body
+
+
+def read_until(terminal, text):
+    """Read what appears on the terminal whose other end is `terminal`, until `text` does; returns all of it."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    read = b""
+    while text.encode() not in read:
+        ready, _, _ = select.select([terminal], [], [], max(0.0, deadline - time.monotonic()))
+        assert ready, f"no {text!r} in:\n{read.decode()}"
+        read += os.read(terminal, 65536)
+    return read.decode()
 
 
 _given_ports: set[int] = set()

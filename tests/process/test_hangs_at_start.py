@@ -112,4 +112,4 @@ def test_why_a_start_failed_is_told_also_if_a_task_does_not_end(start):
     server = start(*SERVE, "--lifespan", "on", files={"application.py": STUBBORN})
     assert server.wait() == 3
     assert "the application failed in its lifespan startup: RuntimeError: no database" in server.log
-    assert "gracehttp: error: the application failed in its lifespan startup" in server.log
+    assert server.lines[-1] == "gracehttp: error: the service could not start; the log tells why."

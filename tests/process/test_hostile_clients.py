@@ -53,6 +53,7 @@ class Worker:
         (self.pid,) = server.wait_until_serving()
         self.normal = self.connect()
         self.served_on()
+        wait_until(lambda: server.status()["listeners"][0]["open_connections"] == 1, what="the end of all but one")
         self.descriptors = self.count_descriptors()
 
     def connect(self):

@@ -87,7 +87,8 @@ def test_the_traceback_of_a_first_start_that_fails_is_shown_once_at_any_level(st
     assert server.wait() == 3
     assert server.log.count("Traceback") == 1
     assert server.log.count("1 / 0") == 1
-    said = server.log[server.log.index("gracehttp: error: the module application raised ZeroDivisionError") :]
+    assert server.log.count("the module application raised ZeroDivisionError") == 1
+    said = server.log[server.log.index("gracehttp: error: ") :]
     assert ("1 / 0" in said) == (level == "critical")
 
 
@@ -220,7 +221,6 @@ def test_callbacks_are_told_in_supervisor_and_workers(start):
     assert any(kind == "info" and "is ready" in text for kind, text in supervisor)
     workers = [(kind, text) for pid, kind, text in told(server) if int(pid) in server.first]
     assert any(kind == "error" and "the application raised ValueError" in text for kind, text in workers)
-    assert any(kind == "info" and text.startswith("drained in") for kind, text in workers)
 
 
 def test_a_callback_that_raises_is_reported_once_and_serving_and_restarting_go_on(start):

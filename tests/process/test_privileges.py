@@ -14,6 +14,7 @@ import stat
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -69,12 +70,12 @@ pytestmark = [
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """A folder that nobody may enter, as may be said of all above it only when they are made so."""
-    for one in (tmp_path, *tmp_path.parents):
-        if one.stat().st_mode & 0o005 != 0o005 and one != Path("/"):
-            one.chmod(one.stat().st_mode | 0o055)
-    return tmp_path
+def folder():
+    """A folder that nobody may enter. Those of pytest are root's alone, and each new session makes them so again."""
+    path = Path(tempfile.mkdtemp(prefix="gracehttp-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
 
 
 @pytest.fixture
@@ -85,7 +86,9 @@ def serve(start, folder):
         privileges = ["setpriv", f"--reuid={user}", "--regid=nogroup", "--clear-groups"] if user else []
         launcher = [*privileges, "sh", "-c", f'shift; exec {INTERPRETER} "$@"', "sh"]
         environment = {"PYTHONPATH": LIBRARIES, **(environment or {})}
-        return start("-m", "gracehttp", *arguments, launcher=launcher, environment=environment, **options)
+        return start(
+            "-m", "gracehttp", *arguments, folder=folder, launcher=launcher, environment=environment, **options
+        )
 
     return begin
 

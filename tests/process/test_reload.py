@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import signal
 import socket
-import sys
 import time
 
 import pytest
-from server_harness import DEADLINE_SECONDS, children_of, get, is_alive, wait_until
+from server_harness import DEADLINE_SECONDS, children_of, get, is_alive, read_until, wait_until
 
 ANSWERS = """
     async def app(scope, receive, send):
@@ -51,6 +49,18 @@ def test_a_change_restarts_and_is_named(reloading) -> None:
     server.wait_for("restart requested by a change of main.py: starting generation 2")
     server.wait_until_serving(2)
     assert get(server.port) == (200, "two")
+
+
+def test_an_editor_that_replaces_the_file_is_noticed_and_restarts_once(reloading) -> None:
+    server = reloading()
+    server.wait_until_serving()
+    server.write(".main.py.swp", "swap")
+    server.write("main.py~", answering("one"))
+    os.replace(server.write("4913", answering("two")), server.folder / "main.py")
+    server.wait_until_serving(2)
+    assert get(server.port) == (200, "two")
+    server.write("other.py", "")
+    server.wait_for("restart requested by a change of other.py: starting generation 3")
 
 
 def test_the_old_code_serves_while_the_new_one_is_broken(reloading) -> None:
@@ -256,38 +266,6 @@ def test_ctrl_c_waits_neither_for_streams_nor_for_applications(reloading) -> Non
 
 
 # --- the terminal ---
-
-
-@pytest.fixture
-def at_a_terminal(tmp_path):
-    """Run the interpreter in a session of its own on a pseudo-terminal; returns its PID and the other end."""
-    begun = []
-
-    def begin(*arguments):
-        pid, terminal = os.forkpty()
-        if pid == 0:
-            try:
-                os.chdir(tmp_path)
-                os.execve(sys.executable, [sys.executable, *arguments], {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
-            finally:
-                os._exit(127)
-        begun.append((pid, terminal))
-        return pid, terminal
-
-    yield begin
-    for pid, terminal in begun:
-        if is_alive(pid):
-            os.killpg(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-        with contextlib.suppress(OSError):  # the test may have closed it
-            os.close(terminal)
-
-
-def read_until(terminal, text):
-    read = b""
-    while text.encode() not in read:
-        read += os.read(terminal, 65536)
-    return read.decode()
 
 
 @pytest.mark.parametrize("option", ["--reload", "--no-reload"])

@@ -122,7 +122,7 @@ def test_a_worker_that_lost_its_channel_is_replaced_within_a_second_or_so(begin)
 
 @pytest.mark.parametrize("number", [errno.ENOMEM, errno.ENOBUFS], ids=errno.errorcode.get)
 def test_idle_connections_change_hands_in_a_shortage(begin, faults, number):
-    faults.add("recvmsg", number, times=3, in_queue=True)
+    faults.add("recvmsg_into", number, times=3, in_queue=True)
     server = begin("-w", "2")
     with contextlib.ExitStack() as opened:
         clients = []

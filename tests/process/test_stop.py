@@ -16,7 +16,7 @@ from sockets_of_port import accepted, waiting
 SCRIPT = """
     import gracehttp
 
-    grace = gracehttp.GraceHTTP(workers=2{options})
+    grace = gracehttp.GraceHTTP(workers=2, log_level="debug"{options})
     grace.add_server("application:app", bind="127.0.0.1:0", max_connections={limit})
     grace.run()
 """

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 from server_harness import children_of, get, wait_until
 
 SHOWS = """
@@ -108,3 +111,57 @@ def test_factory_with_arguments_is_served(start):
     )
     server.wait_until_serving()
     assert get(server.port) == (201, "a:b")
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["serve", "main:app"]])
+def test_a_build_that_does_not_exist_is_refused_by_every_command(arguments, tmp_path):
+    command = [sys.executable, "-m", "gracehttp", *arguments]
+    environment = {**os.environ, "GRACEHTTP_COMPILED": "bogus"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "gracehttp: error: GRACEHTTP_COMPILED is 'bogus'.\nHint: it can be auto, off, require\n"
+
+
+def test_too_few_open_files_for_a_worker_are_a_sentence(start):
+    """Where uvloop runs out of them, its loop can't even be closed."""
+    for limit in range(19, 23):
+        server = start(
+            "-m", "gracehttp", "serve", "main:app", "--port", "0", files={"main.py": SHOWS}, most_files=limit
+        )
+        if server.wait() == 3:
+            assert "unexpected" not in server.log
+            assert "Too many open files" in server.log
+
+
+def test_results_of_commands_are_told_once(start):
+    server = start("-m", "gracehttp", "serve", "main:app", "--port", "0", files={"main.py": SHOWS})
+    server.wait_until_serving()
+    done = server.command("restart")
+    assert f"{done.stdout}{done.stderr}".count("generation 2 serves") == 1
+    done = server.command("stop")
+    assert f"{done.stdout}{done.stderr}".count("stopped") == 1
+
+
+def test_a_lifespan_that_fails_with_a_sentence_tells_it_once(start):
+    application = """
+        async def app(scope, receive, send):
+            await send({"type": "lifespan.startup.failed", "message": "no database"})
+    """
+    server = start("-m", "gracehttp", "serve", "main:app", "--port", "0", files={"main.py": application})
+    assert server.wait() == 3
+    failed = server.wait_for("worker 1 of generation 1 failed")
+    assert failed
+    assert [line for line in server.lines if line.strip() == "no database"] == []
+
+
+def test_an_address_that_the_program_holds_itself_is_said_to_be_so(start):
+    script = """
+        import socket
+        import gracehttp
+
+        held = socket.create_server(("127.0.0.1", 0))
+        gracehttp.run("main:app", bind=f"127.0.0.1:{held.getsockname()[1]}")
+    """
+    server = start("script.py", files={"script.py": script, "main.py": SHOWS})
+    assert server.wait() == 3
+    assert "this program listens there itself already" in server.log

@@ -97,7 +97,8 @@ def refuse(start, path):
     arguments = ("-m", "gracehttp", "serve", "application:app", "-b", f"unix:{path}")
     server = start(*arguments, files={"application.py": PID_APPLICATION})
     assert server.wait() == 3
-    return server.lines[-2:]
+    failed = next(at for at, line in enumerate(server.lines) if "worker 1 of generation 1 failed" in line)
+    return server.lines[failed : failed + 2]
 
 
 def test_a_file_that_another_server_listens_on_is_an_error_and_stays(start, path):

@@ -15,7 +15,7 @@ SCRIPT = """
     import gracehttp
     from application import app
 
-    grace = gracehttp.GraceHTTP({options})
+    grace = gracehttp.GraceHTTP(log_level="debug", {options})
     grace.add_server(app, bind="127.0.0.1:0", max_connections=1000)
     grace.run()
 """

@@ -128,7 +128,7 @@ def test_a_mistyped_option_names_the_nearest_of_all(call, capsys) -> None:
 def test_hint_of_serving_names_the_keyword() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(gracehttp.StartError) as caught:
         serve_in_a_loop(bind=f"127.0.0.1:{taken.getsockname()[1]}")
-    assert caught.value.hint == "stop that process, or choose another address with bind="
+    assert caught.value.hint == "leave one of the two out, or choose another address with bind="
 
 
 def test_hint_of_add_server_is_for_a_script() -> None:

@@ -16,6 +16,10 @@ from gracehttp.events import Event
 from gracehttp.http.exchange import Application
 from gracehttp.values import Value
 
+LONGEST_BETWEEN_LOOKS_SECONDS = 1.0
+LOOKS_PER_TIMEOUT = 10
+"""How often, within the request timeout, it is looked for requests that take longer. That costs a request nothing."""
+
 
 class ApplicationSettings(Value):
     """`lifespan` is the mode for ASGI applications (see `Lifespan`), `threads` how many each WSGI application gets.
@@ -26,6 +30,8 @@ class ApplicationSettings(Value):
     lifespan: str
     threads: int
     multiprocess: bool
+    request_timeout_seconds: float = 0.0
+    """How long one of their requests may take. 0: for ever."""
 
 
 class Applications:
@@ -49,6 +55,7 @@ class Applications:
         self._publish = publish
         self._notices = DrainNotices()
         self._applications: dict[Hashable, Application] = {}
+        self._timer: asyncio.TimerHandle | None = None
 
     def __iter__(self) -> Iterator[Application]:
         return iter(self._applications.values())
@@ -62,6 +69,24 @@ class Applications:
     def thread_pools(self) -> list[ThreadPool]:
         """Those of the WSGI applications."""
         return [one.pool for one in self._applications.values() if isinstance(one, WsgiApplication)]
+
+    def limit_requests(self) -> None:
+        """From now on requests that take too long are ended, if there is a limit."""
+        if self._settings.request_timeout_seconds and self._timer is None:
+            self._end_overdue()
+
+    def limit_no_more(self) -> None:
+        """No request is left."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _end_overdue(self) -> None:
+        seconds = self._settings.request_timeout_seconds
+        for application in self._applications.values():
+            application.time_out(seconds)
+        pause = min(LONGEST_BETWEEN_LOOKS_SECONDS, seconds / LOOKS_PER_TIMEOUT)
+        self._timer = asyncio.get_running_loop().call_later(pause, self._end_overdue)
 
     def tell_of_drain(self) -> None:
         """Tell the applications that the drain has begun, if they listen."""
@@ -95,6 +120,7 @@ class Applications:
                 multiprocess=self._settings.multiprocess,
                 draining=self._notices.wsgi,
                 on_idle=self._on_idle,
+                timed=self._settings.request_timeout_seconds > 0,
                 startup=loaded.startup,
                 shutdown=loaded.shutdown,
             )

@@ -11,6 +11,7 @@ import click
 
 from gracehttp.cli.checking.certificates import check_certificate
 from gracehttp.cli.checking.imports import try_import
+from gracehttp.cli.checking.tls_handover import check_tls_handover
 from gracehttp.cli.options import ConfiguredCommand, configured
 from gracehttp.config import PROCESS_OPTIONS, SERVER_OPTIONS, Configuration, ProcessOptions, ServerOptions, load
 from gracehttp.console import echo
@@ -95,10 +96,13 @@ def _checks(configuration: Configuration) -> Iterator[_Check]:
     seen: set[object] = set()
     interfaces: list[tuple[str, str]] = []
     for server in configuration.servers:
-        certificate = (server.certfile, server.keyfile, server.keyfile_password)
-        if server.certfile is not None and certificate not in seen:
+        certificate = (server.certfile, server.keyfile, server.keyfile_password, server.ssl_ca, server.ssl_crl)
+        if server.certfile and certificate not in seen:
             seen.add(certificate)
             yield partial(check_certificate, server)
+        if server.tls and server.tls_handover and check_tls_handover not in seen:
+            seen.add(check_tls_handover)
+            yield check_tls_handover
         application = (server.app, server.factory, server.interface)
         if application not in seen:
             seen.add(application)

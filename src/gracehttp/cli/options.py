@@ -10,6 +10,7 @@ import click
 
 from gracehttp.config import OPTIONS, Option
 from gracehttp.config.model import GROUPS
+from gracehttp.hints import Named
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -81,7 +82,8 @@ def _declarations(option: Option) -> Sequence[str]:
     flag = option.flag
     if option.kind.negatable:
         flag = f"{flag}/--no-{flag.removeprefix('--')}"
-    return [name for name in (flag, option.short, option.name) if name]
+    aliases = [Named(alias).flag for alias in option.aliases]
+    return [name for name in (flag, *aliases, option.short, option.name) if name]
 
 
 def _form(option: Option) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from gracehttp.compiled import BUILD
+from gracehttp.compiled import check as check_build
 from gracehttp.console import echo
 from gracehttp.errors import EXIT_INTERRUPTED, GraceHTTPError
 from gracehttp.release import RELEASE
@@ -57,12 +58,34 @@ def _meant(name: str) -> str:
     return f"did you mean {near[0]}?" if near else f"there are: {', '.join(_COMMANDS)}"
 
 
+def _print_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    """A callback of click. A build that is asked for and isn't there is an error, as it is to `serve`."""
+    del parameter
+    if not wanted or ctx.resilient_parsing:
+        return
+    try:
+        check_build()
+    except GraceHTTPError as error:
+        echo(f"gracehttp: error: {error}", err=True)
+        ctx.exit(error.exit_status)
+    echo(f"gracehttp {RELEASE}, {BUILD}")
+    ctx.exit()
+
+
 @click.group(
     cls=Program,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="gracehttp COMMAND --help tells all options of a command.",
 )
-@click.version_option(f"{RELEASE}, {BUILD}", "--version", "-V", prog_name="gracehttp", message="%(prog)s %(version)s")
+@click.option(
+    "--version",
+    "-V",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and how it was built, and exit.",
+)
 def program() -> None:
     """Serve ASGI and WSGI applications over HTTP and HTTPS, and replace the running code without a client noticing.
 

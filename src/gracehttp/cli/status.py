@@ -14,7 +14,7 @@ from gracehttp.config.units import format_duration
 from gracehttp.console import echo
 from gracehttp.errors import CommandFailed, StillUnderWay
 from gracehttp.values import to_plain
-from gracehttp.wire.control import GenerationStatus, RestartStatus, Status
+from gracehttp.wire.control import CertificateStatus, GenerationStatus, ListenerStatus, RestartStatus, Status
 
 
 @click.command()
@@ -63,11 +63,14 @@ def report(status: Status) -> list[str]:
     lines += table(
         ("LISTENER", "BOUND", "OPEN", "LIMIT"),
         [
-            (one.address, one.bound, _number(one.open_connections), _number(one.max_connections))
+            (one.address, _bound(one), _number(one.open_connections), _number(one.max_connections))
             for one in status.listeners
         ],
     )
     lines.append("")
+    if status.certificates:
+        lines += table(("CERTIFICATE", "NAMES", "EXPIRES"), map(_certificate, status.certificates))
+        lines.append("")
     head: Sequence[str] = ("GENERATION", "STATE", "WORKER", "PID", "WORKER STATE", "BUILD")
     rows = [row for one in status.generations for row in _processes(one)]
     if not any(row[-1] for row in rows):  # a supervisor of an older release doesn't tell
@@ -77,6 +80,18 @@ def report(status: Status) -> list[str]:
     if last is not None:
         lines += ["", f"last restart: {'done' if last.ok else 'failed'}, {last.message}{_origin(last)}"]
     return lines
+
+
+def _bound(listener: ListenerStatus) -> str:
+    return f"https://{listener.bound}" if listener.tls else listener.bound
+
+
+def _certificate(certificate: CertificateStatus) -> Sequence[str]:
+    date = time.strftime("%Y-%m-%d", time.gmtime(certificate.not_after))
+    left = certificate.days_left
+    when = f"{date}, in {left} day{'' if left == 1 else 's'}" if left >= 0 else f"{date}, is over"
+    more = f" and {len(certificate.names) - 3} more" if len(certificate.names) > 3 else ""
+    return certificate.path, ", ".join(certificate.names[:3]) + more, when
 
 
 def _origin(last: RestartStatus) -> str:

@@ -42,7 +42,10 @@ def targeted(command: Callable[..., None]) -> Callable[..., None]:
             if config_file is None:
                 raise
             unchanged = "no supervisor was asked for anything: what runs, runs on"
-            hint = f"{exc.hint}; {unchanged}" if exc.hint else unchanged
+            if exc.hint.endswith("?"):
+                hint = f"{exc.hint} {unchanged.capitalize()}"
+            else:
+                hint = f"{exc.hint}; {unchanged}" if exc.hint else unchanged
             raise ConfigurationError(exc.message, hint=hint, details=exc.details) from exc
         command(address, **others)
 
@@ -53,7 +56,7 @@ def targeted(command: Callable[..., None]) -> Callable[..., None]:
     click.option("--control", metavar="PATH", help=f"Its control socket, if it has a path.  [env: {control}]")(
         with_address
     )
-    click.option("--pid", type=int, metavar="PID", help="The PID of the supervisor.")(with_address)
+    click.option("--pid", type=click.IntRange(min=1), metavar="PID", help="The PID of the supervisor.")(with_address)
     click.option("--pidfile", "-p", metavar="PATH", help=f"The file with its PID.  [env: {pidfile}]")(with_address)
     return with_address
 

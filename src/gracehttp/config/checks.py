@@ -44,14 +44,27 @@ def check_program(options: ProcessOptions) -> None:
 
 
 def check_server(options: ServerOptions) -> None:
-    """Raise `ConfigurationError` if a server has TLS without a certificate, or a certificate without TLS."""
-    if options.tls and options.certfile is None:
+    """Raise `ConfigurationError` if a server has TLS without a certificate, or what belongs to TLS has no effect."""
+    if options.tls and not options.certfile:
         raise ConfigurationError(
             f"{options.bind.address} is to speak TLS, and has no certificate.",
             hint=hint("give {}, or ?certfile=PATH after the address, or write http://", Named("certfile")),
         )
-    if not options.tls and options.certfile is not None:
+    if not options.tls and options.certfile:
         raise ConfigurationError(f"{options.bind.address} is to speak plain HTTP, and has a certificate.")
+    if options.ssl_ca is None and (wants := _wants_an_authority(options)):
+        raise ConfigurationError(
+            f"{wants} has no effect without ssl_ca.", hint=hint("give {} too: it checks the clients", Named("ssl_ca"))
+        )
+    if options.ssl_crl is not None and options.asks_for_certificates == "none":
+        raise ConfigurationError("ssl_crl has no effect with ssl_verify none.", hint="leave one of the two away")
+
+
+def _wants_an_authority(options: ServerOptions) -> str:
+    """The option that has no effect without `ssl_ca`, if there is one."""
+    if options.ssl_verify in ("optional", "required"):
+        return f"ssl_verify {options.ssl_verify}"
+    return "ssl_crl" if options.ssl_crl is not None else ""
 
 
 def reject_duplicates(servers: Iterable[ServerOptions]) -> None:
@@ -157,8 +170,9 @@ def reload_folders(options: ProcessOptions) -> tuple[str, ...]:
 
 
 def check_certificates(servers: Iterable[ServerOptions]) -> None:
-    """Raise `ConfigurationError` if the file of a certificate or key doesn't exist. Its content isn't read here."""
+    """Raise `ConfigurationError` if a file that TLS needs doesn't exist. Its content isn't read here."""
     for server in servers:
-        for option, path in (("certfile", server.certfile), ("keyfile", server.keyfile)):
+        files = [("certfile", path) for path in server.certfile] + [("keyfile", path) for path in server.keyfile]
+        for option, path in (*files, ("ssl_ca", server.ssl_ca), ("ssl_crl", server.ssl_crl)):
             if path is not None and not os.path.exists(path):
                 raise ConfigurationError(f"the {option} {path} does not exist.", hint=hint("see {}", Named(option)))

@@ -41,6 +41,12 @@ class ProgramKeywords(TypedDict, total=False):
     already serves on. Default: 1m.
     """
 
+    request_timeout: float | str | None
+    """The longest that an application may take for a request, from its head to the end of the response. Then the
+    client gets 503, or if the response has begun, the connection is cut; an ASGI application is cancelled.
+    WebSockets are left alone. 0s: no limit. Default: 0s.
+    """
+
     hang_timeout: float | str | None
     """Replace a worker whose event loop hasn't turned for that long, or whose WSGI threads are all at the same
     requests for that long while others wait: a successor starts first, then where the worker hangs is logged,
@@ -250,14 +256,56 @@ class ServerKeywords(TypedDict, total=False):
     2048.
     """
 
-    certfile: str | os.PathLike[str] | None
-    """The certificate chain, in PEM. Makes each address speak TLS, except those with http://. Default: none."""
+    tcp_keepalive: float | str | None
+    """After how much idle time the kernel probes whether a client still exists. One that doesn't answer within as
+    long again is gone, as after an error. 0s: it never does. Default: 1m.
+    """
 
-    keyfile: str | os.PathLike[str] | None
-    """The private key, in PEM. none: it is in the file of the certificate. Default: none."""
+    certfile: str | os.PathLike[str] | list[str | os.PathLike[str]] | tuple[str | os.PathLike[str], ...] | None
+    """The certificate chain, in PEM. Makes each address speak TLS, except those with http://. Can be given again,
+    with a keyfile for each: clients get the one for the name that they ask for (SNI), else the first. A variable
+    has one path a line. Default: none.
+    """
+
+    keyfile: str | os.PathLike[str] | list[str | os.PathLike[str]] | tuple[str | os.PathLike[str], ...] | None
+    """The private key, in PEM; of several, in the order of the certificates. none: each is in the file of its
+    certificate. Default: none.
+    """
 
     keyfile_password: str | None
-    """The password of the private key. Others can see the command line: better use the variable. Default: none."""
+    """The password of the private keys. Others can see the command line: better use the variable. Default: none."""
+
+    ssl_ca: str | os.PathLike[str] | None
+    """The authorities that client certificates must come from, in PEM. Default: none."""
+
+    ssl_verify: Literal["auto", "none", "optional", "required"] | None
+    """Whether clients are asked for a certificate. optional: they may have none; required: they must have one;
+    auto: required if ssl_ca is given, else none. Default: auto.
+    """
+
+    ssl_crl: str | os.PathLike[str] | None
+    """The list of client certificates that were revoked (CRL), in PEM, of the authority that has issued them.
+    Default: none.
+    """
+
+    ssl_min_version: Literal["1.2", "1.3"] | None
+    """The oldest version of TLS that is spoken: 1.2 or 1.3. Default: 1.2."""
+
+    ssl_ciphers: str | None
+    """The cipher suites of TLS 1.2, as in openssl-ciphers(1); those of TLS 1.3 are OpenSSL's. none: those with
+    forward secrecy and authenticated encryption. Default: none.
+    """
+
+    ssl_groups: str | None
+    """The groups for the key exchange, in the order of preference, such as X25519:P-256. none: those of OpenSSL.
+    Default: none.
+    """
+
+    tls_handover: bool | None
+    """At a restart, connections that speak HTTP/1.1 over TLS 1.3 go to the new workers too, without a new
+    handshake. Both generations must have this option. Needs the package cryptography: pip install
+    'gracehttp[tls-handover]'. Default: false.
+    """
 
     max_connections: int | None
     """The most connections that are open on the address, over all workers and through restarts. The excess waits in
@@ -385,5 +433,24 @@ class EmbeddedKeywords(ServerKeywords, total=False):
     access_log: bool | None
     """Log each request, at the level info. Default: false."""
 
+    log_probes: bool | None
+    """Log requests for live_path and ready_path in the access log too. Default: false."""
+
+    live_path: str | None
+    """A path at which the server itself answers 200 while the service lives, for Kubernetes and load balancers.
+    none: each path is the application's; with --admin it is /livez there. Default: none.
+    """
+
+    ready_path: str | None
+    """A path at which the server itself answers 200, and 503 once the service was told to stop. none: each path is
+    the application's; with --admin it is /readyz there. Default: none.
+    """
+
     drain_timeout: float | str | None
     """The longest that requests in flight may take to end, at a restart or stop. Then they are cut. Default: 30s."""
+
+    request_timeout: float | str | None
+    """The longest that an application may take for a request, from its head to the end of the response. Then the
+    client gets 503, or if the response has begun, the connection is cut; an ASGI application is cancelled.
+    WebSockets are left alone. 0s: no limit. Default: 0s.
+    """

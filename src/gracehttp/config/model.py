@@ -69,6 +69,8 @@ class Option:
     short: str = ""
     required: bool = False
     common_variable: str = ""
+    aliases: tuple[str, ...] = ()
+    """Names that other servers have for it, which are understood as well (`ssl_certfile`)."""
     name: str = ""
     default: object = None
     scope: Scope = Scope.PROCESS
@@ -97,12 +99,19 @@ def option(
     group: str,
     short: str = "",
     common_variable: str = "",
+    aliases: tuple[str, ...] = (),
     help: str,  # noqa: A002  as in argparse
 ) -> Any:
     """A dataclass field that is an option. `dataclasses.MISSING` as default makes it a required one."""
     required = default is dataclasses.MISSING
     declared = Option(
-        help=help, kind=kind, group=group, short=short, required=required, common_variable=common_variable
+        help=help,
+        kind=kind,
+        group=group,
+        short=short,
+        required=required,
+        common_variable=common_variable,
+        aliases=aliases,
     )
     if required:
         return dataclasses.field(metadata={"option": declared})
@@ -159,6 +168,14 @@ class ProcessOptions:
         group=PROCESSES,
         help="The longest that a new worker may take until it is ready. After that the restart is given up, "
         "and what serves already serves on.",
+    )
+    request_timeout: float = option(
+        0.0,
+        kind=types.duration(may_be_zero=True),
+        group=LIMITS,
+        help="The longest that an application may take for a request, from its head to the end of the response. Then "
+        "the client gets 503, or if the response has begun, the connection is cut; an ASGI application is cancelled. "
+        "WebSockets are left alone. 0s: no limit.",
     )
     hang_timeout: float = option(
         30.0,
@@ -432,7 +449,8 @@ class ProcessOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
-    """The options of one listener. `certfile` is set if it speaks TLS (`tls`), else None."""
+    """The options of one listener. `certfile` is set if it speaks TLS (`tls`), else empty; then `keyfile` has as many
+    paths."""
 
     app: object = option(
         dataclasses.MISSING,
@@ -501,23 +519,86 @@ class ServerOptions:
         group=LISTENING,
         help="How many connections may wait in the kernel's queue to be accepted. fd://N keeps that of its opener.",
     )
-    certfile: str | None = option(
-        None,
-        kind=types.PATH,
-        group=TLS,
-        help="The certificate chain, in PEM. Makes each address speak TLS, except those with http://.",
+    tcp_keepalive: float = option(
+        60.0,
+        kind=types.duration(may_be_zero=True),
+        group=LISTENING,
+        help="After how much idle time the kernel probes whether a client still exists. One that doesn't answer within "
+        "as long again is gone, as after an error. 0s: it never does.",
     )
-    keyfile: str | None = option(
-        None,
-        kind=types.PATH,
+    certfile: tuple[str, ...] = option(
+        (),
+        kind=types.FILES,
         group=TLS,
-        help="The private key, in PEM. none: it is in the file of the certificate.",
+        aliases=("ssl_certfile",),
+        help="The certificate chain, in PEM. Makes each address speak TLS, except those with http://. Can be given "
+        "again, with a keyfile for each: clients get the one for the name that they ask for (SNI), else the first. "
+        "A variable has one path a line.",
+    )
+    keyfile: tuple[str, ...] = option(
+        (),
+        kind=types.FILES,
+        group=TLS,
+        aliases=("ssl_keyfile",),
+        help="The private key, in PEM; of several, in the order of the certificates. none: each is in the file of its "
+        "certificate.",
     )
     keyfile_password: str | None = option(
         None,
         kind=types.SECRET,
         group=TLS,
-        help="The password of the private key. Others can see the command line: better use the variable.",
+        aliases=("ssl_keyfile_password",),
+        help="The password of the private keys. Others can see the command line: better use the variable.",
+    )
+    ssl_ca: str | None = option(
+        None,
+        kind=types.PATH,
+        group=TLS,
+        aliases=("ssl_ca_certs",),
+        help="The authorities that client certificates must come from, in PEM.",
+    )
+    ssl_verify: str = option(
+        "auto",
+        kind=types.VERIFY,
+        group=TLS,
+        aliases=("ssl_cert_reqs",),
+        help="Whether clients are asked for a certificate. optional: they may have none; required: they must have one; "
+        "auto: required if ssl_ca is given, else none.",
+    )
+    ssl_crl: str | None = option(
+        None,
+        kind=types.PATH,
+        group=TLS,
+        help="The list of client certificates that were revoked (CRL), in PEM, of the authority that has issued them.",
+    )
+    ssl_min_version: str = option(
+        "1.2",
+        kind=types.TLS_VERSION,
+        group=TLS,
+        aliases=("ssl_version",),
+        help="The oldest version of TLS that is spoken: 1.2 or 1.3.",
+    )
+    ssl_ciphers: str | None = option(
+        None,
+        kind=types.TEXT,
+        group=TLS,
+        help="The cipher suites of TLS 1.2, as in openssl-ciphers(1); those of TLS 1.3 are OpenSSL's. none: those "
+        "with forward secrecy and authenticated encryption.",
+    )
+    ssl_groups: str | None = option(
+        None,
+        kind=types.TEXT,
+        group=TLS,
+        help="The groups for the key exchange, in the order of preference, such as X25519:P-256. none: those of "
+        "OpenSSL.",
+    )
+    tls_handover: bool = option(
+        False,
+        kind=types.flag(),
+        group=TLS,
+        help="At a restart, connections that speak HTTP/1.1 over TLS 1.3 go to the new workers too, without a new "
+        "handshake. Both generations must have this option. Needs the package cryptography: "
+        "pip install 'gracehttp[tls-handover]'.",
     )
     max_connections: int = option(
         100_000,
@@ -697,6 +778,13 @@ class ServerOptions:
         """Whether this listener speaks TLS."""
         return self.bind.tls
 
+    @property
+    def asks_for_certificates(self) -> str:
+        """`ssl_verify`, decided: `none`, `optional` or `required`."""
+        if self.ssl_verify != "auto":
+            return self.ssl_verify
+        return "required" if self.ssl_ca is not None else "none"
+
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
@@ -728,9 +816,16 @@ def _options_of(model: type[ProcessOptions | ServerOptions], scope: Scope) -> Ma
     )
 
 
-EMBEDDED_OPTIONS: Final = ("lifespan", "threads", "warmup", "access_log", "drain_timeout")
+EMBEDDED_OPTIONS: Final = (
+    "lifespan", "threads", "warmup", "access_log", "log_probes", "live_path", "ready_path", "drain_timeout",
+    "request_timeout",
+)  # fmt: skip
 """The options of the program that have an effect without a supervisor."""
 
 PROCESS_OPTIONS: Final = _options_of(ProcessOptions, Scope.PROCESS)
 SERVER_OPTIONS: Final = _options_of(ServerOptions, Scope.SERVER)
 OPTIONS: Final[Mapping[str, Option]] = MappingProxyType({**PROCESS_OPTIONS, **SERVER_OPTIONS})
+ALIASES: Final[Mapping[str, str]] = MappingProxyType(
+    {alias: name for name, option in OPTIONS.items() for alias in option.aliases}
+)
+"""The names of options that stand for another one, with that one."""

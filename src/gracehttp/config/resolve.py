@@ -16,7 +16,7 @@ from gracehttp.net.address import Address, Bind, UnixAddress, parse_bind
 from gracehttp.values import EMPTY, Value
 
 DEFAULT = "default"
-_TLS_OPTIONS = ("certfile", "keyfile", "keyfile_password")
+_TLS_OPTIONS = ("certfile", "keyfile", "keyfile_password", "ssl_ca", "ssl_verify", "ssl_crl")
 ADDRESS_OPTIONS = ("bind", "host", "port")
 _ALL_BUT_ADDRESS = {name: option for name, option in SERVER_OPTIONS.items() if name not in ADDRESS_OPTIONS}
 _LOOPBACK, _, _DEFAULT_PORT = DEFAULT_BIND.partition(":")
@@ -133,26 +133,39 @@ def _resolve_server(text: str, address: _Address, sources: Sequence[Source]) -> 
     if text.lower().startswith("http://"):
         if query.values.get("certfile"):
             raise ConfigurationError(f"http://{bind.address} is plain, and has a certificate.", hint="write https://")
-        resolved.update(dict.fromkeys(_TLS_OPTIONS, (None, "not used, http:// is plain")))
-    _settle_key(resolved)
-    tls = bind.tls or resolved["certfile"][0] is not None
+        _use_no_tls(resolved, "not used, http:// is plain")
+    _settle_keys(resolved)
+    tls = bind.tls or resolved["certfile"][0] != ()
     resolved["bind"] = (Bind(_anchored(bind.address, address.folder), tls), address.origin)
     return ServerOptions(**values_of(resolved)), resolved
 
 
-def _settle_key(resolved: Resolved) -> None:
-    """A key without a file of its own is in the file of the certificate. A key without a certificate is an error."""
-    certfile, origin = resolved["certfile"]
-    if certfile is not None:
-        if resolved["keyfile"][0] is None:
-            resolved["keyfile"] = (certfile, "as certfile")
+def _settle_keys(resolved: Resolved) -> None:
+    """A key without a file of its own is in the file of its certificate. A key without a certificate is an error."""
+    certfiles, origin = resolved["certfile"]
+    keyfiles, origin_of_keys = resolved["keyfile"]
+    assert isinstance(certfiles, tuple)
+    assert isinstance(keyfiles, tuple)
+    if certfiles:
+        if not keyfiles:
+            resolved["keyfile"] = (certfiles, "as certfile")
+        elif len(keyfiles) != len(certfiles):
+            raise ConfigurationError(
+                f"certfile (from {origin}) and keyfile (from {origin_of_keys}) differ in number: "
+                f"{len(certfiles)} and {len(keyfiles)}.",
+                hint="give each certificate its key, in the same order; it may be the same file",
+            )
     elif origin != DEFAULT:
         # An empty certfile, as in "unix:/run/app.sock?certfile=", turns TLS off for one address.
-        resolved.update(dict.fromkeys(_TLS_OPTIONS, (None, origin)))
-    elif resolved["keyfile"][0] is not None:
+        _use_no_tls(resolved, origin)
+    elif keyfiles:
         raise ConfigurationError(
-            f"keyfile without certfile (from {resolved['keyfile'][1]}).", hint="give certfile too: it makes TLS"
+            f"keyfile without certfile (from {origin_of_keys}).", hint="give certfile too: it makes TLS"
         )
+
+
+def _use_no_tls(resolved: Resolved, why: str) -> None:
+    resolved.update({name: (SERVER_OPTIONS[name].default, why) for name in _TLS_OPTIONS})
 
 
 def _anchored(address: Address, folder: Path | None) -> Address:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gracehttp.config import hints
-from gracehttp.config.model import OPTIONS, PROCESS_OPTIONS, SERVER_OPTIONS, Option
+from gracehttp.config.model import ALIASES, OPTIONS, PROCESS_OPTIONS, SERVER_OPTIONS, Option
 from gracehttp.config.release_links import as_released
 from gracehttp.errors import ConfigurationError
 from gracehttp.net.address import Bind
@@ -76,8 +76,8 @@ def mistyped_variables(environ: Mapping[str, str]) -> list[tuple[str, str]]:
 
 def from_keywords(values: Mapping[str, object], options: Mapping[str, Option]) -> Source:
     """Keyword arguments from Python; None stands for one that was not given."""
-    _check_keys(values, options, "a keyword argument")
-    given = {name: value for name, value in values.items() if value is not None}
+    given = _by_own_names({name: value for name, value in values.items() if value is not None}, "a keyword argument")
+    _check_keys(given, options, "a keyword argument")
     return Source(given, lambda option: f"the argument {option.name}")
 
 
@@ -86,6 +86,7 @@ def split_keywords(values: Mapping[str, object]) -> tuple[dict[str, Any], dict[s
 
     Raises `ConfigurationError` for one that is neither.
     """
+    values = _by_own_names(values, "a keyword argument")
     _check_keys(values, OPTIONS, "a keyword argument")
     process = {name: value for name, value in values.items() if name in PROCESS_OPTIONS}
     return process, {name: value for name, value in values.items() if name in SERVER_OPTIONS}
@@ -95,10 +96,18 @@ def from_query(bind: Bind, folder: Path | None) -> Source:
     """The settings that stand in the query of an address."""
     place = f"the query of {bind.address}"
     settable = {name: option for name, option in SERVER_OPTIONS.items() if name != "bind"}
-    values = dict(bind.settings)
-    _check_keys(values, settable, place)
-    if len(values) != len(bind.settings):
-        raise ConfigurationError(f"{place} gives a setting twice.", hint="give each only once")
+    values: dict[str, object] = {}
+    for alias, value in bind.settings:
+        name = ALIASES.get(alias, alias)
+        _check_keys([name], settable, place)
+        if settable[name].kind.repeatable:
+            given = values.setdefault(name, ())
+            assert isinstance(given, tuple)
+            values[name] = (*given, value)
+        elif name in values:
+            raise ConfigurationError(f"{place} gives a setting twice.", hint="give each only once")
+        else:
+            values[name] = value
     return Source(values, _always(place), folder)
 
 
@@ -127,6 +136,7 @@ def from_toml(content: Mapping[str, object], name: str, folder: Path) -> FileSou
             hint="write [[server]], with two brackets on each side",
         )
     top = {key: value for key, value in content.items() if key not in (SERVER_TABLE, HOOKS_TABLE)}
+    top = _by_own_names(top, name)
     hooks = content.get(HOOKS_TABLE, {})
     if not isinstance(hooks, dict):
         raise ConfigurationError(f"{HOOKS_TABLE} in {name} is no table.", hint=f"write [{HOOKS_TABLE}]")
@@ -139,8 +149,9 @@ def from_toml(content: Mapping[str, object], name: str, folder: Path) -> FileSou
     servers = []
     for number, table in enumerate(tables, 1):
         place = f"{name}, server {number}"
-        _check_keys(table, SERVER_OPTIONS, place)
-        servers.append(Source(table, _always(place), folder))
+        values = _by_own_names(table, place)
+        _check_keys(values, SERVER_OPTIONS, place)
+        servers.append(Source(values, _always(place), folder))
     place = f"{name}, [{HOOKS_TABLE}]"
     return FileSources(
         Source(top, _always(name), folder),
@@ -155,6 +166,19 @@ def _is_table(value: object) -> bool:
 
 def _always(place: str) -> Callable[[Option], str]:
     return lambda option: place
+
+
+def _by_own_names(values: Mapping[str, object], place: str) -> dict[str, object]:
+    """`values` under the names that this program has for its options, where another server's was given."""
+    own: dict[str, object] = {}
+    for key, value in values.items():
+        name = ALIASES.get(key, key)
+        if name in own:
+            raise ConfigurationError(
+                f"{place} gives {name} twice, once as {key if key != name else 'itself'}.", hint="give it only once"
+            )
+        own[name] = value
+    return own
 
 
 def _check_keys(keys: Collection[str], known: Mapping[str, Option], place: str) -> None:

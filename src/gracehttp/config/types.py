@@ -188,6 +188,34 @@ def _read_path(value: object) -> str | None:
     return value or None
 
 
+def _read_files(value: object) -> tuple[str, ...]:
+    paths = value.splitlines() if isinstance(value, str) else value
+    read = [_read_path(path) for path in (paths if isinstance(paths, (list, tuple)) else [paths])]
+    return tuple(path for path in read if path is not None)
+
+
+def _read_verify(value: object) -> str:
+    word = str(value).lower()
+    words = ("none", "optional", "required")
+    if word in ("0", "1", "2"):  # uvicorn takes the numbers of the ssl module
+        return words[int(word)]
+    word = word.removeprefix("cert_")
+    if isinstance(value, bool) or word not in (*words, "auto"):
+        raise UnreadableError("one of auto, none, optional, required")
+    return word
+
+
+_TLS_VERSIONS = {"1.2": "1.2", "1.3": "1.3", "2": "1.2", "5": "1.2", "17": "1.2"}
+"""Of the numbers of the ssl module, which uvicorn takes, PROTOCOL_TLS, _TLSv1_2 and _TLS_SERVER."""
+
+
+def _read_tls_version(value: object) -> str:
+    word = str(value).lower().removeprefix("tls").removeprefix("v").replace("_", ".")
+    if isinstance(value, bool) or word not in _TLS_VERSIONS:
+        raise UnreadableError("1.2 or 1.3", hint="older versions of TLS are not safe (RFC 8996), and aren't spoken")
+    return _TLS_VERSIONS[word]
+
+
 def _read_paths(value: object) -> tuple[str, ...]:
     what = "a path, or a list of paths"
     if isinstance(value, os.PathLike):
@@ -406,6 +434,19 @@ TEXT = Kind(_read_text)
 PATH = Kind(_read_path, metavar="PATH", is_path=True)
 FOLDER = Kind(_read_path, metavar="FOLDER", is_path=True)
 """Paths, kept as text; the empty one is None."""
+
+FILES = Kind(_read_files, "\n".join, metavar="PATH", repeatable=True, is_path=True)
+"""Paths of files; in a text, one a line."""
+
+VERIFY = Kind(
+    _read_verify,
+    metavar="auto|none|optional|required",
+    keyword='Literal["auto", "none", "optional", "required"]',
+)
+"""Whether a client must have a certificate."""
+
+TLS_VERSION = Kind(_read_tls_version, metavar="1.2|1.3", keyword='Literal["1.2", "1.3"]')
+"""A version of TLS."""
 
 STANDARD_OUTPUT = "-"
 LOG_FILE = Kind(_read_path, metavar="PATH", is_path=True)

@@ -1,6 +1,8 @@
 """The facts of the lifecycle, one class for each, named in the past tense. `str(event)` is its sentence in the log.
 
 `service`: the supervisor, stops and ignored options. `generations`: restarts and how they end. `workers`: single
+processes. `connections`: ports, limits and drains. `certificates`: of TLS. `applications`: their lifespans. `base` has
+what all events share.
 processes. `stages`: what only hooks in a worker are told. `connections`: ports, limits and drains. `applications`:
 their lifespans. `base` has what all events share.
 
@@ -19,6 +21,7 @@ from gracehttp.events.applications import (
     WarmUpMissed,
 )
 from gracehttp.events.base import Event, Severity
+from gracehttp.events.certificates import CertificateExpires, CertificatesChanged, CertificatesRefused
 from gracehttp.events.connections import (
     AcceptPaused,
     ConnectionFailed,
@@ -40,6 +43,7 @@ from gracehttp.events.connections import (
     ListenerOpened,
     PermitsNotCounted,
     PermitsReclaimed,
+    PlainHttpRefused,
     RequestsCut,
 )
 from gracehttp.events.generations import (
@@ -62,6 +66,7 @@ from gracehttp.events.service import (
     FilesWrittenAtStart,
     HookEventsDropped,
     HookProcessEnded,
+    KeysLogged,
     LinkMoved,
     ManagerNotTold,
     MetricsServed,
@@ -112,6 +117,9 @@ __all__ = [
     "AcceptPaused",
     "AdminOpened",
     "AgentCheckOpened",
+    "CertificateExpires",
+    "CertificatesChanged",
+    "CertificatesRefused",
     "ChannelLost",
     "CodeDiffers",
     "ConnectionFailed",
@@ -136,6 +144,7 @@ __all__ = [
     "HookEventsDropped",
     "HookProcessEnded",
     "HungWorkerReplaced",
+    "KeysLogged",
     "LifespanCrashed",
     "LifespanEnded",
     "LifespanShutdownMissed",
@@ -154,6 +163,7 @@ __all__ = [
     "OrdersDelayed",
     "PermitsNotCounted",
     "PermitsReclaimed",
+    "PlainHttpRefused",
     "PreloadUnavailable",
     "ProbationEnded",
     "ProbationStarted",

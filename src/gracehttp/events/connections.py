@@ -12,19 +12,24 @@ def _shared_with(other_ports: int) -> str:
 
 
 class ListenerOpened(Event):
-    """`descriptors` is how many files a process may open if that is what lowers the default limit, else None."""
+    """`descriptors` is how many files a process may open if that is what lowers the default limit, else None. `url` is
+    where a client on this machine reaches a TCP port, else it is empty."""
 
     severity = Severity.NOTICE
     address: str
     max_connections: int
     descriptors: int | None = None
     other_ports: int = 0
+    url: str = ""
 
     def __str__(self) -> str:
         because = ""
         if self.descriptors is not None:
             because = f" (a process may open {self.descriptors} files{_shared_with(self.other_ports)})"
-        return f"listening on {self.address}, at most {counted(self.max_connections, 'connection')}{because}"
+        where = f"{self.address} ({self.url})" if self.url else self.address
+        if self.url.endswith(f"://{self.address}"):
+            where = self.url
+        return f"listening on {where}, at most {counted(self.max_connections, 'connection')}{because}"
 
 
 class ListenerKept(Event):
@@ -157,6 +162,20 @@ class ConnectionsNotIntroduced(Event):
         return f"{self.address}: closed a connection from {self.peer}, because {self.reason}{others}"
 
 
+class PlainHttpRefused(Event):
+    """On a port with TLS. Told at most once a second by each worker. `peer` and `reason` are those of the first one."""
+
+    severity = Severity.NOTICE
+    address: str
+    connections: int
+    peer: str
+    reason: str
+
+    def __str__(self) -> str:
+        others = f", and {counted(self.connections - 1, 'more connection')}" if self.connections > 1 else ""
+        return f"https://{self.address}: answered 400 to {self.peer}, because {self.reason}{others}"
+
+
 class ForwardedFieldRemoved(Event):
     """Told once by each worker for each port."""
 
@@ -186,6 +205,7 @@ class ConnectionsShed(Event):
 
 
 class DrainStarted(Event):
+    severity = Severity.DEBUG
     connections: int
     timeout_seconds: float
 
@@ -194,6 +214,7 @@ class DrainStarted(Event):
 
 
 class DrainFinished(Event):
+    severity = Severity.DEBUG
     seconds: float
 
     def __str__(self) -> str:

@@ -121,7 +121,8 @@ class ControlUnavailable(Event):
     reason: str
 
     def __str__(self) -> str:
-        return f"no control socket at {self.where} ({self.reason}); signals work all the same"
+        also = ", and --control PATH makes one with a file" if self.where.startswith("@") else ""
+        return f"no control socket at {self.where} ({self.reason}); signals work all the same{also}"
 
 
 class ControlRefused(Event):
@@ -185,6 +186,19 @@ class SupervisorReplaced(Event):
 
     def __str__(self) -> str:
         return f"the supervisor has replaced itself: gracehttp {self.predecessor} by {self.version}, pid {self.pid}"
+
+
+class KeysLogged(Event):
+    """Told once by each supervisor."""
+
+    severity = Severity.ERROR
+    path: str
+
+    def __str__(self) -> str:
+        return (
+            f"the secrets of all TLS connections are written to {self.path}, because SSLKEYLOGFILE is set: "
+            "with that file their traffic can be read"
+        )
 
 
 class FilesWatched(Event):

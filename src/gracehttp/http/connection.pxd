@@ -26,3 +26,4 @@ cdef class Connection:
     cdef readonly bint moved
     cdef public object adjust
     cdef public object proxied
+    cdef public object tls

@@ -17,7 +17,8 @@ from gracehttp.http.server_fields import ServerLines
 from gracehttp.http.settings import HttpSettings
 from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.stream import Consumer, Stream
-from gracehttp.wire.handover import Carried, Proxied
+from gracehttp.net.tls_session import TlsSession
+from gracehttp.wire.handover import Carried, CarriedTls, Proxied
 
 
 class Terms(enum.Enum):
@@ -122,6 +123,9 @@ class ConnectionOwner(ExchangeObserver, Protocol):
     def connection_speaks(self, connection: Connection) -> None:
         """The connection has a protocol: its first one, or another one. Tell it the worker's terms."""
 
+    def connection_stays(self, connection: Connection) -> None:
+        """It was to be handed over, and can't be: tell it the worker's other terms."""
+
     def connection_rested(self, connection: Connection) -> None:
         """The connection is between two messages and all that was written is with the kernel, while the terms are
         `HAND_OVER` or `SOON`."""
@@ -189,7 +193,7 @@ class ServerContext:
 class Connection:
     """One client's connection. All methods are for the thread of the loop."""
 
-    __slots__ = ("adjust", "client", "context", "moved", "protocol", "proxied", "server", "stream", "terms")
+    __slots__ = ("adjust", "client", "context", "moved", "protocol", "proxied", "server", "stream", "terms", "tls")
 
     stream: Stream
     """Set by `begin`."""
@@ -212,6 +216,8 @@ class Connection:
         """To be called with the head of each request before anything else sees it: see `http.forwarded`."""
         self.proxied: Proxied | None = None
         """What a proxy has said of the connection, by the PROXY protocol."""
+        self.tls: TlsSession | None = None
+        """What TLS has agreed on with the client, when its handshake is done."""
 
     def begin(self, stream: Stream) -> None:
         """Own `stream`. It has no protocol before `switch`: a TLS handshake may come first."""
@@ -224,6 +230,8 @@ class Connection:
         """
         before, self.protocol = self.protocol, to
         self.stream.consumer = to
+        if not to.can_move:
+            self.stream.stay()
         before.lost()
         self.context.owner.connection_speaks(self)
         if rest:
@@ -283,6 +291,13 @@ class Connection:
         carried = self.protocol.carried()
         if carried is None:
             return None
+        if stream.secure:
+            state = stream.state()
+            if state is None:
+                if not stream.can_move:
+                    self.context.owner.connection_stays(self)
+                return None
+            carried = carried._replace(tls=CarriedTls(*state))
         if self.proxied is not None:
             carried = carried._replace(proxied=self.proxied)
         try:

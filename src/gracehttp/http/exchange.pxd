@@ -28,6 +28,7 @@ cdef class Exchange:
     cdef public bint disconnected
     cdef public bint half_closed
     cdef public bint application_ended
+    cdef readonly bint timed_out
     cdef public object when_gone
     cdef readonly object reset_reason
     cdef public bint writable
@@ -36,6 +37,8 @@ cdef class Exchange:
     cdef readonly bint bodyless
 
     cpdef take_body(self)
+    @cython.locals(fields=ResponseFields)
+    cpdef start_response(self, status, headers, trailers=*)
     cpdef write(self, data, bint more)
     cpdef write_file(self, part, bint more)
     cdef bytes _announce(self, bytes data, bint end)

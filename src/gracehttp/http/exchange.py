@@ -178,6 +178,7 @@ class Exchange:
         "response_complete",
         "response_started",
         "status",
+        "timed_out",
         "when_gone",
         "writable",
     )
@@ -222,6 +223,8 @@ class Exchange:
         """The client has ended its half of the connection. It may be gone, or listen still: what is written is sent."""
         self.application_ended = False
         """The application is done with it: `end` or `give_up` was called."""
+        self.timed_out = False
+        """`time_out` has ended it."""
         self.when_gone: Callable[[Exchange], None] | None = None
         """Is called when `disconnected` becomes true. It must not raise."""
         self.reset_reason: int | None = None
@@ -285,7 +288,7 @@ class Exchange:
         if not self.disconnected:
             self._carrier.send_interim(self, status, fields)
 
-    def start_response(self, status: int, headers: Iterable[Header], *, trailers: bool = False) -> None:
+    def start_response(self, status: int, headers: Iterable[Header], trailers: bool = False) -> None:
         """Set status and header fields of the final response; they are sent together with the first body bytes.
 
         `trailers`: the response ends with `send_trailers`, after the last body bytes.
@@ -504,6 +507,24 @@ class Exchange:
         if not (self.response_complete or self.disconnected):
             self._carrier.cut(self, ResetReason.CANCEL)
 
+    def time_out(self, seconds: float) -> None:
+        """The application has taken longer than `seconds`: answer 503 if the response has not begun, else cut it. For
+        the application it is from now on as if the client were gone. Does nothing after the end of the response."""
+        if self.response_complete or self.disconnected:
+            return
+        self.timed_out = True
+        self._blamed = True
+        reason = f"the application takes longer than {seconds:g} s (request_timeout)"
+        tell(self._loop, self._observer.response_broken, self.head, reason)
+        if self.head_sent:
+            self._carrier.cut(self, ResetReason.INTERNAL_ERROR)
+        else:
+            self.response_started = False
+            self.start_response(503, [(b"content-type", b"text/plain; charset=utf-8")])
+            self.write(b"Service Unavailable\n", False)
+        if not self.disconnected:
+            self.disconnect()
+
     # --- the protocol's side ---
 
     @property
@@ -609,6 +630,9 @@ class Application(Handler, Protocol):
 
     async def startup(self) -> None:
         """Let the application start; before its first request. Raises `ApplicationFailed`."""
+
+    def time_out(self, seconds: float) -> None:
+        """End the requests that take longer than `seconds`."""
 
     def cancel_all(self) -> None:
         """Cancel the requests in flight, as far as they can be cancelled."""

@@ -9,6 +9,8 @@ cdef class ResponseFields:
     cdef readonly object dropped
     cdef readonly bytes upgrade
 
+    @cython.locals(known_lines=dict, known_lengths=dict, lines=list)
+    cdef bytes _take(self, headers)
     cdef bytes _read(self, name, value)
     cdef bint _note(self, int meaning, name, value) except -1
 

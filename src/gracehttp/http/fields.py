@@ -55,6 +55,8 @@ x-xss-protection
 )
 """A list of those that differ or are secret would never be complete."""
 _known_lines: dict[Header, bytes] = {}
+_LONGEST_KNOWN_LENGTH: Final = 8
+_known_lengths: dict[bytes, int] = {}
 
 _OUR_OPTIONS = frozenset((b"close", b"upgrade"))
 """What Connection may say that the response says then, one way or another."""
@@ -92,22 +94,37 @@ class ResponseFields:
         self.closes = self.has_date = self.has_server = False
         self.upgrade = b""
         self.dropped: Header | None = None
-        lines: list[bytes] = []
         try:
-            for pair in headers:
+            self.block = self._take(headers)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ResponseError(f"headers must be pairs of bytes: {error}") from error
+
+    def _take(self, headers: Iterable[Header]) -> bytes:
+        """The lines of those that are passed on."""
+        known_lines, known_lengths = _known_lines, _known_lengths
+        lines: list[bytes] = []
+        for pair in headers:
+            if type(pair) is tuple:
                 # The pair of the application itself is looked up: to make another one costs as much.
-                line = _known_lines.get(pair) if type(pair) is tuple else None
+                line = known_lines.get(pair)
                 if line is not None:
                     lines.append(line)
                     continue
-                name, value = pair
-                if name == b"content-length" and self.content_length < 0 and type(value) is bytes and value.isdigit():
-                    self.content_length = int(value)  # the usual case of what `_note` does
-                else:
-                    lines.append(self._read(name, value))
-        except (TypeError, ValueError, AttributeError) as error:
-            raise ResponseError(f"headers must be pairs of bytes: {error}") from error
-        self.block = b"".join(lines)
+            name, value = pair
+            if name == b"content-length" and self.content_length < 0 and type(value) is bytes:
+                # The usual case of what `_note` does.
+                length = known_lengths.get(value)
+                if length is None and value.isdigit():
+                    length = int(value)
+                    if len(value) <= _LONGEST_KNOWN_LENGTH:
+                        if len(known_lengths) >= _MOST_REMEMBERED:
+                            known_lengths.clear()
+                        known_lengths[value] = length
+                if length is not None:
+                    self.content_length = length
+                    continue
+            lines.append(self._read(name, value))
+        return b"".join(lines)
 
     @property
     def pairs(self) -> Iterator[Header]:

@@ -11,6 +11,7 @@ cdef class RequestLine:
     cdef readonly bytes authority
     cdef readonly str root_path
     cdef readonly bytes raw_root_path
+    cdef public dict derived
 
     @cython.locals(line=RequestLine)
     cpdef RequestLine under(self, str root_path, bytes raw_root_path)
@@ -22,6 +23,7 @@ cdef class RequestHead:
     cdef public str scheme
     cdef public object client
     cdef public object server
+    cdef public object tls
     cdef readonly bint _cut
 
 

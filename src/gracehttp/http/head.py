@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from gracehttp.net.tls_session import TlsSession
 
 Header = tuple[bytes, bytes]
 """Name and value of a field (RFC 9110 section 5)."""
@@ -17,12 +20,14 @@ class RequestLine:
     `target` is the request target as it was sent (RFC 9112 section 3.2), for logs; a protocol without one composes it.
     `raw_path` and `query_string` are its bytes before and after the first `?`; `path` is `raw_path` percent-decoded
     (UTF-8, undecodable bytes replaced). `authority` is that of a target in absolute-form, else None.
+    `derived` is for the interface of the application, to keep what it makes of the line.
     `root_path` is the part of `path` at its beginning that names the application, and not a thing of it (ASGI);
     `raw_root_path` is the same part of `raw_path`.
     """
 
     __slots__ = (
         "authority",
+        "derived",
         "http_version",
         "method",
         "path",
@@ -41,6 +46,7 @@ class RequestLine:
         self.path, self.raw_path, self.query_string, self.authority = split_target(target)
         self.root_path = ""
         self.raw_root_path = b""
+        self.derived: dict[str, Any] | None = None
 
     def under(self, root_path: str, raw_root_path: bytes) -> RequestLine:
         """The same line, of an application whose `root_path` a proxy has cut off the path. `*` is no path."""
@@ -56,6 +62,7 @@ class RequestLine:
         line.raw_path = raw_root_path + self.raw_path
         line.root_path = root_path
         line.raw_root_path = raw_root_path
+        line.derived = None
         return line
 
 
@@ -69,7 +76,7 @@ class RequestHead:
     refused: ClassVar[bool] = False
     """Whether it is of a request that the server answered itself, because no application may see it."""
 
-    __slots__ = ("_cut", "client", "headers", "line", "scheme", "server")
+    __slots__ = ("_cut", "client", "headers", "line", "scheme", "server", "tls")
 
     _cut: bool
 
@@ -78,6 +85,8 @@ class RequestHead:
     scheme: str
     client: tuple[str, int] | None
     server: tuple[str, int | None] | None
+    tls: TlsSession | None
+    """Of the connection, if it came over TLS to us."""
 
     @property
     def cut(self) -> bool:

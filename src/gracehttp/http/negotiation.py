@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Sequence
 
 from gracehttp.http import unserved
@@ -25,6 +26,12 @@ from gracehttp.wire.handover import HTTP1, Carried
 
 HTTP2 = "h2"
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_PLAIN_REQUEST = re.compile(rb"[A-Z]{3,}(?: |$)")
+_SPEAK_TLS_TEXT = b"This port speaks HTTPS, and the request came in plain HTTP: write https:// in place of http://.\n"
+_SPEAK_TLS = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(_SPEAK_TLS_TEXT), _SPEAK_TLS_TEXT)
+)
 _HOP_FIELDS = frozenset((b"connection", b"upgrade", b"http2-settings"))
 
 
@@ -61,6 +68,12 @@ def begin(connection: Connection, alpn: str | None, carried: Carried = NEW) -> N
         connection.stream.close(linger=True)
     else:
         connection.switch(make(connection, carried), carried.received)
+
+
+def answer_plain(received: bytes) -> bytes:
+    """What to say, in clear text, to a client whose first bytes on a port with TLS are `received`; no bytes if they are
+    no request of HTTP."""
+    return _SPEAK_TLS if _PLAIN_REQUEST.match(received) else b""
 
 
 def by_preface(data: bytes, context: ServerContext, *, secure: bool) -> MakeProtocol | None:
@@ -135,7 +148,7 @@ def _upgrade_to_http2(exchange: Exchange) -> bool:
     request = RequestHead()
     line, asked_for = RequestLine(head.method, head.target, "2"), head.line
     request.line = line.under(asked_for.root_path, asked_for.raw_root_path) if asked_for.root_path else line
-    request.client, request.server = head.client, head.server
+    request.client, request.server, request.tls = head.client, head.server, head.tls
     request.headers = [field for field in fields if field[0] not in _HOP_FIELDS]
     request.scheme = head.scheme
 

@@ -9,8 +9,11 @@
   ends, and whether its client still reads); `deadlines`, `endpoints`
 - what comes before them: `introduction` (a proxy says who its client is), `proxy_protocol` (in which words),
   `trusted_peers` (which peers may)
+- `tls13`: TLS 1.3 after the handshake, for connections that are handed over
 - `forks`: what processes that the application forks must not keep
-- `kernel_view`: what the kernel tells of a socket; `certificates`: TLS contexts
+- TLS: `certificates` (contexts), `openssl` (what Python's `ssl` lacks), `tls_session` (what applications learn of it),
+  `x509` (what certificates say)
+- `kernel_view`: what the kernel tells of a socket
 
 It may import errors, hints, values and events, and nothing that knows HTTP, an application, the options or the messages
 between processes. `certificates` loads OpenSSL: import it only where TLS is configured, never in the supervisor.

@@ -15,7 +15,7 @@ from gracehttp.errors import ListenError
 from gracehttp.hints import Named, hint
 from gracehttp.net.activation import named, passed_descriptors
 from gracehttp.net.address import Address, DescriptorAddress, TcpAddress, UnixAddress
-from gracehttp.net.port_owner import owner_of_port
+from gracehttp.net.port_owner import OURSELVES, owner_of_port
 from gracehttp.net.syn_filter import admit_new_connections
 from gracehttp.net.unix_files import bind_file, own_file, remove_stale_file
 
@@ -107,9 +107,8 @@ def _bind_tcp(address: TcpAddress, *, ipv6_alone: bool) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Accepted sockets inherit both options (tcp(7)), which saves two system calls for each connection.
+        # Accepted sockets inherit it (tcp(7)), which saves a system call for each connection.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if where[0] == _ALL_IPV6:
             # Said in any case: the default is a matter of the machine (net.ipv6.bindv6only).
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, ipv6_alone)
@@ -235,8 +234,12 @@ def _cannot_bind(address: Address, exc: OSError) -> ListenError:
     match exc.errno:
         case errno.EADDRINUSE:
             owner = owner_of_port(address.port) if isinstance(address, TcpAddress) else None
-            reason = f"it is in use by {owner}" if owner else "it is in use by another process"
-            advice = hint("stop that process, or choose another address with {}", Named("bind"))
+            if owner == OURSELVES:
+                reason = "this program listens there itself already"
+                advice = hint("leave one of the two out, or choose another address with {}", Named("bind"))
+            else:
+                reason = f"it is in use by {owner}" if owner else "it is in use by another process"
+                advice = hint("stop that process, or choose another address with {}", Named("bind"))
         case errno.EACCES if isinstance(address, TcpAddress) and address.port < 1024:
             reason = "ports below 1024 need privileges"
             advice = "choose a port above 1023, or grant CAP_NET_BIND_SERVICE"

@@ -1,25 +1,170 @@
-"""The server's side of TLS: one context from a certificate and its key, and a clear sentence when they are no good."""
+"""The server's side of TLS: contexts from certificates and their keys, and a clear sentence when they are no good.
+
+A port has a context for each of its certificates: the first is that of a client that names no server, or an unknown
+one (SNI, RFC 6066 section 3). `load` makes them all, and nothing changes them afterwards: where files change, new
+contexts take the place of the old ones.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import hashlib
+import hmac
+import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from gracehttp.errors import CertificateError
 from gracehttp.hints import Named, hint
+from gracehttp.net import openssl
+from gracehttp.net.x509 import Certificate, UnreadableCertificate, read_certificate
 
 _BEGIN_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
+_BEGIN_CRL = b"-----BEGIN X509 CRL-----"
 _END_OF_KEY_LABEL = (
     b"PRIVATE KEY-----"  # of PKCS#8, encrypted or not, PKCS#1 (RSA) and SEC 1 (EC): RFC 7468, 5958, 5915
 )
 # What OpenSSL says when key and certificate are of one type and differ, and when they are of two types.
 _MISMATCHES = frozenset({"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"})
 _TOO_WEAK = frozenset({"EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK", "EE_MD_TOO_WEAK"})
+_VERIFY = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
+_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:!aNULL:!PSK:!DSS"
+"""Of TLS 1.2: those with forward secrecy and authenticated encryption, which RFC 9113 section 9.2.2 asks for too."""
+_TRIES = 3
+
+
+class TlsSettings(NamedTuple):
+    """What a port needs for TLS, see the options of the same names.
+
+    `pairs` are the paths of each certificate and its key. `name` tells the port from others: a session of one must not
+    be resumed on another, where clients may have to prove more of themselves.
+    """
+
+    pairs: tuple[tuple[str, str], ...]
+    password: str | None = None
+    alpn: tuple[str, ...] = ("http/1.1",)
+    ca: str | None = None
+    verify: str = "none"
+    crl: str | None = None
+    min_version: str = "1.2"
+    ciphers: str | None = None
+    groups: str | None = None
+    name: str = ""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files that matter, each once."""
+        return tuple(dict.fromkeys([*(path for pair in self.pairs for path in pair), *self.authorities]))
+
+    @property
+    def authorities(self) -> tuple[str, ...]:
+        """The files by which clients are judged."""
+        return tuple(path for path in (self.ca, self.crl) if path is not None)
+
+
+class TlsContext(ssl.SSLContext):
+    """A context of OpenSSL, and what it doesn't tell: its certificate, and the numbers of its cipher suites."""
+
+    certificate: str
+    """The server's own, in PEM."""
+    facts: Certificate
+
+    @functools.cached_property
+    def cipher_suites(self) -> Mapping[str, int]:
+        """The numbers of the cipher suites by OpenSSL's names (RFC 8446 appendix B.4)."""
+        return {one["name"]: one["id"] & 0xFFFF for one in self.get_ciphers()}  # the upper half is OpenSSL's own
+
+
+class LoadedTls(NamedTuple):
+    """The contexts of a port. `digest` tells the content of all its files from any other content, `authorities` that of
+    the files by which clients are judged."""
+
+    settings: TlsSettings
+    contexts: tuple[TlsContext, ...]
+    digest: bytes
+    authorities: bytes
+
+    @property
+    def default(self) -> TlsContext:
+        """For all connections: it finds the others itself."""
+        return self.contexts[0]
+
+    def use_ticket_secret(self, secret: bytes) -> bool:
+        """Encrypt session tickets with keys that all processes with the same `secret` derive alike, for this port with
+        these files. Tells whether that can be done here."""
+        if not openssl.available():
+            return False
+        # Everything that decides who a client is goes in: a session that was made without a certificate, or with one
+        # of another authority, must not be resumed where another one is asked for (CVE-2025-23419 of nginx).
+        purpose = f"{self.settings.name}\0{self.settings.verify}\0".encode() + self.authorities
+        key = hmac.digest(secret, purpose + b"\0", "sha512") + hmac.digest(secret, purpose + b"\1", "sha512")
+        for context in self.contexts:
+            openssl.set_ticket_keys(context, key[: openssl.TICKET_KEY_BYTES])
+        return True
+
+
+def load(settings: TlsSettings, contents: Mapping[str, bytes] | None = None) -> LoadedTls:
+    """The contexts of a port, from its files or, with `contents`, from what is there under their paths.
+
+    Raises `CertificateError`; and `OSError` if the system can't make files of `contents`.
+    """
+    if contents is None:
+        return _load_files(settings)
+    with contextlib.ExitStack() as opened:  # OpenSSL reads files, so these are made of memory
+        paths: dict[str, str] = {}
+        for path in settings.files:
+            file = opened.enter_context(open(os.memfd_create("certificate"), "wb"))
+            file.write(contents.get(path, b""))
+            file.flush()
+            paths[path] = f"/proc/self/fd/{file.fileno()}"
+        in_memory = settings._replace(
+            pairs=tuple((paths[certfile], paths[keyfile]) for certfile, keyfile in settings.pairs),
+            ca=paths.get(settings.ca or ""),
+            crl=paths.get(settings.crl or ""),
+        )
+        return _load_files(in_memory)._replace(settings=settings)
+
+
+def contents_of(loaded: LoadedTls) -> dict[str, bytes]:
+    """What is in the files of `loaded` by their paths, if it is still that which was loaded; else nothing."""
+    contents = {path: _content(path) for path in loaded.settings.files}
+    return contents if _digest(contents.values()) == loaded.digest else {}
+
+
+def _load_files(settings: TlsSettings) -> LoadedTls:
+    for _ in range(_TRIES):
+        before = _digest(map(_content, settings.files))
+        authorities = _digest(map(_content, settings.authorities))
+        try:
+            contexts = tuple(_context(certfile, keyfile, settings) for certfile, keyfile in settings.pairs)
+        except OSError as exc:  # removed since it was looked at
+            raise CertificateError(f"the certificate can't be read: {exc}.") from exc
+        if _digest(map(_content, settings.files)) == before:
+            break  # nothing was written meanwhile: what was read belongs together
+    else:
+        raise CertificateError("the files of the certificate change all the time.")
+    if len(contexts) > 1:
+        contexts[0].sni_callback = _Chooser(contexts)
+    return LoadedTls(settings, contexts, before, authorities)
+
+
+def check_validity(loaded: LoadedTls, now: float) -> None:
+    """Raise `CertificateError` if one of the certificates is not valid at `now`, in seconds since 1970."""
+    for (path, _), context in zip(loaded.settings.pairs, loaded.contexts, strict=True):
+        if context.facts.not_after < now:
+            raise CertificateError(f"the certificate {path} has expired.", hint="get a new one from its authority")
+        if context.facts.not_before > now:
+            raise CertificateError(
+                f"the certificate {path} is not valid yet.", hint="is the clock of this machine right?"
+            )
 
 
 def server_context(
     certfile: str, keyfile: str | None, password: str | None, *, alpn: Sequence[str] = ("http/1.1",)
-) -> ssl.SSLContext:
+) -> TlsContext:
     """A context for TLS 1.2 and 1.3, with the protocols `alpn` in the server's order of preference (RFC 7301).
 
     `certfile` is PEM: the certificate, then the intermediate ones. `keyfile` is PEM: PKCS#8, PKCS#1 or SEC 1,
@@ -27,16 +172,126 @@ def server_context(
 
     Raises `CertificateError`.
     """
+    settings = TlsSettings(((certfile, keyfile or certfile),), password, tuple(alpn))
+    return _context(certfile, keyfile or certfile, settings)
+
+
+class _Chooser:
+    """Chooses among the certificates of a port by the name that the client asks for. The first one with it wins."""
+
+    def __init__(self, contexts: Sequence[TlsContext]) -> None:
+        self._by_name: dict[str, TlsContext] = {}
+        for context in contexts:
+            for name in context.facts.names:
+                self._by_name.setdefault(name, context)
+
+    def __call__(self, tls: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
+        if name:
+            name = name.lower().rstrip(".")
+            # A wildcard stands for one label, the leftmost one (RFC 9525 section 6.3).
+            found = self._by_name.get(name) or self._by_name.get(f"*.{name.partition('.')[2]}")
+            if found is not None:
+                tls.context = found
+
+
+def _context(certfile: str, keyfile: str, settings: TlsSettings) -> TlsContext:
     _check_pem(certfile, _BEGIN_CERTIFICATE, "certificate", "certfile")
-    _check_pem(keyfile or certfile, _END_OF_KEY_LABEL, "private key", "keyfile")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _check_pem(keyfile, _END_OF_KEY_LABEL, "private key", "keyfile")
+    context = TlsContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = _VERSIONS[settings.min_version]
     # Compression leaks secrets by length (CRIME). Renegotiation, of TLS 1.2 only, lets a client make the server work.
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
-    if alpn:
-        context.set_alpn_protocols(list(alpn))
-    _load(context, certfile, keyfile or certfile, password)
+    if settings.alpn:
+        context.set_alpn_protocols(list(settings.alpn))
+    _load(context, certfile, keyfile, settings.password)
+    context.certificate, context.facts = _own_certificate(certfile)
+    _ask_for_certificates(context, settings)
+    try:
+        context.set_ciphers(settings.ciphers or _CIPHERS)
+    except ssl.SSLError as exc:
+        raise CertificateError(
+            f"OpenSSL knows no cipher suites by {settings.ciphers!r}.",
+            hint=hint("see {}, and openssl ciphers -v -tls1_2 for the names", Named("ssl_ciphers")),
+        ) from exc
+    if settings.groups is not None:
+        _use_groups(context, settings.groups)
+    _log_keys(context)
     return context
+
+
+def _own_certificate(certfile: str) -> tuple[str, Certificate]:
+    with open(certfile, encoding="ascii", errors="replace") as file:
+        text = file.read()
+    begin, end = _BEGIN_CERTIFICATE.decode(), "-----END CERTIFICATE-----"
+    pem = begin + text.partition(begin)[2].partition(end)[0] + end + "\n"
+    try:
+        return pem, read_certificate(ssl.PEM_cert_to_DER_cert(pem))
+    except (UnreadableCertificate, ValueError) as exc:
+        raise CertificateError(f"{certfile} is damaged: {exc}.") from exc
+
+
+def _ask_for_certificates(context: TlsContext, settings: TlsSettings) -> None:
+    """Ask clients for a certificate, if `settings` say so."""
+    context.verify_mode = _VERIFY[settings.verify]
+    if settings.ca is None or settings.verify == "none":
+        return
+    _check_pem(settings.ca, _BEGIN_CERTIFICATE, "certificate", "ssl_ca")
+    _load_authorities(context, settings.ca)
+    if settings.crl is not None:
+        _check_pem(settings.crl, _BEGIN_CRL, "list of revoked certificates", "ssl_crl")
+        _load_authorities(context, settings.crl)
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+
+
+def _load_authorities(context: TlsContext, path: str) -> None:
+    try:
+        context.load_verify_locations(path)
+    except (OSError, ValueError) as exc:  # an SSLError is an OSError
+        raise CertificateError(f"{path} is damaged: OpenSSL can't decode it.", hint="was it cut short?") from exc
+
+
+def _use_groups(context: TlsContext, groups: str) -> None:
+    if openssl.available():
+        known = openssl.set_groups(context, groups)
+    else:
+        try:
+            context.set_ecdh_curve(groups)
+            known = True
+        except ValueError:
+            known = False
+    if not known:
+        raise CertificateError(
+            f"OpenSSL knows no groups by {groups!r}.",
+            hint=hint("see {}, such as X25519:P-256 or P-256 alone", Named("ssl_groups")),
+        )
+
+
+def _log_keys(context: TlsContext) -> None:
+    """Write the secrets of each connection where the variable says, for a person who looks into the traffic."""
+    path = os.environ.get("SSLKEYLOGFILE")
+    if path:
+        try:
+            context.keylog_filename = path
+        except OSError as exc:
+            raise CertificateError(
+                f"the file of $SSLKEYLOGFILE, {path}, can't be written: {exc.strerror}.", hint="unset the variable"
+            ) from exc
+
+
+def _digest(contents: Iterable[bytes]) -> bytes:
+    """Of the contents of files. One that isn't there has none, and is told by what reads it next."""
+    digest = hashlib.sha256()
+    for content in contents:
+        digest.update(f"{len(content)}\0".encode() + content)
+    return digest.digest()
+
+
+def _content(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except (OSError, ValueError):
+        return b""
 
 
 def _check_pem(path: str, marker: bytes, what: str, option: str) -> None:
@@ -65,6 +320,8 @@ def _check_pem(path: str, marker: bytes, what: str, option: str) -> None:
 
 
 def _where_to_look(what: str) -> str:
+    if what == "list of revoked certificates":
+        return "openssl ca -gencrl and openssl crl write one in PEM"
     if what == "private key":
         return hint("{} names the file with the private key", Named("keyfile"))
     certfile, keyfile = Named("certfile"), Named("keyfile")

@@ -22,6 +22,7 @@ import signal
 from collections.abc import Iterable
 from typing import Final, Protocol
 
+from gracehttp.net import system_calls
 from gracehttp.net.forks import disconnect_in_children
 
 READABLE: Final = 1
@@ -77,12 +78,13 @@ class Poller(Protocol):
 class EpollPoller:
     """On epoll(7)."""
 
-    __slots__ = ("__weakref__", "_epoll", "_failing_since", "_loop", "_pollables", "_removed", "credit")
+    __slots__ = ("__weakref__", "_epoll", "_failing_since", "_fd", "_loop", "_pollables", "_removed", "credit")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.credit = BYTES_PER_TURN
         self._epoll = select.epoll()
+        self._fd = system_calls.descriptor_of(self._epoll)
         self._pollables: list[Pollable | None] = []  # by descriptor: these are small numbers
         self._removed: set[int] = set()  # since the current batch was fetched
         self._failing_since: float | None = None
@@ -113,6 +115,7 @@ class EpollPoller:
     def close(self) -> None:
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
+        self._fd = -1
         self._pollables.clear()
 
     @property
@@ -125,7 +128,7 @@ class EpollPoller:
         removed.clear()
         self.credit = BYTES_PER_TURN
         try:
-            ready = self._epoll.poll(0, EVENTS_PER_TURN)
+            ready = system_calls.ready(self._epoll, self._fd, EVENTS_PER_TURN)
         except OSError:
             self._leave_out()
             return

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
+OURSELVES = "this program itself"
 _LISTEN = "0A"  # the state TCP_LISTEN in /proc/net/tcp
 
 
 def owner_of_port(port: int) -> str | None:
-    """A description such as `pid 12 (nginx)`, or None if it can't be known."""
+    """A description such as `pid 12 (nginx)`, or None if it can't be known. This process and its children
+    are `OURSELVES`."""
     inodes = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
     if not inodes:
         return None
@@ -18,9 +21,16 @@ def owner_of_port(port: int) -> str | None:
             for descriptor in (process / "fd").iterdir():
                 with contextlib.suppress(OSError):
                     if str(descriptor.readlink()) in inodes:
+                        if str(os.getpid()) in (process.name, _parent_of(process)):
+                            return OURSELVES
                         name = (process / "comm").read_text().strip()
                         return f"pid {process.name} ({name})"
     return None
+
+
+def _parent_of(process: Path) -> str:
+    """The PID of the parent, the fourth field of proc_pid_stat(5)."""
+    return (process / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
 
 
 def _listening_inodes(port: int) -> set[str]:

@@ -1,5 +1,6 @@
 import cython
 
+from gracehttp.net cimport system_calls
 from gracehttp.net.deadlines cimport Deadlines
 
 
@@ -13,21 +14,28 @@ cdef class StreamServices:
     cdef public long long sent_bytes
 
 
-cdef class PlainStream:
+cdef class SocketStream:
+    cdef readonly bint writable
+    cdef readonly bint input_over
+    cdef readonly bint half_closed
+
+    cpdef write(self, data)
+
+
+cdef class PlainStream(SocketStream):
     cdef readonly object _socket
     cdef readonly StreamServices services
     cdef public object consumer
     cdef public object owner
+    cdef int _fd
+    cdef bint _much
     cdef object _unsent
     cdef object _ending
     cdef object _stall
     cdef int _events
     cdef readonly Py_ssize_t unsent_bytes
-    cdef readonly bint writable
     cdef readonly bint closed
     cdef readonly bint shut
-    cdef readonly bint input_over
-    cdef readonly bint half_closed
 
     @cython.locals(data=bytes)
     cpdef ready(self, int events)

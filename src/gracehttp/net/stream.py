@@ -20,14 +20,16 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
+from gracehttp.net import system_calls
 from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.ending import LINGER_SECONDS, Ending
 from gracehttp.net.failures import CLIENT_IS_GONE
 from gracehttp.net.file_part import FilePart, FileUnreadable
 from gracehttp.net.poller import BROKEN, HALF_CLOSED, READABLE, WRITABLE, Poller
 from gracehttp.net.progress import Progress
+from gracehttp.net.tls13.state import TlsState
 
-READ_BYTES: Final = 65536
+_MUCH_BYTES: Final = 16384
 HIGH_WATER_BYTES: Final = 65536
 """When more than this waits for the kernel, the stream is not `writable` until all of it is gone."""
 BURST_BYTES: Final = 131072
@@ -177,6 +179,13 @@ class Stream(Protocol):
     def reset(self) -> None:
         """Close at once with RST, so that the client can't take it for an end (RFC 9112 section 8)."""
 
+    def stay(self) -> None:
+        """It will not move, whatever it carries from now on: nothing needs to be kept for that."""
+
+    def state(self) -> TlsState | None:
+        """Of a stream that is `secure`: what another process needs beside the descriptor. None: it can't go at this
+        moment, or, after all, never: `can_move` is False from then on."""
+
     def leave(self) -> int:
         """Stop watching, and return the descriptor, which stays open. Only if `can_move`. Ends with `detach` or
         `come_back`. Raises `OSError`: then nothing has changed."""
@@ -186,6 +195,21 @@ class Stream(Protocol):
 
     def come_back(self) -> None:
         """No other process took the descriptor: go on here."""
+
+
+class SocketStream:
+    """What protocols look at again and again, in one place for both streams: compiled code needs no look-up for it.
+    See `Stream`."""
+
+    __slots__ = ("half_closed", "input_over", "writable")
+
+    def __init__(self) -> None:
+        self.writable = True
+        self.input_over = False
+        self.half_closed = False
+
+    def write(self, data: bytes) -> None:
+        raise NotImplementedError
 
 
 class _ClosedStream:
@@ -210,24 +234,23 @@ class _ClosedStream:
 CLOSED_STREAM = _ClosedStream()
 
 
-class PlainStream:
+class PlainStream(SocketStream):
     """A stream on a socket, which it owns. Watched from the start."""
 
     __slots__ = (
         "_ending",
         "_events",
+        "_fd",
+        "_much",
         "_socket",
         "_stall",
         "_unsent",
         "closed",
         "consumer",
-        "half_closed",
-        "input_over",
         "owner",
         "services",
         "shut",
         "unsent_bytes",
-        "writable",
     )
 
     can_move = True
@@ -237,7 +260,10 @@ class PlainStream:
 
     def __init__(self, sock: socket.socket, services: StreamServices, consumer: Consumer, owner: Closed) -> None:
         """`sock` is connected and non-blocking. Raises `OSError` if the poller can't watch it."""
+        SocketStream.__init__(self)
         self._socket = sock
+        self._fd = system_calls.descriptor_of(sock)
+        self._much = False  # the last read was long, and so may be the next one
         self.services = services
         self.owner: Closed = owner
         self._unsent: deque[bytes | memoryview | FilePart] | None = None
@@ -246,11 +272,8 @@ class PlainStream:
         self._events = READABLE
         self.consumer: Consumer = consumer
         self.unsent_bytes = 0
-        self.writable = True
         self.closed = False
         self.shut = False
-        self.input_over = False
-        self.half_closed = False
         services.poller.add(sock.fileno(), self, READABLE)
 
     # --- reading ---
@@ -278,13 +301,14 @@ class PlainStream:
             if not events & (READABLE | BROKEN) or not self._events & READABLE:
                 return
         try:
-            data = self._socket.recv(READ_BYTES)
-        except (BlockingIOError, InterruptedError):
-            return
+            data = system_calls.receive(self._socket, self._fd, self._much)
         except OSError as exc:
             self._tell(exc)
             self._lose()
             return
+        if data is None:
+            return
+        self._much = len(data) > _MUCH_BYTES
         if data:
             self.services.received_bytes += len(data)
             if self._ending is None:
@@ -340,9 +364,7 @@ class PlainStream:
             self._send_some([data])
             return
         try:
-            sent = self._socket.send(data)
-        except (BlockingIOError, InterruptedError):
-            sent = 0
+            sent = system_calls.send(self._socket, self._fd, data)
         except OSError as exc:
             self._break(exc)
             return
@@ -563,6 +585,7 @@ class PlainStream:
     def _forget(self) -> None:
         services = self.services
         self.closed = self.shut = True
+        self._fd = -1
         self._events = 0
         if self._unsent is not None:
             for piece in self._unsent:
@@ -579,6 +602,12 @@ class PlainStream:
         owner.stream_closed()
 
     # --- going to another process ---
+
+    def stay(self) -> None:
+        """See `Stream`. It keeps nothing."""
+
+    def state(self) -> None:
+        """See `Stream`. All there is to know is in the kernel."""
 
     def leave(self) -> int:
         fd = self._socket.fileno()

@@ -1,7 +1,7 @@
 import cython
 
 from gracehttp.net.deadlines cimport Deadlines
-from gracehttp.net.stream cimport PlainStream
+from gracehttp.net.stream cimport PlainStream, SocketStream
 
 
 cdef class RecordCounter:
@@ -12,16 +12,20 @@ cdef class RecordCounter:
     cpdef count(self, bytes data)
 
 
-cdef class TlsStream:
+cdef class TlsStream(SocketStream):
     cdef PlainStream _plain
     cdef object _context
     cdef bytes _first
     cdef object _incoming
     cdef object _outgoing
     cdef object _tls
+    cdef object _witness
+    cdef object _continued
+    cdef object _mover
     cdef RecordCounter _records
     cdef Deadlines _handshakes
     cdef public object _on_open
+    cdef object _answer_plain
     cdef object _owner
     cdef bint _paused
     cdef bint _undelivered
@@ -29,14 +33,11 @@ cdef class TlsStream:
     cdef object _unencrypted
     cdef readonly Py_ssize_t _unencrypted_bytes
     cdef bint _lingers
-    cdef readonly bint half_closed
-    cdef readonly bint input_over
-    cdef readonly bint writable
     cdef public object consumer
 
     cpdef received(self, bytes data)
     cpdef ended(self)
-    cdef bint _shake_hands(self) except -1
+    cdef bint _shake_hands(self, bytes data) except -1
     cdef _end_handshake(self)
     cdef _deliver(self)
     cpdef _deliver_rest(self)

@@ -12,6 +12,9 @@ after ours the client's last bytes are read and discarded, up to its own.
 
 What waits to be sent is encrypted as the client takes it: a large response costs neither a second copy of it nor a long
 turn of the loop.
+
+A session of TLS 1.3 can go on in another process, if that is asked for (`net.tls13`): a witness watches it from the
+begin, and there `net.tls13.session` has the place of OpenSSL.
 """
 
 from __future__ import annotations
@@ -20,21 +23,36 @@ import contextlib
 import ssl
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.file_part import FilePart
-from gracehttp.net.stream import CLOSED_STREAM, READ_BYTES, Closed, Consumer, PlainStream
+from gracehttp.net.stream import CLOSED_STREAM, Closed, Consumer, PlainStream, SocketStream
+from gracehttp.net.system_calls import READ_BYTES
+from gracehttp.net.tls13.state import TlsState
+from gracehttp.net.tls_session import TlsSession, session_of
+
+if TYPE_CHECKING:  # they need a library that may not be there
+    from gracehttp.net.tls13.session import ContinuedSession, Incoming, Outgoing
+    from gracehttp.net.tls13.witness import Witness
 
 _RECORD_HEADER_BYTES: Final = 5
 _HANDSHAKE: Final = 22  # ContentType of RFC 8446 section 5.1
 _MOST_RECORD_BYTES: Final = 16384 + 2048
 """What TLS 1.2 allows at most after the header (RFC 5246 section 6.2.3)."""
+_MOST_PLAIN_BYTES: Final = 8
+"""Of a client that speaks no TLS: enough to tell what it speaks."""
 _ENCRYPT_BYTES: Final = 65536
 """How much is given to OpenSSL at once: four records."""
+SMALL_BYTES: Final = 4096
+LAST_RECORD_BYTES: Final = 256
+"""A witness keeps the last record: of what isn't small that is made a small one."""
 
 OnOpen = Callable[[str | None], None]
 """Takes the protocol that ALPN has chosen (RFC 7301), None if the client offered none, when the handshake is done."""
+
+AnswerPlain = Callable[[bytes], bytes]
+"""Takes the first bytes of a client that speaks no TLS. Returns what to say to it in clear text; no bytes: nothing."""
 
 
 class RecordCounter:
@@ -72,16 +90,19 @@ class RecordCounter:
                 self._header = b""
 
 
-class TlsStream:
+class TlsStream(SocketStream):
     """See `Stream`. Made on a plain stream, whose consumer and owner it becomes; it takes over the owner that the plain
     stream had."""
 
     __slots__ = (
+        "_answer_plain",
         "_context",
+        "_continued",
         "_first",
         "_handshakes",
         "_incoming",
         "_lingers",
+        "_mover",
         "_on_open",
         "_outgoing",
         "_owner",
@@ -93,40 +114,46 @@ class TlsStream:
         "_undelivered",
         "_unencrypted",
         "_unencrypted_bytes",
+        "_witness",
         "consumer",
-        "half_closed",
-        "input_over",
-        "writable",
     )
 
     takes_files = False  # their bytes must be encrypted
-    can_move = False  # what a session is made of lives in this process
     secure = True
 
     def __init__(
         self,
         plain: PlainStream,
-        context: ssl.SSLContext,
+        context: ssl.SSLContext | None,
         consumer: Consumer,
         *,
-        handshakes: Deadlines,
-        on_open: OnOpen,
+        handshakes: Deadlines | None = None,
+        on_open: OnOpen | None = None,
+        answer_plain: AnswerPlain = lambda data: b"",
+        witness: Witness | None = None,
+        session: ContinuedSession | None = None,
+        can_go_on: bool = True,
     ) -> None:
         """Wait for the client's handshake. `handshakes` says how long that may take: then the stream is closed.
+        With a `witness` the session may be able to move.
 
         A handshake that fails closes the stream after the alert that says why.
+
+        Or go on with a `session`, without any of the others, that can move again if `can_go_on`.
         """
+        SocketStream.__init__(self)
+        self._answer_plain = answer_plain
         self._plain = plain
         self._context: ssl.SSLContext | None = context  # until the session begins
         self._first = b""  # what has come before that
-        self._incoming: ssl.MemoryBIO
-        self._outgoing: ssl.MemoryBIO
-        self._tls: ssl.SSLObject
+        self._incoming: ssl.MemoryBIO | Incoming
+        self._outgoing: ssl.MemoryBIO | Outgoing
+        self._tls: ssl.SSLObject | ContinuedSession
+        self._witness = witness  # of what OpenSSL reads and writes
+        self._mover: Witness | ContinuedSession | None = None  # knows what another process needs to go on
         self._records = RecordCounter()
         self._handshakes: Deadlines | None = handshakes
-        self._on_open = on_open
-        self.input_over = False
-        self.half_closed = False
+        self._on_open = on_open or _opened
         self._paused = False  # by the consumer
         self._undelivered = False  # OpenSSL may have bytes that the consumer did not get, because it paused reading
         self._said_goodbye = False  # or will, behind what is not encrypted yet
@@ -134,10 +161,14 @@ class TlsStream:
         self._unencrypted: deque[memoryview] | None = None  # only while the plain stream is not writable
         self._unencrypted_bytes = 0
         self.consumer = consumer
-        self.writable = True
         self._owner: Closed = plain.owner
         plain.consumer = plain.owner = self
-        handshakes.add(self)
+        self._continued = session
+        if session is not None:
+            self._incoming, self._outgoing, self._tls = session.incoming, session.outgoing, session
+            self._mover = session if can_go_on else None
+        elif handshakes is not None:
+            handshakes.add(self)
 
     # --- what it says of itself ---
 
@@ -145,6 +176,16 @@ class TlsStream:
     def opened(self) -> bool:
         """Whether the handshake is done."""
         return self._handshakes is None
+
+    @property
+    def can_move(self) -> bool:
+        """Most of what a session is made of lives in this process: see `net.tls13`."""
+        return self._mover is not None
+
+    @property
+    def session(self) -> TlsSession:
+        """What the handshake, which is done, has agreed on, and who the client is."""
+        return session_of(self._tls)
 
     @property
     def mid_record(self) -> bool:
@@ -179,12 +220,15 @@ class TlsStream:
         self._records.count(data)
         if self._context is not None:
             self._first += data
-            if not _holds_a_record(self._first) or not self._begin_session(self._context):
+            if not _holds_a_record(self._first) or self._answered_plain() or not self._begin_session(self._context):
                 return
             data, self._first = self._first, b""
         self._incoming.write(data)
-        if self._handshakes is not None and not self._shake_hands():
-            return
+        if self._handshakes is not None:
+            if not self._shake_hands(data):
+                return
+        elif self._witness is not None:
+            self._witness.read(data)
         self._deliver()
 
     def ended(self) -> None:
@@ -203,9 +247,24 @@ class TlsStream:
             if not self._said_goodbye:
                 self.consumer.ended_unread()
 
+    def _answered_plain(self) -> bool:
+        """Answer a client that speaks no TLS, if there is a word for what it speaks; tells whether that was done."""
+        if self._first[0] == _HANDSHAKE:
+            return False
+        answer = self._answer_plain(self._first)
+        if not answer:
+            return False
+        self._end_handshake()
+        self._said_goodbye = True  # what it sends from now on is read and discarded
+        self._plain.write(answer)
+        self._plain.close(linger=True)
+        return True
+
     def _begin_session(self, context: ssl.SSLContext) -> bool:
         """Tells whether there is one."""
         self._context = None
+        if self._witness is not None:
+            self._witness.hello(self._first)
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         try:
             self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
@@ -215,23 +274,38 @@ class TlsStream:
             return False
         return True
 
-    def _shake_hands(self) -> bool:
-        """Go on with the handshake; tells whether it is done."""
+    def _shake_hands(self, data: bytes) -> bool:
+        """Go on with the handshake, with `data` of the client; tells whether it is done."""
+        tls = self._tls
+        assert isinstance(tls, ssl.SSLObject), "a session that goes on has no handshake"
         try:
-            self._tls.do_handshake()
+            tls.do_handshake()
         except ssl.SSLWantReadError:
+            self._observe_step()
             self._flush()
             return False
         except (ssl.SSLError, OSError):  # the client speaks no TLS, or none of ours: as frequent as port scans
+            self._observe_step()
             self._end_handshake()
             self._flush()  # the alert
             self._plain.close(linger=False)
             return False
+        if self._witness is not None:
+            self._observe_step()
+            unread = self._incoming.pending  # OpenSSL has taken whole records, and no byte of the next one
+            if self._witness.opened(tls, data[len(data) - unread :]):
+                self._mover = self._witness
+            else:
+                self.stay()
         self._flush()
         on_open = self._on_open
         self._end_handshake()
-        on_open(self._tls.selected_alpn_protocol())
+        on_open(tls.selected_alpn_protocol())
         return not self._plain.closed
+
+    def _observe_step(self) -> None:
+        if self._witness is not None:
+            self._witness.step()
 
     def _end_handshake(self) -> None:
         if self._handshakes is not None:
@@ -322,8 +396,11 @@ class TlsStream:
 
     def _encrypt(self, data: bytes | memoryview) -> None:
         try:
+            if self._witness is not None and len(data) > SMALL_BYTES:
+                self._tls.write(data[:-LAST_RECORD_BYTES])
+                data = data[-LAST_RECORD_BYTES:]
             self._tls.write(data)
-            self._plain.write(self._outgoing.read())
+            self._flush()
         except ssl.SSLError:  # the session is broken; reading tells the same
             self._plain.services.loop.call_soon(self._plain.abort)
 
@@ -362,7 +439,10 @@ class TlsStream:
 
     def _flush(self) -> None:
         if self._outgoing.pending:
-            self._plain.write(self._outgoing.read())
+            records = self._outgoing.read()
+            if self._mover is not None and self._witness is not None:
+                self._witness.written(records)
+            self._plain.write(records)
 
     # --- the end ---
 
@@ -387,6 +467,9 @@ class TlsStream:
     def stream_closed(self) -> None:
         """See `Closed`: of the plain stream."""
         self._end_handshake()
+        self.stay()
+        if self._continued is not None:
+            self._continued.wipe()
         owner = self._owner
         self.consumer = self._owner = CLOSED_STREAM  # so that no circle is left to the garbage collector
         self._unencrypted = None
@@ -423,20 +506,37 @@ class TlsStream:
     def write_file(self, part: FilePart) -> None:
         raise AssertionError("a TLS stream takes no files")
 
+    def stay(self) -> None:
+        """See `Stream`. Nothing more is known of the session than OpenSSL knows, or the record layer needs."""
+        if self._witness is not None:
+            self._witness.wipe()
+            self._witness = None
+        self._mover = None
+
+    def state(self) -> TlsState | None:
+        """See `Stream`."""
+        if self._mover is None or self._undelivered or self.mid_record or self._unencrypted is not None:
+            return None
+        found = self._mover.state()
+        if found is None:
+            self.stay()
+        return found
+
     def leave(self) -> int:
-        raise AssertionError("a TLS stream can't move")
+        return self._plain.leave()
 
     def detach(self) -> None:
-        raise AssertionError("a TLS stream can't move")
+        self._plain.detach()
 
     def come_back(self) -> None:
-        raise AssertionError("a TLS stream can't move")
+        self._plain.come_back()
 
 
 def _holds_a_record(data: bytes) -> bool:
     """Whether OpenSSL has something to act on: a whole record of a handshake, or what can't become one."""
     if data[0] != _HANDSHAKE:
-        return True
+        # No type of a record is a letter (RFC 8446 section 5.1): this is text, and a few letters tell of what kind.
+        return not data[:1].isalpha() or len(data) >= _MOST_PLAIN_BYTES or b"\n" in data
     if len(data) < _RECORD_HEADER_BYTES:
         return False
     size = data[3] << 8 | data[4]

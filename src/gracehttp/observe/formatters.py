@@ -11,8 +11,9 @@ import logging
 import os
 from typing import Any
 
-from gracehttp.events import Event
+from gracehttp.events import Event, ListenerOpened
 from gracehttp.observe.local_time import local_time
+from gracehttp.observe.terminals import link
 
 _INDENT = "    "
 _RESET = "\x1b[0m"
@@ -71,9 +72,10 @@ class TextFormatter(logging.Formatter):
     Further lines are indented, so that no text of a client or an application can pass for a record of its own.
     """
 
-    def __init__(self, *, color: bool) -> None:
+    def __init__(self, *, color: bool, links: bool = False) -> None:
         super().__init__()
         self._color = color
+        self._links = links
 
     def format(self, record: logging.LogRecord) -> str:
         if is_whole_line(record):
@@ -84,6 +86,8 @@ class TextFormatter(logging.Formatter):
         if self._color:
             level = f"{_COLORS.get(record.levelname, '')}{level}{_RESET}"
         first, *rest = lines_of(record)
+        if self._links and isinstance(event := getattr(record, "event", None), ListenerOpened) and event.url:
+            first = first.replace(event.url, link(event.url), 1)
         head = f"{local_time(int(created))}.{milliseconds:03d} {level} [{_pid(record)}] {first}"
         return "\n".join([head, *(_INDENT + line for line in rest)]) if rest else head
 

@@ -93,9 +93,17 @@ _LAST_RESORT = logging.lastResort
 
 
 def configure_logging(
-    level: str, log_format: str, *, color: bool, log_file: str | None = None, access_log_file: str | None = None
+    level: str,
+    log_format: str,
+    *,
+    color: bool,
+    links: bool = False,
+    log_file: str | None = None,
+    access_log_file: str | None = None,
 ) -> None:
-    """Print what gracehttp logs from `level` on, as "text" (with `color` or not) or "json", on standard error.
+    """Print what gracehttp logs from `level` on, as "text" or "json", on standard error.
+
+    Text has colors with `color`, and links with `links`.
 
     With `log_file` it goes to that file instead (`-`: standard output). With `access_log_file` the access log goes
     there, and nowhere else, whatever `level` is.
@@ -110,7 +118,7 @@ def configure_logging(
     threshold = LEVELS.get(level.lower())
     if threshold is None:
         raise ConfigurationError(f"{level!r} is no log level.", hint=f"the levels are {', '.join(LEVELS)}")
-    formatter = _formatter(log_format, color=color and log_file is None)
+    formatter = _formatter(log_format, color=color and log_file is None, links=links and log_file is None)
     offsets()  # noted now: later the zone may be the application's
     LOGGER.disabled = ACCESS_LOGGER.disabled = False
     dropped = 0
@@ -179,10 +187,10 @@ def _takes_errors(handler: logging.Handler) -> bool:
     return handler.takes_errors if isinstance(handler, OwnHandler) else handler.level <= logging.ERROR
 
 
-def _formatter(log_format: str, *, color: bool) -> logging.Formatter:
+def _formatter(log_format: str, *, color: bool, links: bool = False) -> logging.Formatter:
     match log_format:
         case "text":
-            return TextFormatter(color=color)
+            return TextFormatter(color=color, links=links)
         case "json":
             return JsonFormatter()
     raise ConfigurationError(f"{log_format!r} is no log format.", hint="the formats are text and json")

@@ -6,6 +6,7 @@ ended, and publishes it.
 
 - `processes`: workers and templates, from the fork to the wait status.
 - `listeners`: the listening sockets, their permits and their handover queues.
+- `certificates`: when workers change those of TLS, and the secret of their session tickets.
 - `control`: the control socket, and the clients that wait for an outcome.
 - `succession`: how the supervisor replaces itself.
 

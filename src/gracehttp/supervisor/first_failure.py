@@ -7,7 +7,8 @@ from gracehttp.supervisor.processes.process import Ending, WorkerProcess
 
 
 class FirstFailure:
-    """Keeps the first reason. Its details come with the last line unless the log has them (`errors_are_logged`)."""
+    """Keeps the first reason. Its details come with the last line unless the log has them (`errors_are_logged`); what
+    the log has told is marked."""
 
     def __init__(self, *, errors_are_logged: bool) -> None:
         self._errors_are_logged = errors_are_logged
@@ -26,6 +27,7 @@ class FirstFailure:
         if (told := process.failure) is not None:
             details = "" if self._errors_are_logged else told.details
             self._error = StartError(told.message, hint=told.hint, details=details)
+            self._error.is_logged = self._errors_are_logged
 
     def given_up(self, reason: str) -> None:
         """No generation has served, and none will."""

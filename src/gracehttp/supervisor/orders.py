@@ -8,6 +8,7 @@ from collections.abc import Callable
 from gracehttp import events
 from gracehttp.event_bus import EventBus
 from gracehttp.supervisor import fleet as table
+from gracehttp.supervisor.certificates.watch import CertificateWatch
 from gracehttp.supervisor.control.requesters import Requesters
 from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import DrainReason, Fleet
@@ -41,6 +42,7 @@ class Orders:
         listeners: ListenerTable,
         queues: HandoverQueues,
         auditor: Auditor,
+        certificates: CertificateWatch,
         requesters: Requesters,
         first_failure: FirstFailure,
         bus: EventBus,
@@ -53,6 +55,7 @@ class Orders:
         self._listeners = listeners
         self._queues = queues
         self._auditor = auditor
+        self._certificates = certificates
         self._requesters = requesters
         self._first_failure = first_failure
         self._bus = bus
@@ -113,15 +116,22 @@ class Orders:
 
     def _pause(self, worker: int) -> None:
         serving = self._fleet.serving
-        listeners = self._listeners.used_by(serving.number) if serving is not None else []
-        self._workers.send(worker, messages.Pause(tuple(listeners), self._queues.live()))
+        takers = [serving.number] if serving is not None else []
+        listeners = [number for one in takers for number in self._listeners.used_by(one)]
+        tls = tuple(self._listeners.taking_tls(takers))
+        self._workers.send(worker, messages.Pause(tuple(listeners), self._queues.live(), tls))
 
     def _retire(self, worker: int, reason: DrainReason, timeout_seconds: float) -> None:
         listeners: set[int] = set()
+        tls: list[int] = []
         if reason is DrainReason.RESTART:  # other workers go on with these, if their handover queue is the same
             listeners = {number for one in self._fleet.in_use for number in self._listeners.used_by(one)}
-        order = messages.Drain(reason, timeout_seconds, tuple(sorted(listeners)), self._queues.live())
+            tls = self._listeners.taking_tls(self._fleet.in_use)
+        order = messages.Drain(reason, timeout_seconds, tuple(sorted(listeners)), self._queues.live(), tuple(tls))
         self._workers.send(worker, order)
+        generation = self._fleet.generation_of(worker)
+        if generation is not None:
+            self._certificates.gone(generation.number, worker)
 
     def _dismiss(self, worker: int) -> None:
         """Its listeners, and what waits in their queues, are left to others."""
@@ -217,6 +227,7 @@ class Orders:
         """None: the generation never served."""
         self._listeners.forget(number)
         self._workers.forget(number)
+        self._certificates.forget(number)
         if not self._fleet.ending:
             kept = {one.number for one in self._listeners}
             lost = [*self._queues.forget(number), *self._queues.keep(kept)]

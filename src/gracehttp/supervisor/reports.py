@@ -11,6 +11,7 @@ from gracehttp.errors import GraceHTTPError
 from gracehttp.event_bus import EventBus
 from gracehttp.observe.local_time import offsets
 from gracehttp.supervisor import fleet as table
+from gracehttp.supervisor.certificates.watch import CertificateWatch
 from gracehttp.supervisor.control.fixed_options import ignored
 from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import Fleet, Generation, GenerationState, WorkerState
@@ -38,6 +39,7 @@ class Reports:
         listeners: ListenerTable,
         queues: HandoverQueues,
         auditor: Auditor,
+        certificates: CertificateWatch,
         pages: WorkerPages,
         first_failure: FirstFailure,
         bus: EventBus,
@@ -53,6 +55,7 @@ class Reports:
         self._listeners = listeners
         self._queues = queues
         self._auditor = auditor
+        self._certificates = certificates
         self._pages = pages
         self._first_failure = first_failure
         self._bus = bus
@@ -91,6 +94,10 @@ class Reports:
                 self._apply(table.WorkerDueForRecycling(process.number))
             case messages.Shed(listener, connections):
                 self._listeners.connections_shed(listener, connections)
+            case messages.CertificatesLoaded():
+                self._certificates.loaded(process.generation, process.number, message)
+            case messages.CertificatesRefused():
+                self._certificates.refused(process.generation, process.number, message)
 
     def exited(self, process: WorkerProcess, ending: Ending) -> None:
         """The process is gone, or could not be started."""
@@ -99,6 +106,7 @@ class Reports:
         self._pages.gone(process.number)
         self._bus.publish(events.WorkerExited(process.generation, process.number, process.pid, ending.reason))
         how = (ending.reason, ending.details, ending.unlogged)
+        self._certificates.gone(process.generation, process.number)
         self._apply(
             table.WorkerExited(process.number, *how, doing=process.doing, refused=process.number in self._refused)
         )
@@ -166,6 +174,7 @@ class Reports:
         for (listener, queue), request in zip(given, hello.listeners, strict=True):
             self._workers.send(process.number, _listener(listener, request.address, generation.wanted, queue))
         self._order_offers(process, hello, generation.number)
+        self._certificates.introduced(generation.number, process.number, hello.tls_files)
         welcome = messages.Welcome(
             version=version,
             generation=generation.number,

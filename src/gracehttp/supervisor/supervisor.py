@@ -18,6 +18,7 @@ from gracehttp.compiled import BUILD
 from gracehttp.event_bus import EventBus
 from gracehttp.net.limits import raise_descriptor_limit
 from gracehttp.supervisor import fleet as table
+from gracehttp.supervisor.certificates.watch import CertificateWatch
 from gracehttp.supervisor.control.fixed_options import kept
 from gracehttp.supervisor.control.recent import RecentEvents
 from gracehttp.supervisor.control.requesters import Requester, Requesters
@@ -141,6 +142,7 @@ class Supervisor:
             self._liveness.close()
             self._health.close()
             self._auditor.close()
+            self._certificates.close()
             if self._exporter is not None:
                 self._exporter.close()
             self._pages.close()
@@ -176,6 +178,12 @@ class Supervisor:
             record=carried.processes if carried else None,
         )
         self._queues = HandoverQueues(carried.queues if carried else None)
+        self._certificates = CertificateWatch(
+            self._workers.send,
+            self._bus.publish,
+            lambda: self._fleet.serving.number if self._fleet.serving is not None else None,
+            carried.certificates if carried else None,
+        )
         counted = (carried and carried.metrics) or MetricsRecord()
         self._pages = WorkerPages(self._listeners.name_of, counted.pages)
         self._facts = Facts(self._loop.time, counted.facts)
@@ -215,6 +223,7 @@ class Supervisor:
             self._listeners,
             self._queues,
             self._auditor,
+            self._certificates,
             self._requesters,
             self._first_failure,
             self._bus,
@@ -227,6 +236,7 @@ class Supervisor:
             self._listeners,
             self._queues,
             self._auditor,
+            self._certificates,
             self._pages,
             self._first_failure,
             self._bus,
@@ -263,6 +273,7 @@ class Supervisor:
             pidfile=self._pidfile.carry() if self._pidfile else None,
             control=self._control.carry(awaited_by) if self._control else None,
             last_outcome=self._requesters.last,
+            certificates=self._certificates.carry(),
             health=self._health.carry(),
             metrics=MetricsRecord(
                 pages=self._pages.carry(),
@@ -356,6 +367,7 @@ class Supervisor:
             self._fleet,
             self._workers,
             self._listeners,
+            self._certificates.used,
             last=self._requesters.last,
             release=self._options.release,
             started_at=self._started_at,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import sys
 from typing import Any
@@ -31,12 +30,16 @@ class Terminal:
 
     @property
     def is_closed(self) -> bool:
-        """Whether its window was closed, or its connection has ended, since (POLLHUP, poll(2))."""
+        """Whether its window was closed, or its connection has ended, since: then its settings can't be read (EIO)."""
         if self._fd is None:
             return False
-        poll = select.poll()
-        poll.register(self._fd, 0)
-        return any(state & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, state in poll.poll(0))
+        import termios
+
+        try:
+            termios.tcgetattr(self._fd)
+        except termios.error:
+            return True
+        return False
 
     def restore(self) -> None:
         """Undo what a debugger in a worker that was killed has left: a terminal that shows nothing of what is typed.

@@ -132,6 +132,17 @@ class ListenerStatus(Value):
     max_connections: int
     open_connections: int | None = None
     shed_connections: int = 0
+    tls: bool = False
+
+
+class CertificateStatus(Value):
+    """A certificate that the generation that serves uses. `not_after` is when it expires, in seconds since 1970, and
+    `days_left` the whole days until then, negative if it is over."""
+
+    path: str
+    names: tuple[str, ...]
+    not_after: float
+    days_left: int
 
 
 class RestartStatus(Value):
@@ -155,6 +166,7 @@ class Status(Value):
     listeners: tuple[ListenerStatus, ...]
     last_restart: RestartStatus | None = None
     build: str = ""
+    certificates: tuple[CertificateStatus, ...] = ()
 
 
 class RecentEvent(Value):

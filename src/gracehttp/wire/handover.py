@@ -11,6 +11,13 @@ timeout. `received`: how many of the bytes behind the line are its. `protocol`: 
 along, which the kernel doesn't know:
 
     "proxied": {"client": ["192.0.2.1", 50000], "server": ["192.0.2.9", 443], "tls": true}
+
+A connection that speaks TLS 1.3 takes along what its session needs (`net.tls13`); then the version is 3. Its secrets,
+of `secret` bytes each, that of the client's direction first, stand behind the line before the bytes of its requests:
+
+    "tls": {"cipher": "TLS_AES_128_GCM_SHA256", "secret": 32, "read": 3, "written": 5}
+
+So no secret is in the line, which may be told when it can't be read.
 """
 
 from __future__ import annotations
@@ -20,11 +27,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 MESSAGE_VERSION = 2
+TLS_VERSION = 3
+"""Of a message with connections that speak TLS. To a release that doesn't know it, it can't be read: it would take them
+for plain ones."""
 MOST_CONNECTIONS = 16
 """In one message: the receiver keeps as many places free in its table of descriptors. SCM_RIGHTS would take 253."""
 MOST_PIPELINED_BYTES = 32768
 """Of all connections in one message. A connection whose client has sent more than this ahead can't go."""
-MESSAGE_BYTES = MOST_PIPELINED_BYTES + 384 * (MOST_CONNECTIONS + 1)
+MOST_SECRET_BYTES = 64
+"""Of one direction: the longest digest of a cipher suite of TLS 1.3 has 48."""
+MESSAGE_BYTES = MOST_PIPELINED_BYTES + (512 + 2 * MOST_SECRET_BYTES) * (MOST_CONNECTIONS + 1)
 
 HTTP1 = "http/1.1"
 
@@ -42,6 +54,24 @@ class Proxied(NamedTuple):
     tls: bool = False
 
 
+class CarriedTls(NamedTuple):
+    """What a session of TLS 1.3 is made of: see `net.tls13.state.TlsState`."""
+
+    cipher: str
+    read_secret: bytearray
+    read_sequence: int
+    write_secret: bytearray
+    write_sequence: int
+
+    def __repr__(self) -> str:
+        return f"CarriedTls({self.cipher}, {self.read_sequence}, {self.write_sequence})"
+
+    def wipe(self) -> None:
+        """Overwrite the secrets."""
+        for secret in (self.read_secret, self.write_secret):
+            secret[:] = bytes(len(secret))
+
+
 class Carried(NamedTuple):
     """What goes along with one connection. The default is a new connection."""
 
@@ -50,30 +80,54 @@ class Carried(NamedTuple):
     received: bytes = b""
     protocol: str = HTTP1
     proxied: Proxied | None = None
+    tls: CarriedTls | None = None
 
 
 class UnreadableHandover(ValueError):
     """The message is of a version that this release doesn't know, or damaged."""
 
 
-def encode(connections: Sequence[Carried]) -> bytes:
-    """The message for `connections`, in the order of their descriptors."""
+def encode(connections: Sequence[Carried]) -> bytearray:
+    """The message for `connections`, in the order of their descriptors. Overwrite it when it is sent: it may have
+    secrets in it."""
     facts = [
         {"fresh": one.fresh, "idle_seconds": round(one.idle_seconds, 3), "received": len(one.received)}
         | ({} if one.protocol == HTTP1 else {"protocol": one.protocol})
         | ({} if one.proxied is None else {"proxied": one.proxied._asdict()})
+        | ({} if one.tls is None else {"tls": _facts_of(one.tls)})
         for one in connections
     ]
-    line = json.dumps({"version": MESSAGE_VERSION, "connections": facts}, separators=(",", ":")).encode()
-    return b"".join((line, b"\n", *(one.received for one in connections)))
+    version = MESSAGE_VERSION if all(one.tls is None for one in connections) else TLS_VERSION
+    message = bytearray(json.dumps({"version": version, "connections": facts}, separators=(",", ":")).encode())
+    message += b"\n"
+    # All of it at once: a bytearray that grows leaves what it had before behind in memory.
+    size = len(message)
+    message += bytes(sum(len(one.received) + (2 * len(one.tls.read_secret) if one.tls else 0) for one in connections))
+    for one in connections:
+        for part in (one.received,) if one.tls is None else (one.tls.read_secret, one.tls.write_secret, one.received):
+            message[size : size + len(part)] = part
+            size += len(part)
+    return message
 
 
-def decode(message: bytes) -> list[Carried]:
+def _facts_of(tls: CarriedTls) -> dict[str, object]:
+    return {
+        "cipher": tls.cipher,
+        "secret": len(tls.read_secret),
+        "read": tls.read_sequence,
+        "written": tls.write_sequence,
+    }
+
+
+def decode(message: bytes | bytearray) -> list[Carried]:
     """What `encode` was given. Raises `UnreadableHandover`."""
-    line, _, rest = message.partition(b"\n")
+    line, rest = _split(message)
     facts = _parse(line)
     carried = []
     for one in facts:
+        tls = None
+        if "tls" in one:
+            tls, rest = _read_tls(one["tls"], rest, line)
         size = one.get("received")
         if not isinstance(size, int) or not 0 <= size <= len(rest):
             raise UnreadableHandover(f"it is not whole ({line[:100]!r})")
@@ -84,15 +138,33 @@ def decode(message: bytes) -> list[Carried]:
         if not isinstance(protocol, str):
             raise UnreadableHandover(f"it is no message ({line[:100]!r})")
         proxied = _read_proxied(one["proxied"], line) if "proxied" in one else None
-        carried.append(Carried(one.get("fresh") is True, idle, rest[:size], protocol, proxied))
+        carried.append(Carried(one.get("fresh") is True, idle, bytes(rest[:size]), protocol, proxied, tls))
         rest = rest[size:]
     return carried
 
 
-def count(message: bytes) -> int:
+def _split(message: bytes | bytearray) -> tuple[bytes, memoryview]:
+    """The line, and a view of what stands behind it: a copy couldn't be overwritten."""
+    end = message.find(b"\n")
+    end = len(message) if end < 0 else end
+    return bytes(message[:end]), memoryview(message)[end + 1 :]
+
+
+def _read_tls(fact: object, rest: memoryview, line: bytes) -> tuple[CarriedTls, memoryview]:
+    """What goes along with a session, and what stands behind its secrets. Raises `UnreadableHandover`."""
+    match fact:
+        case {"cipher": str(cipher), "secret": int(size), "read": int(read), "written": int(written)}:
+            if not 0 <= size <= MOST_SECRET_BYTES or 2 * size > len(rest):
+                raise UnreadableHandover(f"it is not whole ({line[:100]!r})")
+            secrets = bytearray(rest[:size]), bytearray(rest[size : 2 * size])
+            return CarriedTls(cipher, secrets[0], read, secrets[1], written), rest[2 * size :]
+    raise UnreadableHandover(f"it is no message ({line[:100]!r})")
+
+
+def count(message: bytes | bytearray) -> int:
     """How many connections a message carries; at least one, also if it can't be read."""
     try:
-        return max(1, len(_parse(message.partition(b"\n")[0])))
+        return max(1, len(_parse(_split(message)[0])))
     except UnreadableHandover:
         return 1
 
@@ -113,7 +185,7 @@ def _parse(line: bytes) -> list[dict[str, object]]:
         message = json.loads(line)
     except (ValueError, RecursionError) as exc:
         raise UnreadableHandover(f"it is no message ({line[:100]!r})") from exc
-    if not isinstance(message, dict) or message.get("version") != MESSAGE_VERSION:
+    if not isinstance(message, dict) or message.get("version") not in (MESSAGE_VERSION, TLS_VERSION):
         raise UnreadableHandover(f"this release can't read what another one has sent ({line[:100]!r})")
     connections = message.get("connections")
     if not isinstance(connections, list) or not all(isinstance(one, dict) for one in connections):

@@ -104,12 +104,28 @@ class FixedOptions(Value):
 
 
 class ListenRequest(Value):
-    """A listener that a worker asks for. `max_connections` is as configured: the limits of the system may be lower."""
+    """A listener that a worker asks for. `max_connections` is as configured: the limits of the system may be lower.
+
+    `takes_tls`: the worker goes on with sessions of TLS that others hand over.
+    """
 
     address: str
     backlog: int
     max_connections: int
     unix_mode: int | None = None
+    tcp_keepalive_seconds: float = 60.0
+    takes_tls: bool = False
+    tls: bool = False
+
+
+class CertificateFacts(Value):
+    """A certificate of the server: the path of its file, the names that it is for, and when it is valid, in seconds
+    since 1970."""
+
+    path: str
+    names: tuple[str, ...]
+    not_before: float
+    not_after: float
 
 
 class PermitDescriptors(Value):
@@ -142,7 +158,9 @@ class Hello(Report):
     """The first message of a worker.
 
     `versions` are those of this protocol that it speaks. `offers` is what it can do if it is ordered to: `template`
-    (`LeaveTemplate`), `code` (`RecordCode` and `CompareCode`), `page` (`TakePage`).
+    (`LeaveTemplate`), `code` (`RecordCode` and `CompareCode`), `page` (`TakePage`). `tls_files` are the absolute paths
+    of its certificates and of what else TLS needs; with such files it takes `PrepareCertificates` and
+    `UseTicketSecret`.
     """
 
     versions: tuple[int, ...]
@@ -152,7 +170,28 @@ class Hello(Report):
     offers: tuple[str, ...] = ()
     release: str = ""
     pid: int = 0
+    tls_files: tuple[str, ...] = ()
     build: str = ""
+
+
+class CertificatesLoaded(Report):
+    """The worker uses these certificates, or has them ready, if `change` is not 0: that of `PrepareCertificates`.
+
+    `digest` tells the content of all files from any other content. `contents` has it, for other workers of the same
+    generation (`TakeCertificates`); None where the system has no memory for it.
+    """
+
+    change: int
+    digest: str
+    certificates: tuple[CertificateFacts, ...]
+    contents: Descriptor | None = None
+
+
+class CertificatesRefused(Report):
+    """What is in the files can't be used, for this reason, which is a sentence."""
+
+    change: int
+    reason: str
 
 
 class CodeRecorded(Report):
@@ -293,19 +332,22 @@ class Pause(Order):
 
     listeners: tuple[int, ...]
     queues: tuple[int, ...] | None = None
+    tls_listeners: tuple[int, ...] = ()
 
 
 class Drain(Order):
     """Finish what is in flight, within `timeout_seconds`, and end. Ordered again, the earlier deadline holds.
 
     `listeners` are the numbers of those that other workers go on with. `queues` are the identities of the handover
-    queues from which other workers take connections; None: of all.
+    queues from which other workers take connections; None: of all. `tls_listeners` are those of which they take
+    connections that speak TLS too.
     """
 
     reason: DrainReason
     timeout_seconds: float
     listeners: tuple[int, ...] = ()
     queues: tuple[int, ...] | None = None
+    tls_listeners: tuple[int, ...] = ()
 
 
 class Hold(Order):
@@ -314,6 +356,36 @@ class Hold(Order):
 
 class Resume(Order):
     """Hand connections over again."""
+
+
+class TakeCertificates(Order):
+    """Load the certificates that are in `contents`, as the other workers of the generation have done; before `Welcome`.
+
+    What is in the files now may be no good, or not be used yet.
+    """
+
+    contents: Descriptor
+
+
+class PrepareCertificates(Order):
+    """Load the certificates anew, and answer with `CertificatesLoaded` or `CertificatesRefused` of this `change`."""
+
+    change: int
+
+
+class UseCertificates(Order):
+    """Use the certificates that were prepared for this `change`."""
+
+    change: int
+
+
+class UseTicketSecret(Order):
+    """Derive the keys of TLS session tickets from this secret; before `Welcome`, and when there is a new one."""
+
+    secret: bytes
+
+    def __repr__(self) -> str:
+        return "UseTicketSecret(...)"
 
 
 class AnnounceStop(Order):

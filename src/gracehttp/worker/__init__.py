@@ -3,6 +3,7 @@
 - `process` is the life of the process, `hello` and `manifest` its introduction, `link` its talk with the supervisor
 - `service` is what it serves: its ports and applications, from start to drain
 - `port` is one port of it, `connections` those that are open, `handover` those that go to or come from other workers
+- `certificates`: those of all ports, loaded and changed together
 - `drain` (when connections are closed) and `shedding` (making room on a full port)
 - `recycling` and `error_counter` watch requests; `template` and `code_record` are for preloading; `loops`, `warmup`
 

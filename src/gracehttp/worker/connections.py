@@ -7,11 +7,19 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from functools import partial
 from heapq import merge
 from itertools import islice
 from typing import Any, Final
 
-from gracehttp.events import ConnectionFailed, ConnectionNotWatched, Event, ForwardedFieldRemoved
+from gracehttp.events import (
+    ConnectionFailed,
+    ConnectionNotWatched,
+    Event,
+    ForwardedFieldRemoved,
+    HandoverBroken,
+    PlainHttpRefused,
+)
 from gracehttp.http import negotiation
 from gracehttp.http.connection import NEW, NO_PROTOCOL, Connection, Pace, ServerContext, Terms
 from gracehttp.http.exchange import Handler, RequestFinished
@@ -23,6 +31,7 @@ from gracehttp.net.introduction import Introduction
 from gracehttp.net.poller import Poller
 from gracehttp.net.proxy_protocol import ProxyHeader
 from gracehttp.net.stream import PlainStream, StreamServices
+from gracehttp.net.tls13.handover import KeyLog, continue_session, witness_of
 from gracehttp.net.tls_stream import TlsStream
 from gracehttp.net.trusted_peers import TrustedPeers
 from gracehttp.observe.request_logs import log_application_failure, log_broken_response, log_corrected_response
@@ -54,6 +63,7 @@ class Connections:
         poller: Poller,
         loop: asyncio.AbstractEventLoop,
         tls: ssl.SSLContext | None,
+        key_log: KeyLog | None = None,
         request_finished: RequestFinished | None,
         request_failed: RequestFailed | None,
         on_closed: Callable[[bool], None],
@@ -61,8 +71,8 @@ class Connections:
         on_pace: Callable[[], None],
         publish: Callable[[Event], None],
     ) -> None:
-        """`listener` is where they come from. `tls` is None for plain connections. `on_pace` is called when `paces` has
-        grown."""
+        """`listener` is where they come from. `tls` is None for plain connections. `key_log` is attached to it if
+        connections with TLS are to be handed over. `on_pace` is called when `paces` has grown."""
         self.open: set[Connection] = set()
         self.accepted = self.adopted = self.handed_over = 0
         """How many connections have come from the kernel and from other workers, and gone to other workers."""
@@ -75,6 +85,7 @@ class Connections:
         self._server = _fixed_server(listener)
         self._servers: dict[Any, tuple[str, int | None] | None] = {}
         self._tls = tls
+        self._key_log = key_log
         self._on_closed = on_closed
         self._on_rested = on_rested
         self._on_pace = on_pace
@@ -83,8 +94,10 @@ class Connections:
         self._told_of_fields = False
         self._introducers = TrustedPeers(settings.proxies.trusted) if settings.proxies.introduced else None
         self._turned_away = TurnedAway(address, loop, publish)
+        self._plain_http = TurnedAway(address, loop, publish, PlainHttpRefused)
         self._terms = Terms.STAY
         self._hand_over = False
+        self._hand_over_tls = False
         self._untold: Iterator[Connection] = iter(())
         self._context = ServerContext(application, settings, self, loop)
         self._streams = StreamServices(loop, poller, settings.body_timeout_seconds, self._connection_failed)
@@ -120,7 +133,7 @@ class Connections:
     def adopt(self, descriptor: int, carried: Carried) -> None:
         """Go on with a connection that another worker has handed over, with the permit that came with it.
 
-        It is a plain one, even if this port speaks TLS by now: TLS connections are never handed over.
+        It speaks TLS if it did there, whatever this port speaks by now.
         """
         self.adopted += 1
         sock = socket.socket(self._family, socket.SOCK_STREAM, 0, fileno=descriptor)
@@ -137,11 +150,21 @@ class Connections:
             self._refuse(sock, exc)
             return
         try:
-            connection, _ = self._connect(sock, client_of(peer))
+            connection, stream = self._connect(sock, client_of(peer))
         except OSError:
             return
         if carried.proxied is not None:
             self._introduce(connection, carried.proxied)
+        if carried.tls is not None:
+            try:
+                session = continue_session(carried.tls)
+            except ValueError as exc:
+                self._publish(HandoverBroken(str(exc), 1))
+                connection.abort()
+                return
+            secure = TlsStream(stream, None, NO_PROTOCOL, session=session, can_go_on=self._key_log is not None)
+            connection.tls = secure.session
+            connection.begin(secure)
         negotiation.begin(connection, None, carried)
 
     def _connect(self, sock: socket.socket, client: tuple[str, int] | None) -> tuple[Connection, PlainStream]:
@@ -161,17 +184,34 @@ class Connections:
         if self._tls is None:
             negotiation.begin(connection, None, Carried(received=received) if received else NEW)
             return
-        connection.begin(
-            TlsStream(
-                stream,
-                self._tls,
-                NO_PROTOCOL,
-                handshakes=self._context.handshake,
-                on_open=lambda alpn: negotiation.begin(connection, alpn),
-            )
+
+        def opened(alpn: str | None) -> None:
+            connection.tls = secure.session
+            negotiation.begin(connection, alpn)
+
+        secure = TlsStream(
+            stream,
+            self._tls,
+            NO_PROTOCOL,
+            handshakes=self._context.handshake,
+            on_open=opened,
+            answer_plain=partial(self._answer_plain, connection),
+            witness=None if self._key_log is None else witness_of(self._key_log),
         )
+        connection.begin(secure)
         if received:
             stream.consumer.received(received)
+
+    def use_tls(self, context: ssl.SSLContext) -> None:
+        """From now on handshakes begin with `context`; those that have begun go on with the one that they have."""
+        self._tls = context
+
+    def _answer_plain(self, connection: Connection, received: bytes) -> bytes:
+        """See `AnswerPlain`."""
+        answer = negotiation.answer_plain(received)
+        if answer:
+            self._plain_http.tell(connection.client, "it speaks plain HTTP")
+        return answer
 
     def _await_introduction(self, connection: Connection, stream: PlainStream) -> None:
         """Let the peer, which is a trusted proxy, say first who its client is."""
@@ -217,11 +257,13 @@ class Connections:
         self,
         *,
         hand_over: bool,
+        hand_over_tls: bool = False,
         soon: bool = False,
         offer: Callable[[list[Connection]], None] = lambda connections: None,
     ) -> None:
-        """From now on each connection goes to another process when it is at rest, if it can and `hand_over` says so;
-        otherwise it ends with its next response, or, `soon`, a moment after it came to rest.
+        """From now on each connection goes to another process when it is at rest, if it can and `hand_over` says so,
+        and, for one that speaks TLS, `hand_over_tls` too; otherwise it ends with its next response, or, `soon`, a
+        moment after it came to rest.
 
         The connections that may go are passed to `offer`. Of many, some hear of it in each turn of the loop, so that
         requests are answered in between: one whose turn has not come is served as before. Without `hand_over` all hear
@@ -229,6 +271,7 @@ class Connections:
         """
         self._terms = Terms.SOON if soon else Terms.LAST_RESPONSE
         self._hand_over = hand_over
+        self._hand_over_tls = hand_over_tls
         untold = self._new_round()
         if hand_over:
             self._tell_some(untold, offer)
@@ -267,7 +310,8 @@ class Connections:
         connection.see_off(self._terms_of(connection))
 
     def _terms_of(self, connection: Connection) -> Terms:
-        return Terms.HAND_OVER if self._hand_over and connection.can_move else self._terms
+        goes = self._hand_over and connection.can_move and (self._hand_over_tls or not connection.stream.secure)
+        return Terms.HAND_OVER if goes else self._terms
 
     def longest_idle(self, most: int) -> list[tuple[float, Connection]]:
         """At most `most` connections that aren't busy, with since when, by the loop's clock; the longest idle first."""
@@ -295,6 +339,7 @@ class Connections:
     def close(self) -> None:
         """None is left."""
         self._turned_away.close()
+        self._plain_http.close()
         self._context.close()
         self._streams.close()
 
@@ -306,6 +351,9 @@ class Connections:
             # as the others.
             self._tell_terms(connection)
             self._context.loop.call_soon(connection.rested)
+
+    def connection_stays(self, connection: Connection) -> None:
+        self.connection_speaks(connection)
 
     def connection_rested(self, connection: Connection) -> None:
         if connection in self.open:

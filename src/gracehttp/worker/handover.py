@@ -170,7 +170,10 @@ class Departures:
             else:
                 transfer.sent(len(packed))
                 sent = True
-        for connection, _ in packed:
+        message[:] = bytes(len(message))  # secrets of TLS are in it
+        for connection, parcel in packed:
+            if parcel.carried.tls is not None:
+                parcel.carried.tls.wipe()
             if sent:
                 connection.left()
             else:
@@ -314,14 +317,17 @@ class Arrivals:
         self._watch = Watch(self._loop, self._queue.fileno(), self._take_some)
 
     def _take_one(self) -> bool:
-        message, descriptors, flags = b"", array.array("i"), 0
+        descriptors, flags = array.array("i"), 0
+        message = bytearray(MESSAGE_BYTES)
+        size = 0
         carried: list[Carried] = []
         unreadable = ""
         try:
             with self._target.permits.transfer() as transfer:
                 self._free_places()
-                message, ancillary, flags, _ = self._queue.recvmsg(MESSAGE_BYTES, _ANCILLARY_BYTES, _CLOSE_ON_EXEC)
-                if message:
+                size, ancillary, flags, _ = self._queue.recvmsg_into([message], _ANCILLARY_BYTES, _CLOSE_ON_EXEC)
+                if size:
+                    del message[size:]
                     descriptors = _descriptors_in(ancillary)
                     carried, unreadable = _read(message, flags)
                     transfer.received(max(1, len(carried), len(descriptors)))
@@ -331,8 +337,9 @@ class Arrivals:
             self._failed(exc)
             return False
         finally:
+            message[:] = bytes(len(message))  # secrets of TLS may be in it
             self._keep_places()
-        if not message:  # the end of file: every message has a head
+        if not size:  # the end of file: every message has a head
             self._end()
             return False
         self._retry_seconds = RETRY_SECONDS
@@ -380,7 +387,7 @@ def _descriptors_in(ancillary: list[tuple[int, int, bytes]]) -> array.array[int]
     return descriptors
 
 
-def _read(message: bytes, flags: int) -> tuple[list[Carried], str]:
+def _read(message: bytearray, flags: int) -> tuple[list[Carried], str]:
     """What a message says, or why it can't be read."""
     if flags & socket.MSG_TRUNC:
         return [], "this release can't read what another one has sent: the message is too long"

@@ -57,6 +57,9 @@ def listen_requests(servers: Iterable[ServerOptions]) -> tuple[ListenRequest, ..
             backlog=server.backlog,
             max_connections=server.max_connections,
             unix_mode=server.unix_mode,
+            tcp_keepalive_seconds=server.tcp_keepalive,
+            takes_tls=server.tls and server.tls_handover,
+            tls=server.tls,
         )
         for server in servers
     )

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import NoReturn, Self
 
-from gracehttp.errors import EXIT_FAILED
+from gracehttp.errors import EXIT_FAILED, CertificateError
 from gracehttp.event_bus import EventBus
 from gracehttp.events import ChannelLost, ConnectionsShed, Event, ReportsDelayed, SupervisorLost
 from gracehttp.observe.stderr import flush_all
@@ -84,6 +84,23 @@ class SupervisorLink:
         """What begins now; if it hangs, the supervisor knows where."""
         self.report(messages.StageBegan(doing))
 
+    def report_certificates(self, change: int = 0) -> None:
+        """What the service uses, or has prepared for the `change` that was ordered."""
+        certificates = self._service.certificates
+        if certificates is not None and (facts := certificates.facts):
+            contents = certificates.write_contents()
+            self.report(messages.CertificatesLoaded(change, certificates.digest, facts, contents))
+
+    def _prepare_certificates(self, change: int) -> None:
+        if self._service.certificates is None:
+            return  # it has not loaded any yet, and will load the new ones
+        try:
+            self._service.certificates.prepare()
+        except CertificateError as exc:
+            self.report(messages.CertificatesRefused(change, exc.message))
+        else:
+            self.report_certificates(change)
+
     def _on_event(self, event: Event) -> None:
         """What a worker publishes and the supervisor counts."""
         if isinstance(event, ConnectionsShed):
@@ -112,16 +129,23 @@ class SupervisorLink:
                 self._service.accept()
                 self._begin_counting()
                 self._service.take_over(self._receive)
-            case messages.Pause(listeners, queues):
-                self._service.pause(listeners, queues)
+            case messages.Pause(listeners, queues, tls_listeners):
+                self._service.pause(listeners, queues, tls_listeners)
                 self.report(messages.Paused())
-            case messages.Drain(reason, timeout_seconds, listeners, queues):
+            case messages.Drain(reason, timeout_seconds, listeners, queues, tls_listeners):
                 self._end_counting()
-                self._service.order_drain(reason, timeout_seconds, listeners, queues)
+                self._service.order_drain(reason, timeout_seconds, listeners, queues, tls_listeners)
             case messages.Hold():
                 self._service.hold()
             case messages.Resume():
                 self._service.resume()
+            case messages.PrepareCertificates(change):
+                self._prepare_certificates(change)
+            case messages.UseCertificates():
+                if self._service.certificates is not None:
+                    self._service.certificates.use()
+            case messages.UseTicketSecret(secret):
+                self._service.use_ticket_secret(secret)
             case messages.AnnounceStop():
                 self._service.announce_stop()
             case messages.Ping(for_health):

@@ -62,6 +62,10 @@ class Manifest(Value):
     records_code: bool
     code: int | None
     listeners: Sequence[GivenListener]
+    ticket_secret: bytes = b""
+    """Empty: none was given."""
+    certificates: int | None = None
+    """Those of the generation, as `TakeCertificates` has them; None: those that are in the files."""
     page: int | None = None
 
     def close(self) -> None:
@@ -69,6 +73,8 @@ class Manifest(Value):
         os.close(self.stderr)
         if self.code is not None:
             os.close(self.code)
+        if self.certificates is not None:
+            os.close(self.certificates)
         if self.page is not None:
             os.close(self.page)
         for listener in self.listeners:
@@ -102,6 +108,8 @@ def introduce(channel: Channel, hello: messages.Hello) -> Manifest:
     channel.send(hello)
     listeners: list[messages.TakeListener] = []
     template: socket.socket | None = None
+    ticket_secret = b""
+    certificates = None
     records_code, code, page = False, None, None
     while True:
         for order in channel.receive():
@@ -114,6 +122,10 @@ def introduce(channel: Channel, hello: messages.Hello) -> Manifest:
                     records_code = True
                 case messages.CompareCode(record):
                     code = record
+                case messages.TakeCertificates(contents):
+                    certificates = contents
+                case messages.UseTicketSecret(secret):
+                    ticket_secret = secret
                 case messages.TakePage(file):
                     page = file
                 case messages.Refuse(message, hint):
@@ -129,6 +141,8 @@ def introduce(channel: Channel, hello: messages.Hello) -> Manifest:
                         template=template,
                         records_code=records_code,
                         code=code,
+                        ticket_secret=ticket_secret,
+                        certificates=certificates,
                         listeners=[_given(one, order.slot) for one in listeners],
                         page=page,
                     )

@@ -19,6 +19,7 @@ from gracehttp.net.forks import close_in_children
 from gracehttp.net.kernel_view import queue_length
 from gracehttp.net.poller import Poller
 from gracehttp.net.syn_filter import drop_new_connections
+from gracehttp.net.tls13.handover import KeyLog
 from gracehttp.wire.handover import Carried
 from gracehttp.worker.connections import Connections, RequestFailed
 from gracehttp.worker.handover import Arrivals, Departures
@@ -37,6 +38,7 @@ class Port:
         *,
         poller: Poller,
         tls: ssl.SSLContext | None,
+        key_log: KeyLog | None = None,
         request_finished: RequestFinished | None,
         publish: Callable[[Event], None],
         on_change: Callable[[], None],
@@ -68,6 +70,7 @@ class Port:
             poller=poller,
             loop=self._loop,
             tls=tls,
+            key_log=key_log,
             request_finished=request_finished,
             request_failed=request_failed,
             on_closed=self._connection_closed,
@@ -113,7 +116,7 @@ class Port:
             self.connections.keep()
         self._acceptor.start()
 
-    def pause(self, *, hand_over: bool) -> None:
+    def pause(self, *, hand_over: bool, hand_over_tls: bool = False) -> None:
         """Leave new connections to the workers that share the listener, and let the open ones go, see `drain`, but
         close none, except to make room on a full port.
 
@@ -123,7 +126,7 @@ class Port:
         self._acceptor.pause()
         if self._arrivals is not None:
             self._arrivals.pause()
-        self._see_all_off(hand_over=hand_over)
+        self._see_all_off(hand_over=hand_over, hand_over_tls=hand_over_tls)
 
     def stop_accepting(self) -> None:
         """Leave the queue to the other workers that share it.
@@ -147,10 +150,11 @@ class Port:
         at_most = queue_length(self._listener.socket) if inherited else None
         self._acceptor.stop_when_queue_is_empty(on_stopped, at_most=at_most)
 
-    def drain(self, *, hand_over: bool, soon: bool = False) -> None:
+    def drain(self, *, hand_over: bool, hand_over_tls: bool = False, soon: bool = False) -> None:
         """The port's end in this process. Each connection goes to the next generation as soon as it is between two
-        messages (`hand_over`), or ends after its next response. `soon`: also close it once idle. Its response may have
-        started before we could send `Connection: close`. (The caller closes those that are idle already.)
+        messages (`hand_over`, and `hand_over_tls` if it speaks TLS), or ends after its next response. `soon`: also
+        close it once idle. Its response may have started before we could send `Connection: close`. (The caller closes
+        those that are idle already.)
 
         May be called again without `hand_over`, when there is no next generation any more.
         """
@@ -159,16 +163,22 @@ class Port:
             self._arrivals.resume()  # no other worker may come to empty the queue
         if self._left_to_others and not hand_over:
             self._acceptor.stop()
-        self._see_all_off(hand_over=hand_over, soon=soon)
+        self._see_all_off(hand_over=hand_over, hand_over_tls=hand_over_tls, soon=soon)
 
-    def _see_all_off(self, *, hand_over: bool, soon: bool = False) -> None:
+    def _see_all_off(self, *, hand_over: bool, hand_over_tls: bool = False, soon: bool = False) -> None:
         departures = self._departures
         if departures is None:
             self.connections.see_off(hand_over=False, soon=soon)
             return
         if not hand_over:
             departures.withdraw()
-        self.connections.see_off(hand_over=hand_over, soon=soon, offer=departures.offer_soon)
+        self.connections.see_off(
+            hand_over=hand_over, hand_over_tls=hand_over_tls, soon=soon, offer=departures.offer_soon
+        )
+
+    def use_tls(self, context: ssl.SSLContext) -> None:
+        """See `Connections.use_tls`."""
+        self.connections.use_tls(context)
 
     # --- its handover queue ---
 

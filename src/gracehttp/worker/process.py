@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import errno
 import faulthandler
 import logging
 import os
@@ -11,7 +12,6 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from types import FrameType
 
 from gracehttp.applications.loading import ApplicationLoader
@@ -35,6 +35,8 @@ from gracehttp.values import Descriptor, Value
 from gracehttp.wire import messages
 from gracehttp.wire.channel import Channel, ChannelBroken, ChannelClosed
 from gracehttp.wire.signals import SIGNALS
+from gracehttp.worker.breakpoints import leave_ctrl_c_to_the_supervisor
+from gracehttp.worker.certificates import read_contents, watched_files, with_absolute_paths
 from gracehttp.worker.code_record import can_record, changed_since, write_record
 from gracehttp.worker.error_counter import ErrorCounter
 from gracehttp.worker.heartbeat import Heartbeat
@@ -49,6 +51,7 @@ from gracehttp.worker.template import leave_template, threads
 LEAVE_SECONDS = 5.0
 """How long tasks, threads and exit handlers of the application may hold the process up when all its work is done."""
 
+MORE_FILES = "raise the limit on open files: ulimit -n in a shell, LimitNOFILE= in a unit"
 _open_to_the_end: list[Channel] = []
 """The end of file on its channel tells the supervisor that a worker is gone: so exit handlers run before that."""
 
@@ -84,10 +87,11 @@ def run_worker(
     worker that is forked from this one.
     """
     faulthandler.enable()  # the supervisor has seen to it already, unless the interpreter ignores the environment (-I)
+    leave_ctrl_c_to_the_supervisor()
     # Registered before the application is imported, so that its exit handlers run before this one.
     atexit.register(_ignore_signals_to_the_end)
     program = _Program(
-        servers=[_with_absolute_paths(server) for server in servers],
+        servers=[with_absolute_paths(server) for server in servers],
         process=process,
         release=release,
         bus=bus,
@@ -118,6 +122,7 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str], *, is_for
             offers=tuple(offers),
             release=program.release,
             pid=os.getpid(),
+            tls_files=watched_files(program.servers),
             build=str(BUILD),
         ),
     )
@@ -133,13 +138,21 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str], *, is_for
         own_channel = _leave_template(channel, manifest, program)
         if own_channel is not None:  # this process was forked: it has the code of its generation, whatever is on disk
             return _live(own_channel, program, offers=_offers_of_each_worker(process), is_forked=True)
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        # A failure is reported, and the time measured, before the runner closes: that waits for tasks that don't let
-        # themselves be cancelled, and for threads of the default executor. The log says what held the process up.
-        status = _reporting(channel, program, lambda: _serve(runner, channel, manifest, program))
+    status = EXIT_DONE
+    try:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            # A failure is reported, and the time measured, before the runner closes: that waits for tasks that don't
+            # let themselves be cancelled, and for threads of the default executor. The log says what held the process
+            # up.
+            status = _reporting(channel, program, lambda: _serve(runner, channel, manifest, program))
+            if status == EXIT_DONE:
+                _tell_of_the_end(WorkerEnding(*stage), program)
+            faulthandler.dump_traceback_later(LEAVE_SECONDS, exit=True)
+    except RuntimeError:
         if status == EXIT_DONE:
-            _tell_of_the_end(WorkerEnding(*stage), program)
-        faulthandler.dump_traceback_later(LEAVE_SECONDS, exit=True)
+            raise
+        # What was wrong is reported: a loop that could not even begin to run (uvloop, without a descriptor for its
+        # signals) can't be closed either.
     return status
 
 
@@ -164,6 +177,9 @@ def _reporting(channel: Channel, program: _Program, call: Callable[[], int | Non
     except GraceHTTPError as exc:
         return _report(channel, exc.message, program.spell(exc.hint), exc.details)
     except Exception as exc:  # noqa: BLE001  a defect of gracehttp, or of a loop: the requester must see it
+        if isinstance(exc, OSError) and exc.errno in (errno.EMFILE, errno.ENFILE):
+            sentence = f"a worker needs more open files than it may have: {exc.strerror}."
+            return _report(channel, sentence, MORE_FILES, traceback.format_exc())
         return _report(channel, f"unexpected {type(exc).__name__}: {exc}", "", traceback.format_exc())
 
 
@@ -224,6 +240,7 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None
             lifespan=process.lifespan,
             threads=process.threads,
             multiprocess=manifest.workers > 1,
+            request_timeout_seconds=process.request_timeout,
         ),
         warmup=process.warmup,
         rehearses=True,
@@ -232,11 +249,16 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None
         request_failed=error_counter.failed if error_counter is not None else None,
     )
     service = Service(settings, program.loader, bus.publish, health)
+    service.use_ticket_secret(manifest.ticket_secret)
+    if manifest.certificates is not None:
+        service.take_certificates(read_contents(manifest.certificates))
+        os.close(manifest.certificates)
     heartbeat = None
     if page is not None:
         heartbeat = Heartbeat(page, service, loop, hang_timeout_seconds=process.hang_timeout)
     with SupervisorLink(channel, service, usage, error_counter, process.drain_timeout, bus) as link:
         await service.start(program.servers, manifest.listeners, link.report_stage)
+        link.report_certificates()
         _write_to_stderr_directly(manifest.stderr)
         # The application may have configured logging for itself, and disabled ours.
         program.configure_logging(manifest.tty)
@@ -269,12 +291,6 @@ def _account_for_code(channel: Channel, manifest: Manifest, bus: EventBus) -> No
         os.close(manifest.code)
         if changed:
             bus.publish(CodeDiffers(manifest.generation, manifest.worker, tuple(changed)))
-
-
-def _with_absolute_paths(server: ServerOptions) -> ServerOptions:
-    """The application may change the working directory, and its import comes before the certificates are read."""
-    certfile, keyfile = (path and os.path.abspath(path) for path in (server.certfile, server.keyfile))
-    return replace(server, certfile=certfile, keyfile=keyfile)
 
 
 def _usage_limits(process: ProcessOptions) -> UsageLimits:

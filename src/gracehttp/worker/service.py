@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import ssl
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from gracehttp.applications.loading import ApplicationLoader, application_of
 from gracehttp.applications.probes import Answers, Health, Probed
@@ -14,18 +14,22 @@ from gracehttp.applications.registry import Applications, ApplicationSettings
 from gracehttp.applications.wsgi.threads import ThreadPool
 from gracehttp.config import ServerOptions
 from gracehttp.events import DrainFinished, DrainStarted, Event, RequestsCut
-from gracehttp.http import negotiation
 from gracehttp.http.exchange import RequestFinished
 from gracehttp.http.settings import settings_of
 from gracehttp.net.poller import Poller, new_poller
+from gracehttp.net.tls13.handover import KeyLog, new_key_log
 from gracehttp.values import EMPTY, Value
 from gracehttp.wire.messages import DrainReason
+from gracehttp.worker.certificates import Certificates
 from gracehttp.worker.connections import RequestFailed
 from gracehttp.worker.drain import Action, Drain
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
 from gracehttp.worker.rehearsal import rehearse
 from gracehttp.worker.warmup import warm_up
+
+if TYPE_CHECKING:
+    from gracehttp.net.certificates import LoadedTls
 
 LIFESPAN_SHUTDOWN_SECONDS = 9.0
 """Less than the supervisor waits after the drain (`supervisor.fleet.LIFESPAN_SECONDS`)."""
@@ -64,11 +68,17 @@ class Service:
         self._publish = publish
         self._goes_on: frozenset[int] = frozenset()
         self._live_queues: frozenset[int] | None = None
+        self._tls_goes_on: frozenset[int] = frozenset()
         self._drops_new_connections = settings.drops_new_connections
         self._changed = asyncio.Event()
         self._applications = Applications(settings.applications, loader, self._changed.set, publish)
         self._opened = contextlib.ExitStack()  # what is closed last, from a successful start on
         self.ports: list[Port] = []
+        self.certificates: Certificates | None = None
+        """From the start on."""
+        self._key_logs: list[KeyLog | None] = []
+        self._ticket_secret = b""
+        self._given_certificates: Mapping[str, bytes] | None = None
         self._drain: Drain | None = None
         self._draining = False
         self._accepting = 0
@@ -99,7 +109,11 @@ class Service:
         on_stage: Callable[[str], None],
         poller: Poller,
     ) -> None:
-        contexts = [_tls_context(server) for server in servers]
+        self.certificates = Certificates(servers, self._use_tls)
+        self.certificates.use_ticket_secret(self._ticket_secret)
+        loaded = self.certificates.load(self._given_certificates)
+        self._given_certificates = None
+        self._key_logs = [_key_log(server, tls) for server, tls in zip(servers, loaded, strict=True)]
         applications = self._applications.provide(map(application_of, servers))
         for application in self._applications:
             on_stage(f"in the lifespan startup of {application.name}")
@@ -111,13 +125,16 @@ class Service:
                     one.root_path for one, its in zip(servers, applications, strict=True) if its is application
                 )
                 self._publish(await warm_up(application, path, poller, root_path=root_path))
-        for server, listener, context, application in zip(servers, listeners, contexts, applications, strict=True):
+        for server, listener, tls, key_log, application in zip(
+            servers, listeners, loaded, self._key_logs, applications, strict=True
+        ):
             port = Port(
                 listener,
                 Probed(application, self._settings.probes) if self._settings.probes else application,
                 settings_of(server),
                 poller=poller,
-                tls=context,
+                tls=tls.default if tls is not None else None,
+                key_log=key_log,
                 request_finished=self._settings.request_finished,
                 request_failed=self._settings.request_failed,
                 publish=self._publish,
@@ -127,6 +144,26 @@ class Service:
             self.ports.append(port)
         if self._settings.rehearses:
             await rehearse(poller)
+
+    def take_certificates(self, contents: Mapping[str, bytes]) -> None:
+        """Before the start: load these, by the paths of their files, instead of what is in the files now."""
+        self._given_certificates = contents
+
+    def use_ticket_secret(self, secret: bytes) -> None:
+        """See `Certificates.use_ticket_secret`; also before the start."""
+        self._ticket_secret = secret
+        if self.certificates is not None:
+            self.certificates.use_ticket_secret(secret)
+
+    def _use_tls(self, loaded: Sequence[LoadedTls | None]) -> None:
+        for port, tls, key_log in zip(self.ports, loaded, self._key_logs, strict=True):
+            if tls is None:
+                continue
+            if key_log is not None:
+                for context in tls.contexts:
+                    with contextlib.suppress(OSError):  # then its sessions stay with this process
+                        key_log.attach(context)
+            port.use_tls(tls.default)
 
     @property
     def in_flight(self) -> int:
@@ -142,20 +179,23 @@ class Service:
         """Serve from now on, for the first time or after a pause, unless the drain was ordered already."""
         if self._drain is not None:
             return
+        self._applications.limit_requests()
         for port in self.ports:
             port.accept()
 
-    def pause(self, goes_on: Iterable[int], live_queues: Iterable[int] | None = None) -> None:
+    def pause(
+        self, goes_on: Iterable[int], live_queues: Iterable[int] | None = None, tls_goes_on: Iterable[int] = ()
+    ) -> None:
         """Leave to a next generation what it has too, and keep everything ready to go on: the applications hear nothing
         of it, and nothing is closed, but to make room on a full port. The arguments are as in `order_drain`; other
         listeners are served as before, or again.
         """
         if self._drain is not None:
             return
-        self._succeeded_by(goes_on, live_queues)
+        self._succeeded_by(goes_on, live_queues, tls_goes_on)
         for port in self.ports:
             if port.number in self._goes_on:
-                port.pause(hand_over=self._is_taken(port))
+                port.pause(hand_over=self._is_taken(port), hand_over_tls=port.number in self._tls_goes_on)
             elif port.paused:
                 port.accept()
 
@@ -197,11 +237,13 @@ class Service:
         timeout_seconds: float,
         goes_on: Iterable[int] = (),
         live_queues: Iterable[int] | None = None,
+        tls_goes_on: Iterable[int] = (),
     ) -> None:
         """Begin to drain, or, if that was ordered before, hurry up: of two deadlines the earlier one holds.
 
         `goes_on` are the numbers of the listeners that others go on with. `live_queues` are the handover queues out of
         which they take connections: a listener that was left out and came back has another one than ours. None: all.
+        `tls_goes_on` are the listeners of which others go on with sessions of TLS.
         """
         now = self._loop.time()
         if reason is DrainReason.STOP:
@@ -210,7 +252,7 @@ class Service:
             self._drain = Drain(reason, timeout_seconds, now)
         else:
             self._drain.ordered_again(reason, timeout_seconds, now)
-        self._succeeded_by(goes_on, live_queues)
+        self._succeeded_by(goes_on, live_queues, tls_goes_on)
         for port in self.ports:
             if reason is DrainReason.RESTART and self._is_taken(port):
                 port.take_no_more()
@@ -235,6 +277,7 @@ class Service:
             port.close_handover()
         cut = [described for port in self.ports for described in port.cut()]
         await self._cancel_the_rest()
+        self._applications.limit_no_more()
         seconds = self._loop.time() - drain.began_at
         self._publish(RequestsCut(seconds, tuple(cut)) if cut else DrainFinished(seconds))
         await self._shut_applications_down()
@@ -249,9 +292,12 @@ class Service:
             if complaint:
                 logging.getLogger("gracehttp").error("%s", complaint)
 
-    def _succeeded_by(self, goes_on: Iterable[int], live_queues: Iterable[int] | None) -> None:
+    def _succeeded_by(
+        self, goes_on: Iterable[int], live_queues: Iterable[int] | None, tls_goes_on: Iterable[int]
+    ) -> None:
         self._goes_on = frozenset(goes_on)
         self._live_queues = frozenset(live_queues) if live_queues is not None else None
+        self._tls_goes_on = frozenset(tls_goes_on)
 
     def _is_taken(self, port: Port) -> bool:
         """Whether other workers take what is in the handover queue of `port`."""
@@ -260,7 +306,8 @@ class Service:
     def _tell_ports(self) -> None:
         soon = self._drain is not None and self._drain.reason is DrainReason.STOP
         for port in self.ports:
-            port.drain(hand_over=self._is_taken(port), soon=soon)
+            tls = port.number in self._tls_goes_on
+            port.drain(hand_over=self._is_taken(port), hand_over_tls=tls, soon=soon)
 
     def _stop_accepting(self, reason: DrainReason) -> None:
         goes_on = self._goes_on if reason is DrainReason.RESTART else ()
@@ -323,10 +370,6 @@ class Service:
                 return
 
 
-def _tls_context(server: ServerOptions) -> ssl.SSLContext | None:
-    alpn = negotiation.offers(settings_of(server), secure=server.certfile is not None)
-    if server.certfile is None:
-        return None
-    from gracehttp.net.certificates import server_context  # OpenSSL costs memory that plain HTTP needs not pay
-
-    return server_context(server.certfile, server.keyfile, server.keyfile_password, alpn=alpn)
+def _key_log(server: ServerOptions, tls: LoadedTls | None) -> KeyLog | None:
+    """Where the secrets of the sessions come from that are handed over; None if none is. Raises `StartError`."""
+    return new_key_log(tls.contexts) if server.tls_handover and tls is not None else None

@@ -1,4 +1,4 @@
-"""Telling of connections that were closed because no trusted proxy has introduced them, without flooding the log."""
+"""Telling of connections that were closed because of what they began with, without flooding the log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ _PAUSE_SECONDS: Final = 1.0
 class TurnedAway:
     """Tells of the first one at once, and then of all that came within a second together."""
 
-    def __init__(self, address: str, loop: asyncio.AbstractEventLoop, publish: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        address: str,
+        loop: asyncio.AbstractEventLoop,
+        publish: Callable[[Event], None],
+        fact: Callable[[str, int, str, str], Event] = ConnectionsNotIntroduced,
+    ) -> None:
+        """`fact` makes the event of the address, how many they were, and the peer and the reason of the first one."""
+        self._fact = fact
         self._address = address
         self._loop = loop
         self._publish = publish
@@ -42,6 +50,6 @@ class TurnedAway:
     def _tell_now(self) -> None:
         self._pause = None
         if self._untold:
-            self._publish(ConnectionsNotIntroduced(self._address, self._untold, *self._first))
+            self._publish(self._fact(self._address, self._untold, *self._first))
             self._untold = 0
             self._pause = self._loop.call_later(_PAUSE_SECONDS, self._tell_now)

@@ -34,6 +34,9 @@ class _WarmUp:
     def connection_speaks(self, connection: Connection) -> None:
         return
 
+    def connection_stays(self, connection: Connection) -> None:
+        return
+
     def connection_rested(self, connection: Connection) -> None:
         return
 

@@ -38,6 +38,7 @@ class FakeExchange(Exchange):
 
     def __init__(self, *body, **head):
         request = RequestHead()
+        request.tls = None
         request.line = RequestLine(
             head.pop("method", "GET"), head.pop("target", b"/a%20b?c"), head.pop("http_version", "1.1")
         )
@@ -71,7 +72,7 @@ class FakeExchange(Exchange):
         while not (self.disconnected or self.half_closed or self.response_complete):
             await self.changed.wait()
 
-    def start_response(self, status, headers):
+    def start_response(self, status, headers, trailers=False):
         if self.response_started:
             raise ResponseError("twice")
         self.response_started = True
@@ -464,6 +465,47 @@ def test_messages_are_coroutines_that_tasks_can_be_made_of(run):
         exchange = FakeExchange((b"", False))
         await call(app, exchange)
         assert exchange.error is None
+
+    run(main())
+
+
+def test_an_error_of_send_is_raised_where_it_is_awaited(run):
+    async def main():
+        raised = []
+
+        async def app(scope, receive, send):
+            too_early = send({"type": "http.response.body", "body": b"x"})
+            try:
+                await too_early
+            except ResponseError as error:
+                raised.append(error)
+            await hello(scope, receive, send)
+
+        exchange = FakeExchange()
+        await call(app, exchange)
+        assert len(raised) == 1
+        assert exchange.error is None
+
+    run(main())
+
+
+def test_what_send_gives_is_a_coroutine_that_does_nothing_more(run):
+    async def main():
+        async def app(scope, receive, send):
+            sent = send({"type": "http.response.start", "status": 200})
+            assert asyncio.iscoroutine(sent)
+            assert await asyncio.gather(sent, asyncio.wait_for(sent, 5)) == [None, None]
+            cancelled = asyncio.ensure_future(send({"type": "http.response.body", "body": b"x", "more_body": True}))
+            cancelled.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await cancelled
+            last = send({"type": "http.response.body"})
+            last.close()
+
+        exchange = FakeExchange()
+        await call(app, exchange)
+        assert exchange.error is None
+        assert exchange.sent == [(200, []), (b"x", True), (b"", False)]
 
     run(main())
 

@@ -28,6 +28,7 @@ def request_head(
     http_version: str = "1.1",
 ) -> RequestHead:
     head = RequestHead()
+    head.tls = None
     head.line, head.scheme = RequestLine(method, target, http_version), scheme
     head.headers = list(headers)
     head.client, head.server = client, server

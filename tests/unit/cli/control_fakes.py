@@ -37,6 +37,7 @@ STATUS = {
     "version": "0.1.0",
     "build": "compiled",
     "uptime_seconds": 3671.25,
+    "certificates": [],
     "generations": [
         {
             "generation": 7,
@@ -61,6 +62,7 @@ STATUS = {
             "bound": "0.0.0.0:8000",
             "max_connections": 100,
             "open_connections": 3,
+            "tls": False,
             "shed_connections": 2,
         },
         {
@@ -68,6 +70,7 @@ STATUS = {
             "bound": "unix:/run/a",
             "max_connections": 5,
             "open_connections": None,
+            "tls": False,
             "shed_connections": 0,
         },
     ],

@@ -35,10 +35,15 @@ def test_restart_prints_the_new_workers() -> None:
     assert fake.requests == [{"version": 1, "command": "restart"}]
 
 
-def test_quiet_restart_tells_no_progress() -> None:
+@pytest.mark.parametrize("command", ["restart", "stop"])
+def test_quiet_command_prints_nothing_but_errors(command: str) -> None:
     with supervisor([PROGRESS, RESTARTED]):
-        result = run("restart", "--pid", ME, "--quiet")
-    assert result.stderr == ""
+        result = run(command, "--pid", ME, "--quiet")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+    with supervisor([PROGRESS, REFUSED]):
+        result = run(command, "--pid", ME, "--quiet")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("gracehttp: error: ")
 
 
 def test_progress_is_one_line_each() -> None:
@@ -215,6 +220,29 @@ def test_status_shows_listeners_generations_and_the_last_restart() -> None:
     ]
 
 
+def test_status_shows_which_listeners_have_tls_and_when_certificates_expire() -> None:
+    plain, *others = STATUS["listeners"]
+    certificates = [
+        {"path": "/a.pem", "names": ["a.org", "b.org", "c.org", "d.org"], "not_after": 1797776000.0, "days_left": 89},
+        {"path": "/b.pem", "names": ["b.net"], "not_after": 1789000000.0, "days_left": 1},
+        {"path": "/c.pem", "names": [], "not_after": 1788000000.0, "days_left": -1},
+    ]
+    status = {**STATUS, "listeners": [{**plain, "tls": True}, *others], "certificates": certificates}
+    with supervisor([{"done": True, "ok": True, "status": status}]):
+        result = run("status", "--pid", ME)
+    assert result.stdout.splitlines()[2:11] == [
+        "LISTENER     BOUND                 OPEN  LIMIT",
+        ":8000        https://0.0.0.0:8000  3     100",
+        "unix:/run/a  unix:/run/a           -     5",
+        "",
+        "CERTIFICATE  NAMES                           EXPIRES",
+        "/a.pem       a.org, b.org, c.org and 1 more  2026-12-20, in 89 days",
+        "/b.pem       b.net                           2026-09-10, in 1 day",
+        "/c.pem                                       2026-08-29, is over",
+        "",
+    ]
+
+
 def test_status_shows_the_template_of_a_generation() -> None:
     first, *others = STATUS["generations"]
     status = {**STATUS, "generations": [{**first, "template": 4710}, *({**one, "template": None} for one in others)]}
@@ -324,3 +352,18 @@ def test_interrupted_question_ends_silently(monkeypatch: pytest.MonkeyPatch) -> 
     with supervisor([]):
         result = run("status", "--pid", ME)
     assert (result.exit_code, result.output) == (130, "")
+
+
+def test_two_sentences_of_a_hint_are_joined_as_sentences(tmp_path: Path) -> None:
+    (tmp_path / "g.toml").write_text("pidfil = 'x'")
+    result = run("restart", "-c", str(tmp_path / "g.toml"))
+    assert "Hint: did you mean pidfile? No supervisor was asked for anything: what runs, runs on\n" in result.stderr
+
+
+@pytest.mark.parametrize("pid", ["0", "-1"])
+@pytest.mark.parametrize("command", ["restart", "stop", "status"])
+def test_what_is_no_pid_of_one_process_gets_no_hint_to_send_signals_there(command: str, pid: str) -> None:
+    result = run(command, "--pid", pid)
+    assert result.exit_code == 2
+    assert "kill" not in result.stderr
+    assert "is not in the range x>=1" in result.stderr

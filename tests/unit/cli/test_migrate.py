@@ -12,9 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 import gracehttp
-from gracehttp.cli.migrate import migrate, plan_for
+from gracehttp.cli.migrate import plan_for
 from gracehttp.cli.migrating.servers import SERVERS, hint_for
 from gracehttp.cli.migrating.writing import as_command, as_toml
+from gracehttp.cli.program import program
 from gracehttp.cli.serve import serve
 from gracehttp.config import OPTIONS, load
 from gracehttp.errors import ConfigurationError
@@ -240,7 +241,10 @@ COMMANDS = {
 
 HYPERCORN_FILE = 'bind = ["localhost:8080"]\nworkers = 2\naccesslog = "-"\napplication_path = "main:app"\n'
 
-HELP = {"help_option_names": ["-h", "--help"]}  # as in the program: the first context decides for all
+
+def serving(arguments):
+    """The context of `gracehttp serve` with these arguments, as the command line makes it."""
+    return serve.make_context("serve", arguments, parent=program.make_context("gracehttp", ["serve"]))
 
 
 def check(plan, options, words):
@@ -289,7 +293,7 @@ def check_loads_alike(plan, folder):
     plan.options = {name: value for name, value in plan.options.items() if name not in ("chdir", "env_file")}
     (folder / "g.toml").write_text(as_toml(plan, "x"))
     from_file = load(cli={}, environ={}, file=folder / "g.toml")
-    with serve.make_context("serve", shlex.split(as_command(plan))[2:], **HELP) as context:
+    with serving(shlex.split(as_command(plan))[2:]) as context:
         values = {name: value for name, value in context.params.items() if name != "config_file"}
     from_command = load(cli=values, environ={}, file=None)
     anchored = {name for name, option in OPTIONS.items() if option.kind.is_path} | {"bind"}
@@ -365,7 +369,7 @@ def test_value_that_is_none_of_ours_is_left_out_and_told():
 
 
 def test_command_prints_a_file_that_can_be_used(folder):
-    result = CliRunner().invoke(migrate, ["--", "uvicorn", "main:app", "--port", "80"])
+    result = CliRunner().invoke(program, ["migrate", "--", "uvicorn", "main:app", "--port", "80"])
     assert result.exit_code == 0
     assert tomllib.loads(result.output) == {"app": "main:app", "access_log": True, "port": 80}
     assert "gracehttp serve main:app --access-log --port 80" in result.output
@@ -378,7 +382,7 @@ def test_command_prints_a_file_that_can_be_used(folder):
         (["-k", "gevent"], "leave it out: whether the application is ASGI or WSGI is found out"),
         (["--worker-class", "gevent"], "leave it out"),
         (["--graceful-timeout", "30"], "--drain-timeout DURATION"),
-        (["--ssl-keyfile", "k"], "--keyfile PATH"),
+        (["--ssl-certificate", "c"], "--certfile PATH"),
         (["--timeout-keep-alive", "5"], "--keep-alive-timeout DURATION"),
         (["--limit-concurrency", "5"], "--max-connections N"),
         (["--uds", "/x"], "--bind unix:PATH"),
@@ -390,14 +394,14 @@ def test_command_prints_a_file_that_can_be_used(folder):
 )
 def test_unknown_option_that_another_server_has_gets_the_hint_that_fits(arguments, hint):
     with pytest.raises(click.UsageError) as caught:
-        serve.make_context("serve", ["main:app", *arguments], **HELP)
+        serving(["main:app", *arguments])
     assert f"No such option: {arguments[0]}. Hint: {arguments[0]} is an option of " in caught.value.message
     assert f"here: {hint}" in caught.value.message
 
 
 def test_unknown_option_that_no_server_has_gets_the_nearest_one():
     with pytest.raises(click.NoSuchOption) as caught:
-        serve.make_context("serve", ["main:app", "--worker", "3"], **HELP)
+        serving(["main:app", "--worker", "3"])
     assert "--workers" in caught.value.format_message()
 
 

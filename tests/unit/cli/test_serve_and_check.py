@@ -78,7 +78,7 @@ def test_help_of_a_command_shows_every_option_with_default_and_variable(command:
 @pytest.mark.parametrize("command", ["serve", "check", "restart", "stop", "status", "migrate", "completion", "demo"])
 def test_every_command_has_short_help(command: str) -> None:
     result = run(command, "-h")
-    assert result.exit_code == 0, result.stderr
+    assert result.exit_code == 0, result.output
 
 
 @pytest.mark.parametrize(
@@ -215,6 +215,21 @@ def test_check_hides_the_password(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert "s3cret" not in result.output
     assert "(hidden)" in result.stdout
     assert f"ok: certificate {tmp_path / 'a.pem'}" in result.stdout
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_check_tries_the_library_that_a_handover_of_tls_needs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, installed: bool
+) -> None:
+    trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "a.pem"))
+    monkeypatch.setattr("gracehttp.cli.check.try_import", lambda target, **rest: "asgi")
+    monkeypatch.setattr("gracehttp.net.tls13.handover.available", lambda: installed)
+    result = run("check", DEMO, "--certfile", str(tmp_path / "a.pem"), "--tls-handover")
+    if installed:
+        assert "ok: the handover of TLS connections" in result.stdout
+    else:
+        assert result.exit_code == 3
+        assert "pip install 'gracehttp[tls-handover]', or leave --tls-handover out" in result.stderr
 
 
 def test_check_tells_every_failure_and_exits_as_serve_would(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_paths_of_the_file_are_relative_to_its_folder(tmp_path: Path) -> None:
     assert configuration.process.app_dir == str(tmp_path)
     assert configuration.process.control == "/run/c.sock"
     assert configuration.servers[0].bind.address == UnixAddress(str(tmp_path / "run/app.sock"))
-    assert configuration.servers[1].certfile == str(tmp_path / "b.pem")
+    assert configuration.servers[1].certfile == (str(tmp_path / "b.pem"),)
 
 
 def test_paths_of_the_command_line_stay_relative_to_the_working_directory(tmp_path: Path) -> None:
@@ -244,12 +244,12 @@ def test_mistake_in_an_address_is_told(bind: str, message: str) -> None:
 def test_certificate_makes_an_address_tls_unless_it_says_plain(bind: str, tls: bool) -> None:
     (server,) = server_options("main:app", bind=bind, certfile="a.pem", keyfile="a.key")
     assert server.tls is tls
-    assert (server.certfile, server.keyfile) == (("a.pem", "a.key") if tls else (None, None))
+    assert (server.certfile, server.keyfile) == ((("a.pem",), ("a.key",)) if tls else ((), ()))
 
 
 def test_key_is_in_the_certificate_file_by_default() -> None:
     (server,) = server_options("main:app", bind="https://:1", certfile="a.pem")
-    assert server.keyfile == "a.pem"
+    assert server.keyfile == ("a.pem",)
 
 
 def test_http_and_https_stand_side_by_side() -> None:
@@ -322,3 +322,19 @@ def test_value_that_would_have_no_effect_or_two_meanings_is_refused(
         loaded(tmp_path, toml=toml)
     assert message in caught.value.message
     assert hint in caught.value.hint
+
+
+def test_certificates_of_a_file_are_a_list_and_names_of_other_servers_are_understood(tmp_path):
+    path = tmp_path / "x.toml"
+    path.write_text(
+        'app = "main:app"\nbind = "https://:1"\nssl_certfile = ["a.pem", "b.pem"]\nkeyfile = ["a.key", "/b.key"]\n'
+    )
+    (server,) = load(cli={}, environ={}, file=path).servers
+    assert server.certfile == (str(tmp_path / "a.pem"), str(tmp_path / "b.pem"))
+    assert server.keyfile == (str(tmp_path / "a.key"), "/b.key")
+
+
+def test_a_variable_has_one_path_a_line():
+    environ = {"GRACEHTTP_CERTFILE": "/with a space/a.pem\n/b.pem\n"}
+    (server,) = load(cli={"app": "main:app"}, environ=environ, file=None).servers
+    assert server.certfile == ("/with a space/a.pem", "/b.pem")

@@ -43,6 +43,61 @@ def test_run_exits_with_status_2_before_it_opens_anything(
     assert f"{nowhere} does not exist." in capsys.readouterr().err
 
 
+def test_several_certificates_have_their_keys_in_the_same_order():
+    (server,) = server_options("main:app", bind="https://:1", certfile=["a.pem", "b.pem"], keyfile=["a.key", "b.key"])
+    assert (server.certfile, server.keyfile) == (("a.pem", "b.pem"), ("a.key", "b.key"))
+    (server,) = server_options("main:app", bind="https://:1?certfile=a.pem&certfile=b.pem")
+    assert (server.certfile, server.keyfile) == (("a.pem", "b.pem"), ("a.pem", "b.pem"))
+    with pytest.raises(ConfigurationError, match="differ in number: 2 and 1"):
+        server_options("main:app", bind="https://:1", certfile=["a.pem", "b.pem"], keyfile="a.key")
+
+
+@pytest.mark.parametrize(
+    ("options", "decided"),
+    [
+        ({}, "none"),
+        ({"ssl_ca": "ca.pem"}, "required"),
+        ({"ssl_ca": "ca.pem", "ssl_verify": "optional"}, "optional"),
+        ({"ssl_ca_certs": "ca.pem", "ssl_cert_reqs": 2}, "required"),
+        ({"ssl_ca_certs": "ca.pem", "ssl_cert_reqs": "CERT_OPTIONAL"}, "optional"),
+        ({"ssl_ca": "ca.pem", "ssl_verify": "none"}, "none"),
+    ],
+)
+def test_an_authority_for_clients_means_that_their_certificates_are_required(options, decided):
+    (server,) = server_options("main:app", bind="https://:1", certfile="a.pem", **options)
+    assert server.asks_for_certificates == decided
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"ssl_verify": "optional"}, "ssl_verify optional has no effect without ssl_ca"),
+        ({"ssl_crl": "crl.pem"}, "ssl_crl has no effect without ssl_ca"),
+        (
+            {"ssl_ca": "ca.pem", "ssl_crl": "crl.pem", "ssl_verify": "none"},
+            "ssl_crl has no effect with ssl_verify none",
+        ),
+        ({"ssl_certfile": "b.pem"}, "gives certfile twice"),
+        ({"ssl_version": "TLSv1"}, "ssl_min_version must be 1.2 or 1.3"),
+    ],
+)
+def test_options_of_tls_that_contradict_each_other(options, sentence):
+    with pytest.raises(ConfigurationError, match=sentence):
+        server_options("main:app", bind="https://:1", certfile="a.pem", **options)
+
+
+@pytest.mark.parametrize(("written", "read"), [("1.3", "1.3"), ("TLSv1_3", "1.3"), ("tls1.2", "1.2"), (17, "1.2")])
+def test_how_the_oldest_version_may_be_written(written, read):
+    (server,) = server_options("main:app", bind="https://:1", certfile="a.pem", ssl_version=written)
+    assert server.ssl_min_version == read
+
+
+def test_a_plain_address_beside_tls_needs_none_of_its_options():
+    plain, secure = server_options("main:app", bind=["http://:1", "https://:2"], certfile="a.pem", ssl_ca="ca.pem")
+    assert (plain.ssl_ca, plain.asks_for_certificates) == (None, "none")
+    assert secure.asks_for_certificates == "required"
+
+
 def test_reload_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match="needs the package watchfiles") as caught:

@@ -8,7 +8,8 @@ import socket
 import pytest
 from floor import BOTH, Client, runner_for, turns, until
 
-from gracehttp.net.stream import HIGH_WATER_BYTES, READ_BYTES, PlainStream
+from gracehttp.net.stream import HIGH_WATER_BYTES, PlainStream
+from gracehttp.net.system_calls import READ_BYTES
 
 BIG = bytes(range(256)) * 2048
 """Half a MiB, more than the kernel takes for a client that reads nothing."""

@@ -23,6 +23,9 @@ from gracehttp.net.ending import LINGER_SECONDS
 from gracehttp.net.kernel_view import is_readable
 from gracehttp.net.poller import READABLE
 from gracehttp.net.stream import PlainStream
+from gracehttp.net.tls13.key_log import KeyLog
+from gracehttp.net.tls13.session import ContinuedSession
+from gracehttp.net.tls13.witness import Witness
 from gracehttp.net.tls_stream import TlsStream
 
 AUTHORITY = trustme.CA()
@@ -30,8 +33,14 @@ ISSUED = AUTHORITY.issue_cert("localhost")
 BIG = bytes(range(256)) * 2048
 HANDSHAKE_SECONDS = 10.0
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+GOES_ON = "1.3 that goes on"
+"""After its handshake the session goes on as if another process had it, without OpenSSL."""
+
+KEY_LOGS = {}
+"""By the context that they are attached to."""
 
 every_version = pytest.mark.parametrize("version", VERSIONS)
+every_session = pytest.mark.parametrize("version", [*VERSIONS, GOES_ON])
 
 
 @pytest.fixture(params=BOTH)
@@ -54,7 +63,7 @@ class TlsClient:
     def __init__(self, client, version="1.3", alpn=()):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         AUTHORITY.configure_trust(context)
-        context.minimum_version = context.maximum_version = VERSIONS[version]
+        context.minimum_version = context.maximum_version = VERSIONS[version[:3]]
         if alpn:
             context.set_alpn_protocols(list(alpn))
         self.client = client
@@ -137,7 +146,15 @@ class Session:
         floor.own(contextlib.closing(self.handshakes))
         self.raw, server = sockets or floor.tcp(small=small)
         self.plain = PlainStream(server, floor.services, self.seen, self.seen)
-        self.stream = TlsStream(self.plain, context, self.seen, handshakes=self.handshakes, on_open=self.opened.append)
+        witness = None
+        if version == GOES_ON:
+            if context not in KEY_LOGS:
+                KEY_LOGS[context] = KeyLog()
+                KEY_LOGS[context].attach(context)
+            witness = Witness(KEY_LOGS[context])
+        self.stream = TlsStream(
+            self.plain, context, self.seen, handshakes=self.handshakes, on_open=self.opened.append, witness=witness
+        )
         floor.own(aborted(self.stream))
         self.client = TlsClient(self.raw, version, alpn) if sockets is None else None
 
@@ -146,7 +163,17 @@ class Session:
         session = cls(floor, context, version, **options)
         await session.client.shake_hands()
         await until(lambda: session.opened)
+        if version == GOES_ON:
+            session.go_on(floor)
         return session
+
+    def go_on(self, floor):
+        """As if the descriptor and the state had gone to another process."""
+        state = self.stream.state()
+        self.stream.stay()
+        self.plain.consumer = self.plain.owner = self.seen
+        self.stream = TlsStream(self.plain, None, self.seen, session=ContinuedSession(state))
+        floor.own(aborted(self.stream))
 
 
 # --- the handshake ---
@@ -280,12 +307,12 @@ def test_a_client_that_speaks_no_tls_is_closed(run, context):
 # --- reading ---
 
 
-@every_version
+@every_session
 def test_requests_and_answers_go_both_ways(run, context, version):
     async def scenario(floor):
         session = await Session.open(floor, context, version)
         assert session.stream.secure
-        assert not session.stream.can_move
+        assert session.stream.can_move is (version == GOES_ON)
         for number in range(3):
             session.client.send(b"request %d" % number)
             await until(lambda number=number: session.seen.data.endswith(b"request %d" % number))
@@ -296,7 +323,7 @@ def test_requests_and_answers_go_both_ways(run, context, version):
     run(scenario)
 
 
-@every_version
+@every_session
 def test_half_a_record_is_known_wherever_it_is_cut(run, context, version):
     async def scenario(floor):
         session = await Session.open(floor, context, version)
@@ -317,7 +344,7 @@ def test_half_a_record_is_known_wherever_it_is_cut(run, context, version):
     run(scenario)
 
 
-@every_version
+@every_session
 def test_many_records_in_one_read_are_all_delivered(run, context, version):
     async def scenario(floor):
         session = await Session.open(floor, context, version)
@@ -454,7 +481,7 @@ def test_reading_tells_whether_more_can_come(run, context):
 
 
 @pytest.mark.parametrize("at", [0, 2, 7, -1], ids=["type", "version", "content", "tag"])
-@every_version
+@every_session
 def test_a_record_that_was_tampered_with_closes_the_stream_after_an_alert(run, context, version, at):
     async def scenario(floor):
         session = await Session.open(floor, context, version)
@@ -504,7 +531,7 @@ def test_a_client_may_change_its_keys_and_ask_for_ours(run, context):
 # --- the ends of both directions ---
 
 
-@every_version
+@every_session
 @pytest.mark.parametrize("fin", [False, True], ids=["close_notify", "close_notify and FIN"])
 def test_a_client_that_ends_its_half_right_after_its_request_gets_the_answer(run, context, version, fin):
     async def scenario(floor):
@@ -551,7 +578,7 @@ def test_what_comes_behind_close_notify_counts_for_nothing(run, context):
     run(scenario)
 
 
-@every_version
+@every_session
 def test_after_our_close_notify_the_clients_last_bytes_are_discarded_until_it_closes_too(run, context, version):
     async def scenario(floor):
         session = await Session.open(floor, context, version)
@@ -621,7 +648,7 @@ def test_a_lingering_session_is_given_up_after_a_moment(run, context):
 # --- writing ---
 
 
-@every_version
+@every_session
 def test_a_large_answer_arrives_whole_and_so_do_its_pieces(run, context, version):
     async def scenario(floor):
         session = await Session.open(floor, context, version, small=True)
@@ -635,7 +662,7 @@ def test_a_large_answer_arrives_whole_and_so_do_its_pieces(run, context, version
     run(scenario)
 
 
-@every_version
+@every_session
 def test_of_a_client_that_reads_nothing_every_byte_that_waits_is_known(run, context, version):
     async def scenario(floor):
         session = await Session.open(floor, context, version, small=True)
@@ -645,7 +672,7 @@ def test_of_a_client_that_reads_nothing_every_byte_that_waits_is_known(run, cont
         records = (len(BIG) - session.stream._unencrypted_bytes) // 16384
         session.stream.abort()
         arrived = len(await session.raw.take_all())
-        overhead = {"1.2": 5 + 8 + 16, "1.3": 5 + 1 + 16}[version]  # RFC 5288 section 3, RFC 8446 section 5.2
+        overhead = {"1.2": 5 + 8 + 16, "1.3": 5 + 1 + 16}[version[:3]]  # RFC 5288 section 3, RFC 8446 section 5.2
         tickets = arrived + waiting - len(BIG) - records * overhead
         assert 0 <= tickets < 2048, "but for session tickets, which came with the handshake, all is counted"
 
@@ -759,7 +786,7 @@ def run_epoll(request):
     return runner_for(request.param)
 
 
-@every_version
+@every_session
 def test_the_end_of_a_client_that_is_not_read_is_told_once(run_epoll, context, version):
     async def scenario(floor):
         session = await Session.open(floor, context, version)
@@ -781,7 +808,7 @@ def test_the_end_of_a_client_that_is_not_read_is_told_once(run_epoll, context, v
 # --- large responses ---
 
 
-@every_version
+@every_session
 def test_a_large_response_is_encrypted_as_the_client_takes_it(run, context, version):
     async def scenario(floor):
         session = await Session.open(floor, context, version, small=True)
@@ -836,7 +863,7 @@ def test_what_is_not_encrypted_is_dropped_by_an_abort(run, context):
 # --- the end of both halves ---
 
 
-@every_version
+@every_session
 @pytest.mark.parametrize("when", ["before ours", "after ours"])
 def test_the_clients_close_notify_ends_the_lingering(run, context, version, when):
     async def scenario(floor):

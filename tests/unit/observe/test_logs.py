@@ -99,7 +99,7 @@ def test_json_has_one_sentence_as_message_and_the_rest_in_fields(stderr):
 
 
 def test_json_has_durations_to_the_microsecond(stderr):
-    configure_logging("info", "json", color=False)
+    configure_logging("debug", "json", color=False)
     log_event(DrainFinished(0.1234567891))
     assert json.loads(stderr.getvalue())["seconds"] == 0.123457
 
@@ -115,7 +115,7 @@ def test_json_time_keeps_its_milliseconds_when_they_are_zero(stderr):
 @pytest.mark.parametrize(
     ("event", "level"),
     [
-        (DrainFinished(seconds=1.0), logging.INFO),
+        (DrainFinished(seconds=1.0), logging.DEBUG),
         (RequestsCut(seconds=1.0, cut=("GET / for 9.0 s",)), logging.WARNING),
         (ListenerClosed(address="a:1"), NOTICE),
         (SupervisorLost(pid=1), logging.ERROR),

@@ -21,6 +21,7 @@ def test_what_the_first_worker_told_counts_with_the_details_that_nobody_has_seen
     failure.given_up("its worker 1 failed")
     error = failure.error
     assert (error.message, error.hint, error.details) == ("no luck.", "try again", details)
+    assert error.is_logged == logged
 
 
 @pytest.mark.parametrize(("logged", "details"), [(True, ""), (False, "held")])

@@ -41,6 +41,24 @@ def test_a_port_that_only_a_coming_generation_wants_is_open_again_when_that_serv
     assert listener.admitting
 
 
+def test_sessions_of_tls_go_on_where_each_generation_that_has_the_listener_takes_them(table, tmp_path):
+    def wishes(*takes_tls):
+        sockets = [request(f"unix:{tmp_path}/{number}") for number in range(len(takes_tls))]
+        return [
+            ListenRequest(one.address, one.backlog, one.max_connections, takes_tls=takes)
+            for one, takes in zip(sockets, takes_tls, strict=True)
+        ]
+
+    both, first, second = table.provide(wishes(True, True, False), 1)
+    table.provide(wishes(True, False, True), 2)
+    *_, alone = table.provide(wishes(True, False, True, True), 3)
+    assert table.taking_tls({1}) == [both.number, first.number]
+    assert table.taking_tls({2}) == [both.number, second.number]
+    assert table.taking_tls({1, 2}) == [both.number]
+    assert table.taking_tls({1, 3}) == [both.number, alone.number]
+    assert table.taking_tls(()) == []
+
+
 def test_a_unix_socket_whose_door_could_not_be_opened_again_waits_for_the_generation_that_wants_it(table, tmp_path):
     address = f"unix:{tmp_path}/socket"
     (listener,) = table.provide([request(address)], 1)
@@ -86,6 +104,7 @@ def test_ports_are_left_behind_whenever_nobody_uses_them_any_more_and_before_tha
         None,
         SimpleNamespace(leave_behind=lambda *users: done.append(users) or [7]),
         SimpleNamespace(seal=lambda numbers: done.append(numbers)),
+        None,
         None,
         Requesters(),
         FirstFailure(errors_are_logged=True),

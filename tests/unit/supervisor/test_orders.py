@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from types import SimpleNamespace
 
 import pytest
 
@@ -56,6 +57,7 @@ class House:
             self,
             self,
             self,
+            SimpleNamespace(gone=lambda *_: None, forget=lambda _: None),
             requesters,
             FirstFailure(errors_are_logged=True),
             bus,
@@ -82,6 +84,9 @@ class House:
 
     def used_by(self, generation):
         return [generation]
+
+    def taking_tls(self, generations):
+        return [10 * generation for generation in generations]
 
     def promote(self, generation):
         self.done.append(("promote", generation))
@@ -172,7 +177,7 @@ def test_at_a_restart_a_worker_learns_which_listeners_others_go_on_with():
     house.fleet.apply(RestartRequested(), 0.0)
     house.fleet.apply(WorkerReady(1), 1.0)
     house.orders.carry_out(Retire(9, DrainReason.RESTART, 5.0))
-    assert house.done == [(9, messages.Drain(DrainReason.RESTART, 5.0, (1,), (7001,)))]
+    assert house.done == [(9, messages.Drain(DrainReason.RESTART, 5.0, (1,), (7001,), (10,)))]
 
 
 def test_a_worker_that_can_not_be_started_has_exited_for_the_fleet():

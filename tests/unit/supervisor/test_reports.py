@@ -49,6 +49,8 @@ class Reception:
             none_accepts=False,
         )
         self.auditor = SimpleNamespace(worker_died=self.events.append)
+        self.certificates = SimpleNamespace(introduced=lambda *_: None, gone=lambda *_: None)
+        self.stopping, self.serving = False, None
         self.pages = WorkerPages(self.listeners.name_of)
         self.stopping, self.ending, self.serving, self.coming = False, False, None, None
         self.generation = SimpleNamespace(number=1, wanted=2, state=GenerationState.STARTING)
@@ -69,6 +71,7 @@ class Reception:
             self.listeners,
             self.queues,
             self.auditor,
+            self.certificates,
             self.pages,
             FirstFailure(errors_are_logged=True),
             bus,

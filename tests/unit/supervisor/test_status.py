@@ -28,7 +28,7 @@ def test_when_the_next_worker_starts_is_told_while_none_runs():
     fleet.apply(RestartRequested(), 0.0)
     fleet.apply(WorkerReady(1), 1.0)
     fleet.apply(WorkerExited(1, "was killed"), 2.0)
-    told = status_of(fleet, NoProcesses(), (), last=None, release="test", started_at=0.0, now=2.025)
+    told = status_of(fleet, NoProcesses(), (), (), last=None, release="test", started_at=0.0, now=2.025)
     (generation,) = told.generations
     assert (generation.state, generation.workers) == ("serving", ())
     assert generation.starts_in_seconds == (0.075,)

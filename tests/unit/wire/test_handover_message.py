@@ -13,7 +13,9 @@ from gracehttp.wire.handover import (
     MESSAGE_BYTES,
     MOST_CONNECTIONS,
     MOST_PIPELINED_BYTES,
+    MOST_SECRET_BYTES,
     Carried,
+    CarriedTls,
     Proxied,
     UnreadableHandover,
     count,
@@ -23,6 +25,17 @@ from gracehttp.wire.handover import (
 
 ENDS = st.tuples(st.ip_addresses().map(str), st.integers(0, 65535))
 PROXIED = st.builds(Proxied, st.none() | ENDS, st.none() | ENDS | st.just(("/run/x.sock", None)), st.booleans())
+SEQUENCES = st.integers(0, 2**64 - 1)
+TLS = st.integers(0, MOST_SECRET_BYTES).flatmap(
+    lambda size: st.builds(
+        CarriedTls,
+        st.sampled_from(["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"]),
+        st.binary(min_size=size, max_size=size).map(bytearray),
+        SEQUENCES,
+        st.binary(min_size=size, max_size=size).map(bytearray),
+        SEQUENCES,
+    )
+)
 CONNECTIONS = st.lists(
     st.builds(
         Carried,
@@ -30,6 +43,7 @@ CONNECTIONS = st.lists(
         st.floats(0, 1e6).map(lambda idle: round(idle, 3)),
         st.binary(max_size=300),
         proxied=st.none() | PROXIED,
+        tls=st.none() | TLS,
     ),
     max_size=MOST_CONNECTIONS,
 )
@@ -59,7 +73,9 @@ def test_the_largest_message_is_not_longer_than_a_receiver_expects():
     for server in ((address, 65535), ("\\" * 108, None)):
         proxied = Proxied((address, 65535), server, True)
         size = MOST_PIPELINED_BYTES // MOST_CONNECTIONS
-        largest = [Carried(False, 123456789.123, b"x" * size, proxied=proxied)] * MOST_CONNECTIONS
+        secrets = bytearray(MOST_SECRET_BYTES), bytearray(MOST_SECRET_BYTES)
+        tls = CarriedTls("TLS_CHACHA20_POLY1305_SHA256", secrets[0], 2**64 - 1, secrets[1], 2**64 - 1)
+        largest = [Carried(False, 123456789.123, b"x" * size, proxied=proxied, tls=tls)] * MOST_CONNECTIONS
         assert len(encode(largest)) <= MESSAGE_BYTES
 
 
@@ -67,7 +83,8 @@ def test_the_largest_message_is_not_longer_than_a_receiver_expects():
 def test_a_message_that_was_cut_is_unreadable_or_whole_up_to_what_it_says(connections, data):
     message = encode(connections)
     cut = message[: data.draw(st.integers(0, len(message) - 1))]
-    if b"\n" in message and len(cut) == message.index(b"\n") and not any(one.received for one in connections):
+    nothing_behind = all(not one.received and (one.tls is None or not one.tls.read_secret) for one in connections)
+    if len(cut) == message.index(b"\n") and nothing_behind:
         assert decode(cut) == connections  # only the end of the line is missing
     else:
         with pytest.raises(UnreadableHandover):
@@ -89,6 +106,7 @@ def test_a_damaged_message_is_unreadable_or_means_something_and_never_more(messa
     assert sum(len(one.received) for one in carried) <= len(damaged)
 
 
+FACTS = {"cipher": "TLS_AES_128_GCM_SHA256", "secret": 0, "read": 0, "written": 0}
 UNREADABLE = {
     "nothing": b"",
     "no text": b"\xff\n",
@@ -97,7 +115,12 @@ UNREADABLE = {
     "a list": b"[1]\n",
     "no version": b'{"connections": []}\n',
     "the version before": b'{"version": 1, "fresh": false}\n',
-    "a later version": message_of({"received": 0}, version=3),
+    "a later version": message_of({"received": 0}, version=4),
+    "TLS that says nothing": message_of({"received": 0, "tls": None}, version=3),
+    "TLS without a number": message_of({"received": 0, "tls": {"cipher": "x", "secret": 0, "read": 1}}, version=3),
+    "a secret that is not whole": message_of({"received": 0, "tls": FACTS | {"secret": 1}}, rest=b"x", version=3),
+    "a negative secret": message_of({"received": 0, "tls": FACTS | {"secret": -1}}, version=3),
+    "a secret that is too long": message_of({"received": 0, "tls": FACTS | {"secret": 65}}, rest=b"x" * 130, version=3),
     "no connections": b'{"version": 2}\n',
     "connections that are no list": b'{"version": 2, "connections": {"received": 0}}\n',
     "a connection that is no object": message_of({"received": 0}, 5),
@@ -143,6 +166,34 @@ def test_fields_that_are_not_known_are_passed_over():
 
 def test_the_number_in_a_message_that_can_not_be_read_whole_is_still_known():
     assert count(message_of({"received": 99}, {"received": 99})) == 2
+
+
+def secret_of(number):
+    return bytearray(b"secret %d" % number * 4)
+
+
+def test_a_connection_that_speaks_tls_makes_a_message_that_a_release_without_it_can_not_take_for_plain():
+    tls = CarriedTls("TLS_AES_128_GCM_SHA256", secret_of(1), 3, secret_of(2), 5)
+    assert json.loads(encode([Carried()]).partition(b"\n")[0])["version"] == 2
+    assert json.loads(encode([Carried(), Carried(tls=tls)]).partition(b"\n")[0])["version"] == 3
+
+
+def test_no_secret_is_in_the_line_or_in_what_is_told_when_it_can_not_be_read():
+    tls = CarriedTls("TLS_AES_128_GCM_SHA256", secret_of(1), 3, secret_of(2), 5)
+    message = encode([Carried(tls=tls)])
+    assert b"secret 1" in message
+    assert b"secret 1" not in message.partition(b"\n")[0]
+    assert "secret 1" not in repr(Carried(tls=tls))
+    for cut in range(len(message)):
+        with pytest.raises(UnreadableHandover) as raised:
+            decode(message[:cut])
+        assert "secret 1" not in str(raised.value)
+
+
+def test_secrets_are_overwritten():
+    tls = CarriedTls("TLS_AES_128_GCM_SHA256", secret_of(1), 3, secret_of(2), 5)
+    tls.wipe()
+    assert tls.read_secret == tls.write_secret == bytes(32)
 
 
 def test_a_new_connection_is_the_default():

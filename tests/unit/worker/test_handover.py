@@ -646,7 +646,7 @@ def test_messages_of_other_releases_are_understood(run, added):
 
 UNREADABLE = {
     "the version before": b'{"version": 1, "fresh": false}',
-    "a later version": b'{"version": 3, "connections": [{"received": 0}]}',
+    "a later version": b'{"version": 4, "connections": [{"received": 0}]}',
     "no version": b'{"connections": [{"received": 0}]}',
     "no object": b"[1]",
     "no text": b"\xff",
@@ -847,9 +847,9 @@ class FullTable:
         self.places = places
         self.flags = 0
 
-    def recvmsg(self, *arguments):
+    def recvmsg_into(self, *arguments):
         with no_free_descriptor(self.places):
-            received = self.queue.recvmsg(*arguments)
+            received = self.queue.recvmsg_into(*arguments)
         self.flags = received[2]
         return received
 
@@ -932,11 +932,11 @@ class Unreadable:
         self.queue = queue
         self.names = list(names)
 
-    def recvmsg(self, *arguments):
+    def recvmsg_into(self, *arguments):
         if self.names:
             name = self.names.pop(0)
             raise OSError(getattr(errno, name), name)
-        return self.queue.recvmsg(*arguments)
+        return self.queue.recvmsg_into(*arguments)
 
     def __getattr__(self, what):
         return getattr(self.queue, what)

@@ -13,7 +13,7 @@ import pytest
 from gracehttp.http.connection import Parcel
 from gracehttp.net.permits import LocalPermits
 from gracehttp.release import RELEASE
-from gracehttp.wire.handover import Carried, Proxied
+from gracehttp.wire.handover import Carried, CarriedTls, Proxied
 from gracehttp.worker.handover import Arrivals, Departures
 
 VECTORS = Path(__file__).parents[2] / "vectors"
@@ -28,9 +28,29 @@ def heads(release=RELEASE):
 def carried_of(head):
     """What this release makes of the connections of a head, with pipelined bytes as long as it says."""
     return [
-        Carried(one["fresh"], one.get("idle_seconds", 0.0), PIPELINED[: one["received"]], proxied=proxied_of(one))
+        Carried(
+            *(one["fresh"], one.get("idle_seconds", 0.0), PIPELINED[: one["received"]]),
+            proxied=proxied_of(one),
+            tls=tls_of(one),
+        )
         for one in head["connections"]
     ]
+
+
+def tls_of(one):
+    if "tls" not in one:
+        return None
+    tls = one["tls"]
+    secrets = [bytearray(bytes((number,)) * tls["secret"]) for number in (1, 2)]
+    return CarriedTls(tls["cipher"], secrets[0], tls["read"], secrets[1], tls["written"])
+
+
+def rest_of(head):
+    """What stands behind a head: of each connection its secrets, then the bytes of its requests."""
+    return b"".join(
+        (b"" if one.tls is None else one.tls.read_secret + one.tls.write_secret) + one.received
+        for one in carried_of(head)
+    )
 
 
 def proxied_of(one):
@@ -95,7 +115,7 @@ def arrive(queue, messages):
 def test_the_messages_of_each_release_so_far_are_read_whatever_else_is_in_them(queue, release, added):
     messages = []
     for head in heads(release):
-        rest = b"".join(one.received for one in carried_of(head))
+        rest = rest_of(head)
         connections = [{**one, **added} for one in head["connections"]]
         messages.append(({**head, "connections": connections, **added}, rest))
     assert arrive(queue, messages) == [one for head in heads(release) for one in carried_of(head)]
@@ -133,5 +153,5 @@ def test_this_release_writes_what_its_vectors_say(queue):
             os.close(descriptor)
         line, _, rest = message.partition(b"\n")
         assert json.loads(line) == head
-        assert rest == b"".join(one.received for one in carried_of(head))
+        assert rest == rest_of(head)
         assert len(descriptors) == len(head["connections"])

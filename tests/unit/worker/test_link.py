@@ -81,9 +81,12 @@ def play(request):
     ("order", "call"),
     [
         (messages.Serve(), ("accept",)),
-        (messages.Pause((1,), (7001,)), ("pause", (1,), (7001,))),
-        (messages.Drain(DrainReason.STOP, 3.0), ("order_drain", DrainReason.STOP, 3.0, (), None)),
-        (messages.Drain(DrainReason.RESTART, 3.0, (1,), ()), ("order_drain", DrainReason.RESTART, 3.0, (1,), ())),
+        (messages.Pause((1,), (7001,), (1,)), ("pause", (1,), (7001,), (1,))),
+        (messages.Drain(DrainReason.STOP, 3.0), ("order_drain", DrainReason.STOP, 3.0, (), None, ())),
+        (
+            messages.Drain(DrainReason.RESTART, 3.0, (1, 2), (), (2,)),
+            ("order_drain", DrainReason.RESTART, 3.0, (1, 2), (), (2,)),
+        ),
         (messages.Hold(), ("hold",)),
         (messages.Resume(), ("resume",)),
     ],

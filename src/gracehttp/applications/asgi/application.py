@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import functools
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from gracehttp.applications.asgi.first_steps import FirstSteps
 from gracehttp.applications.asgi.lifespan import Lifespan
 from gracehttp.applications.asgi.requests import RequestCycle
 from gracehttp.applications.asgi.types import AsgiCallable
@@ -46,11 +45,10 @@ class AsgiApplication:
         self.name = name
         self.app = app
         self.lifespan = Lifespan(app, lifespan, name=name, publish=publish)
+        self.state = self.lifespan.state
         self.cancelled = False
         self._loop = loop
-        self._new_task: Callable[..., asyncio.Task[None]] = asyncio.Task
-        if sys.version_info >= (3, 12):  # the first steps of a task run at once
-            self._new_task = functools.partial(asyncio.Task, eager_start=True)
+        self._first_steps = FirstSteps(loop)
         self._on_idle = on_idle
         # Each task gets a copy of this context. The context in which a request was parsed can be another request's.
         self._context = contextvars.copy_context()
@@ -76,15 +74,21 @@ class AsgiApplication:
         self._start(WebSocketCycle(self, session))
 
     def _start(self, cycle: Cycle) -> None:
-        task = self._new_task(cycle.run(), loop=self._loop, context=self._context.copy())
-        if not task.done():  # an eager task may be
+        task = self._first_steps.take(cycle.run(), self._context.copy())
+        if not task.done():
             self._running[cycle] = task
 
     def finished(self, cycle: Cycle) -> None:
         """Called by `cycle` when its call of the application has ended."""
-        self._running.pop(cycle, None)  # an eager task that never waited was not in it
+        self._running.pop(cycle, None)  # a task that never waited was not in it
         if not self._running:
             self._on_idle()
+
+    def time_out(self, seconds: float) -> None:
+        """End the requests that take longer than `seconds`, and cancel their calls of the application."""
+        for cycle, task in list(self._running.items()):
+            if cycle.time_out(seconds):
+                task.cancel()
 
     def cancel_all(self) -> None:
         """Cancel all calls of the application, at the end of a drain.

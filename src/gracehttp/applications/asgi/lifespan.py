@@ -110,7 +110,7 @@ class Lifespan:
             self._phase = _Phase.ENDED
         if self._failed is None and self._error is None:
             return None
-        return f"{self._what_went_wrong('shutdown')}\n{self._details()}"
+        return f"{self._what_went_wrong('shutdown')}\n{self._details()}".rstrip("\n")
 
     async def _run(self) -> None:
         scope: Scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
@@ -177,7 +177,8 @@ class Lifespan:
     def _details(self) -> str:
         if self._error is not None:
             return application_traceback(self._error)
-        return self._failed or ""
+        told = (self._failed or "").strip()
+        return told if "\n" in told else ""  # a single line is the reason already
 
 
 def _last_line(exc: BaseException) -> str:

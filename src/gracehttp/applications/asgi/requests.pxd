@@ -1,5 +1,8 @@
+import cython
+
 from gracehttp.applications.asgi.application cimport AsgiApplication
 from gracehttp.http.exchange cimport Exchange
+from gracehttp.http.head cimport RequestLine
 
 
 cdef class RequestCycle:
@@ -9,3 +12,13 @@ cdef class RequestCycle:
     cdef bint _told
     cdef readonly bint begun
     cdef tuple _trailers
+
+    @cython.locals(exchange=Exchange, given=dict)
+    cpdef send(self, message)
+
+
+cdef class Sent:
+    pass
+
+
+cdef dict _scope_template(RequestLine line)

@@ -8,11 +8,13 @@ that has nothing to send would go on without a client.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Generator
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from gracehttp.applications.asgi.files import send_open_file, send_path
 from gracehttp.applications.asgi.types import Message, Scope
 from gracehttp.http.exchange import ClientDisconnected, Exchange, Header, ResponseError
+from gracehttp.http.head import RequestLine
 
 if TYPE_CHECKING:
     from gracehttp.applications.asgi.application import AsgiApplication
@@ -55,22 +57,19 @@ class RequestCycle:
         head = exchange.head
         line = head.line
         # Applications may change all of it, so that each request needs its own dictionaries.
-        scope: Scope = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": line.http_version,
-            "method": line.method,
-            "scheme": head.scheme,
-            "path": line.path,
-            "raw_path": line.raw_path,
-            "query_string": line.query_string,
-            "root_path": line.root_path,
-            "headers": head.headers,
-            "client": head.client,
-            "server": head.server,
-            "state": application.lifespan.state.copy(),
-            "extensions": _EXTENSIONS.copy() if line.http_version != "1.0" else _EXTENSIONS_OF_HTTP10.copy(),
-        }
+        template = line.derived
+        if template is None:
+            template = line.derived = _scope_template(line)
+        scope: Scope = template.copy()
+        scope["asgi"] = {"version": "3.0", "spec_version": "2.3"}
+        scope["scheme"] = head.scheme
+        scope["headers"] = head.headers
+        scope["client"] = head.client
+        scope["server"] = head.server
+        scope["state"] = application.state.copy()
+        scope["extensions"] = _EXTENSIONS.copy() if line.http_version != "1.0" else _EXTENSIONS_OF_HTTP10.copy()
+        if head.tls is not None:
+            scope["extensions"]["tls"] = head.tls.extension()
         try:
             await application.app(scope, self.receive, self.send)
         except asyncio.CancelledError as error:
@@ -91,10 +90,18 @@ class RequestCycle:
         exchange = self._exchange
         if self._told and _is_disconnect(error):
             exchange.give_up()
-        elif exchange.disconnected and is_explained(error, self._application):
+        elif exchange.disconnected and is_explained(error, exchange.timed_out or self._application.cancelled):
             exchange.end()
         else:
             exchange.end(error)
+
+    def time_out(self, seconds: float) -> bool:
+        """End the exchange if it is older than `seconds`; tells whether that was so."""
+        exchange = self._exchange
+        if exchange.age_seconds < seconds or exchange.response_complete or exchange.disconnected:
+            return False
+        exchange.time_out(seconds)
+        return True
 
     async def receive(self) -> Message:
         """The next piece of the request body.
@@ -116,52 +123,110 @@ class RequestCycle:
         self._told = True
         return {"type": "http.disconnect"}
 
-    async def send(self, message: Message) -> None:
-        """Pass `message` on. Returns when the client has read enough to be sent more.
+    def send(self, message: Message) -> Awaitable[None]:
+        """Pass `message` on. To be awaited: until the client has read enough to be sent more, and for errors.
 
-        Raises `ClientDisconnected` when the client is gone, and `ResponseError` for a message that is unknown, out of
+        They are `ClientDisconnected` when the client is gone, and `ResponseError` for a message that is unknown, out of
         order or malformed.
         """
         exchange = self._exchange
+        try:
+            if exchange.disconnected:
+                raise ClientDisconnected("the client is gone")  # noqa: TRY301  all go one way
+            given = message if type(message) is dict else dict(message)
+            kind = given.get("type")
+            if kind == "http.response.body":
+                exchange.write(given.get("body", b""), given.get("more_body", False))
+                if not exchange.writable:
+                    return self._wait_until_writable()
+            elif kind == "http.response.start":
+                if "status" not in given:
+                    raise ResponseError("http.response.start has no status")  # noqa: TRY301  all go one way
+                if given.get("trailers"):
+                    exchange.start_response(given["status"], given.get("headers", ()), True)
+                else:
+                    exchange.start_response(given["status"], given.get("headers", ()))
+            elif kind == "http.response.trailers":
+                self._trailers += tuple(given.get("headers", ()))
+                if not given.get("more_trailers", False):
+                    exchange.send_trailers(self._trailers)
+            elif kind == "http.response.early_hint":
+                exchange.send_interim(103, [(b"link", link) for link in given.get("links", ())])
+            elif kind == "http.response.pathsend":
+                return send_path(exchange, given)
+            elif kind == "http.response.zerocopysend":
+                return send_open_file(exchange, given)
+            else:
+                reason = f"{kind!r} is no message that can be sent in answer to a request"
+                raise ResponseError(reason)  # noqa: TRY301  all go one way
+        except Exception as error:  # noqa: BLE001  whatever it is, it belongs where the application awaits it
+            return _raise(error)
+        return _SENT
+
+    async def _wait_until_writable(self) -> None:
+        exchange = self._exchange
+        await exchange.wait_until_writable()
         if exchange.disconnected:
             raise ClientDisconnected("the client is gone")
-        try:
-            kind = message["type"]
-        except KeyError:
-            kind = None
-        if kind == "http.response.body":
-            exchange.write(message.get("body", b""), message.get("more_body", False))
-            if not exchange.writable:
-                await exchange.wait_until_writable()
-                if exchange.disconnected:
-                    raise ClientDisconnected("the client is gone")
-        elif kind == "http.response.start":
-            try:
-                status = message["status"]
-            except KeyError:
-                raise ResponseError("http.response.start has no status") from None
-            if message.get("trailers"):
-                exchange.start_response(status, message.get("headers", ()), trailers=True)
-            else:
-                exchange.start_response(status, message.get("headers", ()))
-        elif kind == "http.response.trailers":
-            self._trailers += tuple(message.get("headers", ()))
-            if not message.get("more_trailers", False):
-                exchange.send_trailers(self._trailers)
-        elif kind == "http.response.early_hint":
-            exchange.send_interim(103, [(b"link", link) for link in message.get("links", ())])
-        elif kind == "http.response.pathsend":
-            await send_path(exchange, message)
-        elif kind == "http.response.zerocopysend":
-            await send_open_file(exchange, message)
-        else:
-            raise ResponseError(f"{kind!r} is no message that can be sent in answer to a request")
 
 
-def is_explained(error: BaseException, application: AsgiApplication) -> bool:
-    """Whether the application has raised `error` because its client is gone, or because it was cancelled."""
-    cancelled_by_us = application.cancelled and isinstance(error, asyncio.CancelledError)
-    return cancelled_by_us or _is_disconnect(error)
+class Sent:
+    """What there is to await when a message is with the stream: nothing. It is a coroutine for whoever wants to have
+    one (`collections.abc.Coroutine`), of which one object will do for all, as it does nothing."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return _NOTHING
+
+    def send(self, value: object) -> None:
+        """It has returned already."""
+        raise StopIteration
+
+    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> None:
+        """As a coroutine that was not begun: raise what was thrown."""
+        raise kind if value is None else value
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+_NOTHING = cast("Generator[Any, Any, None]", iter(()))
+_SENT = Sent()
+
+
+async def _raise(error: Exception) -> None:
+    try:
+        raise error
+    finally:
+        del error  # breaks the circle of the error and this frame
+
+
+def _scope_template(line: RequestLine) -> dict[str, Any]:
+    """A scope with what it says of the request line, and with room for the rest: to copy it takes less than to make
+    another one."""
+    return {
+        "type": "http",
+        "asgi": None,
+        "http_version": line.http_version,
+        "method": line.method,
+        "scheme": None,
+        "path": line.path,
+        "raw_path": line.raw_path,
+        "query_string": line.query_string,
+        "root_path": line.root_path,
+        "headers": None,
+        "client": None,
+        "server": None,
+        "state": None,
+        "extensions": None,
+    }
+
+
+def is_explained(error: BaseException, cancelled: bool) -> bool:
+    """Whether the application has raised `error` because its client is gone, or because the server has `cancelled`
+    it."""
+    return (cancelled and isinstance(error, asyncio.CancelledError)) or _is_disconnect(error)
 
 
 def _is_disconnect(error: BaseException) -> bool:

@@ -31,6 +31,10 @@ class WebSocketCycle:
         self._end_given = False  # the application has ended it
         self.begun = False
 
+    def time_out(self, _seconds: float) -> bool:
+        """Never: a WebSocket lasts as long as it lasts."""
+        return False
+
     async def run(self) -> None:
         """Await the application, and end the WebSocket with what it raised. See `RequestCycle.run`."""
         self.begun = True
@@ -54,6 +58,8 @@ class WebSocketCycle:
             "state": application.lifespan.state.copy(),
             "extensions": {"gracehttp.drain": {}, "websocket.http.response": {}},
         }
+        if head.tls is not None:
+            scope["extensions"]["tls"] = head.tls.extension()
         try:
             await application.app(scope, self.receive, self.send)
         except asyncio.CancelledError as error:
@@ -66,7 +72,7 @@ class WebSocketCycle:
 
     def finish(self, error: BaseException | None) -> None:
         """End the WebSocket with `error`, which the application raised, unless the client's departure explains it."""
-        if error is not None and self._session.ended and is_explained(error, self._application):
+        if error is not None and self._session.ended and is_explained(error, self._application.cancelled):
             error = None
         self._application.finished(self)
         self._session.end(error)

@@ -4,6 +4,7 @@ cdef class WsgiApplication:
     cdef object _loop
     cdef object _on_idle
     cdef object _calls
+    cdef set _timed
     cdef object _startup
     cdef object _shutdown
     cdef readonly object _pool

@@ -41,6 +41,7 @@ class WsgiApplication:
         "_shutdown",
         "_startup",
         "_template",
+        "_timed",
         "_waiters",
         "in_flight",
         "name",
@@ -58,8 +59,10 @@ class WsgiApplication:
         on_idle: Callable[[], object],
         startup: Function | None = None,
         shutdown: Function | None = None,
+        timed: bool = False,
     ) -> None:
         """`name` is what the log calls the application. `startup` and `shutdown` are called in each worker.
+        With `timed`, `time_out` will be called.
 
         Applications find `draining` in the environ as `gracehttp.draining`. `on_idle` is called on the thread of the
         loop each time `in_flight` has come down to 0.
@@ -68,6 +71,7 @@ class WsgiApplication:
         self._app = app
         self._loop = loop
         self._on_idle = on_idle
+        self._timed: set[Exchange] | None = set() if timed else None
         self._startup = startup
         self._shutdown = shutdown
         self._calls = LoopCalls(loop)
@@ -89,6 +93,8 @@ class WsgiApplication:
     def handle(self, exchange: Exchange) -> None:
         """Begin to answer `exchange` in a thread, at once or as soon as its small body has arrived."""
         self.in_flight += 1
+        if self._timed is not None:
+            self._timed.add(exchange)
         if exchange.body_length == 0:
             self._run(exchange, b"", False)
         elif exchange.awaits_continue:
@@ -97,6 +103,14 @@ class WsgiApplication:
         else:
             # In the next turn of the loop: most bodies come together with their head and are whole by then.
             self._loop.call_soon(self._run_with_body, exchange)
+
+    def time_out(self, seconds: float) -> None:
+        """End the requests that take longer than `seconds`. Their threads can't be cancelled, and go on."""
+        if self._timed is not None:
+            self._timed = {one for one in self._timed if not one.application_ended and not one.disconnected}
+            for exchange in list(self._timed):
+                if exchange.age_seconds >= seconds:
+                    exchange.time_out(seconds)
 
     def cancel_all(self) -> None:
         """Nothing: threads can't be cancelled. They end with the process."""

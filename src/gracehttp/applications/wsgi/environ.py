@@ -58,6 +58,8 @@ def build_environ(head: RequestHead, template: Environ, body: io.BufferedIOBase)
 def _add_addresses(environ: Environ, head: RequestHead) -> None:
     if head.scheme == "https":
         environ["HTTPS"] = "on"
+    if head.tls is not None:
+        environ.update(head.tls.environ())
     # SERVER_NAME and SERVER_PORT can never be empty (PEP 3333); a Unix socket has neither.
     name, port = head.server or ("localhost", None)
     environ["SERVER_NAME"] = "localhost" if port is None else name

@@ -6,11 +6,15 @@ order, so that a malformed head has the same status however its bytes arrive.
 Clients say the same lines again and again. So lines that were parsed lately are remembered with what they mean, and a
 head made of such lines costs a look-up for each. Lines that are long, that differ from request to request, or that may
 hold a secret are parsed each time: targets with a query, and all fields but those known to be harmless.
+
+One client says the same fields in one request after the other. So a connection keeps all fields of its latest head, as
+they were sent and as they were parsed (`LatestFields`), and a head that ends with the same bytes costs a comparison.
 """
 
 from __future__ import annotations
 
 import re
+from collections import deque
 from typing import Any, Final
 
 from gracehttp.http.fields import TOKEN
@@ -56,6 +60,11 @@ x-forwarded-server x-requested-with x-scheme
 )
 """A list of those that are secrets would never be complete."""
 _MOST_FRAMING_FIELDS: Final = 8
+
+_MOST_LATEST: Final = 256
+"""How many connections keep their latest fields at the same time: memory, of which an idle one has no need."""
+_LONGEST_LATEST: Final = 2048
+_CR: Final = 13
 _QUESTION_MARK = ord("?")  # not b"?": to look for bytes in bytes, Python raises and drops a TypeError first
 
 
@@ -101,21 +110,82 @@ class _Framings(dict[tuple[str, tuple[Header, ...]], Framing]):
         return framing
 
 
+class LatestFields:
+    """What stands behind the request line of a connection's latest head. Empty, until a head was kept."""
+
+    __slots__ = ("block", "first", "framing", "headers", "line")
+
+    framing: Framing
+    line: RequestLine
+
+    def __init__(self) -> None:
+        self.block = b""
+        """From the end of the request line on, its CRLF and the empty line included."""
+        self.first = b""
+        """The request line without that."""
+        self.headers: list[Header] = []
+
+    def keep(self, block: bytes, head: Http1Head) -> None:
+        """`head` is what was parsed of `block`, which is whole."""
+        end = block.find(b"\r\n")
+        if len(block) - end > _LONGEST_LATEST or head.line.authority is not None:
+            self.forget()
+            return
+        if not self.block:
+            _keepers.append(self)
+            if len(_keepers) > _MOST_LATEST:
+                _keepers.popleft().forget()
+        self.first, self.block = block[:end], block[end:]
+        self.line = head.line
+        self.headers = head.headers.copy()  # applications may change theirs
+        self.framing = head.framing
+
+    def forget(self) -> None:
+        self.block = self.first = b""
+        self.headers = []
+
+
+_keepers: deque[LatestFields] = deque()
+"""Those that hold something, in the order in which they began; of them, some may have forgotten it since."""
+
 _request_lines = _RequestLines()
 _field_lines = _FieldLines()
 _framings = _Framings()
 _read_field = _field_lines.__getitem__
 
 
-def parse_head(block: bytes, scheme: str) -> Http1Head:
-    """What a head says: `block` is its bytes, from the request line to the empty line, both included.
-
-    `scheme` is that of the port. `client` and `server` are the caller's to set. Raises `RequestError` with 400, 417,
-    421, 501 or 505.
-    b"""
-    lines = block[:-4].split(b"\r\n")
+def parse_known_head(block: bytes, scheme: str, latest: LatestFields) -> Http1Head | None:
+    """What `parse_head` gives, if the fields are those that the connection keeps; None if they aren't, or if `block` is
+    no whole head and nothing else. Raises `RequestError` for the request line."""
+    size = len(block) - len(latest.block)
+    if size <= 0 or not latest.block or not block.endswith(latest.block):
+        return None
+    first = block[:size]
+    if first == latest.first:
+        line = latest.line
+    elif _CR in first:
+        return None  # there are more lines in front of those that are known
+    else:
+        line = _request_lines[first]
+        if line.http_version != latest.line.http_version or line.authority is not None:
+            return None
     head = Http1Head()
     head.scheme = scheme
+    head.line = line
+    head.headers = latest.headers.copy()
+    head.framing = latest.framing
+    return head
+
+
+def parse_head(block: bytes, scheme: str, latest: LatestFields | None = None) -> Http1Head:
+    """What a head says: `block` is its bytes, from the request line to the empty line, both included.
+
+    `scheme` is that of the port. `client` and `server` are the caller's to set. `latest` is what the connection keeps.
+    Raises `RequestError` with 400, 417, 421, 501 or 505.
+    """
+    head = Http1Head()
+    head.scheme = scheme
+    lines = block[:-4].split(b"\r\n")
     head.line = line = _request_lines[lines.pop(0)]
     head.headers = headers = list(map(_read_field, lines))
     watched = tuple([field for field in headers if field[0] in FRAMING_FIELDS])
@@ -125,6 +195,8 @@ def parse_head(block: bytes, scheme: str) -> Http1Head:
         # The authority of the target replaces Host, whatever that says (RFC 9112 section 3.2.2).
         others = [field for field in headers if field[0] != b"host"]
         head.headers = [(b"host", line.authority), *others]
+    if latest is not None:
+        latest.keep(block, head)
     return head
 
 
@@ -151,7 +223,7 @@ def parse_field(line: bytes) -> Header:
     """Name in lower case and value of a field line without its CRLF (RFC 9112 section 5).
 
     Raises `RequestError`, 400.
-    b"""
+    """
     match = _FIELD.fullmatch(line)
     if match is None:
         raise RequestError(400, "malformed header field")
@@ -162,7 +234,7 @@ def check_beginning(data: bytes, max_header_size: int) -> None:
     """Refuse `data`, the beginning of a head that is not whole, if it can't become one.
 
     Raises `RequestError` with 400, 414, 431, 501 or 505.
-    b"""
+    """
     beginning = data[:max_header_size]
     line, found, rest = beginning.partition(b"\r\n")
     if found:

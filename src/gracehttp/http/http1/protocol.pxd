@@ -4,21 +4,24 @@ from gracehttp.http.body cimport RequestBody
 from gracehttp.http.connection cimport Connection, ServerContext
 from gracehttp.http.exchange cimport Exchange
 from gracehttp.http.fields cimport ResponseFields
+from gracehttp.http.http1 cimport parser as heads
 from gracehttp.http.http1.checks cimport Framing
-from gracehttp.http.http1.parser cimport Http1Head
+from gracehttp.http.http1.parser cimport Http1Head, LatestFields
 from gracehttp.http.server_fields cimport ServerLines
 from gracehttp.net.deadlines cimport Deadlines
+from gracehttp.net.stream cimport SocketStream
 
 
 cdef class Http1Protocol:
     cdef public Connection connection
     cdef ServerContext _context
-    cdef object _stream
+    cdef SocketStream _stream
     cdef str _scheme
     cdef int _phase
     cdef bint _fresh
     cdef bytes _head
     cdef Py_ssize_t _look_again_at
+    cdef LatestFields _latest
     cdef double _head_began_at
     cdef object _body
     cdef bint _keep_alive
@@ -39,10 +42,11 @@ cdef class Http1Protocol:
     cpdef received(self, bytes data)
     cpdef ended(self)
     cpdef writable_again(self)
-    @cython.locals(seen=Py_ssize_t, end=Py_ssize_t)
+    @cython.locals(search=Py_ssize_t, end=Py_ssize_t, size=Py_ssize_t, latest=LatestFields, known=Http1Head)
     cdef _read_head(self, bytes data, Py_ssize_t start)
     @cython.locals(size=Py_ssize_t, limit=Py_ssize_t)
     cdef _await_head(self, bytes data)
+    cdef Http1Head _parse(self, bytes block)
     @cython.locals(framing=Framing, body=RequestBody, context=ServerContext, connection=Connection)
     cdef _begin_request(self, Http1Head head)
     cdef RequestBody _begin_body(self, Framing framing)
@@ -61,7 +65,7 @@ cdef class Http1Protocol:
     cdef bint _is_late(self) except -1
     cpdef body_wanted(self, Exchange exchange)
     cpdef body_taken(self, Exchange exchange)
-    @cython.locals(fields=ResponseFields, status=int, http11=bint, framing=int, closes=bint, now=double, added=ServerLines)
+    @cython.locals(fields=ResponseFields, status=int, http11=bint, framing=int, closes=bint, now=double, added=ServerLines, lines=dict)
     cpdef send_head(self, Exchange exchange, bytes data, bint end)
     @cython.locals(framing=int)
     cpdef send_body(self, Exchange exchange, bytes data, bint end)

@@ -18,14 +18,15 @@ from gracehttp.http.exchange import Exchange, ResetReason, tell
 from gracehttp.http.fields import ResponseFields
 from gracehttp.http.forwarded import ForwardedError
 from gracehttp.http.head import RefusedHead
+from gracehttp.http.http1 import parser as heads
 from gracehttp.http.http1.body_parser import BodyParser, body_parser
 from gracehttp.http.http1.checks import Framing, RequestError
 from gracehttp.http.http1.parser import (
     END_OF_HEAD,
     Http1Head,
+    LatestFields,
     check_beginning,
     method_and_target,
-    parse_head,
     skip_empty_lines,
 )
 from gracehttp.http.http1.response import (
@@ -89,6 +90,7 @@ class Http1Protocol:
         "_held_back",
         "_keep_alive",
         "_last_response",
+        "_latest",
         "_leaving",
         "_look_again_at",
         "_paused",
@@ -112,6 +114,7 @@ class Http1Protocol:
         self._fresh = carried.fresh  # no request was received yet
         self._head = b""  # the part of the next head that has come
         self._look_again_at = 0  # when `_head` has so many bytes
+        self._latest: LatestFields | None = None  # from the second request on
         self._head_began_at = 0.0  # in the phase READING_HEAD: when its first byte came
         self._body: BodyParser | None = None  # while the body of the current request arrives
         self._keep_alive = True  # the client wants to go on after the current request
@@ -187,15 +190,23 @@ class Http1Protocol:
         search = start
         if self._head:
             search = max(start, len(self._head) - 3)  # the part that has come before has no end
-        end = data.find(END_OF_HEAD, search) + 4
-        size = end - start
+        latest = self._latest
+        known: Http1Head | None = None
+        end = size = len(data)
         try:
-            if not 4 <= size <= self._context.settings.max_header_size_bytes:
+            if latest is not None and not start and size <= self._context.settings.max_header_size_bytes:
+                known = heads.parse_known_head(data, self._scheme, latest)
+            if known is None:
+                end = data.find(END_OF_HEAD, search) + 4
+                size = end - start
+            if known is not None:
+                self._begin_request(known)
+            elif not 4 <= size <= self._context.settings.max_header_size_bytes:
                 self._await_head(data[start:])
             elif size == len(data):
-                self._begin_request(parse_head(data, self._scheme))  # the usual case: one whole head and nothing else
+                self._begin_request(self._parse(data))  # the usual case: one whole head and nothing else
             else:
-                head = parse_head(data[start:end], self._scheme)
+                head = self._parse(data[start:end])
                 self._leave_unparsed(data, end)
                 self._begin_request(head)
         except RequestError as refusal:
@@ -203,6 +214,12 @@ class Http1Protocol:
                 return
             self._head = data[start:end] if size >= 4 else data[start:]
             self._refuse(refusal.status, refusal.reason, refusal.lines)
+
+    def _parse(self, block: bytes) -> Http1Head:
+        """Raises `RequestError`."""
+        if self._latest is None and not self._fresh:
+            self._latest = LatestFields()
+        return heads.parse_head(block, self._scheme, self._latest)
 
     def _takes_preface(self, data: bytes) -> bool:
         """Whether the connection begins with what no request of ours begins with, and another protocol has it then
@@ -252,6 +269,7 @@ class Http1Protocol:
         framing = head.framing
         head.client = connection.client
         head.server = connection.server
+        head.tls = connection.tls
         if connection.adjust is not None:
             try:
                 connection.adjust(head)
@@ -497,7 +515,8 @@ class Http1Protocol:
         ours = added.date_and_server
         if fields.has_date or fields.has_server:
             ours = added.beside(fields.has_date, fields.has_server)
-        line = STATUS_LINES.get(status) or status_line(status)
+        lines = STATUS_LINES
+        line = lines.get(status) or status_line(status)
         framed = content_length_line(length) if framing == COUNTED else framing_line(framing, status, length)
         connection = b""
         if closes or not http11 or fields.upgrade:
@@ -695,6 +714,8 @@ class Http1Protocol:
 
     def lost(self) -> None:
         self._phase = OVER
+        if self._latest is not None:
+            self._latest.forget()
         self._wait_no_more()
         self._unparsed = self._head = b""
         self._taken = 0

@@ -227,6 +227,7 @@ class Http2Protocol:
         head.scheme = connection.scheme
         head.client = connection.client
         head.server = connection.server
+        head.tls = connection.tls
         if connection.adjust is not None:
             try:
                 connection.adjust(head)

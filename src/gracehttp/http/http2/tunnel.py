@@ -159,6 +159,12 @@ class Tunnel:
     def write_file(self, part: FilePart) -> None:
         raise AssertionError("a tunnel takes no files")
 
+    def stay(self) -> None:
+        """See `Stream`: it never moves."""
+
+    def state(self) -> None:
+        """See `Stream`: it never moves."""
+
     def leave(self) -> int:
         raise AssertionError("a tunnel can't move")
 

@@ -57,6 +57,7 @@ class WebSocketHead(RequestHead):
         self.scheme = head.scheme
         self.client = head.client
         self.server = head.server
+        self.tls = head.tls
         self._close_code = close_code
 
     @property

@@ -20,9 +20,11 @@ from gracehttp.events import (
     ControlUnavailable,
     Event,
     GenerationGivenUp,
+    GenerationPromoted,
     GenerationRolledBack,
     ReplacementGivenUp,
     StartCalledOff,
+    SupervisorStopped,
     WorkerExited,
     WorkerFailedToStart,
 )
@@ -52,9 +54,11 @@ kernel cuts it at net.core.somaxconn (listen(2))."""
 
 _OUTCOMES = (
     GenerationGivenUp,
+    GenerationPromoted,
     GenerationRolledBack,
     ReplacementGivenUp,
     StartCalledOff,
+    SupervisorStopped,
     WorkerExited,
     WorkerFailedToStart,
 )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterable
 
 from gracehttp.compiled import BUILD
+from gracehttp.supervisor.certificates.changes import days
 from gracehttp.supervisor.fleet import Fleet, Generation
 from gracehttp.supervisor.listeners.table import HeldListener, ListenerTable
 from gracehttp.supervisor.processes.workers import WorkerProcesses
 from gracehttp.wire.control import (
+    CertificateStatus,
     GenerationStatus,
     ListenerStatus,
     Outcome,
@@ -16,12 +20,14 @@ from gracehttp.wire.control import (
     Status,
     WorkerStatus,
 )
+from gracehttp.wire.messages import CertificateFacts
 
 
 def status_of(
     fleet: Fleet,
     workers: WorkerProcesses,
     listeners: ListenerTable,
+    certificates: Iterable[CertificateFacts],
     *,
     last: Outcome | None,
     release: str,
@@ -29,6 +35,7 @@ def status_of(
     now: float,
 ) -> Status:
     """The supervisor, its generations, workers and listeners. `last` is how the latest restart ended."""
+    serving = fleet.serving.number if fleet.serving is not None else None
     return Status(
         pid=os.getpid(),
         version=release,
@@ -36,9 +43,10 @@ def status_of(
         generations=tuple(
             _generation(one, workers, now, coming=one is fleet.coming) for one in fleet.generations.values()
         ),
-        listeners=tuple(_listener(one, workers) for one in listeners),
+        listeners=tuple(_listener(one, workers, serving) for one in listeners),
         last_restart=_restart(last) if last is not None else None,
         build=str(BUILD),
+        certificates=tuple(map(_certificate, certificates)),
     )
 
 
@@ -61,11 +69,18 @@ def _generation(generation: Generation, workers: WorkerProcesses, now: float, *,
     )
 
 
-def _listener(listener: HeldListener, workers: WorkerProcesses) -> ListenerStatus:
+def _certificate(facts: CertificateFacts) -> CertificateStatus:
+    left = facts.not_after - time.time()
+    return CertificateStatus(facts.path, facts.names, facts.not_after, days(left))
+
+
+def _listener(listener: HeldListener, workers: WorkerProcesses, serving: int | None) -> ListenerStatus:
+    wish = listener.wishes.get(serving) if serving is not None else None
     return ListenerStatus(
         address=str(listener.address),
         bound=listener.bound,
         max_connections=listener.limit,
         open_connections=listener.pool.open_connections(workers.slots()) if listener.pool else None,
         shed_connections=listener.shed,
+        tls=wish is not None and wish.tls,
     )

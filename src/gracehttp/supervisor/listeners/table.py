@@ -34,6 +34,7 @@ from gracehttp.net.forks import close_in_children
 from gracehttp.net.limits import effective_limits
 from gracehttp.net.permits import PermitPool, PoolRecord, shared_permits
 from gracehttp.net.syn_filter import admit_new_connections, drop_new_connections
+from gracehttp.net.tcp_keepalive import set_keepalive
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire.messages import ListenRequest
 
@@ -204,13 +205,14 @@ class ListenerTable:
         return found
 
     def promote(self, generation: int) -> None:
-        """The generation serves: its limits and backlogs hold from now on."""
+        """The generation serves: its limits, backlogs and probes hold from now on."""
         self._claimed.clear()
         used = [one for one in self._held if generation in one.wishes]
         limits = effective_limits([one.wishes[generation].max_connections for one in used], self._descriptors)
         for listener, limit in zip(used, limits, strict=True):
             listener.admit()
             listener.set_backlog(listener.wishes[generation].backlog)
+            set_keepalive(listener.socket, listener.wishes[generation].tcp_keepalive_seconds)
             if limit != listener.limit and listener.pool is not None:
                 self._publish(LimitChanged(str(listener.address), listener.limit, limit))
                 listener.pool.resize(limit)
@@ -225,6 +227,16 @@ class ListenerTable:
     def used_by(self, generation: int) -> list[int]:
         """The numbers of the listeners of a generation."""
         return [listener.number for listener in self._held if generation in listener.wishes]
+
+    def taking_tls(self, generations: Collection[int]) -> list[int]:
+        """The numbers of the listeners of which each of these generations that has them goes on with sessions of
+        TLS."""
+        taking = []
+        for listener in self._held:
+            wishes = [wish for generation, wish in listener.wishes.items() if generation in generations]
+            if wishes and all(wish.takes_tls for wish in wishes):
+                taking.append(listener.number)
+        return taking
 
     def forget(self, generation: int) -> None:
         """The generation is gone: close the listeners that only it used."""
@@ -274,6 +286,7 @@ class ListenerTable:
         address = parse_address(request.address)
         claimed = self._store.claim(request.address) if self._store is not None else None
         sock = claimed or self._bind(address, request, ipv6_alone=ipv6_alone)
+        set_keepalive(sock, request.tcp_keepalive_seconds)
         try:
             if self._owner is not None and isinstance(address, UnixAddress):
                 give_to(address, self._owner)
@@ -295,7 +308,7 @@ class ListenerTable:
             self._claimed.add(listener.number)
             listener.set_backlog(request.backlog)
             self._publish(ListenerKept(listener.bound))
-        self._tell_of(listener, request.max_connections, other_ports)
+        self._tell_of(listener, request, other_ports)
         if pool is None:
             self._publish(LimitSplit(listener.bound, limit))
         return listener
@@ -323,13 +336,14 @@ class ListenerTable:
                     )
         return None
 
-    def _tell_of(self, opened: HeldListener, wanted: int, other_ports: int) -> None:
+    def _tell_of(self, opened: HeldListener, request: ListenRequest, other_ports: int) -> None:
+        wanted, url = request.max_connections, _url(opened.bound, "https" if request.tls else "http")
         if opened.limit == wanted:
-            self._publish(ListenerOpened(opened.bound, opened.limit))
+            self._publish(ListenerOpened(opened.bound, opened.limit, url=url))
         elif wanted == SERVER_OPTIONS["max_connections"].default:  # only a default was not met
-            self._publish(ListenerOpened(opened.bound, opened.limit, self._descriptors, other_ports))
+            self._publish(ListenerOpened(opened.bound, opened.limit, self._descriptors, other_ports, url))
         else:
-            self._publish(ListenerOpened(opened.bound, opened.limit))
+            self._publish(ListenerOpened(opened.bound, opened.limit, url=url))
             self._publish(LimitLowered(opened.bound, wanted, opened.limit, self._descriptors, other_ports))
 
     def _close(self, listener: HeldListener) -> None:
@@ -341,6 +355,12 @@ class ListenerTable:
             remove_socket_file(listener.address, listener.file)
         listener.close()
         self._publish(ListenerClosed(name))
+
+
+def _url(bound: str, scheme: str) -> str:
+    """Where a client on this machine reaches a listener that is bound to `bound`; empty if that is no TCP port."""
+    address = parse_address(bound)
+    return f"{scheme}://{address.local}" if scheme and isinstance(address, TcpAddress) else ""
 
 
 def _check(listener: HeldListener, address: Address, others: Sequence[HeldListener], *, ipv6_alone: bool) -> None:

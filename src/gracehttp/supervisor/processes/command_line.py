@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from gracehttp.config.release_links import LINKS_VARIABLE
+from gracehttp.supervisor.processes.debugger import is_attached, without_debugger
 from gracehttp.supervisor.processes.links import links_on, name_through, names_folders, resolved_folder, unnamed_link
 from gracehttp.supervisor.processes.shebang import is_run_by_its_first_line
 from gracehttp.values import EMPTY, Value
@@ -92,6 +93,8 @@ _FOLDER_VARIABLES = ("PATH", "VIRTUAL_ENV", "PYTHONPATH")
 def this_command_line() -> CommandLine:
     """How this process was started. To be called before anything changes the working directory."""
     arguments = tuple(sys.orig_argv)
+    if is_attached():
+        arguments = without_debugger(arguments)
     if arguments and not os.access(shutil.which(arguments[0]) or "", os.X_OK):
         arguments = (
             sys.executable,

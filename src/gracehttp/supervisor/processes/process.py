@@ -143,8 +143,11 @@ class WorkerProcess:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the process has exited, reaped or not (waitid(2), WNOWAIT)."""
-        if not self.pid:
+        """Whether the process is known to have exited, reaped or not (waitid(2), WNOWAIT).
+
+        Python has waitid on macOS from 3.13 on. Before, nothing tells without reaping.
+        """
+        if not self.pid or not hasattr(os, "waitid"):
             return False
         try:
             return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None

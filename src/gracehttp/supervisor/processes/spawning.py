@@ -19,6 +19,7 @@ from typing import NoReturn
 from gracehttp.accounts import Credentials
 from gracehttp.net.forks import forking_one_of_ours
 from gracehttp.supervisor.processes.command_line import Launch
+from gracehttp.supervisor.processes.debugger import is_attached, spawn_debugged
 from gracehttp.supervisor.processes.shebang import interpreter_of
 from gracehttp.wire.lineage import FAULT_HANDLER_VALUE, FAULT_HANDLER_VARIABLE
 from gracehttp.wire.signals import SIGNALS
@@ -64,6 +65,15 @@ def spawn(
     }
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
+        if is_attached() and credentials is None:
+            return spawn_debugged(
+                launch.arguments,
+                executable=launch.executable,
+                directory=launch.directory,
+                variables=variables,
+                pass_fds=pass_fds,
+                stderr=stderr,
+            )
         with warnings.catch_warnings(), forking_one_of_ours():
             # Python 3.12 warns of a fork when a script of the user has threads. This child takes none of their locks.
             warnings.simplefilter("ignore", DeprecationWarning)

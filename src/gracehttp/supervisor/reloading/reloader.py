@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from gracehttp import events
 from gracehttp.events import Event
 from gracehttp.supervisor.processes.command_line import Launch
+from gracehttp.supervisor.processes.debugger import is_attached
 from gracehttp.supervisor.processes.process import describe_exit
 from gracehttp.supervisor.processes.spawning import spawn
 from gracehttp.supervisor.reloading.changes import Changes, Verdict
@@ -68,7 +69,9 @@ class Reloader:
                 polling=settings.polling,
                 since=time.time(),
             )
-            executable, *rest = arguments(orders)
+            # A debugger follows each Python that is started, and this one is none of the user's.
+            prefix = ["/usr/bin/env"] if is_attached() else []
+            executable, *rest = [*prefix, *arguments(orders)]
             try:
                 pid = spawn(
                     Launch(executable, (executable, *rest), os.sep),

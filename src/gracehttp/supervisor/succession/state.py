@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping
 
 from gracehttp.errors import StartError
+from gracehttp.supervisor.certificates.watch import CertificatesRecord
 from gracehttp.supervisor.control.socket import ControlRecord
 from gracehttp.supervisor.fleet import FleetMemory
 from gracehttp.supervisor.health.addresses import HealthRecord
@@ -59,6 +60,7 @@ class SupervisorState(Value):
     pidfile: PidFileRecord | None
     control: ControlRecord | None
     last_outcome: Outcome | None
+    certificates: CertificatesRecord | None = None
     health: HealthRecord = HealthRecord()
     log_records_dropped: int = 0
     """They still waited for the reader of standard error when the old image ended. The next record tells it."""

@@ -45,5 +45,6 @@ def test_suite_that_is_allowed_is_preferred_to_those_that_the_client_prefers(tmp
     assert chosen(tmp_path, key, [*(one.format(key) for one in PROHIBITED), allowed]) == allowed
 
 
-def test_client_that_knows_no_other_is_served(tmp_path):
-    assert chosen(tmp_path, "RSA", [PROHIBITED[0].format("RSA")]) == PROHIBITED[0].format("RSA")
+def test_suite_that_is_prohibited_is_not_agreed_on(tmp_path):
+    with pytest.raises(ssl.SSLError, match="NO_SHARED_CIPHER"):
+        chosen(tmp_path, "RSA", [PROHIBITED[0].format("RSA")])

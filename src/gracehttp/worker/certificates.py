@@ -1,0 +1,183 @@
+"""The certificates of one worker: loaded at its start, changed when its supervisor says so, all ports at once.
+
+The supervisor looks whether files have changed. Then all workers of a generation prepare the new certificates, and when
+all of them could, and have read the same, the supervisor has all of them use it
+(docs/decisions/0019-certificates-that-change.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from gracehttp.config import ServerOptions
+from gracehttp.errors import CertificateError
+from gracehttp.http import negotiation
+from gracehttp.http.settings import settings_of
+from gracehttp.net.shared_page import anonymous_file
+from gracehttp.values import Descriptor
+from gracehttp.wire.messages import CertificateFacts
+
+if TYPE_CHECKING:
+    from gracehttp.net.certificates import LoadedTls, TlsSettings
+
+_MOST_WRITTEN: Final = 3
+
+UseTls = Callable[[Sequence["LoadedTls | None"]], None]
+"""Takes what each port uses, in their order; None for one without TLS."""
+
+
+class Certificates:
+    """Those of all ports of this worker. `use_tls` is called when new ones are used."""
+
+    def __init__(self, servers: Sequence[ServerOptions], use_tls: UseTls) -> None:
+        self._servers = servers
+        self._use_tls = use_tls
+        self._used: list[LoadedTls | None] = []
+        self._prepared: list[LoadedTls | None] | None = None
+        self._ticket_secret = b""
+        self._written: list[int] = []
+
+    def load(self, contents: Mapping[str, bytes] | None = None) -> Sequence[LoadedTls | None]:
+        """What the ports use at the start, in their order. It is read from `contents` if there are some and the system
+        lets us, else from the files.
+
+        An expired certificate is no reason not to start: the supervisor tells of it. Raises `CertificateError`.
+        """
+        try:
+            self._used = self._load(contents)
+        except (OSError, CertificateError):
+            if contents is None:
+                raise
+            self._used = self._load()
+        return self._used
+
+    def prepare(self) -> None:
+        """Load what is in the files now, and keep it for `use`. Raises `CertificateError`, also if it is not valid
+        now."""
+        from gracehttp.net.certificates import check_validity
+
+        self._prepared = None
+        prepared = self._load()
+        for loaded in prepared:
+            if loaded is not None:
+                check_validity(loaded, time.time())
+        self._prepared = prepared
+
+    def use(self) -> None:
+        """Use what was prepared, for the handshakes that begin from now on."""
+        if self._prepared is not None:
+            self._used, self._prepared = self._prepared, None
+            self._use_tls(self._used)
+
+    def use_ticket_secret(self, secret: bytes) -> None:
+        """Encrypt session tickets from now on with keys that come from `secret`, as the other workers do."""
+        self._ticket_secret = secret
+        for loaded in (*self._used, *(self._prepared or ())):
+            if loaded is not None:
+                loaded.use_ticket_secret(secret)
+
+    @property
+    def digest(self) -> str:
+        """Tells the content of all files, as it was prepared, or else is used, from any other content."""
+        used = self._prepared if self._prepared is not None else self._used
+        digests = [loaded.digest if loaded is not None else b"" for loaded in used]
+        return hashlib.sha256(b"".join(digests)).hexdigest()
+
+    @property
+    def facts(self) -> tuple[CertificateFacts, ...]:
+        """Of what was prepared, or else is used; each certificate once."""
+        used = self._prepared if self._prepared is not None else self._used
+        found: dict[str, CertificateFacts] = {}
+        for loaded in used:
+            if loaded is None:
+                continue
+            for (path, _), context in zip(loaded.settings.pairs, loaded.contexts, strict=True):
+                facts = context.facts
+                found[path] = CertificateFacts(path, facts.names, facts.not_before, facts.not_after)
+        return tuple(found.values())
+
+    def write_contents(self) -> Descriptor | None:
+        """What was loaded, for other workers, as a descriptor of memory. It is closed here, some calls later: when it
+        was sent. None if it can't be had: the system has no such memory, or the files have changed meanwhile."""
+        from gracehttp.net.certificates import contents_of
+
+        contents: dict[str, str] = {}
+        for loaded in self._prepared if self._prepared is not None else self._used:
+            if loaded is None:
+                continue
+            found = contents_of(loaded)
+            if not found:
+                return None
+            contents.update((path, content.decode("latin-1")) for path, content in found.items())
+        try:
+            memory = anonymous_file("certificates")
+        except OSError:
+            return None
+        with open(memory, "w", encoding="utf-8", closefd=False) as file:
+            json.dump(contents, file)
+        self._written.append(memory)
+        if len(self._written) > _MOST_WRITTEN:
+            os.close(self._written.pop(0))
+        return Descriptor(memory)
+
+    def _load(self, contents: Mapping[str, bytes] | None = None) -> list[LoadedTls | None]:
+        return [_load(server, self._ticket_secret, contents) for server in self._servers]
+
+
+def read_contents(memory: int) -> Mapping[str, bytes]:
+    """What `Certificates.write_contents` of another worker has written."""
+    text = os.pread(memory, os.fstat(memory).st_size, 0)  # pread: other workers have the same offset
+    return {path: content.encode("latin-1") for path, content in json.loads(text).items()}
+
+
+def watched_files(servers: Sequence[ServerOptions]) -> tuple[str, ...]:
+    """The files that matter for TLS, each once. Paths are as in the options."""
+    files = [path for one in servers for path in (*one.certfile, *one.keyfile, one.ssl_ca, one.ssl_crl) if path]
+    return tuple(dict.fromkeys(files))
+
+
+def with_absolute_paths(server: ServerOptions) -> ServerOptions:
+    """The application may change the working directory, and its import comes before the certificates are read."""
+    return replace(
+        server,
+        certfile=tuple(map(os.path.abspath, server.certfile)),
+        keyfile=tuple(map(os.path.abspath, server.keyfile)),
+        ssl_ca=server.ssl_ca and os.path.abspath(server.ssl_ca),
+        ssl_crl=server.ssl_crl and os.path.abspath(server.ssl_crl),
+    )
+
+
+def tls_settings(server: ServerOptions, alpn: Sequence[str]) -> TlsSettings:
+    """What the options of `server`, which has TLS, say."""
+    from gracehttp.net.certificates import TlsSettings  # OpenSSL costs memory that plain HTTP needs not pay
+
+    return TlsSettings(
+        pairs=tuple(zip(server.certfile, server.keyfile, strict=True)),
+        password=server.keyfile_password,
+        alpn=tuple(alpn),
+        ca=server.ssl_ca,
+        verify=server.asks_for_certificates,
+        crl=server.ssl_crl,
+        min_version=server.ssl_min_version,
+        ciphers=server.ssl_ciphers,
+        groups=server.ssl_groups,
+        name=str(server.bind.address),
+    )
+
+
+def _load(server: ServerOptions, ticket_secret: bytes, contents: Mapping[str, bytes] | None) -> LoadedTls | None:
+    alpn = negotiation.offers(settings_of(server), secure=bool(server.certfile))
+    if not server.certfile:
+        return None
+    from gracehttp.net.certificates import load
+
+    loaded = load(tls_settings(server, alpn), contents)
+    if ticket_secret:
+        loaded.use_ticket_secret(ticket_secret)
+    return loaded

@@ -1,0 +1,123 @@
+"""Tasks whose first steps run at once: they are tasks as all others, and the loop is left as it was."""
+
+import asyncio
+import contextvars
+
+import pytest
+import uvloop
+
+from gracehttp.applications.asgi.first_steps import FirstSteps
+
+variable = contextvars.ContextVar("variable", default=0)
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop])
+def loop(request):
+    with asyncio.Runner(loop_factory=request.param) as runner:
+        yield runner.get_loop()
+
+
+def outside_of_tasks(loop, call):
+    """What `call` gives as a callback of the loop."""
+
+    async def main():
+        done = loop.create_future()
+        loop.call_soon(lambda: done.set_result(call()))
+        return await done
+
+    return loop.run_until_complete(main())
+
+
+async def noted(notes):
+    task = asyncio.current_task()
+    assert task is not None
+    notes.append((task, variable.get()))
+    variable.set(variable.get() + 1)
+
+
+def test_a_task_that_never_waits_is_done_at_once(loop):
+    notes = []
+    task = outside_of_tasks(loop, lambda: FirstSteps(loop).take(noted(notes), contextvars.copy_context()))
+    assert task.done()
+    assert task.result() is None
+    assert notes == [(task, 0)]
+
+
+def test_a_task_that_waits_goes_on_as_the_same_task_in_the_same_context(loop):
+    notes = []
+
+    async def waits():
+        await noted(notes)
+        async with asyncio.timeout(10):
+            await asyncio.sleep(0)
+        await noted(notes)
+
+    def call():
+        task = FirstSteps(loop).take(waits(), contextvars.copy_context())
+        return task, task.done(), len(notes)
+
+    task, done, noted_at_once = outside_of_tasks(loop, call)
+    assert not done
+    assert noted_at_once == 1
+    loop.run_until_complete(task)
+    assert notes == [(task, 0), (task, 1)]
+    assert variable.get() == 0
+
+
+def test_within_another_task_it_begins_later(loop):
+    notes = []
+
+    async def main():
+        task = FirstSteps(loop).take(noted(notes), contextvars.copy_context())
+        began_at_once = bool(notes)
+        await task
+        return began_at_once
+
+    # CPython 3.12 begins it at once there, too.
+    assert loop.run_until_complete(main()) == hasattr(asyncio, "eager_task_factory")
+    assert len(notes) == 1
+
+
+def test_no_task_is_current_afterwards_and_the_loop_has_its_own_method(loop):
+    def call():
+        FirstSteps(loop).take(noted([]), contextvars.copy_context())
+        return asyncio.current_task(loop), "call_soon" in vars(loop)
+
+    assert outside_of_tasks(loop, call) == (None, False)
+
+
+def test_callbacks_of_the_first_steps_run(loop):
+    ran = []
+
+    async def asks():
+        loop.call_soon(ran.append, 1)
+        asyncio.get_running_loop().create_task(noted(ran))
+
+    outside_of_tasks(loop, lambda: FirstSteps(loop).take(asks(), contextvars.copy_context()))
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.run_until_complete(asyncio.sleep(0))
+    assert len(ran) == 2
+
+
+def test_an_error_is_the_error_of_the_task(loop):
+    async def fails():
+        raise ValueError
+
+    task = outside_of_tasks(loop, lambda: FirstSteps(loop).take(fails(), contextvars.copy_context()))
+    assert isinstance(task.exception(), ValueError)
+
+
+def test_cancelling_reaches_the_task_that_has_begun(loop):
+    ended = []
+
+    async def waits():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    task = outside_of_tasks(loop, lambda: FirstSteps(loop).take(waits(), contextvars.copy_context()))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        loop.run_until_complete(task)
+    assert ended == [True]
