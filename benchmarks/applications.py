@@ -69,6 +69,12 @@ async def pid(scope: Message, receive: Receive, send: Send) -> None:
 
 
 @_for_http
+async def pid_or_all(scope: Message, receive: Receive, send: Send) -> None:
+    """As `transfer` for /upload and /download, else as `pid`."""
+    await (transfer if len(scope["path"]) > 1 else pid)(scope, receive, send)
+
+
+@_for_http
 async def blocking(scope: Message, receive: Receive, send: Send) -> None:
     """As `pid`, after it has blocked the worker for 20 ms."""
     time.sleep(0.02)

@@ -42,8 +42,8 @@ _MOST_PROXY_BYTES = 16 + 65535
 
 def http1(data: bytes) -> None:
     """Heads and bodies of HTTP/1.1. The first byte says where the rest is cut: that must not change its meaning."""
-    if not data:
-        return
+    if len(data) < 2:
+        return  # to send nothing would be to end
     cut = 1 + data[0] * len(data) // 256
     whole = read([data[1:]])
     pieces = read([piece for piece in (data[1:cut], data[cut:]) if piece])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import signal
 import socket
 import ssl
@@ -14,6 +13,7 @@ import pytest
 import trustme
 from server_harness import get, read_response
 from websocket_client import CLOSE, WebSocket, binary, close, closing, handshake, run, text
+from websocket_load import EchoClient, pid_of, through_restarts
 
 APPLICATION = """
     import asyncio
@@ -76,10 +76,6 @@ def begin(start):
     return begin
 
 
-def pid_of(websocket):
-    return int(re.search(rb"x-pid: (\d+)", websocket.head)[1])
-
-
 async def closed(websocket):
     """Read to its close frame, answer it, and return its code and reason."""
     while (received := await websocket.receive()).opcode != CLOSE:
@@ -91,65 +87,10 @@ async def closed(websocket):
     return code, reason
 
 
-class Client:
-    """Echoes, and connects again whenever it is closed. All that isn't as promised stands in `wrong`."""
-
-    def __init__(self, server, path):
-        self.server = server
-        self.path = path
-        self.pids = []
-        self.codes = []
-        self.echoes = 0
-        self.wrong = []
-        self.stopping = False
-
-    async def run(self):
-        while not self.stopping:
-            try:
-                websocket = await WebSocket.connect(self.server.port, self.path)
-                if websocket.status != 101:
-                    raise ConnectionError(websocket.head)
-                self.pids.append(pid_of(websocket))
-                await self._echo(websocket)
-            except (OSError, EOFError, AssertionError) as error:
-                self.wrong.append(repr(error))
-                return
-
-    async def _echo(self, websocket):
-        while True:
-            if self.stopping:
-                await websocket.close()
-                return
-            message = f"{self.echoes}"
-            websocket.writer.write(text(message))
-            received = await websocket.receive()
-            if received.opcode == CLOSE:
-                self.codes.append(closing(received)[0])
-                websocket.writer.write(close(self.codes[-1]))
-                if await websocket.reader.read():
-                    raise AssertionError("bytes behind the close frame")
-                websocket.writer.close()
-                return
-            assert received.payload == message.encode()
-            self.echoes += 1
-            await asyncio.sleep(0.005)
-
-
-async def through_restarts(server, restarts, clients):
-    running = [asyncio.create_task(one.run()) for one in clients]
-    for generation in range(2, restarts + 2):
-        await asyncio.sleep(0.3)
-        server.pids = await asyncio.to_thread(server.restart, generation)
-        await asyncio.to_thread(server.wait_until_gone, generation - 1)
-    for one in clients:
-        one.stopping = True
-    await asyncio.gather(*running)
-
-
 @pytest.mark.parametrize("restarts", [3, pytest.param(20, marks=pytest.mark.soak)])
 def test_each_websocket_is_closed_by_its_application_or_with_1012(begin, restarts):
     server = begin("-w", "2", *QUICK)
-    clients = [Client(server, path) for path in ("/echo", "/listens") for _ in range(25)]
+    clients = [EchoClient(server.port, path) for path in ("/echo", "/listens") for _ in range(25)]
     run(through_restarts(server, restarts, clients), seconds=60.0 * restarts)
     assert [one.wrong for one in clients] == [[]] * 50
     for one in clients:

@@ -14,6 +14,7 @@ from gracehttp.config import OPTIONS
 ROOT = Path(__file__).parents[2]
 PROMISES = re.search(r"## The promises\n(.*?)\n## ", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
 ROWS = [line for line in PROMISES.splitlines() if line.startswith("| ") and "**" in line]
+THREATS = [line for line in (ROOT / "SECURITY.md").read_text(encoding="utf-8").splitlines() if line.startswith("| **")]
 PACKAGES = sorted(init.parent for init in (ROOT / "src" / "gracehttp").glob("**/__init__.py"))
 MODULES = [
     f"/{file.relative_to(ROOT)}"
@@ -42,6 +43,15 @@ def test_every_folder_that_a_promise_names_exists():
     folders = re.findall(r"`(tests/[\w/]+)`", PROMISES)
     assert folders
     assert all((ROOT / one).is_dir() for one in folders)
+
+
+@pytest.mark.parametrize("threat", THREATS, ids=lambda row: re.search(r"\*\*(.+?)\*\*", row)[1])
+def test_each_threat_names_tests_and_each_of_them_exists(threat):
+    *_, shown_by, _end = threat.split("|")
+    named = re.findall(r"`(test_\w+\.py)`", shown_by)
+    assert named
+    for name in named:
+        assert len(list((ROOT / "tests").glob(f"**/{name}"))) == 1, name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

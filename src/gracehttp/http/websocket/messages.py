@@ -184,6 +184,15 @@ class Messages:
         if not self.over:
             self._protocol.receive_eof()
 
+    def release(self) -> None:
+        """Give back what is large. Nothing may be fed or sent any more.
+
+        The library's parser and its state refer to each other, so that they, and the tens of kilobytes of a compressor,
+        would wait for the garbage collector, which a worker that has little else to collect starts rarely.
+        """
+        self._protocol.extensions.clear()
+        self._protocol.parser.close()
+
     @property
     def open(self) -> bool:
         """No close frame was sent, nor received."""

@@ -257,3 +257,4 @@ class WebSocketProtocol:
         session = self._session
         session.ended_with(*self._messages.outcome)
         session.finished()
+        self._messages.release()

@@ -131,6 +131,7 @@ class WebSocketSession:
         self._check_undecided()
         fields = ResponseFields(answer_fields(self._handshake, subprotocol, headers))
         self._messages = Messages(self.settings.max_size_bytes, self._handshake.deflate)
+        self._handshake = self._handshake._replace(deflate=None)  # it is theirs, and goes when they release it
         self.state = OPEN
         self.exchange.upgrade(fields, lambda connection, _carried: self._make_carrier(connection, self))
         if self._carrier is None:  # the worker has closed the connection in this very moment

@@ -177,3 +177,26 @@ def test_frame_size_of_the_client_is_kept():
     turned(client)
     assert max(len(one.payload) for one in client.frames if one.kind == 0) <= 32768
     assert len(client.bodies[1]) == 200_000
+
+
+def test_body_of_a_request_is_received_once():
+    """gunicorn 3558: an application got it twice, and its JSON had extra data."""
+    client = Client()
+    client.send(headers(1, POST, end=False), data(1, b'{"a"'), data(1, b": 1}", end=True))
+    exchange = client.exchanges[0]
+    received = b""
+    more = True
+    while more:
+        piece, more = exchange.take_body()
+        received += piece
+    assert received == b'{"a": 1}'
+
+
+def test_end_of_a_body_in_a_frame_of_its_own_is_no_second_body():
+    """gunicorn 3558."""
+    client = Client()
+    client.send(headers(1, POST, end=False), data(1, b"once"))
+    exchange = client.exchanges[0]
+    assert exchange.take_body() == (b"once", True)
+    client.send(data(1, b"", end=True))
+    assert exchange.take_body() == (b"", False)

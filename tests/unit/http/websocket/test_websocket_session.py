@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import zlib
 
 import pytest
@@ -21,6 +22,7 @@ from websocket_client import (
     text,
 )
 from websocket_world import Socket
+from websockets.extensions.permessage_deflate import PerMessageDeflate
 
 from gracehttp.http.connection import Terms
 from gracehttp.http.exchange import ClientDisconnected
@@ -444,3 +446,32 @@ def test_over_tls_the_client_ends_first():
     assert not socket.kernel.closed
     socket.send_eof()
     assert socket.kernel.closed
+
+
+def compressors():
+    """How many there are, reachable or not."""
+    return sum(type(one) is PerMessageDeflate for one in gc.get_objects())
+
+
+@pytest.mark.parametrize("leave", ["send_eof", "vanish", "close"])
+def test_compressor_goes_with_its_connection_and_not_with_the_next_garbage_collection(leave):
+    """uvicorn 1862, websockets 896: it takes tens of kilobytes."""
+    gc.collect()
+    gc.disable()
+    try:
+        before = compressors()
+        socket = Socket(asks=DEFLATE, deflate=True)
+        socket.send(text("begun"))
+        assert compressors() == before + 1
+        if leave == "close":
+            socket.send(close())
+            socket.send_eof()
+        else:
+            getattr(socket, leave)()
+        socket.loop.pass_time(100)
+        assert socket.kernel.closed
+        assert socket.session.ended
+        assert compressors() == before
+        assert socket.session.take() == "begun", "what has come stays"
+    finally:
+        gc.enable()
