@@ -11,7 +11,9 @@ release never wrote is 0.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import mmap
 import os
 from collections.abc import Mapping
@@ -38,7 +40,7 @@ def anonymous_file(name: str) -> int:
     """
     if hasattr(os, "memfd_create"):
         try:
-            return os.memfd_create(f"gracehttp-{name}", os.MFD_CLOEXEC)
+            return os.memfd_create(f"gracehttp-{name}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         except OSError as exc:
             if exc.errno not in CALL_MISSING:
                 raise
@@ -46,6 +48,16 @@ def anonymous_file(name: str) -> int:
 
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
+
+
+def _never_shorter(fd: int) -> None:
+    """Seal a memfd against that (fcntl(2), F_ADD_SEALS): the system ends a process that reads a page of a file which
+    isn't there any more (SIGBUS), and code in a worker must not be able to end the supervisor so. Other files can't be
+    sealed."""
+    seals = getattr(fcntl, "F_SEAL_SHRINK", 0) | getattr(fcntl, "F_SEAL_SEAL", 0)
+    if seals:
+        with contextlib.suppress(OSError):  # another process has sealed it already, or it is no memfd
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
 
 
 class SharedPage:
@@ -56,6 +68,7 @@ class SharedPage:
         size = sum(layout.values()) * WORD_BYTES
         if os.fstat(fd).st_size < size:
             os.ftruncate(fd, size)
+        _never_shorter(fd)
         self._memory = mmap.mmap(fd, size)
         self._all = memoryview(self._memory).cast("Q")
         self._groups: dict[str, memoryview] = {}

@@ -97,11 +97,12 @@ def session_of(tls: ssl.SSLObject | ContinuedSession) -> TlsSession:
 
 
 def _client_chain(tls: ssl.SSLObject | ContinuedSession) -> tuple[bytes, ...]:
-    """What the client has sent; before Python 3.13 there is no way to all of it, only to its own certificate."""
+    """What was verified: the client's certificate, and those that lead from it to an authority of ours. Before Python
+    3.13 there is no way to more than the first of them."""
     own = tls.getpeercert(binary_form=True)
     if own is None:
         return ()
-    whole = getattr(tls, "get_unverified_chain", None)
+    whole = getattr(tls, "get_verified_chain", None)  # the other one has what the client has sent, whatever it is
     return tuple(whole()) if whole is not None else (own,)
 
 

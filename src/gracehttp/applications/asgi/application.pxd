@@ -7,6 +7,7 @@ cdef class AsgiApplication:
     cdef readonly object lifespan
     cdef readonly dict state
     cdef readonly bint cancelled
+    cdef readonly object thread
     cdef object _loop
     cdef FirstSteps _first_steps
     cdef object _on_idle

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Callable
+from threading import get_ident
 from typing import TYPE_CHECKING
 
 from gracehttp.applications.asgi.first_steps import FirstSteps
@@ -47,6 +48,8 @@ class AsgiApplication:
         self.lifespan = Lifespan(app, lifespan, name=name, publish=publish)
         self.state = self.lifespan.state
         self.cancelled = False
+        self.thread = get_ident()
+        """Of the loop."""
         self._loop = loop
         self._first_steps = FirstSteps(loop)
         self._on_idle = on_idle
@@ -62,6 +65,7 @@ class AsgiApplication:
 
     async def startup(self) -> None:
         """Run the startup of the lifespan. Raises `ApplicationFailed`."""
+        self.thread = get_ident()
         handshake.prepare()
         await self._loop.create_task(self.lifespan.startup(), context=self._context)
 

@@ -7,7 +7,6 @@ they are read and sent piece by piece, at the pace of the client.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 from typing import Final
@@ -48,10 +47,18 @@ async def send_open_file(exchange: Exchange, message: Message) -> None:
     """
     file = message.get("file")
     try:
-        descriptor = file if isinstance(file, int) else file.fileno()  # type: ignore[union-attr]  # what fails is told
-        status = os.fstat(descriptor)
+        # A copy: the application may close its own while the client takes its time.
+        descriptor = os.dup(file if isinstance(file, int) else file.fileno())  # type: ignore[union-attr]  # told
     except (AttributeError, TypeError, OSError) as exc:
         raise ResponseError(f"the file of http.response.zerocopysend must be an open file, not {file!r}") from exc
+    try:
+        await _send_part(exchange, descriptor, message)
+    finally:
+        os.close(descriptor)
+
+
+async def _send_part(exchange: Exchange, descriptor: int, message: Message) -> None:
+    status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         raise ResponseError("the file of http.response.zerocopysend is no regular file")
     offset, count = message.get("offset"), message.get("count")
@@ -61,8 +68,7 @@ async def send_open_file(exchange: Exchange, message: Message) -> None:
         raise ResponseError("offset and count of http.response.zerocopysend can't be negative")
     await _send(exchange, descriptor, start, size, more=message.get("more_body", False))
     if offset is None:
-        with contextlib.suppress(OSError):  # the application has closed it meanwhile
-            os.lseek(descriptor, start + size, os.SEEK_SET)
+        os.lseek(descriptor, start + size, os.SEEK_SET)  # of the application's descriptor too: it is the same open file
 
 
 async def _send(exchange: Exchange, descriptor: int, offset: int, size: int, *, more: bool) -> None:

@@ -23,12 +23,13 @@ NAME = "request"
 class FirstSteps:
     """Makes tasks on one loop. For its thread."""
 
-    __slots__ = ("_capture", "_loop", "_step")
+    __slots__ = ("_before", "_capture", "_loop", "_step")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._capture = self._call_soon
         self._step: Callable[[], object] | None = None
+        self._before: Callable[..., object] | None = None  # what somebody else has put in the place of call_soon
 
     def take(self, coroutine: Coroutine[Any, Any, None], context: Context) -> Task[None]:
         """A task of `coroutine` in `context`, which has run until it waits for something or is done.
@@ -49,14 +50,20 @@ class FirstSteps:
 
     def _make(self, coroutine: Coroutine[Any, Any, None], context: Context) -> Task[None]:
         loop: Any = self._loop
+        self._before = before = loop.__dict__.get("call_soon")
         loop.call_soon = self._capture  # of this object; that of its class stays as it is
         try:
             return Task(coroutine, loop=loop, name=NAME, context=context)
         finally:
-            del loop.call_soon
+            if before is None:
+                del loop.call_soon
+            else:
+                loop.call_soon = before
 
     def _call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> object:
         if self._step is not None or args:  # not of the task that is being made
+            if self._before is not None:
+                return self._before(callback, *args, context=context)
             return type(self._loop).call_soon(self._loop, callback, *args, context=context)
         self._step = callback
         return None

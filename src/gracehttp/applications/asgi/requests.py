@@ -8,7 +8,9 @@ that has nothing to send would go on without a client.
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Generator
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from gracehttp.applications.asgi.files import send_open_file, send_path
@@ -33,7 +35,7 @@ _EXTENSIONS: Final[dict[str, dict[str, object]]] = {
 
 
 class RequestCycle:
-    """One call of the application. `receive` and `send` are what the application gets."""
+    """One call of the application, which gets `receive`, and this object as its `send`."""
 
     __slots__ = ("_application", "_body_taken", "_exchange", "_told", "_trailers", "begun")
 
@@ -71,7 +73,7 @@ class RequestCycle:
         if head.tls is not None:
             scope["extensions"]["tls"] = head.tls.extension()
         try:
-            await application.app(scope, self.receive, self.send)
+            await application.app(scope, self.receive, self)
         except asyncio.CancelledError as error:
             self.finish(error)
             raise
@@ -122,6 +124,20 @@ class RequestCycle:
             await exchange.wait_for_input()
         self._told = True
         return {"type": "http.disconnect"}
+
+    # For those who ask whether `send` is an async function (asgiref, inspect.markcoroutinefunction).
+    _is_coroutine = getattr(asyncio.coroutines, "_is_coroutine", True)
+    _is_coroutine_mark = getattr(inspect, "_is_coroutine_mark", True)
+
+    def __call__(self, message: Message) -> Awaitable[None]:
+        """The `send` of ASGI. In a thread that isn't the loop's nothing is done before the loop awaits it: see
+        `asyncio.run_coroutine_threadsafe`."""
+        if get_ident() != self._application.thread:
+            return self._send_later(message)
+        return self.send(message)
+
+    async def _send_later(self, message: Message) -> None:
+        await self.send(message)
 
     def send(self, message: Message) -> Awaitable[None]:
         """Pass `message` on. To be awaited: until the client has read enough to be sent more, and for errors.

@@ -8,15 +8,13 @@ of it. Every client has the same few seconds, and there are few clients at a tim
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import socket
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
-from gracehttp.net.address import UnixAddress, parse_address
-from gracehttp.net.bind import bound_address, open_listener
+from gracehttp.net.address import parse_address
+from gracehttp.net.bind import FileIdentity, bound_address, file_identity, open_listener, remove_socket_file
 from gracehttp.readiness import Watch
 from gracehttp.supervisor.metrics.exposition import CONTENT_TYPE
 from gracehttp.values import Descriptor, Value
@@ -35,15 +33,17 @@ class ExporterRecord(Value):
 
     address: str
     socket: Descriptor
+    file: FileIdentity | None = None
 
 
 class Exporter:
     """Owns its listener. `render()` makes the text."""
 
-    def __init__(self, sock: socket.socket, address: str, render: Callable[[], str]) -> None:
+    def __init__(self, sock: socket.socket, address: str, file: FileIdentity | None, render: Callable[[], str]) -> None:
         self._loop = asyncio.get_running_loop()
         self._socket = sock
         self.address = address
+        self._file = file
         self.bound = bound_address(sock)
         self._render = render
         self._clients: set[_Client] = set()
@@ -54,15 +54,17 @@ class Exporter:
     @classmethod
     def listen(cls, address: str, render: Callable[[], str]) -> Exporter:
         """Raises `ListenError`."""
-        return cls(open_listener(parse_address(address), backlog=BACKLOG), address, render)
+        parsed = parse_address(address)
+        sock = open_listener(parsed, backlog=BACKLOG)
+        return cls(sock, address, file_identity(parsed), render)
 
     def carry(self) -> ExporterRecord:
-        return ExporterRecord(self.address, Descriptor(self._socket.fileno()))
+        return ExporterRecord(self.address, Descriptor(self._socket.fileno()), self._file)
 
     @classmethod
     def adopt(cls, record: ExporterRecord, render: Callable[[], str]) -> Exporter:
         """Go on with what another process carried."""
-        return cls(socket.socket(fileno=record.socket), record.address, render)
+        return cls(socket.socket(fileno=record.socket), record.address, record.file, render)
 
     def close(self) -> None:
         """Answer no more, and remove the file of a Unix socket."""
@@ -70,10 +72,7 @@ class Exporter:
         for client in list(self._clients):
             client.close()
         self._socket.close()
-        address = parse_address(self.address)
-        if isinstance(address, UnixAddress):
-            with contextlib.suppress(OSError):
-                os.unlink(address.path)
+        remove_socket_file(parse_address(self.address), self._file)
 
     def _accept_on(self) -> None:
         self._pause = None
