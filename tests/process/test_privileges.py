@@ -367,4 +367,5 @@ def test_a_log_file_of_root_alone_is_an_error_that_names_user_and_file(serve, fo
     server = serve("serve", "main:app", *LOGS[:4], *LOGS[-2:], files={"main.py": SHOWS})
     assert server.wait() == 3
     assert (folder / "logs" / "access").stat().st_uid == 0, "what is there already is not given away"
-    assert f"the log file {folder}/logs/access can't be opened by user nobody: Permission denied" in server.log
+    assert f"the log file {folder}/logs/access can't be opened: Permission denied" in server.log
+    assert "Hint: its folder must exist, and the user nobody must be allowed to write to it" in server.log

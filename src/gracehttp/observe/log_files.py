@@ -36,8 +36,8 @@ class FileHandler(OwnHandler):
             self._fd = self._open()
         except OSError as exc:
             raise ConfigurationError(
-                f"the log file {path} can't be opened by user {_own_name()}: {exc.strerror}.",
-                hint="its folder must exist, and that user must be allowed to write to the file, or to make it there",
+                f"the log file {path} can't be opened: {exc.strerror}.",
+                hint=f"its folder must exist, and the user {_own_name()} must be allowed to write to it",
             ) from exc
 
     def emit(self, record: logging.LogRecord) -> None:
