@@ -26,6 +26,7 @@ from gracehttp.config import (
     server_options,
     split_keywords,
 )
+from gracehttp.config.certificate_files import watched_files, with_absolute_paths
 from gracehttp.config.checks import (
     check_app_dir,
     check_certificates,
@@ -245,6 +246,7 @@ class GraceHTTP:
             user=process.user,
             group=process.group,
             credentials=self._credentials,
+            tls_files=watched_files(list(map(with_absolute_paths, self._servers))),
             reload=_reload_settings(process, bus) if process.reload else None,
             metrics=process.metrics,
         )
@@ -276,6 +278,7 @@ class GraceHTTP:
             links=shows_links(os.environ, terminal=tty),
             log_file=process.log_file,
             access_log_file=process.access_log_file,
+            owner=self._credentials,
         )
 
 

@@ -189,8 +189,9 @@ class ProgramKeywords(TypedDict, total=False):
     """Log requests for live_path and ready_path in the access log too. Default: false."""
 
     admin: str | None
-    """An address of its own, HOST:PORT or unix:PATH, at which the supervisor answers live_path and ready_path; the
-    ports of the application don't then. For a private network: who can reach it is answered. Default: none.
+    """An address of its own, HOST:PORT or unix:PATH, at which the supervisor answers live_path and ready_path, and
+    /metrics; the ports of the application answer none of them then. For a private network: who can reach it is
+    answered. Default: none.
     """
 
     agent_check: str | None

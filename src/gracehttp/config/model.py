@@ -394,8 +394,9 @@ class ProcessOptions:
         None,
         kind=types.ADDRESS,
         group=HEALTH,
-        help="An address of its own, HOST:PORT or unix:PATH, at which the supervisor answers live_path and ready_path; "
-        "the ports of the application don't then. For a private network: who can reach it is answered.",
+        help="An address of its own, HOST:PORT or unix:PATH, at which the supervisor answers live_path and ready_path, "
+        "and /metrics; the ports of the application answer none of them then. For a private network: who can reach it "
+        "is answered.",
     )
     agent_check: str | None = option(
         None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
+from gracehttp.accounts import Credentials
 from gracehttp.config.types import STANDARD_OUTPUT
 from gracehttp.errors import ConfigurationError
 from gracehttp.events import Event, Severity
@@ -100,13 +101,14 @@ def configure_logging(
     links: bool = False,
     log_file: str | None = None,
     access_log_file: str | None = None,
+    owner: Credentials | None = None,
 ) -> None:
     """Print what gracehttp logs from `level` on, as "text" or "json", on standard error.
 
     Text has colors with `color`, and links with `links`.
 
     With `log_file` it goes to that file instead (`-`: standard output). With `access_log_file` the access log goes
-    there, and nowhere else, whatever `level` is.
+    there, and nowhere else, whatever `level` is. A file that is made belongs to `owner`, None: to this user.
 
     If the user put handlers on the logger `gracehttp`, they stay and none is added. A level that the user gave this
     logger wins over `level`, except for callbacks. Without handlers of the user, records are printed here and don't
@@ -129,7 +131,7 @@ def configure_logging(
                 dropped += handler.detach()
                 logger.propagate = True  # ours alone made it false
     if all(isinstance(handler, OwnHandler) for handler in LOGGER.handlers):
-        printing = _handler_for(log_file, threshold, formatter)
+        printing = _handler_for(log_file, threshold, formatter, owner)
         printing.drop(dropped)
         LOGGER.addHandler(printing)
         LOGGER.propagate = False
@@ -139,15 +141,19 @@ def configure_logging(
     attach_callbacks()
     THRESHOLD.print_from(threshold)
     if access_log_file is not None:
-        apart = _handler_for(access_log_file, logging.INFO, _formatter(log_format, color=False))
+        apart = _handler_for(access_log_file, logging.INFO, _formatter(log_format, color=False), owner)
         ACCESS_LOGGER.addHandler(apart)
         ACCESS_LOGGER.setLevel(logging.INFO)
         ACCESS_LOGGER.propagate = False
 
 
-def _handler_for(file: str | None, level: int, formatter: logging.Formatter) -> _PrintingHandler | FileHandler:
+def _handler_for(
+    file: str | None, level: int, formatter: logging.Formatter, owner: Credentials | None
+) -> _PrintingHandler | FileHandler:
     handler = (
-        _PrintingHandler(on_stdout=file == STANDARD_OUTPUT) if file in (None, STANDARD_OUTPUT) else FileHandler(file)
+        _PrintingHandler(on_stdout=file == STANDARD_OUTPUT)
+        if file in (None, STANDARD_OUTPUT)
+        else FileHandler(file, owner)
     )
     handler.setLevel(level)
     handler.setFormatter(formatter)
