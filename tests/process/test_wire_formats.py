@@ -119,7 +119,9 @@ def test_a_supervisor_tells_workers_of_another_release_to_pause_and_to_serve_aga
     server.send_signal(signal.SIGHUP)
     server.wait_for("rolled back .* 10 of its 40 responses were server errors")
     lines = wait_until_heard(
-        server, first, "take_listener", "leave_template", "record_code", "welcome", "serve", "pause", "serve"
+        server,
+        first,
+        *("take_listener", "leave_template", "take_page", "record_code", "welcome", "serve", "pause", "serve"),
     )
     expected = said("supervisor-says.jsonl")
     assert lines == [expected[one["type"]] for one in lines]
@@ -279,7 +281,8 @@ def test_a_worker_obeys_the_supervisor_of_another_release_and_says_what_it_shoul
         supervisor.wait_for("stopped_accepting")
         assert supervisor.process.wait(DEADLINE_SECONDS) == 0
     expected = said("worker-says.jsonl")
-    hello = {**supervisor.said.pop("hello"), "pid": expected["hello"]["pid"]}
+    known = {name: expected["hello"][name] for name in ("pid", "build")}
+    hello = {**supervisor.said.pop("hello"), **known}
     assert hello == expected["hello"]
     assert set(supervisor.said) == {
         "code_recorded", "stage_began", "ready", "alive", "answered", "due_for_recycling", "shed", "paused",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from pathlib import Path
 
 import pytest
+
+from gracehttp.config import OPTIONS
 
 ROOT = Path(__file__).parents[2]
 PROMISES = re.search(r"## The promises\n(.*?)\n## ", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
@@ -17,6 +20,7 @@ MODULES = [
     for top in ("src", "tests", "docs", "examples", "benchmarks")
     for file in ROOT.glob(f"{top}/**/*.py")
 ] + ["/setup.py"]
+CALLED = re.compile(r"\bgracehttp (serve|check|restart|stop|status|top|demo)\b([^\n;|&#]*)")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "tests" / "vectors" / "README.md"])
 
 
@@ -58,3 +62,24 @@ def test_every_package_tells_what_it_may_import_and_where_to_start_reading(packa
     told = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))) or ""
     assert re.search(r"imports?\b", told, re.IGNORECASE)
     assert re.search(r"start\s+reading", told, re.IGNORECASE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_option_on_a_line_of_gracehttp_exists(page):
+    """In blocks of commands: `gracehttp serve main:app --bind :8000`, also where it goes on in the next line."""
+    text = page.read_text(encoding="utf-8")
+    wrong = []
+    for block in re.findall(r"^```(?:sh|console)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+        quoted = re.sub(r"'[^']*'|\"[^\"]*\"", "x", block.replace("\\\n", " "))
+        for name, arguments in CALLED.findall(quoted):
+            command = getattr(importlib.import_module(f"gracehttp.cli.{name}"), name)
+            known = {flag for given in command.params for flag in (*given.opts, *given.secondary_opts)}
+            wrong += [word for word in re.findall(r"(?<!\S)(--?[a-z][\w-]*)", arguments) if word not in known]
+    assert wrong == []
+
+
+def test_every_option_of_ours_in_the_comparison_exists():
+    rows = [line.split("|") for line in (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8").splitlines()]
+    named = {flag for row in rows if len(row) > 3 for flag in re.findall(r"`(--[a-z\d-]+)", row[2])}
+    assert named
+    assert named - {option.flag for option in OPTIONS.values()} == set()

@@ -85,10 +85,10 @@ def test_a_kind_of_name_that_has_no_short_word_is_written_by_its_number():
     assert read == "1.2.840.113549.1.9.1=#1605" + b"a@b.c".hex()
 
 
-@pytest.mark.parametrize("length", range(0, len(ISSUED), 7))
-def test_a_certificate_that_is_cut_is_unreadable(length):
-    with pytest.raises(UnreadableCertificate):
-        read_certificate(ISSUED[:length])
+def test_a_certificate_that_is_cut_is_unreadable():
+    for length in range(len(ISSUED)):
+        with pytest.raises(UnreadableCertificate):
+            read_certificate(ISSUED[:length])
 
 
 @given(st.integers(0, len(ISSUED) - 1), st.integers(0, 255))
