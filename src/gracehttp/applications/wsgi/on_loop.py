@@ -41,6 +41,9 @@ class CallsAtOnce:
     def post(self, call: Callable[[], object]) -> None:
         """Make `call`, as the loop would. The application may be in the middle of its work."""
         hidden = asyncio._get_running_loop()
+        if hidden is not None:  # to set it costs CPython 3.11 a system call, getpid(2)
+            call()
+            return
         _set_running_loop(self._loop)
         try:
             call()
