@@ -17,7 +17,9 @@ class ProgramKeywords(TypedDict, total=False):
     """Worker processes. Each runs the application; all accept from the same ports. Default: 1."""
 
     threads: int | None
-    """Threads per worker that run a WSGI application. ASGI applications don't use them. Default: 8."""
+    """Threads per worker that run a WSGI application. 0: it is called on the event loop, for applications that
+    never wait. ASGI applications don't use them. Default: 8.
+    """
 
     loop: Literal["auto", "uvloop", "asyncio"] | None
     """The event loop. auto: uvloop where it is installed, else asyncio. Default: auto."""
@@ -424,7 +426,9 @@ class EmbeddedKeywords(ServerKeywords, total=False):
     """The ASGI lifespan protocol. auto: if the application supports it; on: it must; off: not used. Default: auto."""
 
     threads: int | None
-    """Threads per worker that run a WSGI application. ASGI applications don't use them. Default: 8."""
+    """Threads per worker that run a WSGI application. 0: it is called on the event loop, for applications that
+    never wait. ASGI applications don't use them. Default: 8.
+    """
 
     warmup: str | list[str] | tuple[str, ...] | None
     """A request that a worker answers to itself before it counts as ready: a path, or a URL if host and scheme

@@ -132,9 +132,10 @@ class ProcessOptions:
     )
     threads: int = option(
         8,
-        kind=types.count(minimum=1, maximum=1024),
+        kind=types.count(minimum=0, maximum=1024),
         group=PROCESSES,
-        help="Threads per worker that run a WSGI application. ASGI applications don't use them.",
+        help="Threads per worker that run a WSGI application. 0: it is called on the event loop, for applications that "
+        "never wait. ASGI applications don't use them.",
     )
     loop: str = option(
         "auto",
