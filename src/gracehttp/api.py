@@ -188,8 +188,8 @@ class GraceHTTP:
 
             answer_trial(os.environ, release=RELEASE)
         if (sock := claim_events(os.environ)) is not None:
-            self._configure_logging(_stderr_is_a_terminal())
             GraceHTTP._was_worker = True
+            self._configure_logging(_stderr_is_a_terminal())
             sys.exit(run_hooks(sock, self._hooks, self._process.app_dir))
         check_environment(foreign_environment(_COMMAND_LINE.arguments, _ARGUMENTS, sys.prefix), sys.prefix)
         if is_first_process(os.environ):
@@ -279,6 +279,7 @@ class GraceHTTP:
             log_file=process.log_file,
             access_log_file=process.access_log_file,
             owner=self._credentials,
+            falls_back=GraceHTTP._was_worker,
         )
 
 

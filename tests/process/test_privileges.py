@@ -17,6 +17,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -348,24 +349,63 @@ def test_check_reads_such_a_key_too(folder):
 LOGS = ("--user", "nobody", "--port", "0", "--log-file", "logs/log", "--access-log-file", "logs/access")
 
 
-def test_log_files_that_the_supervisor_makes_belong_to_the_workers(serve, folder):
-    (folder / "logs").mkdir()
+@pytest.fixture
+def logs(folder):
+    """A folder that belongs to the user of the workers."""
+    made = folder / "logs"
+    made.mkdir()
+    os.chown(made, NOBODY.pw_uid, NOBODY.pw_gid)
+    return made
+
+
+def test_log_files_belong_to_the_workers_also_behind_a_rotation_a_restart_and_a_crash(serve, logs):
     server = serve("serve", "main:app", *LOGS, files={"main.py": SHOWS}, environment={"PYTHONUNBUFFERED": "1"})
-    log, access = folder / "logs" / "log", folder / "logs" / "access"
-    wait_until(lambda: log.exists() and "serves" in log.read_text(), what="the service")
-    assert (log.stat().st_uid, access.stat().st_uid) == (NOBODY.pw_uid, NOBODY.pw_uid)
-    assert (log.stat().st_gid, access.stat().st_gid) == (NOBODY.pw_gid, NOBODY.pw_gid)
+    log, access = logs / "log", logs / "access"
+
+    def says(sentence):
+        return lambda: log.exists() and sentence in log.read_text()
+
+    wait_until(says("generation 1 serves"), what="the service")
     port = int(re.search(r"http://127\.0\.0\.1:(\d+)", log.read_text())[1])
-    assert get(port) == (200, AS_NOBODY)
-    wait_until(lambda: "GET / HTTP/1.1" in access.read_text() or "GET /" in access.read_text(), what="its line")
+    for generation in (2, 3):
+        for file in (log, access):
+            file.rename(file.with_suffix(f".{generation}"))
+        wait_until(lambda: get(port) == (200, AS_NOBODY) and access.exists(), what="the new file of requests")
+        server.send_signal(signal.SIGHUP)
+        wait_until(says(f"generation {generation} serves"), what="the restart")
+        for file in (log, access):
+            assert (file.stat().st_uid, file.stat().st_gid) == (NOBODY.pw_uid, NOBODY.pw_gid)
+    os.kill(int(re.search(r"generation 3 serves, pids (\d+)", log.read_text())[1]), signal.SIGKILL)
+    wait_until(lambda: get(port) == (200, AS_NOBODY), what="another worker")
     assert server.stop() == 0
 
 
-def test_a_log_file_of_root_alone_is_an_error_that_names_user_and_file(serve, folder):
-    (folder / "logs").mkdir()
-    (folder / "logs" / "access").touch(mode=0o600)
+def test_a_link_of_that_user_in_the_place_of_the_log_leads_to_nothing_of_roots(serve, folder, logs):
+    """CWE-59: the supervisor, which is root, writes to the log too."""
+    secret = folder / "secret"
+    secret.write_text("of root")
+    secret.chmod(0o600)
+    server = serve("serve", "main:app", *LOGS, files={"main.py": SHOWS})
+    log = logs / "log"
+    wait_until(lambda: log.exists() and "generation 1 serves" in log.read_text(), what="the service")
+    log.rename(logs / "log.1")
+    log.symlink_to(secret)
+    time.sleep(1.1)  # it looks for another file once a second
+    server.send_signal(signal.SIGHUP)
+    wait_until(lambda: "generation 2 serves" in (logs / "log.1").read_text(), what="the restart")
+    server.wait_for("the log file .* can't be written: Permission denied")
+    assert secret.read_text() == "of root"
+    log.unlink()
+    log.symlink_to(folder / "new")
+    server.send_signal(signal.SIGHUP)
+    wait_until(lambda: "generation 3 serves" in (logs / "log.1").read_text(), what="the restart")
+    assert not (folder / "new").exists()
+
+
+def test_a_log_file_of_root_alone_is_an_error_that_names_user_and_file(serve, logs):
+    (logs / "access").touch(mode=0o600)
     server = serve("serve", "main:app", *LOGS[:4], *LOGS[-2:], files={"main.py": SHOWS})
-    assert server.wait() == 3
-    assert (folder / "logs" / "access").stat().st_uid == 0, "what is there already is not given away"
-    assert f"the log file {folder}/logs/access can't be opened: Permission denied" in server.log
+    assert server.wait() == 2
+    assert (logs / "access").stat().st_uid == 0, "what is there already is not given away"
+    assert f"the log file {logs}/access can't be opened: Permission denied" in server.log
     assert "Hint: its folder must exist, and the user nobody must be allowed to write to it" in server.log

@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Final
 
-from gracehttp.accounts import Credentials
+from gracehttp.accounts import Credentials, rights_of
 from gracehttp.errors import ConfigurationError
 from gracehttp.observe.loggers import OwnHandler
 
@@ -21,8 +21,8 @@ _TELL_AGAIN_SECONDS: Final = 60.0
 
 class FileHandler(OwnHandler):
     """Appends to the file at `path`. Each record is one write(2) with O_APPEND, so that the lines of several processes
-    don't mix. A file that it makes belongs to `owner`, if there is one: the processes of that user append to it too.
-    Raises `ConfigurationError` if the file can't be opened."""
+    don't mix. The file is opened with the rights of `owner`, if there is one, whose processes append to it too. Raises
+    `ConfigurationError` if it can't be opened."""
 
     is_own = True
     in_place = True
@@ -35,9 +35,10 @@ class FileHandler(OwnHandler):
         try:
             self._fd = self._open()
         except OSError as exc:
+            who = owner.name if owner is not None else f"user {_own_name()}"
             raise ConfigurationError(
                 f"the log file {path} can't be opened: {exc.strerror}.",
-                hint=f"its folder must exist, and the user {_own_name()} must be allowed to write to it",
+                hint=f"its folder must exist, and the {who} must be allowed to write to it",
             ) from exc
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -48,13 +49,17 @@ class FileHandler(OwnHandler):
             return
         try:
             self._follow_rotation()
+        except OSError as exc:  # the file that was moved away takes what comes
+            self._tell(exc)
+        try:
             os.write(self._fd, line.encode("utf-8", "backslashreplace"))
         except OSError as exc:
             self._tell(exc)
 
     def detach(self) -> int:
         """Close the file. No record waits here."""
-        fd, self._fd = self._fd, -1
+        with self.lock or contextlib.nullcontext():  # a thread may be writing to it
+            fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
         return 0
@@ -63,14 +68,9 @@ class FileHandler(OwnHandler):
         """So many records are missing before the next one: those of standard error, which this isn't."""
 
     def _open(self) -> int:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        fd = -1
-        if self._owner is not None:  # what lies there already may be another file, by a link: it is not given away
-            with contextlib.suppress(FileExistsError):
-                fd = os.open(self._path, flags | os.O_EXCL, 0o644)
-                os.fchown(fd, self._owner.uid, self._owner.gid)
-        if fd < 0:
-            fd = os.open(self._path, flags, 0o644)
+        # Not blocking: to open a named pipe that nobody reads would wait for a reader.
+        with rights_of(self._owner):
+            fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
         status = os.fstat(fd)
         self._identity = status.st_dev, status.st_ino
         self._looked_at = time.monotonic()
