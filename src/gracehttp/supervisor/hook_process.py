@@ -67,6 +67,8 @@ class HookProcess:
         wanted = self._wanted()
         if wanted and names_of(event) & set(wanted):
             self._queue(write(event))
+        elif wanted and isinstance(event, GenerationPromoted) and self._socket is None and self._again is None:
+            self._start()  # so that hooks that can't be loaded are told at the start, not when they are needed
 
     async def end(self) -> None:
         """Let it finish, for a short time; then end it by force."""
