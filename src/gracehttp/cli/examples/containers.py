@@ -159,7 +159,11 @@ def with_stop_delay(given: Mapping[str, object], configuration: Configuration) -
 def _warning(service: Service) -> str:
     """Comments that stand first in a file."""
     what = f"nothing outside of the container reaches it. Write 0.0.0.0, or [::], in {service.config_file}."
-    return "".join(f"# {address} is a loopback address: {what}\n" for address in service.out_of_reach)
+    lines = [f"# {address} is a loopback address: {what}\n" for address in service.out_of_reach]
+    process = service.configuration.process
+    if any(getattr(process, name) is not None and name not in service.given for name in ("user", "group")):
+        lines.append(f"# Take user and group out of {service.config_file}: only root can serve with them.\n")
+    return "".join(lines)
 
 
 def _probe(kind: str, port: str, path: str, failures: int, scheme: str) -> str:
@@ -175,5 +179,5 @@ def _probe(kind: str, port: str, path: str, failures: int, scheme: str) -> str:
 
 
 def _in_a_container(service: Service) -> dict[str, object]:
-    """A pidfile and a control socket outside of the container are of no use within."""
-    return service.reachable()
+    """What is different in a container: other machines reach it, and its image or pod says as whom it runs."""
+    return {**service.reachable(), "user": None, "group": None}  # it has a user already, who is not root
