@@ -30,8 +30,8 @@ def _worker_class(value: object, plan: Plan) -> object:
             plan.remark(
                 f"worker_class = {name!r}",
                 "one request at a time in each worker (threads = 1): the others of a worker wait for it, and if it "
-                "takes longer than hang_timeout while one waits, the worker is replaced. If the application is thread-safe, "
-                "more threads (threads = 8 is the default) answer meanwhile",
+                "takes longer than hang_timeout while one waits, the worker is replaced. If the application is "
+                "thread-safe, more threads (threads = 8 is the default) answer meanwhile",
             )
         return None
     if short in ("gevent", "eventlet", "geventworker", "eventletworker", "geventpywsgiworker", "tornado"):
@@ -56,9 +56,10 @@ def _timeout(value: object, plan: Plan) -> object:
     if number:
         plan.remark(
             f"timeout = {value}",
-            "gunicorn kills a sync worker whose request takes longer. Here hang_timeout replaces a worker whose threads "
-            "are all at the same requests for that long while others wait, or whose event loop doesn't turn. "
-            "With threads = 1 one long request is enough for that as soon as another one waits; else it may take its time",
+            "gunicorn kills a sync worker whose request takes longer. Here hang_timeout replaces a worker whose "
+            "threads are all at the same requests for that long while others wait, or whose event loop doesn't turn. "
+            "With threads = 1 one long request is enough for that as soon as another one waits; else it may take "
+            "its time",
         )
     return number
 
