@@ -22,9 +22,10 @@ OPTIONS = {
     "unix": ("main:app", "--bind", "unix:/run/shop/app.sock", "--ready-path", "/healthz", "--access-log"),
     "tls": ("main:app", "--bind", "https://:8443", "--certfile", "cert.pem", "--header", "X-A: 100% $x"),
     "user": ("main:app", "--bind", ":80", "--user", "nobody"),
+    "extras": ("main:app", "--bind", ":8000", "--h2c"),
     "low": ("main:app", "--bind", "0.0.0.0:80"),
 }
-BUDGETS = {"plain": 45, "admin": 112, "unix": 45, "tls": 45, "user": 45, "low": 45}
+BUDGETS = {"plain": 45, "admin": 112, "unix": 45, "tls": 45, "user": 45, "extras": 45, "low": 45}
 """stop_delay + drain_timeout + 10 + 5."""
 
 options = pytest.mark.parametrize("options", list(OPTIONS))
@@ -98,11 +99,15 @@ def test_compose_and_dockerfile(tmp_path, options):
     assert service["stop_grace_period"] == f"{BUDGETS[options]}s"
     assert service["command"][0] == "gracehttp"
     assert ("healthcheck" in service) == (options not in ("unix", "tls"))
+    assert ("# No health check: " in text) == ("healthcheck" not in service)
     assert "--user" not in service["command"], "the image says as whom it runs"
     dockerfile = example(tmp_path, "dockerfile", options)
     (command,) = re.findall(r"^CMD (.*)$", dockerfile, re.MULTILINE)
     assert json.loads(command)[:3] == ["gracehttp", "serve", "main:app"]
     assert "\nUSER 10001:10001\n" in dockerfile
+    package = '"gracehttp[h2]"' if options == "extras" else "gracehttp"
+    assert f"\nRUN /venv/bin/pip install --no-cache-dir {package} -r" in dockerfile
+    assert "copy a wheel" in dockerfile
     assert f"docker stop -t {BUDGETS[options]}\n" in dockerfile
 
 
