@@ -57,6 +57,7 @@ MODULES = [
     "gracehttp.applications.wsgi.environ",
     "gracehttp.applications.wsgi.response",
     "gracehttp.applications.wsgi.application",
+    "gracehttp.applications.wsgi.on_loop",
 ]
 # Of these, compiled modules take the functions in C that stand in the `.pxd`; interpreted ones import the `.py`.
 SHARED = [

@@ -5,9 +5,11 @@ The names are looked up once, in the supervisor: a child between fork(2) and exe
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import pwd
+from collections.abc import Iterator
 
 from gracehttp.errors import ConfigurationError
 from gracehttp.hints import Named, hint
@@ -29,6 +31,25 @@ class Credentials(Value):
         os.setgroups(self.groups)
         os.setresgid(self.gid, self.gid, self.gid)
         os.setresuid(self.uid, self.uid, self.uid)
+
+
+@contextlib.contextmanager
+def rights_of(credentials: Credentials | None) -> Iterator[None]:
+    """Have the rights of that account alone (seteuid(2)), for what this process opens meanwhile: what the account may
+    change, such as a link in its folder, must not lead to what only root may write. None: change nothing."""
+    if credentials is None:
+        yield
+        return
+    groups, gid, uid = os.getgroups(), os.getegid(), os.geteuid()
+    os.setgroups(credentials.groups)
+    os.setegid(credentials.gid)
+    os.seteuid(credentials.uid)
+    try:
+        yield
+    finally:
+        os.seteuid(uid)
+        os.setegid(gid)
+        os.setgroups(groups)
 
 
 def credentials_of(user: str | None, group: str | None) -> Credentials | None:

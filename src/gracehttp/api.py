@@ -26,6 +26,7 @@ from gracehttp.config import (
     server_options,
     split_keywords,
 )
+from gracehttp.config.certificate_files import watched_files, with_absolute_paths
 from gracehttp.config.checks import (
     check_app_dir,
     check_certificates,
@@ -187,8 +188,8 @@ class GraceHTTP:
 
             answer_trial(os.environ, release=RELEASE)
         if (sock := claim_events(os.environ)) is not None:
-            self._configure_logging(_stderr_is_a_terminal())
             GraceHTTP._was_worker = True
+            self._configure_logging(_stderr_is_a_terminal())
             sys.exit(run_hooks(sock, self._hooks, self._process.app_dir))
         check_environment(foreign_environment(_COMMAND_LINE.arguments, _ARGUMENTS, sys.prefix), sys.prefix)
         if is_first_process(os.environ):
@@ -245,6 +246,7 @@ class GraceHTTP:
             user=process.user,
             group=process.group,
             credentials=self._credentials,
+            tls_files=watched_files(list(map(with_absolute_paths, self._servers))),
             reload=_reload_settings(process, bus) if process.reload else None,
             metrics=process.metrics,
         )
@@ -276,6 +278,8 @@ class GraceHTTP:
             links=shows_links(os.environ, terminal=tty),
             log_file=process.log_file,
             access_log_file=process.access_log_file,
+            owner=self._credentials,
+            falls_back=GraceHTTP._was_worker,
         )
 
 

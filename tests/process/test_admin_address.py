@@ -10,6 +10,8 @@ import socket
 import time
 
 import pytest
+import trustme
+from cryptography import x509
 from server_harness import PID_APPLICATION, get, read_response, wait_until
 
 HANGING = """
@@ -173,3 +175,39 @@ def test_new_code_that_wants_another_address_is_told_that_the_supervisor_keeps_i
     server.write("admin", "127.0.0.1:1")
     server.send_signal(signal.SIGHUP)
     server.wait_for(r"another admin \(127.0.0.1:1\): the supervisor keeps what it has \(127.0.0.1:0\)")
+
+
+def test_the_metrics_are_there_too_and_workers_count_for_them(start, tmp_path):
+    issued = trustme.CA().issue_cert("localhost")
+    issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "cert.pem")
+    server, admin = serve(start, "-b", "https://127.0.0.2:0?certfile=cert.pem")
+    for _ in range(3):
+        assert get(server.port)[0] == 200
+    with socket.create_connection(("127.0.0.1", admin), timeout=10) as sock:
+        sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+        head, _, body = b"".join(iter(lambda: sock.recv(65536), b"")).partition(b"\r\n\r\n")
+    assert b"Content-Type: text/plain; version=0.0.4" in head
+    assert b'gracehttp_http_requests_total{method="GET",status="2xx"} 3\n' in body
+    expires = x509.load_pem_x509_certificate(issued.cert_chain_pems[0].bytes()).not_valid_after_utc.timestamp()
+    (line,) = re.findall(rb"^gracehttp_certificate_expiry_time_seconds\{.*$", body, re.MULTILINE)
+    assert line.startswith(b'gracehttp_certificate_expiry_time_seconds{certificate="%s/cert.pem"}' % bytes(tmp_path))
+    assert float(line.split()[-1]) == expires
+
+
+def test_health_checks_are_no_requests_in_the_metrics(start):
+    _, admin = serve(start)
+    assert get(admin, "/livez")[0] == get(admin, "/readyz")[0] == 200
+    assert "gracehttp_http_requests_total{" not in get(admin, "/metrics")[1]
+
+
+def test_ports_answer_on_while_new_code_asks_for_an_address_that_the_supervisor_does_not_have(start):
+    options = 'app = "main:app"\nbind = "127.0.0.1:0"\nready_path = "/r"\n'
+    server = start(*("-m", "gracehttp", "serve", "-c", "g.toml"), files={"main.py": PID_APPLICATION, "g.toml": options})
+    server.wait_until_serving()
+    assert get(server.port, "/r") == (200, "ok\n")
+    server.write("g.toml", options + 'admin = "127.0.0.1:0"\n')
+    server.restart(2)
+    assert get(server.port, "/r") == (200, "ok\n")
+    server.send_signal(signal.SIGUSR2)
+    server.wait_until_serving(3)
+    assert get(server.port, "/r") == (200, "ok\n"), "the next image keeps what the first one had"

@@ -202,12 +202,13 @@ def test_a_file_that_becomes_shorter_is_told_to_client_and_log(start, content):
     server.wait_for("a file can't be sent to its end")
 
 
+@pytest.mark.parametrize("threads", ["8", "0"])
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
-def test_file_wrapper_sends_what_is_left_of_the_file(start, content, tls, tmp_path):
-    options = ()
+def test_file_wrapper_sends_what_is_left_of_the_file(start, content, tls, threads, tmp_path):
+    options = ("--threads", threads)
     if tls:
         certificate, key = write_certificate(tmp_path)
-        options = ("--certfile", certificate, "--keyfile", key)
+        options = (*options, "--certfile", certificate, "--keyfile", key)
     server = begin(start, content, WSGI_APPLICATION, *options)
     for path, expected in {"/": content[10:], "/counted": content[10:], "/range": content[10:70_010]}.items():
         received = curl(server, path, "--http1.1", scheme="https" if tls else "http")
@@ -226,9 +227,10 @@ def test_file_wrapper_sends_what_is_left_of_the_file(start, content, tls, tmp_pa
         assert read_response(client)[2] == content[10:70_010]
 
 
-def test_a_slow_download_holds_no_thread(start, content):
-    """With one thread, and a client that reads nothing, another one is served."""
-    server = begin(start, content, WSGI_APPLICATION, "--threads", "1")
+@pytest.mark.parametrize("threads", ["1", "0"])
+def test_a_slow_download_holds_no_thread(start, content, threads):
+    """With one thread or none, and a client that reads nothing, another one is served."""
+    server = begin(start, content, WSGI_APPLICATION, "--threads", threads)
     with connect(server) as slow, connect(server) as other:
         slow.sendall(b"GET /counted HTTP/1.1\r\nHost: test\r\n\r\n")
         assert slow.recv(1000).startswith(b"HTTP/1.1 200")

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
-from server_harness import get
+import trustme
+from server_harness import get, wait_until
 
 import gracehttp
 
@@ -248,3 +252,177 @@ def _gid(name):
     import grp
 
     return grp.getgrnam(name).gr_gid
+
+
+# --- keys that only root may read ---
+
+AUTHORITY = trustme.CA()
+
+
+def put_certificate(folder):
+    """A new certificate, whose key root alone may read. Returns the certificate as clients get it."""
+    issued = AUTHORITY.issue_cert("localhost")
+    (folder / "cert.pem").write_bytes(b"".join(part.bytes() for part in issued.cert_chain_pems))
+    key = folder / "key.pem"
+    key.touch(mode=0o600)
+    key.write_bytes(issued.private_key_pem.bytes())
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    return ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
+
+
+def served_certificate(port):
+    context = ssl.create_default_context()
+    AUTHORITY.configure_trust(context)
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=20) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as sock,
+    ):
+        return sock.getpeercert(binary_form=True)
+
+
+TLS = ("serve", "main:app", "--user", "nobody", "-b", "https://127.0.0.1:0")
+
+
+@pytest.mark.parametrize("preload", [False, True], ids=["each imports", "preload"])
+def test_a_key_that_only_root_may_read_is_served_through_changes_restarts_and_crashes(serve, folder, preload):
+    first = put_certificate(folder)
+    server = serve(
+        *(*TLS, "--certfile", "cert.pem", "--keyfile", "key.pem", *(["--preload"] if preload else [])),
+        files={"main.py": SHOWS},
+    )
+    (worker,) = server.wait_until_serving()
+    assert uid_of(worker) == NOBODY.pw_uid
+    assert served_certificate(server.port) == first
+    second = put_certificate(folder)
+    server.wait_for("1 worker of generation 1 changed to the new certificate")
+    assert served_certificate(server.port) == second
+    # A bad pair is refused for what it is, and a worker that crashes meanwhile is replaced by one with the good pair.
+    good = (folder / "key.pem").read_bytes()
+    (folder / "key.pem").write_bytes(AUTHORITY.issue_cert("localhost").private_key_pem.bytes())
+    server.wait_for(
+        rf"is refused: the private key {folder}/key\.pem does not belong to the certificate {folder}/cert\.pem"
+    )
+    os.kill(worker, signal.SIGKILL)
+    server.wait_for("of generation 1 is ready after", count=2)
+    assert served_certificate(server.port) == second
+    (folder / "key.pem").write_bytes(good)
+    server.restart(2)
+    assert served_certificate(server.port) == second
+    server.send_signal(signal.SIGUSR2)
+    (worker,) = server.wait_until_serving(3)
+    third = put_certificate(folder)
+    server.wait_for("1 worker of generation 3 changed to the new certificate")
+    os.kill(worker, signal.SIGKILL)
+    server.wait_for("of generation 3 is ready after", count=2)
+    assert served_certificate(server.port) == third
+    assert "Permission denied" not in server.log
+    assert server.stop() == 0
+
+
+def test_a_key_that_the_user_could_turn_to_another_file_is_not_read_for_it(serve, folder):
+    put_certificate(folder)
+    (folder / "theirs").mkdir()
+    (folder / "theirs" / "key.pem").symlink_to(folder / "key.pem")
+    os.chown(folder / "theirs", NOBODY.pw_uid, NOBODY.pw_gid)
+    server = serve(*TLS, "--certfile", "cert.pem", "--keyfile", "theirs/key.pem", files={"main.py": SHOWS})
+    assert server.wait() == 3
+    assert f"the keyfile {folder}/theirs/key.pem can't be read: permission denied" in server.log
+
+
+def test_keys_that_new_options_name_are_read_when_the_supervisor_is_replaced(serve, folder):
+    first = put_certificate(folder)
+    options = 'app = "main:app"\nuser = "nobody"\nbind = "https://127.0.0.1:0"\n'
+    (folder / "new").mkdir()
+    new = put_certificate(folder / "new")
+    server = serve(
+        *("serve", "-c", "g.toml"),
+        files={"main.py": SHOWS, "g.toml": f'{options}certfile = "cert.pem"\nkeyfile = "key.pem"\n'},
+    )
+    server.wait_until_serving()
+    server.write("g.toml", f'{options}certfile = "new/cert.pem"\nkeyfile = "new/key.pem"\n')
+    server.send_signal(signal.SIGHUP)
+    server.wait_for(r"the keyfile \S+new/key\.pem can't be read: permission denied")
+    assert served_certificate(server.port) == first
+    server.send_signal(signal.SIGUSR2)
+    server.wait_until_serving(3)
+    assert served_certificate(server.port) == new
+
+
+def test_check_reads_such_a_key_too(folder):
+    put_certificate(folder)
+    (folder / "main.py").write_text("async def app(scope, receive, send): ...\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "gracehttp", "check", *TLS[1:], "--certfile", "cert.pem", "--keyfile", "key.pem"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "ok: certificate cert.pem (expires in" in done.stdout
+
+
+# --- log files ---
+
+LOGS = ("--user", "nobody", "--port", "0", "--log-file", "logs/log", "--access-log-file", "logs/access")
+
+
+@pytest.fixture
+def logs(folder):
+    """A folder that belongs to the user of the workers."""
+    made = folder / "logs"
+    made.mkdir()
+    os.chown(made, NOBODY.pw_uid, NOBODY.pw_gid)
+    return made
+
+
+def test_log_files_belong_to_the_workers_also_behind_a_rotation_a_restart_and_a_crash(serve, logs):
+    server = serve("serve", "main:app", *LOGS, files={"main.py": SHOWS}, environment={"PYTHONUNBUFFERED": "1"})
+    log, access = logs / "log", logs / "access"
+
+    def says(sentence):
+        return lambda: log.exists() and sentence in log.read_text()
+
+    wait_until(says("generation 1 serves"), what="the service")
+    port = int(re.search(r"http://127\.0\.0\.1:(\d+)", log.read_text())[1])
+    for generation in (2, 3):
+        for file in (log, access):
+            file.rename(file.with_suffix(f".{generation}"))
+        wait_until(lambda: get(port) == (200, AS_NOBODY) and access.exists(), what="the new file of requests")
+        server.send_signal(signal.SIGHUP)
+        wait_until(says(f"generation {generation} serves"), what="the restart")
+        for file in (log, access):
+            assert (file.stat().st_uid, file.stat().st_gid) == (NOBODY.pw_uid, NOBODY.pw_gid)
+    os.kill(int(re.search(r"generation 3 serves, pids (\d+)", log.read_text())[1]), signal.SIGKILL)
+    wait_until(lambda: get(port) == (200, AS_NOBODY), what="another worker")
+    assert server.stop() == 0
+
+
+def test_a_link_of_that_user_in_the_place_of_the_log_leads_to_nothing_of_roots(serve, folder, logs):
+    """CWE-59: the supervisor, which is root, writes to the log too."""
+    secret = folder / "secret"
+    secret.write_text("of root")
+    secret.chmod(0o600)
+    server = serve("serve", "main:app", *LOGS, files={"main.py": SHOWS})
+    log = logs / "log"
+    wait_until(lambda: log.exists() and "generation 1 serves" in log.read_text(), what="the service")
+    log.rename(logs / "log.1")
+    log.symlink_to(secret)
+    time.sleep(1.1)  # it looks for another file once a second
+    server.send_signal(signal.SIGHUP)
+    wait_until(lambda: "generation 2 serves" in (logs / "log.1").read_text(), what="the restart")
+    server.wait_for("the log file .* can't be written: Permission denied")
+    assert secret.read_text() == "of root"
+    log.unlink()
+    log.symlink_to(folder / "new")
+    server.send_signal(signal.SIGHUP)
+    wait_until(lambda: "generation 3 serves" in (logs / "log.1").read_text(), what="the restart")
+    assert not (folder / "new").exists()
+
+
+def test_a_log_file_of_root_alone_is_an_error_that_names_user_and_file(serve, logs):
+    (logs / "access").touch(mode=0o600)
+    server = serve("serve", "main:app", *LOGS[:4], *LOGS[-2:], files={"main.py": SHOWS})
+    assert server.wait() == 2
+    assert (logs / "access").stat().st_uid == 0, "what is there already is not given away"
+    assert f"the log file {logs}/access can't be opened: Permission denied" in server.log
+    assert "Hint: its folder must exist, and the user nobody must be allowed to write to it" in server.log

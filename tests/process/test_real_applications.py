@@ -15,6 +15,7 @@ from server_harness import Server, get, read_response, wait_until
 
 APPS = Path(__file__).parents[1] / "apps"
 NAMES = ["fastapi_app:app", "starlette_app:app", "django_app:asgi", "django_app:wsgi", "flask_app:app"]
+ON_THE_LOOP = ["django_app:wsgi", "flask_app:app"]  # with --threads 0
 MEGABYTE = bytes(range(256)) * 4096
 PIECE_BYTES = 65536
 
@@ -22,9 +23,9 @@ PIECE_BYTES = 65536
 class Service:
     """One application that is served by two workers for several tests, from restart to restart."""
 
-    def __init__(self, name, folder):
+    def __init__(self, name, folder, *options):
         self.name = name
-        arguments = ["-m", "gracehttp", "serve", name, "--app-dir", APPS, "-w", "2", "-b", "127.0.0.1:0"]
+        arguments = ["-m", "gracehttp", "serve", name, "--app-dir", APPS, "-w", "2", "-b", "127.0.0.1:0", *options]
         self.server = Server(folder, *arguments)
         self.generation = 1
         self.pids = self.server.wait_until_serving()
@@ -47,10 +48,17 @@ class Service:
         return socket.create_connection(("127.0.0.1", self.port), timeout=20)
 
 
-@pytest.fixture(params=NAMES, scope="module")
+@pytest.fixture(
+    params=[
+        *(pytest.param((name,), id=name) for name in NAMES),
+        *(pytest.param((name, "--threads", "0"), id=f"{name}-on-the-loop") for name in ON_THE_LOOP),
+    ],
+    scope="module",
+)
 def service(request, tmp_path_factory):
     """What the tests do to it is ordinary, so at the end there must be nothing in its log that looks like a fault."""
-    running = Service(request.param, tmp_path_factory.mktemp("service"))
+    name, *options = request.param
+    running = Service(name, tmp_path_factory.mktemp("service"), *options)
     try:
         yield running
         assert running.server.stop() == 0

@@ -110,7 +110,7 @@ def test_a_port_that_is_taken_is_told_as_an_error_of_ours(loop):
             async with gracehttp.serving(app, bind=f"127.0.0.1:{holder.getsockname()[1]}"):
                 raise AssertionError("it can't serve")
 
-        with pytest.raises(StartError, match="is in use by pid"):
+        with pytest.raises(StartError, match="this program listens there itself already"):
             within(loop, main)
 
 

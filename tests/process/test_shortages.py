@@ -136,3 +136,13 @@ def test_idle_connections_change_hands_in_a_shortage(begin, faults, number):
     server.wait_for("connections of another generation can't be taken now")
     assert "lost between two generations" not in server.log
     wait_until(lambda: server.status()["listeners"][0]["open_connections"] == 0, what="the return of all permits")
+
+
+@pytest.mark.parametrize("files", [24, 30])
+def test_a_worker_with_too_few_files_to_take_connections_over_still_sees_the_end_of_the_queue(start, files):
+    """It keeps 16 places for them; where there are fewer, it once looked for them until the end of the drain."""
+    limit = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh"]
+    server = start(*SERVE, files={"application.py": PID_APPLICATION}, launcher=limit)
+    server.wait_until_serving()
+    assert server.stop() == 0
+    assert float(server.wait_for(r"drained in ([\d.]+) s, no request was cut")[1]) < 10

@@ -38,9 +38,10 @@ Answers = Mapping[str, Callable[[], tuple[int, bytes]]]
 """By path."""
 
 
-def answers_on_ports(health: Health, options: ProcessOptions) -> Answers:
-    """What is answered at which paths of every port. None where the supervisor answers, at an address of its own."""
-    if options.admin is not None:
+def answers_on_ports(health: Health, options: ProcessOptions, *, supervisor_answers: bool = True) -> Answers:
+    """What is answered at which paths of every port. None where the supervisor answers, at an address of its own: if
+    the options say so, and it has one. A supervisor keeps for its life what it has."""
+    if options.admin is not None and supervisor_answers:
         return {}
     both = ((options.live_path, health.live), (options.ready_path, health.ready))
     return {path: answer for path, answer in both if path is not None}

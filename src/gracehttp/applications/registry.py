@@ -11,6 +11,7 @@ from gracehttp.applications.drain_notice import DrainNotices
 from gracehttp.applications.importer import LoadedApplication
 from gracehttp.applications.loading import ApplicationLoader, ApplicationReference
 from gracehttp.applications.wsgi.application import WsgiApplication
+from gracehttp.applications.wsgi.on_loop import WsgiOnLoop
 from gracehttp.applications.wsgi.threads import ThreadPool
 from gracehttp.events import Event
 from gracehttp.http.exchange import Application
@@ -23,6 +24,7 @@ LOOKS_PER_TIMEOUT = 10
 
 class ApplicationSettings(Value):
     """`lifespan` is the mode for ASGI applications (see `Lifespan`), `threads` how many each WSGI application gets.
+    With 0 it is called on the loop.
 
     `multiprocess` tells WSGI applications whether other processes run them as well.
     """
@@ -111,6 +113,18 @@ class Applications:
 
     def _wrap(self, loaded: LoadedApplication) -> Application:
         loop = asyncio.get_running_loop()
+        if loaded.interface == "wsgi" and not self._settings.threads:
+            return WsgiOnLoop(
+                loaded.application,
+                name=loaded.name,
+                loop=loop,
+                multiprocess=self._settings.multiprocess,
+                draining=self._notices.wsgi,
+                on_idle=self._on_idle,
+                timed=self._settings.request_timeout_seconds > 0,
+                startup=loaded.startup,
+                shutdown=loaded.shutdown,
+            )
         if loaded.interface == "wsgi":
             return WsgiApplication(
                 loaded.application,

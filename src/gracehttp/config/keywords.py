@@ -17,7 +17,9 @@ class ProgramKeywords(TypedDict, total=False):
     """Worker processes. Each runs the application; all accept from the same ports. Default: 1."""
 
     threads: int | None
-    """Threads per worker that run a WSGI application. ASGI applications don't use them. Default: 8."""
+    """Threads per worker that run a WSGI application. 0: it is called on the event loop, for applications that
+    never wait. ASGI applications don't use them. Default: 8.
+    """
 
     loop: Literal["auto", "uvloop", "asyncio"] | None
     """The event loop. auto: uvloop where it is installed, else asyncio. Default: auto."""
@@ -189,8 +191,9 @@ class ProgramKeywords(TypedDict, total=False):
     """Log requests for live_path and ready_path in the access log too. Default: false."""
 
     admin: str | None
-    """An address of its own, HOST:PORT or unix:PATH, at which the supervisor answers live_path and ready_path; the
-    ports of the application don't then. For a private network: who can reach it is answered. Default: none.
+    """An address of its own, HOST:PORT or unix:PATH, at which the supervisor answers live_path and ready_path, and
+    /metrics; the ports of the application answer none of them then. For a private network: who can reach it is
+    answered. Default: none.
     """
 
     agent_check: str | None
@@ -423,7 +426,9 @@ class EmbeddedKeywords(ServerKeywords, total=False):
     """The ASGI lifespan protocol. auto: if the application supports it; on: it must; off: not used. Default: auto."""
 
     threads: int | None
-    """Threads per worker that run a WSGI application. ASGI applications don't use them. Default: 8."""
+    """Threads per worker that run a WSGI application. 0: it is called on the event loop, for applications that
+    never wait. ASGI applications don't use them. Default: 8.
+    """
 
     warmup: str | list[str] | tuple[str, ...] | None
     """A request that a worker answers to itself before it counts as ready: a path, or a URL if host and scheme

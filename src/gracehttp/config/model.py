@@ -132,9 +132,10 @@ class ProcessOptions:
     )
     threads: int = option(
         8,
-        kind=types.count(minimum=1, maximum=1024),
+        kind=types.count(minimum=0, maximum=1024),
         group=PROCESSES,
-        help="Threads per worker that run a WSGI application. ASGI applications don't use them.",
+        help="Threads per worker that run a WSGI application. 0: it is called on the event loop, for applications that "
+        "never wait. ASGI applications don't use them.",
     )
     loop: str = option(
         "auto",
@@ -394,8 +395,9 @@ class ProcessOptions:
         None,
         kind=types.ADDRESS,
         group=HEALTH,
-        help="An address of its own, HOST:PORT or unix:PATH, at which the supervisor answers live_path and ready_path; "
-        "the ports of the application don't then. For a private network: who can reach it is answered.",
+        help="An address of its own, HOST:PORT or unix:PATH, at which the supervisor answers live_path and ready_path, "
+        "and /metrics; the ports of the application answer none of them then. For a private network: who can reach it "
+        "is answered.",
     )
     agent_check: str | None = option(
         None,

@@ -12,6 +12,7 @@ import functools
 import hashlib
 import hmac
 import os
+import re
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -34,6 +35,7 @@ _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:!aNULL:!PSK:!DSS"
 """Of TLS 1.2: those with forward secrecy and authenticated encryption, which RFC 9113 section 9.2.2 asks for too."""
 _TRIES = 3
+_MEMORY = re.compile(r"/proc/self/fd/\d+")
 
 
 class TlsSettings(NamedTuple):
@@ -107,7 +109,8 @@ class LoadedTls(NamedTuple):
 
 
 def load(settings: TlsSettings, contents: Mapping[str, bytes] | None = None) -> LoadedTls:
-    """The contexts of a port, from its files or, with `contents`, from what is there under their paths.
+    """The contexts of a port, from its files or, with `contents`, from what is there under their paths. A file that is
+    not there is read.
 
     Raises `CertificateError`; and `OSError` if the system can't make files of `contents`.
     """
@@ -116,21 +119,32 @@ def load(settings: TlsSettings, contents: Mapping[str, bytes] | None = None) -> 
     with contextlib.ExitStack() as opened:  # OpenSSL reads files, so these are made of memory
         paths: dict[str, str] = {}
         for path in settings.files:
+            if path not in contents:
+                paths[path] = path
+                continue
             file = opened.enter_context(open(os.memfd_create("certificate"), "wb"))
-            file.write(contents.get(path, b""))
+            file.write(contents[path])
             file.flush()
             paths[path] = f"/proc/self/fd/{file.fileno()}"
+            os.stat(paths[path])  # /proc may not be there
         in_memory = settings._replace(
             pairs=tuple((paths[certfile], paths[keyfile]) for certfile, keyfile in settings.pairs),
             ca=paths.get(settings.ca or ""),
             crl=paths.get(settings.crl or ""),
         )
-        return _load_files(in_memory)._replace(settings=settings)
+        try:
+            return _load_files(in_memory)._replace(settings=settings)
+        except CertificateError as exc:
+            names = {in_memory: path for path, in_memory in paths.items()}
+            exc.message, exc.hint = (_MEMORY.sub(lambda at: names[at[0]], text) for text in (exc.message, exc.hint))
+            raise
 
 
-def contents_of(loaded: LoadedTls) -> dict[str, bytes]:
-    """What is in the files of `loaded` by their paths, if it is still that which was loaded; else nothing."""
-    contents = {path: _content(path) for path in loaded.settings.files}
+def contents_of(loaded: LoadedTls, given: Mapping[str, bytes] | None = None) -> dict[str, bytes]:
+    """What is in the files of `loaded` by their paths, or was `given` for them, if it is that which was loaded; else
+    nothing."""
+    given = given or {}
+    contents = {path: given[path] if path in given else _content(path) for path in loaded.settings.files}
     return contents if _digest(contents.values()) == loaded.digest else {}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
+from gracehttp.accounts import Credentials
 from gracehttp.config.types import STANDARD_OUTPUT
 from gracehttp.errors import ConfigurationError
 from gracehttp.events import Event, Severity
@@ -100,20 +101,23 @@ def configure_logging(
     links: bool = False,
     log_file: str | None = None,
     access_log_file: str | None = None,
+    owner: Credentials | None = None,
+    falls_back: bool = False,
 ) -> None:
     """Print what gracehttp logs from `level` on, as "text" or "json", on standard error.
 
     Text has colors with `color`, and links with `links`.
 
     With `log_file` it goes to that file instead (`-`: standard output). With `access_log_file` the access log goes
-    there, and nowhere else, whatever `level` is.
+    there, and nowhere else, whatever `level` is. Files are opened with the rights of `owner`; None: of this user.
 
     If the user put handlers on the logger `gracehttp`, they stay and none is added. A level that the user gave this
     logger wins over `level`, except for callbacks. Without handlers of the user, records are printed here and don't
     reach the root logger, which would print them a second time. May be called again, also to undo what
     `logging.config.dictConfig` of an application does to loggers that it doesn't know.
 
-    Raises `ConfigurationError` for an unknown level or format, and for a file that can't be opened.
+    Raises `ConfigurationError` for an unknown level or format, and for a file that can't be opened. In a process that
+    `falls_back`, standard error takes what such a file can't: a service needs its workers more than that file.
     """
     threshold = LEVELS.get(level.lower())
     if threshold is None:
@@ -121,7 +125,7 @@ def configure_logging(
     formatter = _formatter(log_format, color=color and log_file is None, links=links and log_file is None)
     offsets()  # noted now: later the zone may be the application's
     LOGGER.disabled = ACCESS_LOGGER.disabled = False
-    dropped = 0
+    dropped, missing = 0, ""
     for logger in (LOGGER, ACCESS_LOGGER):
         for handler in list(logger.handlers):
             if isinstance(handler, (_PrintingHandler, FileHandler)):
@@ -129,7 +133,7 @@ def configure_logging(
                 dropped += handler.detach()
                 logger.propagate = True  # ours alone made it false
     if all(isinstance(handler, OwnHandler) for handler in LOGGER.handlers):
-        printing = _handler_for(log_file, threshold, formatter)
+        printing, missing = _handler_for(log_file, threshold, formatter, owner, falls_back=falls_back)
         printing.drop(dropped)
         LOGGER.addHandler(printing)
         LOGGER.propagate = False
@@ -139,19 +143,34 @@ def configure_logging(
     attach_callbacks()
     THRESHOLD.print_from(threshold)
     if access_log_file is not None:
-        apart = _handler_for(access_log_file, logging.INFO, _formatter(log_format, color=False))
+        form = _formatter(log_format, color=False)
+        apart, apart_missing = _handler_for(access_log_file, logging.INFO, form, owner, falls_back=falls_back)
         ACCESS_LOGGER.addHandler(apart)
         ACCESS_LOGGER.setLevel(logging.INFO)
         ACCESS_LOGGER.propagate = False
+        missing = missing or apart_missing
+    if missing:
+        LOGGER.error("%s Standard error takes its lines.", missing)
 
 
-def _handler_for(file: str | None, level: int, formatter: logging.Formatter) -> _PrintingHandler | FileHandler:
-    handler = (
-        _PrintingHandler(on_stdout=file == STANDARD_OUTPUT) if file in (None, STANDARD_OUTPUT) else FileHandler(file)
-    )
+def _handler_for(
+    file: str | None, level: int, formatter: logging.Formatter, owner: Credentials | None, *, falls_back: bool
+) -> tuple[_PrintingHandler | FileHandler, str]:
+    """The handler, and the sentence that tells why it isn't one for that file; "" if it is."""
+    handler: _PrintingHandler | FileHandler
+    missing = ""
+    if file is None or file == STANDARD_OUTPUT:
+        handler = _PrintingHandler(on_stdout=file == STANDARD_OUTPUT)
+    else:
+        try:
+            handler = FileHandler(file, owner)
+        except ConfigurationError as exc:
+            if not falls_back:
+                raise
+            handler, missing = _PrintingHandler(), exc.message
     handler.setLevel(level)
     handler.setFormatter(formatter)
-    return handler
+    return handler, missing
 
 
 def _take_over_last_resort(printing: _PrintingHandler | FileHandler, formatter: logging.Formatter) -> None:

@@ -29,7 +29,8 @@ class Reports:
     """`receive` acts on a message of a worker, `exited` on the end of its process.
 
     `apply(input)` tells the fleet, `heard()` that a worker is alive. `fixed_options()` are those that the supervisor
-    keeps. `stderr` is the supervisor's own: each worker writes there once it is ready.
+    keeps. `answers_probes()` tells whether it has an admin address. `stderr` is the supervisor's own: each worker
+    writes there once it is ready.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Reports:
         fixed_options: Callable[[], messages.FixedOptions],
         stderr: int,
         heard: Callable[[], None] = lambda: None,
+        answers_probes: Callable[[], bool] = lambda: False,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._fleet = fleet
@@ -64,6 +66,7 @@ class Reports:
         self._stderr = stderr
         self._refused: set[int] = set()
         self._heard = heard
+        self._answers_probes = answers_probes
 
     def receive(self, process: WorkerProcess, message: messages.Message) -> None:
         match message:
@@ -184,6 +187,7 @@ class Reports:
             tty=os.isatty(self._stderr),
             stderr=Descriptor(self._stderr),
             utc_offsets=offsets(),
+            probes_are_answered=self._answers_probes(),
         )
         self._workers.send(process.number, welcome)
 

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections import deque
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from gracehttp import events
@@ -18,6 +19,7 @@ from gracehttp.compiled import BUILD
 from gracehttp.event_bus import EventBus
 from gracehttp.net.limits import raise_descriptor_limit
 from gracehttp.supervisor import fleet as table
+from gracehttp.supervisor.certificates.files import FilesForWorkers
 from gracehttp.supervisor.certificates.watch import CertificateWatch
 from gracehttp.supervisor.control.fixed_options import kept
 from gracehttp.supervisor.control.recent import RecentEvents
@@ -85,6 +87,8 @@ class SupervisorOptions(Value):
     group: str | None = None
     credentials: Credentials | None = None
     """What workers become, of `user` and `group`. The supervisor stays what it is."""
+    tls_files: tuple[str, ...] = ()
+    """The absolute paths of the files of TLS that may be read for them."""
     reload: ReloadSettings | None = None
     metrics: str | None = None
 
@@ -183,6 +187,7 @@ class Supervisor:
             self._bus.publish,
             lambda: self._fleet.serving.number if self._fleet.serving is not None else None,
             carried.certificates if carried else None,
+            read=self._files_for_workers(),
         )
         counted = (carried and carried.metrics) or MetricsRecord()
         self._pages = WorkerPages(self._listeners.name_of, counted.pages)
@@ -205,6 +210,7 @@ class Supervisor:
             self._facts,
             release=self._options.release,
             uptime_seconds=lambda: self._loop.time() - self._started_at,
+            certificates=lambda: {one.path: one.not_after for one in self._certificates.used},
         )
         self._watchdog = Watchdog(self._fleet, self._workers, self._pages, self._apply)
         if counted.exporter is not None:
@@ -215,7 +221,13 @@ class Supervisor:
         )
         self._manager.begin(self._fleet, self._liveness)
         self._health = HealthAddresses(
-            self._options.health, self._fleet, self._workers, self._listeners, self._liveness, self._bus.publish
+            self._options.health,
+            self._fleet,
+            self._workers,
+            self._listeners,
+            self._liveness,
+            self._bus.publish,
+            metrics=self._collector.text,
         )
         self._orders = Orders(
             self._fleet,
@@ -251,10 +263,15 @@ class Supervisor:
             ),
             stderr=self._stderr,
             heard=self._liveness.heard,
+            answers_probes=lambda: self._health.admin is not None,
         )
         self._replacement = Replacement(
             self._options.command_line, self._workers, carry=self._carry, on_failure=self._not_replaced
         )
+
+    def _files_for_workers(self) -> Callable[[Iterable[str]], int | None]:
+        credentials = self._options.credentials
+        return FilesForWorkers(self._options.tls_files, credentials).read if credentials else lambda paths: None
 
     def _carry(self, source: str) -> SupervisorState:
         """All that the next image needs to go on. Must be called between two turns of the loop."""

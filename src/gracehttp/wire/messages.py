@@ -301,6 +301,7 @@ class Welcome(Order):
     `slot` is its place in the ledgers of the permits, `workers` how many its generation wants. `stderr` is the
     supervisor's own, which the worker uses once it is ready; `tty` tells whether that is a terminal. `utc_offsets` is
     the zone of the log: from which second on it is how many seconds ahead of UTC; empty: that of the worker.
+    `probes_are_answered`: the supervisor answers health checks at an admin address.
     """
 
     version: int
@@ -311,6 +312,7 @@ class Welcome(Order):
     tty: bool
     stderr: Descriptor
     utc_offsets: tuple[tuple[int, int], ...] = ()
+    probes_are_answered: bool = True
 
 
 class Refuse(Order):
@@ -361,16 +363,22 @@ class Resume(Order):
 class TakeCertificates(Order):
     """Load the certificates that are in `contents`, as the other workers of the generation have done; before `Welcome`.
 
-    What is in the files now may be no good, or not be used yet.
+    What is in the files now may be no good, or not be used yet; or only root may read it. `contents` is a JSON object:
+    what is in each file by its path, each byte as the character of that number. A file that is left out is read.
     """
 
     contents: Descriptor
 
 
 class PrepareCertificates(Order):
-    """Load the certificates anew, and answer with `CertificatesLoaded` or `CertificatesRefused` of this `change`."""
+    """Load the certificates anew, and answer with `CertificatesLoaded` or `CertificatesRefused` of this `change`.
+
+    `contents` is what is in the files now, as in `TakeCertificates`, for a worker that may not read them; None: it
+    reads them.
+    """
 
     change: int
+    contents: Descriptor | None = None
 
 
 class UseCertificates(Order):

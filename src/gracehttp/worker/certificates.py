@@ -12,11 +12,9 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from gracehttp.config import ServerOptions
-from gracehttp.errors import CertificateError
 from gracehttp.http import negotiation
 from gracehttp.http.settings import settings_of
 from gracehttp.net.shared_page import anonymous_file
@@ -42,28 +40,24 @@ class Certificates:
         self._prepared: list[LoadedTls | None] | None = None
         self._ticket_secret = b""
         self._written: list[int] = []
+        self._given: Mapping[str, bytes] | None = None  # what was loaded from memory, until it is reported
 
     def load(self, contents: Mapping[str, bytes] | None = None) -> Sequence[LoadedTls | None]:
         """What the ports use at the start, in their order. It is read from `contents` if there are some and the system
-        lets us, else from the files.
+        lets us, else from the files; and from the files what isn't in `contents`.
 
         An expired certificate is no reason not to start: the supervisor tells of it. Raises `CertificateError`.
         """
-        try:
-            self._used = self._load(contents)
-        except (OSError, CertificateError):
-            if contents is None:
-                raise
-            self._used = self._load()
+        self._used = self._load_given(contents)
         return self._used
 
-    def prepare(self) -> None:
-        """Load what is in the files now, and keep it for `use`. Raises `CertificateError`, also if it is not valid
-        now."""
+    def prepare(self, contents: Mapping[str, bytes] | None = None) -> None:
+        """Load what is in the files now, and keep it for `use`. The supervisor has read them for us if there are
+        `contents`. Raises `CertificateError`, also if it is not valid now."""
         from gracehttp.net.certificates import check_validity
 
         self._prepared = None
-        prepared = self._load()
+        prepared = self._load_given(contents)
         for loaded in prepared:
             if loaded is not None:
                 check_validity(loaded, time.time())
@@ -108,10 +102,11 @@ class Certificates:
         from gracehttp.net.certificates import contents_of
 
         contents: dict[str, str] = {}
+        given, self._given = self._given, None
         for loaded in self._prepared if self._prepared is not None else self._used:
             if loaded is None:
                 continue
-            found = contents_of(loaded)
+            found = contents_of(loaded, given)
             if not found:
                 return None
             contents.update((path, content.decode("latin-1")) for path, content in found.items())
@@ -126,6 +121,16 @@ class Certificates:
             os.close(self._written.pop(0))
         return Descriptor(memory)
 
+    def _load_given(self, contents: Mapping[str, bytes] | None) -> list[LoadedTls | None]:
+        self._given = contents
+        try:
+            return self._load(contents)
+        except OSError:
+            if contents is None:
+                raise
+        self._given = None
+        return self._load()
+
     def _load(self, contents: Mapping[str, bytes] | None = None) -> list[LoadedTls | None]:
         return [_load(server, self._ticket_secret, contents) for server in self._servers]
 
@@ -134,23 +139,6 @@ def read_contents(memory: int) -> Mapping[str, bytes]:
     """What `Certificates.write_contents` of another worker has written."""
     text = os.pread(memory, os.fstat(memory).st_size, 0)  # pread: other workers have the same offset
     return {path: content.encode("latin-1") for path, content in json.loads(text).items()}
-
-
-def watched_files(servers: Sequence[ServerOptions]) -> tuple[str, ...]:
-    """The files that matter for TLS, each once. Paths are as in the options."""
-    files = [path for one in servers for path in (*one.certfile, *one.keyfile, one.ssl_ca, one.ssl_crl) if path]
-    return tuple(dict.fromkeys(files))
-
-
-def with_absolute_paths(server: ServerOptions) -> ServerOptions:
-    """The application may change the working directory, and its import comes before the certificates are read."""
-    return replace(
-        server,
-        certfile=tuple(map(os.path.abspath, server.certfile)),
-        keyfile=tuple(map(os.path.abspath, server.keyfile)),
-        ssl_ca=server.ssl_ca and os.path.abspath(server.ssl_ca),
-        ssl_crl=server.ssl_crl and os.path.abspath(server.ssl_crl),
-    )
 
 
 def tls_settings(server: ServerOptions, alpn: Sequence[str]) -> TlsSettings:

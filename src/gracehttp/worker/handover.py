@@ -301,12 +301,22 @@ class Arrivals:
             os.close(self._kept_places.pop())
 
     def _has_places(self) -> bool:
-        """Whether a whole message finds its places; if not, another worker may take it, or we later."""
+        """Whether a whole message finds its places; if not, another worker may take it, or we later. The end of the
+        queue needs none."""
         self._keep_places()
-        if len(self._kept_places) < MOST_CONNECTIONS:
+        if len(self._kept_places) == MOST_CONNECTIONS:
+            return True
+        if self._is_at_the_end():
+            self._end()
+        else:
             self._look_later(RETRY_SECONDS)
+        return False
+
+    def _is_at_the_end(self) -> bool:
+        try:
+            return not self._queue.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)  # every message has a head
+        except OSError:
             return False
-        return True
 
     def _look_later(self, seconds: float) -> None:
         self._watch.stop()

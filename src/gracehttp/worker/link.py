@@ -16,6 +16,7 @@ from gracehttp.observe.suspended import write_suspended_tasks
 from gracehttp.wire import messages
 from gracehttp.wire.channel import Channel, ChannelBroken, UnreadableMessage
 from gracehttp.wire.channel_watch import ChannelWatch, Loss
+from gracehttp.worker.certificates import read_contents
 from gracehttp.worker.error_counter import ErrorCounter
 from gracehttp.worker.recycling import Usage
 from gracehttp.worker.service import Service
@@ -91,11 +92,15 @@ class SupervisorLink:
             contents = certificates.write_contents()
             self.report(messages.CertificatesLoaded(change, certificates.digest, facts, contents))
 
-    def _prepare_certificates(self, change: int) -> None:
+    def _prepare_certificates(self, change: int, memory: int | None) -> None:
+        contents = None
+        if memory is not None:
+            contents = read_contents(memory)
+            os.close(memory)
         if self._service.certificates is None:
             return  # it has not loaded any yet, and will load the new ones
         try:
-            self._service.certificates.prepare()
+            self._service.certificates.prepare(contents)
         except CertificateError as exc:
             self.report(messages.CertificatesRefused(change, exc.message))
         else:
@@ -139,8 +144,8 @@ class SupervisorLink:
                 self._service.hold()
             case messages.Resume():
                 self._service.resume()
-            case messages.PrepareCertificates(change):
-                self._prepare_certificates(change)
+            case messages.PrepareCertificates(change, contents):
+                self._prepare_certificates(change, contents)
             case messages.UseCertificates():
                 if self._service.certificates is not None:
                     self._service.certificates.use()

@@ -67,6 +67,8 @@ class Manifest(Value):
     certificates: int | None = None
     """Those of the generation, as `TakeCertificates` has them; None: those that are in the files."""
     page: int | None = None
+    probes_are_answered: bool = True
+    """Whether the supervisor has an admin address."""
 
     def close(self) -> None:
         """Close all but `template`, in a process that becomes no worker."""
@@ -145,6 +147,7 @@ def introduce(channel: Channel, hello: messages.Hello) -> Manifest:
                         certificates=certificates,
                         listeners=[_given(one, order.slot) for one in listeners],
                         page=page,
+                        probes_are_answered=order.probes_are_answered,
                     )
 
 

@@ -19,6 +19,7 @@ from gracehttp.applications.probes import Health, answers_on_ports, without_prob
 from gracehttp.applications.registry import ApplicationSettings
 from gracehttp.compiled import BUILD
 from gracehttp.config import ProcessOptions, ServerOptions
+from gracehttp.config.certificate_files import watched_files, with_absolute_paths
 from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError, StartError
 from gracehttp.event_bus import EventBus
 from gracehttp.events import CodeDiffers, ThreadsNotForked, WorkerEnding, WorkerForked, WorkerServing
@@ -36,7 +37,7 @@ from gracehttp.wire import messages
 from gracehttp.wire.channel import Channel, ChannelBroken, ChannelClosed
 from gracehttp.wire.signals import SIGNALS
 from gracehttp.worker.breakpoints import leave_ctrl_c_to_the_supervisor
-from gracehttp.worker.certificates import read_contents, watched_files, with_absolute_paths
+from gracehttp.worker.certificates import read_contents
 from gracehttp.worker.code_record import can_record, changed_since, write_record
 from gracehttp.worker.error_counter import ErrorCounter
 from gracehttp.worker.heartbeat import Heartbeat
@@ -226,13 +227,13 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None
     page = _page(manifest)
     usage = Usage(_usage_limits(process), loop)
     health = Health()
-    probes = answers_on_ports(health, process)
+    probes = answers_on_ports(health, process, supervisor_answers=manifest.probes_are_answered)
     access_log = access_log_of(process, manifest.worker, manifest.generation)
     counting = as_one(error_counter, usage if usage.counts_requests else None)
     request_finished = as_one(
         access_log if process.log_probes else without_probes(access_log, probes), without_probes(counting, probes)
     )
-    if page is not None and process.metrics is not None:
+    if page is not None and _counts(process):
         requests, durations, body_bytes = map(page.words, ("requests", "durations", "body_bytes"))
         request_finished = RequestCounter(requests, durations, body_bytes, then=request_finished)
     settings = ServiceSettings(
@@ -312,7 +313,12 @@ def _offers(process: ProcessOptions) -> list[str]:
 
 def _offers_of_each_worker(process: ProcessOptions) -> list[str]:
     """Also of one that is forked: it has the code of its template, and a page of its own."""
-    return ["page"] if process.hang_timeout or process.metrics is not None else []
+    return ["page"] if process.hang_timeout or _counts(process) else []
+
+
+def _counts(process: ProcessOptions) -> bool:
+    """Whether somebody reads the metrics at an address."""
+    return process.metrics is not None or process.admin is not None
 
 
 def _page(manifest: Manifest) -> SharedPage | None:

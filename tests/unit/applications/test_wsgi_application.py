@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import io
 import sys
 import threading
 from wsgiref.validate import validator
 
 import pytest
-from wsgi_fakes import FakeExchange, answered, request_head, run, serving
+from wsgi_fakes import MODES, FakeExchange, answered, mode, request_head, run, serving
 
 from gracehttp.applications.drain_notice import DrainNotices
 from gracehttp.applications.wsgi.application import WsgiApplication
 from gracehttp.http.exchange import ResponseError
+
+
+@pytest.fixture(autouse=True, params=MODES)
+def each_mode(request, monkeypatch):
+    """The tests that use `answered` are made with threads and on the loop."""
+    monkeypatch.setattr(mode, "threads", MODES[request.param])
 
 
 def hello(environ, start_response):
@@ -35,7 +42,7 @@ def test_the_application_runs_in_a_thread_of_the_pool():
         names.append(threading.current_thread().name)
         return hello(environ, start_response)
 
-    answered(app)
+    answered(app, threads=2)
     assert names == ["wsgi-0"]
 
 
@@ -89,7 +96,7 @@ def test_start_response_not_called_is_an_error():
 
 @pytest.mark.parametrize("body", [[b"a"], iter([b"a"])])
 def test_body_before_start_response_is_an_error(body):
-    exchange = answered(lambda environ, start_response: body)
+    exchange = answered(lambda environ, start_response: copy.copy(body))
     assert not exchange.response_started
     assert "before it called start_response" in str(exchange.error)
 
@@ -191,7 +198,7 @@ def test_bad_headers_are_raised_into_the_application():
 def test_body_that_is_not_bytes_is_an_error(body):
     def app(environ, start_response):
         start_response("200 OK", [])
-        return body
+        return copy.copy(body)  # an iterator is for one mode only
 
     assert "must be bytes" in str(answered(app).error)
 

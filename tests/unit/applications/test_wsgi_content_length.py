@@ -6,11 +6,17 @@ from __future__ import annotations
 import io
 
 import pytest
-from wsgi_fakes import FakeExchange, answered, request_head
+from wsgi_fakes import MODES, FakeExchange, answered, mode, request_head
 
 from gracehttp.http.exchange import ResponseError
 
 FIVE = [("Content-Length", "5")]
+
+
+@pytest.fixture(autouse=True, params=MODES)
+def each_mode(request, monkeypatch):
+    """The tests that use `answered` are made with threads and on the loop."""
+    monkeypatch.setattr(mode, "threads", MODES[request.param])
 
 
 class Closing:

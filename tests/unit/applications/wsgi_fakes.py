@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 import uvloop
 
 from gracehttp.applications.drain_notice import DrainNotices
 from gracehttp.applications.wsgi.application import WsgiApplication
+from gracehttp.applications.wsgi.on_loop import WsgiOnLoop
 from gracehttp.http.exchange import Header, RequestHead, ResponseError
 from gracehttp.http.head import RequestLine
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
+MODES = {"threads": 2, "loop": 0}
+"""How many threads call the application."""
 _PATIENCE_SECONDS = 10
 
 
@@ -33,6 +37,15 @@ def request_head(
     head.headers = list(headers)
     head.client, head.server = client, server
     return head
+
+
+class Mode:
+    """How `answered` calls applications. Tests that must hold in each of `MODES` set `mode.threads`."""
+
+    threads = 2
+
+
+mode = Mode()
 
 
 class Moments:
@@ -194,11 +207,11 @@ class Served:
     def __init__(self, app: Callable[..., object], threads: int) -> None:
         self._loop = _CountingLoop()
         self.notices = DrainNotices()
-        self.application = WsgiApplication(
+        make = functools.partial(WsgiApplication, threads=threads) if threads else WsgiOnLoop
+        self.application = make(
             app,
             name="app",
             loop=self._loop,
-            threads=threads,
             multiprocess=False,
             draining=self.notices.wsgi,
             on_idle=lambda: None,
@@ -229,11 +242,13 @@ def run(main: Callable[[], Awaitable[object]], loop: Callable[[], object] = asyn
         return runner.run(main())
 
 
-def answered(app: Callable[..., object], make: Callable[[], FakeExchange] = FakeExchange) -> FakeExchange:
+def answered(
+    app: Callable[..., object], make: Callable[[], FakeExchange] = FakeExchange, *, threads: int | None = None
+) -> FakeExchange:
     """The exchange of `make` after `app` answered it, on a loop of its own."""
 
     async def main() -> FakeExchange:
-        async with serving(app) as served:
+        async with serving(app, threads=mode.threads if threads is None else threads) as served:
             return await served.answer(make())
 
     return run(main)

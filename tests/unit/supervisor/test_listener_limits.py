@@ -30,8 +30,9 @@ def test_only_a_limit_that_somebody_has_set_is_told_to_be_lowered(wanted, told):
     (listener,) = table.provide([ListenRequest(address="127.0.0.1:0", backlog=5, max_connections=wanted)], 1)
     bound = listener.bound
     try:
-        said = [str(event).replace("http://", "") for event in events]
-        assert said == [str(event).replace("ADDRESS", bound) for event in told]
+        assert [str(event).replace("http://", "") for event in events] == [
+            str(event).replace("ADDRESS", bound) for event in told
+        ]
     finally:
         table.close_all()
 

@@ -22,3 +22,5 @@ cdef class WsgiResponse:
     cdef bint _listed
     cdef bint _gave_up
     cdef bint _whole
+    cdef bint _waits
+    cdef double _silent_since

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from gracehttp import events
@@ -32,6 +32,7 @@ LOOK_SECONDS: Final = 1.0
 NEW_SECRET_SECONDS: Final = 12 * 3600.0
 """How long one secret encrypts session tickets. A ticket of OpenSSL lives for two hours, RFC 8446 allows a week."""
 SECRET_BYTES: Final = 32
+_MOST_GIVEN: Final = 16
 
 
 class CertificatesRecord(Value):
@@ -56,8 +57,11 @@ class CertificateWatch:
         publish: Callable[[events.Event], None],
         serving: Callable[[], int | None],
         record: CertificatesRecord | None = None,
+        *,
+        read: Callable[[Iterable[str]], int | None] = lambda paths: None,
     ) -> None:
-        """Begin without generations, or with those that another process carried."""
+        """Begin without generations, or with those that another process carried. `read` reads files for workers that
+        may not: see `FilesForWorkers.read`."""
         self._loop = asyncio.get_running_loop()
         self._send = send
         self._publish = publish
@@ -66,6 +70,8 @@ class CertificateWatch:
         self._secret = record.secret if record else b""
         self._secret_made_at = record.secret_made_at if record else 0.0
         self._contents = Contents(record.contents if record else EMPTY)
+        self._read = read
+        self._given: list[int] = []  # descriptors of what was read, the latest ones: orders may wait to be sent
         self._told: dict[str, int] = {}  # that a certificate expires: how many days were left
         self._timer: asyncio.TimerHandle | None = None
         for number, one in record.generations.items() if record else ():
@@ -84,6 +90,8 @@ class CertificateWatch:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        while self._given:
+            os.close(self._given.pop())
 
     # --- what workers say ---
 
@@ -93,6 +101,8 @@ class CertificateWatch:
             return
         changes = self._generations.setdefault(generation, Changes(files))
         contents = self._contents.of(generation, changes.used.digest) if changes.used is not None else None
+        if contents is None:
+            contents = self._read_now(files)
         if contents is not None:
             self._send(worker, messages.TakeCertificates(contents))
         self._send(worker, messages.UseTicketSecret(self._ticket_secret()))
@@ -159,14 +169,24 @@ class CertificateWatch:
     def _act(self, generation: int, changes: Changes, what: Do) -> None:
         match what:
             case Do.PREPARE:
+                order = messages.PrepareCertificates(changes.number, self._read_now(changes.files))
                 for worker in sorted(changes.workers):
-                    self._send(worker, messages.PrepareCertificates(changes.number))
+                    self._send(worker, order)
             case Do.USE:
                 for worker in sorted(changes.workers):
                     self._send(worker, messages.UseCertificates(changes.number))
                 self._tell_of_change(generation, changes)
             case Do.REFUSE:
                 self._publish(events.CertificatesRefused(generation, changes.reason))
+
+    def _read_now(self, files: tuple[str, ...]) -> Descriptor | None:
+        memory = self._read(files)
+        if memory is None:
+            return None
+        self._given.append(memory)
+        if len(self._given) > _MOST_GIVEN:
+            os.close(self._given.pop(0))
+        return Descriptor(memory)
 
     def _tell_of_change(self, generation: int, changes: Changes) -> None:
         assert changes.used is not None

@@ -11,11 +11,13 @@ from gracehttp.supervisor.health.agent import AgentCheck, words
 from gracehttp.supervisor.health.checks import Liveness, free_percent, not_ready
 from gracehttp.supervisor.health.endpoint import Endpoint, EndpointRecord
 from gracehttp.supervisor.listeners.table import ListenerTable
+from gracehttp.supervisor.metrics.exposition import CONTENT_TYPE
 from gracehttp.supervisor.processes.workers import WorkerProcesses
 from gracehttp.values import Value
 
 LIVE_PATH = "/livez"
 READY_PATH = "/readyz"
+METRICS_PATH = "/metrics"
 
 
 class HealthOptions(Value):
@@ -45,12 +47,18 @@ class HealthAddresses:
         listeners: ListenerTable,
         liveness: Liveness,
         publish: Callable[[events.Event], None],
+        metrics: Callable[[], str],
     ) -> None:
+        """`metrics` tells them as Prometheus reads them."""
         self._options = options
         self._fleet = fleet
         self._liveness = liveness
         self._publish = publish
-        pages: dict[str, GivePage] = {options.live_path: self._live, options.ready_path: self._ready}
+        pages: dict[str, GivePage] = {
+            METRICS_PATH: lambda give: give(Page(200, metrics().encode(), CONTENT_TYPE)),
+            options.live_path: self._live,
+            options.ready_path: self._ready,
+        }
         self._admin_pages = AdminPages(pages)
         self._agent = AgentCheck(lambda: words(fleet, lambda: free_percent(listeners, workers.slots())))
         self._admin: Endpoint | None = None
