@@ -21,8 +21,11 @@ OPTIONS = {
     ),
     "unix": ("main:app", "--bind", "unix:/run/shop/app.sock", "--ready-path", "/healthz", "--access-log"),
     "tls": ("main:app", "--bind", "https://:8443", "--certfile", "cert.pem", "--header", "X-A: 100% $x"),
+    "user": ("main:app", "--bind", ":80", "--user", "nobody"),
+    "extras": ("main:app", "--bind", ":8000", "--h2c"),
+    "low": ("main:app", "--bind", "0.0.0.0:80"),
 }
-BUDGETS = {"plain": 45, "admin": 112, "unix": 45, "tls": 45}
+BUDGETS = {"plain": 45, "admin": 112, "unix": 45, "tls": 45, "user": 45, "extras": 45, "low": 45}
 """stop_delay + drain_timeout + 10 + 5."""
 
 options = pytest.mark.parametrize("options", list(OPTIONS))
@@ -60,6 +63,9 @@ def test_systemd(tmp_path, options):
     assert "shop.service" not in said, said
     assert f"TimeoutStopSec={BUDGETS[options]}\n" in text
     assert ("RuntimeDirectory=shop\n" in text) == (options == "unix")
+    # Only root can start workers as somebody else; somebody else needs a right for a port below 1024.
+    assert ("\nUser=" in text) == (options != "user")
+    assert ("AmbientCapabilities=CAP_NET_BIND_SERVICE\n" in text) == (options == "low")
     assert "--log-format json" in text, "an environment variable is an option too"
 
 
@@ -92,11 +98,16 @@ def test_compose_and_dockerfile(tmp_path, options):
     (service,) = yaml.safe_load(text)["services"].values()
     assert service["stop_grace_period"] == f"{BUDGETS[options]}s"
     assert service["command"][0] == "gracehttp"
-    assert ("healthcheck" in service) == (options in ("plain", "admin"))
+    assert ("healthcheck" in service) == (options not in ("unix", "tls"))
+    assert ("# No health check: " in text) == ("healthcheck" not in service)
+    assert "--user" not in service["command"], "the image says as whom it runs"
     dockerfile = example(tmp_path, "dockerfile", options)
     (command,) = re.findall(r"^CMD (.*)$", dockerfile, re.MULTILINE)
     assert json.loads(command)[:3] == ["gracehttp", "serve", "main:app"]
     assert "\nUSER 10001:10001\n" in dockerfile
+    package = '"gracehttp[h2]"' if options == "extras" else "gracehttp"
+    assert f"\nRUN /venv/bin/pip install --no-cache-dir {package} -r" in dockerfile
+    assert "copy a wheel" in dockerfile
     assert f"docker stop -t {BUDGETS[options]}\n" in dockerfile
 
 
@@ -145,6 +156,17 @@ def test_a_file_of_options_counts_too(tmp_path):
     )
     assert "TimeoutStopSec=135\n" in done.stdout
     assert "serve --config options.toml\n" in done.stdout
+
+
+def test_a_user_in_a_file_can_not_be_had_in_a_container(tmp_path):
+    (tmp_path / "options.toml").write_text('app = "main:app"\nuser = "nobody"\nbind = "0.0.0.0:8000"\n')
+    done = subprocess.run(
+        [sys.executable, "-m", "gracehttp", "example", "dockerfile", "-c", "options.toml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.startswith("# Take user and group out of options.toml: only root can serve with them.\n")
 
 
 @pytest.mark.parametrize("tool", ["dockerfile", "compose", "kubernetes"])

@@ -150,8 +150,27 @@ def test_a_hook_that_blocks_stops_neither_a_restart_nor_the_end(start):
 
 def test_a_hook_that_is_not_there_is_told_once_and_stops_nothing(start):
     server = begin(start, {"generation_promoted": "no_such_module:function"})
-    server.wait_for("no_such_module:function raised ModuleNotFoundError")
+    server.wait_for("the hook no_such_module:function can't be loaded: there is no module 'no_such_module'. Hint: ")
     assert get(server.port)[0] == 200
+    assert "Traceback" not in server.log
+
+
+def test_a_hook_that_is_not_there_is_told_before_its_event(start):
+    server = begin(start, {"worker_exited": "my_hooks:worker_exit"})
+    server.wait_for("has no 'worker_exit'. Hint: did you mean worker_exited?")
+    assert "Traceback" not in server.log
+
+
+def test_a_hook_of_a_stage_that_is_not_there_is_one_sentence(start):
+    files = {
+        "gracehttp.toml": FILE.format(options="", hooks='worker_serving = "my_hooks:nothing"'),
+        "application.py": PID_APPLICATION,
+        "my_hooks.py": HOOKS,
+    }
+    server = start("-m", "gracehttp", "serve", "-c", "gracehttp.toml", files=files)
+    server.wait_for("the hook my_hooks:nothing can't be loaded")
+    assert server.process.wait(30) == 3
+    assert "Traceback" not in server.log
 
 
 def test_an_event_that_does_not_exist_is_refused_with_the_nearest(start):

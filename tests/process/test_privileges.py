@@ -203,6 +203,23 @@ def test_what_the_user_may_not_read_is_told(serve, folder):
     assert "Permission denied" in server.log
 
 
+def test_what_keeps_the_user_from_the_interpreter_is_named_once(start, folder):
+    private = folder / "private"
+    private.mkdir(mode=0o700)
+    (private / "python3").symlink_to(INTERPRETER)
+    launcher = ["sh", "-c", f'shift; exec {private}/python3 "$@"', "sh"]
+    server = start(
+        *("-m", "gracehttp", "serve", "main:app", "--user", "nobody", "--port", "0"),
+        folder=folder,
+        launcher=launcher,
+        environment={"PYTHONPATH": LIBRARIES},
+        files={"main.py": SHOWS},
+    )
+    assert server.wait() == 3
+    assert f"Permission denied ({private} may not be entered)" in server.log
+    assert f"gracehttp: error: {private}" not in server.log, "the event has it"
+
+
 def test_user_needs_root(serve):
     server = serve("serve", "main:app", "--user", "daemon", "--port", "0", user="nobody", files={"main.py": SHOWS})
     assert server.wait() == 2

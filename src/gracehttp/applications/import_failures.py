@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from gracehttp.applications.detect import Shape, shape_of
 from gracehttp.errors import ApplicationNotFound
@@ -37,9 +38,15 @@ def module_missing(module_name: str, attribute: str) -> ApplicationNotFound:
 
 def dependency_missing(module_name: str, error: ModuleNotFoundError) -> ApplicationNotFound:
     """The module exists, but imports one that doesn't."""
+    package, _, inner = (error.name or "").rpartition(".")
+    if package in sys.modules:  # so it is installed, perhaps in another version
+        where = getattr(sys.modules[package], "__file__", None) or "a namespace package"
+        meant = f"{package} is there ({where}) and has no module {inner}: is it another version, or the name mistyped?"
+    else:
+        meant = f"is it installed for this Python ({sys.executable})?"
     return ApplicationNotFound(
         f"the module {module_name} was found, but {error.name or 'something'} that it imports was not.",
-        hint=f"is it installed for this Python ({sys.executable})?",
+        hint=meant,
         details=application_traceback(error),
     )
 
@@ -75,8 +82,13 @@ def _near_attribute(module: object, attribute: str) -> str:
 
     if "." in attribute:
         return ""
-    public = [name for name in dir(module) if not name.startswith("_")]
+    public = [name for name in dir(module) if not name.startswith("_") and not _is_module(module, name)]
     return next(iter(get_close_matches(attribute, public, n=1)), "")
+
+
+def _is_module(module: object, name: str) -> bool:
+    """Whether `module` has only imported a module of that name, which is no application."""
+    return isinstance(vars(module).get(name), ModuleType)
 
 
 def _looks_like_applications(module: object, module_name: str) -> str:

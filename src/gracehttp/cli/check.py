@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from gracehttp.cli.checking.certificates import check_certificate
+from gracehttp.cli.checking.hooks import check_hook, read_hook
 from gracehttp.cli.checking.imports import try_import
 from gracehttp.cli.checking.tls_handover import check_tls_handover
 from gracehttp.cli.options import ConfiguredCommand, configured
@@ -27,7 +28,7 @@ def check(config_file: Path | None, **values: object) -> None:
 
     Takes what serve takes, and shows what each option amounts to and where that comes from. Then it tries what can
     be tried without side effects, also beside a running service: each application is imported, in a process of its
-    own, and certificates and keys are read.
+    own, so are hooks, and certificates and keys are read.
 
     Not tried: addresses, pidfile and control socket, the lifespan startup, warm-up requests. serve and restart tell
     what is wrong with those, and a restart that fails leaves the running service untouched.
@@ -91,7 +92,7 @@ def _failure(check: _Check) -> GraceHTTPError | None:
 
 
 def _checks(configuration: Configuration) -> Iterator[_Check]:
-    """The checks of each certificate and each application, once, and of the lifespan mode."""
+    """The checks of each certificate, application and hook, once, and of the lifespan mode."""
     process = configuration.process
     seen: set[object] = set()
     interfaces: list[tuple[str, str]] = []
@@ -109,6 +110,27 @@ def _checks(configuration: Configuration) -> Iterator[_Check]:
             yield partial(_check_application, process, server, interfaces)
     if process.lifespan == "on":
         yield partial(_check_lifespan, process.lifespan, interfaces)
+    yield from _checks_of_hooks(configuration)
+
+
+def _checks_of_hooks(configuration: Configuration) -> Iterator[_Check]:
+    """Each entry of `[hooks]` is read, and each function in them loaded once."""
+    process = configuration.process
+    seen: set[str] = set()
+    for entry in configuration.hooks:
+        try:
+            names = read_hook(*entry)
+        except GraceHTTPError as error:
+            yield partial(_raise, error)
+            continue
+        for name in names:
+            if name not in seen:
+                seen.add(name)
+                yield partial(check_hook, name, process.app_dir, process.ready_timeout)
+
+
+def _raise(error: GraceHTTPError) -> str:
+    raise error
 
 
 def _check_application(process: ProcessOptions, server: ServerOptions, interfaces: list[tuple[str, str]]) -> str:

@@ -14,6 +14,7 @@ from gracehttp.cli.migrating.plan import Plan, by_name
 from gracehttp.cli.migrating.servers import SERVERS, Server
 from gracehttp.cli.migrating.writing import as_toml
 from gracehttp.console import echo
+from gracehttp.errors import EXIT_USAGE
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -28,12 +29,19 @@ def migrate(words: tuple[str, ...]) -> None:
     A file that is Python is executed, as that server does, in a process of its own: run this in the environment and the
     folder in which that server runs. The server itself need not be installed.
 
+    The exit status is 2 if a command names no application, or has an option that isn't known; the rest is printed.
+
     \b
     gracehttp migrate gunicorn.conf.py > gracehttp.toml
     gracehttp migrate -- gunicorn -c gunicorn.conf.py -k uvicorn.workers.UvicornWorker main:app
     gracehttp migrate -- uvicorn main:app --host 0.0.0.0 --port 80
     """
-    echo(as_toml(plan_for(words), shlex.join(words)))
+    plan = plan_for(words)
+    echo(as_toml(plan, shlex.join(words)))
+    for fault in plan.faults:
+        echo(f"gracehttp: error: {fault}", err=True)
+    if plan.faults:
+        raise click.exceptions.Exit(EXIT_USAGE)
 
 
 def plan_for(words: Sequence[str]) -> Plan:
@@ -51,6 +59,8 @@ def plan_for(words: Sequence[str]) -> Plan:
         config = "gunicorn.conf.py"  # which gunicorn reads without being told
     below = _known(command.server, read_config(config)) if config and config != "none" else {}
     _apply(plan, command.server, {**below, **command.values})
+    if not plan.app:
+        plan.faults.append(f"this command of {plan.server} names no application, such as main:app.")
     return plan
 
 
@@ -69,3 +79,4 @@ def _apply(plan: Plan, server: Server, values: dict[str, object]) -> None:
     if not plan.app and "application_path" not in values and "wsgi_app" not in values:
         plan.remark("the application", "it is not named there: write app, or name it on the command line")
     server.finish(plan)
+    plan.check_levels()

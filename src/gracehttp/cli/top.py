@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 
 import click
@@ -9,7 +10,7 @@ import click
 from gracehttp.cli.control_client import ControlAddress
 from gracehttp.cli.live.source import look
 from gracehttp.cli.target import read_duration, targeted
-from gracehttp.errors import CommandFailed
+from gracehttp.errors import CommandFailed, ConfigurationError
 
 
 @click.command()
@@ -31,6 +32,11 @@ def top(address: ControlAddress, every: float) -> None:
     gracehttp top --pidfile app.pid
     gracehttp top --pid 4711 --every 5s
     """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise ConfigurationError(
+            "gracehttp top needs a terminal, for its input and its output.",
+            hint="gracehttp status tells once what runs, with --json for programs",
+        )
     try:
         from gracehttp.cli.live.screen import Top
     except ImportError as exc:

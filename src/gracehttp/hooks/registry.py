@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from gracehttp import events
-from gracehttp.errors import ConfigurationError, StartError
+from gracehttp.errors import ConfigurationError, GraceHTTPError, StartError
 from gracehttp.events import Event, WorkerStage
+from gracehttp.observe.tracebacks import application_frames, application_traceback, reason_of
 
 Hook = Callable[[Any], object]
 E = TypeVar("E", bound=Event)
@@ -38,7 +39,7 @@ class Hooks:
             raise ConfigurationError(f"{event!r} is no event.", hint="events are the classes in gracehttp.events")
         if isinstance(hook, str):
             module, _, function = hook.partition(":")
-            if not module or not function:
+            if not all(name.isidentifier() for name in (*module.split("."), *function.split("."))):
                 raise ConfigurationError(
                     f"the hook {hook!r} is no import string.", hint="write module:function, such as hooks:on_exit"
                 )
@@ -66,6 +67,11 @@ class Hooks:
         """The names of the events that have a hook, without the stages of a worker."""
         return tuple(dict.fromkeys(one.__name__ for one, _ in self._hooks if not issubclass(one, WorkerStage)))
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The hooks that are import strings, each once."""
+        return tuple(dict.fromkeys(hook for _, hook in self._hooks if isinstance(hook, str)))
+
     def of(self, event: Event) -> Iterator[Hook | str]:
         """Those for `event`, in the order in which they were added."""
         return (hook for kind, hook in self._hooks if isinstance(event, kind))
@@ -74,8 +80,9 @@ class Hooks:
         """Call the hooks for a stage of this worker. Raises `StartError` if one can't be imported, or raises."""
         for hook in self.of(stage):
             name = hook if isinstance(hook, str) else name_of(hook)
+            function = found(hook, app_dir)
             try:
-                found(hook, app_dir)(stage)
+                function(stage)
             except Exception as exc:
                 raise StartError(f"the hook {name} raised {type(exc).__name__}: {exc}.") from exc
 
@@ -86,26 +93,58 @@ def names_of(event: Event) -> set[str]:
 
 
 def found(hook: Hook | str, app_dir: str) -> Hook:
-    """The function itself. Raises whatever its module raises, and `ConfigurationError`."""
+    """The function itself. Raises `StartError` if it can't be loaded, and `ConfigurationError` if it is no hook."""
     if not isinstance(hook, str):
         return hook
     folder = os.path.abspath(app_dir)
     if folder not in sys.path:
         sys.path.insert(0, folder)
     module, _, path = hook.partition(":")
-    function: Any = importlib.import_module(module)
+    function = _imported(hook, module, folder)
     for name in path.split("."):
-        function = getattr(function, name)
-    _check_function(function)
+        try:
+            function = getattr(function, name)
+        except AttributeError:
+            near = difflib.get_close_matches(name, [one for one in dir(function) if not one.startswith("_")], n=1)
+            source = getattr(sys.modules[module], "__file__", None) or "a namespace package"
+            raise StartError(
+                f"the hook {hook} can't be loaded: the module {module} ({source}) has no {path!r}.",
+                hint=f"did you mean {near[0]}?" if near else "write module:function, as the module has it",
+            ) from None
+    _check_function(function, hook)
     return function  # type: ignore[no-any-return]  # whatever the module has there, it was checked to be callable
+
+
+def _imported(hook: str, module: str, folder: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except GraceHTTPError:
+        raise
+    except (Exception, SystemExit) as exc:
+        own = application_frames(exc.__traceback__) is not None
+        missing = exc.name if isinstance(exc, ModuleNotFoundError) else None
+        if missing is not None and not own and (module == missing or module.startswith(missing + ".")):
+            raise StartError(
+                f"the hook {hook} can't be loaded: there is no module {missing!r}.",
+                hint=f"modules are looked for in {folder} (app_dir), then where Python looks",
+            ) from None
+        raise StartError(
+            f"the hook {hook} can't be loaded: its module raised {type(exc).__name__}{reason_of(exc)}.",
+            hint="" if own else "try it: python -c 'import " + module + "'",
+            details=application_traceback(exc) if own else "",
+        ) from exc
 
 
 def name_of(hook: Hook) -> str:
     return f"{getattr(hook, '__module__', '?')}:{getattr(hook, '__qualname__', repr(hook))}"
 
 
-def _check_function(hook: object) -> None:
+def _check_function(hook: object, name: str = "") -> None:
     if not callable(hook):
-        raise ConfigurationError(f"the hook {hook!r} can't be called.", hint="give a function that takes the event")
-    if inspect.iscoroutinefunction(hook):
-        raise ConfigurationError(f"the hook {name_of(hook)} is async.", hint="write it with def: no loop runs there")
+        raise ConfigurationError(
+            f"the hook {name or repr(hook)} can't be called.", hint="give a function that takes the event"
+        )
+    if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(getattr(hook, "__call__", None)):  # noqa: B004  the method is looked at, not called
+        raise ConfigurationError(
+            f"the hook {name or name_of(hook)} is async.", hint="write it with def: no loop runs there"
+        )

@@ -9,6 +9,7 @@ from collections.abc import Mapping, MutableMapping
 from types import FrameType
 
 from gracehttp import events
+from gracehttp.errors import GraceHTTPError
 from gracehttp.events import Event
 from gracehttp.hooks.registry import Hook, Hooks, found, name_of
 from gracehttp.values import UnreadableValue, from_plain, to_plain
@@ -56,6 +57,8 @@ def run_hooks(sock: socket.socket, hooks: Hooks, app_dir: str) -> int:
         signal.signal(number, _do_nothing)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     functions: dict[str, Hook | None] = {}
+    for name in hooks.named:
+        _imported(name, app_dir, functions)
     lines = LineBuffer()
     with sock:
         sock.setblocking(True)
@@ -91,6 +94,11 @@ def _imported(hook: str, app_dir: str, functions: MutableMapping[str, Hook | Non
 
 def _tell(name: str, error: BaseException) -> None:
     fields: Mapping[str, object] = {"hook": name, "error": type(error).__name__}
+    if isinstance(error, GraceHTTPError):
+        hint = f" Hint: {error.hint}" if error.hint else ""
+        details = f"\n{error.details.rstrip()}" if error.details else ""
+        _LOGGER.error("%s%s%s", error.message, hint, details, extra={"fields": fields})
+        return
     _LOGGER.error(
         "the hook %s raised %s: %s", name, type(error).__name__, error, exc_info=error, extra={"fields": fields}
     )

@@ -1,7 +1,7 @@
 """The process that calls the hooks of the user, and the events on their way to it.
 
-It runs the same command line as a worker does, so it has the code of the newest deploy, and it is started when there is
-something to tell. It can crash, block or hang without any effect on the service: events that it doesn't take are
+It runs the same command line as a worker does, so it has the code of the newest deploy, and it is started when a
+generation with hooks begins to serve, or when there is something to tell before. It can crash, block or hang without any effect on the service: events that it doesn't take are
 dropped, and that is told.
 """
 
@@ -67,6 +67,8 @@ class HookProcess:
         wanted = self._wanted()
         if wanted and names_of(event) & set(wanted):
             self._queue(write(event))
+        elif wanted and isinstance(event, GenerationPromoted) and self._socket is None and self._again is None:
+            self._start()  # so that hooks that can't be loaded are told at the start, not when they are needed
 
     async def end(self) -> None:
         """Let it finish, for a short time; then end it by force."""

@@ -197,6 +197,20 @@ def test_missing_attribute_names_the_nearest_one(project):
     assert error.hint == "did you mean gtest_near:app?"
 
 
+def test_missing_attribute_is_no_module_that_was_imported(project):
+    project("gtest_modules.py", "import math\nimport signal as nothings\n" + ASGI)
+    assert failure("gtest_modules:nothing").hint == "these look like applications: gtest_modules:app"
+    assert failure("gtest_modules:mat").hint == "these look like applications: gtest_modules:app"
+
+
+def test_a_module_that_an_installed_package_does_not_have_is_told_apart(project):
+    project("gtest_version.py", "import json.no_such\n")
+    hint = failure("gtest_version:app").hint
+    assert hint.startswith("json is there (")
+    assert "has no module no_such" in hint
+    assert "installed" not in hint
+
+
 def test_missing_attribute_names_what_looks_like_an_application(project):
     project(
         "gtest_names.py",

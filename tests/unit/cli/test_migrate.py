@@ -25,7 +25,7 @@ GUNICORN = {
     "Django in Docker": (
         'bind = "0.0.0.0:8000"\nworkers = 3\ntimeout = 120\naccesslog = "-"\nerrorlog = "-"\nloglevel = "info"\n',
         {"bind": "0.0.0.0:8000", "workers": 3, "access_log": True, "hang_timeout": 120, "threads": 1},
-        ["a request may take as long as it wants"],
+        ["With threads = 1 one long request is enough"],
     ),
     "the formula for workers": (
         "import multiprocessing\nworkers = multiprocessing.cpu_count() * 0 + 5\nbind = ':8000'\nkeepalive = 5\n",
@@ -68,7 +68,13 @@ GUNICORN = {
         "def on_starting(server): ...\ndef when_ready(server): ...\ndef post_fork(server, worker): ...\n"
         "def worker_int(worker): ...\ndef child_exit(server, worker): ...\npreload_app = True\n",
         {"preload": True},
-        ["on_starting = a function: the supervisor runs no code", "post_fork", "child_exit", "lifespan"],
+        [
+            "on_starting = a function: the supervisor runs no code",
+            "post_fork = a function: worker_forked",
+            "generation_promoted",
+            "worker_exited",
+            "--startup",
+        ],
     ),
     "gevent": (
         'worker_class = "gevent"\nworker_connections = 1000\nworkers = 2\n',
@@ -351,6 +357,58 @@ def test_file_that_fails_is_a_sentence_with_its_traceback(folder, text, sentence
     with pytest.raises(ConfigurationError, match=r"gunicorn\.conf\.py") as caught:
         plan_for(["gunicorn.conf.py"])
     assert sentence in caught.value.message
+
+
+def test_the_traceback_of_a_file_begins_with_the_file(folder):
+    (folder / "gunicorn.conf.py").write_text("1/0\n")
+    with pytest.raises(ConfigurationError) as caught:
+        plan_for(["gunicorn.conf.py"])
+    assert "gunicorn.conf.py" in caught.value.details.splitlines()[1]
+    assert "config_probe" not in caught.value.details
+
+
+def test_the_stop_of_gunicorn_has_the_limit_that_it_was_given(folder):
+    (folder / "gunicorn.conf.py").write_text("graceful_timeout = 20\n")
+    assert "30 s at a stop" not in as_toml(plan_for(["gunicorn.conf.py"]), "x")
+    (folder / "gunicorn.conf.py").write_text("")
+    assert "30 s at a stop" in " ".join(plan_for(["gunicorn.conf.py"]).defaults)
+
+
+def test_hooks_of_workers_are_told_by_their_events(folder):
+    (folder / "gunicorn.conf.py").write_text("def worker_exit(s, w): ...\ndef post_worker_init(w): ...\n")
+    said = dict(plan_for(["gunicorn.conf.py"]).remarks)
+    assert "worker_ending" in said["worker_exit = a function"]
+    assert "--shutdown" in said["worker_exit = a function"]
+    assert "worker_serving" in said["post_worker_init = a function"]
+
+
+def test_an_atom_that_is_not_known_is_left_out_alone(folder):
+    (folder / "gunicorn.conf.py").write_text("accesslog = '-'\naccess_log_format = '%(h)s %(z)s %({x-a}o)s %(s)s'\n")
+    plan = plan_for(["gunicorn.conf.py"])
+    assert plan.options["access_log_format"] == "%(h)s - - %(s)s"
+    assert any(note.endswith("%(z)s, %({x-a}o)s") for _, note in plan.remarks)
+
+
+@pytest.mark.parametrize(("level", "told"), [("warning", True), ("info", False)])
+def test_a_level_at_which_no_request_is_logged_is_told(folder, level, told):
+    plan = plan_for(["gunicorn", "--access-logfile", "-", "--log-level", level, "main:app"])
+    assert any("logs nothing at this one" in note for _, note in plan.remarks) == told
+    apart = plan_for(["gunicorn", "--access-logfile", "access.log", "--log-level", level, "main:app"])
+    assert not any("logs nothing at this one" in note for _, note in apart.remarks), "a file has its own level"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["uvicorn", "--port", "80"], "this command of uvicorn names no application"),
+        (["uvicorn", "main:app", "--no-such"], "--no-such is no option of uvicorn"),
+    ],
+)
+def test_a_command_that_would_not_start_is_printed_and_ends_with_2(folder, words, sentence):
+    result = CliRunner().invoke(program, ["migrate", "--", *words])
+    assert result.exit_code == 2
+    assert "# As a command:" in result.stdout
+    assert sentence in result.stderr
 
 
 def test_what_is_no_server_and_no_file_is_told():

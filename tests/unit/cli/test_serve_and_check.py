@@ -341,3 +341,43 @@ def test_a_long_answer_of_a_trial_arrives_whole_though_the_application_leaves_a_
 def test_import_that_does_not_end_is_given_up(tmp_path: Path) -> None:
     with pytest.raises(ApplicationFailed, match=r"did not end within 0\.1 s"):
         tried(tmp_path, "import threading; threading.Event().wait()", timeout_seconds=0.1)
+
+
+# --- hooks ---
+
+HOOKS = """
+def known(event):
+    pass
+
+async def waits(event):
+    pass
+
+number = 7
+"""
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentence", "status"),
+    [
+        ('worker_exited = "check_hooks:known"', "ok: hook check_hooks:known", 0),
+        ('worker_exited = ["check_hooks:known", "check_hooks:know"]', "did you mean known?", 3),
+        ('worker_exit = "check_hooks:known"', "did you mean worker_exited?", 2),
+        ('worker_exited = "known"', "the hook 'known' is no import string.", 2),
+        ('worker_exited = "a b:c d"', "the hook 'a b:c d' is no import string.", 2),
+        ("worker_exited = 7", "the hook of worker_exited is 7", 2),
+        ('worker_exited = "no_such_hooks:f"', "can't be loaded: there is no module 'no_such_hooks'.", 3),
+        ('worker_exited = "check_hooks:waits"', "the hook check_hooks:waits is async.", 2),
+        ('worker_exited = "check_hooks:number"', "the hook check_hooks:number can't be called.", 2),
+    ],
+)
+def test_check_tries_the_hooks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, entry: str, sentence: str, status: int
+) -> None:
+    monkeypatch.setattr("gracehttp.cli.check.try_import", lambda target, **rest: "asgi")
+    (tmp_path / "check_hooks.py").write_text(HOOKS)
+    file = tmp_path / "gracehttp.toml"
+    file.write_text(f'app = "{DEMO}"\napp_dir = "{tmp_path}"\n\n[hooks]\n{entry}\n')
+    result = run("check", "-c", str(file))
+    assert result.exit_code == status, result.output
+    assert sentence in result.output
+    assert "Traceback" not in result.output

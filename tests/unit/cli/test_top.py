@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 
 import pytest
 from textual.widgets import DataTable, ProgressBar, RichLog, Static
@@ -179,3 +181,11 @@ def test_q_quits_and_space_pauses():
         assert app.return_code == 0
 
     asyncio.run(scene())
+
+
+def test_without_a_terminal_it_is_one_sentence_and_status_2(tmp_path):
+    command = [sys.executable, "-m", "gracehttp", "top", "--control", str(tmp_path / "c.sock")]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.startswith("gracehttp: error: gracehttp top needs a terminal")
+    assert "Traceback" not in done.stderr

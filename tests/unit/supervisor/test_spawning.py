@@ -12,7 +12,7 @@ import pytest
 from gracehttp.supervisor.processes import spawning
 from gracehttp.supervisor.processes.command_line import CommandLine
 from gracehttp.supervisor.processes.process import describe_exit
-from gracehttp.supervisor.processes.spawning import CANNOT_RUN, spawn
+from gracehttp.supervisor.processes.spawning import CANNOT_RUN, in_the_way, spawn
 from gracehttp.wire.signals import SIGNALS
 
 
@@ -123,6 +123,30 @@ def test_the_child_ignores_no_signal_that_the_interpreter_ignores():
     with Child("-c", "grep SigIgn /proc/self/status >&2", program="sh") as child:
         ignored = int(child.stderr.read().split()[-1], 16)
     assert not ignored & (1 << signal.SIGPIPE - 1 | 1 << signal.SIGXFSZ - 1)
+
+
+def test_what_is_in_the_way_is_found_behind_links(tmp_path, monkeypatch):
+    private = tmp_path / "private"
+    private.mkdir()
+    (private / "python").write_text("")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python3").symlink_to("../private/python")
+    (tmp_path / "bin" / "python").symlink_to(tmp_path / "bin" / "python3")
+    path = str(tmp_path / "bin" / "python")
+    allowed = os.access
+
+    def refuse(refused):
+        monkeypatch.setattr(os, "access", lambda one, mode: one != str(refused) and allowed(one, mode))
+
+    refuse(private)
+    assert in_the_way(path) == f"{private} may not be entered"
+    refuse(private / "python")
+    assert in_the_way(path) == f"{private}/python may not be executed"
+    refuse("")
+    (private / "python").chmod(0o755)
+    assert in_the_way(path) == ""
+    assert in_the_way(str(tmp_path / "nothing")) == ""
+    assert in_the_way(str(private)) == ""
 
 
 @pytest.mark.parametrize("gone", ["folder", "interpreter"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from types import ModuleType
 
 from gracehttp.worker.code_record import can_record, changed_files, changed_since, loaded_files, write_record
@@ -48,6 +49,28 @@ def test_one_file_under_two_names_is_told_once():
     before = {"__main__": ("/app/main.py", 10, 1), "main": ("/app/main.py", 10, 1)}
     now = dict.fromkeys(before, ("/app/main.py", 11, 1))
     assert changed_files(before, now) == ["/app/main.py"]
+
+
+def test_a_file_that_is_only_touched_is_no_change(tmp_path, monkeypatch):
+    path = tmp_path / "touched.py"
+    path.write_text("number = 1")
+    monkeypatch.setitem(sys.modules, "touched", module(path))
+    record = write_record()
+    os.utime(path, ns=(1, 1))
+    assert changed_since(record) == []
+    path.write_text("number = 2")
+    assert changed_since(record) == [str(path)], "the same size, and another content"
+    os.close(record)
+
+
+def test_a_file_too_large_to_be_read_changes_with_its_time(tmp_path, monkeypatch):
+    path = tmp_path / "large.so"
+    path.write_bytes(bytes((1 << 20) + 1))
+    monkeypatch.setitem(sys.modules, "large", module(path))
+    record = write_record()
+    os.utime(path, ns=(1, 1))
+    assert changed_since(record) == [str(path)]
+    os.close(record)
 
 
 def test_modules_without_a_file_are_left_out(tmp_path):

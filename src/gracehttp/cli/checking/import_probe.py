@@ -1,4 +1,4 @@
-"""The child of imports.py: imports one application and answers with one JSON object.
+"""The child of imports.py: imports one application, or one hook, and answers with one JSON object.
 
 `python -m gracehttp.cli.checking.import_probe DESCRIPTOR REQUEST` writes to the file DESCRIPTOR, not to stdout: an
 application may print while it is imported.
@@ -13,12 +13,16 @@ from typing import Any
 
 from gracehttp.applications.importer import add_app_dir, load_application
 from gracehttp.errors import GraceHTTPError
+from gracehttp.hooks.registry import found as find_hook
 
 
 def probe(request: dict[str, Any]) -> dict[str, Any]:
-    """The answer to `request`: the interface of the application, or the error of its import."""
+    """The answer to `request`: the interface of the application ("" for a hook), or the error of its import."""
     try:
         add_app_dir(request["app_dir"])
+        if "hook" in request:
+            find_hook(request["hook"], request["app_dir"])
+            return {"interface": ""}
         found = load_application(request["target"], factory=request["factory"], interface=request["interface"])
     except GraceHTTPError as exc:
         return {"kind": type(exc).__name__, "message": exc.message, "hint": exc.hint, "details": exc.details}

@@ -1,4 +1,4 @@
-"""Tries to import an application, in a process of its own (import_probe.py)."""
+"""Tries to import an application or a hook, in a process of its own (import_probe.py)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,14 @@ def try_import(target: str, *, factory: bool, interface: str, app_dir: str, time
     Output of the application goes to stderr. Raises what the import raised (`ApplicationNotFound`,
     `ConfigurationError`), and `ApplicationFailed` if it ended its process or took more than `timeout_seconds`.
     """
+    request = {"target": target, "factory": factory, "interface": interface, "app_dir": app_dir}
+    return ask_probe(target, request, timeout_seconds)
+
+
+def ask_probe(target: str, request: dict[str, object], timeout_seconds: float) -> str:
+    """The answer of the probe to `request`, which is for `target`. Raises as `try_import`."""
     from gracehttp.net.shared_page import anonymous_file  # help must not wait for it
 
-    request = {"target": target, "factory": factory, "interface": interface, "app_dir": app_dir}
     # Not a pipe: a process that the application leaves behind may keep its end open, and answers may be long.
     answers = anonymous_file("check")
     try:

@@ -18,13 +18,17 @@ _PERIOD_SECONDS = 5
 def dockerfile(service: Service) -> str:
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     command = json.dumps(["gracehttp", *service.arguments(**_in_a_container(service))])
+    package = f"gracehttp{_extras(service)}"
     exposed = "".join(f"EXPOSE {port}\n" for port in service.ports)
     return f"""\
 {_warning(service)}# The first stage has a C compiler, for what has no wheel; the image has only what it made.
 FROM python:{python} AS build
 RUN python -m venv /venv
 COPY requirements.txt .
-RUN /venv/bin/pip install --no-cache-dir gracehttp -r requirements.txt
+# Where gracehttp isn't published, copy a wheel of it (pip wheel) beside this file, COPY it here, and install that:
+#   COPY gracehttp-*.whl ./
+#   RUN /venv/bin/pip install --no-cache-dir "$(ls ./gracehttp-*.whl){_extras(service)}" -r requirements.txt
+RUN /venv/bin/pip install --no-cache-dir {json.dumps(package) if "[" in package else package} -r requirements.txt
 
 FROM python:{python}-slim
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1
@@ -38,6 +42,18 @@ USER {_USER}:{_USER}
 # Stop it with more patience than the default of 10 s: docker stop -t {service.stop_seconds}
 CMD {command}
 """
+
+
+def _extras(service: Service) -> str:
+    """The extras of gracehttp that the options need: `[h2,tls-handover]`, or ""."""
+    servers = service.configuration.servers
+    needed = {
+        "h2": any(server.h2 == "on" or server.h2c for server in servers),
+        "tls-handover": any(server.tls and server.tls_handover for server in servers),
+        "reload": service.configuration.process.reload,
+    }
+    names = ",".join(name for name, is_needed in needed.items() if is_needed)
+    return f"[{names}]" if names else ""
 
 
 def compose(service: Service) -> str:
@@ -59,6 +75,9 @@ def compose(service: Service) -> str:
       timeout: 5s
       start_period: {service.start_seconds}s
 """
+    else:
+        why = "it would need TLS and the name in the certificate" if port is not None else "no TCP port is served"
+        health = f"    # No health check: {why}. With --admin HOST:PORT there is one, on a port of its own.\n"
     command = json.dumps(["gracehttp", *service.arguments(**arguments)])
     return f"""\
 {_warning(service)}# compose.yaml, beside the Dockerfile of `gracehttp example dockerfile`
@@ -159,7 +178,11 @@ def with_stop_delay(given: Mapping[str, object], configuration: Configuration) -
 def _warning(service: Service) -> str:
     """Comments that stand first in a file."""
     what = f"nothing outside of the container reaches it. Write 0.0.0.0, or [::], in {service.config_file}."
-    return "".join(f"# {address} is a loopback address: {what}\n" for address in service.out_of_reach)
+    lines = [f"# {address} is a loopback address: {what}\n" for address in service.out_of_reach]
+    process = service.configuration.process
+    if any(getattr(process, name) is not None and name not in service.given for name in ("user", "group")):
+        lines.append(f"# Take user and group out of {service.config_file}: only root can serve with them.\n")
+    return "".join(lines)
 
 
 def _probe(kind: str, port: str, path: str, failures: int, scheme: str) -> str:
@@ -175,5 +198,5 @@ def _probe(kind: str, port: str, path: str, failures: int, scheme: str) -> str:
 
 
 def _in_a_container(service: Service) -> dict[str, object]:
-    """A pidfile and a control socket outside of the container are of no use within."""
-    return service.reachable()
+    """What is different in a container: other machines reach it, and its image or pod says as whom it runs."""
+    return {**service.reachable(), "user": None, "group": None}  # it has a user already, who is not root

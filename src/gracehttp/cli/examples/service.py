@@ -50,14 +50,16 @@ class Service(Value):
         return 2 * math.ceil(self.configuration.process.ready_timeout) + MARGIN_SECONDS
 
     def arguments(self, **changed: object) -> list[str]:
-        """Those of `gracehttp serve`, with `changed` options beside or instead of the ones that are given."""
+        """Those of `gracehttp serve`, with `changed` options beside or instead of the ones that are given; None leaves
+        one out."""
         words = ["serve"]
         if self.app is not None:
             words.append(self.app)
         if self.config_file is not None:
             words += ["--config", self.config_file]
         for name, value in {**self.given, **changed}.items():
-            words += _words(name, value)
+            if value is not None:
+                words += _words(name, value)
         return words
 
     def command(self, **changed: object) -> str:

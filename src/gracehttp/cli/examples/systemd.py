@@ -6,6 +6,8 @@ from gracehttp.cli.examples.service import Service
 from gracehttp.net.address import UnixAddress
 
 _WATCHDOG_SECONDS = 30
+_FIRST_OPEN_PORT = 1024
+"""From here on, anybody may listen (ip(7))."""
 
 
 def unit(service: Service) -> str:
@@ -16,6 +18,7 @@ def unit(service: Service) -> str:
             if isinstance(server.bind.address, UnixAddress) and server.bind.address.path.startswith("/run/")
         }
     )
+    account = _account(service)
     runtime = f"RuntimeDirectory={' '.join(folders)}\n" if folders else ""
     return f"""\
 # /etc/systemd/system/{service.name}.service
@@ -29,8 +32,7 @@ After=network-online.target
 # reloads too, but can't report a reload that failed: gracehttp restart can.
 Type=notify
 NotifyAccess=main
-User={service.user}
-WorkingDirectory={service.directory}
+{account}WorkingDirectory={service.directory}
 ExecStart={_escaped(service.command())}
 ExecReload={service.program} restart --pid $MAINPID
 # TERM goes to the supervisor alone: programs that the application has started are needed until the drain is over.
@@ -54,6 +56,19 @@ ProtectSystem=full
 [Install]
 WantedBy=multi-user.target
 """
+
+
+def _account(service: Service) -> str:
+    """Who the supervisor is: root, if workers are to become somebody else, which only root can arrange
+    (credentials(7)); else the user, with the one right that ports below 1024 need (capabilities(7))."""
+    process = service.configuration.process
+    if process.user is not None or process.group is not None:
+        return "# No User=: the supervisor stays root, so that its workers can become the user of the options.\n"
+    ports = [*service.ports, service.admin_port, service.agent_port]
+    lines = f"User={service.user}\n"
+    if any(port is not None and port < _FIRST_OPEN_PORT for port in ports):
+        lines += "# For ports below 1024.\nAmbientCapabilities=CAP_NET_BIND_SERVICE\n"
+    return lines
 
 
 def _escaped(command: str) -> str:

@@ -42,6 +42,7 @@ def read_command(words: Sequence[str], plan: Plan | None = None) -> CommandLine:
         if rule is None:
             if plan is not None:
                 plan.remark(flag, f"no option of {server.name} that gracehttp knows")
+                plan.faults.append(f"{flag} is no option of {server.name} that gracehttp knows.")
             continue
         if rule.takes is Takes.VALUE and not has_value:
             if position == len(rest):

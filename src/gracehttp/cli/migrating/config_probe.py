@@ -9,9 +9,10 @@ import importlib
 import json
 import os
 import sys
-import traceback
 import types
 from typing import Any
+
+from gracehttp.observe.tracebacks import application_traceback
 
 
 def run(path: str) -> dict[str, Any]:
@@ -48,8 +49,7 @@ if __name__ == "__main__":
     try:
         answer: dict[str, Any] = {"values": run(target)}
     except BaseException as exc:  # noqa: BLE001  whatever the user's file raises, sys.exit() too
-        lines = traceback.format_exception(exc)
-        answer = {"error": f"{type(exc).__name__}: {exc}", "details": "".join(lines)}
+        answer = {"error": f"{type(exc).__name__}: {exc}", "details": application_traceback(exc)}
     with open(int(descriptor), "wb") as out:
         out.write(json.dumps(answer).encode())
     sys.stdout.flush()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from gracehttp.cli.migrating import plan as read
 from gracehttp.cli.migrating.plan import Plan, Rule, Takes, without
-from gracehttp.config import OPTIONS
 
 LIFESPAN = "for ASGI that belongs into the lifespan of the application, which each worker runs"
 WORKER = "what each worker needs is made when the application is imported, or in its lifespan (ASGI)"
+_START = "or the lifespan (ASGI), or --startup module:function (WSGI)"
+_END = "or the end of the lifespan (ASGI), or --shutdown module:function (WSGI)"
 SUPERVISOR = "the supervisor runs no code of yours; put it before `gracehttp serve` in the unit or the entry point"
 
 _ASGI_CLASSES = ("uvicorn", "asgi", "hypercorn")
@@ -28,8 +29,9 @@ def _worker_class(value: object, plan: Plan) -> object:
         if threads == 1:
             plan.remark(
                 f"worker_class = {name!r}",
-                "one request at a time in each worker. If the application is thread-safe, more threads "
-                "(threads = 8 is the default) answer while one waits",
+                "one request at a time in each worker (threads = 1): the others of a worker wait for it, and if it "
+                "takes longer than hang_timeout while one waits, the worker is replaced. If the application is "
+                "thread-safe, more threads (threads = 8 is the default) answer meanwhile",
             )
         return None
     if short in ("gevent", "eventlet", "geventworker", "eventletworker", "geventpywsgiworker", "tornado"):
@@ -51,12 +53,15 @@ def _threads(value: object, plan: Plan) -> object:
 
 def _timeout(value: object, plan: Plan) -> object:
     number = read.seconds(value, plan)
-    plan.remark(
-        f"timeout = {value}",
-        "gunicorn kills a sync worker whose request takes longer. Here a request may take as long as it wants"
-        + ("; hang_timeout replaces a worker that hangs altogether" if "hang_timeout" in OPTIONS else ""),
-    )
-    return number if "hang_timeout" in OPTIONS else None
+    if number:
+        plan.remark(
+            f"timeout = {value}",
+            "gunicorn kills a sync worker whose request takes longer. Here hang_timeout replaces a worker whose "
+            "threads are all at the same requests for that long while others wait, or whose event loop doesn't turn. "
+            "With threads = 1 one long request is enough for that as soon as another one waits; else it may take "
+            "its time",
+        )
+    return number
 
 
 def _keepalive(value: object, plan: Plan) -> object:
@@ -77,7 +82,7 @@ def _access(value: object, plan: Plan) -> object:
 def _access_format(value: object, plan: Plan) -> object:
     if not (plan.given.get("accesslog")):
         return None
-    return value
+    return read.access_format(value, plan)
 
 
 def _error_log(value: object, plan: Plan) -> object:
@@ -303,10 +308,12 @@ RULES: tuple[Rule, ...] = (
     ),
     _hook("on_starting", SUPERVISOR),
     _hook("on_reload", "it ran at a SIGHUP; here new code is imported by new workers at each restart"),
-    _hook("when_ready", "sd_notify, --pidfile and `gracehttp status` tell that it serves"),
+    _hook(
+        "when_ready", "generation_promoted in [hooks] (docs/hooks.md); sd_notify and --pidfile tell that it serves too"
+    ),
     _hook("pre_fork", WORKER),
-    _hook("post_fork", WORKER),
-    _hook("post_worker_init", LIFESPAN),
+    _hook("post_fork", f"worker_forked (with --preload) or worker_serving in [hooks] (docs/hooks.md), {_START}"),
+    _hook("post_worker_init", f"worker_serving in [hooks] (docs/hooks.md), {_START}"),
     _hook("worker_int", LIFESPAN),
     _hook("worker_abort", "a worker that hangs writes down where before it is killed"),
     _hook("pre_exec", "USR2 tries the new supervisor before it replaces itself; nothing of yours runs there"),
@@ -314,9 +321,9 @@ RULES: tuple[Rule, ...] = (
     _hook("post_request", "a middleware of the application, or the access log, does it"),
     _hook(
         "child_exit",
-        "prometheus_client.multiprocess.mark_process_dead and the like: in the lifespan shutdown or by atexit",
+        "worker_exited in [hooks], such as for prometheus_client.multiprocess.mark_process_dead (docs/hooks.md)",
     ),
-    _hook("worker_exit", "lifespan shutdown (ASGI) or atexit: both run in a worker that ends"),
+    _hook("worker_exit", f"worker_ending in [hooks] (docs/hooks.md), {_END}"),
     _hook("nworkers_changed", "gracehttp status tells how many there are"),
     _hook("on_exit", SUPERVISOR),
     _hook("ssl_context", "certificates are read from files, and anew at each restart"),
@@ -352,7 +359,10 @@ def finish(plan: Plan) -> None:
         )
     if "accesslog" not in plan.given:
         plan.defaults.append("neither logs requests unless told to (access_log = true)")
-    plan.defaults.append(
-        "requests in flight may take 30 s at a stop in both (drain_timeout); a second SIGTERM cuts them here"
+    limit = (
+        ""
+        if "graceful_timeout" in plan.given
+        else "requests in flight may take 30 s at a stop in both (drain_timeout); "
     )
+    plan.defaults.append(f"{limit}a second SIGTERM cuts requests in flight here")
     plan.defaults.append("GUNICORN_CMD_ARGS and gunicorn.conf.py in the working folder are not read any more")

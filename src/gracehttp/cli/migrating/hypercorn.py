@@ -47,7 +47,7 @@ def _root_path(value: object, plan: Plan) -> object:
 RULES: tuple[Rule, ...] = (
     Rule("application_path", (), read=_application),
     Rule("accesslog", ("--access-logfile", "--access-log"), "access_log_file", read=_access),
-    Rule("access_log_format", ("--access-logformat",), "access_log_format"),
+    Rule("access_log_format", ("--access-logformat",), "access_log_format", read=read.access_format),
     Rule("backlog", ("--backlog",), "backlog", read=read.number),
     Rule("bind", ("-b", "--bind"), "bind", read=read.bind_with_port, repeatable=True),
     Rule("ca_certs", ("--ca-certs",), "ssl_ca"),

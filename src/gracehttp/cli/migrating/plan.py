@@ -6,12 +6,17 @@ An option that this release of gracehttp doesn't have (`config.OPTIONS`) is told
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gracehttp.config import OPTIONS
+from gracehttp.config.access_format import read_access_format
 from gracehttp.config.types import UnreadableError
 from gracehttp.values import Value
+
+_ATOM = re.compile(r"%\([^)]*\)s")
+_SILENT_LEVELS = ("warning", "error", "critical")
 
 
 class Takes(enum.Enum):
@@ -64,6 +69,8 @@ class Plan:
     options: dict[str, object] = field(default_factory=dict)
     remarks: list[tuple[str, str]] = field(default_factory=list)
     defaults: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    """What is wrong with the command itself: that server would not start with it either."""
     given: dict[str, object] = field(default_factory=dict)
 
     def set(self, name: str, value: object, shown: str = "") -> None:
@@ -90,6 +97,16 @@ class Plan:
                 self._apply(rule, values[name])
         for name in values.keys() - rules.keys():
             self.remark(name, f"no option of {self.server} that gracehttp knows")
+
+    def check_levels(self) -> None:
+        """Say so if requests are to be logged with the rest, and the level lets none of them through."""
+        level = self.options.get("log_level")
+        if self.options.get("access_log") and not self.options.get("access_log_file") and level in _SILENT_LEVELS:
+            self.remark(
+                f"log_level = {level!r}",
+                "requests are logged at the level info, so access_log = true logs nothing at this one; "
+                'access_log_file = "-" writes them to stdout at any level',
+            )
 
     def _apply(self, rule: Rule, value: object) -> None:
         shown = f"{rule.name} = {_brief(value)}"
@@ -201,6 +218,28 @@ def verify_mode(value: object, plan: Plan) -> object:
     del plan
     name = str(value).rpartition(".")[2].upper().removeprefix("CERT_")
     return {"0": None, "NONE": None, "1": "optional", "OPTIONAL": "optional"}.get(name, "required")
+
+
+def access_format(value: object, plan: Plan) -> object:
+    """A format string of the access log. A dash stands for what isn't known here, so that the others keep their
+    column."""
+    if not isinstance(value, str):
+        return value
+    left_out: list[str] = []
+
+    def known(match: re.Match[str]) -> str:
+        try:
+            read_access_format(match[0])
+        except UnreadableError:
+            left_out.append(match[0])
+            return "-"
+        return match[0]
+
+    text = _ATOM.sub(known, value)
+    if left_out:
+        names = ", ".join(dict.fromkeys(left_out))
+        plan.remark("access_log_format", f"not known here, and left out (a dash is in its place): {names}")
+    return text if _ATOM.search(text) or not left_out else None
 
 
 def list_of_peers(value: object, plan: Plan) -> object:

@@ -18,6 +18,8 @@ _CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 # What the traceback module writes last: the class, and what it says. Of our own errors, the sentence is enough.
 _ERROR_LINE = re.compile(r"gracehttp\.errors\.\w+: (.+)|[A-Za-z_][\w.]*(?:: .*)?")
 _OWN_ERROR = "gracehttp: error: "
+NOT_EXECUTED = " can't be executed in "
+"""What the sentence of a child that could not run its command line has: the event of its end says the same."""
 
 
 class EarlyStderrRecord(Value):
@@ -103,6 +105,8 @@ class EarlyStderr:
             return False
         self._kept += data
         del self._kept[:-EARLY_STDERR_BYTES]
+        if NOT_EXECUTED.encode() in data:
+            data = b"".join(line for line in data.splitlines(keepends=True) if not _says_that_nothing_ran(line))
         passed = data if self._sieve is None else self._sieve.feed(data)
         if passed:
             self._pass_on(passed)
@@ -113,6 +117,10 @@ class EarlyStderr:
             self._watch.stop()
             os.close(self._read_end)
             self._read_end = None
+
+
+def _says_that_nothing_ran(line: bytes) -> bool:
+    return line.startswith(_OWN_ERROR.encode()) and NOT_EXECUTED.encode() in line
 
 
 class JsonSieve:

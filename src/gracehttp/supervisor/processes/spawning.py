@@ -20,6 +20,7 @@ from gracehttp.accounts import Credentials
 from gracehttp.net.forks import forking_one_of_ours
 from gracehttp.supervisor.processes.command_line import Launch
 from gracehttp.supervisor.processes.debugger import is_attached, spawn_debugged
+from gracehttp.supervisor.processes.early_stderr import NOT_EXECUTED
 from gracehttp.supervisor.processes.shebang import interpreter_of
 from gracehttp.wire.lineage import FAULT_HANDLER_VALUE, FAULT_HANDLER_VARIABLE
 from gracehttp.wire.signals import SIGNALS
@@ -32,6 +33,8 @@ OF_THE_SUPERVISOR = frozenset(
 """Variables of sd_notify(3), sd_watchdog_enabled(3) and sd_listen_fds(3)."""
 _FOLDERS = ("/proc/self/fd", "/dev/fd")
 """Where a system tells which descriptors a process has (proc_pid_fd(5)), also one without Linux's /proc."""
+_MOST_LINKS = 40
+"""As many as the kernel follows (path_resolution(7))."""
 _MOST_DESCRIPTORS = 1 << 16
 """How many are tried where the system doesn't tell which are open."""
 
@@ -111,11 +114,37 @@ def _become(
 
 def _why_not(launch: Launch, credentials: Credentials | None, exc: OSError) -> str:
     who = f" as {credentials.name}" if credentials is not None else ""
-    sentence = f"{launch.executable} can't be executed in {launch.directory}{who}: {exc.strerror}"
+    sentence = f"{launch.executable}{NOT_EXECUTED}{launch.directory}{who}: {exc.strerror}"
+    if exc.errno == errno.EACCES:
+        needed = (launch.directory, launch.executable, interpreter_of(launch.executable))
+        obstacle = next(filter(None, map(in_the_way, filter(None, needed))), "")
+        return f"{sentence} ({obstacle})" if obstacle else sentence
     if exc.errno != errno.ENOENT or not os.path.exists(launch.executable):
         return sentence
     interpreter = interpreter_of(launch.executable)  # the kernel doesn't tell whether that is what it misses
     return f"{sentence} (its first line names {interpreter})" if interpreter else sentence
+
+
+def in_the_way(path: str) -> str:
+    """Which folder on the way to `path`, links followed, this process may not enter, or what it may not execute
+    (path_resolution(7)); "" if nothing is in the way."""
+    current, links = "/", 0
+    parts = path.split("/")[::-1]
+    while parts:
+        part = parts.pop()
+        if not os.access(current, os.X_OK):
+            return f"{current} may not be entered"
+        following = os.path.normpath(os.path.join(current, part))
+        if os.path.islink(following) and links < _MOST_LINKS:
+            links += 1
+            target = os.readlink(following)
+            current = "/" if target.startswith("/") else current
+            parts += target.split("/")[::-1]
+        else:
+            current = following
+    if not os.path.exists(current) or os.access(current, os.X_OK):
+        return ""
+    return f"{current} may not be {'entered' if os.path.isdir(current) else 'executed'}"
 
 
 def _close_all_but(kept: Collection[int]) -> None:
