@@ -10,6 +10,8 @@ cdef class RequestCycle:
     cdef Exchange _exchange
     cdef bint _body_taken
     cdef bint _told
+    cdef bint _receives
+    cdef bint _gone
     cdef readonly bint begun
     cdef tuple _trailers
 

@@ -37,13 +37,15 @@ _EXTENSIONS: Final[dict[str, dict[str, object]]] = {
 class RequestCycle:
     """One call of the application, which gets `receive`, and this object as its `send`."""
 
-    __slots__ = ("_application", "_body_taken", "_exchange", "_told", "_trailers", "begun")
+    __slots__ = ("_application", "_body_taken", "_exchange", "_gone", "_receives", "_told", "_trailers", "begun")
 
     def __init__(self, application: AsgiApplication, exchange: Exchange) -> None:
         self._application = application
         self._exchange = exchange
         self._body_taken = False
         self._told = False  # that the client is gone
+        self._receives = False  # or has waited in `receive` for the end
+        self._gone = False  # a message was dropped because the client is gone
         self._trailers: tuple[Header, ...] = ()
         self.begun = False
 
@@ -114,6 +116,7 @@ class RequestCycle:
         exchange = self._exchange
         while not (exchange.disconnected or exchange.response_complete):
             if self._body_taken:
+                self._receives = True
                 await exchange.wait_for_disconnect()
                 break
             taken = exchange.take_body()
@@ -148,7 +151,7 @@ class RequestCycle:
         exchange = self._exchange
         try:
             if exchange.disconnected:
-                raise ClientDisconnected("the client is gone")  # noqa: TRY301  all go one way
+                return self._tell_gone()
             given = message if type(message) is dict else dict(message)
             kind = given.get("type")
             if kind == "http.response.body":
@@ -183,7 +186,16 @@ class RequestCycle:
         exchange = self._exchange
         await exchange.wait_until_writable()
         if exchange.disconnected:
-            raise ClientDisconnected("the client is gone")
+            await self._tell_gone()
+
+    async def _tell_gone(self) -> None:
+        """Raise `ClientDisconnected`, but not at once where somebody waits in `receive`: frameworks cancel then what
+        sends, in the place where it waits next. That ends its generators at once, while an error leaves them to the
+        garbage collector."""
+        if self._receives and not self._gone:
+            self._gone = True
+            return
+        raise ClientDisconnected("the client is gone")
 
 
 class Sent:
