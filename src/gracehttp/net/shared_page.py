@@ -54,10 +54,9 @@ def _never_shorter(fd: int) -> None:
     """Seal a memfd against that (fcntl(2), F_ADD_SEALS): the system ends a process that reads a page of a file which
     isn't there any more (SIGBUS), and code in a worker must not be able to end the supervisor so. Other files can't be
     sealed."""
-    seals = getattr(fcntl, "F_SEAL_SHRINK", 0) | getattr(fcntl, "F_SEAL_SEAL", 0)
-    if seals:
+    if hasattr(fcntl, "F_ADD_SEALS"):
         with contextlib.suppress(OSError):  # another process has sealed it already, or it is no memfd
-            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
 
 
 class SharedPage:
