@@ -37,6 +37,7 @@ def at_a_terminal(tmp_path):
         pid, terminal = os.forkpty()
         if pid == 0:
             try:
+                signal.signal(signal.SIGINT, signal.SIG_DFL)  # who runs the tests in the background may ignore it
                 os.chdir(tmp_path)
                 os.execve(sys.executable, [sys.executable, *arguments], variables)
             finally:
