@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import copy
+import inspect
 import json
 import socket
 import sys
@@ -124,6 +125,43 @@ async def call(app, exchange, **options):
 async def hello(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": [(b"a", b"b")]})
     await send({"type": "http.response.body", "body": b"hello"})
+
+
+def test_a_thread_that_sends_has_the_loop_do_it(run):
+    """So threads produce a response. Nothing of the exchange may be touched outside the thread of the loop."""
+
+    async def main():
+        loop, exchange, seen = asyncio.get_running_loop(), FakeExchange(), []
+
+        async def app(scope, receive, send):
+            def produce():
+                made = send({"type": "http.response.start", "status": 200, "headers": []})
+                seen.append(exchange.response_started)
+                asyncio.run_coroutine_threadsafe(made, loop).result(10)
+                for more in (True, True, False):
+                    message = {"type": "http.response.body", "body": b"x", "more_body": more}
+                    asyncio.run_coroutine_threadsafe(send(message), loop).result(10)
+
+            await asyncio.to_thread(produce)
+
+        await call(app, exchange)
+        assert (seen, exchange.sent) == ([False], [(200, []), (b"x", True), (b"x", True), (b"x", False)])
+
+    run(main())
+
+
+def test_send_is_known_as_an_async_function(run):
+    async def main():
+        seen = []
+
+        async def app(scope, receive, send):
+            seen.append(asyncio.iscoroutinefunction(send) or inspect.iscoroutinefunction(send))
+            await hello(scope, receive, send)
+
+        await call(app, FakeExchange())
+        assert seen == [True]
+
+    run(main())
 
 
 def test_scope_has_what_the_specification_asks_for(run):

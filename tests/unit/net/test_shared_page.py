@@ -82,3 +82,13 @@ def test_a_file_without_memfd_is_as_good(monkeypatch):
             page.words("closed")[1] = 3
     finally:
         os.close(test_file)
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="other files can't be sealed")
+def test_no_process_can_make_a_page_shorter(fd):
+    """Who reads a page of a file that has become too short is ended by SIGBUS; and a worker has the file too."""
+    with contextlib.closing(SharedPage(fd, LAYOUT)) as page:
+        with pytest.raises(PermissionError):
+            os.ftruncate(fd, 0)
+        page.words("closed")[1] = 3
+    os.ftruncate(fd, 4096)  # a newer release may make it longer
