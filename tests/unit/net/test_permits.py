@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gracehttp.net.permits import LocalPermits, PoolRecord, SharedPermits
+from gracehttp.net.shared_page import anonymous_file
 from gracehttp.values import Descriptor
 
 
@@ -255,7 +256,10 @@ def test_a_page_of_an_older_release_is_continued():
     before = PermitPool(2)
     with contextlib.closing(worker(before, 5)) as one:
         one.take()
-    os.ftruncate(before.filenos()[2], 8192)  # as long as it was without the sequence number of the debt
+    ledger, older = before.filenos()[2], anonymous_file("test")
+    os.write(older, os.pread(ledger, 8192, 0))  # as long as it was without the sequence number of the debt
+    os.dup2(older, ledger, inheritable=False)
+    os.close(older)
     with contextlib.closing(PermitPool.adopt(before.carry())) as after, contextlib.closing(worker(after, 6)) as other:
         assert after.open_connections([5]) == 1
         assert other.take()
