@@ -37,7 +37,8 @@ def at_a_terminal(tmp_path):
         pid, terminal = os.forkpty()
         if pid == 0:
             try:
-                signal.signal(signal.SIGINT, signal.SIG_DFL)  # who runs the tests in the background may ignore it
+                for number in (signal.SIGINT, signal.SIGHUP):  # who runs the tests in the background may ignore them
+                    signal.signal(number, signal.SIG_DFL)
                 os.chdir(tmp_path)
                 os.execve(sys.executable, [sys.executable, *arguments], variables)
             finally:
