@@ -14,7 +14,7 @@ from gracehttp.events import Event
 from gracehttp.hooks.registry import Hook, Hooks, found, name_of
 from gracehttp.values import UnreadableValue, from_plain, to_plain
 from gracehttp.wire.json_lines import LineBuffer, UnreadableLine, decode_line, encode_line
-from gracehttp.wire.lineage import HOOKS_VARIABLE
+from gracehttp.wire.lineage import HOOKS_VARIABLE, claim_socket
 from gracehttp.wire.signals import SIGNALS
 
 _LOGGER = logging.getLogger("gracehttp")
@@ -23,15 +23,7 @@ _READ_BYTES = 65536
 
 def claim_events(environ: MutableMapping[str, str]) -> socket.socket | None:
     """The socket on which events come, in the process that calls the hooks; None in any other."""
-    number = environ.pop(HOOKS_VARIABLE, None)
-    if number is None:
-        return None
-    try:
-        sock = socket.socket(fileno=int(number))
-    except (ValueError, OSError):
-        return None
-    sock.set_inheritable(False)
-    return sock
+    return claim_socket(environ, HOOKS_VARIABLE)
 
 
 def write(event: Event) -> bytes:

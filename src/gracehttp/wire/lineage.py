@@ -6,6 +6,7 @@ one of these processes.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping, MutableMapping
 
 CHANNEL_VARIABLE = "GRACEHTTP_WORKER_CHANNEL"
@@ -42,3 +43,17 @@ def is_first_process(environ: Mapping[str, str]) -> bool:
 def is_trial(environ: Mapping[str, str]) -> bool:
     """Whether this process must only tell if it could be the next supervisor."""
     return TRIAL_VARIABLE in environ
+
+
+def claim_socket(environ: MutableMapping[str, str], variable: str) -> socket.socket | None:
+    """The socket whose descriptor `variable` has, which is removed, so that a program that this process starts doesn't
+    take itself for what this one is; None without it."""
+    number = environ.pop(variable, None)
+    if number is None:
+        return None
+    try:
+        sock = socket.socket(fileno=int(number))
+    except (ValueError, OSError):
+        return None
+    sock.set_inheritable(False)
+    return sock

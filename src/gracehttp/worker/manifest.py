@@ -13,7 +13,7 @@ from gracehttp.net.permits import LocalPermits, Permits, SharedPermits
 from gracehttp.values import Value
 from gracehttp.wire import messages
 from gracehttp.wire.channel import Channel
-from gracehttp.wire.lineage import CHANNEL_VARIABLE, forget_fault_handler
+from gracehttp.wire.lineage import CHANNEL_VARIABLE, claim_socket, forget_fault_handler
 
 BothEnds = tuple[socket.socket, socket.socket]
 """Of a handover queue: the one to send to, the one to receive from."""
@@ -90,14 +90,9 @@ def claim_channel(environ: MutableMapping[str, str]) -> Channel | None:
     what the supervisor has set for the worker alone.
     """
     forget_fault_handler(environ)
-    number = environ.pop(CHANNEL_VARIABLE, None)
-    if number is None:
+    sock = claim_socket(environ, CHANNEL_VARIABLE)
+    if sock is None:
         return None
-    try:
-        sock = socket.socket(fileno=int(number))
-    except (ValueError, OSError):
-        return None
-    sock.set_inheritable(False)
     sock.setblocking(True)
     return Channel(sock)
 
