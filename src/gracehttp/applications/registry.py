@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from functools import partial
 
 from gracehttp.applications.asgi.application import AsgiApplication
 from gracehttp.applications.asgi.lifespan import check_mode
@@ -112,25 +113,13 @@ class Applications:
         return [self._applications[key] for key in keys]
 
     def _wrap(self, loaded: LoadedApplication) -> Application:
-        loop = asyncio.get_running_loop()
-        if loaded.interface == "wsgi" and not self._settings.threads:
-            return WsgiOnLoop(
-                loaded.application,
-                name=loaded.name,
-                loop=loop,
-                multiprocess=self._settings.multiprocess,
-                draining=self._notices.wsgi,
-                on_idle=self._on_idle,
-                timed=self._settings.request_timeout_seconds > 0,
-                startup=loaded.startup,
-                shutdown=loaded.shutdown,
-            )
+        loop, threads = asyncio.get_running_loop(), self._settings.threads
         if loaded.interface == "wsgi":
-            return WsgiApplication(
+            make = partial(WsgiApplication, threads=threads) if threads else WsgiOnLoop
+            return make(
                 loaded.application,
                 name=loaded.name,
                 loop=loop,
-                threads=self._settings.threads,
                 multiprocess=self._settings.multiprocess,
                 draining=self._notices.wsgi,
                 on_idle=self._on_idle,
