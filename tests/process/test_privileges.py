@@ -5,6 +5,7 @@ An interpreter that the other user may execute is needed: this one, else the sys
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import re
@@ -18,6 +19,7 @@ import sys
 import sysconfig
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -97,16 +99,27 @@ def serve(start, folder):
     return begin
 
 
+@pytest.fixture
 def privileged_port():
-    """A free port below 1024."""
-    for port in range(1023, 600, -1):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no port below 1024 is free")
+    """Make a function that returns a free port below 1024, another one at each call.
+
+    The kernel chooses none of those, so tests that run at the same time agree by a lock for each port.
+    """
+    with ExitStack() as locks:
+
+        def choose():
+            for port in range(1023, 600, -1):
+                lock = locks.enter_context(open(Path(tempfile.gettempdir(), f"gracehttp-test-port-{port}"), "a"))
+                with socket.socket() as probe:
+                    try:
+                        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        probe.bind(("127.0.0.1", port))
+                    except OSError:
+                        continue
+                return port
+            raise AssertionError("no port below 1024 is free")
+
+        yield choose
 
 
 def uid_of(pid):
@@ -114,8 +127,10 @@ def uid_of(pid):
 
 
 @pytest.mark.parametrize("preload", [False, True], ids=["each imports", "preload"])
-def test_workers_are_another_user_through_restarts_and_the_supervisor_stays_root(serve, folder, preload):
-    port, second = privileged_port(), None
+def test_workers_are_another_user_through_restarts_and_the_supervisor_stays_root(
+    serve, folder, privileged_port, preload
+):
+    port = privileged_port()
     server = serve(
         *("serve", "-c", "g.toml", "--pidfile", "x.pid", *(["--preload"] if preload else [])),
         files={"main.py": SHOWS, "g.toml": f'app = "main:app"\nuser = "nobody"\nbind = "127.0.0.1:{port}"\n'},
@@ -228,7 +243,7 @@ def test_user_needs_root(serve):
     )
 
 
-def test_supervisor_without_privileges_serves_an_inherited_port_through_restarts(serve):
+def test_supervisor_without_privileges_serves_an_inherited_port_through_restarts(serve, privileged_port):
     with socket.create_server(("127.0.0.1", privileged_port())) as listener:
         port, fd = listener.getsockname()[1], listener.fileno()
         server = serve(

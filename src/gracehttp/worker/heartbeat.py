@@ -29,7 +29,7 @@ from gracehttp.worker.service import Service
 BEAT_SECONDS: Final = 1.0
 BEATS_PER_TIMEOUT: Final = 4
 """How often, within the hang timeout, the heart beats at least."""
-_DEBUGGERS: Final = ("debugpy", "pydevd")
+DEBUGGERS: Final = ("debugpy", "pydevd")
 
 
 class Heartbeat:
@@ -78,7 +78,7 @@ class Heartbeat:
         lag = max(0.0, now - due)
         self._lags[bisect_left(LAG_BOUNDS_SECONDS, lag)] += 1
         self._lags[len(LAG_BOUNDS_SECONDS) + 1] += int(lag * MICROSECONDS)
-        if sys.gettrace() is not None or any(name in sys.modules for name in _DEBUGGERS):
+        if sys.gettrace() is not None or any(name in sys.modules for name in DEBUGGERS):
             self._state[DEBUGGED] = 1
         self._write_down()
         if not self._threads_hang():

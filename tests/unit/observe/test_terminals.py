@@ -44,6 +44,7 @@ def test_links_are_for_terminals_that_know_them() -> None:
 def line(event, **options):
     record = logging.LogRecord("gracehttp", logging.INFO, __file__, 1, "%s", (event,), None)
     record.event = event
+    record.created, record.msecs = 0.0, 0.0
     return TextFormatter(color=False, **options).format(record)
 
 

@@ -11,7 +11,7 @@ import pytest
 from gracehttp.events import DrainFinished, RequestsCut
 from gracehttp.net.shared_page import SharedPage, anonymous_file
 from gracehttp.net.worker_page import BEATS, DEBUGGED, LOADS, MOST_PORTS, PORT_FIELDS, PROGRESS, WORKER_LAYOUT
-from gracehttp.worker.heartbeat import Heartbeat
+from gracehttp.worker.heartbeat import DEBUGGERS, Heartbeat
 
 
 class Pool(SimpleNamespace):
@@ -36,6 +36,14 @@ def service(*pools, ports=()):
 @pytest.fixture
 def page():
     return SharedPage(anonymous_file("worker"), WORKER_LAYOUT)
+
+
+@pytest.fixture(autouse=True)
+def no_debugger(monkeypatch):
+    """Whatever another test has imported before, no debugger is loaded."""
+    for name in DEBUGGERS:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(sys, "gettrace", lambda: None)
 
 
 def beat(page, served, times=1, change=lambda: None):
@@ -107,7 +115,7 @@ def test_a_breakpoint_marks_the_worker_and_the_hook_is_put_back(page, monkeypatc
     async def run():
         heart = Heartbeat(page, service(), asyncio.get_running_loop(), hang_timeout_seconds=30)
         heart.begin()
-        assert page.words("state")[DEBUGGED] == 0 or sys.gettrace() is not None
+        assert page.words("state")[DEBUGGED] == 0
         breakpoint()
         heart.end()
 
@@ -117,8 +125,9 @@ def test_a_breakpoint_marks_the_worker_and_the_hook_is_put_back(page, monkeypatc
     assert sys.breakpointhook is before
 
 
-def test_a_debugger_that_is_loaded_marks_the_worker(page, monkeypatch):
-    monkeypatch.setitem(sys.modules, "debugpy", SimpleNamespace())
+@pytest.mark.parametrize("name", DEBUGGERS)
+def test_a_debugger_that_is_loaded_marks_the_worker(page, monkeypatch, name):
+    monkeypatch.setitem(sys.modules, name, SimpleNamespace())
     beat(page, service())
     assert page.words("state")[DEBUGGED] == 1
 
