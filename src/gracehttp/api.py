@@ -223,7 +223,7 @@ class GraceHTTP:
         )
 
     def _supervise(self, bus: EventBus) -> int:
-        from gracehttp.supervisor.health.addresses import LIVE_PATH, READY_PATH, HealthOptions
+        from gracehttp.supervisor.endpoints.addresses import LIVE_PATH, READY_PATH, AddressOptions
         from gracehttp.supervisor.succession.execve import claim_state
         from gracehttp.supervisor.supervisor import Supervisor, SupervisorOptions
 
@@ -233,9 +233,10 @@ class GraceHTTP:
             command_line=to_be_repeated(_COMMAND_LINE, _ARGUMENTS, os.environ),
             fleet=fleet_settings(process, self._hooks.outside_workers),
             fd_store=process.fd_store,
-            health=HealthOptions(
+            addresses=AddressOptions(
                 admin=process.admin,
                 agent_check=process.agent_check,
+                metrics=process.metrics,
                 live_path=process.live_path or LIVE_PATH,
                 ready_path=process.ready_path or READY_PATH,
             ),
@@ -248,7 +249,6 @@ class GraceHTTP:
             credentials=self._credentials,
             tls_files=watched_files(list(map(with_absolute_paths, self._servers))),
             reload=_reload_settings(process, bus) if process.reload else None,
-            metrics=process.metrics,
         )
         if (path := os.environ.get("SSLKEYLOGFILE")) and any(server.tls for server in self._servers):
             bus.publish(KeysLogged(path))

@@ -26,11 +26,11 @@ from gracehttp.supervisor.control.recent import RecentEvents
 from gracehttp.supervisor.control.requesters import Requester, Requesters
 from gracehttp.supervisor.control.socket import ControlSocket, open_control
 from gracehttp.supervisor.control.status import status_of
+from gracehttp.supervisor.endpoints.addresses import Addresses, AddressOptions
+from gracehttp.supervisor.endpoints.health import Liveness
 from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import Fleet, FleetSettings
 from gracehttp.supervisor.guard import guarded
-from gracehttp.supervisor.health.addresses import HealthAddresses, HealthOptions
-from gracehttp.supervisor.health.checks import Liveness
 from gracehttp.supervisor.heard_signals import hear
 from gracehttp.supervisor.hook_process import HookProcess
 from gracehttp.supervisor.ignored_signals import ignore_from_now_on
@@ -38,7 +38,6 @@ from gracehttp.supervisor.listeners.auditor import Auditor
 from gracehttp.supervisor.listeners.queues import HandoverQueues
 from gracehttp.supervisor.listeners.table import ListenerTable
 from gracehttp.supervisor.metrics.collector import Collector
-from gracehttp.supervisor.metrics.exporter import Exporter
 from gracehttp.supervisor.metrics.facts import Facts
 from gracehttp.supervisor.metrics.pages import WorkerPages
 from gracehttp.supervisor.orders import Orders
@@ -69,7 +68,6 @@ INTERRUPT_SECONDS = 0.8
 
 class SupervisorOptions(Value):
     """What holds for the life of the supervisor. `control` is a path; None is the abstract name, False no socket.
-    `metrics` is where those are served, None: nowhere.
 
     A supervisor that goes on for another one keeps that one's pidfile and control socket, whatever these options say.
     """
@@ -77,7 +75,7 @@ class SupervisorOptions(Value):
     release: str
     command_line: CommandLine
     fleet: FleetSettings
-    health: HealthOptions = HealthOptions()
+    addresses: AddressOptions = AddressOptions()
     fd_store: str = "auto"
     pidfile: str | None = None
     control: str | bool | None = None
@@ -90,7 +88,6 @@ class SupervisorOptions(Value):
     tls_files: tuple[str, ...] = ()
     """The absolute paths of the files of TLS that may be read for them."""
     reload: ReloadSettings | None = None
-    metrics: str | None = None
 
 
 class Supervisor:
@@ -111,7 +108,6 @@ class Supervisor:
         self._control: ControlSocket | None = None
         self._reloader: Reloader | None = None
         self._terminal = Terminal()
-        self._exporter: Exporter | None = None
         self._recent = RecentEvents()
         bus.subscribe(self._recent.on_event)
         self._stderr = sys.stderr.fileno() if sys.stderr is not None else os.open(os.devnull, os.O_WRONLY)
@@ -126,10 +122,7 @@ class Supervisor:
                 hear(self._loop, number, partial(self._on_signal, number, meaning))
             if self._predecessor is None:
                 self._bus.publish(events.SupervisorStarted(os.getpid(), self._options.release, str(BUILD)))
-                self._health.open()
-                if self._options.metrics is not None:
-                    self._exporter = Exporter.listen(self._options.metrics, self._collector.text)
-                    self._bus.publish(events.MetricsServed(self._exporter.bound))
+                self._addresses.open()
                 self._control = open_control(self._options.control, self, self._bus)
                 self._begin_to_reload()
                 self._apply(table.RestartRequested())
@@ -144,11 +137,9 @@ class Supervisor:
             if self._reloader is not None:
                 self._reloader.close()
             self._liveness.close()
-            self._health.close()
+            self._addresses.close()
             self._auditor.close()
             self._certificates.close()
-            if self._exporter is not None:
-                self._exporter.close()
             self._pages.close()
             self._listeners.close_all()
             for lost in self._queues.keep(()):
@@ -213,15 +204,13 @@ class Supervisor:
             certificates=lambda: {one.path: one.not_after for one in self._certificates.used},
         )
         self._watchdog = Watchdog(self._fleet, self._workers, self._pages, self._apply)
-        if counted.exporter is not None:
-            self._exporter = Exporter.adopt(counted.exporter, self._collector.text)
         self._auditor = Auditor(self._listeners, self._workers.slots, self._queues.empty, self._bus.publish)
         self._liveness = Liveness(
             self._fleet, lambda worker: self._workers.send(worker, messages.Ping(for_health=True))
         )
         self._manager.begin(self._fleet, self._liveness)
-        self._health = HealthAddresses(
-            self._options.health,
+        self._addresses = Addresses(
+            self._options.addresses,
             self._fleet,
             self._workers,
             self._listeners,
@@ -256,14 +245,13 @@ class Supervisor:
             fixed_options=lambda: kept(
                 self._pidfile,
                 self._control,
-                self._health,
-                self._exporter,
+                self._addresses,
                 user=self._options.user,
                 group=self._options.group,
             ),
             stderr=self._stderr,
             heard=self._liveness.heard,
-            answers_probes=lambda: self._health.admin is not None,
+            answers_probes=lambda: self._addresses.of("admin") is not None,
         )
         self._replacement = Replacement(
             self._options.command_line, self._workers, carry=self._carry, on_failure=self._not_replaced
@@ -291,19 +279,15 @@ class Supervisor:
             control=self._control.carry(awaited_by) if self._control else None,
             last_outcome=self._requesters.last,
             certificates=self._certificates.carry(),
-            health=self._health.carry(),
-            metrics=MetricsRecord(
-                pages=self._pages.carry(),
-                facts=self._facts.carry(),
-                exporter=self._exporter.carry() if self._exporter is not None else None,
-            ),
+            addresses=self._addresses.carry(),
+            metrics=MetricsRecord(pages=self._pages.carry(), facts=self._facts.carry()),
         )
 
     def _go_on(self, carried: SupervisorState) -> None:
         """Where the image before left off; then restart, as it was asked to."""
         if carried.control is not None:
             self._control = ControlSocket.adopt(carried.control, self, self._bus, self._requesters.of_restart)
-        self._health.adopt(carried.health)
+        self._addresses.adopt(carried.addresses)
         let_signals_come()
         self._bus.publish(events.SupervisorReplaced(os.getpid(), self._options.release, carried.release))
         self._workers.reap()

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from gracehttp.event_bus import EventBus
 from gracehttp.events import Event, GenerationPromoted, ListenerLeft, ManagerNotTold
 from gracehttp.net.activation import passed_descriptors
+from gracehttp.supervisor.endpoints.health import Liveness
 from gracehttp.supervisor.fleet import Fleet, FleetSettings
-from gracehttp.supervisor.health.checks import Liveness
 from gracehttp.supervisor.service_manager.notices import Notices
 from gracehttp.supervisor.service_manager.socket import notify_socket
 from gracehttp.supervisor.service_manager.store import ListenerStore

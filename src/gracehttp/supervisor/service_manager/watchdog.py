@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-from gracehttp.supervisor.health.checks import ANSWER_SECONDS, NO_WORKER_RUNS, Liveness
+from gracehttp.supervisor.endpoints.health import ANSWER_SECONDS, NO_WORKER_RUNS, Liveness
 
 
 def watchdog_seconds(environ: Mapping[str, str], pid: int) -> float | None:

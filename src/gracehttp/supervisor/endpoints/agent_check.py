@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gracehttp.supervisor.endpoints.endpoint import Client
+from gracehttp.supervisor.endpoints.health import not_ready
 from gracehttp.supervisor.fleet import Fleet
-from gracehttp.supervisor.health.checks import not_ready
-from gracehttp.supervisor.health.endpoint import Client
 
 
 def words(fleet: Fleet, free_percent: Callable[[], int]) -> str:
