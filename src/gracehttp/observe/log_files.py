@@ -10,9 +10,9 @@ import sys
 import time
 from typing import Final
 
-from gracehttp.accounts import Credentials, rights_of
 from gracehttp.errors import ConfigurationError
 from gracehttp.observe.loggers import OwnHandler
+from gracehttp.system.credentials import Credentials, rights_of
 
 _LOOK_AGAIN_SECONDS: Final = 1.0
 """How long after a rotation lines may still go to the file that was moved away."""

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable
 
 from gracehttp import events
-from gracehttp.event_bus import EventBus
+from gracehttp.events.bus import EventBus
 from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.certificates.watch import CertificateWatch
 from gracehttp.supervisor.control.requesters import Requesters

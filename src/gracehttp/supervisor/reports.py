@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from gracehttp import events
 from gracehttp.errors import GraceHTTPError
-from gracehttp.event_bus import EventBus
+from gracehttp.events.bus import EventBus
 from gracehttp.observe.local_time import offsets
 from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.certificates.watch import CertificateWatch

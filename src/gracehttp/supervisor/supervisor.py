@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from gracehttp import events
-from gracehttp.accounts import Credentials
 from gracehttp.compiled import BUILD
-from gracehttp.event_bus import EventBus
+from gracehttp.events.bus import EventBus
 from gracehttp.net.limits import raise_descriptor_limit
 from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.certificates.files import FilesForWorkers
@@ -53,6 +52,7 @@ from gracehttp.supervisor.succession.replacement import Replacement
 from gracehttp.supervisor.succession.state import MetricsRecord, SupervisorState
 from gracehttp.supervisor.terminal import Terminal
 from gracehttp.supervisor.watchdog import Watchdog
+from gracehttp.system.credentials import Credentials
 from gracehttp.values import Value
 from gracehttp.wire import messages
 from gracehttp.wire.control import Outcome, Status

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from gracehttp.event_bus import EventBus
+from gracehttp.events.bus import EventBus
 from gracehttp.supervisor.control import socket as module
 from gracehttp.supervisor.control.socket import BACKLOG, ControlSocket, open_control
 from gracehttp.wire.control import Peer, Status

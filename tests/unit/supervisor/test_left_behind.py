@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from gracehttp.event_bus import EventBus
 from gracehttp.events import GenerationGivenUp
+from gracehttp.events.bus import EventBus
 from gracehttp.supervisor.control.requesters import Requesters
 from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import FleetSettings, GivenUp, RestartRequested

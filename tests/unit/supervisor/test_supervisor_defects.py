@@ -8,7 +8,7 @@ import asyncio
 import pytest
 
 from gracehttp.errors import StartError
-from gracehttp.event_bus import EventBus
+from gracehttp.events.bus import EventBus
 from gracehttp.supervisor.fleet import Fleet, FleetSettings, TimePassed
 from gracehttp.supervisor.listeners.table import ListenerTable
 from gracehttp.supervisor.processes.command_line import CommandLine

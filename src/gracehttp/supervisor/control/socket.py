@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from gracehttp.event_bus import EventBus
 from gracehttp.events import (
     ControlRefused,
     ControlUnavailable,
@@ -28,10 +27,11 @@ from gracehttp.events import (
     WorkerExited,
     WorkerFailedToStart,
 )
+from gracehttp.events.bus import EventBus
 from gracehttp.net.unix_files import MOST_PATH_BYTES, bind_file, remove_stale_file
-from gracehttp.readiness import Watch
 from gracehttp.supervisor.control.connection import ClientRecord, ControlConnection
 from gracehttp.supervisor.control.requesters import Requester
+from gracehttp.system.readiness import Watch
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire.control import (
     Outcome,

@@ -15,7 +15,7 @@ from typing import Protocol, Self
 from gracehttp.net.address import parse_address
 from gracehttp.net.bind import FileIdentity, bound_address, file_identity, open_listener, remove_socket_file
 from gracehttp.net.forks import close_in_children
-from gracehttp.readiness import Watch
+from gracehttp.system.readiness import Watch
 from gracehttp.values import Descriptor, Value
 
 MOST_CLIENTS = 64

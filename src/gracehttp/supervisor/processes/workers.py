@@ -7,7 +7,6 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from gracehttp.accounts import Credentials
 from gracehttp.events import Event, OrdersDelayed, WorkerCut, WorkerOutputDropped, WorkerStarted
 from gracehttp.net.shared_page import MAX_WORKERS
 from gracehttp.observe.stderr import NonBlockingWriter
@@ -19,6 +18,7 @@ from gracehttp.supervisor.processes.early_stderr import EarlyStderr
 from gracehttp.supervisor.processes.launches import Launches
 from gracehttp.supervisor.processes.process import Ending, WorkerProcess, WorkerRecord, ended_children
 from gracehttp.supervisor.processes.templates import StartReports, Templates, TemplatesRecord
+from gracehttp.system.credentials import Credentials
 from gracehttp.values import EMPTY, Descriptor, Value
 from gracehttp.wire.channel import ChannelBroken, UnreadableMessage
 from gracehttp.wire.channel_watch import ChannelWatch, Loss

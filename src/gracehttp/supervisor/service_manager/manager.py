@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from gracehttp.event_bus import EventBus
 from gracehttp.events import Event, GenerationPromoted, ListenerLeft, ManagerNotTold
+from gracehttp.events.bus import EventBus
 from gracehttp.net.activation import passed_descriptors
 from gracehttp.supervisor.endpoints.health import Liveness
 from gracehttp.supervisor.fleet import Fleet, FleetSettings
