@@ -30,9 +30,7 @@ from gracehttp.supervisor.endpoints.health import Liveness
 from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import Fleet, FleetSettings
 from gracehttp.supervisor.guard import guarded
-from gracehttp.supervisor.heard_signals import hear
 from gracehttp.supervisor.hook_process import HookProcess
-from gracehttp.supervisor.ignored_signals import ignore_from_now_on
 from gracehttp.supervisor.listeners.auditor import Auditor
 from gracehttp.supervisor.listeners.queues import HandoverQueues
 from gracehttp.supervisor.listeners.table import ListenerTable
@@ -47,6 +45,7 @@ from gracehttp.supervisor.processes.workers import WorkerProcesses
 from gracehttp.supervisor.reloading.reloader import Reloader, ReloadSettings
 from gracehttp.supervisor.reports import Reports
 from gracehttp.supervisor.service_manager.manager import ServiceManager
+from gracehttp.supervisor.signals import hear, ignore_from_now_on
 from gracehttp.supervisor.succession.execve import let_signals_come
 from gracehttp.supervisor.succession.replacement import Replacement
 from gracehttp.supervisor.succession.state import MetricsRecord, SupervisorState

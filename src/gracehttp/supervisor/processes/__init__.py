@@ -5,5 +5,5 @@ by the template of its generation (`templates`). What it writes to stderr until 
 (`early_stderr`), because a program that can't be compiled has no other way to tell. `code_records` keeps which code
 each generation runs.
 
-Imports `wire`, and of the supervisor only `guard` and `heard_signals`.
+Imports `wire`, and of the supervisor only `guard` and `signals`.
 """
