@@ -1,5 +1,5 @@
 """The hang watchdog: looks at the pages of the workers that serve, and tells the fleet which of them hang, and which no
-longer do. The watchdog of systemd is `service_manager.watchdog`."""
+longer do. The watchdog of systemd is `service_manager.watchdog_pings`."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from gracehttp.supervisor.endpoints.health import Liveness
 from gracehttp.supervisor.fleet import WorkerState
 from gracehttp.supervisor.service_manager.socket import NotifySocket, notify_socket
 from gracehttp.supervisor.service_manager.store import ListenerStore
-from gracehttp.supervisor.service_manager.watchdog import watchdog_seconds
+from gracehttp.supervisor.service_manager.watchdog_pings import watchdog_seconds
 
 
 def in_a_loop(test):
