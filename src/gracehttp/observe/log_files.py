@@ -68,7 +68,7 @@ class FileHandler(OwnHandler):
         """So many records are missing before the next one: those of standard error, which this isn't."""
 
     def _open(self) -> int:
-        # Not blocking: to open a named pipe that nobody reads would wait for a reader.
+        # Not blocking: to open a named pipe without a reader would wait for a reader.
         with rights_of(self._owner):
             fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
         status = os.fstat(fd)

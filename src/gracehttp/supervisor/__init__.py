@@ -7,9 +7,9 @@ Start reading at `supervisor`, which makes the parts and joins them. They work i
 - `turns` asks `fleet`, which decides as a pure function, and `orders` carries out what it commands.
 
 What the supervisor holds: `processes`, from the fork to the wait status; `listeners` with their permits and handover
-queues; `certificates`. Who hears of it: `control` (commands and their outcome), `endpoints` (health checks, scrapes),
-`metrics`, `service_manager` (systemd), `hook_process`. `succession` is how it replaces itself, `reloading` what
-`--reload` does.
+queues; `certificates`. What tells others of it: `control` (commands and their outcome), `endpoints` (health checks,
+scrapes), `metrics`, `service_manager` (systemd), `hook_process`. `succession` is how it replaces itself, `reloading`
+what `--reload` does.
 
 Imports neither `http`, `worker` nor what serves applications or TLS: nothing that a deploy brings can break it.
 """

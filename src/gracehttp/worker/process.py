@@ -317,7 +317,7 @@ def _offers_of_each_worker(process: ProcessOptions) -> list[str]:
 
 
 def _counts(process: ProcessOptions) -> bool:
-    """Whether somebody reads the metrics at an address."""
+    """Whether the metrics have an address."""
     return process.metrics is not None or process.admin is not None
 
 

@@ -1,4 +1,4 @@
-"""The contexts of a port: which certificate whom, from files or from memory, and which sessions are resumed."""
+"""The contexts of a port: which client gets which certificate, from file or memory, and which sessions are resumed."""
 
 from __future__ import annotations
 

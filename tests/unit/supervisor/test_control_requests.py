@@ -1,4 +1,4 @@
-"""Requests at the control socket that nobody can act on: who asked is told so, and not left waiting."""
+"""Requests at the control socket that the supervisor can't act on: the client is told so, and not left waiting."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ class HeldListener:
 
 
 class Store(Protocol):
-    """Who keeps listeners when this process is killed: see `supervisor.service_manager.store`."""
+    """What keeps listeners when this process is killed: see `supervisor.service_manager.store`."""
 
     def claim(self, address: str) -> socket.socket | None: ...
 

@@ -3,7 +3,7 @@
 Start reading at `catalog`, which names every metric. `pages` adds up what the workers count, those that are gone
 included. `facts` counts what happens in the supervisor. `collector` reads both, the listeners, the fleet and the
 processes, and fills the catalog. `exposition` writes the text, which `supervisor.endpoints` and the control socket give
-to those who ask.
+to their clients.
 
 Imports the packages below the supervisor, and of it what it reads: fleet, listeners, processes.
 """

@@ -4,5 +4,5 @@ Start reading at `notices`: which state of the service each event means, for `Ty
 `socket` sends it, `watchdog_pings` show regularly that the service lives, and `store` gives listeners to the manager to
 keep, so that their queues live on when the supervisor is killed.
 
-None of it needs systemd: whoever sets NOTIFY_SOCKET is the manager. Imports `fleet` and the packages below.
+None of it needs systemd: the process that sets NOTIFY_SOCKET is the manager. Imports `fleet` and the packages below.
 """

@@ -48,7 +48,7 @@ class SupervisorState(Value):
 
     release: str
     source: str
-    """Who asked for the replacement."""
+    """The signal or client that asked for the replacement."""
     started_at: float
     fleet: FleetMemory
     processes: ProcessesRecord
