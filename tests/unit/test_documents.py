@@ -12,8 +12,8 @@ import pytest
 from gracehttp.config import OPTIONS
 
 ROOT = Path(__file__).parents[2]
-PROMISES = re.search(r"## The promises\n(.*?)\n## ", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
-ROWS = [line for line in PROMISES.splitlines() if line.startswith("| ") and "**" in line]
+PROMISES = (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")
+ROWS = [line for line in PROMISES.partition("\n## ")[0].splitlines() if line.startswith("| ") and "**" in line]
 THREATS = [line for line in (ROOT / "SECURITY.md").read_text(encoding="utf-8").splitlines() if line.startswith("| **")]
 PACKAGES = sorted(init.parent for init in (ROOT / "src" / "gracehttp").glob("**/__init__.py"))
 MODULES = [
@@ -31,6 +31,14 @@ def test_each_test_that_a_promise_names_exists_and_each_promise_names_one(row):
     assert named
     for in_chaos, name in named:
         assert (ROOT / "tests" / ("chaos" if in_chaos else "process") / name).is_file(), name
+
+
+def test_the_page_has_the_promises_of_the_readme():
+    of_readme = re.search(r"## The promises\n(.*?)\n## ", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[
+        1
+    ]
+    named = [re.search(r"\*\*(.+?)\*\*", row)[1] for row in ROWS if not row.startswith("| 4a ")]
+    assert [name.rstrip(".") for name in re.findall(r"^\d\. \*\*(.+?)\*\*", of_readme, re.MULTILINE)] == named
 
 
 def test_every_file_of_chaos_shows_a_promise():
