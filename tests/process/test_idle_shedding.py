@@ -8,8 +8,8 @@ import ssl
 import time
 
 import pytest
-import trustme
 from server_harness import get, get_on, wait_until
+from tls_client import certificate_in
 
 SCRIPT = """
     import gracehttp
@@ -54,10 +54,7 @@ TLS_SCRIPT = """
 
 def begin_tls(start, folder, settings=""):
     """A full port with four idle clients that don't read; returns the server, them, and a function that connects."""
-    authority = trustme.CA()
-    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
+    context = certificate_in(folder / "server.pem", "127.0.0.1")
     script = TLS_SCRIPT.format(settings=settings)
     server = start("script.py", files={"application.py": APPLICATION, "script.py": script})
     server.wait_until_serving()
