@@ -82,6 +82,14 @@ def test_every_package_tells_what_it_may_import_and_where_to_start_reading(packa
     assert re.search(r"start\s+reading", told, re.IGNORECASE)
 
 
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: str(package.relative_to(ROOT)))
+def test_every_package_names_each_of_its_modules(package):
+    told = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))) or ""
+    modules = {one.stem for one in package.glob("*.py")} | {one.parent.name for one in package.glob("*/__init__.py")}
+    named = {name.rpartition(".")[2] for name in re.findall(r"`([\w.]+)`", told)}
+    assert {one for one in modules if not one.startswith("__")} - named == set()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_option_on_a_line_of_gracehttp_exists(page):
     """In blocks of commands: `gracehttp serve main:app --bind :8000`, also where it goes on in the next line."""

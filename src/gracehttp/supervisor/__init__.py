@@ -6,10 +6,13 @@ Start reading at `supervisor`, which makes the parts and joins them. They work i
   hang) tell `turns` what has happened.
 - `turns` asks `fleet`, which decides as a pure function, and `orders` carries out what it commands.
 
-What the supervisor holds: `processes`, from the fork to the wait status; `listeners` with their permits and handover
-queues; `certificates`. What tells others of it: `control` (commands and their outcome), `endpoints` (health checks,
-scrapes), `metrics`, `service_manager` (systemd), `hook_process`. `succession` is how it replaces itself, `reloading`
-what `--reload` does.
+What the supervisor holds: the `pidfile`; `processes`, from the fork to the wait status; `listeners` with their permits
+and handover queues; `certificates`. What tells others of it: `control` (commands and their outcome), `endpoints`
+(health checks, scrapes), `metrics`, `service_manager` (systemd), `hook_process`. `succession` is how it replaces
+itself, `reloading` what `--reload` does.
+
+`signals` and `terminal` are how the operator reaches it, `guard` keeps a defect from stopping it, and `first_failure`
+is the last line of a service that never served.
 
 Imports neither `http`, `worker` nor what serves applications or TLS: nothing that a deploy brings can break it.
 """

@@ -2,7 +2,8 @@
 
 `inputs` go in, `commands` come out, and `table.Fleet` keeps what is known in between. Start reading at `states`, which
 tells the rules, then `table`, which has a step for each input. The steps: `takeover` (which generation serves),
-`staffing` (how many workers, and which), `generation`, `worker`, `probation`. `turn` is what all of them write to.
+`staffing` (how many workers, and which), `generation` (`generations`: all of them), `worker`, `probation`. `turn` is
+what all of them write to. `backoff` tells how long to wait, `hang_detector` whether a worker hangs.
 
 The fleet imports nothing that acts: of gracehttp only `values` and `wire.messages`, of the standard library only what
 computes. So each of its histories can be tested in memory, and `supervisor.supervisor` carries the commands out.
