@@ -8,9 +8,8 @@ from collections.abc import Callable
 
 from gracehttp import events
 from gracehttp.events.bus import EventBus
-from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.control.requesters import Requester, Requesters
-from gracehttp.supervisor.fleet import Finish, Fleet, FleetSettings
+from gracehttp.supervisor.fleet import Finish, Fleet, FleetSettings, inputs
 from gracehttp.supervisor.processes.launches import Launches
 from gracehttp.supervisor.succession.replacement import Replacement
 from gracehttp.supervisor.terminal import Terminal
@@ -44,7 +43,7 @@ class OperatorRequests:
         terminal: Terminal,
         finished: asyncio.Future[Finish],
         *,
-        apply: Callable[[table.Input], None],
+        apply: Callable[[inputs.Input], None],
         settings: FleetSettings,
         ends_at_once: bool,
     ) -> None:
@@ -74,9 +73,9 @@ class OperatorRequests:
             case Meaning.STOP:
                 self._stop(number.name, force=False)
             case Meaning.SCALE_UP:
-                self._apply(table.ScaleRequested(+1))
+                self._apply(inputs.ScaleRequested(+1))
             case Meaning.SCALE_DOWN:
-                self._apply(table.ScaleRequested(-1))
+                self._apply(inputs.ScaleRequested(-1))
 
     # --- at the control socket ---
 
@@ -116,7 +115,7 @@ class OperatorRequests:
         self._requesters.begin_queued(self._fleet.next_generation)
         self._requesters.restart_began(self._fleet.next_generation, source)
         self._bus.publish(events.RestartRequested(self._fleet.next_generation, source))
-        self._apply(table.RestartRequested())
+        self._apply(inputs.RestartRequested())
 
     def begin_queued_restart(self) -> None:
         """Begin the restart that waits, if one does and no generation is starting any more."""
@@ -158,4 +157,4 @@ class OperatorRequests:
         self._bus.publish(events.StopRequested(source, forced))
         if self.replacement.cancel():
             self.not_replaced("the service is stopping")
-        self._apply(table.StopRequested(force, drain_timeout_seconds))
+        self._apply(inputs.StopRequested(force, drain_timeout_seconds))

@@ -15,7 +15,6 @@ from gracehttp import events
 from gracehttp.compiled import BUILD
 from gracehttp.events.bus import EventBus
 from gracehttp.net.limits import raise_descriptor_limit
-from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.certificates.files import FilesForWorkers
 from gracehttp.supervisor.certificates.watch import CertificateWatch
 from gracehttp.supervisor.control.fixed_options import kept
@@ -26,7 +25,7 @@ from gracehttp.supervisor.control.status import status_of
 from gracehttp.supervisor.endpoints.addresses import Addresses, AddressOptions
 from gracehttp.supervisor.endpoints.health import Liveness
 from gracehttp.supervisor.first_failure import FirstFailure
-from gracehttp.supervisor.fleet import Fleet, FleetSettings
+from gracehttp.supervisor.fleet import Fleet, FleetSettings, commands, inputs
 from gracehttp.supervisor.hook_process import HookProcess
 from gracehttp.supervisor.listeners.auditor import Auditor
 from gracehttp.supervisor.listeners.queues import HandoverQueues
@@ -107,7 +106,7 @@ class Supervisor:
     async def run(self) -> int:
         """Supervise until told to stop. Returns the exit status; raises `StartError` if it never could serve."""
         self._loop = asyncio.get_running_loop()
-        self._finished: asyncio.Future[table.Finish] = self._loop.create_future()
+        self._finished: asyncio.Future[commands.Finish] = self._loop.create_future()
         self._set_up(self._predecessor)
         try:
             for number, meaning in SIGNALS.items():
@@ -117,7 +116,7 @@ class Supervisor:
                 self._addresses.open()
                 self._control = open_control(self._options.control, self.requests, self, self._bus)
                 self._begin_to_reload()
-                self._turns.apply(table.RestartRequested())
+                self._turns.apply(inputs.RestartRequested())
             else:
                 self._go_on(self._predecessor)
             self._watchdog.begin()
@@ -324,7 +323,7 @@ class Supervisor:
             )
             self._reloader.start()
 
-    async def _shut_down(self, finish: table.Finish) -> int:
+    async def _shut_down(self, finish: commands.Finish) -> int:
         self._listeners.close_all()
         await self._workers.templates.ended()
         self._bus.publish(events.SupervisorStopped(os.getpid()))

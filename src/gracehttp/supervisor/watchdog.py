@@ -7,8 +7,7 @@ import asyncio
 from collections.abc import Callable
 
 from gracehttp.net.worker_page import BEATS, DEBUGGED, PROGRESS
-from gracehttp.supervisor import fleet as table
-from gracehttp.supervisor.fleet import Fleet, Generation, WorkerState
+from gracehttp.supervisor.fleet import Fleet, Generation, WorkerState, inputs
 from gracehttp.supervisor.fleet.hang_detector import HangDetector, Observation, seconds_between_looks
 from gracehttp.supervisor.metrics.pages import WorkerPages
 from gracehttp.supervisor.processes.process_view import view_of
@@ -22,7 +21,7 @@ class Watchdog:
     """Looks from `begin` to `end`. `apply(input)` tells the fleet."""
 
     def __init__(
-        self, fleet: Fleet, workers: WorkerProcesses, pages: WorkerPages, apply: Callable[[table.Input], None]
+        self, fleet: Fleet, workers: WorkerProcesses, pages: WorkerPages, apply: Callable[[inputs.Input], None]
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._fleet = fleet
@@ -67,9 +66,9 @@ class Watchdog:
         before, self._hanging = self._hanging, {worker for worker, hang in hangs.items() if hang is not None}
         for worker, hang in hangs.items():
             if hang is not None and worker not in before:
-                self._apply(table.WorkerHung(worker, hang.kind, hang.seconds))
+                self._apply(inputs.WorkerHung(worker, hang.kind, hang.seconds))
             elif hang is None and worker in before:
-                self._apply(table.WorkerRecovered(worker))
+                self._apply(inputs.WorkerRecovered(worker))
 
     def _observation(self, worker: int) -> Observation | None:
         words, view = self._pages.state(worker), view_of(self._workers.pid(worker))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from gracehttp import events
 from gracehttp.supervisor.endpoints.agent_check import AgentCheck, words
-from gracehttp.supervisor.endpoints.endpoint import Endpoint, EndpointRecord, Service
+from gracehttp.supervisor.endpoints.endpoint import Endpoint, EndpointRecord, Responder
 from gracehttp.supervisor.endpoints.health import Liveness, free_percent, not_ready
 from gracehttp.supervisor.endpoints.http_pages import HttpPages, Page
 from gracehttp.supervisor.fleet import Fleet
@@ -73,7 +73,7 @@ class Addresses:
         def count(give: Callable[[Page], None]) -> None:
             give(Page(200, metrics().encode(), CONTENT_TYPE))
 
-        self._services: dict[str, Service] = {
+        self._responders: dict[str, Responder] = {
             "admin": HttpPages({METRICS_PATH: count, options.live_path: live, options.ready_path: ready}),
             "agent_check": AgentCheck(lambda: words(fleet, lambda: free_percent(listeners, workers.slots()))),
             "metrics": HttpPages(EMPTY, at_other_paths=count),
@@ -90,7 +90,7 @@ class Addresses:
         for option, opened in _OPENED.items():
             address = getattr(self._options, option)
             if address is not None:
-                self._endpoints[option] = endpoint = Endpoint.open(address, self._services[option])
+                self._endpoints[option] = endpoint = Endpoint.open(address, self._responders[option])
                 self._publish(opened(endpoint.bound))
 
     def carry(self) -> AddressesRecord:
@@ -100,7 +100,7 @@ class Addresses:
         """Go on with what another process carried, whatever the options say."""
         for option, endpoint in record.fields().items():
             if endpoint is not None:
-                self._endpoints[option] = Endpoint.adopt(endpoint, self._services[option])
+                self._endpoints[option] = Endpoint.adopt(endpoint, self._responders[option])
 
     def close(self) -> None:
         for endpoint in self._endpoints.values():

@@ -24,14 +24,14 @@ def words(fleet: Fleet, free_percent: Callable[[], int]) -> str:
 
 
 class AgentCheck:
-    """The service behind an address for agent-checks. `say()` returns the words."""
+    """Answers at an address for agent-checks. `say()` returns the words."""
 
     def __init__(self, say: Callable[[], str]) -> None:
         self._say = say
 
     def begin(self, client: Client) -> None:
-        """See `endpoint.Service`. What HAProxy sends (agent-send) is not needed."""
+        """See `endpoint.Responder`. What HAProxy sends (agent-send) is not needed."""
         client.answer(f"{self._say()}\n".encode())
 
     def receive(self, client: Client, data: bytes) -> None:
-        """See `endpoint.Service`."""
+        """See `endpoint.Responder`."""

@@ -33,17 +33,17 @@ GivePage = Callable[[Callable[[Page], None]], None]
 
 
 class HttpPages:
-    """The service of an endpoint that answers with `pages`, by path. `at_other_paths` is the page at all others."""
+    """Answers at an endpoint with `pages`, by path. `at_other_paths` is the page at all others."""
 
     def __init__(self, pages: Mapping[str, GivePage], *, at_other_paths: GivePage | None = None) -> None:
         self._pages = pages
         self._at_other_paths = at_other_paths
 
     def begin(self, client: Client) -> None:
-        """See `endpoint.Service`."""
+        """See `endpoint.Responder`."""
 
     def receive(self, client: Client, data: bytes) -> None:
-        """See `endpoint.Service`."""
+        """See `endpoint.Responder`."""
         if _END_OF_HEAD.search(data) is None:
             if len(data) > MOST_HEAD_BYTES:
                 client.answer(_response(Page(431, b"the head is too large\n")))
