@@ -76,6 +76,8 @@ class Reports:
                 self._workers.codes.keep(process.generation, record)
             case messages.StageBegan(doing):
                 process.stage = doing
+                stage = events.StartStageBegan(process.generation, process.number, process.pid, doing)
+                self._bus.publish(stage)
             case messages.Ready():
                 self._ready(process)
             case messages.Failed():
