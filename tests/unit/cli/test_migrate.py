@@ -28,7 +28,7 @@ GUNICORN = {
     "Django in Docker": (
         'bind = "0.0.0.0:8000"\nworkers = 3\ntimeout = 120\naccesslog = "-"\nerrorlog = "-"\nloglevel = "info"\n',
         {"bind": "0.0.0.0:8000", "workers": 3, "access_log": True, "hang_timeout": 120, "threads": 1},
-        ["With threads = 1 one long request is enough"],
+        ["one long request is enough for that"],
     ),
     "the formula for workers": (
         "import multiprocessing\nworkers = multiprocessing.cpu_count() * 0 + 5\nbind = ':8000'\nkeepalive = 5\n",
@@ -439,7 +439,7 @@ def test_command_prints_a_file_that_can_be_used(folder):
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
-        (["--timeout", "30"], "--ready-timeout is for a start, --drain-timeout for requests at a stop"),
+        (["--timeout", "30"], "--hang-timeout for a worker that hangs, --request-timeout for a request"),
         (["-k", "gevent"], "leave it out: whether the application is ASGI or WSGI is found out"),
         (["--worker-class", "gevent"], "leave it out"),
         (["--graceful-timeout", "30"], "--drain-timeout DURATION"),
@@ -472,6 +472,33 @@ def test_each_option_of_a_server_that_is_none_of_ours_has_a_hint(server):
     for rule in SERVERS[server].rules:
         for flag in rule.flags:
             assert flag in ours or hint_for(flag)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    {
+        "timeout = 120": "one long request is enough for that as soon as another one waits",
+        "timeout = 120 ": 'add request_timeout = "120s"',
+        "timeout = 120\nthreads = 4": "all at the same requests for that long while others wait",
+        "timeout = 120\nworker_class = 'gevent'": "all at the same requests for that long while others wait",
+        "timeout = 120\nworker_class = 'uvicorn.workers.UvicornWorker'": "whose event loop doesn't turn. Requests may",
+    }.items(),
+)
+def test_the_timeout_of_gunicorn_is_explained_by_the_worker(tmp_path, settings, told):
+    (tmp_path / "gunicorn.conf.py").write_text(settings)
+    plan = plan_for([str(tmp_path / "gunicorn.conf.py")])
+    assert plan.options["hang_timeout"] == 120
+    assert "request_timeout" not in plan.options
+    assert told in "\n".join(text for shown, text in plan.remarks if shown == "timeout = 120")
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"), {"": True, "threads = 4": False, "timeout = 0": False, "timeout = 9": False}.items()
+)
+def test_that_gunicorn_kills_a_sync_worker_after_30_seconds_is_told(tmp_path, settings, told):
+    (tmp_path / "gunicorn.conf.py").write_text(settings)
+    defaults = "\n".join(plan_for([str(tmp_path / "gunicorn.conf.py")]).defaults)
+    assert ("timeout (30 s): gunicorn kills a sync worker" in defaults) is told
 
 
 @pytest.mark.parametrize("server", SERVERS)
