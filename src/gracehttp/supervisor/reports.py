@@ -50,6 +50,7 @@ class Reports:
         stderr: int,
         heard: Callable[[], None] = lambda: None,
         answers_probes: Callable[[], bool] = lambda: False,
+        tell_hooks: Callable[[str], None] = lambda event: None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._fleet = fleet
@@ -67,6 +68,7 @@ class Reports:
         self._refused: set[int] = set()
         self._heard = heard
         self._answers_probes = answers_probes
+        self._tell_hooks = tell_hooks
 
     def receive(self, process: WorkerProcess, message: messages.Message) -> None:
         match message:
@@ -97,6 +99,8 @@ class Reports:
             case messages.DueForRecycling(reason):
                 self._bus.publish(events.WorkerDueForRecycling(process.generation, process.number, reason))
                 self._apply(table.WorkerDueForRecycling(process.number))
+            case messages.Told(event):
+                self._tell_hooks(event)
             case messages.Shed(listener, connections):
                 self._listeners.connections_shed(listener, connections)
             case messages.CertificatesLoaded():

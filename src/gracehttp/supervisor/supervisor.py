@@ -200,6 +200,7 @@ class Supervisor:
             self._bus,
             self._events_with_hooks,
             self._options.credentials,
+            carried.hook_events if carried else "",
         )
         self._bus.subscribe(self._hook_process.on_event)
         self._collector = Collector(
@@ -264,6 +265,7 @@ class Supervisor:
             stderr=self._stderr,
             heard=self._liveness.heard,
             answers_probes=lambda: self._health.admin is not None,
+            tell_hooks=self._hook_process.pass_on,
         )
         self._replacement = Replacement(
             self._options.command_line, self._workers, carry=self._carry, on_failure=self._not_replaced
@@ -297,6 +299,7 @@ class Supervisor:
                 facts=self._facts.carry(),
                 exporter=self._exporter.carry() if self._exporter is not None else None,
             ),
+            hook_events=self._hook_process.carry(),
         )
 
     def _go_on(self, carried: SupervisorState) -> None:
@@ -307,6 +310,7 @@ class Supervisor:
         let_signals_come()
         self._bus.publish(events.SupervisorReplaced(os.getpid(), self._options.release, carried.release))
         self._workers.reap()
+        self._hook_process.go_on()
         self._auditor.audit()
         self._begin_to_reload()
         self._restart(carried.source)
