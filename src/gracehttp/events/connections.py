@@ -228,11 +228,13 @@ class DrainFinished(Event):
 
 
 class RequestsCut(Event):
-    """A drain ended with requests in flight. `cut` describes each: method, target, age; the sentence names ten."""
+    """A drain of the worker `pid` ended with requests in flight. `cut` describes each: method, target, age; ten are in
+    the sentence."""
 
     severity = Severity.WARNING
     seconds: float
     cut: tuple[str, ...]
+    pid: int = 0
 
     def __str__(self) -> str:
         named = "; ".join(self.cut[:_MOST_NAMED])

@@ -302,6 +302,8 @@ class Exchange:
         self.fields = fields = ResponseFields(headers)
         if fields.dropped is not None:
             self._tell_dropped(fields.dropped)
+        if self.head.echoed is not None:
+            fields.add(self.head.echoed)
         self.status = status
         self._trailers_follow = trailers
         self.announced_length = fields.content_length
@@ -467,6 +469,8 @@ class Exchange:
         The request must be whole, and its response not begun. The exchange is over then, and `finished` is owed to the
         worker by the protocol that takes over.
         """
+        if self.head.echoed is not None:
+            fields.add(self.head.echoed)
         self._carrier.upgrade(self, fields, make, finished=False)
 
     # --- the end ---

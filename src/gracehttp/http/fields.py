@@ -133,6 +133,12 @@ class ResponseFields:
             name, _, value = line.partition(b": ")
             yield name, value
 
+    def add(self, field: Header) -> None:
+        """Add a field that is valid, unless the application has given one of that name itself."""
+        name, _value = field
+        if b"\r\n%b:" % name.lower() not in b"\r\n" + self.block.lower():
+            self.block += b"%b: %b\r\n" % field
+
     def _read(self, name: bytes, value: bytes) -> bytes:
         """The line of a field, empty if it isn't passed on; acts upon one that means something to the server."""
         meaning = _known_names.get(name)

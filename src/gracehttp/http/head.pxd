@@ -24,6 +24,7 @@ cdef class RequestHead:
     cdef public object client
     cdef public object server
     cdef public object tls
+    cdef public object echoed
     cdef readonly bint _cut
 
 

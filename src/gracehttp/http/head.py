@@ -76,7 +76,7 @@ class RequestHead:
     refused: ClassVar[bool] = False
     """Whether it is of a request that the server answered itself, because no application may see it."""
 
-    __slots__ = ("_cut", "client", "headers", "line", "scheme", "server", "tls")
+    __slots__ = ("_cut", "client", "echoed", "headers", "line", "scheme", "server", "tls")
 
     _cut: bool
 
@@ -87,6 +87,8 @@ class RequestHead:
     server: tuple[str, int | None] | None
     tls: TlsSession | None
     """Of the connection, if it came over TLS to us."""
+    echoed: Header | None
+    """A field of the request that the response has, too."""
 
     @property
     def cut(self) -> bool:

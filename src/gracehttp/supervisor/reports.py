@@ -49,6 +49,7 @@ class Reports:
         stderr: int,
         heard: Callable[[], None] = lambda: None,
         answers_probes: Callable[[], bool] = lambda: False,
+        tell_hooks: Callable[[str], None] = lambda event: None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._fleet = fleet
@@ -66,6 +67,7 @@ class Reports:
         self._refused: set[int] = set()
         self._heard = heard
         self._answers_probes = answers_probes
+        self._tell_hooks = tell_hooks
 
     def receive(self, process: WorkerProcess, message: messages.Message) -> None:
         match message:
@@ -75,6 +77,8 @@ class Reports:
                 self._workers.codes.keep(process.generation, record)
             case messages.StageBegan(doing):
                 process.stage = doing
+                stage = events.StartStageBegan(process.generation, process.number, process.pid, doing)
+                self._bus.publish(stage)
             case messages.Ready():
                 self._ready(process)
             case messages.Failed():
@@ -94,6 +98,8 @@ class Reports:
             case messages.DueForRecycling(reason):
                 self._bus.publish(events.WorkerDueForRecycling(process.generation, process.number, reason))
                 self._apply(inputs.WorkerDueForRecycling(process.number))
+            case messages.Told(event):
+                self._tell_hooks(event)
             case messages.Shed(listener, connections):
                 self._listeners.connections_shed(listener, connections)
             case messages.CertificatesLoaded():

@@ -144,7 +144,7 @@ class Supervisor:
     def _set_up(self, carried: SupervisorState | None) -> None:
         """Make the parts of the supervisor, or take them over from the image before."""
         self._set_up_holdings(carried)
-        self._set_up_views()
+        self._set_up_views(carried)
         self._set_up_decisions()
 
     def _set_up_holdings(self, carried: SupervisorState | None) -> None:
@@ -182,7 +182,7 @@ class Supervisor:
         self._facts = Facts(self._loop.time, counted.facts)
         self._bus.subscribe(self._facts.on_event)
 
-    def _set_up_views(self) -> None:
+    def _set_up_views(self, carried: SupervisorState | None) -> None:
         """What tells others of the service, and answers them."""
         self._hook_process = HookProcess(
             self._options.command_line,
@@ -191,6 +191,7 @@ class Supervisor:
             self._bus,
             self._events_with_hooks,
             self._options.credentials,
+            carried.hook_events if carried else "",
         )
         self._bus.subscribe(self._hook_process.on_event)
         self._collector = Collector(
@@ -256,6 +257,7 @@ class Supervisor:
             stderr=self._stderr,
             heard=self._liveness.heard,
             answers_probes=lambda: self._addresses.of("admin") is not None,
+            tell_hooks=self._hook_process.pass_on,
         )
         self.requests = OperatorRequests(
             self._fleet,
@@ -296,6 +298,7 @@ class Supervisor:
             certificates=self._certificates.carry(),
             addresses=self._addresses.carry(),
             metrics=MetricsRecord(pages=self._pages.carry(), facts=self._facts.carry()),
+            hook_events=self._hook_process.carry(),
         )
 
     def _go_on(self, carried: SupervisorState) -> None:
@@ -308,6 +311,7 @@ class Supervisor:
         let_signals_come()
         self._bus.publish(events.SupervisorReplaced(os.getpid(), self._options.release, carried.release))
         self._workers.reap()
+        self._hook_process.go_on()
         self._auditor.audit()
         self._begin_to_reload()
         self.requests.restart_now(carried.source)

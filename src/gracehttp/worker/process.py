@@ -257,7 +257,8 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None
     heartbeat = None
     if page is not None:
         heartbeat = Heartbeat(page, service, loop, hang_timeout_seconds=process.hang_timeout)
-    with SupervisorLink(channel, service, usage, error_counter, process.drain_timeout, bus) as link:
+    hooks = program.hooks.outside_workers
+    with SupervisorLink(channel, service, usage, error_counter, process.drain_timeout, bus, hooks=hooks) as link:
         await service.start(program.servers, manifest.listeners, link.report_stage)
         link.report_certificates()
         _write_to_stderr_directly(manifest.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -279,7 +280,7 @@ class Service:
         await self._cancel_the_rest()
         self._applications.limit_no_more()
         seconds = self._loop.time() - drain.began_at
-        self._publish(RequestsCut(seconds, tuple(cut)) if cut else DrainFinished(seconds))
+        self._publish(RequestsCut(seconds, tuple(cut), os.getpid()) if cut else DrainFinished(seconds))
         await self._shut_applications_down()
         for port in self.ports:
             port.close()

@@ -270,6 +270,7 @@ class Http1Protocol:
         head.client = connection.client
         head.server = connection.server
         head.tls = connection.tls
+        head.echoed = None
         if connection.adjust is not None:
             try:
                 connection.adjust(head)

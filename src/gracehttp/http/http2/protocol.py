@@ -228,6 +228,7 @@ class Http2Protocol:
         head.client = connection.client
         head.server = connection.server
         head.tls = connection.tls
+        head.echoed = None
         if connection.adjust is not None:
             try:
                 connection.adjust(head)

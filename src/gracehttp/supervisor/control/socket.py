@@ -23,7 +23,9 @@ from gracehttp.events import (
     GenerationRolledBack,
     ReplacementGivenUp,
     StartCalledOff,
+    StartStageBegan,
     SupervisorStopped,
+    WorkerBecameReady,
     WorkerExited,
     WorkerFailedToStart,
 )
@@ -219,7 +221,7 @@ class ControlSocket:
             return
         for connection in list(self._following):
             if not connection.answered:
-                connection.send(Progress(str(event)))
+                connection.send(progress_of(event))
 
     def _on_request(self, connection: ControlConnection, line: bytes) -> None:
         try:
@@ -255,6 +257,16 @@ class ControlSocket:
                 connection.tell(
                     _refusal(f"there is no command {unknown!r}; there are restart, stop, status, metrics and events")
                 )
+
+
+def progress_of(event: Event) -> Progress:
+    """What the clients that wait for an outcome are told of an event."""
+    sentence, severity = str(event), event.severity.value
+    if isinstance(event, StartStageBegan):
+        return Progress(sentence, severity, event.generation, doing=event.doing)
+    if isinstance(event, WorkerBecameReady):
+        return Progress(sentence, severity, event.generation, ready=event.ready, wanted=event.wanted)
+    return Progress(sentence, severity)
 
 
 def open_control(where: str | bool | None, commands: Commands, views: Views, bus: EventBus) -> ControlSocket | None:

@@ -140,6 +140,16 @@ class JsonSieve:
         return b"".join(passed)
 
 
+def beyond(said: str, reason: str) -> str:
+    """What a child wrote besides an error of gracehttp that `reason` tells already."""
+    lines = said.splitlines(keepends=True)
+    return "".join(line for line in lines if not (line.startswith(_OWN_ERROR) and _sentence(line) in reason))
+
+
+def _sentence(line: str) -> str:
+    return line.rstrip().removeprefix(_OWN_ERROR).rstrip(".")
+
+
 def last_error(said: str) -> str:
     """The sentence with which a Python program that wrote `said` ended: `NameError: name 'x' is not defined`.
 

@@ -112,6 +112,11 @@ class WorkerProcesses:
         process = self._processes.get(worker)
         return process.build if process else ""
 
+    def slot(self, worker: int) -> int | None:
+        """The slot of a worker in the ledgers of the permits; None if it has no process."""
+        process = self._processes.get(worker)
+        return process.slot if process else None
+
     def slots(self) -> list[int]:
         """The slots of all workers in the ledgers of the permits."""
         return [process.slot for process in self._processes.values()]

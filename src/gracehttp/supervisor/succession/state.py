@@ -63,6 +63,8 @@ class SupervisorState(Value):
     log_records_dropped: int = 0
     """They still waited for the reader of standard error when the old image ended. The next record tells it."""
     metrics: MetricsRecord | None = None
+    hook_events: str = ""
+    """The lines of events that the process of the hooks has not taken yet."""
 
 
 def encode(state: SupervisorState) -> bytes:
