@@ -7,9 +7,9 @@
     python -m benchmarks.instructions --scenes 6 --profiles .  # only this one; see where they go: callgrind_annotate(1)
 
 A server runs in valgrind, which counts only while it is told to (`--instr-atstart=no`, then callgrind_control). One
-client sends request after request, on one connection or on one for each. The batches that nothing else disturbs, such as
-a timer, are the most, so their median is taken. Hashes aren't randomised. What the kernel does isn't counted. Over TLS
-the library's own work is, and the handshake isn't.
+client sends request after request, on one connection or each on a new one. The batches that nothing else disturbs, such
+as a timer, are the most, so their median is taken. Hashes aren't randomised. What the kernel does isn't counted. Over
+TLS the library's own work is, and the handshake isn't.
 
 What is recorded holds for one version of CPython and one build of gracehttp (compiled or interpreted); others are
 recorded beside it. Other versions of Django or uvloop than those in the file change the figures too.
