@@ -29,6 +29,8 @@ RECORD = f"compiled{EXTENSION_SUFFIXES[0]}.json"  # see gracehttp.compiled
 CHOICE = os.environ.get("GRACEHTTP_COMPILED") or "auto"
 LONGEST_DETAILS = 4000
 MODULES = [
+    "gracehttp.net.endpoints",
+    "gracehttp.net.acceptor",
     "gracehttp.net.poller",
     "gracehttp.net.deadlines",
     "gracehttp.net.progress",
@@ -58,6 +60,7 @@ MODULES = [
     "gracehttp.applications.wsgi.response",
     "gracehttp.applications.wsgi.application",
     "gracehttp.applications.wsgi.on_loop",
+    "gracehttp.worker.connections",
 ]
 # Of these, compiled modules take the functions in C that stand in the `.pxd`; interpreted ones import the `.py`.
 SHARED = [

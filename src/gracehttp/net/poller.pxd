@@ -13,5 +13,11 @@ cdef class EpollPoller:
     cdef object _failing_since
     cdef public Py_ssize_t credit
 
+    @cython.locals(pollables=list)
+    cpdef expect(self, int fd, pollable)
+    cpdef add(self, int fd, pollable, int events)
+    cpdef forget(self, int fd)
+    cpdef change(self, int fd, int events)
+    cpdef remove(self, int fd)
     @cython.locals(ready=list)
     cpdef void _turn(self) except *

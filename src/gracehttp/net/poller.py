@@ -15,7 +15,6 @@ ends, and what the kernel really has to tell of the new one comes with the next 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import select
 import selectors
 import signal
@@ -56,6 +55,12 @@ class Poller(Protocol):
     def add(self, fd: int, pollable: Pollable, events: int) -> None:
         """Tell `pollable` of `events` on `fd` from now on. Raises `OSError` (ENOMEM, ENOSPC: epoll_ctl(2))."""
 
+    def expect(self, fd: int, pollable: Pollable) -> None:
+        """Know of `fd`, and tell nothing yet: `add` or `forget` follows."""
+
+    def forget(self, fd: int) -> None:
+        """`add` will not follow. The descriptor must be closed right after that."""
+
     def change(self, fd: int, events: int) -> None:
         """Tell of these events instead; 0 leaves `BROKEN`, where the system tells of that alone. Raises `OSError`: then
         it is not known what is told from now on."""
@@ -93,19 +98,27 @@ class EpollPoller:
 
     def add(self, fd: int, pollable: Pollable, events: int) -> None:
         self._epoll.register(fd, events)
+        self.expect(fd, pollable)
+
+    def expect(self, fd: int, pollable: Pollable) -> None:
         pollables = self._pollables
         if fd >= len(pollables):
             pollables.extend([None] * (fd + 1 - len(pollables)))
         pollables[fd] = pollable
 
+    def forget(self, fd: int) -> None:
+        self._pollables[fd] = None
+
     def change(self, fd: int, events: int) -> None:
         self._epoll.modify(fd, events)
 
     def remove(self, fd: int) -> None:
-        with contextlib.suppress(OSError):  # close(2) does the same
-            self._epoll.unregister(fd)
         self._pollables[fd] = None
         self._removed.add(fd)
+        try:
+            self._epoll.unregister(fd)
+        except OSError:  # close(2) does the same
+            return
 
     def release(self, fd: int) -> None:
         self._epoll.unregister(fd)  # or the other process's copy would wake us
@@ -166,6 +179,12 @@ class SelectorsPoller:
     def add(self, fd: int, pollable: Pollable, events: int) -> None:
         self.change(fd, events)
         self._pollables[fd] = pollable
+
+    def expect(self, fd: int, pollable: Pollable) -> None:
+        self._pollables[fd] = pollable
+
+    def forget(self, fd: int) -> None:
+        del self._pollables[fd]
 
     def change(self, fd: int, events: int) -> None:
         wanted = _to_selectors(events)

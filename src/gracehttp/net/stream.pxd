@@ -29,6 +29,7 @@ cdef class PlainStream(SocketStream):
     cdef public object owner
     cdef int _fd
     cdef bint _much
+    cdef bint _watched
     cdef object _unsent
     cdef object _ending
     cdef object _stall
@@ -40,6 +41,7 @@ cdef class PlainStream(SocketStream):
     @cython.locals(data=bytes)
     cpdef ready(self, int events)
     @cython.locals(sent=Py_ssize_t)
+    cpdef begin(self)
     cpdef write(self, data)
     cpdef write_file(self, part)
     cpdef pause_reading(self)
@@ -53,5 +55,6 @@ cdef class PlainStream(SocketStream):
     cpdef _lose(self)
     cpdef _lose_after(self, error)
     cdef _close(self)
+    cdef _close_descriptor(self)
     cdef _forget(self)
     cdef _watch(self, int events)

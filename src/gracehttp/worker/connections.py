@@ -54,6 +54,37 @@ class Connections:
     rest: `ConnectionOwner.connection_rested`.
     """
 
+    __slots__ = (
+        "_address",
+        "_context",
+        "_family",
+        "_forwarding",
+        "_hand_over",
+        "_hand_over_tls",
+        "_introducers",
+        "_key_log",
+        "_on_closed",
+        "_on_pace",
+        "_on_rested",
+        "_plain_http",
+        "_publish",
+        "_request_failed",
+        "_server",
+        "_servers",
+        "_streams",
+        "_terms",
+        "_tls",
+        "_told_of_fields",
+        "_turned_away",
+        "_untold",
+        "accepted",
+        "adopted",
+        "handed_over",
+        "open",
+        "paces",
+        "request_finished",
+    )
+
     def __init__(
         self,
         listener: socket.socket,
@@ -82,7 +113,7 @@ class Connections:
         self.request_finished = request_finished
         self._request_failed = request_failed
         self._address = address
-        self._family = listener.family
+        self._family = int(listener.family)
         self._server = _fixed_server(listener)
         self._servers: dict[Any, tuple[str, int | None] | None] = {}
         self._tls = tls
@@ -117,7 +148,7 @@ class Connections:
 
     # --- arriving ---
 
-    def attach(self, sock: socket.socket, peer: Any) -> None:
+    def attach(self, sock: socket.SocketType, peer: Any) -> None:
         """Serve an accepted socket, which is non-blocking, with its permit: the PROXY protocol first and then TLS if
         the port has them, then the protocol. Raises `OSError` if the system has no means for it: it is closed then,
         and told."""
@@ -130,11 +161,26 @@ class Connections:
             self._turned_away.tell(client, "it is no trusted proxy (--forwarded-allow-ips)")
             self._on_closed(True)
             return
-        connection, stream = self._connect(sock, client)
         if introducers is not None:
+            connection, stream = self._connect(sock, client)
             self._await_introduction(connection, stream)
-        else:
+        elif self._tls is not None:
+            connection, stream = self._connect(sock, client)
             self._begin(connection, stream)
+        else:
+            self._attach_plain(sock, client)
+
+    def _attach_plain(self, sock: socket.SocketType, client: tuple[str, int] | None) -> None:
+        """Often the request is there already, and often the connection ends with its response: then it needs no place
+        in the poller."""
+        connection, stream = self._connect(sock, client, watched=False)
+        negotiation.begin(connection, None, NEW)
+        try:
+            stream.begin()
+        except OSError as exc:
+            self._publish(ConnectionNotWatched(self._address, exc.strerror or str(exc)))
+            stream.abort()
+            raise
 
     def adopt(self, descriptor: int, carried: Carried) -> None:
         """Go on with a connection that another worker has handed over, with the permit that came with it.
@@ -173,10 +219,12 @@ class Connections:
             connection.begin(secure)
         negotiation.begin(connection, None, carried)
 
-    def _connect(self, sock: socket.socket, client: tuple[str, int] | None) -> tuple[Connection, PlainStream]:
+    def _connect(
+        self, sock: socket.SocketType, client: tuple[str, int] | None, *, watched: bool = True
+    ) -> tuple[Connection, PlainStream]:
         try:
             connection = Connection(self._context, client, self._server or self._server_of(sock))
-            stream = PlainStream(sock, self._streams, NO_PROTOCOL, connection)
+            stream = PlainStream(sock, self._streams, NO_PROTOCOL, connection, watched)
         except OSError as exc:
             self._refuse(sock, exc)
             raise
@@ -243,14 +291,14 @@ class Connections:
             self._told_of_fields = True
             self._publish(ForwardedFieldRemoved(self._address, peer[0] if peer else "a peer on a Unix socket", field))
 
-    def _refuse(self, sock: socket.socket, error: OSError) -> None:
+    def _refuse(self, sock: socket.SocketType, error: OSError) -> None:
         """Close a connection that has no stream yet."""
         with contextlib.suppress(OSError):
             sock.close()
         self._publish(ConnectionNotWatched(self._address, error.strerror or str(error)))
         self._on_closed(True)
 
-    def _server_of(self, sock: socket.socket) -> tuple[str, int | None] | None:
+    def _server_of(self, sock: socket.SocketType) -> tuple[str, int | None] | None:
         """The address that the client has connected to; one object for all connections that have the same."""
         name = sock.getsockname()
         if name not in self._servers:

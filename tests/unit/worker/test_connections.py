@@ -112,6 +112,11 @@ def test_the_permit_is_free_only_when_the_descriptor_is(run):
 
 def test_a_connection_that_the_poller_has_no_memory_for_is_closed_told_and_its_permit_is_free(run):
     class FullPoller:
+        def expect(self, *arguments):
+            return
+
+        forget = expect
+
         def add(self, *arguments):
             raise OSError(28, "No space left on device")
 
@@ -165,12 +170,15 @@ def test_a_connection_that_arrives_when_the_system_can_not_serve_it_is_closed_an
 
 
 def test_a_new_connection_without_an_address_is_closed_and_told(run, monkeypatch):
-    async def scenario(world):
-        def refuse(*arguments):
+    class NoRoom:
+        """In the place of what is known of addresses."""
+
+        def __contains__(self, name):
             raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
 
+    async def scenario(world):
         monkeypatch.setattr(world.connections, "_server", None)
-        monkeypatch.setattr(world.connections, "_server_of", refuse)
+        monkeypatch.setattr(world.connections, "_servers", NoRoom())
         world.port.accept()
         with socket.create_connection(world.listener.getsockname()) as client:
             client.setblocking(False)
@@ -426,5 +434,69 @@ def test_terms_that_change_while_they_are_told_hold_for_all(run, monkeypatch):
             await asyncio.sleep(0)
         assert {one.terms for one in world.connections} == {Terms.STAY}
         assert [len(some) for some in offered] == [2, 2]
+
+    run(scenario)
+
+
+def test_a_request_that_waits_when_its_connection_is_accepted_needs_no_place_in_the_poller(run):
+    """Nor does the connection that ends with it."""
+
+    async def scenario(world):
+        added = []
+
+        class Counting(ShortPoller):
+            def _refuse(self, fd, *arguments):
+                added.append(fd)
+                self._poller.add(fd, *arguments)
+
+        world.connections._streams.poller = Counting(world.poller, "add")
+        client = socket.create_connection(world.listener.getsockname())
+        world.clients.append(client)
+        client.sendall(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        handle = world.application.handle
+
+        def answer(exchange):
+            handle(exchange)
+            watched.append(list(world.poller.descriptors))
+            world.application.answer()
+
+        watched = []
+        world.application.handle = answer
+        world.port.accept()
+        await until(lambda: world.connections.accepted and world.port.quiet)
+        assert added == []
+        assert len(watched[0]) == 1, "a process that is forked meanwhile must not keep it"
+        assert (world.permits.held, list(world.poller.descriptors)) == (0, [])
+        client.setblocking(True)
+        assert client.makefile("rb").read().endswith(b"done")
+
+    run(scenario)
+
+
+def test_a_connection_that_can_not_be_watched_after_its_first_request_is_closed_and_told(run):
+    async def scenario(world):
+        world.connections._streams.poller = ShortPoller(world.poller, "add")
+        client = socket.create_connection(world.listener.getsockname())
+        world.clients.append(client)
+        client.sendall(GET)
+        world.port.accept()
+        await until(lambda: world.published)
+        assert world.published == [ConnectionNotWatched("somewhere", "Cannot allocate memory")]
+        assert (world.permits.held, world.port.quiet, list(world.poller.descriptors)) == (0, True, [])
+
+    run(scenario)
+
+
+def test_a_stop_that_a_request_leads_to_while_connections_are_accepted_ends_that(run):
+    async def scenario(world):
+        for _ in range(3):
+            client = socket.create_connection(world.listener.getsockname())
+            world.clients.append(client)
+            client.sendall(GET)
+        world.application.handle = lambda exchange: world.port.stop_accepting()
+        world.port.accept()
+        await until(lambda: world.connections.accepted)
+        await asyncio.sleep(0)
+        assert (world.connections.accepted, world.published) == (1, [])
 
     run(scenario)
