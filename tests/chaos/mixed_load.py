@@ -6,8 +6,8 @@ import socket
 import ssl
 import threading
 
-import trustme
 from conversation import Conversation
+from tls_client import certificate_in
 
 ANSWERS_PER_RESTART = 200
 
@@ -114,10 +114,7 @@ OVER_TLS = [kept, kept, new_each_time, post_in_pieces, slow_answer]
 
 def write_certificate(path):
     """Write a certificate with its key; its clients trust it from now on."""
-    authority = trustme.CA()
-    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(path)
-    TlsConversation.context = ssl.create_default_context()
-    authority.configure_trust(TlsConversation.context)
+    TlsConversation.context = certificate_in(path, "localhost")
 
 
 class MixedLoad:
