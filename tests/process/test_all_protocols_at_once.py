@@ -71,6 +71,9 @@ def test_nothing_is_lost_and_each_websocket_is_told(start, tmp_path, restarts):
         streams.pids.clear()
         streams.wait_for_answers(2 * HTTP2 * STREAMS)
         assert {int(pid) for pid in streams.pids} <= set(server.pids)
+    echoes = sum(one.echoes for one in websockets)
+    answered = (kept.account.answered, streams.answered, echoes)
+    print("{} restarts: {} answers of HTTP/1.1, {} of HTTP/2, {} echoes".format(restarts, *answered))
     assert kept.account.lost == []
     assert kept.account.refused == 0
     assert streams.lost == []
