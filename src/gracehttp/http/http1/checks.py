@@ -154,7 +154,7 @@ def _check_transfer_codings(codings: list[bytes], http11: bool) -> None:
 
 
 def _read_expectations(framing: Framing, expectations: list[bytes]) -> None:
-    """`expectations` are the elements of all Expect fields, of which empty ones mean nothing (RFC 9110 section 5.6.1)."""
+    """`expectations` are the elements of all Expect fields; empty ones mean nothing (RFC 9110 section 5.6.1.2)."""
     for expectation in expectations:
         if expectation == b"100-continue":
             framing.expects_continue = True
