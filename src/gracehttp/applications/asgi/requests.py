@@ -79,7 +79,9 @@ class RequestCycle:
         except asyncio.CancelledError as error:
             self.finish(error)
             raise
-        except BaseException as error:  # noqa: BLE001  see above
+        except BaseException as error:
+            if is_taken_down(error):
+                raise
             self.finish(error)
         else:
             application.finished(self)
@@ -249,6 +251,12 @@ def _scope_template(line: RequestLine) -> dict[str, Any]:
         "state": None,
         "extensions": None,
     }
+
+
+def is_taken_down(error: BaseException) -> bool:
+    """Whether no application has raised `error`, but the interpreter ends, and with it each coroutine that waits (PEP
+    342). The loop of its connection has ended already."""
+    return type(error) is GeneratorExit and asyncio._get_running_loop() is None
 
 
 def is_explained(error: BaseException, cancelled: bool) -> bool:

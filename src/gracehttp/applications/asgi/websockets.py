@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from gracehttp.applications.asgi.requests import is_explained
+from gracehttp.applications.asgi.requests import is_explained, is_taken_down
 from gracehttp.applications.asgi.types import Message, Scope
 from gracehttp.http.exchange import ClientDisconnected, ResponseError
 
@@ -65,7 +65,9 @@ class WebSocketCycle:
         except asyncio.CancelledError as error:
             self.finish(error)
             raise
-        except BaseException as error:  # noqa: BLE001  see `RequestCycle.run`
+        except BaseException as error:
+            if is_taken_down(error):
+                raise
             self.finish(error)
         else:
             self.finish(None)

@@ -37,11 +37,12 @@ _VALUE = rb"[\t\x20-\x7e\x80-\xff]*"
 _REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([!-~]+) HTTP/1\.([0-9])")
 _METHOD = re.compile(TOKEN)
 _EMPTY_LINES = re.compile(rb"(?:\r\n)*")
-_WITHOUT_VERSION = re.compile(TOKEN + rb" [!-~]+")
+_WITHOUT_VERSION = re.compile(TOKEN + rb" (?:/[!-~]*|\*|[Hh][Tt][Tt][Pp][Ss]?://[!-~]*)")
 _OTHER_VERSION = re.compile(TOKEN + rb" [!-~]+ HTTP/[0-9]\.[0-9]")
 _LINE_SO_FAR = re.compile(TOKEN + rb"(?: [!-~]*(?: [!-~]*)?)?\r?")
 _TARGET_SO_FAR = re.compile(TOKEN + rb" ([!-~]*)")
 _FIELD = re.compile(rb"(" + TOKEN + rb"):(" + _VALUE + rb")")
+_WHOLE_FIELDS = re.compile(rb"(?:" + TOKEN + rb":" + _VALUE + rb"\r\n)*+")
 _LONGEST_METHOD = 256
 
 # Lines that were parsed lately. Full, they are forgotten, so that a client that never repeats itself can't fill them
@@ -245,6 +246,8 @@ def check_beginning(data: bytes, max_header_size: int) -> None:
         returns = rest.count(b"\r") - rest.endswith(b"\r")  # the LF of the last one may be on its way
         if rest.count(b"\n") != ends or returns != ends:
             raise RequestError(400, "a line ends with CRLF")
+        if _WHOLE_FIELDS.fullmatch(rest, 0, rest.rfind(b"\n") + 1) is None:
+            raise RequestError(400, "malformed header field")
     else:
         _check_line_so_far(beginning)
     if len(data) >= max_header_size:
@@ -266,27 +269,29 @@ def method_and_target(data: bytes) -> tuple[str, bytes]:
 
 
 def _check_line_so_far(line: bytes) -> None:
-    """Refuse the beginning of a request line as early as one can tell."""
+    """Refuse the beginning of a request line as early as one can tell.
+
+    Whether a method is unknown can't be told before the version: another protocol may have it.
+    """
     match = _METHOD.match(line)
     if match is None or len(match[0]) > _LONGEST_METHOD or _LINE_SO_FAR.fullmatch(line) is None:
-        raise _blame_request_line(line)
-    if match.end() < len(line) and match[0] not in METHODS:
         raise _blame_request_line(line)
 
 
 def _blame_request_line(line: bytes) -> RequestError:
-    """Why a request line is refused. A token is an unknown method: 501. Anything else, such as a TLS ClientHello, is no
-    HTTP: 400."""
+    """Why a request line is refused. With a method that is unknown it is one of HTTP all the same: 501. Anything else,
+    such as a TLS ClientHello or a request of RTSP, is no HTTP: 400."""
     match = _METHOD.match(line)
     if match is None or len(match[0]) > _LONGEST_METHOD or line[match.end() : match.end() + 1] != b" ":
         return RequestError(400, "this is not HTTP")
+    other = _OTHER_VERSION.fullmatch(line) is not None
+    if not other and _WITHOUT_VERSION.fullmatch(line) is None:
+        return RequestError(400, "malformed request line")
     if match[0] == b"PRI":  # RFC 9113 section 3.4
         return RequestError(505, "HTTP/2 with prior knowledge is not spoken here; this is a connection for HTTP/1.1")
     if match[0] not in METHODS:
         return RequestError(501, "unknown method")
-    if _OTHER_VERSION.fullmatch(line) or _WITHOUT_VERSION.fullmatch(line):
-        return RequestError(505, "this server speaks HTTP/1.1 and HTTP/1.0")
-    return RequestError(400, "malformed request line")
+    return RequestError(505, "this server speaks HTTP/1.1 and HTTP/1.0")
 
 
 def _make_room(known: dict[Any, Any]) -> None:
