@@ -6,29 +6,15 @@ Compiled modules call the functions of the same names in `interpreter_calls.pxd`
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from contextvars import Context
-from typing import TypeVar
+from typing import Final
 from weakref import ref
 
-Kind = TypeVar("Kind")
-
-
-def thread() -> int:
-    """The identifier of the thread that runs this (`threading.get_ident`)."""
-    return threading.get_ident()
-
-
-def copied(context: Context) -> Context:
-    """A copy of `context`."""
-    return context.copy()
-
-
-def run_in(context: Context, step: Callable[[], object]) -> None:
-    """Call `step` in `context`, which must not be entered already."""
-    context.run(step)
-
-
-def reference(to: Kind, gone: Callable[[ref[Kind]], None]) -> ref[Kind]:
-    """A weak one, with which `gone` is called when the object is no more."""
-    return ref(to, gone)
+thread: Final = threading.get_ident
+"""The identifier of the thread that runs this."""
+copied: Final = Context.copy
+"""Takes a context, gives a copy of it."""
+run_in: Final = Context.run
+"""Takes a context, which must not be entered already, and what to call in it without arguments."""
+reference: Final = ref
+"""Takes an object and what to call with the reference when the object is no more; gives a weak reference to it."""

@@ -32,6 +32,7 @@ _EXTENSIONS: Final[dict[str, dict[str, object]]] = {
     "http.response.early_hint": {},
     "http.response.trailers": {},
 }
+_VERSIONS: Final = {"version": "3.0", "spec_version": "2.3"}
 
 
 class RequestCycle:
@@ -77,13 +78,13 @@ class RequestCycle:
         if template is None:
             template = line.derived = _scope_template(line)
         scope: Scope = template.copy()
-        scope["asgi"] = {"version": "3.0", "spec_version": "2.3"}
+        scope["asgi"] = _VERSIONS.copy()
         scope["scheme"] = head.scheme
         scope["headers"] = head.headers
         scope["client"] = head.client
         scope["server"] = head.server
         scope["state"] = application.state.copy()
-        scope["extensions"] = _EXTENSIONS.copy() if line.http_version != "1.0" else _EXTENSIONS_OF_HTTP10.copy()
+        scope["extensions"] = _EXTENSIONS_OF_HTTP10.copy() if line.http10 else _EXTENSIONS.copy()
         if head.tls is not None:
             scope["extensions"]["tls"] = head.tls.extension()
         try:
