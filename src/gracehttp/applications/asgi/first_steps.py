@@ -37,7 +37,7 @@ class FirstSteps:
         self._capture = self._call_soon
         self._options: dict[str, Any] = {"loop": loop, "name": NAME, "context": None}
         self._step: Callable[[], object] | None = None
-        self._before: Callable[..., object] | None = None  # what somebody else has put in the place of call_soon
+        self._before: Callable[..., object] | None = None  # what another library has put in the place of call_soon
         self._current: dict[Any, Any] = {}  # the running task of each loop
         if not _HAS_EAGER_START:
             self._current = vars(asyncio.tasks)["_current_tasks"]
