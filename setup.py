@@ -71,6 +71,7 @@ MODULES = [
 # Of these, compiled modules take the functions in C that stand in the `.pxd`; interpreted ones import the `.py`.
 SHARED = [
     "gracehttp.net.system_calls",
+    "gracehttp.applications.asgi.interpreter_calls",
 ]
 DIRECTIVES = {
     "language_level": 3,

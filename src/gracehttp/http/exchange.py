@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVarTuple, Unpack
 
+from gracehttp.http import fields as checked
 from gracehttp.http.body import RequestBody
 from gracehttp.http.fields import ResponseError, ResponseFields, trailer_fields
 from gracehttp.http.head import Header, RequestHead
@@ -299,7 +300,7 @@ class Exchange:
             raise ResponseError("the response was started already")
         if not isinstance(status, int) or not 200 <= status <= 999:
             raise ResponseError(f"{status!r} is no status of a final response")
-        self.fields = fields = ResponseFields(headers)
+        self.fields = fields = checked.response_fields(headers)
         if fields.dropped is not None:
             self._tell_dropped(fields.dropped)
         if self.head.echoed is not None:
@@ -307,7 +308,7 @@ class Exchange:
         self.status = status
         self._trailers_follow = trailers
         self.announced_length = fields.content_length
-        self.bodyless = status in _WITHOUT_LENGTH or self.head.line.method == "HEAD"
+        self.bodyless = status == 204 or status == 304 or self.head.line.method == "HEAD"  # noqa: PLR1714  numbers in C
         self._left = -1 if self.bodyless else fields.content_length
         self.response_started = self._body_open = True
 

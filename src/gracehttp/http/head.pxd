@@ -5,6 +5,7 @@ cdef class RequestLine:
     cdef readonly str method
     cdef readonly bytes target
     cdef readonly str http_version
+    cdef readonly bint http10
     cdef readonly str path
     cdef readonly bytes raw_path
     cdef readonly bytes query_string

@@ -26,7 +26,7 @@ from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.ending import LINGER_SECONDS, Ending
 from gracehttp.net.failures import CLIENT_IS_GONE
 from gracehttp.net.file_part import FilePart, FileUnreadable
-from gracehttp.net.poller import BROKEN, HALF_CLOSED, READABLE, WRITABLE, Poller
+from gracehttp.net.poller import BROKEN, HALF_CLOSED, READABLE, WRITABLE, Pollable, Poller
 from gracehttp.net.progress import Progress
 from gracehttp.net.tls13.state import TlsState
 
@@ -198,7 +198,7 @@ class Stream(Protocol):
         """No other process took the descriptor: go on here."""
 
 
-class SocketStream:
+class SocketStream(Pollable):
     """What protocols look at again and again, in one place for both streams: compiled code needs no look-up for it.
     See `Stream`."""
 
@@ -375,7 +375,8 @@ class PlainStream(SocketStream):
             return
         if self.shut:
             return
-        poller = self.services.poller
+        services = self.services
+        poller = services.poller
         size = len(data)
         if size > poller.credit:
             self._send_some([data])
@@ -386,7 +387,7 @@ class PlainStream(SocketStream):
             self._break(exc)
             return
         poller.credit -= sent
-        self.services.sent_bytes += sent
+        services.sent_bytes += sent
         if sent < size:
             self._keep((memoryview(data)[sent:],), full=True)
 

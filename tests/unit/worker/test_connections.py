@@ -13,6 +13,7 @@ from port_world import LOOPS, PortWorld, runner_of, until
 
 from gracehttp.events import ConnectionFailed, ConnectionNotWatched
 from gracehttp.http.connection import Terms
+from gracehttp.net.poller import Poller
 from gracehttp.wire.handover import Carried
 from gracehttp.worker import connections as connections_module
 
@@ -111,12 +112,7 @@ def test_the_permit_is_free_only_when_the_descriptor_is(run):
 
 
 def test_a_connection_that_the_poller_has_no_memory_for_is_closed_told_and_its_permit_is_free(run):
-    class FullPoller:
-        def expect(self, *arguments):
-            return
-
-        forget = expect
-
+    class FullPoller(Poller):
         def add(self, *arguments):
             raise OSError(28, "No space left on device")
 
@@ -133,15 +129,13 @@ def test_a_connection_that_the_poller_has_no_memory_for_is_closed_told_and_its_p
     run(scenario)
 
 
-class ShortPoller:
+class ShortPoller(Poller):
     """As `poller`, but `call` fails because the system has no memory."""
 
     def __init__(self, poller, call):
-        self._poller = poller
+        super().__init__()
+        self.add, self.change, self.remove, self.release = poller.add, poller.change, poller.remove, poller.release
         setattr(self, call, self._refuse)
-
-    def __getattr__(self, name):
-        return getattr(self._poller, name)
 
     def _refuse(self, *arguments):
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))

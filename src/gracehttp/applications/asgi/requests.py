@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Generator
-from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from gracehttp.applications.asgi import interpreter_calls
 from gracehttp.applications.asgi.files import send_open_file, send_path
 from gracehttp.applications.asgi.types import Message, Scope
 from gracehttp.http.exchange import ClientDisconnected, Exchange, Header, ResponseError
@@ -32,12 +32,23 @@ _EXTENSIONS: Final[dict[str, dict[str, object]]] = {
     "http.response.early_hint": {},
     "http.response.trailers": {},
 }
+_VERSIONS: Final = {"version": "3.0", "spec_version": "2.3"}
 
 
 class RequestCycle:
     """One call of the application, which gets `receive`, and this object as its `send`."""
 
-    __slots__ = ("_application", "_body_taken", "_exchange", "_gone", "_receives", "_told", "_trailers", "begun")
+    __slots__ = (
+        "_application",
+        "_body_taken",
+        "_exchange",
+        "_gone",
+        "_receives",
+        "_told",
+        "_trailers",
+        "begun",
+        "ended",
+    )
 
     def __init__(self, application: AsgiApplication, exchange: Exchange) -> None:
         self._application = application
@@ -48,6 +59,8 @@ class RequestCycle:
         self._gone = False  # a message was dropped because the client is gone
         self._trailers: tuple[Header, ...] = ()
         self.begun = False
+        self.ended = False
+        """The call of the application is over."""
 
     async def run(self) -> None:
         """Await the application, and end the exchange with what it raised.
@@ -65,13 +78,13 @@ class RequestCycle:
         if template is None:
             template = line.derived = _scope_template(line)
         scope: Scope = template.copy()
-        scope["asgi"] = {"version": "3.0", "spec_version": "2.3"}
+        scope["asgi"] = _VERSIONS.copy()
         scope["scheme"] = head.scheme
         scope["headers"] = head.headers
         scope["client"] = head.client
         scope["server"] = head.server
         scope["state"] = application.state.copy()
-        scope["extensions"] = _EXTENSIONS.copy() if line.http_version != "1.0" else _EXTENSIONS_OF_HTTP10.copy()
+        scope["extensions"] = _EXTENSIONS_OF_HTTP10.copy() if line.http10 else _EXTENSIONS.copy()
         if head.tls is not None:
             scope["extensions"]["tls"] = head.tls.extension()
         try:
@@ -84,6 +97,7 @@ class RequestCycle:
                 raise
             self.finish(error)
         else:
+            self.ended = True
             application.finished(self)
             if self._told:
                 exchange.give_up()
@@ -92,6 +106,7 @@ class RequestCycle:
 
     def finish(self, error: BaseException) -> None:
         """End the exchange with `error`, which the application raised, unless the client's departure explains it."""
+        self.ended = True
         self._application.finished(self)
         exchange = self._exchange
         if self._told and _is_disconnect(error):
@@ -137,7 +152,7 @@ class RequestCycle:
     def __call__(self, message: Message) -> Awaitable[None]:
         """The `send` of ASGI. In a thread that isn't the loop's nothing is done before the loop awaits it: see
         `asyncio.run_coroutine_threadsafe`."""
-        if get_ident() != self._application.thread:
+        if interpreter_calls.thread() != self._application.thread:
             return self._send_later(message)
         return self.send(message)
 

@@ -18,6 +18,7 @@ from collections import deque
 from typing import Any, Final
 
 from gracehttp.http.fields import TOKEN
+from gracehttp.http.forwarded import may_tell_of_clients
 from gracehttp.http.head import Header, RequestHead, RequestLine
 from gracehttp.http.http1.checks import (
     FRAMING_FIELDS,
@@ -72,9 +73,10 @@ _QUESTION_MARK = ord("?")  # not b"?": to look for bytes in bytes, Python raises
 class Http1Head(RequestHead):
     """A request head and how its body is framed."""
 
-    __slots__ = ("framing",)
+    __slots__ = ("framing", "unforwarded")
 
     framing: Framing
+    unforwarded: bool  # type: ignore[misc]  # only of this kind of head it is known
 
 
 class _RequestLines(dict[bytes, RequestLine]):
@@ -114,7 +116,7 @@ class _Framings(dict[tuple[str, tuple[Header, ...]], Framing]):
 class LatestFields:
     """What stands behind the request line of a connection's latest head. Empty, until a head was kept."""
 
-    __slots__ = ("block", "first", "framing", "headers", "line")
+    __slots__ = ("block", "examined", "first", "framing", "headers", "line", "unforwarded")
 
     framing: Framing
     line: RequestLine
@@ -125,6 +127,8 @@ class LatestFields:
         self.first = b""
         """The request line without that."""
         self.headers: list[Header] = []
+        self.examined = False
+        self.unforwarded = False
 
     def keep(self, block: bytes, head: Http1Head) -> None:
         """`head` is what was parsed of `block`, which is whole."""
@@ -140,6 +144,12 @@ class LatestFields:
         self.line = head.line
         self.headers = head.headers.copy()  # applications may change theirs
         self.framing = head.framing
+        self.examined = False
+
+    def examine(self) -> None:
+        """Find out whether they are `unforwarded`, when they come again: others would pay for nothing."""
+        self.examined = True
+        self.unforwarded = not may_tell_of_clients(self.headers)
 
     def forget(self) -> None:
         self.block = self.first = b""
@@ -161,20 +171,23 @@ def parse_known_head(block: bytes, scheme: str, latest: LatestFields) -> Http1He
     size = len(block) - len(latest.block)
     if size <= 0 or not latest.block or not block.endswith(latest.block):
         return None
-    first = block[:size]
-    if first == latest.first:
+    if size == len(latest.first) and block.startswith(latest.first):
         line = latest.line
-    elif _CR in first:
-        return None  # there are more lines in front of those that are known
     else:
+        first = block[:size]
+        if _CR in first:
+            return None  # there are more lines in front of those that are known
         line = _request_lines[first]
         if line.http_version != latest.line.http_version or line.authority is not None:
             return None
-    head = Http1Head()
+    if not latest.examined:
+        latest.examine()
+    head = Http1Head.__new__(Http1Head)
     head.scheme = scheme
     head.line = line
-    head.headers = latest.headers.copy()
+    head.headers = latest.headers[:]
     head.framing = latest.framing
+    head.unforwarded = latest.unforwarded
     return head
 
 
@@ -186,6 +199,7 @@ def parse_head(block: bytes, scheme: str, latest: LatestFields | None = None) ->
     """
     head = Http1Head()
     head.scheme = scheme
+    head.unforwarded = False
     lines = block[:-4].split(b"\r\n")
     head.line = line = _request_lines[lines.pop(0)]
     head.headers = headers = list(map(_read_field, lines))
