@@ -11,8 +11,9 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Generator
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from gracehttp.applications.asgi.extensions import OF_HTTP, OF_HTTP10
 from gracehttp.applications.asgi.files import send_open_file, send_path
 from gracehttp.applications.asgi.types import Message, Scope
 from gracehttp.http.exchange import ClientDisconnected, Exchange, Header, ResponseError
@@ -20,18 +21,6 @@ from gracehttp.http.head import RequestLine
 
 if TYPE_CHECKING:
     from gracehttp.applications.asgi.application import AsgiApplication
-
-_EXTENSIONS_OF_HTTP10: Final[dict[str, dict[str, object]]] = {
-    "gracehttp.drain": {},
-    "http.response.pathsend": {},
-    "http.response.zerocopysend": {},
-}
-"""HTTP/1.0 has neither interim responses nor trailers (RFC 9110 section 15.2, RFC 9112 section 7.1.2)."""
-_EXTENSIONS: Final[dict[str, dict[str, object]]] = {
-    **_EXTENSIONS_OF_HTTP10,
-    "http.response.early_hint": {},
-    "http.response.trailers": {},
-}
 
 
 class RequestCycle:
@@ -71,7 +60,7 @@ class RequestCycle:
         scope["client"] = head.client
         scope["server"] = head.server
         scope["state"] = application.state.copy()
-        scope["extensions"] = _EXTENSIONS.copy() if line.http_version != "1.0" else _EXTENSIONS_OF_HTTP10.copy()
+        scope["extensions"] = OF_HTTP.copy() if line.http_version != "1.0" else OF_HTTP10.copy()
         if head.tls is not None:
             scope["extensions"]["tls"] = head.tls.extension()
         try:
