@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Final, NoReturn, Self
 
 from gracehttp.errors import EXIT_FAILED, CertificateError
-from gracehttp.event_bus import EventBus
 from gracehttp.events import ChannelLost, ConnectionsShed, Event, ReportsDelayed, SupervisorLost
+from gracehttp.events.bus import EventBus
 from gracehttp.hooks.registry import names_of
 from gracehttp.hooks.runner import write
 from gracehttp.observe.stderr import flush_all

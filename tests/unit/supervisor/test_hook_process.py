@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from gracehttp.event_bus import EventBus
 from gracehttp.events import RequestsCut, WorkerExited
+from gracehttp.events.bus import EventBus
 from gracehttp.hooks.runner import read, write
 from gracehttp.supervisor import hook_process
 from gracehttp.supervisor.hook_process import HookProcess
