@@ -1,6 +1,6 @@
 import cython
 
-from gracehttp.http.head cimport RequestHead, RequestLine
+from gracehttp.http.head cimport KeptFields, RequestHead, RequestLine
 from gracehttp.http.http1.checks cimport Framing
 
 
@@ -14,6 +14,7 @@ cdef class LatestFields:
     cdef readonly RequestLine line
     cdef readonly list headers
     cdef readonly Framing framing
+    cdef readonly KeptFields kept
 
     cpdef keep(self, bytes block, Http1Head head)
     cpdef forget(self)

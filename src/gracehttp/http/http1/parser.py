@@ -18,7 +18,7 @@ from collections import deque
 from typing import Any, Final
 
 from gracehttp.http.fields import TOKEN
-from gracehttp.http.head import Header, RequestHead, RequestLine
+from gracehttp.http.head import Header, KeptFields, RequestHead, RequestLine
 from gracehttp.http.http1.checks import (
     FRAMING_FIELDS,
     METHODS,
@@ -113,7 +113,7 @@ class _Framings(dict[tuple[str, tuple[Header, ...]], Framing]):
 class LatestFields:
     """What stands behind the request line of a connection's latest head. Empty, until a head was kept."""
 
-    __slots__ = ("block", "first", "framing", "headers", "line")
+    __slots__ = ("block", "first", "framing", "headers", "kept", "line")
 
     framing: Framing
     line: RequestLine
@@ -124,6 +124,8 @@ class LatestFields:
         self.first = b""
         """The request line without that."""
         self.headers: list[Header] = []
+        self.kept: KeptFields | None = None
+        """Of `headers`: what is made of them doesn't outlive them here."""
 
     def keep(self, block: bytes, head: Http1Head) -> None:
         """`head` is what was parsed of `block`, which is whole."""
@@ -139,10 +141,13 @@ class LatestFields:
         self.line = head.line
         self.headers = head.headers.copy()  # applications may change theirs
         self.framing = head.framing
+        self.kept = KeptFields()
+        head.keep(self.kept)
 
     def forget(self) -> None:
         self.block = self.first = b""
         self.headers = []
+        self.kept = None
 
 
 _keepers: deque[LatestFields] = deque()
@@ -174,6 +179,8 @@ def parse_known_head(block: bytes, scheme: str, latest: LatestFields) -> Http1He
     head.line = line
     head.headers = latest.headers.copy()
     head.framing = latest.framing
+    if latest.kept is not None:
+        head.keep(latest.kept)
     return head
 
 

@@ -1,0 +1,10 @@
+cdef class ThreadPool:
+    cdef Py_ssize_t _size
+    cdef Py_ssize_t _started
+    cdef object _jobs
+    cdef public object _idle
+    cdef Py_ssize_t _empty
+    cdef readonly list calls
+
+    cpdef submit(self, list job)
+    cpdef bint take_back(self, list job) except -1
