@@ -80,7 +80,7 @@ class FakeExchange(Exchange):
             head or request_head(), NO_REQUEST_BODY, None, None, None, length, awaits_continue, writable=True
         )
         self.corrections: list[tuple[str, str]] = []
-        self.given_up = False
+        self.given_up = self.turned_away = False
         self.slow = False
         self.refuses: Exception | None = None
         # what the application did
@@ -172,6 +172,10 @@ class FakeExchange(Exchange):
 
     def correct(self, kind: str, reason: str) -> None:
         self.corrections.append((kind, reason))
+
+    def turn_away(self, reason: str) -> None:
+        self.turned_away = True
+        self.end()
 
     def give_up(self) -> None:
         self.given_up = True

@@ -32,4 +32,4 @@ cdef class _Call:
     cdef readonly list job
 
     @cython.locals(application=WsgiApplication, exchange=Exchange, response=WsgiResponse)
-    cpdef make(self)
+    cdef _make(self)

@@ -14,7 +14,7 @@ from gracehttp.applications.wsgi.in_flight import InFlight
 from gracehttp.applications.wsgi.input import streaming_input
 from gracehttp.applications.wsgi.loop_calls import LoopCalls
 from gracehttp.applications.wsgi.response import WsgiResponse
-from gracehttp.applications.wsgi.threads import Job, ThreadPool
+from gracehttp.applications.wsgi.threads import ThreadPool
 from gracehttp.http.exchange import Exchange
 
 # A body up to this size is awaited before it takes up a thread, so that a slow upload costs none. An exchange is ready
@@ -109,6 +109,12 @@ class WsgiApplication:
     def cancel_all(self) -> None:
         """Nothing: threads can't be cancelled. They end with the process."""
 
+    def turn_away(self) -> None:
+        """Answer the requests that wait for a thread, since none will be free for them."""
+        for call in self._pool.take_all_back():
+            assert isinstance(call, _Call)
+            call.turn_away()
+
     async def shutdown(self, timeout_seconds: float) -> str | None:
         """Let the threads end when they are idle, without waiting for them, and call the shutdown function, if there is
         one. `handle` can't be called any more."""
@@ -154,6 +160,7 @@ class WsgiApplication:
 
     def _ended(self) -> None:
         """A thread is done with a request."""
+        self._pool.job_ended()
         self._requests.end()
 
 
@@ -169,7 +176,7 @@ class _Call:
         self._exchange: Exchange | None = exchange
         self._body = body
         self._more = more
-        self.job: Job = [self.make]
+        self.job: list[Callable[[], None]] = [self]
 
     def take_back(self, exchange: Exchange) -> None:
         """The client is gone: don't make it, unless a thread has begun."""
@@ -179,8 +186,18 @@ class _Call:
             exchange.end()
             application._requests.end()
 
-    def make(self) -> None:
-        """On a thread of the pool; never raises."""
+    def turn_away(self) -> None:
+        """It was taken back, and the client is there."""
+        exchange, self._exchange = self._exchange, None
+        assert exchange is not None
+        exchange.turn_away("the worker ends, and no thread was free for it (--threads)")
+        self._application._requests.end()
+
+    def __call__(self) -> None:
+        """Make it, on a thread of the pool; never raises."""
+        self._make()
+
+    def _make(self) -> None:
         application = self._application
         exchange, self._exchange = self._exchange, None
         assert exchange is not None

@@ -142,7 +142,7 @@ class WsgiResponse:
 
     def send_at_once(self, body: Iterable[bytes]) -> bool:
         """Send `body` as `send_all` does, if all of it is there: a list or a file. Else do nothing and return False."""
-        if type(body) in (list, tuple):
+        if type(body) is list or type(body) is tuple:
             # `finish` will ask the loop to come, once for the whole response.
             if len(body) == 1 and type(body[0]) is bytes:
                 whole = body[0]

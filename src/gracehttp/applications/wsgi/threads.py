@@ -23,7 +23,7 @@ class ThreadPool:
     that is stuck would keep a worker alive beyond the drain timeout.
     """
 
-    __slots__ = ("_empty", "_idle", "_jobs", "_size", "_started", "calls")
+    __slots__ = ("_empty", "_idle", "_jobs", "_size", "_started", "_when_free", "calls", "finished", "submitted")
 
     def __init__(self, threads: int) -> None:
         if threads < 1:
@@ -37,6 +37,28 @@ class ThreadPool:
         self._empty = 0  # how many jobs were taken back since the last look for them
         self.calls = [0] * threads
         """One number for each thread, which it alone writes: odd while it runs a job, and another one for each job."""
+        # What the thread that submits knows. See `Room`.
+        self.submitted = 0
+        self.finished = 0
+        self._when_free: list[Callable[[], None]] = []
+
+    @property
+    def free(self) -> int:
+        """How many threads have nothing to do; less than 0 if jobs wait."""
+        return self._size - (self.submitted - self.finished)
+
+    def when_free(self, call: Callable[[], None]) -> None:
+        """Make `call` once, on the thread that submits, when a thread is free."""
+        if call not in self._when_free:
+            self._when_free.append(call)
+
+    def job_ended(self) -> None:
+        """To be called for each job that was submitted when it is done, on the thread that submits."""
+        self.finished += 1
+        if self._when_free and self.submitted - self.finished < self._size:
+            calls, self._when_free = self._when_free, []
+            for call in calls:
+                call()
 
     @property
     def waiting(self) -> int:
@@ -58,6 +80,7 @@ class ThreadPool:
                 self._idle.pop()
             else:
                 self._start_thread()
+        self.submitted += 1
         self._jobs.put(job)
 
     def take_back(self, job: Job) -> bool:
@@ -69,7 +92,26 @@ class ThreadPool:
         self._empty += 1
         if self._empty > _MOST_EMPTY + self._jobs.qsize() // 2:
             self._remove_empty()
+        self.job_ended()
         return True
+
+    def take_all_back(self) -> list[Callable[[], None]]:
+        """Run none of the jobs that no thread has begun; what each would have called. From the thread that submits."""
+        jobs, taken = [], []
+        try:
+            while True:
+                jobs.append(self._jobs.get_nowait())
+        except Empty:
+            pass
+        for job in jobs:
+            if job is _END:
+                self._jobs.put(job)
+            elif job:
+                taken.append(job.pop())
+        self._empty = 0
+        for _ in taken:
+            self.job_ended()
+        return taken
 
     def _remove_empty(self) -> None:
         """Take the jobs out of the queue that were taken back: all threads may be busy for long."""
