@@ -6,8 +6,8 @@ free. If all workers are busy, a connection waits in the kernel for the first on
 
 It doesn't wait there for long. A worker whose threads get on accepts after a moment, since it has a queue of its own
 that moves. One whose threads don't get on accepts after `LONGEST_SECONDS`: what it accepts may be a health check, which
-takes no thread, or one more request that waits for threads that hang, by which the watchdog knows
-([decision 31](docs/decisions/0031-a-worker-whose-threads-are-busy.md)).
+takes no thread, or one more request that waits for threads that hang, by which the watchdog knows. (Why not otherwise:
+docs/decisions/0031-a-worker-whose-threads-are-busy.md.)
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import Callable
+from io import BufferedIOBase, BytesIO
 from typing import Any
 
 from gracehttp.applications.drain_notice import ThreadDrainNotice
@@ -206,9 +206,9 @@ class _Call:
         whole = False
         try:
             if self._more:
-                file: io.BufferedIOBase = streaming_input(exchange, application._calls, self._body)
+                file: BufferedIOBase = streaming_input(exchange, application._calls, self._body)
             else:
-                file = io.BytesIO(self._body)
+                file = BytesIO(self._body)
             environ = build_environ(exchange.head, application._template, file)
             result = application._app(environ, response.start_response)
             try:

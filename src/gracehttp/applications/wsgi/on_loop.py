@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import io
 import tempfile
 from asyncio import _set_running_loop  # public for who implements loops: it has its place in asyncio.__all__
 from collections.abc import Callable, Coroutine, Iterator
+from io import BufferedIOBase, BytesIO
 from time import monotonic
 from typing import Any, Final
 
@@ -112,7 +112,7 @@ class WsgiOnLoop:
         """Answer `exchange`, or begin to: at once, or as soon as its body has arrived."""
         self._requests.begin(exchange)
         if exchange.body_length == 0:
-            self._answer(exchange, io.BytesIO())
+            self._answer(exchange, BytesIO())
         else:
             # In the next turn of the loop: most bodies come together with their head and are whole by then.
             self.loop.call_soon(self._take_body, exchange)
@@ -135,12 +135,12 @@ class WsgiOnLoop:
         if more:
             self.wait_for(self._collect(exchange, data))
         else:
-            self._answer(exchange, io.BytesIO(data))
+            self._answer(exchange, BytesIO(data))
 
     async def _collect(self, exchange: Exchange, data: bytes) -> None:
         """Wait for the rest of the body, which begins with `data`. Then answer in a turn of the loop that is no task's:
         the application may run a loop of its own."""
-        body: io.BufferedIOBase = io.BytesIO()
+        body: BufferedIOBase = BytesIO()
         size, more = body.write(data), True
         try:
             while more:
@@ -162,14 +162,14 @@ class WsgiOnLoop:
             return
         self.loop.call_soon(self._answer, exchange, body)
 
-    def _refuse(self, exchange: Exchange, body: io.BufferedIOBase, error: BaseException | None) -> None:
+    def _refuse(self, exchange: Exchange, body: BufferedIOBase, error: BaseException | None) -> None:
         body.close()
         exchange.end(error)
         self._requests.end()
 
     # --- the response ---
 
-    def _answer(self, exchange: Exchange, body: io.BufferedIOBase) -> None:
+    def _answer(self, exchange: Exchange, body: BufferedIOBase) -> None:
         """Call the application. Never raises."""
         if exchange.disconnected:
             self._refuse(exchange, body, None)
@@ -199,7 +199,7 @@ class WsgiOnLoop:
         if stream is not None:
             stream.take_turn()
             return
-        if type(body) is not io.BytesIO:
+        if type(body) is not BytesIO:
             body.close()
         response.finish_on_loop(error, whole)
 
@@ -220,7 +220,7 @@ class _Stream:
         application: WsgiOnLoop,
         exchange: Exchange,
         response: WsgiResponse,
-        body: io.BufferedIOBase,
+        body: BufferedIOBase,
         run: Callable[..., Any],
         result: Any,
     ) -> None:

@@ -293,10 +293,8 @@ class WsgiResponse:
             exchange.give_up()
             self._on_end()
             return
-        if file is None:
-            failure = self._write(data, done and whole)
-        else:
-            failure = self._write_file(file, done and whole)
+        last = done and whole
+        failure = self._write(data, last) if file is None else self._write_file(file, last)
         if done:
             if self._excess and whole:
                 exchange.correct(

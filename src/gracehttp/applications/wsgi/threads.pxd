@@ -1,7 +1,7 @@
 cdef class ThreadPool:
     cdef Py_ssize_t _size
     cdef Py_ssize_t _started
-    cdef object _jobs
+    cdef readonly object _jobs
     cdef public object _idle
     cdef Py_ssize_t _empty
     cdef readonly list calls
