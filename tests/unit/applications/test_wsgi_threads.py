@@ -51,11 +51,11 @@ def test_a_thread_is_started_only_when_none_is_idle():
     idle = threading.Semaphore(0)
 
     class Watched(deque):
-        def append(self, token) -> None:
-            super().append(token)
+        def append(self, lock) -> None:
+            super().append(lock)
             idle.release()
 
-    pool._idle = Watched()
+    pool._parked = Watched()
 
     def job() -> None:
         names.append(threading.current_thread().name)
