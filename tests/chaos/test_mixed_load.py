@@ -7,8 +7,8 @@ import ssl
 import threading
 
 import pytest
-import trustme
 from conversation import Conversation
+from tls_client import certificate_in
 
 SHORT, LONG = 4, 200
 """How many restarts."""
@@ -116,10 +116,7 @@ OVER_TLS = [kept, kept, new_each_time, post_in_pieces, slow_answer]
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_a_mixed_load_loses_nothing_through_restarts(begin, soak, loop, tmp_path):
-    authority = trustme.CA()
-    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(tmp_path / "cert.pem")
-    TlsConversation.context = ssl.create_default_context()
-    authority.configure_trust(TlsConversation.context)
+    TlsConversation.context = certificate_in(tmp_path / "cert.pem", "localhost")
     server = begin(
         loop=loop,
         bind="http://127.0.0.1:0",

@@ -7,7 +7,6 @@ import hashlib
 import queue
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 import threading
@@ -18,6 +17,7 @@ import trustme
 from load_client import ECHO_APPLICATION, Load
 from proxies import nginx
 from server_harness import DEADLINE_SECONDS, PID_APPLICATION, free_port, get, get_on, read_response, wait_until
+from tls_client import connect_tls, context_for
 
 pytest.importorskip("cryptography")
 
@@ -45,18 +45,11 @@ def options_file(tls_handover):
 
 
 def client_context():
-    context = ssl.create_default_context()
-    AUTHORITY.configure_trust(context)
-    return context
+    return context_for(AUTHORITY)
 
 
 def connect(server, context=None):
-    sock = socket.create_connection(("127.0.0.1", server.port), timeout=20)
-    try:
-        return (context or client_context()).wrap_socket(sock, server_hostname="localhost")
-    except BaseException:
-        sock.close()
-        raise
+    return connect_tls(server.port, context or client_context())
 
 
 def exchange_on(sock):

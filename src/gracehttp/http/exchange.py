@@ -108,7 +108,7 @@ It is told of refused requests, too; see `RefusedHead`."""
 
 
 class ExchangeObserver(Protocol):
-    """Who hears how exchanges end: the worker. Must not raise."""
+    """What hears how exchanges end: the worker. Must not raise."""
 
     request_finished: RequestFinished | None
     """For the access log and what counts; None costs nothing."""
@@ -602,7 +602,7 @@ class Waiters:
                 self._futures.remove(future)
 
     def future(self) -> asyncio.Future[None]:
-        """One that the next `wake` completes, for who has no need of a coroutine around it."""
+        """One that the next `wake` completes, for callers that need no coroutine around it."""
         if self._futures:  # of those that were cancelled each would wait for a wake that may never come
             self._futures = [one for one in self._futures if not one.done()]
         future = self._loop.create_future()

@@ -133,8 +133,8 @@ class _Trusted(_RootPath):
         super().__init__(root_path)
         self._believed = _names(settings)
         self._peers = peers
-        # Who trusts every peer trusts the one that has connected, not what stands in a list, or a client could choose
-        # its address: it would be what it has put on the left itself.
+        # An operator who trusts every peer trusts the one that has connected, not what stands in a list, or a client
+        # could choose its address: it would be what it has put on the left itself.
         self._hops = settings.hops or (1 if peers.any else 0)
 
     def adjust(self, head: RequestHead) -> None:

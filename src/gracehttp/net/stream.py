@@ -57,7 +57,7 @@ class Consumer(Protocol):
 
 
 class Closed(Protocol):
-    """Who owns a stream."""
+    """The owner of a stream."""
 
     def stream_closed(self) -> None:
         """The descriptor is closed, whatever the reason. Comes once; the stream calls no other method any more."""
@@ -553,7 +553,7 @@ class PlainStream(SocketStream):
         """A write has failed, or the poller. Told in the next turn, because the caller is in the middle of it."""
         self._tell(error)
         self.shut = True
-        self.writable = False  # so that the writer waits for that turn; who never waits would never hear of it
+        self.writable = False  # so that the writer waits for that turn; one that never waits would never hear of it
         self.services.loop.call_soon(self._lose_after, error)
 
     def _tell(self, error: OSError) -> None:

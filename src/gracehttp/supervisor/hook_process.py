@@ -14,16 +14,16 @@ import signal
 import socket
 from collections.abc import Callable
 
-from gracehttp.accounts import Credentials
-from gracehttp.event_bus import EventBus
 from gracehttp.events import Event, GenerationPromoted, HookEventsDropped, HookProcessEnded
+from gracehttp.events.bus import EventBus
 from gracehttp.hooks.registry import names_of
 from gracehttp.hooks.runner import write
-from gracehttp.readiness import Watch
 from gracehttp.supervisor.fleet.backoff import wait_before_restart
 from gracehttp.supervisor.processes.command_line import CommandLine
 from gracehttp.supervisor.processes.spawning import spawn
 from gracehttp.supervisor.processes.workers import WorkerProcesses
+from gracehttp.system.credentials import Credentials
+from gracehttp.system.readiness import Watch
 from gracehttp.wire.lineage import HOOKS_VARIABLE
 
 MOST_WAITING_BYTES = 1 << 20

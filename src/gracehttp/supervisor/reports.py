@@ -8,13 +8,12 @@ from collections.abc import Callable
 
 from gracehttp import events
 from gracehttp.errors import GraceHTTPError
-from gracehttp.event_bus import EventBus
+from gracehttp.events.bus import EventBus
 from gracehttp.observe.local_time import offsets
-from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.certificates.watch import CertificateWatch
 from gracehttp.supervisor.control.fixed_options import ignored
 from gracehttp.supervisor.first_failure import FirstFailure
-from gracehttp.supervisor.fleet import Fleet, Generation, GenerationState, WorkerState
+from gracehttp.supervisor.fleet import Fleet, Generation, GenerationState, WorkerState, inputs
 from gracehttp.supervisor.listeners.auditor import Auditor
 from gracehttp.supervisor.listeners.queues import HandoverQueue, HandoverQueues
 from gracehttp.supervisor.listeners.table import HeldListener, ListenerTable
@@ -45,7 +44,7 @@ class Reports:
         first_failure: FirstFailure,
         bus: EventBus,
         *,
-        apply: Callable[[table.Input], None],
+        apply: Callable[[inputs.Input], None],
         fixed_options: Callable[[], messages.FixedOptions],
         stderr: int,
         heard: Callable[[], None] = lambda: None,
@@ -82,19 +81,19 @@ class Reports:
                 process.failure = message
             case messages.StoppedAccepting():
                 process.stopped_accepting = True
-                self._apply(table.WorkerStoppedAccepting(process.number))
+                self._apply(inputs.WorkerStoppedAccepting(process.number))
                 self._close_listeners_if_no_worker_accepts()
             case messages.Paused():
-                self._apply(table.WorkerStoppedAccepting(process.number))
+                self._apply(inputs.WorkerStoppedAccepting(process.number))
             case messages.Alive(for_health):
                 self._heard()
                 if not for_health:
-                    self._apply(table.WorkerAlive(process.number))
+                    self._apply(inputs.WorkerAlive(process.number))
             case messages.Answered(responses, errors):
-                self._apply(table.WorkerAnswered(process.number, responses, errors))
+                self._apply(inputs.WorkerAnswered(process.number, responses, errors))
             case messages.DueForRecycling(reason):
                 self._bus.publish(events.WorkerDueForRecycling(process.generation, process.number, reason))
-                self._apply(table.WorkerDueForRecycling(process.number))
+                self._apply(inputs.WorkerDueForRecycling(process.number))
             case messages.Shed(listener, connections):
                 self._listeners.connections_shed(listener, connections)
             case messages.CertificatesLoaded():
@@ -111,7 +110,7 @@ class Reports:
         how = (ending.reason, ending.details, ending.unlogged)
         self._certificates.gone(process.generation, process.number)
         self._apply(
-            table.WorkerExited(process.number, *how, doing=process.doing, refused=process.number in self._refused)
+            inputs.WorkerExited(process.number, *how, doing=process.doing, refused=process.number in self._refused)
         )
         self._refused.discard(process.number)
         # After that, because it may fail. A worker that has got its slot by now holds no permit before its welcome.
@@ -128,7 +127,7 @@ class Reports:
         wanted = coming.wanted if coming else 0
         event = events.WorkerBecameReady(process.generation, process.number, process.pid, seconds, ready, wanted)
         self._bus.publish(event)
-        self._apply(table.WorkerReady(process.number))
+        self._apply(inputs.WorkerReady(process.number))
 
     def _close_listeners_if_no_worker_accepts(self) -> None:
         if self._fleet.ending and self._workers.none_accepts:
@@ -142,7 +141,7 @@ class Reports:
 
     def _introduced(self, process: WorkerProcess, hello: messages.Hello) -> None:
         process.introduced, process.build = True, hello.build
-        self._apply(table.WorkerIntroduced(process.number, hello.settings))
+        self._apply(inputs.WorkerIntroduced(process.number, hello.settings))
         generation = self._fleet.generation_of(process.number)
         if generation is None:
             return

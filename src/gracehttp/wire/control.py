@@ -193,7 +193,7 @@ class Outcome(Value):
     pids: tuple[int, ...] = ()
     status: Status | None = None
     source: str = ""
-    """Who asked for the restart that ended so."""
+    """The signal or client that asked for the restart that ended so."""
     ended_at: float = 0.0
     """When, in seconds since the epoch."""
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn, Self
 
 from gracehttp.errors import EXIT_FAILED, CertificateError
-from gracehttp.event_bus import EventBus
 from gracehttp.events import ChannelLost, ConnectionsShed, Event, ReportsDelayed, SupervisorLost
+from gracehttp.events.bus import EventBus
 from gracehttp.observe.stderr import flush_all
 from gracehttp.observe.suspended import write_suspended_tasks
 from gracehttp.wire import messages

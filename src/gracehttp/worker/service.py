@@ -221,7 +221,7 @@ class Service:
             port.resume()
 
     def announce_stop(self) -> None:
-        """The service will stop: those who check its health hear of it, and nothing else changes."""
+        """The service will stop: health checks are told, and nothing else changes."""
         self._health.stops = True
 
     def supervisor_lost(self, timeout_seconds: float) -> None:

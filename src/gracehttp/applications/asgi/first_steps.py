@@ -29,7 +29,7 @@ class FirstSteps:
         self._loop = loop
         self._capture = self._call_soon
         self._step: Callable[[], object] | None = None
-        self._before: Callable[..., object] | None = None  # what somebody else has put in the place of call_soon
+        self._before: Callable[..., object] | None = None  # what another library has put in the place of call_soon
 
     def take(self, coroutine: Coroutine[Any, Any, None], context: Context) -> Task[None]:
         """A task of `coroutine` in `context`, which has run until it waits for something or is done.

@@ -128,7 +128,7 @@ class RequestCycle:
         self._told = True
         return {"type": "http.disconnect"}
 
-    # For those who ask whether `send` is an async function (asgiref, inspect.markcoroutinefunction).
+    # For libraries that ask whether `send` is an async function (asgiref, inspect.markcoroutinefunction).
     _is_coroutine = getattr(asyncio.coroutines, "_is_coroutine", True)
     _is_coroutine_mark = getattr(inspect, "_is_coroutine_mark", True)
 
@@ -189,9 +189,9 @@ class RequestCycle:
             await self._tell_gone()
 
     async def _tell_gone(self) -> None:
-        """Raise `ClientDisconnected`, but not at once where somebody waits in `receive`: frameworks cancel then what
-        sends, in the place where it waits next. That ends its generators at once, while an error leaves them to the
-        garbage collector."""
+        """Raise `ClientDisconnected`, but not at once where the application waits in `receive`: frameworks then cancel
+        what sends, in the place where it waits next. That ends its generators at once, while an error leaves them to
+        the garbage collector."""
         if self._receives and not self._gone:
             self._gone = True
             return
@@ -199,7 +199,7 @@ class RequestCycle:
 
 
 class Sent:
-    """What there is to await when a message is with the stream: nothing. It is a coroutine for whoever wants to have
+    """What there is to await when a message is with the stream: nothing. It is a coroutine for applications that want
     one (`collections.abc.Coroutine`), of which one object will do for all, as it does nothing."""
 
     __slots__ = ()

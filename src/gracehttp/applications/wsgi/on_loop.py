@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import tempfile
-from asyncio import _set_running_loop  # public for who implements loops: it has its place in asyncio.__all__
+from asyncio import _set_running_loop  # public for implementations of loops: it has its place in asyncio.__all__
 from collections.abc import Callable, Coroutine, Iterator
 from io import BufferedIOBase, BytesIO
 from time import monotonic
@@ -32,7 +32,7 @@ _END: Final[Any] = object()
 
 
 class CallsAtOnce:
-    """In the place of `LoopCalls` for who is on the loop already."""
+    """In the place of `LoopCalls` for callers on the loop."""
 
     __slots__ = ("_loop",)
 

@@ -569,8 +569,8 @@ class Http2Protocol:
         return self._waits.since(self) if self._waits is not None and self._state == OPEN else None
 
     def last_call(self, terms: Terms) -> None:
-        """As with `Connection: close`: the next response says it. Who asks for nothing is told by `close_at_rest`. What
-        was said can't be taken back."""
+        """As with `Connection: close`: the next response says it. A client that asks for nothing is told by
+        `close_at_rest`. What was said can't be taken back."""
         self._last_response = terms in (Terms.LAST_RESPONSE, Terms.SOON)
         self._rests = terms is Terms.SOON
 

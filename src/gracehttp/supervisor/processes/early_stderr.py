@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Self
 
-from gracehttp.readiness import Watch
+from gracehttp.system.readiness import Watch
 from gracehttp.values import Descriptor, Value
 
 EARLY_STDERR_BYTES = 65536

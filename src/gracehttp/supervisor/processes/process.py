@@ -9,10 +9,10 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from typing import Self
 
-from gracehttp.accounts import Credentials
 from gracehttp.supervisor.processes.command_line import Launch
 from gracehttp.supervisor.processes.early_stderr import EarlyStderr, EarlyStderrRecord, last_error
 from gracehttp.supervisor.processes.spawning import spawn
+from gracehttp.system.credentials import Credentials
 from gracehttp.values import Value
 from gracehttp.wire.channel import Channel, ChannelRecord, channel_pair
 from gracehttp.wire.lineage import CHANNEL_VARIABLE

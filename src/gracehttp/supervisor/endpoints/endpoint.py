@@ -15,7 +15,7 @@ from typing import Protocol, Self
 from gracehttp.net.address import parse_address
 from gracehttp.net.bind import FileIdentity, bound_address, file_identity, open_listener, remove_socket_file
 from gracehttp.net.forks import close_in_children
-from gracehttp.readiness import Watch
+from gracehttp.system.readiness import Watch
 from gracehttp.values import Descriptor, Value
 
 MOST_CLIENTS = 64
@@ -35,7 +35,7 @@ class EndpointRecord(Value):
     file: FileIdentity | None = None
 
 
-class Service(Protocol):
+class Responder(Protocol):
     """What an endpoint says to its clients."""
 
     def begin(self, client: Client) -> None:
@@ -48,11 +48,11 @@ class Service(Protocol):
 class Endpoint:
     """Owns the socket and, at a path, its file."""
 
-    def __init__(self, address: str, sock: socket.socket, file: FileIdentity | None, service: Service) -> None:
+    def __init__(self, address: str, sock: socket.socket, file: FileIdentity | None, responder: Responder) -> None:
         self.address = address
         self._file = file
         self._socket = sock
-        self._service = service
+        self._responder = responder
         self._loop = asyncio.get_running_loop()
         self._clients: set[Client] = set()
         self._watch: Watch | None = None
@@ -61,21 +61,21 @@ class Endpoint:
         self._listen()
 
     @classmethod
-    def open(cls, address: str, service: Service) -> Self:
+    def open(cls, address: str, responder: Responder) -> Self:
         """Raises `ListenError`."""
         where = parse_address(address)
         sock = open_listener(where, backlog=BACKLOG)
-        return cls(address, sock, file_identity(where), service)
+        return cls(address, sock, file_identity(where), responder)
 
     def carry(self) -> EndpointRecord:
         return EndpointRecord(address=self.address, socket=Descriptor(self._socket.fileno()), file=self._file)
 
     @classmethod
-    def adopt(cls, record: EndpointRecord, service: Service) -> Self:
+    def adopt(cls, record: EndpointRecord, responder: Responder) -> Self:
         """Go on with what another process carried."""
         sock = socket.socket(fileno=record.socket)
         sock.setblocking(False)
-        return cls(record.address, sock, record.file, service)
+        return cls(record.address, sock, record.file, responder)
 
     def close(self) -> None:
         self._pause()
@@ -105,9 +105,9 @@ class Endpoint:
                 self._pause()
                 self._loop.call_later(ACCEPT_PAUSE_SECONDS, self._listen)
                 return
-            client = Client(sock, self._service.receive, self._forget)
+            client = Client(sock, self._responder.receive, self._forget)
             self._clients.add(client)
-            self._service.begin(client)
+            self._responder.begin(client)
         self._pause()
 
     def _forget(self, client: Client) -> None:

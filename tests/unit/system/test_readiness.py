@@ -10,7 +10,7 @@ import socket
 import pytest
 import uvloop
 
-from gracehttp.readiness import Watch
+from gracehttp.system.readiness import Watch
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 

@@ -9,7 +9,7 @@ from gracehttp.supervisor.fleet import Fleet, WorkerState
 from gracehttp.supervisor.listeners.table import HeldListener
 
 ANSWER_SECONDS = 5.0
-"""How long workers may take to show that one of their event loops turns. Who asks may have less patience."""
+"""How long workers may take to show that one of their event loops turns. A client may have less patience."""
 
 NO_WORKER_RUNS = "no worker runs"
 
@@ -69,7 +69,7 @@ class Liveness:
             tell("")
 
     def close(self) -> None:
-        """Ask no more, and tell nothing to those who wait."""
+        """Ask no more, and tell nothing to clients that wait."""
         for timer in self._waiting:
             timer.cancel()
         self._waiting.clear()

@@ -10,8 +10,8 @@ import socket
 
 import pytest
 
-from gracehttp.supervisor import heard_signals
-from gracehttp.supervisor.heard_signals import hear
+from gracehttp.supervisor import signals
+from gracehttp.supervisor.signals import hear
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def play(scenario):
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_it_is_heard_as_often_as_it_comes(monkeypatch, count):
-    monkeypatch.setattr(heard_signals, "BYTE_SECONDS", 0.01)
+    monkeypatch.setattr(signals, "BYTE_SECONDS", 0.01)
 
     async def scenario(heard):
         for _ in range(count):

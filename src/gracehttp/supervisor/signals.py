@@ -1,4 +1,6 @@
-"""Signals that are heard whatever the system is short of.
+"""How signals reach the supervisor, whatever the system is short of, and when they no longer do.
+
+`gracehttp.wire.signals` tells what each one means.
 
 asyncio hears of a signal by a byte that the handler in C writes to a socket (`signal.set_wakeup_fd`). That write can
 fail, because the socket is full (EAGAIN) or the kernel has no memory (ENOBUFS), and then the signal would be lost: a
@@ -14,6 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gracehttp.net.forks import restore_in_children
+from gracehttp.wire.signals import SIGNALS
 
 BYTE_SECONDS: Final = 0.05
 """How long to wait for the byte, which comes in the next turn of the loop, or never."""
@@ -50,3 +53,17 @@ def hear(loop: asyncio.AbstractEventLoop, number: signal.Signals, act: Callable[
     signal.signal(number, by_handler)
     signal.siginterrupt(number, False)  # as asyncio does: system calls of the script go on
     restore_in_children({number: before})
+
+
+def ignore_from_now_on(loop: asyncio.AbstractEventLoop) -> None:
+    """Ignore every signal, because the service has ended.
+
+    While the loop closes and the interpreter ends, both put the defaults back in place of handlers, and the default of
+    most signals is to kill: a second TERM, or a late HUP, would turn a graceful stop into a failure. A signal that is
+    ignored stays ignored.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    for number in SIGNALS:
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)

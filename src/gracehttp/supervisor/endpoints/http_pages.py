@@ -1,4 +1,4 @@
-"""The admin address: pages over HTTP, as little of it as a probe or a scraper needs.
+"""Pages over HTTP, as little of it as a probe or a scraper needs.
 
 GET and HEAD, one request for each connection, no body, answered and closed (RFC 9112 section 9.6). It is not the
 service's HTTP, which the supervisor must not import, and never sees the clients of the application.
@@ -12,7 +12,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Final
 
-from gracehttp.supervisor.health.endpoint import MOST_HEAD_BYTES, Client
+from gracehttp.supervisor.endpoints.endpoint import MOST_HEAD_BYTES, Client
 from gracehttp.values import Value
 
 TEXT: Final = "text/plain; charset=utf-8"
@@ -32,17 +32,18 @@ GivePage = Callable[[Callable[[Page], None]], None]
 """Gives its page to the function that it gets, at once or later, once."""
 
 
-class AdminPages:
-    """The service behind an admin address: `pages` by path."""
+class HttpPages:
+    """Answers at an endpoint with `pages`, by path. `at_other_paths` is the page at all others."""
 
-    def __init__(self, pages: Mapping[str, GivePage]) -> None:
+    def __init__(self, pages: Mapping[str, GivePage], *, at_other_paths: GivePage | None = None) -> None:
         self._pages = pages
+        self._at_other_paths = at_other_paths
 
     def begin(self, client: Client) -> None:
-        """See `endpoint.Service`."""
+        """See `endpoint.Responder`."""
 
     def receive(self, client: Client, data: bytes) -> None:
-        """See `endpoint.Service`."""
+        """See `endpoint.Responder`."""
         if _END_OF_HEAD.search(data) is None:
             if len(data) > MOST_HEAD_BYTES:
                 client.answer(_response(Page(431, b"the head is too large\n")))
@@ -55,7 +56,7 @@ class AdminPages:
         if method not in (b"GET", b"HEAD"):
             client.answer(_response(Page(405, b"there are GET and HEAD\n"), "Allow: GET, HEAD\r\n"))
             return
-        give = self._pages.get(target)
+        give = self._pages.get(target, self._at_other_paths)
         if give is None:
             known = "".join(f"{path}\n" for path in self._pages)
             client.answer(_response(Page(404, f"there is no such page; there are:\n{known}".encode())))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gracehttp.supervisor.endpoints.endpoint import Client
+from gracehttp.supervisor.endpoints.health import not_ready
 from gracehttp.supervisor.fleet import Fleet
-from gracehttp.supervisor.health.checks import not_ready
-from gracehttp.supervisor.health.endpoint import Client
 
 
 def words(fleet: Fleet, free_percent: Callable[[], int]) -> str:
@@ -24,14 +24,14 @@ def words(fleet: Fleet, free_percent: Callable[[], int]) -> str:
 
 
 class AgentCheck:
-    """The service behind an address for agent-checks. `say()` returns the words."""
+    """Answers at an address for agent-checks. `say()` returns the words."""
 
     def __init__(self, say: Callable[[], str]) -> None:
         self._say = say
 
     def begin(self, client: Client) -> None:
-        """See `endpoint.Service`. What HAProxy sends (agent-send) is not needed."""
+        """See `endpoint.Responder`. What HAProxy sends (agent-send) is not needed."""
         client.answer(f"{self._say()}\n".encode())
 
     def receive(self, client: Client, data: bytes) -> None:
-        """See `endpoint.Service`."""
+        """See `endpoint.Responder`."""

@@ -22,7 +22,7 @@ def seconds_between_looks(hang_timeout_seconds: float) -> float:
     return min(hang_timeout_seconds / LOOKS_PER_TIMEOUT, MOST_SECONDS_BETWEEN_LOOKS)
 
 
-class Sight(Value):
+class Observation(Value):
     """What one look has found: the words of the worker's page, and whether the process is stopped."""
 
     beats: int
@@ -39,25 +39,25 @@ class Hang(Value):
 
 
 @dataclass(slots=True)
-class Vigil:
+class HangDetector:
     """What is known of one worker, from its first look on."""
 
-    last: Sight | None = None
+    last: Observation | None = None
     without_beat_seconds: float = 0.0
     without_progress_seconds: float = 0.0
 
-    def look(self, sight: Sight, seconds: float, hang_timeout_seconds: float) -> Hang | None:
-        """What `sight`, `seconds` after the last one, makes of it: None if the worker is well, or not known to hang."""
-        last, self.last = self.last, sight
-        if last is None or not sight.beats or sight.debugged or sight.stopped or last.stopped:
+    def observe(self, seen: Observation, seconds: float, hang_timeout_seconds: float) -> Hang | None:
+        """What `seen`, `seconds` after the last one, makes of it: None if the worker is well, or not known to hang."""
+        last, self.last = self.last, seen
+        if last is None or not seen.beats or seen.debugged or seen.stopped or last.stopped:
             self.without_beat_seconds = self.without_progress_seconds = 0.0
             return None
         seconds = min(seconds, _LATE * seconds_between_looks(hang_timeout_seconds))
         self.without_beat_seconds += seconds
         self.without_progress_seconds += seconds
-        if sight.beats != last.beats:
+        if seen.beats != last.beats:
             self.without_beat_seconds = 0.0
-        if sight.progress != last.progress:
+        if seen.progress != last.progress:
             self.without_progress_seconds = 0.0
         if self.without_beat_seconds >= hang_timeout_seconds:
             return Hang("loop", self.without_beat_seconds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-from gracehttp.supervisor.health.checks import ANSWER_SECONDS, NO_WORKER_RUNS, Liveness
+from gracehttp.supervisor.endpoints.health import ANSWER_SECONDS, NO_WORKER_RUNS, Liveness
 
 
 def watchdog_seconds(environ: Mapping[str, str], pid: int) -> float | None:
@@ -16,7 +16,7 @@ def watchdog_seconds(environ: Mapping[str, str], pid: int) -> float | None:
     return int(text) / 1_000_000 if text.isdecimal() and int(text) else None
 
 
-class Watchdog:
+class WatchdogPings:
     """Gives a sign of life twice in the time that the manager allows, if a worker answers.
 
     If no worker runs, it gives it too: a service that crashes again and again is told in the log and started anew by
