@@ -50,6 +50,12 @@ MODULES = [
     "gracehttp.http.http1.body_parser",
     "gracehttp.http.http1.response",
     "gracehttp.http.http1.protocol",
+    "gracehttp.http.http2.engine",
+    "gracehttp.http.http2.guard",
+    "gracehttp.http.http2.requests",
+    "gracehttp.http.http2.responses",
+    "gracehttp.http.http2.stream",
+    "gracehttp.http.http2.protocol",
     "gracehttp.applications.asgi.first_steps",
     "gracehttp.applications.asgi.requests",
     "gracehttp.applications.asgi.application",
@@ -65,6 +71,7 @@ MODULES = [
 # Of these, compiled modules take the functions in C that stand in the `.pxd`; interpreted ones import the `.py`.
 SHARED = [
     "gracehttp.net.system_calls",
+    "gracehttp.applications.asgi.interpreter_calls",
 ]
 DIRECTIVES = {
     "language_level": 3,

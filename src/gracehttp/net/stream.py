@@ -26,7 +26,7 @@ from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.ending import LINGER_SECONDS, Ending
 from gracehttp.net.failures import CLIENT_IS_GONE
 from gracehttp.net.file_part import FilePart, FileUnreadable
-from gracehttp.net.poller import BROKEN, HALF_CLOSED, READABLE, WRITABLE, Poller
+from gracehttp.net.poller import BROKEN, HALF_CLOSED, READABLE, WRITABLE, Pollable, Poller
 from gracehttp.net.progress import Progress
 from gracehttp.net.tls13.state import TlsState
 
@@ -58,7 +58,7 @@ class Consumer(Protocol):
 
 
 class Closed(Protocol):
-    """Who owns a stream."""
+    """The owner of a stream."""
 
     def stream_closed(self) -> None:
         """The descriptor is closed, whatever the reason. Comes once; the stream calls no other method any more."""
@@ -198,7 +198,7 @@ class Stream(Protocol):
         """No other process took the descriptor: go on here."""
 
 
-class SocketStream:
+class SocketStream(Pollable):
     """What protocols look at again and again, in one place for both streams: compiled code needs no look-up for it.
     See `Stream`."""
 
@@ -375,7 +375,8 @@ class PlainStream(SocketStream):
             return
         if self.shut:
             return
-        poller = self.services.poller
+        services = self.services
+        poller = services.poller
         size = len(data)
         if size > poller.credit:
             self._send_some([data])
@@ -386,7 +387,7 @@ class PlainStream(SocketStream):
             self._break(exc)
             return
         poller.credit -= sent
-        self.services.sent_bytes += sent
+        services.sent_bytes += sent
         if sent < size:
             self._keep((memoryview(data)[sent:],), full=True)
 
@@ -569,7 +570,7 @@ class PlainStream(SocketStream):
         """A write has failed, or the poller. Told in the next turn, because the caller is in the middle of it."""
         self._tell(error)
         self.shut = True
-        self.writable = False  # so that the writer waits for that turn; who never waits would never hear of it
+        self.writable = False  # so that the writer waits for that turn; one that never waits would never hear of it
         self.services.loop.call_soon(self._lose_after, error)
 
     def _tell(self, error: OSError) -> None:

@@ -111,11 +111,16 @@ cdef extern from *:
         }
         found = PyList_New(count);
         for (i = 0; found != NULL && i < count; i++) {
-            PyObject *event = Py_BuildValue("(iI)", events[i].data.fd, events[i].events);
-            if (event == NULL)
+            PyObject *event = PyTuple_New(2);
+            if (event == NULL) {
                 Py_CLEAR(found);
-            else
-                PyList_SET_ITEM(found, i, event);
+                break;
+            }
+            PyList_SET_ITEM(found, i, event);
+            PyTuple_SET_ITEM(event, 0, PyLong_FromLong(events[i].data.fd));
+            PyTuple_SET_ITEM(event, 1, PyLong_FromUnsignedLong(events[i].events));
+            if (PyErr_Occurred())
+                Py_CLEAR(found);
         }
         return found;
     }

@@ -25,6 +25,7 @@ from gracehttp.http.connection import NEW, NO_PROTOCOL, Connection, Pace, Server
 from gracehttp.http.exchange import Handler, RequestFinished
 from gracehttp.http.forwarded import Forwarding
 from gracehttp.http.head import RequestHead
+from gracehttp.http.request_ids import RequestIds
 from gracehttp.http.settings import HttpSettings
 from gracehttp.net.endpoints import client_of, server_of
 from gracehttp.net.introduction import Introduction
@@ -121,7 +122,12 @@ class Connections:
         self._on_rested = on_rested
         self._on_pace = on_pace
         self._publish = publish
-        self._forwarding = Forwarding(settings.proxies, settings.root_path, self._field_removed)
+        forwarding = Forwarding(settings.proxies, settings.root_path, self._field_removed)
+        self._adjust_of = (
+            forwarding.of
+            if settings.request_id == "off"
+            else RequestIds(forwarding, echoes=settings.request_id == "echo").of
+        )
         self._told_of_fields = False
         self._introducers = TrustedPeers(settings.proxies.trusted) if settings.proxies.introduced else None
         self._turned_away = TurnedAway(address, loop, publish)
@@ -223,7 +229,7 @@ class Connections:
             self._refuse(sock, exc)
             raise
         self.open.add(connection)
-        connection.adjust = self._forwarding.of(client)
+        connection.adjust = self._adjust_of(client)
         connection.begin(stream)
         return connection, stream
 
@@ -278,7 +284,7 @@ class Connections:
         connection.proxied = proxied
         connection.client = proxied.client
         connection.server = proxied.server or connection.server
-        connection.adjust = self._forwarding.of(proxied.client)
+        connection.adjust = self._adjust_of(proxied.client)
 
     def _field_removed(self, peer: tuple[str, int] | None, field: str) -> None:
         if not self._told_of_fields:

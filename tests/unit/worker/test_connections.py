@@ -9,24 +9,15 @@ import os
 import socket
 
 import pytest
-import uvloop
+from port_world import LOOPS, PortWorld, runner_of, until
 
 from gracehttp.events import ConnectionFailed, ConnectionNotWatched
-from gracehttp.http.connection import HttpSettings, Terms
-from gracehttp.net.permits import LocalPermits
-from gracehttp.net.poller import new_poller
+from gracehttp.http.connection import Terms
+from gracehttp.net.poller import Poller
 from gracehttp.wire.handover import Carried
 from gracehttp.worker import connections as connections_module
-from gracehttp.worker.manifest import GivenListener
-from gracehttp.worker.port import Port
 
-LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
-
-
-async def until(condition):
-    while not condition():
-        await asyncio.sleep(0)
 
 
 class Application:
@@ -45,64 +36,24 @@ class Application:
         exchange.end()
 
 
-class World:
-    """A port, and the clients that it has."""
-
+class World(PortWorld):
     def __init__(self, **options):
         self.application = Application()
-        self.permits = LocalPermits(20)
-        self.changes = []
-        self.published = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.listener.setblocking(False)
-        self.poller = new_poller(asyncio.get_running_loop())
-        self.port = Port(
-            GivenListener(0, "somewhere", self.listener, self.permits),
-            application=self.application,
-            settings=HttpSettings(),
-            poller=self.poller,
-            tls=None,
-            request_finished=None,
-            publish=self.published.append,
-            on_change=lambda: self.changes.append((self.permits.held, self.port.quiet)),
-            shed_idle_after_seconds=0,
-            **options,
-        )
+        super().__init__(self.application, **options)
         self.connections = self.port.connections
-        self.clients = []
 
     async def connect(self):
         """A client, and its connection."""
         before = set(self.connections.open)
-        client = socket.create_connection(self.listener.getsockname())
-        client.setblocking(False)
-        self.clients.append(client)
+        client = self.open_client()
         await until(lambda: len(self.connections) > len(before))
         (connection,) = self.connections.open - before
         return client, connection
 
-    def close(self):
-        self.port.cut()
-        self.port.close()
-        self.poller.close()
-        for client in self.clients:
-            client.close()
-
 
 @pytest.fixture(params=LOOPS)
 def run(request):
-    def run(scenario, **options):
-        async def main():
-            world = World(**options)
-            try:
-                await scenario(world)
-            finally:
-                world.close()
-
-        with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-            runner.run(asyncio.wait_for(main(), 20))
-
-    return run
+    return runner_of(World, request.param)
 
 
 def test_responses_that_the_application_did_not_give_whole_are_told(run):
@@ -161,12 +112,7 @@ def test_the_permit_is_free_only_when_the_descriptor_is(run):
 
 
 def test_a_connection_that_the_poller_has_no_memory_for_is_closed_told_and_its_permit_is_free(run):
-    class FullPoller:
-        def expect(self, *arguments):
-            return
-
-        forget = expect
-
+    class FullPoller(Poller):
         def add(self, *arguments):
             raise OSError(28, "No space left on device")
 
@@ -183,15 +129,13 @@ def test_a_connection_that_the_poller_has_no_memory_for_is_closed_told_and_its_p
     run(scenario)
 
 
-class ShortPoller:
+class ShortPoller(Poller):
     """As `poller`, but `call` fails because the system has no memory."""
 
     def __init__(self, poller, call):
-        self._poller = poller
+        super().__init__()
+        self.add, self.change, self.remove, self.release = poller.add, poller.change, poller.remove, poller.release
         setattr(self, call, self._refuse)
-
-    def __getattr__(self, name):
-        return getattr(self._poller, name)
 
     def _refuse(self, *arguments):
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
