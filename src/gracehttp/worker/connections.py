@@ -56,9 +56,9 @@ class Connections:
 
     __slots__ = (
         "_address",
+        "_adjust_of",
         "_context",
         "_family",
-        "_forwarding",
         "_hand_over",
         "_hand_over_tls",
         "_introducers",
