@@ -55,6 +55,7 @@ class Acceptor:
         "_pause_seconds",
         "_permits",
         "_publish",
+        "_restraint",
         "_watched",
     )
 
