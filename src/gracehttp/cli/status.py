@@ -106,7 +106,8 @@ def _processes(generation: GenerationStatus) -> Iterable[Sequence[str]]:
     if generation.template:
         yield (*which, "template", _number(generation.template), "waiting", "")
     for worker in generation.workers:
-        yield (*which, str(worker.worker), _number(worker.pid), _words(worker.state), worker.build.partition(" ")[0])
+        state = _words(worker.state) + (", other code" if worker.other_code else "")
+        yield (*which, str(worker.worker), _number(worker.pid), state, worker.build.partition(" ")[0])
     starts = [f"starts in {seconds:.1f} s" for seconds in generation.starts_in_seconds]
     if not generation.workers and generation.state == "serving":
         starts = [f"none runs, the next one {starts[0]}", *starts[1:]] if starts else ["none runs"]

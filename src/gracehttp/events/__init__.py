@@ -56,6 +56,7 @@ from gracehttp.events.generations import (
     RestartQueued,
     RestartRequested,
     StartCalledOff,
+    StartRepeated,
 )
 from gracehttp.events.service import (
     AdminOpened,
@@ -178,6 +179,7 @@ __all__ = [
     "StartAwaitsChange",
     "StartCalledOff",
     "StartFailed",
+    "StartRepeated",
     "StopDelayed",
     "StopRequested",
     "SubscriberFailed",

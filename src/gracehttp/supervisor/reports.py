@@ -74,6 +74,8 @@ class Reports:
                 self._introduced(process, message)
             case messages.CodeRecorded(record):
                 self._workers.codes.keep(process.generation, record)
+            case messages.CodeDiffers(files, more, alone):
+                self._apply(table.WorkerDiffers(process.number, files, more, alone))
             case messages.StageBegan(doing):
                 process.stage = doing
             case messages.Ready():
@@ -123,6 +125,9 @@ class Reports:
         if wrote := process.early_stderr.release():
             self._bus.publish(events.WorkerWrote(process.generation, process.number, wrote))
         generation = self._fleet.generation_of(process.number)
+        worker = generation.workers.get(process.number) if generation is not None else None
+        if worker is not None and worker.state is WorkerState.KILLED:
+            return  # its end is on its way
         coming = generation if generation is not None and generation is self._fleet.coming else None
         ready = len(coming.in_state(WorkerState.STANDING_BY)) + 1 if coming else 0
         wanted = coming.wanted if coming else 0

@@ -110,6 +110,8 @@ class WorkerStatus(Value):
     state: str
     build: str = ""
     """Which build it runs, `compiled` or `interpreted` and why; "" until it has said so."""
+    other_code: bool = False
+    """Whether it runs other code than its generation started with, as one that replaces a crashed one may."""
 
 
 class GenerationStatus(Value):

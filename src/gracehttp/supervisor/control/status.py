@@ -63,7 +63,9 @@ def _generation(generation: Generation, workers: WorkerProcesses, now: float, *,
         probation_seconds_left=None if probation is None else round(max(0.0, probation.ends_at - now), 3),
         starts_in_seconds=tuple(round(max(0.0, at - now), 3) for at in sorted(generation.start_again_at)),
         workers=tuple(
-            WorkerStatus(one.number, workers.pid(one.number), one.state.value, workers.build(one.number))
+            WorkerStatus(
+                one.number, workers.pid(one.number), one.state.value, workers.build(one.number), one.other_code
+            )
             for one in generation.workers.values()
         ),
     )

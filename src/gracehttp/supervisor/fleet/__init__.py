@@ -2,7 +2,8 @@
 
 `inputs` go in, `commands` come out, and `table.Fleet` keeps what is known in between. Start reading at `states`, which
 tells the rules, then `table`, which has a step for each input. The steps: `takeover` (which generation serves),
-`staffing` (how many workers, and which), `generation`, `worker`, `probation`. `turn` is what all of them write to.
+`staffing` (how many workers, and which), `mixtures` (workers that
+differ), `generation`, `worker`, `probation`. `turn` is what all of them write to.
 
 The fleet imports nothing that acts: of gracehttp only `values` and `wire.messages`, of the standard library only what
 computes. So each of its histories can be tested in memory, and `supervisor.supervisor` carries the commands out.
@@ -12,6 +13,7 @@ from gracehttp.supervisor.fleet.commands import (
     AnnounceStop,
     Command,
     Died,
+    Differs,
     Dismiss,
     DumpTraceback,
     Finish,
@@ -30,6 +32,7 @@ from gracehttp.supervisor.fleet.commands import (
     Retire,
     RolledBack,
     Serve,
+    StartRepeated,
     StartWorker,
     StopAdmitting,
     Superseded,
@@ -43,6 +46,7 @@ from gracehttp.supervisor.fleet.inputs import (
     TimePassed,
     WorkerAlive,
     WorkerAnswered,
+    WorkerDiffers,
     WorkerDueForRecycling,
     WorkerExited,
     WorkerHung,
@@ -51,6 +55,7 @@ from gracehttp.supervisor.fleet.inputs import (
     WorkerRecovered,
     WorkerStoppedAccepting,
 )
+from gracehttp.supervisor.fleet.mixtures import MOST_STARTS
 from gracehttp.supervisor.fleet.probation import ANSWER_SECONDS, FEWEST_RESPONSES, Probation
 from gracehttp.supervisor.fleet.states import GenerationState, WorkerState
 from gracehttp.supervisor.fleet.table import SAME_STOP_SECONDS, Fleet, FleetMemory
@@ -65,12 +70,14 @@ __all__ = [
     "HURRY_SECONDS",
     "LIFESPAN_SECONDS",
     "MOST_DRAINING_GENERATIONS",
+    "MOST_STARTS",
     "SAME_STOP_SECONDS",
     "STOP_ACCEPTING_SECONDS",
     "TRACEBACK_SECONDS",
     "AnnounceStop",
     "Command",
     "Died",
+    "Differs",
     "Dismiss",
     "DrainReason",
     "DumpTraceback",
@@ -100,6 +107,7 @@ __all__ = [
     "RolledBack",
     "ScaleRequested",
     "Serve",
+    "StartRepeated",
     "StartWorker",
     "StopAdmitting",
     "StopRequested",
@@ -108,6 +116,7 @@ __all__ = [
     "Worker",
     "WorkerAlive",
     "WorkerAnswered",
+    "WorkerDiffers",
     "WorkerDueForRecycling",
     "WorkerExited",
     "WorkerHung",
