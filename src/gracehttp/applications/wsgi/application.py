@@ -13,6 +13,7 @@ from gracehttp.applications.wsgi.environ import build_environ, environ_template
 from gracehttp.applications.wsgi.functions import Function, call_shutdown, call_startup
 from gracehttp.applications.wsgi.input import streaming_input
 from gracehttp.applications.wsgi.loop_calls import LoopCalls
+from gracehttp.applications.wsgi.mistakes import RAISED, explained
 from gracehttp.applications.wsgi.response import WsgiResponse
 from gracehttp.applications.wsgi.threads import Job, ThreadPool
 from gracehttp.http.exchange import Exchange
@@ -170,6 +171,7 @@ class WsgiApplication:
         response = WsgiResponse(exchange, self._calls, self._ended)
         error: BaseException | None = None
         whole = False
+        result: Any = RAISED
         try:
             file = streaming_input(exchange, self._calls, body) if more else io.BytesIO(body)
             result = self._app(build_environ(exchange.head, self._template, file), response.start_response)
@@ -181,7 +183,7 @@ class WsgiApplication:
                 if close is not None:
                     close()
         except BaseException as exc:  # noqa: BLE001  even SystemExit ends the request, not the thread
-            error = exc
+            error = explained(exc, result)
         response.finish(error, whole)
 
     def _ended(self) -> None:

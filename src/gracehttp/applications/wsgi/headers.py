@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from gracehttp.http.exchange import Header, ResponseError
 from gracehttp.http.fields import FIELD_NAME
@@ -49,6 +49,8 @@ def wire_headers(headers: Iterable[tuple[str, str]]) -> list[Header]:
         try:
             name, value = pair
         except (TypeError, ValueError) as exc:
+            if isinstance(headers, Mapping):
+                raise ResponseError("the headers are a dict, and must be a list of tuples (name, value)") from exc
             raise ResponseError(f"a header must be a tuple (name, value), not {pair!r}") from exc
         if not isinstance(name, str) or not isinstance(value, str):
             raise ResponseError(f"name and value of a header must be str, not {pair!r}")

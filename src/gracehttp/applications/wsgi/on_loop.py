@@ -18,6 +18,7 @@ from typing import Any, Final
 from gracehttp.applications.drain_notice import ThreadDrainNotice
 from gracehttp.applications.wsgi.environ import build_environ, environ_template
 from gracehttp.applications.wsgi.functions import Function, call_shutdown, call_startup
+from gracehttp.applications.wsgi.mistakes import explained
 from gracehttp.applications.wsgi.response import WsgiResponse
 from gracehttp.http.exchange import Exchange
 
@@ -259,7 +260,7 @@ class _Stream:
                 if over:
                     self._close()
         except BaseException as exc:  # noqa: BLE001  as in `_answer`
-            error = exc
+            error = explained(exc, self._result)
         finally:
             _set_running_loop(loop)
         if over:
