@@ -30,6 +30,8 @@ RECORD = f"compiled{EXTENSION_SUFFIXES[0]}.json"  # see gracehttp.compiled
 CHOICE = os.environ.get("GRACEHTTP_COMPILED") or "auto"
 LONGEST_DETAILS = 4000
 MODULES = [
+    "gracehttp.net.endpoints",
+    "gracehttp.net.acceptor",
     "gracehttp.net.poller",
     "gracehttp.net.deadlines",
     "gracehttp.net.progress",
@@ -49,6 +51,12 @@ MODULES = [
     "gracehttp.http.http1.body_parser",
     "gracehttp.http.http1.response",
     "gracehttp.http.http1.protocol",
+    "gracehttp.http.http2.engine",
+    "gracehttp.http.http2.guard",
+    "gracehttp.http.http2.requests",
+    "gracehttp.http.http2.responses",
+    "gracehttp.http.http2.stream",
+    "gracehttp.http.http2.protocol",
     "gracehttp.applications.asgi.first_steps",
     "gracehttp.applications.asgi.requests",
     "gracehttp.applications.asgi.application",
@@ -59,10 +67,12 @@ MODULES = [
     "gracehttp.applications.wsgi.response",
     "gracehttp.applications.wsgi.application",
     "gracehttp.applications.wsgi.on_loop",
+    "gracehttp.worker.connections",
 ]
 # Of these, compiled modules take the functions in C that stand in the `.pxd`; interpreted ones import the `.py`.
 SHARED = [
     "gracehttp.net.system_calls",
+    "gracehttp.applications.asgi.interpreter_calls",
 ]
 DIRECTIVES = {
     "language_level": 3,

@@ -70,6 +70,6 @@ def mixed(asked: Sequence[Asked], code: int) -> tuple[float, int]:
 
 
 def without_answer(asked: Sequence[Asked]) -> float:
-    """The longest time in seconds between two answers, whoever got them."""
+    """The longest time in seconds between two answers, of any client."""
     ends = sorted(one.ended for one in asked if one.outcome == "answered")
     return max((later - earlier for earlier, later in itertools.pairwise(ends)), default=float("nan"))

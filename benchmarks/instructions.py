@@ -4,10 +4,12 @@
     python -m benchmarks.instructions            # tell
     python -m benchmarks.instructions --check    # exit status 1 if they have risen by more than 5 % of what is recorded
     python -m benchmarks.instructions --write    # record them in instructions.json
+    python -m benchmarks.instructions --scenes 6 --profiles .  # only this one; see where they go: callgrind_annotate(1)
 
 A server runs in valgrind, which counts only while it is told to (`--instr-atstart=no`, then callgrind_control). One
-client sends request after request on one connection. The batches that nothing else disturbs, such as a timer, are the
-most, so their median is taken. Hashes aren't randomised. What the kernel does isn't counted.
+client sends request after request, on one connection or each on a new one. The batches that nothing else disturbs, such
+as a timer, are the most, so their median is taken. Hashes aren't randomised. What the kernel does isn't counted. Over
+TLS the library's own work is, and the handshake isn't.
 
 What is recorded holds for one version of CPython and one build of gracehttp (compiled or interpreted); others are
 recorded beside it. Other versions of Django or uvloop than those in the file change the figures too.
@@ -23,10 +25,11 @@ import platform
 import re
 import shutil
 import socket
+import ssl
 import statistics
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +37,7 @@ from typing import Any
 from .installed import Installation
 from .loads import BROWSER_HEADERS
 from .server import Server
-from .session import BenchmarkFailed, Session, session, told
+from .session import BenchmarkFailed, Session, certificate, session, told
 
 RECORD = Path(__file__).with_name("instructions.json")
 MOST_RISE = 0.05
@@ -55,17 +58,22 @@ class Counted:
     title: str
     app: str
     headers: tuple[str, ...] = ()
+    kept: bool = True
+    """One connection for all requests."""
+    tls: bool = False
 
 
 SCENES = (
     Counted(1, "small GET", "benchmarks.applications:hello"),
     Counted(2, "small GET with 12 header fields", "benchmarks.applications:hello", BROWSER_HEADERS),
+    Counted(6, "new connection for each", "benchmarks.applications:hello", ("Connection: close",), kept=False),
     Counted(8, "Django, WSGI", "benchmarks.django_app:app"),
+    Counted(10, "TLS, kept", "benchmarks.applications:hello", tls=True),
 )
 
 
-def count(frame: Session, installation: Installation, scene: Counted) -> int:
-    """Instructions per request, the median of some batches."""
+def count(frame: Session, installation: Installation, scene: Counted, profiles: Path | None = None) -> int:
+    """Instructions per request, the median of some batches. A profile of one of them is left in `profiles`."""
     with frame.part() as part:
         command = [
             *("valgrind", "--tool=callgrind", "--instr-atstart=no", "--trace-children=yes"),
@@ -73,11 +81,15 @@ def count(frame: Session, installation: Installation, scene: Counted) -> int:
             *(str(installation.python), "-m", "gracehttp", "serve", scene.app, "--bind", "127.0.0.1:{port}"),
             *("--loop", "uvloop", "--threads", "1", "--no-access-log"),
         ]
+        own = certificate(part.folder) if scene.tls else None
+        if own is not None:
+            command += ["--certfile", str(own.chain), "--keyfile", str(own.key)]
+        trust = own.trust if own is not None else None
         environment = installation.environment(frame.bytecode) | {"PYTHONHASHSEED": "0"}
-        server = part.ends.enter_context(Server(part, "valgrind", command, environment=environment))
+        server = part.ends.enter_context(Server(part, "valgrind", command, environment=environment, trust=trust))
         server.wait_until_ready(START_SECONDS)
         (worker,) = server.processes()[1:]
-        with _Client(server.port, scene.headers) as client:
+        with _Client(server.port, scene, trust) as client:
             client.ask(WARM_UP)
             _control("-i", "on", worker)
             client.ask(BATCH)  # what is translated anew, now with counters
@@ -87,6 +99,8 @@ def count(frame: Session, installation: Installation, scene: Counted) -> int:
                 _control("-d", worker)
         dumps = sorted(part.folder.glob(f"counts.{worker}.*"), key=lambda path: int(path.suffix[1:]))
         counted = [_total(path) for path in dumps]
+        if profiles is not None:
+            shutil.copy(dumps[counted.index(min(counted))], profiles / f"scene{scene.scene}.callgrind")
     if len(counted) != BATCHES:
         raise BenchmarkFailed(f"valgrind wrote {len(counted)} counts instead of {BATCHES}:\n{server.name}")
     return round(statistics.median(counted) / BATCH)
@@ -107,27 +121,44 @@ def _total(path: Path) -> int:
 
 
 class _Client:
-    """One connection; a context manager."""
+    """Asks for `/` as the scene wants it; a context manager."""
 
-    def __init__(self, port: int, headers: Sequence[str]) -> None:
-        self._request = "\r\n".join(["GET / HTTP/1.1", "Host: localhost", *headers, "", ""]).encode()
-        self._sock = socket.create_connection(("127.0.0.1", port), timeout=30)
+    def __init__(self, port: int, scene: Counted, trust: ssl.SSLContext | None) -> None:
+        """`trust` is for a server that speaks TLS."""
+        self._request = "\r\n".join(["GET / HTTP/1.1", "Host: localhost", *scene.headers, "", ""]).encode()
+        self._port = port
+        self._trust = trust
+        self._kept = self._connect() if scene.kept else None
 
     def __enter__(self) -> _Client:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._sock.close()
+        if self._kept is not None:
+            self._kept.close()
 
     def ask(self, times: int) -> None:
         for _ in range(times):
-            self._sock.sendall(self._request)
-            received = b""
-            while not _is_whole(received):
-                data = self._sock.recv(65536)
-                if not data:
-                    raise BenchmarkFailed(f"The connection ended after {received!r}")
-                received += data
+            if self._kept is not None:
+                self._exchange(self._kept)
+                continue
+            with self._connect() as sock:
+                self._exchange(sock)
+                if sock.recv(1):
+                    raise BenchmarkFailed("There was more behind the response.")
+
+    def _connect(self) -> socket.socket:
+        sock = socket.create_connection(("127.0.0.1", self._port), timeout=30)
+        return sock if self._trust is None else self._trust.wrap_socket(sock, server_hostname="localhost")
+
+    def _exchange(self, sock: socket.socket) -> None:
+        sock.sendall(self._request)
+        received = b""
+        while not _is_whole(received):
+            data = sock.recv(65536)
+            if not data:
+                raise BenchmarkFailed(f"The connection ended after {received!r}")
+            received += data
 
 
 def _is_whole(received: bytes) -> bool:
@@ -183,8 +214,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Instructions per request, by valgrind.")
     parser.add_argument("--check", action="store_true", help="compare with what is recorded")
     parser.add_argument("--write", action="store_true", help="record it")
+    parser.add_argument("--scenes", nargs="+", type=int, metavar="N", help="only these, by their numbers")
     parser.add_argument("--ours", default=sys.executable, metavar="PATH", help="as of `python -m benchmarks`")
+    parser.add_argument("--profiles", type=Path, metavar="FOLDER", help="leave profiles for callgrind_annotate there")
     options = parser.parse_args()
+    if options.write and options.scenes:
+        parser.error("what is recorded are all scenes: no --scenes with --write")
+    scenes = [scene for scene in SCENES if not options.scenes or scene.scene in options.scenes]
     if shutil.which("callgrind_control") is None or shutil.which("valgrind") is None:
         raise BenchmarkFailed("valgrind is not installed. On Debian: apt install valgrind")
     if platform.machine() != "x86_64":
@@ -196,9 +232,9 @@ def main() -> int:
         return 0
     cores = sorted(os.sched_getaffinity(0))
     with session(server_core=cores[0], client_core=cores[-1], limit_seconds=LIMIT_SECONDS) as frame:
-        counted = {str(scene.scene): count(frame, installation, scene) for scene in SCENES}
+        counted = {str(scene.scene): count(frame, installation, scene, options.profiles) for scene in scenes}
     recorded: dict[str, int] = record.get(name, {}).get("instructions", {})
-    for scene in SCENES:
+    for scene in scenes:
         before = recorded.get(str(scene.scene))
         beside = f" (recorded: {before:,})" if before else ""
         print(f"scene {scene.scene}, {scene.title}: {counted[str(scene.scene)]:,} instructions per request{beside}")

@@ -327,7 +327,7 @@ def _write_code(folder: Path, code: int) -> None:
 
 
 def _write_certificate(folder: Path) -> None:
-    """With the tool that everybody has, so that the picture needs nothing but gracehttp."""
+    """With curl, which most machines have, so that the picture needs nothing but gracehttp."""
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -keyout key.pem -out cert.pem -subj /CN=localhost"
     names = ("-addext", "subjectAltName=DNS:localhost")
     subprocess.run([*command.split(), *names], cwd=folder, check=True, capture_output=True)

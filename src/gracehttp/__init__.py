@@ -5,10 +5,12 @@ This package has what users call: `run` and `GraceHTTP` for a program of its own
 
 The packages below, from the ground up. A module imports from its own package and from those above it in this list:
 
-- `values`, `errors`, `hints`, `events`, `event_bus`: what all others use
+- `values`, `errors`, `hints`, `events`, `release`, `compiled` (which build runs): what all others use; `system`: this
+  process as the operating system sees it
 - `net`: sockets and bytes; `wire`: every format that crosses a process
 - `config`: the options; `observe`: logs; `console`: the terminal
 - `http`: connections, requests and responses; `applications`: ASGI and WSGI
+- `hooks`: functions of the user that are called when something happens
 - `worker` serves, `supervisor` starts workers and restarts; neither imports the other
 - `api` and `embedded`, then `cli` and `demo`
 

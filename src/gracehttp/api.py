@@ -15,7 +15,6 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Unpack
 
-from gracehttp.accounts import Credentials, credentials_of
 from gracehttp.compiled import check as check_build
 from gracehttp.config import (
     Configuration,
@@ -35,21 +34,23 @@ from gracehttp.config.checks import (
     check_working_directory,
     reload_folders,
 )
+from gracehttp.config.env_file import add_variables
 from gracehttp.config.types import STANDARD_OUTPUT
 from gracehttp.console import echo
 from gracehttp.errors import CalledInWrongPlace, ConfigurationError, GraceHTTPError
-from gracehttp.event_bus import EventBus
 from gracehttp.events import Event, KeysLogged, StartFailed, VariableIgnored, WatcherLost
+from gracehttp.events.bus import EventBus
 from gracehttp.hints import for_a_script, in_python
 from gracehttp.hooks.registry import E, Hooks
 from gracehttp.hooks.runner import claim_events, run_hooks
 from gracehttp.observe.logs import configure_logging, errors_are_logged, log_event, records_are_missing
 from gracehttp.observe.terminals import shows_colors, shows_links
-from gracehttp.process_title import set_title
 from gracehttp.release import RELEASE
 from gracehttp.supervisor.processes.command_line import this_command_line, to_be_repeated
 from gracehttp.supervisor.processes.shebang import foreign_environment
-from gracehttp.surroundings import enter
+from gracehttp.system.credentials import Credentials, credentials_of
+from gracehttp.system.process_title import set_title
+from gracehttp.system.surroundings import enter
 from gracehttp.wire.lineage import CHANNEL_VARIABLE, is_first_process, is_trial
 from gracehttp.wire.signals import SIGNALS
 from gracehttp.worker.hello import fleet_settings, title_of
@@ -179,7 +180,9 @@ class GraceHTTP:
         if self._on_event is not None:
             bus.subscribe(self._on_event)
         is_worker = CHANNEL_VARIABLE in os.environ
-        enter(self._process, os.environ if is_worker else None)
+        if is_worker:  # before the folder changes, in which the files are
+            add_variables(os.environ, self._process.env_file)
+        enter(self._process.chdir, self._process.umask)
         # In a trial too, which so tells of a user that is gone.
         if not is_worker:
             self._credentials = credentials_of(self._process.user, self._process.group)
@@ -223,7 +226,7 @@ class GraceHTTP:
         )
 
     def _supervise(self, bus: EventBus) -> int:
-        from gracehttp.supervisor.health.addresses import LIVE_PATH, READY_PATH, HealthOptions
+        from gracehttp.supervisor.endpoints.addresses import LIVE_PATH, READY_PATH, AddressOptions
         from gracehttp.supervisor.succession.execve import claim_state
         from gracehttp.supervisor.supervisor import Supervisor, SupervisorOptions
 
@@ -233,9 +236,10 @@ class GraceHTTP:
             command_line=to_be_repeated(_COMMAND_LINE, _ARGUMENTS, os.environ),
             fleet=fleet_settings(process, self._hooks.outside_workers),
             fd_store=process.fd_store,
-            health=HealthOptions(
+            addresses=AddressOptions(
                 admin=process.admin,
                 agent_check=process.agent_check,
+                metrics=process.metrics,
                 live_path=process.live_path or LIVE_PATH,
                 ready_path=process.ready_path or READY_PATH,
             ),
@@ -248,7 +252,6 @@ class GraceHTTP:
             credentials=self._credentials,
             tls_files=watched_files(list(map(with_absolute_paths, self._servers))),
             reload=_reload_settings(process, bus) if process.reload else None,
-            metrics=process.metrics,
         )
         if (path := os.environ.get("SSLKEYLOGFILE")) and any(server.tls for server in self._servers):
             bus.publish(KeysLogged(path))

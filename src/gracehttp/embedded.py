@@ -14,8 +14,8 @@ from gracehttp.compiled import check as check_build
 from gracehttp.config import ServerOptions, process_options, server_options, split_keywords
 from gracehttp.config.model import EMBEDDED_OPTIONS
 from gracehttp.errors import CalledInWrongPlace, ConfigurationError, GraceHTTPError
-from gracehttp.event_bus import EventBus
 from gracehttp.events import KeysLogged
+from gracehttp.events.bus import EventBus
 from gracehttp.hints import for_a_script
 from gracehttp.net.address import DescriptorAddress, TcpAddress, parse_address
 from gracehttp.net.bind import bound_address, file_identity, open_listener, remove_socket_file

@@ -2,7 +2,7 @@
 
 A connection may fail with the worker that had it. That is the one that answered last, or, when that one had begun to
 drain, a worker of its own or a later generation: the connection was on its way to it, or it had just taken it. A
-connection on which nobody has answered yet may have been with anybody.
+connection on which no worker has answered yet may have been with any of them.
 """
 
 from __future__ import annotations

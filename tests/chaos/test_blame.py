@@ -1,4 +1,4 @@
-"""A failure is excused by the death of the worker that may have had the connection, and of nobody else."""
+"""A failure is excused by the death of the worker that may have had the connection, and of no other."""
 
 from __future__ import annotations
 

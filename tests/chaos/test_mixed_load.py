@@ -2,156 +2,27 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
-import threading
-
 import pytest
-import trustme
-from conversation import Conversation
+from mixed_load import ANSWERS_PER_RESTART, MixedLoad, write_certificate
 
 SHORT, LONG = 4, 200
 """How many restarts."""
-ANSWERS_PER_RESTART = 200
-
-
-class TlsConversation(Conversation):
-    """The same over TLS."""
-
-    context: ssl.SSLContext
-
-    def __init__(self, port):
-        super().__init__(port)
-        self.sock = self.context.wrap_socket(self.sock, server_hostname="localhost")
-
-
-class Client(threading.Thread):
-    """Talks until it is told to stop, and remembers what went wrong.
-
-    `talk` does one step, and returns whether its connection can go on. A client connects again only then, or when the
-    server has told that the answer was the last one.
-    """
-
-    def __init__(self, connect, talk):
-        super().__init__(daemon=True)
-        self.connect = connect
-        self.talk = talk
-        self.stopped = threading.Event()
-        self.failure = None
-        self.answered = 0
-        self.connects = 0
-
-    def run(self):
-        one = None
-        try:
-            while not self.stopped.is_set():
-                if one is None:
-                    one = self.connect()
-                    self.connects += 1
-                before = one.answered
-                go_on = self.talk(one)
-                self.answered += one.answered - before
-                if one.closing or not go_on:
-                    one.sock.close()
-                    one = None
-        except BaseException as failure:  # also an assertion, which is what the test is for
-            self.failure = failure
-        finally:
-            if one is not None:
-                one.sock.close()
-
-
-def kept(one):
-    one.ask()
-    return True
-
-
-def new_each_time(one):
-    one.ask(fields="Connection: close\r\n")
-    return False
-
-
-def post_in_pieces(one):
-    data = one.request(method="POST", body=b"0123456789" * 100)
-    for start in (0, 20, 150, 400, 900):
-        end = {0: 20, 20: 150, 150: 400, 400: 900, 900: len(data)}[start]
-        one.send(data[start:end])
-    one.answer()
-    return True
-
-
-def slow_answer(one):
-    one.ask(sleep=0.3)
-    return True
-
-
-def large_answer(one):
-    one.ask(size=2_000_000)
-    return True
-
-
-def pipelined(one):
-    one.send(b"".join(one.request() for _ in range(5)))
-    for _ in range(5):
-        one.answer()
-        if one.closing:
-            # Requests behind the last answer were not taken (RFC 9112 section 9.6): a client asks them again elsewhere.
-            return False
-    return True
-
-
-def half_closed(one):
-    one.send(one.request())
-    one.sock.shutdown(socket.SHUT_WR)
-    one.answer()
-    return False
-
-
-PLAIN = [
-    *(kept, kept, kept, new_each_time, new_each_time),
-    *(post_in_pieces, slow_answer, large_answer, pipelined, half_closed),
-]
-OVER_TLS = [kept, kept, new_each_time, post_in_pieces, slow_answer]
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_a_mixed_load_loses_nothing_through_restarts(begin, soak, loop, tmp_path):
-    authority = trustme.CA()
-    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(tmp_path / "cert.pem")
-    TlsConversation.context = ssl.create_default_context()
-    authority.configure_trust(TlsConversation.context)
+    write_certificate(tmp_path / "cert.pem")
     server = begin(
         loop=loop,
         bind="http://127.0.0.1:0",
         options=("--bind", f"https://localhost:0?certfile={tmp_path / 'cert.pem'}"),
     )
-    plain, secure = server.ports
-    clients = [Client(lambda: Conversation(plain), talk) for talk in PLAIN]
-    clients += [Client(lambda: TlsConversation(secure), talk) for talk in OVER_TLS]
-    for client in clients:
-        client.start()
-    try:
+    with MixedLoad(*server.ports) as load:
         for generation in range(2, (LONG if soak else SHORT) + 2):
-            wait_for_answers(clients, ANSWERS_PER_RESTART)
+            load.wait_for_answers(ANSWERS_PER_RESTART)
             server.restart(generation)
-        wait_for_answers(clients, ANSWERS_PER_RESTART)
-    finally:
-        for client in clients:
-            client.stopped.set()
-        for client in clients:
-            client.join(60)
-    failures = [client.failure for client in clients if client.failure is not None]
-    assert not failures, failures[:3]
-    for client in clients[:3]:
+        load.wait_for_answers(ANSWERS_PER_RESTART)
+    assert not load.failures, load.failures[:3]
+    for client in load.clients[:3]:
         assert client.connects == 1, "a plain kept connection lives through all restarts"
     assert "lost between two generations" not in server.log
-
-
-def wait_for_answers(clients, count):
-    """Until all together have got so many more."""
-    pulse = threading.Event()
-    before = sum(client.answered for client in clients)
-    while sum(client.answered for client in clients) < before + count:
-        if any(client.failure is not None for client in clients):
-            return
-        pulse.wait(0.01)

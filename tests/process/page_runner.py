@@ -46,7 +46,14 @@ class Part:
         self.steps = _STEP.findall(text)  # kind, name and block of each
         alone = _ALONE.search(text)
         packages = (alone[1] or "").replace(",", " ").split() if alone else []
-        self.missing = [package for package in packages if importlib.util.find_spec(package) is None]
+        self.missing = [package for package in packages if not _is_installed(package)]
+
+
+def _is_installed(package):
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:  # not even the package that it is in
+        return False
 
 
 def parts(page):

@@ -3,12 +3,11 @@ WebSocket is closed by its application or with 1012."""
 
 from __future__ import annotations
 
-import ssl
-
 import pytest
 import trustme
 from http2_client import Http2Load
 from load_client import Load
+from tls_client import context_for
 from websocket_client import run
 from websocket_load import EchoClient, through_restarts
 
@@ -48,11 +47,7 @@ def contexts(folder):
     """Write cert.pem with its key; returns what clients of HTTP/1.1 and of HTTP/2 need."""
     authority = trustme.CA()
     authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(folder / "cert.pem")
-    first, second = ssl.create_default_context(), ssl.create_default_context()
-    for context in (first, second):
-        authority.configure_trust(context)
-    second.set_alpn_protocols(["h2", "http/1.1"])
-    return first, second
+    return context_for(authority), context_for(authority, alpn=("h2", "http/1.1"))
 
 
 @pytest.mark.parametrize("restarts", [3, pytest.param(20, marks=pytest.mark.soak)])
@@ -76,6 +71,9 @@ def test_nothing_is_lost_and_each_websocket_is_told(start, tmp_path, restarts):
         streams.pids.clear()
         streams.wait_for_answers(2 * HTTP2 * STREAMS)
         assert {int(pid) for pid in streams.pids} <= set(server.pids)
+    echoes = sum(one.echoes for one in websockets)
+    answered = (kept.account.answered, streams.answered, echoes)
+    print("{} restarts: {} answers of HTTP/1.1, {} of HTTP/2, {} echoes".format(restarts, *answered))
     assert kept.account.lost == []
     assert kept.account.refused == 0
     assert streams.lost == []

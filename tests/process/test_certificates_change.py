@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import os
 import signal
-import socket
 import ssl
 
 import pytest
@@ -13,6 +12,7 @@ import trustme
 from cryptography import x509
 from load_client import ECHO_APPLICATION, Load
 from server_harness import PID_APPLICATION, get_on, wait_until
+from tls_client import connect_tls, context_for
 
 AUTHORITY = trustme.CA()
 OPTIONS = ("--bind", "127.0.0.1:0", "--certfile", "cert.pem", "--keyfile", "key.pem")
@@ -53,18 +53,11 @@ def begin(start, folder, *options, workers=2, application=PID_APPLICATION, **mor
 
 
 def client_context():
-    context = ssl.create_default_context()
-    AUTHORITY.configure_trust(context)
-    return context
+    return context_for(AUTHORITY)
 
 
 def connect(server, context=None, name="localhost"):
-    sock = socket.create_connection(("127.0.0.1", server.port), timeout=20)
-    try:
-        return (context or client_context()).wrap_socket(sock, server_hostname=name)
-    except BaseException:
-        sock.close()
-        raise
+    return connect_tls(server.port, context or client_context(), name)
 
 
 def seen_by_all_workers(server, workers=2):

@@ -11,8 +11,8 @@ import struct
 import time
 
 import pytest
-import trustme
 from server_harness import wait_until
+from tls_client import certificate_in
 
 ASGI = """
     import asyncio
@@ -103,10 +103,7 @@ class Port:
             self.path = folder / "s"
             self.options = ["--bind", f"unix:{self.path}"]
         if kind == "tls":
-            authority = trustme.CA()
-            authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
-            self.context = ssl.create_default_context()
-            authority.configure_trust(self.context)
+            self.context = certificate_in(folder / "server.pem", "127.0.0.1")
             self.options += ["--certfile", folder / "server.pem"]
 
     def begin(self, start, application, *options):

@@ -1,4 +1,4 @@
-"""When an application hangs while it starts, the log and whoever asked for the start learn in which of its lines."""
+"""When an application hangs while it starts, the log and the requester of the start learn in which of its lines."""
 
 from __future__ import annotations
 

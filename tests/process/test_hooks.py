@@ -6,6 +6,7 @@ import os
 import signal
 
 import pytest
+from held_request import BODY_APPLICATION, HeldRequest
 from server_harness import PID_APPLICATION, get, is_alive, wait_until
 
 FILE = """
@@ -33,6 +34,9 @@ HOOKS = """
     def stage(event):
         say(type(event).__name__, event.worker, event.pid == os.getpid())
 
+    def cut(event):
+        say("cut", event.pid, os.getpid(), len(event.cut))
+
     def every(event):
         say(type(event).__name__)
 
@@ -48,11 +52,11 @@ HOOKS = """
 """
 
 
-def begin(start, hooks, options="", modules=HOOKS):
+def begin(start, hooks, options="", modules=HOOKS, application=PID_APPLICATION):
     written = "\n    ".join(f'{event} = "{hook}"' for event, hook in hooks.items())
     files = {
         "gracehttp.toml": FILE.format(options=options, hooks=written),
-        "application.py": PID_APPLICATION,
+        "application.py": application,
         "my_hooks.py": modules,
     }
     server = start("-m", "gracehttp", "serve", "-c", "gracehttp.toml", files=files)
@@ -100,6 +104,17 @@ def test_the_last_events_of_a_service_reach_their_hooks(start):
     server.send_signal(signal.SIGTERM)
     assert server.process.wait(30) == 0
     assert told(server, 2) == [["StopRequested"], ["SupervisorStopped"]]
+
+
+def test_a_request_that_a_drain_cuts_is_told_by_its_worker(start):
+    hooks = {"requests_cut": "my_hooks:cut"}
+    server = begin(start, hooks, 'drain_timeout = "100ms"', application=BODY_APPLICATION)
+    with HeldRequest(server.port) as held:
+        server.send_signal(signal.SIGHUP)
+        held.wait_until_cut()
+    ((what, pid, caller, requests),) = told(server)
+    assert (what, int(pid), requests) == ("cut", server.first[0], "1")
+    assert int(caller) not in {server.pid, *server.first}
 
 
 @pytest.mark.parametrize("preload", [False, True])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
-import ssl
 import subprocess
 
 import httpx
@@ -13,6 +12,7 @@ import pytest
 import trustme
 from http2_client import Http2Connection, Http2Load
 from server_harness import PID_APPLICATION
+from tls_client import context_for
 
 AUTHORITY = trustme.CA()
 
@@ -73,10 +73,7 @@ def begin(start, tmp_path):
 
 
 def client_context():
-    context = ssl.create_default_context()
-    AUTHORITY.configure_trust(context)
-    context.set_alpn_protocols(["h2", "http/1.1"])
-    return context
+    return context_for(AUTHORITY, alpn=("h2", "http/1.1"))
 
 
 def run(main):

@@ -1,4 +1,4 @@
-"""A full port makes room for newcomers who wait: idle connections go, and only those."""
+"""A full port makes room for connections that wait: idle connections go, and only those."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import ssl
 import time
 
 import pytest
-import trustme
 from server_harness import get, get_on, wait_until
+from tls_client import certificate_in
 
 SCRIPT = """
     import gracehttp
@@ -54,10 +54,7 @@ TLS_SCRIPT = """
 
 def begin_tls(start, folder, settings=""):
     """A full port with four idle clients that don't read; returns the server, them, and a function that connects."""
-    authority = trustme.CA()
-    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
+    context = certificate_in(folder / "server.pem", "127.0.0.1")
     script = TLS_SCRIPT.format(settings=settings)
     server = start("script.py", files={"application.py": APPLICATION, "script.py": script})
     server.wait_until_serving()
@@ -104,7 +101,7 @@ def test_a_health_check_gets_in_when_idle_connections_fill_the_port(start):
     socks = [connect(server) for _ in range(4)]
     for sock in socks:
         assert get_on(sock)[0] == 200
-    assert get(server.port)[0] == 200, "though nobody has left by himself"
+    assert get(server.port)[0] == 200, "though no client has left by itself"
     assert sorted(is_open(sock) for sock in socks) == [False, True, True, True]
     server.wait_for("is full: closed 1 idle connection ")
     assert server.status()["listeners"][0]["shed_connections"] == 1
@@ -117,12 +114,12 @@ def test_room_is_made_for_as_many_as_wait_over_all_workers(start):
     idle = [connect(server) for _ in range(4)]
     for sock in idle:
         assert get_on(sock)[0] == 200
-    newcomers = [connect(server) for _ in range(4)]
-    for sock in newcomers:
+    new_ones = [connect(server) for _ in range(4)]
+    for sock in new_ones:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
-    for sock in newcomers:
+    for sock in new_ones:
         assert b" 200 " in sock.recv(1000)
-    for sock in (*idle, *newcomers):
+    for sock in (*idle, *new_ones):
         sock.close()
 
 
@@ -151,7 +148,7 @@ def test_the_longest_idle_goes_first_whichever_worker_has_it(start):
         assert get(server.port)[0] == 200
         assert [is_open(sock) for sock in idle] == [False, True, True, True]
         idle.pop(0).close()
-        idle.append(connect_idle(server)[0])  # in the place of the newcomer, who has left
+        idle.append(connect_idle(server)[0])  # in the place of the new one, which has left
     for sock in idle:
         sock.close()
 
@@ -176,20 +173,20 @@ def test_without_shedding_newcomers_wait_until_somebody_leaves(start):
     idle = [connect(server) for _ in range(4)]
     for sock in idle:
         assert get_on(sock)[0] == 200
-    with connect(server) as newcomer:
-        newcomer.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+    with connect(server) as new_one:
+        new_one.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
         wait_until(lambda: server.status()["listeners"][0]["open_connections"] == 4)
         assert all(is_open(sock) for sock in idle)
         idle.pop().close()
-        assert b" 200 " in newcomer.recv(1000)
+        assert b" 200 " in new_one.recv(1000)
     for sock in idle:
         sock.close()
 
 
 def test_one_newcomer_costs_one_tls_connection_even_if_its_client_does_not_read(start, tmp_path):
     server, idle, connect_tls = begin_tls(start, tmp_path)
-    with connect_tls() as newcomer:
-        assert get_on(newcomer)[0] == 200
+    with connect_tls() as new_one:
+        assert get_on(new_one)[0] == 200
         server.wait_for("is full: closed 1 idle connection ")
         assert server.status()["listeners"][0]["shed_connections"] == 1
         assert open_ones(idle) == 3
@@ -200,6 +197,6 @@ def test_room_is_made_by_the_old_code_that_has_all_places(start, tmp_path, setti
     server, idle, connect_tls = begin_tls(start, tmp_path, settings)
     server.send_signal(signal.SIGHUP)
     server.wait_until_serving(2)
-    with connect_tls() as newcomer:  # long before a drain of 30 s closes idle connections
-        assert get_on(newcomer)[0] == 200
+    with connect_tls() as new_one:  # long before a drain of 30 s closes idle connections
+        assert get_on(new_one)[0] == 200
         assert open_ones(idle) == 3

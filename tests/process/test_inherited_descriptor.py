@@ -1,4 +1,4 @@
-"""Serving on a socket that whoever started the service has opened: fd://N."""
+"""Serving on a socket that the process that started the service has opened: fd://N."""
 
 from __future__ import annotations
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import select
 import signal
 import socket
-import ssl
 import time
 
 import pytest
-import trustme
 from server_harness import get_on, wait_until
+from tls_client import certificate_in, connect_tls
 
 ASGI = """
     import asyncio
@@ -148,15 +147,11 @@ def test_each_worker_that_is_taken_away_tells_its_streams(start, application):
 
 
 def test_idle_tls_connections_are_closed_one_after_the_other(start, tmp_path):
-    authority = trustme.CA()
-    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
+    context = certificate_in(tmp_path / "server.pem", "127.0.0.1")
     server = begin(start, ASGI, "--certfile", "server.pem", "--drain-timeout", "4s")
     clients = []
     for _ in range(8):
-        plain = socket.create_connection(("127.0.0.1", server.port), timeout=20)
-        clients.append(context.wrap_socket(plain, server_hostname="127.0.0.1"))
+        clients.append(connect_tls(server.port, context, "127.0.0.1"))
         assert get_on(clients[-1])[0] == 200
     server.restart(2)
     closed_at = sorted(closing_times(clients))

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
-import ssl
 import threading
 
-import trustme
 from load_client import ECHO_APPLICATION, Load, get, post
 from server_harness import get_on, read_response
+from tls_client import certificate_in
 
 RESTARTS = 20
 CLIENTS = 32
@@ -35,11 +34,7 @@ def begin(start, certfiles=(None,), **options):
 
 def make_certificate(folder):
     """Write cert.pem with its key; returns the context of clients that trust it."""
-    authority = trustme.CA()
-    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(folder / "cert.pem")
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
+    return certificate_in(folder / "cert.pem", "localhost")
 
 
 def test_twenty_restarts_lose_no_request_of_any_kind(start, tmp_path):

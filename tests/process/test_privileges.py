@@ -25,6 +25,7 @@ from pathlib import Path
 import pytest
 import trustme
 from server_harness import get, wait_until
+from tls_client import connect_tls, context_for
 
 import gracehttp
 
@@ -287,12 +288,7 @@ def put_certificate(folder):
 
 
 def served_certificate(port):
-    context = ssl.create_default_context()
-    AUTHORITY.configure_trust(context)
-    with (
-        socket.create_connection(("127.0.0.1", port), timeout=20) as plain,
-        context.wrap_socket(plain, server_hostname="localhost") as sock,
-    ):
+    with connect_tls(port, context_for(AUTHORITY)) as sock:
         return sock.getpeercert(binary_form=True)
 
 

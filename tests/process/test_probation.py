@@ -1,4 +1,4 @@
-"""New code on probation: what it does badly brings the old code back, and nobody but its own requests suffers."""
+"""New code on probation: what it does badly brings the old code back, and only its own requests suffer."""
 
 from __future__ import annotations
 

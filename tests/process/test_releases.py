@@ -230,6 +230,7 @@ def test_a_release_without_an_environment_is_refused(serve, releases):
     refused = server.command("restart")
     assert refused.returncode == 1
     assert f"{releases.folder(3)}/venv/bin/gracehttp can't be executed" in refused.stderr
+    assert refused.stderr.count("can't be executed") == 1
     assert seen(server)[:2] == ("1", "1/venv")
 
 

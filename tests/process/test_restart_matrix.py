@@ -1,4 +1,4 @@
-"""Whatever is wrong with new code, the old one serves on, and whoever asked for the restart learns why (promise 4)."""
+"""Whatever is wrong with new code, the old one serves on, and the requester of the restart learns why (promise 4)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SECOND_PORT_IN_OPTIONS = OPTIONS + '    [[server]]\n    bind = "127.0.0.1:{port}
 
 @dataclass(frozen=True)
 class Fault:
-    """A mistake in application.py, and the words that must reach whoever asked.
+    """A mistake in application.py, and the words that must reach the requester.
 
     A script imports the application by itself, so there the words are Python's own.
     """

@@ -26,7 +26,7 @@ async def app(scope, receive, send):
 
 
 def within(loop, main):
-    """Run `main()` as a notebook does, in a loop that somebody else has started."""
+    """Run `main()` as a notebook does, in a loop that another program has started."""
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         return runner.run(main())
 

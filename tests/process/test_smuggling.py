@@ -8,14 +8,14 @@ the same connections: it must get its own response. (CWE-444, RFC 9112 section 1
 from __future__ import annotations
 
 import contextlib
-import re
 import socket
 import sys
 from pathlib import Path
 
 import pytest
+from journals import Journal, reached, same
 from proxies import haproxy, nginx
-from server_harness import free_port, wait_until
+from server_harness import free_port
 
 sys.path.append(str(Path(__file__).parents[1] / "unit" / "http" / "http1"))
 from table_requests import TOPICS, Row, head
@@ -125,27 +125,6 @@ def probe(port, path):
     return received
 
 
-class Journal:
-    """A log that grows: what it says between two probes."""
-
-    def __init__(self, path):
-        self._path = path
-        self._read = 0
-
-    def up_to(self, path):
-        """The lines before that of the request for `path`."""
-        lines = []
-
-        def complete():
-            nonlocal lines
-            lines = self._path.read_bytes().decode("latin-1").split("\n")[self._read : -1]
-            return any(line.endswith(path) for line in lines)
-
-        wait_until(complete)
-        self._read += len(lines)
-        return lines[:-1]
-
-
 @pytest.mark.parametrize("proxy", ["nginx", "haproxy"])
 def test_no_row_of_the_table_is_another_number_of_requests_than_the_proxy_has_passed_on(start, tmp_path, proxy):
     server = start(
@@ -167,25 +146,12 @@ def test_no_row_of_the_table_is_another_number_of_requests_than_the_proxy_has_pa
             through(port, row.data)
             path = f"/probe-{name.replace(' ', '-')}"
             answer = probe(port, path)
-            passed = [line for line in journal.up_to(path) if _reached(line)]
+            passed = [line for line in journal.up_to(path) if reached(line)]
             taken = taken_log.up_to(path)
             passed_on += len(passed)
             if not answer.endswith(b"\r\n\r\n" + path.encode()):
                 wrong.append((name, row.data, answer))
-            elif not _same(passed, taken):
+            elif not same(passed, taken):
                 wrong.append((name, row.data, passed, taken))
     assert not wrong, "\n".join(map(str, wrong))
     assert passed_on > 100
-
-
-def _reached(line):
-    """Whether the proxy has spoken with the server about it: then it has a status of it."""
-    return re.match(r"\S+ app/\d+ ", line) is not None
-
-
-def _same(passed, taken):
-    """Whether the server took as many requests, with these methods; of one that it refuses it need not know any."""
-    methods = [line.split(" ")[0].replace("#23", "#") for line in passed]  # HAProxy escapes it in its log
-    return len(methods) == len(taken) and all(
-        line.split(" ")[0] in (method, "-") for method, line in zip(methods, taken, strict=True)
-    )

@@ -1,4 +1,4 @@
-"""How a service ends: nobody is cut off who was let in, and it ends soon (promises 2 and 6)."""
+"""How a service ends: no client that was let in is cut off, and it ends soon (promises 2 and 6)."""
 
 from __future__ import annotations
 

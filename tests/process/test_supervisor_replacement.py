@@ -1,4 +1,4 @@
-"""The supervisor replaces itself, and nobody but its log and whoever asked notices."""
+"""The supervisor replaces itself, and only its log and the requester notice."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ import hashlib
 import queue
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 import threading
@@ -18,6 +17,7 @@ import trustme
 from load_client import ECHO_APPLICATION, Load
 from proxies import nginx
 from server_harness import DEADLINE_SECONDS, PID_APPLICATION, free_port, get, get_on, read_response, wait_until
+from tls_client import connect_tls, context_for
 
 pytest.importorskip("cryptography")
 
@@ -45,18 +45,11 @@ def options_file(tls_handover):
 
 
 def client_context():
-    context = ssl.create_default_context()
-    AUTHORITY.configure_trust(context)
-    return context
+    return context_for(AUTHORITY)
 
 
 def connect(server, context=None):
-    sock = socket.create_connection(("127.0.0.1", server.port), timeout=20)
-    try:
-        return (context or client_context()).wrap_socket(sock, server_hostname="localhost")
-    except BaseException:
-        sock.close()
-        raise
+    return connect_tls(server.port, context or client_context())
 
 
 def exchange_on(sock):
@@ -435,3 +428,67 @@ def established(port):
             if fields[3] == "01" and fields[1].endswith(f":{port:04X}"):
                 found.add(fields[2])
     return found
+
+
+# --- a browser ---
+
+
+BROWSER_APPLICATION = """
+    import os
+
+    PAGE = b'''<!doctype html><script>
+    const wait = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+    (async () => {
+        for (let number = 0; ; number++) {
+            const answer = await fetch(`/count/${number}`).catch(() => null);
+            if (answer === null) { await fetch(`/lost/${number}`); return; }
+            await answer.text();
+            await wait(20);
+        }
+    })();
+    </script>'''
+
+    async def app(scope, receive, send):
+        assert scope["type"] == "http"
+        path = scope["path"]
+        if path.startswith("/count/") or path.startswith("/lost/"):
+            tls, http = scope["extensions"]["tls"]["tls_version"], scope["http_version"]
+            seen = [path[1:].replace("/", " "), os.getpid(), scope["client"][1], f"{tls:04x}", http]
+            os.write(2, (" ".join(map(str, seen)) + "\\n").encode())
+        body, kind = (PAGE, b"text/html") if path == "/" else (b"", b"text/plain")
+        headers = [(b"content-length", str(len(body)).encode()), (b"content-type", kind)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+"""
+
+
+SETTLED = 5
+"""Chromium opens two connections for a page, and may change from one to the other before it keeps to one."""
+
+
+def test_chromium_stays_on_one_connection_through_restarts(start, tmp_path):
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not installed")
+    server = begin(start, tmp_path, "--h2", "off", application=BROWSER_APPLICATION)
+    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+    options += ["--ignore-certificate-errors", f"--user-data-dir={tmp_path / 'profile'}"]
+    browser = subprocess.Popen(
+        [chromium, *options, f"https://127.0.0.1:{server.port}/"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    pids = list(server.first)
+    try:
+        server.wait_for(rf"^count \d+ {pids[0]} ", count=SETTLED, seconds=90)
+        for generation in range(2, 6):
+            (pid,) = server.restart(generation)
+            server.wait_for(rf"^count \d+ {pid} ", count=5)
+            pids.append(pid)
+    finally:
+        browser.terminate()
+        browser.wait(30)
+    seen = re.findall(r"^count (\d+) (\d+) (\d+) (\w+) (\S+)$", server.log, re.M)
+    assert [int(number) for number, *_ in seen] == list(range(len(seen)))
+    assert list(dict.fromkeys(int(pid) for _, pid, *_ in seen)) == pids
+    assert len({port for _, _, port, *_ in seen[SETTLED - 1 :]}) == 1
+    assert {(version, http) for *_, version, http in seen} == {("0304", "1.1")}
+    assert "lost" not in server.log

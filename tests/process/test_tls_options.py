@@ -16,6 +16,7 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from server_harness import get_on, read_response, wait_until
+from tls_client import connect_tls, context_for
 
 AUTHORITY = trustme.CA()
 CLIENTS = trustme.CA()
@@ -59,20 +60,11 @@ def begin(start, folder, *options, application="application:app", environment=No
 
 
 def client_context(certificate=None):
-    context = ssl.create_default_context()
-    AUTHORITY.configure_trust(context)
-    if certificate is not None:
-        certificate.configure_cert(context)
-    return context
+    return context_for(AUTHORITY, certificate=certificate)
 
 
 def connect(server, context=None, name="localhost"):
-    sock = socket.create_connection(("127.0.0.1", server.port), timeout=20)
-    try:
-        return (context or client_context()).wrap_socket(sock, server_hostname=name)
-    except BaseException:
-        sock.close()
-        raise
+    return connect_tls(server.port, context or client_context(), name)
 
 
 def ask(server, context=None):

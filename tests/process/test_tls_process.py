@@ -13,6 +13,7 @@ import pytest
 import trustme
 from load_client import ECHO_APPLICATION, Load
 from server_harness import PID_APPLICATION, get, get_on, read_response
+from tls_client import connect_tls, context_for
 
 AUTHORITY = trustme.CA()
 PLAIN_HOST = "127.0.0.2"  # two servers of one program can't both ask for port 0 of the same address
@@ -54,18 +55,11 @@ def begin(start, folder, *, application=PID_APPLICATION, limit=1000, header_time
 
 
 def client_context():
-    context = ssl.create_default_context()
-    AUTHORITY.configure_trust(context)
-    return context
+    return context_for(AUTHORITY)
 
 
 def connect(server, context=None):
-    sock = socket.create_connection(("127.0.0.1", server.tls_port), timeout=20)
-    try:
-        return (context or client_context()).wrap_socket(sock, server_hostname="localhost")
-    except BaseException:
-        sock.close()
-        raise
+    return connect_tls(server.tls_port, context or client_context())
 
 
 def certificate_of(server):

@@ -1,4 +1,4 @@
-"""Workers that are replaced while they serve, and connections that only pass on when somebody takes them."""
+"""Workers that are replaced while they serve, and connections that only pass on when another worker takes them."""
 
 from __future__ import annotations
 

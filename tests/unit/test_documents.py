@@ -12,8 +12,8 @@ import pytest
 from gracehttp.config import OPTIONS
 
 ROOT = Path(__file__).parents[2]
-PROMISES = re.search(r"## The promises\n(.*?)\n## ", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
-ROWS = [line for line in PROMISES.splitlines() if line.startswith("| ") and "**" in line]
+PROMISES = (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")
+ROWS = [line for line in PROMISES.partition("\n## ")[0].splitlines() if line.startswith("| ") and "**" in line]
 THREATS = [line for line in (ROOT / "SECURITY.md").read_text(encoding="utf-8").splitlines() if line.startswith("| **")]
 PACKAGES = sorted(init.parent for init in (ROOT / "src" / "gracehttp").glob("**/__init__.py"))
 MODULES = [
@@ -31,6 +31,14 @@ def test_each_test_that_a_promise_names_exists_and_each_promise_names_one(row):
     assert named
     for in_chaos, name in named:
         assert (ROOT / "tests" / ("chaos" if in_chaos else "process") / name).is_file(), name
+
+
+def test_the_page_has_the_promises_of_the_readme():
+    of_readme = re.search(r"## The promises\n(.*?)\n## ", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[
+        1
+    ]
+    named = [re.search(r"\*\*(.+?)\*\*", row)[1] for row in ROWS if not row.startswith("| 4a ")]
+    assert [name.rstrip(".") for name in re.findall(r"^\d\. \*\*(.+?)\*\*", of_readme, re.MULTILINE)] == named
 
 
 def test_every_file_of_chaos_shows_a_promise():
@@ -72,6 +80,14 @@ def test_every_package_tells_what_it_may_import_and_where_to_start_reading(packa
     told = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))) or ""
     assert re.search(r"imports?\b", told, re.IGNORECASE)
     assert re.search(r"start\s+reading", told, re.IGNORECASE)
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: str(package.relative_to(ROOT)))
+def test_every_package_names_each_of_its_modules(package):
+    told = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))) or ""
+    modules = {one.stem for one in package.glob("*.py")} | {one.parent.name for one in package.glob("*/__init__.py")}
+    named = {name.rpartition(".")[2] for name in re.findall(r"`([\w.]+)`", told)}
+    assert {one for one in modules if not one.startswith("__")} - named == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

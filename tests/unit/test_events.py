@@ -1,8 +1,17 @@
-"""The sentences of events that have more to tell than their fields."""
+"""The sentences of events that have more to tell than their fields, and the bus that tells them."""
 
 from __future__ import annotations
 
-from gracehttp.events import HandoverBroken, LimitLowered, ListenerOpened, PermitsReclaimed, RequestsCut
+from gracehttp.events import (
+    HandoverBroken,
+    LimitLowered,
+    ListenerOpened,
+    PermitsReclaimed,
+    RequestsCut,
+    SubscriberFailed,
+    WorkerStarted,
+)
+from gracehttp.events.bus import EventBus
 
 
 def test_ten_cut_requests_are_named_and_the_rest_is_counted():
@@ -38,3 +47,20 @@ def test_default_limit_that_is_lowered_is_told_where_it_listens() -> None:
     assert str(ListenerOpened("a:1", 5, url="https://a:1")) == "listening on https://a:1, at most 5 connections"
     every = ListenerOpened("0.0.0.0:1", 5, url="http://127.0.0.1:1")
     assert str(every) == "listening on 0.0.0.0:1 (http://127.0.0.1:1), at most 5 connections"
+
+
+def test_a_subscriber_that_raises_is_told_once_and_keeps_nothing_from_the_others():
+    heard, bus = [], EventBus()
+
+    def broken(event):
+        raise RuntimeError(f"no room for {event}")
+
+    bus.subscribe(broken)
+    bus.subscribe(heard.append)
+    for worker in (1, 2):
+        bus.publish(WorkerStarted(1, worker, 100 + worker))
+    failed, first, second = heard
+    assert isinstance(failed, SubscriberFailed)
+    assert "broken" in failed.subscriber
+    assert "no room for" in failed.reason
+    assert [first.worker, second.worker] == [1, 2]

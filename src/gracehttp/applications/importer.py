@@ -19,7 +19,7 @@ from gracehttp.applications.detect import (
 )
 from gracehttp.applications.lazy_parts import load_lazy_parts
 from gracehttp.config.checks import app_dir_path, check_app_dir
-from gracehttp.config.hints import read_call
+from gracehttp.config.import_string import read_call
 from gracehttp.errors import ApplicationNotFound, ConfigurationError
 from gracehttp.hints import Named, hint
 from gracehttp.observe.tracebacks import application_traceback, reason_of

@@ -15,10 +15,11 @@ from gracehttp.cli.checking.imports import try_import
 from gracehttp.cli.checking.tls_handover import check_tls_handover
 from gracehttp.cli.options import ConfiguredCommand, configured
 from gracehttp.config import PROCESS_OPTIONS, SERVER_OPTIONS, Configuration, ProcessOptions, ServerOptions, load
+from gracehttp.config.env_file import add_variables
 from gracehttp.console import echo
 from gracehttp.errors import GraceHTTPError
 from gracehttp.events import VariableIgnored
-from gracehttp.surroundings import enter
+from gracehttp.system.surroundings import enter
 
 
 @click.command(cls=ConfiguredCommand)
@@ -41,7 +42,8 @@ def check(config_file: Path | None, verbose: bool, **values: object) -> None:
     gracehttp check -c gracehttp.toml
     """
     configuration = load(cli=values, environ=os.environ, file=config_file)
-    enter(configuration.process, os.environ)
+    add_variables(os.environ, configuration.process.env_file)
+    enter(configuration.process.chdir, configuration.process.umask)
     echo("\n".join(report(configuration, verbose=verbose)))
     for name, meant in configuration.mistyped:
         echo(f"note: {VariableIgnored(name, meant)}")

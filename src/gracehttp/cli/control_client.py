@@ -96,7 +96,7 @@ class ControlClient:
         *,
         doing: str,
         timeout_seconds: float | None = None,
-        on_progress: Callable[[str], None] | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
         **parameters: bool,
     ) -> Outcome:
         """Send `command` and wait for its last answer. `doing` is what the supervisor does then, "restarting".
@@ -115,9 +115,9 @@ class ControlClient:
             data = self._receive(deadline, doing)
             if not data:
                 raise SupervisorEnded(doing, accepted=conversation.accepted)
-            for sentence in conversation.feed(data):
+            for progress in conversation.feed(data):
                 if on_progress is not None:
-                    on_progress(sentence)
+                    on_progress(progress)
         return conversation.outcome
 
     def wait_for_exit(self) -> bool:
@@ -148,19 +148,19 @@ class ControlClient:
 
 
 class Conversation:
-    """What the supervisor has answered so far. Pure: bytes go in, sentences come out."""
+    """What the supervisor has answered so far. Pure: bytes go in, progress comes out."""
 
     def __init__(self) -> None:
         self.accepted = False
         self.outcome: Outcome | None = None
         self._lines = LineBuffer()
 
-    def feed(self, data: bytes) -> list[str]:
-        """Take bytes as they came; returns the new sentences of progress. `outcome` is set once the last line came.
+    def feed(self, data: bytes) -> list[Progress]:
+        """Take bytes as they came; returns what is new of the progress. `outcome` is set once the last line came.
 
         Raises `CommandFailed` for a line that is none of the protocol.
         """
-        sentences = []
+        news = []
         for line in self._lines.feed(data):
             try:
                 answer = read_answer(line)
@@ -171,10 +171,10 @@ class Conversation:
             match answer:
                 case Outcome():
                     self.outcome = answer
-                case Progress(sentence):
-                    sentences.append(sentence)
+                case Progress():
+                    news.append(answer)
             self.accepted = True
-        return sentences
+        return news
 
 
 def unreachable(address: ControlAddress, exc: OSError) -> CommandFailed:

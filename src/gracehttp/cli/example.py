@@ -69,5 +69,5 @@ def _program() -> str:
 
 
 def _user() -> str:
-    """Who starts the service: this user, but never root."""
+    """The user that starts the service: this one, but never root."""
     return getpass.getuser() if os.geteuid() else "www-data"

@@ -6,7 +6,7 @@ import click
 
 from gracehttp.cli.control_client import ControlAddress, ControlClient
 from gracehttp.cli.target import targeted
-from gracehttp.cli.waiting import carry_out, waiting_options
+from gracehttp.cli.waiting import carry_out, waiting_options, watch_drain
 from gracehttp.console import echo_result
 
 
@@ -38,6 +38,9 @@ def restart(address: ControlAddress, supervisor: bool, supersede: bool, timeout:
     With --supervisor, the new supervisor is tried first. If it would not start, nothing happens at all, and the exit
     status is 1.
 
+    At a terminal one line shows what goes on, also how many connections the old workers still have; Ctrl+C ends only
+    that. Elsewhere each step is a line on standard error.
+
     After --timeout, the exit status is 4: the restart is still under way, and gracehttp status tells how it ends.
 
     \b
@@ -51,3 +54,4 @@ def restart(address: ControlAddress, supervisor: bool, supersede: bool, timeout:
         return
     pids = " ".join(map(str, reply.pids))
     echo_result(f"generation {reply.generation} serves, worker PIDs: {pids}")
+    watch_drain(address)

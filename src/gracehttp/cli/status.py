@@ -71,11 +71,8 @@ def report(status: Status) -> list[str]:
     if status.certificates:
         lines += table(("CERTIFICATE", "NAMES", "EXPIRES"), map(_certificate, status.certificates))
         lines.append("")
-    head: Sequence[str] = ("GENERATION", "STATE", "WORKER", "PID", "WORKER STATE", "BUILD")
-    rows = [row for one in status.generations for row in _processes(one)]
-    if not any(row[-1] for row in rows):  # a supervisor of an older release doesn't tell
-        head, rows = head[:-1], [row[:-1] for row in rows]
-    lines += table(head, rows)
+    head = ("GENERATION", "STATE", "WORKER", "PID", "WORKER STATE", "OPEN", "BUILD")
+    lines += _without_empty(head, [row for one in status.generations for row in _processes(one)])
     last = status.last_restart
     if last is not None:
         lines += ["", f"last restart: {'done' if last.ok else 'failed'}, {last.message}{_origin(last)}"]
@@ -104,15 +101,24 @@ def _origin(last: RestartStatus) -> str:
 def _processes(generation: GenerationStatus) -> Iterable[Sequence[str]]:
     which = (str(generation.generation), _state(generation))
     if generation.template:
-        yield (*which, "template", _number(generation.template), "waiting", "")
+        yield (*which, "template", _number(generation.template), "waiting", "", "")
     for worker in generation.workers:
         state = _words(worker.state) + (", other code" if worker.other_code else "")
-        yield (*which, str(worker.worker), _number(worker.pid), state, worker.build.partition(" ")[0])
+        build = worker.build.partition(" ")[0]
+        opened = "" if worker.connections is None else str(worker.connections)
+        yield (*which, str(worker.worker), _number(worker.pid), state, opened, build)
     starts = [f"starts in {seconds:.1f} s" for seconds in generation.starts_in_seconds]
     if not generation.workers and generation.state == "serving":
         starts = [f"none runs, the next one {starts[0]}", *starts[1:]] if starts else ["none runs"]
     for start in starts:
-        yield (*which, "-", "-", start, "")
+        yield (*which, "-", "-", start, "", "")
+
+
+def _without_empty(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table without the columns that are empty: of what the supervisor doesn't know, or doesn't tell because it is of
+    an older release."""
+    kept = [column for column in range(len(head)) if any(row[column] for row in rows)]
+    return table([head[column] for column in kept], [[row[column] for column in kept] for row in rows])
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
-from gracehttp.cli.control_client import ControlClient
+from gracehttp.cli.control_client import ControlAddress, ControlClient
+from gracehttp.cli.live_line import LiveLine, drain_text, progress_display
 from gracehttp.cli.target import read_duration
-from gracehttp.console import echo
 from gracehttp.errors import CommandFailed, WaitInterrupted
-from gracehttp.wire.control import Outcome
+from gracehttp.wire.control import Outcome, Status
+
+_LOOK_AGAIN_SECONDS: Final = 0.2
+_STATUS_TIMEOUT_SECONDS: Final = 5.0
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -41,12 +46,13 @@ def carry_out(
     Raises `SupervisorEnded`, `StillUnderWay` at the timeout, `WaitInterrupted` at Ctrl+C, and `CommandFailed` if the
     supervisor could not carry it out.
     """
+    display = progress_display()
     try:
         reply = client.ask(
             command,
             doing=doing,
             timeout_seconds=timeout,
-            on_progress=None if quiet else _print_progress,
+            on_progress=None if quiet else display.tell,
             **{name: True for name, wanted in parameters.items() if wanted},
         )
     except KeyboardInterrupt as exc:
@@ -54,11 +60,30 @@ def carry_out(
             f"interrupted; the supervisor ({client.address}) is still {doing}.",
             hint=f"the {command} goes on; gracehttp status {client.address.option} tells how it ends",
         ) from exc
+    finally:
+        if not quiet:
+            display.clear()
     if not reply.ok:
         raise CommandFailed(reply.message, details=reply.details)
     return reply
 
 
-def _print_progress(sentence: str) -> None:
-    """Print the first line of `sentence` on standard error: tracebacks come with the result."""
-    echo(sentence.partition("\n")[0], err=True)
+def watch_drain(address: ControlAddress) -> None:
+    """At a terminal, show how many connections the old workers still have, until the last one is gone. The command has
+    its result already: what goes wrong here is no failure, and Ctrl+C ends the watching alone."""
+    display = progress_display()
+    if not isinstance(display, LiveLine):
+        return
+    with contextlib.suppress(CommandFailed, KeyboardInterrupt):
+        while text := drain_text(_status(address)):
+            display.show(f"{text} (Ctrl+C: it goes on by itself)")
+            time.sleep(_LOOK_AGAIN_SECONDS)
+    display.clear()
+
+
+def _status(address: ControlAddress) -> Status:
+    with ControlClient(address) as client:
+        reply = client.ask("status", doing="telling its status", timeout_seconds=_STATUS_TIMEOUT_SECONDS)
+    if reply.status is None:
+        raise CommandFailed(reply.message)
+    return reply.status

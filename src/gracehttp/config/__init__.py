@@ -4,8 +4,11 @@ The command line wins over the environment, that over the file, that over variab
 (PORT), and those over the defaults.
 
 Start reading in `model`: it declares each option once, with one of the `types`. `sources` are the places where values
-come from, `resolve` chooses among them, `checks` looks at options together and for the files that they name, `hints`
-spells options for the command line or for a script, `units` reads durations and sizes, `env_file` files of variables.
+come from, `resolve` chooses among them, `checks` looks at options together and at the files that they name. `units`
+reads durations and sizes, `env_file` files of variables, `access_format` formats of the access log, `import_string` the
+names of applications. `near_names` tells what an unknown name was probably meant to be. `keywords` has the types of
+keyword arguments, which docs/make_keywords.py writes. `release_links` and `certificate_files` tell which paths a
+process has to look at.
 
 Nothing here opens a socket, imports an application or logs. It may import `net.address`, `errors`, `hints` and
 `values`.

@@ -12,7 +12,7 @@ put in the place of $NAME.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, MutableMapping
 
 from gracehttp.errors import ConfigurationError
 
@@ -60,3 +60,9 @@ def completed(environ: Mapping[str, str], paths: Iterable[str]) -> Mapping[str, 
         except UnicodeDecodeError:
             raise ConfigurationError(f"the environment file {path} is not UTF-8.") from None
     return {**variables, **environ} if variables else environ
+
+
+def add_variables(environ: MutableMapping[str, str], paths: Collection[str]) -> None:
+    """Give `environ` the variables of the files at `paths` that it doesn't have. Raises as `completed`."""
+    if paths:
+        environ.update(completed(environ, paths))

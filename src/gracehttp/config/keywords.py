@@ -403,6 +403,12 @@ class ServerKeywords(TypedDict, total=False):
     Default: none.
     """
 
+    request_id: Literal["off", "on", "echo"] | None
+    """on: the application gets each request with one X-Request-ID: that of the client or proxy if it is of at most
+    128 letters, digits and . _ : / + = @ ~ -, else a new one of 32 hexadecimal digits. echo: the response has it
+    too. Default: off.
+    """
+
     server_header: bool | None
     """Add Server: gracehttp to responses. Default: true."""
 

@@ -752,6 +752,14 @@ class ServerOptions:
         group=PROXIES,
         help="The path at which the application is, which the proxy cuts off: root_path in ASGI, SCRIPT_NAME in WSGI.",
     )
+    request_id: str = option(
+        "off",
+        kind=types.one_of("off", "on", "echo"),
+        group=PROXIES,
+        help="on: the application gets each request with one X-Request-ID: that of the client or proxy if it is of at "
+        "most 128 letters, digits and . _ : / + = @ ~ -, else a new one of 32 hexadecimal digits. echo: the response "
+        "has it too.",
+    )
     server_header: bool = option(
         True,
         kind=types.flag(),

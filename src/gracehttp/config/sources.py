@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from gracehttp.config import hints
 from gracehttp.config.model import ALIASES, OPTIONS, PROCESS_OPTIONS, SERVER_OPTIONS, Option
+from gracehttp.config.near_names import near_variables, nearest_name
 from gracehttp.config.release_links import as_released
 from gracehttp.errors import ConfigurationError
 from gracehttp.net.address import Bind
@@ -71,7 +71,7 @@ def from_common_variables(environ: Mapping[str, str]) -> Source:
 
 def mistyped_variables(environ: Mapping[str, str]) -> list[tuple[str, str]]:
     """Variables that look like a misspelled option, each with the one that was probably meant."""
-    return hints.mistyped_variables(environ, _PREFIX, [option.variable for option in OPTIONS.values()])
+    return near_variables(environ, _PREFIX, [option.variable for option in OPTIONS.values()])
 
 
 def from_keywords(values: Mapping[str, object], options: Mapping[str, Option]) -> Source:
@@ -201,6 +201,6 @@ def _unknown_key(key: str, known: Mapping[str, Option], place: str) -> Configura
             f"{key} is an option of a server, and can't be set for the whole program ({place}).",
             hint="set it with add_server(...)",
         )
-    near = hints.nearest_name(key.lower().replace("-", "_"), known)
+    near = nearest_name(key.lower().replace("-", "_"), known)
     hint = f"did you mean {near}?" if near else f"there are: {', '.join(sorted(known))}"
     return ConfigurationError(f"{key!r} is no option ({place}).", hint=hint)

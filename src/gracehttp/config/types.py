@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeGuard
 
-from gracehttp.config.hints import import_string_hint
+from gracehttp.config.import_string import import_string_hint
 from gracehttp.config.units import format_duration, format_size, parse_duration, parse_size
 from gracehttp.errors import ConfigurationError
 from gracehttp.hints import Named, hint

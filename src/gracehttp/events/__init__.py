@@ -1,13 +1,10 @@
 """The facts of the lifecycle, one class for each, named in the past tense. `str(event)` is its sentence in the log.
 
 `service`: the supervisor, stops and ignored options. `generations`: restarts and how they end. `workers`: single
-processes. `connections`: ports, limits and drains. `certificates`: of TLS. `applications`: their lifespans. `base` has
-what all events share.
-processes. `stages`: what only hooks in a worker are told. `connections`: ports, limits and drains. `applications`:
-their lifespans. `base` has what all events share.
+processes. `stages`: what only hooks in a worker are told. `connections`: ports, limits and drains. `certificates`: of
+TLS. `applications`: their lifespans. `base` has what all events share.
 
-Nothing here logs: `gracehttp.event_bus` tells the events to its subscribers. It may import `values` alone. Start
-reading at `base`.
+Nothing here logs: `bus` tells the events to its subscribers. It may import `values` alone. Start reading at `base`.
 """
 
 from __future__ import annotations
@@ -95,6 +92,7 @@ from gracehttp.events.workers import (
     PreloadUnavailable,
     ReleaseGone,
     ReportsDelayed,
+    StartStageBegan,
     TemplateLost,
     TemplateOrdersDelayed,
     TemplateStarted,
@@ -180,6 +178,7 @@ __all__ = [
     "StartCalledOff",
     "StartFailed",
     "StartRepeated",
+    "StartStageBegan",
     "StopDelayed",
     "StopRequested",
     "SubscriberFailed",

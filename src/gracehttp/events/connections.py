@@ -11,6 +11,11 @@ def _shared_with(other_ports: int) -> str:
     return f", shared with {counted(other_ports, 'other port')}" if other_ports else ""
 
 
+def _and_more(connections: int) -> str:
+    """Behind the first one: how many others there were."""
+    return f", and {counted(connections - 1, 'more connection')}" if connections > 1 else ""
+
+
 class ListenerOpened(Event):
     """`descriptors` is how many files a process may open if that is what lowers the default limit, else None. `url` is
     where a client on this machine reaches a TCP port, else it is empty."""
@@ -158,8 +163,9 @@ class ConnectionsNotIntroduced(Event):
     reason: str
 
     def __str__(self) -> str:
-        others = f", and {counted(self.connections - 1, 'more connection')}" if self.connections > 1 else ""
-        return f"{self.address}: closed a connection from {self.peer}, because {self.reason}{others}"
+        return (
+            f"{self.address}: closed a connection from {self.peer}, because {self.reason}{_and_more(self.connections)}"
+        )
 
 
 class PlainHttpRefused(Event):
@@ -172,8 +178,8 @@ class PlainHttpRefused(Event):
     reason: str
 
     def __str__(self) -> str:
-        others = f", and {counted(self.connections - 1, 'more connection')}" if self.connections > 1 else ""
-        return f"https://{self.address}: answered 400 to {self.peer}, because {self.reason}{others}"
+        more = _and_more(self.connections)
+        return f"https://{self.address}: answered 400 to {self.peer}, because {self.reason}{more}"
 
 
 class ForwardedFieldRemoved(Event):
@@ -222,11 +228,13 @@ class DrainFinished(Event):
 
 
 class RequestsCut(Event):
-    """A drain ended with requests in flight. `cut` describes each: method, target, age; the sentence names ten."""
+    """A drain of the worker `pid` ended with requests in flight. `cut` describes each: method, target, age; ten are in
+    the sentence."""
 
     severity = Severity.WARNING
     seconds: float
     cut: tuple[str, ...]
+    pid: int = 0
 
     def __str__(self) -> str:
         named = "; ".join(self.cut[:_MOST_NAMED])

@@ -14,6 +14,19 @@ class WorkerStarted(Event):
         return f"worker {self.worker} of generation {self.generation} started, pid {self.pid}"
 
 
+class StartStageBegan(Event):
+    """What a worker does now on its way to be ready, such as `importing main:app`."""
+
+    severity = Severity.DEBUG
+    generation: int
+    worker: int
+    pid: int
+    doing: str
+
+    def __str__(self) -> str:
+        return f"worker {self.worker} of generation {self.generation} is {self.doing}"
+
+
 class WorkerBecameReady(Event):
     """While a generation starts, `ready` of the `wanted` workers are ready with this one; 0 at other times."""
 

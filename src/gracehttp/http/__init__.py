@@ -6,6 +6,7 @@
 - `forwarded`: what a trusted proxy says of a request; `hosts`: what names a host
 - `server_fields`: the fields that the server adds to responses
 - `negotiation`: which protocol a connection speaks, at first and after an upgrade
+- `request_counter`: counts requests for the metrics; `unserved`: what clients ask for that is not served
 - `settings`: the limits that protocols need
 
 Each protocol is a package of its own: `http1`, `http2`, `websocket`. Only `negotiation` knows them all by name.

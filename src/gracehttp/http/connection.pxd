@@ -5,6 +5,7 @@ from gracehttp.net.deadlines cimport Deadlines
 cdef class ServerContext:
     cdef readonly object application
     cdef readonly object settings
+    cdef readonly Py_ssize_t max_header_size_bytes
     cdef readonly object owner
     cdef readonly object loop
     cdef readonly Deadlines idle

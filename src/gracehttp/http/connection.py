@@ -146,6 +146,7 @@ class ServerContext:
         "idle",
         "introduction",
         "loop",
+        "max_header_size_bytes",
         "owner",
         "server_lines",
         "settings",
@@ -160,6 +161,7 @@ class ServerContext:
     ) -> None:
         self.application = application
         self.settings = settings
+        self.max_header_size_bytes = settings.max_header_size_bytes
         self.owner = owner
         self.loop = loop
         self.idle: Deadlines = Deadlines(settings.keep_alive_timeout_seconds, loop)

@@ -1,6 +1,7 @@
 import cython
 
 from gracehttp.http.body cimport RequestBody
+from gracehttp.http cimport fields as checked
 from gracehttp.http.fields cimport ResponseFields
 from gracehttp.http.head cimport RequestHead as Head  # under another name: `exchange` gives RequestHead to others
 from gracehttp.http.request_counter cimport RequestCounter

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVarTuple, Unpack
 
+from gracehttp.http import fields as checked
 from gracehttp.http.body import RequestBody
 from gracehttp.http.fields import ResponseError, ResponseFields, trailer_fields
 from gracehttp.http.head import Header, RequestHead
@@ -108,7 +109,7 @@ It is told of refused requests, too; see `RefusedHead`."""
 
 
 class ExchangeObserver(Protocol):
-    """Who hears how exchanges end: the worker. Must not raise."""
+    """What hears how exchanges end: the worker. Must not raise."""
 
     request_finished: RequestFinished | None
     """For the access log and what counts; None costs nothing."""
@@ -299,13 +300,15 @@ class Exchange:
             raise ResponseError("the response was started already")
         if not isinstance(status, int) or not 200 <= status <= 999:
             raise ResponseError(f"{status!r} is no status of a final response")
-        self.fields = fields = ResponseFields(headers)
+        self.fields = fields = checked.response_fields(headers)
         if fields.dropped is not None:
             self._tell_dropped(fields.dropped)
+        if self.head.echoed is not None:
+            fields.add(self.head.echoed)
         self.status = status
         self._trailers_follow = trailers
         self.announced_length = fields.content_length
-        self.bodyless = status in _WITHOUT_LENGTH or self.head.line.method == "HEAD"
+        self.bodyless = status == 204 or status == 304 or self.head.line.method == "HEAD"  # noqa: PLR1714  numbers in C
         self._left = -1 if self.bodyless else fields.content_length
         self.response_started = self._body_open = True
 
@@ -467,6 +470,8 @@ class Exchange:
         The request must be whole, and its response not begun. The exchange is over then, and `finished` is owed to the
         worker by the protocol that takes over.
         """
+        if self.head.echoed is not None:
+            fields.add(self.head.echoed)
         self._carrier.upgrade(self, fields, make, finished=False)
 
     # --- the end ---
@@ -593,7 +598,7 @@ class Waiters:
                 self._futures.remove(future)
 
     def future(self) -> asyncio.Future[None]:
-        """One that the next `wake` completes, for who has no need of a coroutine around it."""
+        """One that the next `wake` completes, for callers that need no coroutine around it."""
         if self._futures:  # of those that were cancelled each would wait for a wake that may never come
             self._futures = [one for one in self._futures if not one.done()]
         future = self._loop.create_future()

@@ -8,12 +8,17 @@ cdef class ResponseFields:
     cdef readonly bint has_server
     cdef readonly object dropped
     cdef readonly bytes upgrade
+    cdef readonly bint shared
+    cdef public bytes start
+    cdef public int start_status
 
-    @cython.locals(known_lines=dict, known_lengths=dict, lines=list)
+    @cython.locals(known_lines=dict, known_lengths=dict, lines=list, shared=bint)
     cdef bytes _take(self, headers)
     cdef bytes _read(self, name, value)
     cdef bint _note(self, int meaning, name, value) except -1
 
 
+@cython.locals(given=tuple, known=ResponseFields)
+cpdef ResponseFields response_fields(headers)
 cdef int _examine_name(name) except -1
 cdef _parse_content_length(value)

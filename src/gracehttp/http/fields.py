@@ -56,7 +56,12 @@ x-xss-protection
 """A list of those that differ or are secret would never be complete."""
 _known_lines: dict[Header, bytes] = {}
 _LONGEST_KNOWN_LENGTH: Final = 8
+_LENGTHS_END: Final = 10**_LONGEST_KNOWN_LENGTH
 _known_lengths: dict[bytes, int] = {}
+
+_MOST_FIELDS_REMEMBERED: Final = 8
+_known_fields: dict[tuple[Header, ...], ResponseFields] = {}
+"""Of whole responses, if each of their fields is remembered."""
 
 _OUR_OPTIONS = frozenset((b"close", b"upgrade"))
 """What Connection may say that the response says then, one way or another."""
@@ -80,9 +85,23 @@ class ResponseFields:
     the value of Upgrade, which only HTTP/1.1 has, empty without one. `has_date` and `has_server`: the application's own
     stand instead of ours. `dropped` is the last field that is left out because it is about the connection, not the
     response (RFC 9110 section 7.6.1), and that changes nothing.
+
+    `shared`: other responses may have the same object (`response_fields`). Then the protocol may keep in `start` how a
+    response begins that has `start_status` and these fields.
     """
 
-    __slots__ = ("block", "closes", "content_length", "dropped", "has_date", "has_server", "upgrade")
+    __slots__ = (
+        "block",
+        "closes",
+        "content_length",
+        "dropped",
+        "has_date",
+        "has_server",
+        "shared",
+        "start",
+        "start_status",
+        "upgrade",
+    )
 
     def __init__(self, headers: Iterable[Header]) -> None:
         """Take over all fields but those which frame the message or are about the connection.
@@ -94,6 +113,9 @@ class ResponseFields:
         self.closes = self.has_date = self.has_server = False
         self.upgrade = b""
         self.dropped: Header | None = None
+        self.shared = False
+        self.start = b""
+        self.start_status = 0
         try:
             self.block = self._take(headers)
         except (TypeError, ValueError, AttributeError) as error:
@@ -103,6 +125,7 @@ class ResponseFields:
         """The lines of those that are passed on."""
         known_lines, known_lengths = _known_lines, _known_lengths
         lines: list[bytes] = []
+        shared = True
         for pair in headers:
             if type(pair) is tuple:
                 # The pair of the application itself is looked up: to make another one costs as much.
@@ -122,8 +145,11 @@ class ResponseFields:
                         known_lengths[value] = length
                 if length is not None:
                     self.content_length = length
+                    shared = shared and length < _LENGTHS_END
                     continue
+            shared = False
             lines.append(self._read(name, value))
+        self.shared = shared and len(lines) < _MOST_FIELDS_REMEMBERED
         return b"".join(lines)
 
     @property
@@ -132,6 +158,12 @@ class ResponseFields:
         for line in self.block.split(b"\r\n")[:-1]:
             name, _, value = line.partition(b": ")
             yield name, value
+
+    def add(self, field: Header) -> None:
+        """Add a field that is valid, unless the application has given one of that name itself."""
+        name, _value = field
+        if b"\r\n%b:" % name.lower() not in b"\r\n" + self.block.lower():
+            self.block += b"%b: %b\r\n" % field
 
     def _read(self, name: bytes, value: bytes) -> bytes:
         """The line of a field, empty if it isn't passed on; acts upon one that means something to the server."""
@@ -180,6 +212,24 @@ class ResponseFields:
         else:
             self.has_server = True
         return True
+
+
+def response_fields(headers: Iterable[Header]) -> ResponseFields:
+    """As `ResponseFields`, and made once for those that applications give again and again."""
+    if type(headers) is not list:
+        return ResponseFields(headers)
+    given = tuple(headers)
+    try:
+        known = _known_fields.get(given)
+    except TypeError:  # pairs that are lists have no hash
+        return ResponseFields(headers)
+    if known is None:
+        known = ResponseFields(headers)
+        if known.shared:
+            if len(_known_fields) >= _MOST_REMEMBERED:
+                _known_fields.clear()
+            _known_fields[given] = known
+    return known
 
 
 def trailer_fields(headers: Iterable[Header]) -> ResponseFields:

@@ -15,7 +15,7 @@ trusted is removed, so that no application believes it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
@@ -106,6 +106,11 @@ def _tells_of_clients(name: bytes) -> bool:
     return (name.replace(b"_", b"-") if b"_" in name else name) in FORWARDING_FIELDS
 
 
+def may_tell_of_clients(headers: Iterable[Header]) -> bool:
+    """Whether one of the fields is one of those, or may be."""
+    return any(name in FORWARDING_FIELDS or b"_" in name for name, _ in headers)
+
+
 class _Untrusted(_RootPath):
     __slots__ = ("_removed",)
 
@@ -114,12 +119,13 @@ class _Untrusted(_RootPath):
         self._removed = removed
 
     def adjust(self, head: RequestHead) -> None:
-        headers = head.headers
-        kept = [field for field in headers if not _tells_of_clients(field[0])]
-        if len(kept) != len(headers):
-            removed = next(name for name, _ in headers if _tells_of_clients(name))
-            head.headers = kept
-            self._removed(head.client, removed.decode("ascii"))
+        if not head.unforwarded:
+            headers = head.headers
+            kept = [field for field in headers if not _tells_of_clients(field[0])]
+            if len(kept) != len(headers):
+                removed = next(name for name, _ in headers if _tells_of_clients(name))
+                head.headers = kept
+                self._removed(head.client, removed.decode("ascii"))
         if self._root_path:
             super().adjust(head)
 
@@ -133,16 +139,18 @@ class _Trusted(_RootPath):
         super().__init__(root_path)
         self._believed = _names(settings)
         self._peers = peers
-        # Who trusts every peer trusts the one that has connected, not what stands in a list, or a client could choose
-        # its address: it would be what it has put on the left itself.
+        # An operator who trusts every peer trusts the one that has connected, not what stands in a list, or a client
+        # could choose its address: it would be what it has put on the left itself.
         self._hops = settings.hops or (1 if peers.any else 0)
 
     def adjust(self, head: RequestHead) -> None:
-        believed = self._believed
-        found = [field for field in head.headers if field[0] in believed]
-        if found:
-            self._believe(head, found)
-        elif self._root_path:
+        if not head.unforwarded:
+            believed = self._believed
+            found = [field for field in head.headers if field[0] in believed]
+            if found:
+                self._believe(head, found)
+                return
+        if self._root_path:
             super().adjust(head)
 
     def _believe(self, head: RequestHead, found: list[Header]) -> None:

@@ -5,6 +5,7 @@ cdef class RequestLine:
     cdef readonly str method
     cdef readonly bytes target
     cdef readonly str http_version
+    cdef readonly bint http10
     cdef readonly str path
     cdef readonly bytes raw_path
     cdef readonly bytes query_string
@@ -24,6 +25,7 @@ cdef class RequestHead:
     cdef public object client
     cdef public object server
     cdef public object tls
+    cdef public object echoed
     cdef readonly bint _cut
 
 

@@ -20,6 +20,7 @@ class RequestLine:
     `target` is the request target as it was sent (RFC 9112 section 3.2), for logs; a protocol without one composes it.
     `raw_path` and `query_string` are its bytes before and after the first `?`; `path` is `raw_path` percent-decoded
     (UTF-8, undecodable bytes replaced). `authority` is that of a target in absolute-form, else None.
+    `http10`: whether the version is HTTP/1.0.
     `derived` is for the interface of the application, to keep what it makes of the line.
     `root_path` is the part of `path` at its beginning that names the application, and not a thing of it (ASGI);
     `raw_root_path` is the same part of `raw_path`.
@@ -28,6 +29,7 @@ class RequestLine:
     __slots__ = (
         "authority",
         "derived",
+        "http10",
         "http_version",
         "method",
         "path",
@@ -43,6 +45,7 @@ class RequestLine:
         self.method = method
         self.target = target
         self.http_version = http_version
+        self.http10 = http_version == "1.0"
         self.path, self.raw_path, self.query_string, self.authority = split_target(target)
         self.root_path = ""
         self.raw_root_path = b""
@@ -56,6 +59,7 @@ class RequestLine:
         line.method = self.method
         line.target = self.target
         line.http_version = self.http_version
+        line.http10 = self.http10
         line.query_string = self.query_string
         line.authority = self.authority
         line.path = root_path + self.path
@@ -76,7 +80,10 @@ class RequestHead:
     refused: ClassVar[bool] = False
     """Whether it is of a request that the server answered itself, because no application may see it."""
 
-    __slots__ = ("_cut", "client", "headers", "line", "scheme", "server", "tls")
+    unforwarded: ClassVar[bool] = False
+    """Whether it is known to have none of the fields in which proxies tell of their clients (`http.forwarded`)."""
+
+    __slots__ = ("_cut", "client", "echoed", "headers", "line", "scheme", "server", "tls")
 
     _cut: bool
 
@@ -87,6 +94,8 @@ class RequestHead:
     server: tuple[str, int | None] | None
     tls: TlsSession | None
     """Of the connection, if it came over TLS to us."""
+    echoed: Header | None
+    """A field of the request that the response has, too."""
 
     @property
     def cut(self) -> bool:

@@ -72,6 +72,7 @@ class HttpSettings(NamedTuple):
     - `max_body_size_bytes`: of a request; 0 is no limit.
     - `root_path`: where the application is, under the root of the site; empty, or `/` and a name.
     - `server_header`, `date_header`: whether responses have these fields. `response_fields` are added to each.
+    - `request_id`: `off`; `on`: each request has an id; `echo`: its response has the id too.
     """
 
     keep_alive_timeout_seconds: float = 75.0
@@ -85,6 +86,7 @@ class HttpSettings(NamedTuple):
     server_header: bool = True
     date_header: bool = True
     response_fields: tuple[Header, ...] = ()
+    request_id: str = "off"
     http2: Http2Settings = Http2Settings()
 
 
@@ -116,6 +118,7 @@ def settings_of(server: ServerOptions) -> HttpSettings:
         server_header=server.server_header,
         date_header=server.date_header,
         response_fields=tuple(map(_as_field, server.header)),
+        request_id=server.request_id,
         http2=Http2Settings(
             alpn=None if server.h2 == "auto" else server.h2 == "on",
             cleartext=server.h2c,

@@ -1,12 +1,15 @@
 """Sockets and bytes, before any protocol: how connections reach a worker, and how many.
 
-- where to listen: `address` (the forms of --bind), `bind` (listening sockets), `unix_files`, `port_owner`
+- where to listen: `address` (the forms of --bind), `bind` (listening sockets), `activation` (those of a service
+  manager), `unix_files`, `port_owner`, `tcp_keepalive`
 - taking connections: `acceptor` (the accept loop), `syn_filter` (the end of a listener)
-- how many: `permits` (the limit that all workers share), `limits` (what it may be), `shared_page` (their memory)
+- how many: `permits` (the limit that all workers share), `limits` (what it may be), `shared_page` (their memory);
+  `worker_page`: what a worker counts
 - a full port: `backlog_watch` (are connections waiting?), `idle_ranking` (which worker has the oldest idle one?)
 - what each error of a system call means for a connection: `failures`
-- a connection's bytes: `stream` (plain) and `tls_stream`, which a `poller` wakes; `ending` and `progress` (how a stream
-  ends, and whether its client still reads); `deadlines`, `endpoints`
+- a connection's bytes: `stream` (plain) and `tls_stream`, which a `poller` wakes, by `system_calls`; `ending` and
+  `progress` (how a stream ends, and whether its client still reads); `file_part` (a file as a body); `deadlines`,
+  `endpoints`
 - what comes before them: `introduction` (a proxy says who its client is), `proxy_protocol` (in which words),
   `trusted_peers` (which peers may)
 - `tls13`: TLS 1.3 after the handshake, for connections that are handed over

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gracehttp.events import AcceptPaused, Event
+from gracehttp.net import system_calls
 from gracehttp.net.backlog_watch import BacklogWatch, MakeRoom
 from gracehttp.net.failures import ACCEPT_NEXT
 from gracehttp.net.kernel_view import is_readable
@@ -22,16 +23,39 @@ ACCEPTS_PER_WAKE_UP = 16
 SHORTEST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 1.0
 
-Accepted = Callable[[socket.socket, Any], None]
+# That the socket doesn't block is known, so its object needs no system call for it.
+_STREAM = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)
+
+Accepted = Callable[[socket.SocketType, Any], None]
 
 
 class Acceptor:
     """Accepts from `listener` while there are permits. Owns `listener`; `permits` stays the caller's.
 
-    `on_connection` gets each accepted socket, non-blocking, the address of its peer (accept(2)), and with them one
-    permit. It must call `release` after the socket was closed, which gives the permit back. It may raise `OSError` when
-    it has done so at once, because the system can serve no more connections at the moment.
+    `on_connection` gets each accepted socket, non-blocking, the address of its peer (`system_calls.accept`), and with
+    them one permit. It must call `release` after the socket was closed, which gives the permit back. It may raise
+    `OSError` when it has done so at once, because the system can serve no more connections at the moment.
     """
+
+    __slots__ = (
+        "_accepting",
+        "_address",
+        "_awaiting_permit",
+        "_backlog",
+        "_closed",
+        "_family",
+        "_fd",
+        "_left",
+        "_listener",
+        "_loop",
+        "_on_connection",
+        "_on_stopped",
+        "_pause",
+        "_pause_seconds",
+        "_permits",
+        "_publish",
+        "_watched",
+    )
 
     def __init__(
         self,
@@ -46,6 +70,8 @@ class Acceptor:
     ) -> None:
         """`make_room` is called at intervals while new connections wait for a permit, also in a pause."""
         self._listener = listener
+        self._fd = system_calls.descriptor_of(listener)
+        self._family = int(listener.family)
         self._permits = permits
         self._on_connection = on_connection
         self._address = address
@@ -87,6 +113,7 @@ class Acceptor:
         self._backlog.stop()
         if not self._closed:
             self._closed = True
+            self._fd = -1
             self._listener.close()
         if self._on_stopped is not None:
             self._loop.call_soon(self._on_stopped)
@@ -113,6 +140,8 @@ class Acceptor:
             self._loop.call_soon(self._resume)
 
     def _on_acceptable(self) -> None:
+        listener, permits = self._listener, self._permits
+        waiting = -1  # how many is not known
         for _ in range(ACCEPTS_PER_WAKE_UP):
             if self._left == 0:
                 self.stop()
@@ -120,46 +149,53 @@ class Acceptor:
             # All workers that share the queue wake up for one connection, and one of them gets it. To look first costs
             # a tenth of what an accept() that finds nothing does, with a permit taken and given back for it.
             try:
-                if not is_readable(self._listener.fileno()):
-                    self._on_empty_queue()
-                    return
-                if not self._permits.take():
+                if waiting < 0:
+                    waiting = self._waiting()
+                    if not waiting:
+                        self._on_empty_queue()
+                        return
+                elif not waiting:
+                    break  # the loop tells of what has come meanwhile
+                if waiting > 0:
+                    waiting -= 1
+                if not permits.take():
                     self._wait_for_permit()
                     return
             except OSError as exc:
                 self._pause_for(exc)
                 return
             try:
-                connection, peer = self._accept()
+                accepted = system_calls.accept(listener, self._fd)
+                if accepted is None:  # another worker was faster
+                    permits.give_back()
+                    self._on_empty_queue()
+                    return
+                connection = socket.SocketType(self._family, _STREAM, 0, accepted[0])
             except OSError as exc:
-                self._permits.give_back()
+                permits.give_back()
                 if not self._can_continue_after(exc):
                     return
                 continue
             if self._left is not None:
                 self._left -= 1
             try:
-                self._on_connection(connection, peer)
+                self._on_connection(connection, accepted[1])
             except OSError as exc:
                 self._pause_for(exc, told=True)
                 return
             self._pause_seconds = SHORTEST_PAUSE_SECONDS
+            if not self._accepting:
+                return  # what the connection has led to has ended it
         if self._on_stopped is not None:
             self._loop.call_soon(self._resume)
 
-    def _accept(self) -> tuple[socket.socket, Any]:
-        connection, peer = self._listener.accept()
-        try:
-            connection.setblocking(False)
-        except OSError:
-            connection.close()
-            raise
-        return connection, peer
+    def _waiting(self) -> int:
+        """See `system_calls.waiting`."""
+        if self._fd >= 0:
+            return system_calls.waiting(self._listener, self._fd)
+        return -1 if is_readable(self._listener.fileno()) else 0
 
     def _can_continue_after(self, exc: OSError) -> bool:
-        if isinstance(exc, BlockingIOError):
-            self._on_empty_queue()
-            return False
         if exc.errno in ACCEPT_NEXT:
             return True
         self._pause_for(exc)

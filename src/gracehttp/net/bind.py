@@ -10,7 +10,6 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from gracehttp.accounts import Credentials
 from gracehttp.errors import ListenError
 from gracehttp.hints import Named, hint
 from gracehttp.net.activation import named, passed_descriptors
@@ -18,6 +17,7 @@ from gracehttp.net.address import Address, DescriptorAddress, TcpAddress, UnixAd
 from gracehttp.net.port_owner import OURSELVES, owner_of_port
 from gracehttp.net.syn_filter import admit_new_connections
 from gracehttp.net.unix_files import bind_file, own_file, remove_stale_file
+from gracehttp.system.credentials import Credentials
 
 _ALL_IPV6 = "::"
 

@@ -32,7 +32,7 @@ class Ending:
         self,
         stream: PlainStream,
         services: StreamServices,
-        sock: socket.socket,
+        sock: socket.SocketType,
         *,
         linger: bool,
         client_ended: Callable[[bytes], bool] | None,

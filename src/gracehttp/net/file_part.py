@@ -40,7 +40,7 @@ class FilePart:
     def __len__(self) -> int:
         return self._left
 
-    def send(self, sock: socket.socket, most_bytes: int) -> int:
+    def send(self, sock: socket.SocketType, most_bytes: int) -> int:
         """Send at most `most_bytes`; returns how many the kernel took.
 
         Raises `BlockingIOError` if it took none because the socket is full, an `OSError` of `CLIENT_IS_GONE` for the
@@ -56,7 +56,7 @@ class FilePart:
         self._left -= sent
         return sent
 
-    def _send(self, sock: socket.socket, most_bytes: int) -> int:
+    def _send(self, sock: socket.SocketType, most_bytes: int) -> int:
         size = min(most_bytes, self._left)
         self._read_ahead(self._offset + size)
         if not self._copies:

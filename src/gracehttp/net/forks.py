@@ -6,9 +6,9 @@ nothing, such as the workers of multiprocessing.
 - A copy of a listener would hold the port after the server has ended, with a queue that is not served. One of a
   connection would keep it open: a reset, or the end of a worker that was killed, would not reach the client before the
   child ends.
-- A worker leaves signals to its supervisor. A child that did so too could not be terminated, and whoever waits for its
-  end (`Pool.terminate`, the exit handler of multiprocessing) would wait forever. So a child answers signals as this
-  process did before it was a worker.
+- A worker leaves signals to its supervisor. A child that did so too could not be terminated, and a process that waits
+  for its end (`Pool.terminate`, the exit handler of multiprocessing) would wait forever. So a child answers signals as
+  this process did before it was a worker.
 - The descriptor that wakes up the event loop (signal.set_wakeup_fd) leads to the loop of this process: a signal to the
   child would be told here. Python 3.12 takes it from children itself.
 

@@ -59,7 +59,7 @@ class Introduction:
         on_header(header, data[end:])
 
     def ended(self) -> None:
-        """The peer has ended its half. Without a byte it has only looked whether someone listens."""
+        """The peer has ended its half. Without a byte it has only looked whether the port listens."""
         if self._received:
             self._refuse("its PROXY header was cut")
         else:

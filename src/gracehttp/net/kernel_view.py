@@ -60,7 +60,7 @@ def unsent_bytes(fd: int) -> int:
         return 0
 
 
-def acknowledged_bytes(sock: socket.socket) -> int:
+def acknowledged_bytes(sock: socket.SocketType) -> int:
     """How many bytes the client has acknowledged since it connected; 0 if the kernel doesn't tell."""
     return int.from_bytes(_tcp_info(sock, _BYTES_ACKED.stop)[_BYTES_ACKED], sys.byteorder)
 
@@ -71,10 +71,15 @@ def seconds_since_input(sock: socket.socket) -> float:
     return int.from_bytes(milliseconds, sys.byteorder) / 1000 if milliseconds else math.inf
 
 
-def queue_length(listener: socket.socket) -> int:
-    """How many connections wait in the accept queue of `listener`; where the kernel doesn't tell, how many could."""
+def waiting_in(listener: socket.socket) -> int:
+    """How many connections wait in the accept queue of `listener`; 0, too, where the kernel doesn't tell."""
     # Of a listening socket, tcpi_unacked is the length of its accept queue (tcp_get_info in net/ipv4/tcp.c; it is the
     # Recv-Q that ss(8) shows).
+    return int.from_bytes(_tcp_info(listener, _UNACKED.stop)[_UNACKED], sys.byteorder)
+
+
+def queue_length(listener: socket.socket) -> int:
+    """How many connections wait in the accept queue of `listener`; where the kernel doesn't tell, how many could."""
     unacked = _tcp_info(listener, _UNACKED.stop)[_UNACKED]
     if unacked:
         return int.from_bytes(unacked, sys.byteorder)
@@ -84,7 +89,7 @@ def queue_length(listener: socket.socket) -> int:
         return _DEFAULT_SOMAXCONN
 
 
-def _tcp_info(sock: socket.socket, size: int) -> bytes:
+def _tcp_info(sock: socket.SocketType, size: int) -> bytes:
     """The first `size` bytes of TCP_INFO (tcp(7)), or what the kernel has of them; nothing for other sockets."""
     if not _HAS_TCP_INFO:
         return b""

@@ -148,6 +148,8 @@ class SharedPermits:
     Owns the descriptors that it is given, copies of those of a `PermitPool`.
     """
 
+    __slots__ = ("_debts", "_entries", "_entry", "_free", "_no_debt_at", "_owed", "_slot", "page")
+
     def __init__(self, free: int, owed: int, ledger: int, slot: int) -> None:
         """`ledger` is the file of the port's shared page, `slot` this worker's place in it."""
         self.page = SharedPage(ledger)

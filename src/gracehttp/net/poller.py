@@ -15,12 +15,11 @@ ends, and what the kernel really has to tell of the new one comes with the next 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import select
 import selectors
 import signal
 from collections.abc import Iterable
-from typing import Final, Protocol
+from typing import Final
 
 from gracehttp.net import system_calls
 from gracehttp.net.forks import disconnect_in_children
@@ -39,50 +38,68 @@ LONGEST_FAILURE_SECONDS: Final = 5.0
 BYTES_PER_TURN: Final = 1048576
 
 
-class Pollable(Protocol):
-    """What a poller watches for. It must not raise."""
+class Pollable:
+    """What a poller watches for. It must not raise. A class, because compiled code needs no look-up for it."""
+
+    __slots__ = ()
 
     def ready(self, events: int) -> None:
         """What holds for the descriptor: a sum of `READABLE`, `WRITABLE`, `HALF_CLOSED` and `BROKEN`."""
+        raise NotImplementedError
 
 
-class Poller(Protocol):
+class Poller:
     """Watches descriptors. For the thread of the loop."""
 
-    credit: int
-    """How many bytes may be written at once until the next turn, to all descriptors together: an application that has
-    much to say must not keep the loop from the others. A stream that writes counts it down."""
+    __slots__ = ("credit",)
+
+    def __init__(self) -> None:
+        self.credit = BYTES_PER_TURN
+        """How many bytes may be written at once until the next turn, to all descriptors together: an application that
+        has much to say must not keep the loop from the others. A stream that writes counts it down."""
 
     def add(self, fd: int, pollable: Pollable, events: int) -> None:
         """Tell `pollable` of `events` on `fd` from now on. Raises `OSError` (ENOMEM, ENOSPC: epoll_ctl(2))."""
+        raise NotImplementedError
+
+    def expect(self, fd: int, pollable: Pollable) -> None:
+        """Know of `fd`, and tell nothing yet: `add` or `forget` follows."""
+
+    def forget(self, fd: int) -> None:
+        """`add` will not follow. The descriptor must be closed right after that."""
 
     def change(self, fd: int, events: int) -> None:
         """Tell of these events instead; 0 leaves `BROKEN`, where the system tells of that alone. Raises `OSError`: then
         it is not known what is told from now on."""
+        raise NotImplementedError
 
     def remove(self, fd: int) -> None:
         """Tell nothing more. The descriptor must be closed right after that."""
+        raise NotImplementedError
 
     def release(self, fd: int) -> None:
         """As `remove`, for a connection that goes on in another process. Raises `OSError`: then it is watched as
         before, and must stay."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """Release the poller's own descriptor."""
+        raise NotImplementedError
 
     @property
     def descriptors(self) -> Iterable[int]:
         """Those that are watched."""
+        raise NotImplementedError
 
 
-class EpollPoller:
+class EpollPoller(Poller):
     """On epoll(7)."""
 
-    __slots__ = ("__weakref__", "_epoll", "_failing_since", "_fd", "_loop", "_pollables", "_removed", "credit")
+    __slots__ = ("__weakref__", "_epoll", "_failing_since", "_fd", "_loop", "_pollables", "_removed")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        Poller.__init__(self)
         self._loop = loop
-        self.credit = BYTES_PER_TURN
         self._epoll = select.epoll()
         self._fd = system_calls.descriptor_of(self._epoll)
         self._pollables: list[Pollable | None] = []  # by descriptor: these are small numbers
@@ -93,19 +110,27 @@ class EpollPoller:
 
     def add(self, fd: int, pollable: Pollable, events: int) -> None:
         self._epoll.register(fd, events)
+        self.expect(fd, pollable)
+
+    def expect(self, fd: int, pollable: Pollable) -> None:
         pollables = self._pollables
         if fd >= len(pollables):
             pollables.extend([None] * (fd + 1 - len(pollables)))
         pollables[fd] = pollable
 
+    def forget(self, fd: int) -> None:
+        self._pollables[fd] = None
+
     def change(self, fd: int, events: int) -> None:
         self._epoll.modify(fd, events)
 
     def remove(self, fd: int) -> None:
-        with contextlib.suppress(OSError):  # close(2) does the same
-            self._epoll.unregister(fd)
         self._pollables[fd] = None
         self._removed.add(fd)
+        try:
+            self._epoll.unregister(fd)
+        except OSError:  # close(2) does the same
+            return
 
     def release(self, fd: int) -> None:
         self._epoll.unregister(fd)  # or the other process's copy would wake us
@@ -148,14 +173,14 @@ class EpollPoller:
             signal.raise_signal(signal.SIGABRT)
 
 
-class SelectorsPoller:
+class SelectorsPoller(Poller):
     """On the `selectors` module, for systems without epoll. A connection that is not read is not told to be broken."""
 
-    __slots__ = ("__weakref__", "_loop", "_pollables", "_removed", "_selector", "_watched", "credit")
+    __slots__ = ("__weakref__", "_loop", "_pollables", "_removed", "_selector", "_watched")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        Poller.__init__(self)
         self._loop = loop
-        self.credit = BYTES_PER_TURN
         self._selector = selectors.DefaultSelector()
         self._pollables: dict[int, Pollable] = {}
         self._watched: set[int] = set()  # those of which there is an event to tell
@@ -166,6 +191,12 @@ class SelectorsPoller:
     def add(self, fd: int, pollable: Pollable, events: int) -> None:
         self.change(fd, events)
         self._pollables[fd] = pollable
+
+    def expect(self, fd: int, pollable: Pollable) -> None:
+        self._pollables[fd] = pollable
+
+    def forget(self, fd: int) -> None:
+        del self._pollables[fd]
 
     def change(self, fd: int, events: int) -> None:
         wanted = _to_selectors(events)

@@ -16,7 +16,7 @@ class Progress:
 
     __slots__ = ("_acknowledged", "_socket", "_unsent")
 
-    def __init__(self, sock: socket.socket, waiting_bytes: int) -> None:
+    def __init__(self, sock: socket.SocketType, waiting_bytes: int) -> None:
         """`waiting_bytes` wait in this process."""
         self._socket = sock
         self._look(waiting_bytes)

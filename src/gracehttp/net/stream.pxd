@@ -2,11 +2,12 @@ import cython
 
 from gracehttp.net cimport system_calls
 from gracehttp.net.deadlines cimport Deadlines
+from gracehttp.net.poller cimport Pollable, Poller
 
 
 cdef class StreamServices:
     cdef readonly object loop
-    cdef public object poller
+    cdef public Poller poller
     cdef public object on_failure
     cdef public Deadlines stall
     cdef public Deadlines linger
@@ -14,7 +15,7 @@ cdef class StreamServices:
     cdef public long long sent_bytes
 
 
-cdef class SocketStream:
+cdef class SocketStream(Pollable):
     cdef readonly bint writable
     cdef readonly bint input_over
     cdef readonly bint half_closed
@@ -29,6 +30,7 @@ cdef class PlainStream(SocketStream):
     cdef public object owner
     cdef int _fd
     cdef bint _much
+    cdef bint _watched
     cdef object _unsent
     cdef object _ending
     cdef object _stall
@@ -39,7 +41,9 @@ cdef class PlainStream(SocketStream):
 
     @cython.locals(data=bytes)
     cpdef ready(self, int events)
-    @cython.locals(sent=Py_ssize_t)
+    @cython.locals(services=StreamServices, poller=Poller, sent=Py_ssize_t)
+    cpdef begin(self)
+    @cython.locals(services=StreamServices, poller=Poller, sent=Py_ssize_t, size=Py_ssize_t)
     cpdef write(self, data)
     cpdef write_file(self, part)
     cpdef pause_reading(self)
@@ -53,5 +57,6 @@ cdef class PlainStream(SocketStream):
     cpdef _lose(self)
     cpdef _lose_after(self, error)
     cdef _close(self)
+    cdef _close_descriptor(self)
     cdef _forget(self)
     cdef _watch(self, int events)

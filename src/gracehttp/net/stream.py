@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 import struct
 from collections import deque
@@ -25,7 +26,7 @@ from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.ending import LINGER_SECONDS, Ending
 from gracehttp.net.failures import CLIENT_IS_GONE
 from gracehttp.net.file_part import FilePart, FileUnreadable
-from gracehttp.net.poller import BROKEN, HALF_CLOSED, READABLE, WRITABLE, Poller
+from gracehttp.net.poller import BROKEN, HALF_CLOSED, READABLE, WRITABLE, Pollable, Poller
 from gracehttp.net.progress import Progress
 from gracehttp.net.tls13.state import TlsState
 
@@ -57,7 +58,7 @@ class Consumer(Protocol):
 
 
 class Closed(Protocol):
-    """Who owns a stream."""
+    """The owner of a stream."""
 
     def stream_closed(self) -> None:
         """The descriptor is closed, whatever the reason. Comes once; the stream calls no other method any more."""
@@ -197,7 +198,7 @@ class Stream(Protocol):
         """No other process took the descriptor: go on here."""
 
 
-class SocketStream:
+class SocketStream(Pollable):
     """What protocols look at again and again, in one place for both streams: compiled code needs no look-up for it.
     See `Stream`."""
 
@@ -235,7 +236,7 @@ CLOSED_STREAM = _ClosedStream()
 
 
 class PlainStream(SocketStream):
-    """A stream on a socket, which it owns. Watched from the start."""
+    """A stream on a socket, which it owns."""
 
     __slots__ = (
         "_ending",
@@ -245,6 +246,7 @@ class PlainStream(SocketStream):
         "_socket",
         "_stall",
         "_unsent",
+        "_watched",
         "closed",
         "consumer",
         "owner",
@@ -258,8 +260,11 @@ class PlainStream(SocketStream):
     mid_record = False
     takes_files = True
 
-    def __init__(self, sock: socket.socket, services: StreamServices, consumer: Consumer, owner: Closed) -> None:
-        """`sock` is connected and non-blocking. Raises `OSError` if the poller can't watch it."""
+    def __init__(
+        self, sock: socket.SocketType, services: StreamServices, consumer: Consumer, owner: Closed, watched: bool = True
+    ) -> None:
+        """`sock` is connected and non-blocking. Raises `OSError` if the poller can't watch it. Unless it is `watched`
+        from the start, `begin` must follow."""
         SocketStream.__init__(self)
         self._socket = sock
         self._fd = system_calls.descriptor_of(sock)
@@ -274,7 +279,11 @@ class PlainStream(SocketStream):
         self.unsent_bytes = 0
         self.closed = False
         self.shut = False
-        services.poller.add(sock.fileno(), self, READABLE)
+        self._watched = watched
+        if watched:
+            services.poller.add(sock.fileno(), self, READABLE)
+        else:
+            services.poller.expect(sock.fileno(), self)
 
     # --- reading ---
 
@@ -318,6 +327,14 @@ class PlainStream(SocketStream):
         else:
             self._end_input()
 
+    def begin(self) -> None:
+        """Read what has come already; be watched from then on, if that was not all. Raises `OSError` if the poller
+        can't watch it."""
+        self.ready(READABLE)
+        if not self.closed:
+            self.services.poller.add(self._socket.fileno(), self, self._events)
+            self._watched = True
+
     def read_now(self) -> bool:
         if self.closed or not self._events & READABLE:
             return False
@@ -358,7 +375,8 @@ class PlainStream(SocketStream):
             return
         if self.shut:
             return
-        poller = self.services.poller
+        services = self.services
+        poller = services.poller
         size = len(data)
         if size > poller.credit:
             self._send_some([data])
@@ -369,7 +387,7 @@ class PlainStream(SocketStream):
             self._break(exc)
             return
         poller.credit -= sent
-        self.services.sent_bytes += sent
+        services.sent_bytes += sent
         if sent < size:
             self._keep((memoryview(data)[sent:],), full=True)
 
@@ -535,8 +553,7 @@ class PlainStream(SocketStream):
         process that the application has forked has one. A shutdown acts on the socket itself.
         """
         self.shut = True
-        with contextlib.suppress(OSError):  # the client is gone already (ENOTCONN)
-            self._socket.shutdown(socket.SHUT_WR)
+        system_calls.shut(self._socket, self._fd)  # that the client is gone already (ENOTCONN) is no news
 
     def abort(self) -> None:
         if not self.closed:
@@ -553,7 +570,7 @@ class PlainStream(SocketStream):
         """A write has failed, or the poller. Told in the next turn, because the caller is in the middle of it."""
         self._tell(error)
         self.shut = True
-        self.writable = False  # so that the writer waits for that turn; who never waits would never hear of it
+        self.writable = False  # so that the writer waits for that turn; one that never waits would never hear of it
         self.services.loop.call_soon(self._lose_after, error)
 
     def _tell(self, error: OSError) -> None:
@@ -574,13 +591,19 @@ class PlainStream(SocketStream):
             self._lose()
 
     def _close(self) -> None:
-        self.services.poller.remove(self._socket.fileno())
+        poller = self.services.poller
+        if self._watched:
+            poller.remove(self._socket.fileno())
+        else:
+            poller.forget(self._socket.fileno())
         self._close_descriptor()
         self._forget()
 
     def _close_descriptor(self) -> None:
-        with contextlib.suppress(OSError):  # it is released nevertheless (close(2))
+        try:  # `contextlib.suppress` costs as much as a system call, for each connection
             self._socket.close()
+        except OSError:  # it is released nevertheless (close(2))
+            return
 
     def _forget(self) -> None:
         services = self.services
@@ -611,6 +634,8 @@ class PlainStream(SocketStream):
 
     def leave(self) -> int:
         fd = self._socket.fileno()
+        if not self._watched:
+            raise OSError(errno.ENOENT, "not watched yet")
         self.services.poller.release(fd)
         return fd
 
@@ -631,6 +656,8 @@ class PlainStream(SocketStream):
     def _watch(self, events: int) -> None:
         if events != self._events and not self.closed:
             self._events = events
+            if not self._watched:
+                return  # `begin` comes to it
             try:
                 self.services.poller.change(self._socket.fileno(), events)
             except OSError as exc:

@@ -13,6 +13,83 @@ cdef extern from *:
     #define MSG_NOSIGNAL 0  /* CPython ignores SIGPIPE from its start on */
     #endif
 
+    #include <arpa/inet.h>
+    #include <fcntl.h>
+    #include <netinet/in.h>
+    #include <netinet/tcp.h>
+    #include <poll.h>
+    #include <string.h>
+    #include <unistd.h>
+
+    /* As the socket module has it; None for other families. */
+    static PyObject *gracehttp_name(struct sockaddr_storage *name)
+    {
+        char host[INET6_ADDRSTRLEN];
+
+        if (name->ss_family == AF_INET) {
+            struct sockaddr_in *ip = (struct sockaddr_in *)name;
+            if (inet_ntop(AF_INET, &ip->sin_addr, host, sizeof host) == NULL)
+                return PyErr_SetFromErrno(PyExc_OSError);
+            return Py_BuildValue("(si)", host, (int)ntohs(ip->sin_port));
+        }
+        if (name->ss_family == AF_INET6) {
+            struct sockaddr_in6 *ip = (struct sockaddr_in6 *)name;
+            if (inet_ntop(AF_INET6, &ip->sin6_addr, host, sizeof host) == NULL)
+                return PyErr_SetFromErrno(PyExc_OSError);
+            return Py_BuildValue("(siII)", host, (int)ntohs(ip->sin6_port), (unsigned)ntohl(ip->sin6_flowinfo),
+                                 (unsigned)ip->sin6_scope_id);
+        }
+        Py_RETURN_NONE;
+    }
+
+    static PyObject *gracehttp_accept(int fd)
+    {
+        struct sockaddr_storage name;
+        socklen_t size = sizeof name;
+        PyObject *client, *accepted;
+        int descriptor;
+
+        memset(&name, 0, sizeof name);
+        do {
+    #ifdef __linux__
+            descriptor = accept4(fd, (struct sockaddr *)&name, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    #else
+            descriptor = accept(fd, (struct sockaddr *)&name, &size);
+    #endif
+        } while (descriptor < 0 && errno == EINTR);
+        if (descriptor < 0) {
+            if (errno == EAGAIN || errno == EWOULDBLOCK)
+                Py_RETURN_NONE;
+            return PyErr_SetFromErrno(PyExc_OSError);
+        }
+    #ifndef __linux__
+        if (fcntl(descriptor, F_SETFD, FD_CLOEXEC) < 0 || fcntl(descriptor, F_SETFL, O_NONBLOCK) < 0) {
+            PyErr_SetFromErrno(PyExc_OSError);
+            close(descriptor);
+            return NULL;
+        }
+    #endif
+        client = gracehttp_name(&name);
+        accepted = client == NULL ? NULL : Py_BuildValue("(iN)", descriptor, client);
+        if (accepted == NULL)
+            close(descriptor);
+        return accepted;
+    }
+
+    static int gracehttp_waiting(int fd)
+    {
+        struct pollfd readable = {fd, POLLIN, 0};
+    #ifdef __linux__
+        struct tcp_info info;
+        socklen_t size = sizeof info;
+
+        info.tcpi_unacked = 0;
+        if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_unacked > 0)
+            return (int)info.tcpi_unacked;
+    #endif
+        return poll(&readable, 1, 0) != 0 ? -1 : 0;  /* an error too, as `is_readable` has it */
+    }
+
     #ifdef __linux__
     #include <sys/epoll.h>
 
@@ -34,11 +111,16 @@ cdef extern from *:
         }
         found = PyList_New(count);
         for (i = 0; found != NULL && i < count; i++) {
-            PyObject *event = Py_BuildValue("(iI)", events[i].data.fd, events[i].events);
-            if (event == NULL)
+            PyObject *event = PyTuple_New(2);
+            if (event == NULL) {
                 Py_CLEAR(found);
-            else
-                PyList_SET_ITEM(found, i, event);
+                break;
+            }
+            PyList_SET_ITEM(found, i, event);
+            PyTuple_SET_ITEM(event, 0, PyLong_FromLong(events[i].data.fd));
+            PyTuple_SET_ITEM(event, 1, PyLong_FromUnsignedLong(events[i].events));
+            if (PyErr_Occurred())
+                Py_CLEAR(found);
         }
         return found;
     }
@@ -52,12 +134,35 @@ cdef extern from *:
     """
     ctypedef Py_ssize_t ssize_t
     int MSG_NOSIGNAL
+    int SHUT_WR
+    int c_shutdown "shutdown"(int fd, int how)
     ssize_t c_recv "recv"(int fd, void *buffer, size_t size, int flags)
     ssize_t c_send "send"(int fd, const void *buffer, size_t size, int flags)
     list gracehttp_epoll_wait(int fd, int most)
+    object gracehttp_accept(int fd)
+    int gracehttp_waiting(int fd)
 
 cdef enum:
     MOST_BYTES = 65536  # READ_BYTES
+
+
+cdef inline int waiting(object listener, int fd):
+    return gracehttp_waiting(fd)
+
+
+cdef inline object accept(object listener, int fd):
+    if fd >= 0:
+        return gracehttp_accept(fd)
+    try:
+        sock, client = listener.accept()
+    except BlockingIOError:
+        return None
+    try:
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    return sock.detach(), client
 
 
 cdef inline bytes receive(object sock, int fd, bint much):
@@ -90,6 +195,16 @@ cdef inline Py_ssize_t send(object sock, int fd, object data) except -1:
         return 0
     PyErr_SetFromErrno(OSError)
     return -1
+
+
+cdef inline bint shut(object sock, int fd) except -1:
+    if fd >= 0:
+        return c_shutdown(fd, SHUT_WR) == 0
+    try:
+        sock.shutdown(SHUT_WR)
+    except OSError:
+        return False
+    return True
 
 
 cdef inline list ready(object epoll, int fd, int most):

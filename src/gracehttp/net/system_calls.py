@@ -1,4 +1,4 @@
-"""The system calls that each request needs, through the objects of the standard library.
+"""The system calls that each request and each connection needs, through the objects of the standard library.
 
 Compiled modules call the functions of the same names in `system_calls.pxd` instead, which make the same system calls
 with a descriptor and without the objects' own work. What holds for both:
@@ -10,22 +10,55 @@ with a descriptor and without the objects' own work. What holds for both:
 
 from __future__ import annotations
 
+import os
 import select
 import socket
-from typing import Final
+from typing import Any, Final
+
+from gracehttp.net.kernel_view import is_readable, waiting_in
 
 READ_BYTES: Final = 65536
 
 
-_OF_THE_STANDARD_LIBRARY = (socket.socket, getattr(select, "epoll", None))
+_OF_THE_STANDARD_LIBRARY = (socket.socket, socket.SocketType, getattr(select, "epoll", None))
 
 
-def descriptor_of(one: socket.socket | select.epoll) -> int:
+def descriptor_of(one: socket.SocketType | select.epoll) -> int:
     """What to give along with `one` below, until it is closed."""
     return one.fileno() if type(one) in _OF_THE_STANDARD_LIBRARY else -1
 
 
-def receive(sock: socket.socket, fd: int, much: bool) -> bytes | None:
+def waiting(listener: socket.socket, fd: int) -> int:
+    """How many connections wait to be accepted (TCP_INFO of tcp(7)); -1: at least one (poll(2)), and the kernel doesn't
+    tell how many."""
+    return (waiting_in(listener) or -1) if is_readable(listener.fileno()) else 0
+
+
+def accept(listener: socket.socket, fd: int) -> tuple[int, Any] | None:
+    """The descriptor of the next connection, which doesn't block, and the address of its client, which on a Unix socket
+    may be None; None if no connection waits (accept4(2))."""
+    try:
+        if fd < 0:
+            sock, client = listener.accept()
+            try:
+                sock.setblocking(False)
+            except OSError:
+                sock.close()
+                raise
+            return sock.detach(), client
+        # As accept() does it, without an object that has a name of its own for each attribute.
+        descriptor, client = listener._accept()  # type: ignore[attr-defined]
+    except BlockingIOError:
+        return None
+    try:
+        os.set_blocking(descriptor, False)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor, client
+
+
+def receive(sock: socket.SocketType, fd: int, much: bool) -> bytes | None:
     """What has come, at most `READ_BYTES`: empty at the end, None if nothing has come. `much`: to expect so much that
     one copy more would cost something (recv(2))."""
     try:
@@ -34,12 +67,21 @@ def receive(sock: socket.socket, fd: int, much: bool) -> bytes | None:
         return None
 
 
-def send(sock: socket.socket, fd: int, data: bytes) -> int:
+def send(sock: socket.SocketType, fd: int, data: bytes) -> int:
     """How many bytes of `data` the kernel has taken (send(2))."""
     try:
         return sock.send(data)
     except (BlockingIOError, InterruptedError):
         return 0
+
+
+def shut(sock: socket.SocketType, fd: int) -> bool:
+    """End our half (shutdown(2)). Here an error is told by False: a close follows in any case."""
+    try:
+        sock.shutdown(socket.SHUT_WR)
+    except OSError:
+        return False
+    return True
 
 
 def ready(epoll: select.epoll, fd: int, most: int) -> list[tuple[int, int]]:

@@ -44,5 +44,6 @@ cdef class TlsStream(SocketStream):
     cdef _end_input(self)
     cpdef write(self, data)
     cpdef writable_again(self)
+    cdef _encrypt(self, data)
     cdef _flush(self)
     cdef _say_goodbye(self)

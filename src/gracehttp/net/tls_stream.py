@@ -40,6 +40,8 @@ _RECORD_HEADER_BYTES: Final = 5
 _HANDSHAKE: Final = 22  # ContentType of RFC 8446 section 5.1
 _MOST_RECORD_BYTES: Final = 16384 + 2048
 """What TLS 1.2 allows at most after the header (RFC 5246 section 6.2.3)."""
+_MOST_CONTENT_BYTES: Final = 16384
+"""Of one record (RFC 8446 section 5.1): a read gives no more, and memory for more would be had and given back."""
 _MOST_PLAIN_BYTES: Final = 8
 """Of a client that speaks no TLS: enough to tell what it speaks."""
 _ENCRYPT_BYTES: Final = 65536
@@ -319,7 +321,7 @@ class TlsStream(SocketStream):
         self._undelivered = False
         while not (plain.shut or self._said_goodbye or self.input_over):
             try:
-                data = tls.read(READ_BYTES)
+                data = tls.read(_MOST_CONTENT_BYTES)
             except ssl.SSLWantReadError:
                 break
             except ssl.SSLZeroReturnError:

@@ -28,8 +28,8 @@ def bind_file(sock: socket.socket, path: str, mode: int | None = None) -> None:
 def own_file(path: str, uid: int, gid: int) -> None:
     """Give the socket at `path` to `uid` and `gid`. Raises `OSError`.
 
-    Whoever may write to the folder could put a link to another file there just now, so the descriptor of what was found
-    is looked at first (open(2), O_PATH; symlink(7)).
+    A user who may write to the folder could put a link to another file there just now, so the descriptor of what was
+    found is looked at first (open(2), O_PATH; symlink(7)).
     """
     fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:

@@ -10,9 +10,9 @@ import sys
 import time
 from typing import Final
 
-from gracehttp.accounts import Credentials, rights_of
 from gracehttp.errors import ConfigurationError
 from gracehttp.observe.loggers import OwnHandler
+from gracehttp.system.credentials import Credentials, rights_of
 
 _LOOK_AGAIN_SECONDS: Final = 1.0
 """How long after a rotation lines may still go to the file that was moved away."""
@@ -68,7 +68,7 @@ class FileHandler(OwnHandler):
         """So many records are missing before the next one: those of standard error, which this isn't."""
 
     def _open(self) -> int:
-        # Not blocking: to open a named pipe that nobody reads would wait for a reader.
+        # Not blocking: to open a named pipe without a reader would wait for a reader.
         with rights_of(self._owner):
             fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
         status = os.fstat(fd)

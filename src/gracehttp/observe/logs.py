@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 
-from gracehttp.accounts import Credentials
 from gracehttp.config.types import STANDARD_OUTPUT
 from gracehttp.errors import ConfigurationError
 from gracehttp.events import Event, Severity
@@ -15,6 +14,7 @@ from gracehttp.observe.local_time import offsets
 from gracehttp.observe.log_files import FileHandler
 from gracehttp.observe.loggers import ACCESS_LOGGER, LEVELS, LOGGER, NOTICE, THRESHOLD, OwnHandler
 from gracehttp.observe.stderr import NonBlockingWriter
+from gracehttp.system.credentials import Credentials
 
 _LEVEL_OF = {
     Severity.DEBUG: logging.DEBUG,
@@ -190,7 +190,7 @@ def records_are_missing(records: int) -> None:
 
 
 def log_event(event: Event) -> None:
-    """Log one fact. Subscribes to `event_bus.EventBus`; the record has the event as `record.event`."""
+    """Log one fact. Subscribes to `events.bus.EventBus`; the record has the event as `record.event`."""
     level = _LEVEL_OF[event.severity]
     if LOGGER.isEnabledFor(level):
         LOGGER.log(level, "%s", event, extra={"event": event})

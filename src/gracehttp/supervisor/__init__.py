@@ -1,14 +1,18 @@
 """The process that lives as long as the service: it holds the sockets, starts and ends workers, and restarts.
 
-`fleet` decides, as a pure function; all else here waits, asks it, and does what it says. Start reading at `supervisor`,
-the loop. `orders` carries out what the fleet commands, and `reports` tells the fleet what workers report and how they
-ended, and publishes it.
+Start reading at `supervisor`, which makes the parts and joins them. They work in a circle:
 
-- `processes`: workers and templates, from the fork to the wait status.
-- `listeners`: the listening sockets, their permits and their handover queues.
-- `certificates`: when workers change those of TLS, and the secret of their session tickets.
-- `control`: the control socket, and the clients that wait for an outcome.
-- `succession`: how the supervisor replaces itself.
+- `operator_requests` (signals, commands), `reports` (what workers say, and how they end) and `watchdog` (workers that
+  hang) tell `turns` what has happened.
+- `turns` asks `fleet`, which decides as a pure function, and `orders` carries out what it commands.
+
+What the supervisor holds: the `pidfile`; `processes`, from the fork to the wait status; `listeners` with their permits
+and handover queues; `certificates`. What tells others of it: `control` (commands and their outcome), `endpoints`
+(health checks, scrapes), `metrics`, `service_manager` (systemd), `hook_process`. `succession` is how it replaces
+itself, `reloading` what `--reload` does.
+
+`signals` and `terminal` are how the operator reaches it, `guard` keeps a defect from stopping it, and `first_failure`
+is the last line of a service that never served.
 
 Imports neither `http`, `worker` nor what serves applications or TLS: nothing that a deploy brings can break it.
 """

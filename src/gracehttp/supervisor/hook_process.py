@@ -14,16 +14,16 @@ import signal
 import socket
 from collections.abc import Callable
 
-from gracehttp.accounts import Credentials
-from gracehttp.event_bus import EventBus
 from gracehttp.events import Event, GenerationPromoted, HookEventsDropped, HookProcessEnded
+from gracehttp.events.bus import EventBus
 from gracehttp.hooks.registry import names_of
 from gracehttp.hooks.runner import write
-from gracehttp.readiness import Watch
 from gracehttp.supervisor.fleet.backoff import wait_before_restart
 from gracehttp.supervisor.processes.command_line import CommandLine
 from gracehttp.supervisor.processes.spawning import spawn
 from gracehttp.supervisor.processes.workers import WorkerProcesses
+from gracehttp.system.credentials import Credentials
+from gracehttp.system.readiness import Watch
 from gracehttp.wire.lineage import HOOKS_VARIABLE
 
 MOST_WAITING_BYTES = 1 << 20
@@ -42,7 +42,9 @@ class HookProcess:
         bus: EventBus,
         wanted: Callable[[], tuple[str, ...]],
         credentials: Credentials | None = None,
+        waiting: str = "",
     ) -> None:
+        """`waiting` is what `carry` gave in another image of this process."""
         self._loop = asyncio.get_running_loop()
         self._command_line = command_line
         self._workers = workers
@@ -50,7 +52,9 @@ class HookProcess:
         self._bus = bus
         self._wanted = wanted
         self._credentials = credentials  # hooks are code of the user, as the application is
-        self._waiting = bytearray()
+        self._waiting = bytearray(waiting.encode())
+        self._begun = b""
+        """Of the first line that waits, what the process has been sent already."""
         self._dropping = False
         self._socket: socket.socket | None = None
         self._watch: Watch | None = None
@@ -69,6 +73,19 @@ class HookProcess:
             self._queue(write(event))
         elif wanted and isinstance(event, GenerationPromoted) and self._socket is None and self._again is None:
             self._start()  # so that hooks that can't be loaded are told at the start, not when they are needed
+
+    def pass_on(self, line: str) -> None:
+        """An event that a worker has told, as a line."""
+        if self._wanted():
+            self._queue(line.encode())
+
+    def carry(self) -> str:
+        """What the process has not taken yet: it ends with this image, and calls no hook for a part of a line."""
+        return (self._begun + self._waiting).decode()
+
+    def go_on(self) -> None:
+        """Let a process take what was carried."""
+        self._start_if_needed()
 
     async def end(self) -> None:
         """Let it finish, for a short time; then end it by force."""
@@ -130,19 +147,23 @@ class HookProcess:
         assert self._socket is not None
         try:
             while self._waiting:
-                del self._waiting[: self._socket.send(self._waiting)]
+                sent = self._socket.send(self._waiting)
+                self._begun = (self._begun + self._waiting[:sent]).rpartition(b"\n")[2]
+                del self._waiting[:sent]
         except BlockingIOError:
             if self._watch is None:
                 self._watch = Watch(self._loop, self._socket.fileno(), self._flush, for_writing=True)
             return
-        except OSError:  # it has ended, and is reaped next
-            self._waiting.clear()
+        except OSError:  # it has ended, and is reaped next; another one takes the rest
+            pass
         self._stop_watching()
         if self._taken is not None and not self._taken.done():
             self._taken.set_result(None)
 
     def _let_go(self) -> None:
         self._stop_watching()
+        self._waiting[:0] = self._begun
+        self._begun = b""
         if self._socket is not None:
             self._socket.close()
             self._socket = None

@@ -6,12 +6,11 @@ import signal
 from collections.abc import Callable
 
 from gracehttp import events
-from gracehttp.event_bus import EventBus
-from gracehttp.supervisor import fleet as table
+from gracehttp.events.bus import EventBus
 from gracehttp.supervisor.certificates.watch import CertificateWatch
 from gracehttp.supervisor.control.requesters import Requesters
 from gracehttp.supervisor.first_failure import FirstFailure
-from gracehttp.supervisor.fleet import DrainReason, Fleet
+from gracehttp.supervisor.fleet import DrainReason, Fleet, commands, inputs
 from gracehttp.supervisor.listeners.auditor import Auditor
 from gracehttp.supervisor.listeners.queues import HandoverQueues
 from gracehttp.supervisor.listeners.table import ListenerTable
@@ -20,11 +19,11 @@ from gracehttp.supervisor.processes.workers import WorkerProcesses
 from gracehttp.wire import messages
 from gracehttp.wire.control import Outcome
 
-_SIMPLE: dict[type[table.Command], messages.Order] = {
-    table.Serve: messages.Serve(),
-    table.Hold: messages.Hold(),
-    table.Resume: messages.Resume(),
-    table.Ping: messages.Ping(),
+_SIMPLE: dict[type[commands.Command], messages.Order] = {
+    commands.Serve: messages.Serve(),
+    commands.Hold: messages.Hold(),
+    commands.Resume: messages.Resume(),
+    commands.Ping: messages.Ping(),
 }
 
 
@@ -47,8 +46,8 @@ class Orders:
         first_failure: FirstFailure,
         bus: EventBus,
         *,
-        apply: Callable[[table.Input], None],
-        finish: Callable[[table.Finish], None],
+        apply: Callable[[inputs.Input], None],
+        finish: Callable[[commands.Finish], None],
     ) -> None:
         self._fleet = fleet
         self._workers = workers
@@ -63,36 +62,36 @@ class Orders:
         self._finish = finish
         self._users: tuple[set[int], int | None] = (set(), None)
 
-    def carry_out(self, command: table.Command) -> None:
+    def carry_out(self, command: commands.Command) -> None:
         match command:
-            case table.StartWorker(generation, worker):
+            case commands.StartWorker(generation, worker):
                 self._start_worker(generation, worker)
-            case table.Serve(worker) if self._fleet.stopping:
+            case commands.Serve(worker) if self._fleet.stopping:
                 self._workers.send(worker, messages.AnnounceStop())
                 self._workers.send(worker, messages.Serve())
-            case table.Serve(worker) | table.Hold(worker) | table.Resume(worker) | table.Ping(worker):
+            case commands.Serve(worker) | commands.Hold(worker) | commands.Resume(worker) | commands.Ping(worker):
                 self._workers.send(worker, _SIMPLE[type(command)])
-            case table.Pause(worker):
+            case commands.Pause(worker):
                 self._pause(worker)
-            case table.Retire(worker, reason, timeout_seconds):
+            case commands.Retire(worker, reason, timeout_seconds):
                 self._retire(worker, reason, timeout_seconds)
-            case table.Dismiss(worker):
+            case commands.Dismiss(worker):
                 self._dismiss(worker)
-            case table.RequestDump():
+            case commands.RequestDump():
                 self._request_dump(command)
-            case table.DumpTraceback(worker):
+            case commands.DumpTraceback(worker):
                 self._workers.signal(worker, TRACEBACK_SIGNAL)
-            case table.Kill(generation, worker, reason):
+            case commands.Kill(generation, worker, reason):
                 self._kill(generation, worker, reason)
-            case table.AnnounceStop(delay_seconds):
+            case commands.AnnounceStop(delay_seconds):
                 self._bus.publish(events.StopDelayed(delay_seconds))
                 self._workers.send_all(messages.AnnounceStop())
-            case table.StopAdmitting():
+            case commands.StopAdmitting():
                 self._listeners.stop_admitting()
                 self._queues.seal_all()
-            case table.Finish():
+            case commands.Finish():
                 self._finish(command)
-            case table.Superseded(generation, by):
+            case commands.Superseded(generation, by):
                 self._requesters.supersede(generation, by)
             case _:
                 self._tell(command)
@@ -112,7 +111,7 @@ class Orders:
         try:
             self._workers.start(worker, generation)
         except OSError as exc:
-            self._apply(table.WorkerExited(worker, f"could not be started ({exc})"))
+            self._apply(inputs.WorkerExited(worker, f"could not be started ({exc})"))
 
     def _pause(self, worker: int) -> None:
         serving = self._fleet.serving
@@ -138,7 +137,7 @@ class Orders:
         all_listeners = tuple(one.number for one in self._listeners)
         self._workers.send(worker, messages.Drain(DrainReason.RESTART, 0.0, all_listeners, queues=()))
 
-    def _request_dump(self, asked: table.RequestDump) -> None:
+    def _request_dump(self, asked: commands.RequestDump) -> None:
         worker = asked.worker
         generation = self._fleet.generation_of(worker)
         if generation is not None and asked.hangs:
@@ -151,46 +150,46 @@ class Orders:
     def _kill(self, generation: int, worker: int, reason: str) -> None:
         self._bus.publish(events.WorkerCut(generation, worker, self._workers.pid(worker), reason))
         if not self._workers.signal(worker, signal.SIGKILL):  # then no process will be reaped for it
-            self._apply(table.WorkerExited(worker, "had no process"))
+            self._apply(inputs.WorkerExited(worker, "had no process"))
 
     # --- facts ---
 
     def _tell(
         self,
         fact: (
-            table.Promoted
-            | table.ProbationEnded
-            | table.RolledBack
-            | table.GivenUp
-            | table.Died
-            | table.Hung
-            | table.Recovered
-            | table.Differs
-            | table.StartRepeated
-            | table.Gone
+            commands.Promoted
+            | commands.ProbationEnded
+            | commands.RolledBack
+            | commands.GivenUp
+            | commands.Died
+            | commands.Hung
+            | commands.Recovered
+            | commands.Differs
+            | commands.StartRepeated
+            | commands.Gone
         ),
     ) -> None:
         match fact:
-            case table.Promoted(generation, probation_seconds):
+            case commands.Promoted(generation, probation_seconds):
                 self._promoted(generation, probation_seconds)
-            case table.ProbationEnded():
+            case commands.ProbationEnded():
                 self._probation_ended(fact)
-            case table.RolledBack():
+            case commands.RolledBack():
                 self._rolled_back(fact)
-            case table.GivenUp():
+            case commands.GivenUp():
                 self._given_up(fact)
-            case table.Died():
+            case commands.Died():
                 self._bus.publish(_death(fact))
-            case table.Hung(generation, worker, kind, seconds):
+            case commands.Hung(generation, worker, kind, seconds):
                 pid = self._workers.pid(worker)
                 self._bus.publish(events.WorkerHung(generation, worker, pid, kind, seconds))
-            case table.Recovered(generation, worker):
+            case commands.Recovered(generation, worker):
                 self._bus.publish(events.WorkerRecovered(generation, worker, self._workers.pid(worker)))
-            case table.Differs(generation, worker, files, more):
+            case commands.Differs(generation, worker, files, more):
                 self._bus.publish(events.CodeDiffers(generation, worker, files, more))
-            case table.StartRepeated(generation, by):
+            case commands.StartRepeated(generation, by):
                 self._bus.publish(events.StartRepeated(generation, by))
-            case table.Gone(generation, served, seconds):
+            case commands.Gone(generation, served, seconds):
                 self._gone(generation, seconds if served else None)
 
     def _promoted(self, number: int, probation_seconds: float) -> None:
@@ -201,7 +200,7 @@ class Orders:
         elif (standing_by := self._fleet.standing_by) is not None:
             self._bus.publish(events.ProbationStarted(number, standing_by.number, probation_seconds))
 
-    def _probation_ended(self, ended: table.ProbationEnded) -> None:
+    def _probation_ended(self, ended: commands.ProbationEnded) -> None:
         self._bus.publish(events.ProbationEnded(ended.generation, ended.seconds, ended.reason))
         if ended.passed:
             self._serves(ended.generation)
@@ -209,14 +208,14 @@ class Orders:
         message = f"generation {ended.generation} was still on probation when {ended.reason}"
         self._requesters.concluded(Outcome(ok=False, message=message, generation=ended.generation))
 
-    def _rolled_back(self, back: table.RolledBack) -> None:
+    def _rolled_back(self, back: commands.RolledBack) -> None:
         self._take_over_listeners(back.to)
         event = events.GenerationRolledBack(back.generation, back.to, back.seconds, back.reason)
         self._bus.publish(event)
         outcome = Outcome(ok=False, message=str(event), details=back.details, generation=back.generation)
         self._requesters.concluded(outcome)
 
-    def _given_up(self, given_up: table.GivenUp) -> None:
+    def _given_up(self, given_up: commands.GivenUp) -> None:
         serving = self._fleet.serving
         if serving is None:
             self._first_failure.given_up(given_up.reason, given_up.hint)
@@ -258,7 +257,7 @@ class Orders:
         return tuple(self._workers.pid(worker) for worker in generation.workers) if generation is not None else ()
 
 
-def _death(died: table.Died) -> events.Event:
+def _death(died: commands.Died) -> events.Event:
     if died.served:
         return events.WorkerDied(died.generation, died.worker, died.reason, died.again_in_seconds)
     return events.WorkerFailedToStart(died.generation, died.worker, died.reason, died.unlogged, died.again_in_seconds)

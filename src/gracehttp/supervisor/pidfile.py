@@ -97,7 +97,7 @@ def _is_at(path: str, fd: int) -> bool:
 
 
 def _fill(path: str, fd: int) -> None:
-    """Write our PID in one call, over all that was there: who reads meanwhile finds the old PID or the new one."""
+    """Write our PID in one call, over all that was there: a reader finds the old PID or the new one."""
     content = f"{os.getpid()}\n".encode()
     before = os.fstat(fd).st_size
     try:

@@ -8,13 +8,12 @@ from collections.abc import Callable
 
 from gracehttp import events
 from gracehttp.errors import GraceHTTPError
-from gracehttp.event_bus import EventBus
+from gracehttp.events.bus import EventBus
 from gracehttp.observe.local_time import offsets
-from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.certificates.watch import CertificateWatch
 from gracehttp.supervisor.control.fixed_options import ignored
 from gracehttp.supervisor.first_failure import FirstFailure
-from gracehttp.supervisor.fleet import Fleet, Generation, GenerationState, WorkerState
+from gracehttp.supervisor.fleet import Fleet, Generation, GenerationState, WorkerState, inputs
 from gracehttp.supervisor.listeners.auditor import Auditor
 from gracehttp.supervisor.listeners.queues import HandoverQueue, HandoverQueues
 from gracehttp.supervisor.listeners.table import HeldListener, ListenerTable
@@ -45,11 +44,12 @@ class Reports:
         first_failure: FirstFailure,
         bus: EventBus,
         *,
-        apply: Callable[[table.Input], None],
+        apply: Callable[[inputs.Input], None],
         fixed_options: Callable[[], messages.FixedOptions],
         stderr: int,
         heard: Callable[[], None] = lambda: None,
         answers_probes: Callable[[], bool] = lambda: False,
+        tell_hooks: Callable[[str], None] = lambda event: None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._fleet = fleet
@@ -67,36 +67,39 @@ class Reports:
         self._refused: set[int] = set()
         self._heard = heard
         self._answers_probes = answers_probes
+        self._tell_hooks = tell_hooks
 
     def receive(self, process: WorkerProcess, message: messages.Message) -> None:
         match message:
             case messages.Hello():
                 self._introduced(process, message)
-            case messages.CodeRecorded(record):
-                self._workers.codes.keep(process.generation, record)
-            case messages.CodeDiffers(files, more, alone):
-                self._apply(table.WorkerDiffers(process.number, files, more, alone))
+            case messages.CodeRecorded() | messages.CodeDiffers():
+                self._told_of_code(process, message)
             case messages.StageBegan(doing):
                 process.stage = doing
+                stage = events.StartStageBegan(process.generation, process.number, process.pid, doing)
+                self._bus.publish(stage)
             case messages.Ready():
                 self._ready(process)
             case messages.Failed():
                 process.failure = message
             case messages.StoppedAccepting():
                 process.stopped_accepting = True
-                self._apply(table.WorkerStoppedAccepting(process.number))
+                self._apply(inputs.WorkerStoppedAccepting(process.number))
                 self._close_listeners_if_no_worker_accepts()
             case messages.Paused():
-                self._apply(table.WorkerStoppedAccepting(process.number))
+                self._apply(inputs.WorkerStoppedAccepting(process.number))
             case messages.Alive(for_health):
                 self._heard()
                 if not for_health:
-                    self._apply(table.WorkerAlive(process.number))
+                    self._apply(inputs.WorkerAlive(process.number))
             case messages.Answered(responses, errors):
-                self._apply(table.WorkerAnswered(process.number, responses, errors))
+                self._apply(inputs.WorkerAnswered(process.number, responses, errors))
             case messages.DueForRecycling(reason):
                 self._bus.publish(events.WorkerDueForRecycling(process.generation, process.number, reason))
-                self._apply(table.WorkerDueForRecycling(process.number))
+                self._apply(inputs.WorkerDueForRecycling(process.number))
+            case messages.Told(event):
+                self._tell_hooks(event)
             case messages.Shed(listener, connections):
                 self._listeners.connections_shed(listener, connections)
             case messages.CertificatesLoaded():
@@ -113,27 +116,32 @@ class Reports:
         how = (ending.reason, ending.details, ending.unlogged)
         self._certificates.gone(process.generation, process.number)
         self._apply(
-            table.WorkerExited(process.number, *how, doing=process.doing, refused=process.number in self._refused)
+            inputs.WorkerExited(process.number, *how, doing=process.doing, refused=process.number in self._refused)
         )
         self._refused.discard(process.number)
         # After that, because it may fail. A worker that has got its slot by now holds no permit before its welcome.
         self._auditor.worker_died(process.slot)
         self._close_listeners_if_no_worker_accepts()
 
+    def _told_of_code(self, process: WorkerProcess, message: messages.CodeRecorded | messages.CodeDiffers) -> None:
+        if isinstance(message, messages.CodeRecorded):
+            self._workers.codes.keep(process.generation, message.record)
+        else:
+            self._apply(inputs.WorkerDiffers(process.number, message.files, message.more, message.alone))
+
     def _ready(self, process: WorkerProcess) -> None:
         seconds = self._loop.time() - process.started_at
         if wrote := process.early_stderr.release():
             self._bus.publish(events.WorkerWrote(process.generation, process.number, wrote))
         generation = self._fleet.generation_of(process.number)
-        worker = generation.workers.get(process.number) if generation is not None else None
-        if worker is not None and worker.state is WorkerState.KILLED:
+        if generation is not None and generation.state is GenerationState.ABANDONED:
             return  # its end is on its way
         coming = generation if generation is not None and generation is self._fleet.coming else None
         ready = len(coming.in_state(WorkerState.STANDING_BY)) + 1 if coming else 0
         wanted = coming.wanted if coming else 0
         event = events.WorkerBecameReady(process.generation, process.number, process.pid, seconds, ready, wanted)
         self._bus.publish(event)
-        self._apply(table.WorkerReady(process.number))
+        self._apply(inputs.WorkerReady(process.number))
 
     def _close_listeners_if_no_worker_accepts(self) -> None:
         if self._fleet.ending and self._workers.none_accepts:
@@ -147,7 +155,7 @@ class Reports:
 
     def _introduced(self, process: WorkerProcess, hello: messages.Hello) -> None:
         process.introduced, process.build = True, hello.build
-        self._apply(table.WorkerIntroduced(process.number, hello.settings))
+        self._apply(inputs.WorkerIntroduced(process.number, hello.settings))
         generation = self._fleet.generation_of(process.number)
         if generation is None:
             return

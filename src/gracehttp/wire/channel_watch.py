@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from gracehttp.readiness import Watch
+from gracehttp.system.readiness import Watch
 from gracehttp.wire.channel import (
     GIVE_UP_AFTER_SECONDS,
     TELL_AFTER_SECONDS,

@@ -110,6 +110,8 @@ class WorkerStatus(Value):
     state: str
     build: str = ""
     """Which build it runs, `compiled` or `interpreted` and why; "" until it has said so."""
+    connections: int | None = None
+    """How many it has open; None where only the worker knows."""
     other_code: bool = False
     """Whether it runs other code than its generation started with, as one that replaces a crashed one may."""
 
@@ -180,9 +182,17 @@ class RecentEvent(Value):
 
 
 class Progress(Value):
-    """A sentence about what happens meanwhile."""
+    """A sentence about what happens meanwhile, and how much it matters, as `Severity` has it ("": not known).
+
+    Of a generation that starts, `doing` says what one of its workers does, or `ready` of the `wanted` ones are ready.
+    """
 
     progress: str
+    severity: str = ""
+    generation: int = 0
+    doing: str = ""
+    ready: int = 0
+    wanted: int = 0
 
 
 class Outcome(Value):
@@ -195,7 +205,7 @@ class Outcome(Value):
     pids: tuple[int, ...] = ()
     status: Status | None = None
     source: str = ""
-    """Who asked for the restart that ended so."""
+    """The signal or client that asked for the restart that ended so."""
     ended_at: float = 0.0
     """When, in seconds since the epoch."""
 

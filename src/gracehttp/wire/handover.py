@@ -55,7 +55,8 @@ class Proxied(NamedTuple):
 
 
 class CarriedTls(NamedTuple):
-    """What a session of TLS 1.3 is made of: see `net.tls13.state.TlsState`."""
+    """What a session of TLS 1.3 is made of: see `net.tls13.state.TlsState`. This one is a format between
+    releases, and `net` knows no formats: so there are two."""
 
     cipher: str
     read_secret: bytearray

@@ -261,6 +261,12 @@ class Shed(Report):
     connections: int
 
 
+class Told(Report):
+    """An event of the worker that has hooks: a line as `hooks.runner.write` makes it."""
+
+    event: str
+
+
 # --- the supervisor says to a worker ---
 
 

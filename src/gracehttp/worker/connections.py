@@ -25,6 +25,7 @@ from gracehttp.http.connection import NEW, NO_PROTOCOL, Connection, Pace, Server
 from gracehttp.http.exchange import Handler, RequestFinished
 from gracehttp.http.forwarded import Forwarding
 from gracehttp.http.head import RequestHead
+from gracehttp.http.request_ids import RequestIds
 from gracehttp.http.settings import HttpSettings
 from gracehttp.net.endpoints import client_of, server_of
 from gracehttp.net.introduction import Introduction
@@ -52,6 +53,38 @@ class Connections:
     another process has taken its permit along. `on_rested` gets each connection whose terms ask for it when it comes to
     rest: `ConnectionOwner.connection_rested`.
     """
+
+    __slots__ = (
+        "_address",
+        "_adjust_of",
+        "_context",
+        "_family",
+        "_forwarding",
+        "_hand_over",
+        "_hand_over_tls",
+        "_introducers",
+        "_key_log",
+        "_on_closed",
+        "_on_pace",
+        "_on_rested",
+        "_plain_http",
+        "_publish",
+        "_request_failed",
+        "_server",
+        "_servers",
+        "_streams",
+        "_terms",
+        "_tls",
+        "_told_of_fields",
+        "_turned_away",
+        "_untold",
+        "accepted",
+        "adopted",
+        "handed_over",
+        "open",
+        "paces",
+        "request_finished",
+    )
 
     def __init__(
         self,
@@ -81,7 +114,7 @@ class Connections:
         self.request_finished = request_finished
         self._request_failed = request_failed
         self._address = address
-        self._family = listener.family
+        self._family = int(listener.family)
         self._server = _fixed_server(listener)
         self._servers: dict[Any, tuple[str, int | None] | None] = {}
         self._tls = tls
@@ -90,7 +123,12 @@ class Connections:
         self._on_rested = on_rested
         self._on_pace = on_pace
         self._publish = publish
-        self._forwarding = Forwarding(settings.proxies, settings.root_path, self._field_removed)
+        forwarding = Forwarding(settings.proxies, settings.root_path, self._field_removed)
+        self._adjust_of = (
+            forwarding.of
+            if settings.request_id == "off"
+            else RequestIds(forwarding, echoes=settings.request_id == "echo").of
+        )
         self._told_of_fields = False
         self._introducers = TrustedPeers(settings.proxies.trusted) if settings.proxies.introduced else None
         self._turned_away = TurnedAway(address, loop, publish)
@@ -111,7 +149,7 @@ class Connections:
 
     # --- arriving ---
 
-    def attach(self, sock: socket.socket, peer: Any) -> None:
+    def attach(self, sock: socket.SocketType, peer: Any) -> None:
         """Serve an accepted socket, which is non-blocking, with its permit: the PROXY protocol first and then TLS if
         the port has them, then the protocol. Raises `OSError` if the system has no means for it: it is closed then,
         and told."""
@@ -124,11 +162,26 @@ class Connections:
             self._turned_away.tell(client, "it is no trusted proxy (--forwarded-allow-ips)")
             self._on_closed(True)
             return
-        connection, stream = self._connect(sock, client)
         if introducers is not None:
+            connection, stream = self._connect(sock, client)
             self._await_introduction(connection, stream)
-        else:
+        elif self._tls is not None:
+            connection, stream = self._connect(sock, client)
             self._begin(connection, stream)
+        else:
+            self._attach_plain(sock, client)
+
+    def _attach_plain(self, sock: socket.SocketType, client: tuple[str, int] | None) -> None:
+        """Often the request is there already, and often the connection ends with its response: then it needs no place
+        in the poller."""
+        connection, stream = self._connect(sock, client, watched=False)
+        negotiation.begin(connection, None, NEW)
+        try:
+            stream.begin()
+        except OSError as exc:
+            self._publish(ConnectionNotWatched(self._address, exc.strerror or str(exc)))
+            stream.abort()
+            raise
 
     def adopt(self, descriptor: int, carried: Carried) -> None:
         """Go on with a connection that another worker has handed over, with the permit that came with it.
@@ -167,15 +220,17 @@ class Connections:
             connection.begin(secure)
         negotiation.begin(connection, None, carried)
 
-    def _connect(self, sock: socket.socket, client: tuple[str, int] | None) -> tuple[Connection, PlainStream]:
+    def _connect(
+        self, sock: socket.SocketType, client: tuple[str, int] | None, *, watched: bool = True
+    ) -> tuple[Connection, PlainStream]:
         try:
             connection = Connection(self._context, client, self._server or self._server_of(sock))
-            stream = PlainStream(sock, self._streams, NO_PROTOCOL, connection)
+            stream = PlainStream(sock, self._streams, NO_PROTOCOL, connection, watched)
         except OSError as exc:
             self._refuse(sock, exc)
             raise
         self.open.add(connection)
-        connection.adjust = self._forwarding.of(client)
+        connection.adjust = self._adjust_of(client)
         connection.begin(stream)
         return connection, stream
 
@@ -230,21 +285,21 @@ class Connections:
         connection.proxied = proxied
         connection.client = proxied.client
         connection.server = proxied.server or connection.server
-        connection.adjust = self._forwarding.of(proxied.client)
+        connection.adjust = self._adjust_of(proxied.client)
 
     def _field_removed(self, peer: tuple[str, int] | None, field: str) -> None:
         if not self._told_of_fields:
             self._told_of_fields = True
             self._publish(ForwardedFieldRemoved(self._address, peer[0] if peer else "a peer on a Unix socket", field))
 
-    def _refuse(self, sock: socket.socket, error: OSError) -> None:
+    def _refuse(self, sock: socket.SocketType, error: OSError) -> None:
         """Close a connection that has no stream yet."""
         with contextlib.suppress(OSError):
             sock.close()
         self._publish(ConnectionNotWatched(self._address, error.strerror or str(error)))
         self._on_closed(True)
 
-    def _server_of(self, sock: socket.socket) -> tuple[str, int | None] | None:
+    def _server_of(self, sock: socket.SocketType) -> tuple[str, int | None] | None:
         """The address that the client has connected to; one object for all connections that have the same."""
         name = sock.getsockname()
         if name not in self._servers:

@@ -24,7 +24,7 @@ from gracehttp.events import Event, HandoverBroken, HandoverDelayed, HandoverQue
 from gracehttp.http.connection import Connection, Parcel
 from gracehttp.net.kernel_view import unsent_bytes
 from gracehttp.net.permits import Permits
-from gracehttp.readiness import Watch
+from gracehttp.system.readiness import Watch
 from gracehttp.wire.handover import (
     MESSAGE_BYTES,
     MOST_CONNECTIONS,

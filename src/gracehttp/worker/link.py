@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import faulthandler
 import os
-from collections.abc import Callable, Sequence
-from typing import NoReturn, Self
+from collections.abc import Callable, Collection, Sequence
+from typing import Final, NoReturn, Self
 
 from gracehttp.errors import EXIT_FAILED, CertificateError
-from gracehttp.event_bus import EventBus
 from gracehttp.events import ChannelLost, ConnectionsShed, Event, ReportsDelayed, SupervisorLost
+from gracehttp.events.bus import EventBus
+from gracehttp.hooks.registry import names_of
+from gracehttp.hooks.runner import write
 from gracehttp.observe.stderr import flush_all
 from gracehttp.observe.suspended import write_suspended_tasks
 from gracehttp.wire import messages
@@ -21,6 +23,8 @@ from gracehttp.worker.error_counter import ErrorCounter
 from gracehttp.worker.recycling import Usage
 from gracehttp.worker.service import Service
 
+_OF_THE_CHANNEL: Final = (ChannelLost, ReportsDelayed, SupervisorLost)
+"""Events that the channel can't tell, because they are about it."""
 MOST_NAMED_FILES = 20
 
 
@@ -46,9 +50,11 @@ class SupervisorLink:
         drain_timeout_seconds: float,
         bus: EventBus,
         *,
+        hooks: Collection[str] = (),
         end_at_once: Callable[[], object] = _end_at_once,
     ) -> None:
-        """`end_at_once` ends this process, as a crash does."""
+        """`hooks` are the names of the events that have hooks outside the workers. `end_at_once` ends this process, as
+        a crash does."""
         self._loop = asyncio.get_running_loop()
         self._channel = channel
         self._service = service
@@ -56,6 +62,7 @@ class SupervisorLink:
         self._error_counter = error_counter
         self._drain_timeout_seconds = drain_timeout_seconds
         self._bus = bus
+        self._hooks = frozenset(hooks)
         self._end_at_once = end_at_once
 
     def __enter__(self) -> Self:
@@ -116,9 +123,11 @@ class SupervisorLink:
             self.report_certificates(change)
 
     def _on_event(self, event: Event) -> None:
-        """What a worker publishes and the supervisor counts."""
+        """What a worker publishes, and the supervisor counts or passes on to hooks."""
         if isinstance(event, ConnectionsShed):
             self.report(messages.Shed(event.listener, event.connections))
+        if not self._hooks.isdisjoint(names_of(event)) and not isinstance(event, _OF_THE_CHANNEL):
+            self.report(messages.Told(write(event).decode()))
 
     def _receive(self) -> None:
         """A port that takes connections from its handover queue calls this first, each time."""

@@ -21,8 +21,8 @@ from gracehttp.compiled import BUILD
 from gracehttp.config import ProcessOptions, ServerOptions
 from gracehttp.config.certificate_files import watched_files, with_absolute_paths
 from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError, StartError
-from gracehttp.event_bus import EventBus
 from gracehttp.events import ThreadsNotForked, WorkerEnding, WorkerForked, WorkerServing
+from gracehttp.events.bus import EventBus
 from gracehttp.hooks.registry import Hooks
 from gracehttp.http.request_counter import RequestCounter
 from gracehttp.net.forks import restore_in_children
@@ -31,7 +31,7 @@ from gracehttp.net.worker_page import WORKER_LAYOUT
 from gracehttp.observe.access_log import access_log_of
 from gracehttp.observe.local_time import use_offsets
 from gracehttp.observe.request_logs import as_one, log_exit_of_a_task
-from gracehttp.process_title import set_title
+from gracehttp.system.process_title import set_title
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire import messages
 from gracehttp.wire.channel import Channel, ChannelBroken, ChannelClosed
@@ -262,7 +262,8 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program, imports
     heartbeat = None
     if page is not None:
         heartbeat = Heartbeat(page, service, loop, hang_timeout_seconds=process.hang_timeout)
-    with SupervisorLink(channel, service, usage, error_counter, process.drain_timeout, bus) as link:
+    hooks = program.hooks.outside_workers
+    with SupervisorLink(channel, service, usage, error_counter, process.drain_timeout, bus, hooks=hooks) as link:
         await service.start(program.servers, manifest.listeners, link.report_stage)
         link.report_certificates()
         _write_to_stderr_directly(manifest.stderr)
@@ -335,7 +336,7 @@ def _offers_of_each_worker(process: ProcessOptions) -> list[str]:
 
 
 def _counts(process: ProcessOptions) -> bool:
-    """Whether somebody reads the metrics at an address."""
+    """Whether the metrics have an address."""
     return process.metrics is not None or process.admin is not None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -220,7 +221,7 @@ class Service:
             port.resume()
 
     def announce_stop(self) -> None:
-        """The service will stop: those who check its health hear of it, and nothing else changes."""
+        """The service will stop: health checks are told, and nothing else changes."""
         self._health.stops = True
 
     def supervisor_lost(self, timeout_seconds: float) -> None:
@@ -279,7 +280,7 @@ class Service:
         await self._cancel_the_rest()
         self._applications.limit_no_more()
         seconds = self._loop.time() - drain.began_at
-        self._publish(RequestsCut(seconds, tuple(cut)) if cut else DrainFinished(seconds))
+        self._publish(RequestsCut(seconds, tuple(cut), os.getpid()) if cut else DrainFinished(seconds))
         await self._shut_applications_down()
         for port in self.ports:
             port.close()

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextvars
+import gc
 
 import pytest
 import uvloop
 
+from gracehttp.applications.asgi import interpreter_calls
 from gracehttp.applications.asgi.first_steps import FirstSteps
 
 variable = contextvars.ContextVar("variable", default=0)
@@ -121,3 +123,68 @@ def test_cancelling_reaches_the_task_that_has_begun(loop):
     with pytest.raises(asyncio.CancelledError):
         loop.run_until_complete(task)
     assert ended == [True]
+
+
+# --- the set of all tasks ---
+
+
+def test_all_tasks_has_a_task_from_its_first_step_until_nobody_holds_it(loop):
+    seen = []
+
+    async def looks():
+        seen.append(asyncio.current_task() in asyncio.all_tasks())
+        await asyncio.sleep(0)
+        seen.append(asyncio.current_task() in asyncio.all_tasks())
+
+    before = len(asyncio.tasks._all_tasks)
+    task = outside_of_tasks(loop, lambda: FirstSteps(loop).take(looks(), contextvars.copy_context()))
+    assert task in asyncio.tasks._all_tasks
+    loop.run_until_complete(task)
+    assert seen == [True, True]
+    del task
+    gc.collect()
+    assert len(asyncio.tasks._all_tasks) == before
+
+
+@pytest.mark.skipif(hasattr(asyncio, "eager_task_factory"), reason="asyncio keeps them in another way")
+def test_what_goes_while_somebody_looks_through_all_tasks_leaves_the_set_later(loop):
+    def make():
+        return FirstSteps(loop).take(noted([]), contextvars.copy_context())
+
+    tasks = asyncio.tasks._all_tasks
+    held = [outside_of_tasks(loop, make), outside_of_tasks(loop, make)]
+    looks = iter(tasks)
+    next(looks)  # it holds one of them
+    size = len(tasks.data)
+    held.clear()
+    gc.collect()
+    assert len(tasks.data) == size, "a set that changes ends the look with an error"
+    assert tasks._pending_removals
+    looks.close()
+    held.append(outside_of_tasks(loop, make))
+    gc.collect()
+    assert not tasks._pending_removals
+    assert len(tasks.data) < size
+
+
+# --- what both builds ask of the interpreter ---
+
+
+def test_a_copied_context_keeps_its_changes_to_itself():
+    context = contextvars.copy_context()
+    other = interpreter_calls.copied(context)
+    interpreter_calls.run_in(other, lambda: variable.set(7))
+    assert (other[variable], context.get(variable), variable.get()) == (7, None, 0)
+
+
+def test_an_error_leaves_the_context():
+    context = contextvars.copy_context()
+
+    def fails():
+        variable.set(7)
+        raise ValueError("of the step")
+
+    with pytest.raises(ValueError, match="of the step"):
+        interpreter_calls.run_in(context, fails)
+    assert variable.get() == 0
+    interpreter_calls.run_in(context, lambda: None)

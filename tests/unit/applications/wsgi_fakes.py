@@ -206,12 +206,14 @@ class Served:
 
     def __init__(self, app: Callable[..., object], threads: int) -> None:
         self._loop = _CountingLoop()
+        # Without threads, the application sets its loop as the running one, by which asyncio knows the current task.
+        loop = self._loop if threads else asyncio.get_running_loop()
         self.notices = DrainNotices()
         make = functools.partial(WsgiApplication, threads=threads) if threads else WsgiOnLoop
         self.application = make(
             app,
             name="app",
-            loop=self._loop,
+            loop=loop,
             multiprocess=False,
             draining=self.notices.wsgi,
             on_idle=lambda: None,

@@ -42,7 +42,7 @@ STATUS = {
         {
             "generation": 7,
             "state": "serving",
-            "workers": [{"worker": 0, "pid": 4712, "state": "serving", "build": "compiled"}],
+            "workers": [{"worker": 0, "pid": 4712, "state": "serving", "build": "compiled", "connections": 3}],
             "template": None,
             "probation_seconds_left": None,
             "starts_in_seconds": [],
@@ -50,7 +50,7 @@ STATUS = {
         {
             "generation": 8,
             "state": "starting",
-            "workers": [{"worker": 1, "pid": None, "state": "starting", "build": ""}],
+            "workers": [{"worker": 1, "pid": None, "state": "starting", "build": "", "connections": None}],
             "template": None,
             "probation_seconds_left": None,
             "starts_in_seconds": [],

@@ -33,8 +33,8 @@ def test_answers_cut_anywhere_mean_the_same() -> None:
     stream = b'{"progress": "one"}\n{"progress": "zwei \xc3\xbc"}\n' + json.dumps(RESTARTED).encode() + b"\n"
     for cut in range(len(stream) + 1):
         conversation = Conversation()
-        sentences = conversation.feed(stream[:cut]) + conversation.feed(stream[cut:])
-        assert sentences == ["one", "zwei ü"]
+        news = conversation.feed(stream[:cut]) + conversation.feed(stream[cut:])
+        assert [one.progress for one in news] == ["one", "zwei ü"]
         assert conversation.outcome == Outcome(True, "generation 2 serves", "", 2, (11, 12))
 
 

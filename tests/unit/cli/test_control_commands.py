@@ -212,8 +212,8 @@ def test_status_shows_listeners_generations_and_the_last_restart() -> None:
         ":8000        0.0.0.0:8000  3     100",
         "unix:/run/a  unix:/run/a   -     5",
         "",
-        "GENERATION  STATE     WORKER  PID   WORKER STATE  BUILD",
-        "7           serving   0       4712  serving       compiled",
+        "GENERATION  STATE     WORKER  PID   WORKER STATE  OPEN  BUILD",
+        "7           serving   0       4712  serving       3     compiled",
         "8           starting  1       -     starting",
         "",
         f"last restart: failed, generation 6 was given up ({ended_at}, requested by SIGHUP)",
@@ -249,9 +249,9 @@ def test_status_shows_the_template_of_a_generation() -> None:
     with supervisor([{"done": True, "ok": True, "status": status}]):
         result = run("status", "--pid", ME)
     assert result.stdout.splitlines()[6:10] == [
-        "GENERATION  STATE     WORKER    PID   WORKER STATE  BUILD",
+        "GENERATION  STATE     WORKER    PID   WORKER STATE  OPEN  BUILD",
         "7           serving   template  4710  waiting",
-        "7           serving   0         4712  serving       compiled",
+        "7           serving   0         4712  serving       3     compiled",
         "8           starting  1         -     starting",
     ]
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import shlex
+import subprocess
+import sys
 import tomllib
 
 import click
@@ -25,7 +28,7 @@ GUNICORN = {
     "Django in Docker": (
         'bind = "0.0.0.0:8000"\nworkers = 3\ntimeout = 120\naccesslog = "-"\nerrorlog = "-"\nloglevel = "info"\n',
         {"bind": "0.0.0.0:8000", "workers": 3, "access_log": True, "hang_timeout": 120, "threads": 1},
-        ["With threads = 1 one long request is enough"],
+        ["one long request is enough for that"],
     ),
     "the formula for workers": (
         "import multiprocessing\nworkers = multiprocessing.cpu_count() * 0 + 5\nbind = ':8000'\nkeepalive = 5\n",
@@ -436,7 +439,7 @@ def test_command_prints_a_file_that_can_be_used(folder):
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
-        (["--timeout", "30"], "--ready-timeout is for a start, --drain-timeout for requests at a stop"),
+        (["--timeout", "30"], "--hang-timeout for a worker that hangs, --request-timeout for a request"),
         (["-k", "gevent"], "leave it out: whether the application is ASGI or WSGI is found out"),
         (["--worker-class", "gevent"], "leave it out"),
         (["--graceful-timeout", "30"], "--drain-timeout DURATION"),
@@ -471,6 +474,33 @@ def test_each_option_of_a_server_that_is_none_of_ours_has_a_hint(server):
             assert flag in ours or hint_for(flag)
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    {
+        "timeout = 120": "one long request is enough for that as soon as another one waits",
+        "timeout = 120 ": 'add request_timeout = "120s"',
+        "timeout = 120\nthreads = 4": "all at the same requests for that long while others wait",
+        "timeout = 120\nworker_class = 'gevent'": "all at the same requests for that long while others wait",
+        "timeout = 120\nworker_class = 'uvicorn.workers.UvicornWorker'": "whose event loop doesn't turn. Requests may",
+    }.items(),
+)
+def test_the_timeout_of_gunicorn_is_explained_by_the_worker(tmp_path, settings, told):
+    (tmp_path / "gunicorn.conf.py").write_text(settings)
+    plan = plan_for([str(tmp_path / "gunicorn.conf.py")])
+    assert plan.options["hang_timeout"] == 120
+    assert "request_timeout" not in plan.options
+    assert told in "\n".join(text for shown, text in plan.remarks if shown == "timeout = 120")
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"), {"": True, "threads = 4": False, "timeout = 0": False, "timeout = 9": False}.items()
+)
+def test_that_gunicorn_kills_a_sync_worker_after_30_seconds_is_told(tmp_path, settings, told):
+    (tmp_path / "gunicorn.conf.py").write_text(settings)
+    defaults = "\n".join(plan_for([str(tmp_path / "gunicorn.conf.py")]).defaults)
+    assert ("timeout (30 s): gunicorn kills a sync worker" in defaults) is told
+
+
 @pytest.mark.parametrize("server", SERVERS)
 def test_flags_are_those_of_the_server(server):
     """Against the server itself, where it is installed."""
@@ -490,6 +520,10 @@ def test_flags_are_those_of_the_server(server):
             import granian.cli
 
             real = {flag for one in granian.cli.cli.params for flag in (*one.opts, *one.secondary_opts)}
-        case _:
-            return
+        case _:  # its parser is made and used in one function
+            help_text = subprocess.run(
+                [sys.executable, "-m", server, "--help"], capture_output=True, text=True, check=True, timeout=100
+            ).stdout
+            found = set(re.findall(r"(?<![\w-])--?[a-zA-Z][a-zA-Z0-9-]*", help_text))
+            real = found - {"-h", "-c", "--config"}
     assert {flag for flag in real if flag.startswith("-")} - {"--version", "--help"} <= known

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gracehttp.config import server_options
-from gracehttp.config.hints import import_string_hint
+from gracehttp.config.import_string import import_string_hint
 from gracehttp.errors import ConfigurationError
 
 

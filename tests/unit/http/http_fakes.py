@@ -18,7 +18,7 @@ from typing import Any
 from gracehttp.http import negotiation
 from gracehttp.http.connection import NEW, NO_PROTOCOL, Connection, HttpSettings, ServerContext, Terms
 from gracehttp.http.exchange import Exchange, RequestHead
-from gracehttp.net.poller import BROKEN, BYTES_PER_TURN, HALF_CLOSED, READABLE, WRITABLE
+from gracehttp.net.poller import BROKEN, BYTES_PER_TURN, HALF_CLOSED, READABLE, WRITABLE, Poller
 from gracehttp.net.stream import PlainStream, StreamServices
 from gracehttp.wire.handover import Carried
 
@@ -92,7 +92,7 @@ class FakeLoop:
         return sum(timer.callback is not None for _, _, timer in self._timers)
 
 
-class FakePoller:
+class FakePoller(Poller):
     """Remembers what is watched for which events; the test delivers them with `Kernel.turn`."""
 
     def __init__(self) -> None:

@@ -33,7 +33,7 @@ def runner(loop: str) -> Callable[[Any], Any]:
 
     def run(main: Any) -> Any:
         with asyncio.Runner(loop_factory=LOOPS[loop]) as running:
-            return running.run(asyncio.wait_for(main, 60))
+            return running.run(asyncio.wait_for(main, 300))
 
     return run
 

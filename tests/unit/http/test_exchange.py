@@ -43,6 +43,7 @@ class FakeCarrier:
 def make(method="GET", body=NO_REQUEST_BODY):
     head = RequestHead()
     head.line = RequestLine(method, b"/", "1.1")
+    head.echoed = None
     carrier, owner = FakeCarrier(), FakeOwner()
     exchange = Exchange(head, body, carrier, owner, FakeLoop(), body_length=None, awaits_continue=False, writable=True)
     return exchange, carrier, owner

@@ -3,7 +3,7 @@
 import pytest
 
 from gracehttp.http import fields as fields_module
-from gracehttp.http.fields import ResponseError, ResponseFields, trailer_fields
+from gracehttp.http.fields import ResponseError, ResponseFields, response_fields, trailer_fields
 
 
 @pytest.mark.parametrize(
@@ -190,3 +190,63 @@ def test_field_that_frames_routes_or_authorizes_is_no_trailer(name):
 
 def test_trailers_may_come_from_a_generator():
     assert trailer_fields((name, b"1") for name in (b"a", b"b")).block == b"a: 1\r\nb: 1\r\n"
+
+
+# --- fields that are given again ---
+
+HARMLESS = [(b"content-type", b"text/x-shared"), (b"vary", b"accept"), (b"content-length", b"13")]
+
+
+def given_again(headers):
+    """What is made of the third response that has them: by then, what can be remembered is."""
+    for _ in range(2):
+        response_fields([*headers])
+    return response_fields([*headers])
+
+
+def test_harmless_fields_are_made_once():
+    fields = given_again(HARMLESS)
+    assert response_fields([*HARMLESS]) is fields
+    assert fields.shared
+    assert (fields.block, fields.content_length) == (b"content-type: text/x-shared\r\nvary: accept\r\n", 13)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        (b"set-cookie", b"session=secret"),
+        (b"x-request-id", b"1"),
+        (b"content-length", b"1234567890"),
+        (b"connection", b"close"),
+        (b"date", b"today"),
+        (b"content-type", b"x" * 300),
+    ],
+)
+def test_fields_of_which_one_is_not_remembered_are_made_each_time(header):
+    headers = [(b"vary", b"x-not-remembered"), header]
+    fields = given_again(headers)
+    assert response_fields([*headers]) is not fields
+    assert not fields.shared
+
+
+@pytest.mark.parametrize(
+    "header",
+    [(b"vary", "accept"), ("vary", b"accept"), (b"vary", b"a\r\nb: c"), [b"vary"], (b"vary", b"a", b"b"), None],
+)
+def test_what_is_wrong_is_wrong_each_time(header):
+    given_again(HARMLESS)
+    for _ in range(3):
+        with pytest.raises(ResponseError):
+            response_fields([*HARMLESS, header])
+
+
+def test_pairs_that_are_lists_have_no_hash_and_are_fields():
+    fields = given_again([list(pair) for pair in HARMLESS])
+    assert (fields.block, fields.shared) == (given_again(HARMLESS).block, False)
+
+
+def test_remembered_fields_do_not_grow_without_end():
+    for length in range(3 * fields_module._MOST_REMEMBERED):
+        given_again([(b"vary", b"accept"), (b"content-length", b"%d" % length)])
+    if hasattr(fields_module, "_known_fields"):
+        assert len(fields_module._known_fields) <= fields_module._MOST_REMEMBERED

@@ -12,7 +12,7 @@ import struct
 
 import uvloop
 
-from gracehttp.net.poller import EpollPoller, SelectorsPoller
+from gracehttp.net.poller import EpollPoller, Pollable, SelectorsPoller
 from gracehttp.net.stream import PlainStream, StreamServices
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -101,7 +101,7 @@ class Clock:
         self.now = end
 
 
-class Seen:
+class Seen(Pollable):
     """The consumer and the owner of a stream; keeps what it is told."""
 
     def __init__(self):

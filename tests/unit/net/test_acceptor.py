@@ -93,6 +93,20 @@ def test_connections_are_accepted(runner):
     runner.run(scenario())
 
 
+@pytest.mark.skipif(not socket.has_ipv6, reason="this system has no IPv6")
+def test_connections_by_ipv6_are_accepted(runner):
+    async def scenario():
+        harness = Harness(LocalPermits(10), socket.create_server(("::1", 0), family=socket.AF_INET6))
+        harness.where = harness.where[:2]
+        harness.acceptor.start()
+        harness.connect()
+        await harness.until(lambda: harness.accepted)
+        assert harness.accepted[0].family == socket.AF_INET6
+        harness.close()
+
+    runner.run(scenario())
+
+
 def test_nothing_is_accepted_before_the_start(runner):
     async def scenario():
         harness = Harness(LocalPermits(10))
@@ -482,7 +496,7 @@ def test_any_error_on_the_way_to_a_connection_costs_no_permit_and_accepting_goes
     async def scenario():
         monkeypatch.setattr(module, "SHORTEST_PAUSE_SECONDS", 0.01)
         permits = LocalPermits(10)
-        harness = Harness(permits)
+        harness = Harness(permits, FailingListener())  # it is asked by its methods, which can fail
         failed = []
 
         def once(real):

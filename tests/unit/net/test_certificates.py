@@ -11,6 +11,7 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from tls_ends import shake_hands
 
 from gracehttp.errors import CertificateError
 from gracehttp.net.certificates import server_context
@@ -54,30 +55,15 @@ def failure(certfile: str, keyfile: str | None = None, password: str | None = No
     return caught.value
 
 
-def shake_hands(context: ssl.SSLContext, client: ssl.SSLContext) -> ssl.SSLObject:
-    """The client's end after a handshake in memory."""
+def client_after_handshake(context: ssl.SSLContext, client: ssl.SSLContext) -> ssl.SSLObject:
     AUTHORITY.configure_trust(client)
-    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
-    ends = [
-        client.wrap_bio(to_client, to_server, server_hostname="localhost"),
-        context.wrap_bio(to_server, to_client, server_side=True),
-    ]
-    left = list(ends)
-    for _ in range(10):
-        for end in list(left):
-            try:
-                end.do_handshake()
-                left.remove(end)
-            except ssl.SSLWantReadError:
-                continue
-    assert not left
-    return ends[0]
+    return shake_hands(client, context)[0]
 
 
 def test_handshake_with_the_newest_protocol_and_http_1_1(write):
     client = ssl.create_default_context()
     client.set_alpn_protocols(["h2", "http/1.1"])
-    end = shake_hands(server_context(write("c", certificate()), write("k", key()), None), client)
+    end = client_after_handshake(server_context(write("c", certificate()), write("k", key()), None), client)
     assert end.version() == "TLSv1.3"
     assert end.selected_alpn_protocol() == "http/1.1"
     assert end.compression() is None
@@ -87,14 +73,14 @@ def test_alpn_prefers_what_the_server_names_first(write):
     client = ssl.create_default_context()
     client.set_alpn_protocols(["http/1.1", "h2"])
     context = server_context(write("c", certificate()), write("k", key()), None, alpn=("h2", "http/1.1"))
-    assert shake_hands(context, client).selected_alpn_protocol() == "h2"
+    assert client_after_handshake(context, client).selected_alpn_protocol() == "h2"
 
 
 def test_no_alpn_at_all(write):
     client = ssl.create_default_context()
     client.set_alpn_protocols(["http/1.1"])
     context = server_context(write("c", certificate()), write("k", key()), None, alpn=())
-    assert shake_hands(context, client).selected_alpn_protocol() is None
+    assert client_after_handshake(context, client).selected_alpn_protocol() is None
 
 
 def test_nothing_older_than_tls_1_2_and_no_renegotiation(write):
@@ -111,7 +97,7 @@ def test_all_forms_of_keys(write, issued, form, password):
     encoded = None if password is None else password.encode()
     keyfile = write("k", key(form, encoded, issued))
     context = server_context(write("c", certificate(issued)), keyfile, password)
-    assert shake_hands(context, ssl.create_default_context()).version() == "TLSv1.3"
+    assert client_after_handshake(context, ssl.create_default_context()).version() == "TLSv1.3"
 
 
 def test_key_in_the_certificate_file(write):

@@ -14,7 +14,7 @@ from floor import BOTH, Seen, aborted, runner_for, turns, until
 
 from gracehttp.net import poller as poller_module
 from gracehttp.net.failures import ACCEPT_NEXT, CLIENT_IS_GONE
-from gracehttp.net.poller import READABLE
+from gracehttp.net.poller import READABLE, Pollable, Poller
 from gracehttp.net.stream import HIGH_WATER_BYTES, PlainStream
 
 SHORTAGES = [errno.ENOMEM, errno.ENOBUFS, errno.ENOSPC]
@@ -46,6 +46,15 @@ class Failing:
             raise error(self.fails[name])
 
         return fail
+
+
+class FailingPoller(Poller):
+    """As `Failing`, of the class that streams want."""
+
+    def __init__(self, real, **fails):
+        super().__init__()
+        failing = Failing(real, **fails)
+        self.add, self.change, self.remove, self.release = failing.add, failing.change, failing.remove, failing.release
 
 
 class Told(list):
@@ -167,7 +176,7 @@ def test_a_connection_whose_events_can_not_be_changed_is_closed_and_told(run, wh
     async def scenario(floor):
         told = Told(floor)
         client, server = floor.tcp(small=True)
-        stream, seen = stream_of(floor, server, poller=Failing(floor.poller, change=number))
+        stream, seen = stream_of(floor, server, poller=FailingPoller(floor.poller, change=number))
         if what == "pause_reading":
             stream.pause_reading()
         elif what == "write":
@@ -186,7 +195,7 @@ def test_a_connection_whose_events_can_not_be_changed_is_closed_and_told(run, wh
 def test_a_connection_that_can_not_be_unwatched_stays(run):
     async def scenario(floor):
         client, server = floor.tcp()
-        stream, seen = stream_of(floor, server, poller=Failing(floor.poller, release=errno.ENOMEM))
+        stream, seen = stream_of(floor, server, poller=FailingPoller(floor.poller, release=errno.ENOMEM))
         with pytest.raises(OSError):  # noqa: PT011  the one of the test
             stream.leave()
         client.send(b"x")
@@ -201,12 +210,19 @@ def test_a_connection_that_can_not_be_watched_again_is_closed_and_told(run):
         client, server = floor.tcp()
         stream, seen = stream_of(floor, server)
         stream.leave()
-        floor.services.poller = Failing(floor.poller, add=errno.ENOSPC)
+        floor.services.poller = FailingPoller(floor.poller, add=errno.ENOSPC)
         stream.come_back()
         assert (seen.closes, told) == (1, [errno.ENOSPC])
         assert await client.take_all() == b""
 
     run(scenario)
+
+
+class Watched(Pollable):
+    """The test sets what it does."""
+
+    def ready(self, events):
+        self.told(events)
 
 
 class FailingEpoll:
@@ -300,7 +316,9 @@ def test_what_cannot_be_released_is_watched_as_before(run_epoll, failing_epoll):
     async def scenario(floor):
         peer, sock = map(floor.own, socket.socketpair())
         told = []
-        floor.poller.add(sock.fileno(), SimpleNamespace(ready=told.append), READABLE)
+        watched = Watched()
+        watched.told = told.append
+        floor.poller.add(sock.fileno(), watched, READABLE)
         failing_epoll[0].failing = errno.ENOMEM
         with pytest.raises(OSError):  # noqa: PT011  the one of the test
             floor.poller.release(sock.fileno())

@@ -9,7 +9,7 @@ import pytest
 from floor import BOTH, runner_for, turns, until
 
 from gracehttp.net import poller as module
-from gracehttp.net.poller import BROKEN, READABLE, WRITABLE, EpollPoller, new_poller
+from gracehttp.net.poller import BROKEN, READABLE, WRITABLE, EpollPoller, Pollable, new_poller
 
 
 @pytest.fixture(params=BOTH)
@@ -22,7 +22,7 @@ def run_epoll(request):
     return runner_for(request.param)
 
 
-class Watched:
+class Watched(Pollable):
     """One end of a socket pair that the poller watches, and what it was told."""
 
     def __init__(self, floor, events=READABLE, sock=None, on_ready=None):

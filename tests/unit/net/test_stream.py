@@ -8,6 +8,7 @@ import socket
 import pytest
 from floor import BOTH, Client, runner_for, turns, until
 
+from gracehttp.net.poller import Poller
 from gracehttp.net.stream import HIGH_WATER_BYTES, PlainStream
 from gracehttp.net.system_calls import READ_BYTES
 
@@ -391,7 +392,7 @@ def test_a_stream_that_comes_back_paused_stays_paused(run):
     run(scenario)
 
 
-class FullPoller:
+class FullPoller(Poller):
     """For it, epoll_ctl(2) fails."""
 
     def __init__(self, error):

@@ -1,4 +1,4 @@
-"""The contexts of a port: which certificate whom, from files or from memory, and which sessions are resumed."""
+"""The contexts of a port: which client gets which certificate, from file or memory, and which sessions are resumed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 
 import pytest
 import trustme
+from tls_ends import shake_hands
 
 from gracehttp.errors import CertificateError
 from gracehttp.net import openssl
@@ -31,25 +32,14 @@ def pair(tmp_path):
     return put(tmp_path, "server.pem", "localhost")
 
 
-def shake_hands(loaded, name="localhost", *, session=None, context=None, most=ssl.TLSVersion.TLSv1_3):
+def connected(loaded, name="localhost", *, session=None, context=None, most=ssl.TLSVersion.TLSv1_3):
     """Both ends after a handshake in memory, the server's last."""
     if context is None:
         context = ssl.create_default_context()
         AUTHORITY.configure_trust(context)
         context.check_hostname = False
         context.maximum_version = most
-    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = context.wrap_bio(to_client, to_server, server_hostname=name, session=session)
-    server = loaded.default.wrap_bio(to_server, to_client, server_side=True)
-    left = [client, server]
-    for _ in range(10):
-        for end in list(left):
-            try:
-                end.do_handshake()
-                left.remove(end)
-            except ssl.SSLWantReadError:
-                continue
-    assert not left
+    client, server = shake_hands(context, loaded.default, name, session)
     server.write(b"x")  # the client learns its ticket from what comes behind the handshake
     assert client.read(1) == b"x"
     return client, server
@@ -60,8 +50,8 @@ def resumes(first, second, version):
     context = ssl.create_default_context()
     AUTHORITY.configure_trust(context)
     context.maximum_version = version
-    client, _ = shake_hands(first, context=context)
-    again, _ = shake_hands(second, context=context, session=client.session)
+    client, _ = connected(first, context=context)
+    again, _ = connected(second, context=context, session=client.session)
     return again.session_reused
 
 
@@ -98,7 +88,7 @@ def test_where_openssl_can_not_be_reached_sessions_are_of_one_process_and_all_el
     monkeypatch.setattr(openssl, "available", lambda: False)
     loaded = load(TlsSettings((pair,), groups="prime256v1"))
     assert not loaded.use_ticket_secret(SECRET)
-    assert shake_hands(loaded)[0].version() == "TLSv1.3"
+    assert connected(loaded)[0].version() == "TLSv1.3"
     with pytest.raises(CertificateError, match="knows no groups"):
         load(TlsSettings((pair,), groups="X25519:P-256"))
 
@@ -112,7 +102,7 @@ def test_the_first_certificate_with_a_name_wins_and_a_wildcard_comes_after_the_n
     certificates = [one.certificate for one in loaded.contexts]
 
     def chosen(name):
-        return certificates.index(session_of(shake_hands(loaded, name)[1]).facts.server_cert)
+        return certificates.index(session_of(connected(loaded, name)[1]).facts.server_cert)
 
     assert [chosen(name) for name in ("first.org", "x.b.org", "A.b.org", "b.org", "x.y.b.org", "z.org", None)] == [
         *(0, 1, 2),
@@ -129,7 +119,7 @@ def test_what_was_loaded_can_be_loaded_again_when_the_files_are_gone(pair, tmp_p
         load(settings)
     again = load(settings, contents)
     assert (again.digest, again.settings) == (loaded.digest, settings)
-    assert session_of(shake_hands(again)[1]).facts.server_cert == loaded.default.certificate
+    assert session_of(connected(again)[1]).facts.server_cert == loaded.default.certificate
     put(tmp_path, "server.pem", "localhost")
     assert contents_of(loaded) == {}, "that is something else"
 

@@ -1,4 +1,4 @@
-"""Standard error that nobody reads stops nobody; what is read later arrives whole and in order."""
+"""Standard error that is not read stops no process; what is read later arrives whole and in order."""
 
 from __future__ import annotations
 

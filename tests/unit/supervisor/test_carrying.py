@@ -50,7 +50,7 @@ def test_a_worker_carries_all_that_is_known_of_it():
         )
         process.failure, process.stopped_accepting = Failed("no", "", ""), True
         record = process.carry()
-        assert names(WorkerRecord) == vars(process).keys() - {"_early_signals"}  # none is left once it is born
+        assert names(WorkerRecord) == vars(process).keys() - {"_early_signals"}  # none is left once it has started
         copy = changed(record, channel=changed(record.channel, socket=Descriptor(os.dup(record.channel.socket))))
         after = WorkerProcess.adopt(from_plain(WorkerRecord, to_plain(copy)), 2)
         known = {name: value for name, value in vars(process).items() if name not in {"channel", "early_stderr"}}

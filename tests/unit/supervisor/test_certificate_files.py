@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from gracehttp.accounts import Credentials
 from gracehttp.supervisor.certificates import files as module
 from gracehttp.supervisor.certificates.files import FilesForWorkers, changeable_by
+from gracehttp.system.credentials import Credentials
 
 THEIRS = Credentials(uid=65534, gid=65534, groups=(65534, 4242), name="nobody")
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")

@@ -10,8 +10,8 @@ import pytest
 from gracehttp.config.release_links import LINKS_VARIABLE, as_released, claim_links
 from gracehttp.supervisor.processes.command_line import CommandLine, Launch, to_be_repeated
 from gracehttp.supervisor.processes.launches import Launches
-from gracehttp.supervisor.processes.links import links_on, name_through, unnamed_link
 from gracehttp.supervisor.processes.shebang import foreign_environment, is_run_by_its_first_line
+from gracehttp.supervisor.processes.symbolic_links import links_on, name_through, unnamed_link
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Requests at the control socket that nobody can act on: who asked is told so, and not left waiting."""
+"""Requests at the control socket that the supervisor can't act on: the client is told so, and not left waiting."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from gracehttp.event_bus import EventBus
+from gracehttp.events.bus import EventBus
 from gracehttp.supervisor.control import socket as module
 from gracehttp.supervisor.control.socket import BACKLOG, ControlSocket, open_control
 from gracehttp.wire.control import Peer, Status
@@ -25,7 +25,7 @@ def test_a_file_that_is_no_socket_is_named_as_the_reason_that_there_is_no_contro
     file.write_text("precious")
     bus, told = EventBus(), []
     bus.subscribe(lambda event: told.append(str(event)))
-    assert open_control(str(file), Broken(), bus) is None
+    assert open_control(str(file), Broken(), Broken(), bus) is None
     assert told == [f"no control socket at {file} (the file exists and is no socket); signals work all the same"]
     assert file.read_text() == "precious"
 
@@ -41,7 +41,7 @@ async def ask(path, line):
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(path))
         sock.listen()
-        control = ControlSocket(sock, None, Broken(), EventBus())
+        control = ControlSocket(sock, None, Broken(), Broken(), EventBus())
         reader, writer = await asyncio.open_unix_connection(path)
         writer.write(line + b"\n")
         answer = json.loads(await reader.readline())
@@ -79,7 +79,7 @@ def listening(where, path=None):
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(where)
         sock.listen(BACKLOG)
-        yield ControlSocket(sock, path, Living(), EventBus())
+        yield ControlSocket(sock, path, Living(), Living(), EventBus())
 
 
 @pytest.fixture

@@ -156,6 +156,14 @@ def test_a_script_that_cannot_be_compiled_is_told_with_its_sentence():
     assert told.unlogged == "", "it was passed on"
 
 
+@pytest.mark.parametrize("hold", [False, True])
+def test_an_error_of_gracehttp_is_in_the_reason_and_is_not_told_again(hold):
+    told = ending("warm\ngracehttp: error: x can't be executed in /srv: No such file.\n", 127, hold=hold)
+    assert told.reason == "ended with status 127: x can't be executed in /srv: No such file"
+    assert told.details == "warm\n"
+    assert told.unlogged == ("warm\n" if hold else "")
+
+
 def test_where_the_log_is_json_the_traceback_is_still_to_be_logged():
     assert ending(SYNTAX_ERROR, 1, hold=True).unlogged == SYNTAX_ERROR
 

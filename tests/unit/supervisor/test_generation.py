@@ -131,7 +131,7 @@ def test_a_stop_before_the_announcement_announces_first(force):
     fleet = serving_fleet()
     restart(fleet)
     commands = fleet.apply(StopRequested(force), 0.1)
-    assert commands[:2] == [Promoted(2), table.StopAdmitting()], "what is announced may open doors"
+    assert commands[:2] == [Promoted(2), table.StopAdmitting()], "what is announced may admit connections"
 
 
 def test_a_new_generation_has_as_many_workers_as_its_own_code_says():

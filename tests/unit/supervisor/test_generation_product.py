@@ -232,7 +232,7 @@ def check(fleet, before, happened, commands):
     kinds = [type(one) for one in commands]
     if table.StopAdmitting in kinds:
         announced = kinds.index(table.Promoted) if table.Promoted in kinds else -1
-        assert announced < kinds.index(table.StopAdmitting), ("what is announced opens its doors", case)
+        assert announced < kinds.index(table.StopAdmitting), ("what is announced admits connections", case)
     assert set(known) == (before.known - gone) | started, case
     assert all(len(one) == 1 for one in told.values()), case
 

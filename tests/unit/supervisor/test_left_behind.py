@@ -1,21 +1,20 @@
-"""Ports that no generation has any more that serves or stands by: their doors, and who closes them when."""
+"""Ports that no generation serves or stands by for any more: when they stop admitting, and when they are closed."""
 
 from __future__ import annotations
 
-import sys
+import asyncio
 from types import SimpleNamespace
 
 import pytest
 
-from gracehttp.event_bus import EventBus
 from gracehttp.events import GenerationGivenUp
+from gracehttp.events.bus import EventBus
 from gracehttp.supervisor.control.requesters import Requesters
 from gracehttp.supervisor.first_failure import FirstFailure
-from gracehttp.supervisor.fleet import FleetSettings, GivenUp, RestartRequested
+from gracehttp.supervisor.fleet import GivenUp, RestartRequested
 from gracehttp.supervisor.listeners.table import ListenerTable, ListenRequest
 from gracehttp.supervisor.orders import Orders
-from gracehttp.supervisor.processes.command_line import CommandLine
-from gracehttp.supervisor.supervisor import Supervisor, SupervisorOptions
+from gracehttp.supervisor.turns import Turns
 
 PLENTY = 10_000
 
@@ -90,28 +89,29 @@ class Fleet:
         return None
 
 
-def test_ports_are_left_behind_whenever_nobody_uses_them_any_more_and_before_that_is_told(monkeypatch):
-    monkeypatch.setattr(sys, "stderr", None)
-    options = SupervisorOptions(release="test", command_line=CommandLine(("none",), "."), fleet=FleetSettings())
+def test_ports_are_left_behind_whenever_no_generation_uses_them_any_more_and_before_that_is_told():
     done, bus = [], EventBus()
     bus.subscribe(lambda event: done.append(type(event)))
-    supervisor = Supervisor(options, bus)
-    supervisor._loop = SimpleNamespace(time=lambda: 0.0)
     given_up = GivenUp(3, "it did not start", "", None)
-    supervisor._fleet = Fleet((set(), 1, []), ({1}, None, []), ({1}, 3, []), ({1}, 3, []), ({1}, None, [given_up]))
-    supervisor._orders = Orders(
-        supervisor._fleet,
-        None,
-        SimpleNamespace(leave_behind=lambda *users: done.append(users) or [7]),
-        SimpleNamespace(seal=lambda numbers: done.append(numbers)),
-        None,
-        None,
-        Requesters(),
-        FirstFailure(errors_are_logged=True),
-        bus,
-        apply=supervisor._apply,
-        finish=print,
-    )
-    for _ in range(5):
-        supervisor._apply(RestartRequested())
+    fleet = Fleet((set(), 1, []), ({1}, None, []), ({1}, 3, []), ({1}, 3, []), ({1}, None, [given_up]))
+
+    async def five_turns():
+        turns = Turns(fleet, asyncio.get_running_loop().create_future(), after_turn=lambda: None)
+        turns.orders = Orders(
+            fleet,
+            None,
+            SimpleNamespace(leave_behind=lambda *users: done.append(users) or [7]),
+            SimpleNamespace(seal=lambda numbers: done.append(numbers)),
+            None,
+            None,
+            Requesters(),
+            FirstFailure(errors_are_logged=True),
+            bus,
+            apply=turns.apply,
+            finish=print,
+        )
+        for _ in range(5):
+            turns.apply(RestartRequested())
+
+    asyncio.run(five_turns())
     assert done == [({1}, None), [7], ({1}, 3), [7], ({1}, None), [7], GenerationGivenUp]

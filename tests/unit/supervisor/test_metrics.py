@@ -16,7 +16,6 @@ from gracehttp.http.request_counter import RequestCounter
 from gracehttp.net.shared_page import SharedPage
 from gracehttp.net.worker_page import DURATION_BOUNDS_SECONDS, METHODS, PORT_FIELDS, STATUSES, WORKER_LAYOUT
 from gracehttp.supervisor.metrics.catalog import CATALOG, PREFIX
-from gracehttp.supervisor.metrics.exporter import answer
 from gracehttp.supervisor.metrics.exposition import Metric, Sample, histogram, render
 from gracehttp.supervisor.metrics.facts import Facts, cause_of
 from gracehttp.supervisor.metrics.pages import WorkerPages
@@ -56,11 +55,6 @@ def test_the_buckets_of_a_histogram_add_up():
 
 def test_a_metric_without_samples_is_left_out():
     assert render([Metric("x", "gauge", "x", [])]) == ""
-
-
-def test_a_head_request_is_answered_without_a_body():
-    assert answer(b"HEAD / HTTP/1.1\r\n\r\n", lambda: "text").endswith(b"\r\n\r\n")
-    assert answer(b"GET / HTTP/1.1\r\n\r\n", lambda: "text").endswith(b"\r\n\r\ntext")
 
 
 # --- what workers count ---

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from gracehttp import events
-from gracehttp.event_bus import EventBus
+from gracehttp.events.bus import EventBus
 from gracehttp.supervisor.control.requesters import Requesters
 from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import (

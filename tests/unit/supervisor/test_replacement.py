@@ -28,7 +28,7 @@ class UnsettledCrew:
 
     async def settled(self):
         await asyncio.sleep(0)
-        self.events.append("born")
+        self.events.append("started")
 
 
 class World:
@@ -111,7 +111,7 @@ def test_a_signal_that_was_caught_before_is_acted_on_by_the_old_image(world):
 def test_execve_waits_until_no_worker_is_half_born(world):
     world.workers = UnsettledCrew(world.events)
     world.play()
-    assert world.events[:3] == ["trial of 5 s", "born", "execve"]
+    assert world.events[:3] == ["trial of 5 s", "started", "execve"]
 
 
 def test_a_stop_cancels_the_attempt(world):

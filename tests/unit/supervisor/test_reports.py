@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from gracehttp import events
-from gracehttp.event_bus import EventBus
+from gracehttp.events.bus import EventBus
 from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import GenerationState

@@ -12,11 +12,11 @@ import pytest
 
 from gracehttp.net.activation import passed_descriptors
 from gracehttp.net.address import DescriptorAddress, parse_bind
+from gracehttp.supervisor.endpoints.health import Liveness
 from gracehttp.supervisor.fleet import WorkerState
-from gracehttp.supervisor.health.checks import Liveness
 from gracehttp.supervisor.service_manager.socket import NotifySocket, notify_socket
 from gracehttp.supervisor.service_manager.store import ListenerStore
-from gracehttp.supervisor.service_manager.watchdog import watchdog_seconds
+from gracehttp.supervisor.service_manager.watchdog_pings import watchdog_seconds
 
 
 def in_a_loop(test):

@@ -14,7 +14,7 @@ from gracehttp.wire.signals import SIGNALS
 
 PROGRAM = """
 import asyncio, os, signal, sys
-from gracehttp.supervisor.ignored_signals import ignore_from_now_on
+from gracehttp.supervisor.signals import ignore_from_now_on
 from gracehttp.wire.signals import SIGNALS
 
 async def main():

@@ -59,7 +59,7 @@ def test_the_state_of_each_release_so_far_is_read_in_full(release):
     assert [one.admitting for one in state.listeners.listeners] == [True, False]
     assert state.metrics.pages.pages == {12: 25}
     assert dict(state.metrics.facts.counts)["worker_deaths:SIGKILL"] == 1
-    assert state.metrics.exporter.address == "127.0.0.1:9090"
+    assert state.addresses.metrics.address == "127.0.0.1:9090"
     assert sorted(descriptors_in(state)) == [6, *range(12, 27), 40]
 
 

@@ -8,7 +8,7 @@ import asyncio
 import pytest
 
 from gracehttp.errors import StartError
-from gracehttp.event_bus import EventBus
+from gracehttp.events.bus import EventBus
 from gracehttp.supervisor.fleet import Fleet, FleetSettings, TimePassed
 from gracehttp.supervisor.listeners.table import ListenerTable
 from gracehttp.supervisor.processes.command_line import CommandLine
@@ -42,7 +42,7 @@ def test_a_worker_that_has_no_process_is_no_reason_to_stay(monkeypatch, defects)
         supervisor, requester = Supervisor(options, EventBus()), Requester()
         life = asyncio.ensure_future(supervisor.run())
         await asyncio.sleep(0)
-        supervisor.stop("a test", requester, force=True)
+        supervisor.requests.stop("a test", requester, force=True)
         assert await life == 1
         assert met == ["a defect of ours"] * len(defects)
         assert requester.told == ["stopped by force"]

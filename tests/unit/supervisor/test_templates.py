@@ -56,7 +56,7 @@ class Fleet:
         self.processes.append(process)
         self.templates.of(generation).order(process, ends)
 
-    def bury(self, pid, status):
+    def reap(self, pid, status):
         self.watched.pop(pid)(status)
 
     def close(self):
@@ -196,7 +196,7 @@ def test_a_generation_that_lost_its_template_gets_no_second_one():
         template.close()
         assert await fleet.failed.get() == (7, "could not be started (the template of its generation is gone)")
         assert fleet.watched.keys() == {PID_OF_TEMPLATE}
-        fleet.bury(PID_OF_TEMPLATE, KILLED)
+        fleet.reap(PID_OF_TEMPLATE, KILLED)
         assert fleet.told[-1] == TemplateLost(1, "was killed by SIGKILL")
         assert fleet.templates.of(1) is None
         assert fleet.templates.expect(1) is None
@@ -215,7 +215,7 @@ def test_what_a_template_did_before_it_died_counts():
             template.send(Forked(PID_OF_WORKER))
             if worker == 6:
                 await fleet.started.get()
-        fleet.bury(PID_OF_TEMPLATE, KILLED)
+        fleet.reap(PID_OF_TEMPLATE, KILLED)
         assert fleet.started.get_nowait() == (7, PID_OF_WORKER)
         template.close()
 
@@ -227,7 +227,7 @@ def test_a_template_that_was_waited_for_is_sent_no_signal_any_more(killed):
         template = fleet.leave_template()
         await started(fleet)
         template.close()
-        fleet.bury(PID_OF_TEMPLATE, KILLED)
+        fleet.reap(PID_OF_TEMPLATE, KILLED)
         assert killed == [], "the PID may be somebody else's"
         assert fleet.told[-1] == TemplateLost(1, "was killed by SIGKILL")
 
@@ -262,7 +262,7 @@ def test_a_template_ends_by_force_with_its_generation_and_is_waited_for(killed):
         ended = asyncio.ensure_future(fleet.templates.ended())
         await asyncio.sleep(0)
         assert not ended.done()
-        fleet.bury(PID_OF_TEMPLATE, KILLED)
+        fleet.reap(PID_OF_TEMPLATE, KILLED)
         await ended
         assert not any(isinstance(event, TemplateLost) for event in fleet.told)
         template.close()
@@ -336,7 +336,7 @@ def test_the_next_image_orders_from_the_template_of_the_one_before_and_waits_for
         assert take_order(template) == 7
         template.send(Forked(PID_OF_WORKER))
         assert await after.started.get() == (7, PID_OF_WORKER)
-        after.bury(PID_OF_TEMPLATE, KILLED)
+        after.reap(PID_OF_TEMPLATE, KILLED)
         assert after.told == [TemplateLost(1, "was killed by SIGKILL")]
         template.close()
         after.close()
@@ -363,7 +363,7 @@ def test_a_generation_that_lost_its_template_gets_no_second_one_of_the_next_imag
     async def scenario(fleet):
         template = fleet.leave_template()
         await started(fleet)
-        fleet.bury(PID_OF_TEMPLATE, KILLED)
+        fleet.reap(PID_OF_TEMPLATE, KILLED)
         after = Fleet(carried(fleet))
         assert after.templates.of(1) is None
         assert after.templates.expect(1) is None

@@ -9,24 +9,15 @@ import os
 import socket
 
 import pytest
-import uvloop
+from port_world import LOOPS, PortWorld, runner_of, until
 
 from gracehttp.events import ConnectionFailed, ConnectionNotWatched
-from gracehttp.http.connection import HttpSettings, Terms
-from gracehttp.net.permits import LocalPermits
-from gracehttp.net.poller import new_poller
+from gracehttp.http.connection import Terms
+from gracehttp.net.poller import Poller
 from gracehttp.wire.handover import Carried
 from gracehttp.worker import connections as connections_module
-from gracehttp.worker.manifest import GivenListener
-from gracehttp.worker.port import Port
 
-LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
-
-
-async def until(condition):
-    while not condition():
-        await asyncio.sleep(0)
 
 
 class Application:
@@ -45,64 +36,24 @@ class Application:
         exchange.end()
 
 
-class World:
-    """A port, and the clients that it has."""
-
+class World(PortWorld):
     def __init__(self, **options):
         self.application = Application()
-        self.permits = LocalPermits(20)
-        self.changes = []
-        self.published = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.listener.setblocking(False)
-        self.poller = new_poller(asyncio.get_running_loop())
-        self.port = Port(
-            GivenListener(0, "somewhere", self.listener, self.permits),
-            application=self.application,
-            settings=HttpSettings(),
-            poller=self.poller,
-            tls=None,
-            request_finished=None,
-            publish=self.published.append,
-            on_change=lambda: self.changes.append((self.permits.held, self.port.quiet)),
-            shed_idle_after_seconds=0,
-            **options,
-        )
+        super().__init__(self.application, **options)
         self.connections = self.port.connections
-        self.clients = []
 
     async def connect(self):
         """A client, and its connection."""
         before = set(self.connections.open)
-        client = socket.create_connection(self.listener.getsockname())
-        client.setblocking(False)
-        self.clients.append(client)
+        client = self.open_client()
         await until(lambda: len(self.connections) > len(before))
         (connection,) = self.connections.open - before
         return client, connection
 
-    def close(self):
-        self.port.cut()
-        self.port.close()
-        self.poller.close()
-        for client in self.clients:
-            client.close()
-
 
 @pytest.fixture(params=LOOPS)
 def run(request):
-    def run(scenario, **options):
-        async def main():
-            world = World(**options)
-            try:
-                await scenario(world)
-            finally:
-                world.close()
-
-        with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-            runner.run(asyncio.wait_for(main(), 20))
-
-    return run
+    return runner_of(World, request.param)
 
 
 def test_responses_that_the_application_did_not_give_whole_are_told(run):
@@ -161,7 +112,7 @@ def test_the_permit_is_free_only_when_the_descriptor_is(run):
 
 
 def test_a_connection_that_the_poller_has_no_memory_for_is_closed_told_and_its_permit_is_free(run):
-    class FullPoller:
+    class FullPoller(Poller):
         def add(self, *arguments):
             raise OSError(28, "No space left on device")
 
@@ -178,15 +129,13 @@ def test_a_connection_that_the_poller_has_no_memory_for_is_closed_told_and_its_p
     run(scenario)
 
 
-class ShortPoller:
+class ShortPoller(Poller):
     """As `poller`, but `call` fails because the system has no memory."""
 
     def __init__(self, poller, call):
-        self._poller = poller
+        super().__init__()
+        self.add, self.change, self.remove, self.release = poller.add, poller.change, poller.remove, poller.release
         setattr(self, call, self._refuse)
-
-    def __getattr__(self, name):
-        return getattr(self._poller, name)
 
     def _refuse(self, *arguments):
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
@@ -215,12 +164,15 @@ def test_a_connection_that_arrives_when_the_system_can_not_serve_it_is_closed_an
 
 
 def test_a_new_connection_without_an_address_is_closed_and_told(run, monkeypatch):
-    async def scenario(world):
-        def refuse(*arguments):
+    class NoRoom:
+        """In the place of what is known of addresses."""
+
+        def __contains__(self, name):
             raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
 
+    async def scenario(world):
         monkeypatch.setattr(world.connections, "_server", None)
-        monkeypatch.setattr(world.connections, "_server_of", refuse)
+        monkeypatch.setattr(world.connections, "_servers", NoRoom())
         world.port.accept()
         with socket.create_connection(world.listener.getsockname()) as client:
             client.setblocking(False)
@@ -476,5 +428,69 @@ def test_terms_that_change_while_they_are_told_hold_for_all(run, monkeypatch):
             await asyncio.sleep(0)
         assert {one.terms for one in world.connections} == {Terms.STAY}
         assert [len(some) for some in offered] == [2, 2]
+
+    run(scenario)
+
+
+def test_a_request_that_waits_when_its_connection_is_accepted_needs_no_place_in_the_poller(run):
+    """Nor does the connection that ends with it."""
+
+    async def scenario(world):
+        added = []
+
+        class Counting(ShortPoller):
+            def _refuse(self, fd, *arguments):
+                added.append(fd)
+                self._poller.add(fd, *arguments)
+
+        world.connections._streams.poller = Counting(world.poller, "add")
+        client = socket.create_connection(world.listener.getsockname())
+        world.clients.append(client)
+        client.sendall(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        handle = world.application.handle
+
+        def answer(exchange):
+            handle(exchange)
+            watched.append(list(world.poller.descriptors))
+            world.application.answer()
+
+        watched = []
+        world.application.handle = answer
+        world.port.accept()
+        await until(lambda: world.connections.accepted and world.port.quiet)
+        assert added == []
+        assert len(watched[0]) == 1, "a process that is forked meanwhile must not keep it"
+        assert (world.permits.held, list(world.poller.descriptors)) == (0, [])
+        client.setblocking(True)
+        assert client.makefile("rb").read().endswith(b"done")
+
+    run(scenario)
+
+
+def test_a_connection_that_can_not_be_watched_after_its_first_request_is_closed_and_told(run):
+    async def scenario(world):
+        world.connections._streams.poller = ShortPoller(world.poller, "add")
+        client = socket.create_connection(world.listener.getsockname())
+        world.clients.append(client)
+        client.sendall(GET)
+        world.port.accept()
+        await until(lambda: world.published)
+        assert world.published == [ConnectionNotWatched("somewhere", "Cannot allocate memory")]
+        assert (world.permits.held, world.port.quiet, list(world.poller.descriptors)) == (0, True, [])
+
+    run(scenario)
+
+
+def test_a_stop_that_a_request_leads_to_while_connections_are_accepted_ends_that(run):
+    async def scenario(world):
+        for _ in range(3):
+            client = socket.create_connection(world.listener.getsockname())
+            world.clients.append(client)
+            client.sendall(GET)
+        world.application.handle = lambda exchange: world.port.stop_accepting()
+        world.port.accept()
+        await until(lambda: world.connections.accepted)
+        await asyncio.sleep(0)
+        assert (world.connections.accepted, world.published) == (1, [])
 
     run(scenario)

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 import uvloop
 
-from gracehttp.event_bus import EventBus
 from gracehttp.events import ChannelLost, ConnectionsShed, SupervisorLost
+from gracehttp.events.bus import EventBus
 from gracehttp.wire import messages
 from gracehttp.wire.channel import Channel, ChannelBroken, channel_pair
 from gracehttp.wire.messages import DrainReason

@@ -1,4 +1,4 @@
-"""Connections of a port behind a proxy: who introduces them, and what goes along to another worker."""
+"""Connections of a port behind a proxy: which peers introduce them, and what goes along to another worker."""
 
 from __future__ import annotations
 
@@ -10,18 +10,13 @@ import ssl
 
 import pytest
 import trustme
-import uvloop
+from port_world import LOOPS, PortWorld, runner_of, until
 
 from gracehttp.events import ConnectionsNotIntroduced, ForwardedFieldRemoved
 from gracehttp.http.settings import HttpSettings, ProxySettings
 from gracehttp.net.certificates import server_context
-from gracehttp.net.permits import LocalPermits
-from gracehttp.net.poller import new_poller
 from gracehttp.wire.handover import Carried, Proxied
-from gracehttp.worker.manifest import GivenListener
-from gracehttp.worker.port import Port
 
-LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 HEADER = b"PROXY TCP4 192.0.2.1 192.0.2.9 56324 443\r\n"
 OVER_TLS = (
     b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x14\xc0\x00\x02\x01\xc0\x00\x02\x09\xdc\x04\x01\xbb\x20\x00\x05\x01\0\0\0\0"
@@ -30,37 +25,16 @@ LOCAL = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00"
 GET = b"GET / HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: 203.0.113.7\r\n\r\n"
 
 
-async def until(condition):
-    while not condition():
-        await asyncio.sleep(0)
-
-
-class World:
-    """A port whose application keeps heads and answers at once."""
-
-    def __init__(self, *, tls=None, trusted=("127.0.0.1",), introduced=True, fields=("x-forwarded-for",), root_path=""):
-        self.heads, self.published = [], []
-        self.permits = LocalPermits(20)
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.listener.setblocking(False)
-        self.poller = new_poller(asyncio.get_running_loop())
-        self.port = Port(
-            GivenListener(0, "somewhere", self.listener, self.permits),
-            application=self,
-            settings=HttpSettings(
-                proxies=ProxySettings(True, trusted, fields, introduced=introduced), root_path=root_path
-            ),
-            poller=self.poller,
-            tls=tls,
-            request_finished=None,
-            publish=self.published.append,
-            on_change=lambda: None,
-            shed_idle_after_seconds=0,
-        )
-        self.clients = []
-        self.port.accept()
+class World(PortWorld):
+    """Its application keeps heads and answers at once."""
 
     handle_websocket = None
+
+    def __init__(self, *, tls=None, trusted=("127.0.0.1",), introduced=True, fields=("x-forwarded-for",), root_path=""):
+        self.heads = []
+        proxies = ProxySettings(True, trusted, fields, introduced=introduced)
+        super().__init__(self, settings=HttpSettings(proxies=proxies, root_path=root_path), tls=tls)
+        self.port.accept()
 
     def handle(self, exchange):
         self.heads.append(exchange.head)
@@ -69,9 +43,7 @@ class World:
         exchange.end()
 
     def connect(self, data=b""):
-        client = socket.create_connection(self.listener.getsockname())
-        client.setblocking(False)
-        self.clients.append(client)
+        client = self.open_client()
         if data:
             client.send(data)
         return client
@@ -80,28 +52,10 @@ class World:
         await until(lambda: self.heads)
         return self.heads.pop(0)
 
-    def close(self):
-        self.port.cut()
-        self.port.close()
-        self.poller.close()
-        for client in self.clients:
-            client.close()
-
 
 @pytest.fixture(params=LOOPS)
 def run(request):
-    def run(scenario, **options):
-        async def main():
-            world = World(**options)
-            try:
-                await scenario(world)
-            finally:
-                world.close()
-
-        with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-            runner.run(asyncio.wait_for(main(), 20))
-
-    return run
+    return runner_of(World, request.param)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,6 @@
+import cython
+
+from gracehttp.applications.asgi cimport interpreter_calls
 from gracehttp.applications.asgi.first_steps cimport FirstSteps
 
 
@@ -7,7 +10,7 @@ cdef class AsgiApplication:
     cdef readonly object lifespan
     cdef readonly dict state
     cdef readonly bint cancelled
-    cdef readonly object thread
+    cdef readonly unsigned long thread
     cdef object _loop
     cdef FirstSteps _first_steps
     cdef object _on_idle
@@ -15,5 +18,4 @@ cdef class AsgiApplication:
     cdef dict _running
 
     cpdef handle(self, exchange)
-    cdef _start(self, cycle)
     cpdef finished(self, cycle)

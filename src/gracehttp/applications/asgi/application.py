@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Callable
-from threading import get_ident
 from typing import TYPE_CHECKING
 
+from gracehttp.applications.asgi import interpreter_calls
 from gracehttp.applications.asgi.first_steps import FirstSteps
 from gracehttp.applications.asgi.lifespan import Lifespan
 from gracehttp.applications.asgi.requests import RequestCycle
@@ -48,7 +48,7 @@ class AsgiApplication:
         self.lifespan = Lifespan(app, lifespan, name=name, publish=publish)
         self.state = self.lifespan.state
         self.cancelled = False
-        self.thread = get_ident()
+        self.thread = interpreter_calls.thread()
         """Of the loop."""
         self._loop = loop
         self._first_steps = FirstSteps(loop)
@@ -65,27 +65,28 @@ class AsgiApplication:
 
     async def startup(self) -> None:
         """Run the startup of the lifespan. Raises `ApplicationFailed`."""
-        self.thread = get_ident()
+        self.thread = interpreter_calls.thread()
         handshake.prepare()
         await self._loop.create_task(self.lifespan.startup(), context=self._context)
 
     def handle(self, exchange: Exchange) -> None:
         """Call the application in a task of its own."""
-        self._start(RequestCycle(self, exchange))
+        cycle = RequestCycle(self, exchange)
+        task = self._first_steps.take(cycle.run(), interpreter_calls.copied(self._context))
+        if not cycle.ended:
+            self._running[cycle] = task
 
     def handle_websocket(self, session: WebSocketSession) -> None:
         """Call the application in a task of its own."""
-        self._start(WebSocketCycle(self, session))
-
-    def _start(self, cycle: Cycle) -> None:
-        task = self._first_steps.take(cycle.run(), self._context.copy())
-        if not task.done():
+        cycle = WebSocketCycle(self, session)
+        task = self._first_steps.take(cycle.run(), interpreter_calls.copied(self._context))
+        if not cycle.ended:
             self._running[cycle] = task
 
     def finished(self, cycle: Cycle) -> None:
         """Called by `cycle` when its call of the application has ended."""
-        self._running.pop(cycle, None)  # a task that never waited was not in it
-        if not self._running:
+        # One that never waited was not counted, so that there was nothing of it to be waited for.
+        if self._running.pop(cycle, None) is not None and not self._running:
             self._on_idle()
 
     def time_out(self, seconds: float) -> None:

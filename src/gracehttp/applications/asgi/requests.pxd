@@ -1,5 +1,6 @@
 import cython
 
+from gracehttp.applications.asgi cimport interpreter_calls
 from gracehttp.applications.asgi.application cimport AsgiApplication
 from gracehttp.http.exchange cimport Exchange
 from gracehttp.http.head cimport RequestLine
@@ -13,6 +14,7 @@ cdef class RequestCycle:
     cdef bint _receives
     cdef bint _gone
     cdef readonly bint begun
+    cdef readonly bint ended
     cdef tuple _trailers
 
     @cython.locals(exchange=Exchange, given=dict)

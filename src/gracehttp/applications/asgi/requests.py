@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Generator
-from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from gracehttp.applications.asgi import interpreter_calls
 from gracehttp.applications.asgi.files import send_open_file, send_path
 from gracehttp.applications.asgi.mistakes import explained, nothing_sent
 from gracehttp.applications.asgi.types import Message, Scope
@@ -33,12 +33,23 @@ _EXTENSIONS: Final[dict[str, dict[str, object]]] = {
     "http.response.early_hint": {},
     "http.response.trailers": {},
 }
+_VERSIONS: Final = {"version": "3.0", "spec_version": "2.3"}
 
 
 class RequestCycle:
     """One call of the application, which gets `receive`, and this object as its `send`."""
 
-    __slots__ = ("_application", "_body_taken", "_exchange", "_gone", "_receives", "_told", "_trailers", "begun")
+    __slots__ = (
+        "_application",
+        "_body_taken",
+        "_exchange",
+        "_gone",
+        "_receives",
+        "_told",
+        "_trailers",
+        "begun",
+        "ended",
+    )
 
     def __init__(self, application: AsgiApplication, exchange: Exchange) -> None:
         self._application = application
@@ -49,6 +60,8 @@ class RequestCycle:
         self._gone = False  # a message was dropped because the client is gone
         self._trailers: tuple[Header, ...] = ()
         self.begun = False
+        self.ended = False
+        """The call of the application is over."""
 
     async def run(self) -> None:
         """Await the application, and end the exchange with what it raised.
@@ -66,13 +79,13 @@ class RequestCycle:
         if template is None:
             template = line.derived = _scope_template(line)
         scope: Scope = template.copy()
-        scope["asgi"] = {"version": "3.0", "spec_version": "2.3"}
+        scope["asgi"] = _VERSIONS.copy()
         scope["scheme"] = head.scheme
         scope["headers"] = head.headers
         scope["client"] = head.client
         scope["server"] = head.server
         scope["state"] = application.state.copy()
-        scope["extensions"] = _EXTENSIONS.copy() if line.http_version != "1.0" else _EXTENSIONS_OF_HTTP10.copy()
+        scope["extensions"] = _EXTENSIONS_OF_HTTP10.copy() if line.http10 else _EXTENSIONS.copy()
         if head.tls is not None:
             scope["extensions"]["tls"] = head.tls.extension()
         try:
@@ -81,9 +94,12 @@ class RequestCycle:
         except asyncio.CancelledError as error:
             self.finish(error)
             raise
-        except BaseException as error:  # noqa: BLE001  see above
+        except BaseException as error:
+            if is_taken_down(error):
+                raise
             self.finish(error)
         else:
+            self.ended = True
             application.finished(self)
             if self._told:
                 exchange.give_up()
@@ -94,6 +110,7 @@ class RequestCycle:
 
     def finish(self, error: BaseException) -> None:
         """End the exchange with `error`, which the application raised, unless the client's departure explains it."""
+        self.ended = True
         self._application.finished(self)
         exchange = self._exchange
         if self._told and _is_disconnect(error):
@@ -132,14 +149,14 @@ class RequestCycle:
         self._told = True
         return {"type": "http.disconnect"}
 
-    # For those who ask whether `send` is an async function (asgiref, inspect.markcoroutinefunction).
+    # For libraries that ask whether `send` is an async function (asgiref, inspect.markcoroutinefunction).
     _is_coroutine = getattr(asyncio.coroutines, "_is_coroutine", True)
     _is_coroutine_mark = getattr(inspect, "_is_coroutine_mark", True)
 
     def __call__(self, message: Message) -> Awaitable[None]:
         """The `send` of ASGI. In a thread that isn't the loop's nothing is done before the loop awaits it: see
         `asyncio.run_coroutine_threadsafe`."""
-        if get_ident() != self._application.thread:
+        if interpreter_calls.thread() != self._application.thread:
             return self._send_later(message)
         return self.send(message)
 
@@ -193,9 +210,9 @@ class RequestCycle:
             await self._tell_gone()
 
     async def _tell_gone(self) -> None:
-        """Raise `ClientDisconnected`, but not at once where somebody waits in `receive`: frameworks cancel then what
-        sends, in the place where it waits next. That ends its generators at once, while an error leaves them to the
-        garbage collector."""
+        """Raise `ClientDisconnected`, but not at once where the application waits in `receive`: frameworks then cancel
+        what sends, in the place where it waits next. That ends its generators at once, while an error leaves them to
+        the garbage collector."""
         if self._receives and not self._gone:
             self._gone = True
             return
@@ -203,7 +220,7 @@ class RequestCycle:
 
 
 class Sent:
-    """What there is to await when a message is with the stream: nothing. It is a coroutine for whoever wants to have
+    """What there is to await when a message is with the stream: nothing. It is a coroutine for applications that want
     one (`collections.abc.Coroutine`), of which one object will do for all, as it does nothing."""
 
     __slots__ = ()
@@ -253,6 +270,12 @@ def _scope_template(line: RequestLine) -> dict[str, Any]:
         "state": None,
         "extensions": None,
     }
+
+
+def is_taken_down(error: BaseException) -> bool:
+    """Whether no application has raised `error`, but the interpreter ends, and with it each coroutine that waits (PEP
+    342). The loop of its connection has ended already."""
+    return type(error) is GeneratorExit and asyncio._get_running_loop() is None
 
 
 def is_explained(error: BaseException, cancelled: bool) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from gracehttp.applications.asgi.requests import is_explained
+from gracehttp.applications.asgi.requests import is_explained, is_taken_down
 from gracehttp.applications.asgi.types import Message, Scope
 from gracehttp.http.exchange import ClientDisconnected, ResponseError
 
@@ -22,7 +22,7 @@ _SCHEMES = {"http": "ws", "https": "wss"}
 class WebSocketCycle:
     """One call of the application. `receive` and `send` are what the application gets."""
 
-    __slots__ = ("_application", "_connect_given", "_end_given", "_session", "begun")
+    __slots__ = ("_application", "_connect_given", "_end_given", "_session", "begun", "ended")
 
     def __init__(self, application: AsgiApplication, session: WebSocketSession) -> None:
         self._application = application
@@ -30,6 +30,7 @@ class WebSocketCycle:
         self._connect_given = False
         self._end_given = False  # the application has ended it
         self.begun = False
+        self.ended = False
 
     def time_out(self, _seconds: float) -> bool:
         """Never: a WebSocket lasts as long as it lasts."""
@@ -65,7 +66,9 @@ class WebSocketCycle:
         except asyncio.CancelledError as error:
             self.finish(error)
             raise
-        except BaseException as error:  # noqa: BLE001  see `RequestCycle.run`
+        except BaseException as error:
+            if is_taken_down(error):
+                raise
             self.finish(error)
         else:
             self.finish(None)
@@ -74,6 +77,7 @@ class WebSocketCycle:
         """End the WebSocket with `error`, which the application raised, unless the client's departure explains it."""
         if error is not None and self._session.ended and is_explained(error, self._application.cancelled):
             error = None
+        self.ended = True
         self._application.finished(self)
         self._session.end(error)
 

@@ -10,7 +10,7 @@ import asyncio
 import contextvars
 import io
 import tempfile
-from asyncio import _set_running_loop  # public for who implements loops: it has its place in asyncio.__all__
+from asyncio import _set_running_loop  # public for implementations of loops: it has its place in asyncio.__all__
 from collections.abc import Callable, Coroutine, Iterator
 from time import monotonic
 from typing import Any, Final
@@ -32,7 +32,7 @@ _END: Final[Any] = object()
 
 
 class CallsAtOnce:
-    """In the place of `LoopCalls` for who is on the loop already."""
+    """In the place of `LoopCalls` for callers on the loop."""
 
     __slots__ = ("_loop",)
 

@@ -9,7 +9,8 @@ from queue import Empty, SimpleQueue
 from typing import Final
 
 Job = list[Callable[[], None]]
-"""The function to be called, once; who takes it out has it. Empty: a thread has begun it, or it was taken back."""
+"""The function to be called, once; the thread that takes it out has it. Empty: a thread has begun it, or it was taken
+back."""
 
 _END: Final[Job] = []
 _MOST_EMPTY: Final = 64  # jobs that were taken back, beside as many as still wait

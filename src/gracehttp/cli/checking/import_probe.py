@@ -14,7 +14,7 @@ from typing import Any
 from gracehttp.applications.importer import add_app_dir, load_application
 from gracehttp.errors import GraceHTTPError
 from gracehttp.hooks.registry import found as find_hook
-from gracehttp.surroundings import leave_out_the_working_directory
+from gracehttp.system.surroundings import leave_out_the_working_directory
 
 
 def probe(request: dict[str, Any]) -> dict[str, Any]:

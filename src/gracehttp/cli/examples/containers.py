@@ -198,5 +198,5 @@ def _probe(kind: str, port: str, path: str, failures: int, scheme: str) -> str:
 
 
 def _in_a_container(service: Service) -> dict[str, object]:
-    """What is different in a container: other machines reach it, and its image or pod says as whom it runs."""
-    return {**service.reachable(), "user": None, "group": None}  # it has a user already, who is not root
+    """What is different in a container: other machines reach it, and its image or pod names the user."""
+    return {**service.reachable(), "user": None, "group": None}  # it has a user already, which is not root

@@ -19,7 +19,7 @@ MARGIN_SECONDS = 5
 
 class Service(Value):
     """`given` are the options of the command line and of environment variables, as they were written, without APP.
-    `program` is the path of the command gracehttp, `directory` where it is started, `user` who starts it."""
+    `program` is the path of the command gracehttp, `directory` where it is started, `user` starts it."""
 
     configuration: Configuration
     app: str | None
@@ -37,7 +37,7 @@ class Service(Value):
 
     @property
     def stop_seconds(self) -> int:
-        """The shutdown budget: the longest that a graceful stop takes. Who kills must wait longer.
+        """The shutdown budget: the longest that a graceful stop takes. A manager that kills must wait longer.
 
         stop_delay + drain_timeout + 10 s for the lifespan shutdown + 5 s to spare.
         """

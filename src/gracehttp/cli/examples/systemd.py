@@ -7,7 +7,7 @@ from gracehttp.net.address import UnixAddress
 
 _WATCHDOG_SECONDS = 30
 _FIRST_OPEN_PORT = 1024
-"""From here on, anybody may listen (ip(7))."""
+"""From here on, any user may listen (ip(7))."""
 
 
 def unit(service: Service) -> str:
@@ -59,7 +59,7 @@ WantedBy=multi-user.target
 
 
 def _account(service: Service) -> str:
-    """Who the supervisor is: root, if workers are to become somebody else, which only root can arrange
+    """The user of the supervisor: root, if workers must become another user, which only root can arrange
     (credentials(7)); else the user, with the one right that ports below 1024 need (capabilities(7))."""
     process = service.configuration.process
     if process.user is not None or process.group is not None:

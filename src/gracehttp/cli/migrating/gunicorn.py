@@ -52,16 +52,39 @@ def _threads(value: object, plan: Plan) -> object:
 
 
 def _timeout(value: object, plan: Plan) -> object:
-    number = read.seconds(value, plan)
-    if number:
-        plan.remark(
-            f"timeout = {value}",
-            "gunicorn kills a sync worker whose request takes longer. Here hang_timeout replaces a worker whose "
-            "threads are all at the same requests for that long while others wait, or whose event loop doesn't turn. "
-            "With threads = 1 one long request is enough for that as soon as another one waits; else it may take "
-            "its time",
+    return read.seconds(value, plan)  # what it means here, `_explain_timeout` says
+
+
+def _explain_timeout(plan: Plan) -> None:
+    """gunicorn's timeout is how long a worker may be silent. A sync worker is silent during a request; all others
+    tell of themselves meanwhile (https://docs.gunicorn.org/en/stable/settings.html#timeout)."""
+    given = "timeout" in plan.given
+    seconds = plan.options.get("hang_timeout") if given else 30
+    if not seconds:
+        return
+    shown = f"timeout = {plan.given['timeout']}" if given else "timeout (30 s)"
+    hang = "hang_timeout replaces a worker that hangs: "
+    if plan.options.get("interface") == "asgi":
+        text = (
+            f"{hang}whose event loop doesn't turn. Requests may take longer, as in gunicorn; request_timeout limits "
+            "them"
         )
-    return number
+    elif plan.options.get("threads") == 1:
+        text = (
+            "gunicorn kills a sync worker whose request takes longer, and its client gets nothing. Here "
+            f"{hang}one long request is enough for that as soon as another one waits. To end each request that takes "
+            f'longer, with 503, add request_timeout = "{seconds}s"; it counts the wait for the thread too, and the '
+            "code runs on, since a thread can't be ended"
+        )
+    else:
+        text = (
+            f"{hang}whose threads are all at the same requests for that long while others wait, or whose event loop "
+            "doesn't turn. A single request may take longer, as in gunicorn; request_timeout limits it"
+        )
+    if given:
+        plan.remark(shown, text)
+    elif plan.options.get("threads") == 1:
+        plan.defaults.append(f"{shown}: {text}")
 
 
 def _keepalive(value: object, plan: Plan) -> object:
@@ -180,7 +203,8 @@ RULES: tuple[Rule, ...] = (
         ("-t", "--timeout"),
         "hang_timeout",
         read=_timeout,
-        write="--ready-timeout is for a start, --drain-timeout for requests at a stop; else they may take their time",
+        write="--hang-timeout for a worker that hangs, --request-timeout for a request, --ready-timeout for a start, "
+        "--drain-timeout for requests at a stop",
     ),
     Rule("graceful_timeout", ("--graceful-timeout",), "drain_timeout", read=read.seconds),
     Rule("keepalive", ("--keep-alive",), "keep_alive_timeout", read=_keepalive),
@@ -340,6 +364,7 @@ def finish(plan: Plan) -> None:
         threads = read.number(plan.given.get("threads", 1), plan)
         plan.given["worker_class"] = "sync" if threads == 1 else "gthread"
         _worker_class(plan.given["worker_class"], plan)
+    _explain_timeout(plan)
     if not plan.options.get("max_requests"):
         plan.options.pop("max_requests_jitter", None)
     if "reload_include" in plan.options and "reload" not in plan.options:

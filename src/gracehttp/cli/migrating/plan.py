@@ -48,7 +48,7 @@ class Rule(Value):
 
     @property
     def hint(self) -> str:
-        """What to write instead, for someone who has written the flag here."""
+        """What to write instead, for a user who has written the flag here."""
         if self.write:
             return self.write
         if self.option in OPTIONS:

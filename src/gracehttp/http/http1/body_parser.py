@@ -18,8 +18,9 @@ from gracehttp.http.http1.parser import parse_field
 _QUOTED = rb'"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]++|\\[\t\x20-\x7e\x80-\xff])*+"'
 _VALUE = rb"(?:" + TOKEN + rb"+|" + _QUOTED + rb")"
 _EXTENSION = rb"[ \t]*+;[ \t]*+" + TOKEN + rb"+(?:[ \t]*+=[ \t]*+" + _VALUE + rb")?+"
-_LONGEST_SIZE: Final = 16
-_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:" + _EXTENSION + rb")*+")
+_LONGEST_SIZE: Final = 16  # digits behind leading zeros, of which there may be more
+_SIZE_LINE = re.compile(rb"((?=[0-9A-Fa-f])0*+(?:[1-9A-Fa-f][0-9A-Fa-f]{0,15}+)?+)(?:" + _EXTENSION + rb")*+")
+_LEADING_ZEROS = re.compile(rb"0+(?=[0-9A-Fa-f])")
 _SIZE_SO_FAR = re.compile(rb"[0-9A-Fa-f]{0,16}(?:(?<=[0-9A-Fa-f])[ \t;][\t\x20-\x7e\x80-\xff]*)?\r?")
 _TEXT_SO_FAR = re.compile(rb"[\t\x20-\x7e\x80-\xff]*\r?")
 
@@ -154,6 +155,11 @@ class ChunkedBody:
         if self._state == _DATA_END and line != b"\r":
             raise RequestError(400, "a chunk is longer than its size")
         if self._state == _SIZE and seen <= _LONGEST_SIZE:
+            zeros = _LEADING_ZEROS.match(line)
+            if zeros is not None:
+                # They are counted and dropped, so that what must be looked at stays short.
+                self._line = line = line[zeros.end() :]
+                self._count_excess(zeros.end())
             match = _SIZE_SO_FAR.fullmatch(line)
         else:
             match = _TEXT_SO_FAR.fullmatch(line, max(0, seen - 1))  # a CR was right only if it was the last byte
@@ -166,6 +172,8 @@ class ChunkedBody:
         match = _SIZE_LINE.fullmatch(line)
         if match is None:
             raise RequestError(400, "malformed size of a chunk")
+        if self._excess + len(line) >= self._max_header_size:
+            self._refuse_excess()  # as it would have been in pieces, with its CR
         size = int(match[1], 16)
         self._count_excess(len(line) + 4 - _FAIR_CHUNK_OVERHEAD - 2 * size)
         if not size:

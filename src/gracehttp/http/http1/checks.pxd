@@ -16,4 +16,4 @@ cdef class Framing:
 cpdef Framing read_framing(http_version, fields)
 cdef _read_connection(Framing framing, bytes value, bint http11)
 cdef _read_content_length(Framing framing, bytes value)
-cdef _read_expect(Framing framing, bytes value)
+cdef _read_expectations(Framing framing, list expectations)

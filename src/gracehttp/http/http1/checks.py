@@ -82,6 +82,7 @@ def read_framing(http_version: str, fields: Iterable[Header]) -> Framing:
     http11 = http_version == "1.1"
     framing = Framing(http11)
     codings: list[bytes] = []
+    expectations: list[bytes] = []
     for name, value in fields:
         if name == b"host":
             if framing.host is not None:
@@ -94,18 +95,21 @@ def read_framing(http_version: str, fields: Iterable[Header]) -> Framing:
         elif name == b"transfer-encoding":
             codings += [coding.strip(b" \t") for coding in value.lower().split(b",")]
         elif http11:  # HTTP/1.0 knows no Expect; RFC 9110 10.1.1 says to ignore it there
-            _read_expect(framing, value)
-    if codings:
-        _check_transfer_codings(codings, http11)
-        framing.chunked = True
-    if framing.chunked and framing.content_length >= 0:
-        # RFC 9112 section 6.3: it ought to be handled as an error, for it may be an attempt at request smuggling.
-        raise RequestError(400, "both Content-Length and Transfer-Encoding")
+            expectations += [expectation.strip(b" \t") for expectation in value.lower().split(b",")]
+    # What is malformed is told first: 400. Then come the things that this server doesn't do.
     if framing.host is None:
         if http11:
             raise RequestError(400, "no Host field")
     elif not is_valid_host(framing.host):
         raise RequestError(400, "Host names no valid host")
+    if codings:
+        if framing.content_length >= 0:
+            # RFC 9112 section 6.3: it ought to be handled as an error, for it may be an attempt at request smuggling.
+            raise RequestError(400, "both Content-Length and Transfer-Encoding")
+        _check_transfer_codings(codings, http11)
+        framing.chunked = True
+    if expectations:
+        _read_expectations(framing, expectations)
     framing.has_body = framing.chunked or framing.content_length > 0
     framing.upgrades = framing.upgrades and not framing.has_body
     framing.expects_continue = framing.expects_continue and framing.has_body
@@ -149,10 +153,13 @@ def _check_transfer_codings(codings: list[bytes], http11: bool) -> None:
         raise RequestError(501, "this server knows no transfer coding but chunked")
 
 
-def _read_expect(framing: Framing, value: bytes) -> None:
-    if value.lower() != b"100-continue":
-        raise RequestError(417, "this server knows no expectation but 100-continue")
-    framing.expects_continue = True
+def _read_expectations(framing: Framing, expectations: list[bytes]) -> None:
+    """`expectations` are the elements of all Expect fields; empty ones mean nothing (RFC 9110 section 5.6.1.2)."""
+    for expectation in expectations:
+        if expectation == b"100-continue":
+            framing.expects_continue = True
+        elif expectation:
+            raise RequestError(417, "this server knows no expectation but 100-continue")
 
 
 def check_target(method: bytes, target: bytes) -> None:

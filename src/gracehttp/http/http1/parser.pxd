@@ -6,6 +6,7 @@ from gracehttp.http.http1.checks cimport Framing
 
 cdef class Http1Head(RequestHead):
     cdef readonly Framing framing
+    cdef readonly bint unforwarded
 
 
 cdef class LatestFields:
@@ -14,8 +15,11 @@ cdef class LatestFields:
     cdef readonly RequestLine line
     cdef readonly list headers
     cdef readonly Framing framing
+    cdef readonly bint unforwarded
+    cdef readonly bint examined
 
     cpdef keep(self, bytes block, Http1Head head)
+    cpdef examine(self)
     cpdef forget(self)
 
 

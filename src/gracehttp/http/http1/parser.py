@@ -18,6 +18,7 @@ from collections import deque
 from typing import Any, Final
 
 from gracehttp.http.fields import TOKEN
+from gracehttp.http.forwarded import may_tell_of_clients
 from gracehttp.http.head import Header, RequestHead, RequestLine
 from gracehttp.http.http1.checks import (
     FRAMING_FIELDS,
@@ -37,11 +38,12 @@ _VALUE = rb"[\t\x20-\x7e\x80-\xff]*"
 _REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([!-~]+) HTTP/1\.([0-9])")
 _METHOD = re.compile(TOKEN)
 _EMPTY_LINES = re.compile(rb"(?:\r\n)*")
-_WITHOUT_VERSION = re.compile(TOKEN + rb" [!-~]+")
+_WITHOUT_VERSION = re.compile(TOKEN + rb" (?:/[!-~]*|\*|[Hh][Tt][Tt][Pp][Ss]?://[!-~]*)")
 _OTHER_VERSION = re.compile(TOKEN + rb" [!-~]+ HTTP/[0-9]\.[0-9]")
 _LINE_SO_FAR = re.compile(TOKEN + rb"(?: [!-~]*(?: [!-~]*)?)?\r?")
 _TARGET_SO_FAR = re.compile(TOKEN + rb" ([!-~]*)")
 _FIELD = re.compile(rb"(" + TOKEN + rb"):(" + _VALUE + rb")")
+_WHOLE_FIELDS = re.compile(rb"(?:" + TOKEN + rb":" + _VALUE + rb"\r\n)*+")
 _LONGEST_METHOD = 256
 
 # Lines that were parsed lately. Full, they are forgotten, so that a client that never repeats itself can't fill them
@@ -71,9 +73,10 @@ _QUESTION_MARK = ord("?")  # not b"?": to look for bytes in bytes, Python raises
 class Http1Head(RequestHead):
     """A request head and how its body is framed."""
 
-    __slots__ = ("framing",)
+    __slots__ = ("framing", "unforwarded")
 
     framing: Framing
+    unforwarded: bool  # type: ignore[misc]  # only of this kind of head it is known
 
 
 class _RequestLines(dict[bytes, RequestLine]):
@@ -113,7 +116,7 @@ class _Framings(dict[tuple[str, tuple[Header, ...]], Framing]):
 class LatestFields:
     """What stands behind the request line of a connection's latest head. Empty, until a head was kept."""
 
-    __slots__ = ("block", "first", "framing", "headers", "line")
+    __slots__ = ("block", "examined", "first", "framing", "headers", "line", "unforwarded")
 
     framing: Framing
     line: RequestLine
@@ -124,6 +127,8 @@ class LatestFields:
         self.first = b""
         """The request line without that."""
         self.headers: list[Header] = []
+        self.examined = False
+        self.unforwarded = False
 
     def keep(self, block: bytes, head: Http1Head) -> None:
         """`head` is what was parsed of `block`, which is whole."""
@@ -139,6 +144,12 @@ class LatestFields:
         self.line = head.line
         self.headers = head.headers.copy()  # applications may change theirs
         self.framing = head.framing
+        self.examined = False
+
+    def examine(self) -> None:
+        """Find out whether they are `unforwarded`, when they come again: others would pay for nothing."""
+        self.examined = True
+        self.unforwarded = not may_tell_of_clients(self.headers)
 
     def forget(self) -> None:
         self.block = self.first = b""
@@ -160,20 +171,23 @@ def parse_known_head(block: bytes, scheme: str, latest: LatestFields) -> Http1He
     size = len(block) - len(latest.block)
     if size <= 0 or not latest.block or not block.endswith(latest.block):
         return None
-    first = block[:size]
-    if first == latest.first:
+    if size == len(latest.first) and block.startswith(latest.first):
         line = latest.line
-    elif _CR in first:
-        return None  # there are more lines in front of those that are known
     else:
+        first = block[:size]
+        if _CR in first:
+            return None  # there are more lines in front of those that are known
         line = _request_lines[first]
         if line.http_version != latest.line.http_version or line.authority is not None:
             return None
-    head = Http1Head()
+    if not latest.examined:
+        latest.examine()
+    head = Http1Head.__new__(Http1Head)
     head.scheme = scheme
     head.line = line
-    head.headers = latest.headers.copy()
+    head.headers = latest.headers[:]
     head.framing = latest.framing
+    head.unforwarded = latest.unforwarded
     return head
 
 
@@ -185,6 +199,7 @@ def parse_head(block: bytes, scheme: str, latest: LatestFields | None = None) ->
     """
     head = Http1Head()
     head.scheme = scheme
+    head.unforwarded = False
     lines = block[:-4].split(b"\r\n")
     head.line = line = _request_lines[lines.pop(0)]
     head.headers = headers = list(map(_read_field, lines))
@@ -245,6 +260,8 @@ def check_beginning(data: bytes, max_header_size: int) -> None:
         returns = rest.count(b"\r") - rest.endswith(b"\r")  # the LF of the last one may be on its way
         if rest.count(b"\n") != ends or returns != ends:
             raise RequestError(400, "a line ends with CRLF")
+        if _WHOLE_FIELDS.fullmatch(rest, 0, rest.rfind(b"\n") + 1) is None:
+            raise RequestError(400, "malformed header field")
     else:
         _check_line_so_far(beginning)
     if len(data) >= max_header_size:
@@ -266,27 +283,29 @@ def method_and_target(data: bytes) -> tuple[str, bytes]:
 
 
 def _check_line_so_far(line: bytes) -> None:
-    """Refuse the beginning of a request line as early as one can tell."""
+    """Refuse the beginning of a request line as early as one can tell.
+
+    Whether a method is unknown can't be told before the version: another protocol may have it.
+    """
     match = _METHOD.match(line)
     if match is None or len(match[0]) > _LONGEST_METHOD or _LINE_SO_FAR.fullmatch(line) is None:
-        raise _blame_request_line(line)
-    if match.end() < len(line) and match[0] not in METHODS:
         raise _blame_request_line(line)
 
 
 def _blame_request_line(line: bytes) -> RequestError:
-    """Why a request line is refused. A token is an unknown method: 501. Anything else, such as a TLS ClientHello, is no
-    HTTP: 400."""
+    """Why a request line is refused. With a method that is unknown it is one of HTTP all the same: 501. Anything else,
+    such as a TLS ClientHello or a request of RTSP, is no HTTP: 400."""
     match = _METHOD.match(line)
     if match is None or len(match[0]) > _LONGEST_METHOD or line[match.end() : match.end() + 1] != b" ":
         return RequestError(400, "this is not HTTP")
+    other = _OTHER_VERSION.fullmatch(line) is not None
+    if not other and _WITHOUT_VERSION.fullmatch(line) is None:
+        return RequestError(400, "malformed request line")
     if match[0] == b"PRI":  # RFC 9113 section 3.4
         return RequestError(505, "HTTP/2 with prior knowledge is not spoken here; this is a connection for HTTP/1.1")
     if match[0] not in METHODS:
         return RequestError(501, "unknown method")
-    if _OTHER_VERSION.fullmatch(line) or _WITHOUT_VERSION.fullmatch(line):
-        return RequestError(505, "this server speaks HTTP/1.1 and HTTP/1.0")
-    return RequestError(400, "malformed request line")
+    return RequestError(505, "this server speaks HTTP/1.1 and HTTP/1.0")
 
 
 def _make_room(known: dict[Any, Any]) -> None:

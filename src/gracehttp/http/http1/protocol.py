@@ -35,7 +35,6 @@ from gracehttp.http.http1.response import (
     COUNTED,
     LAST_CHUNK,
     NO_BODY,
-    STATUS_LINES,
     UNTIL_CLOSE,
     choose_framing,
     connection_line,
@@ -194,14 +193,14 @@ class Http1Protocol:
         known: Http1Head | None = None
         end = size = len(data)
         try:
-            if latest is not None and not start and size <= self._context.settings.max_header_size_bytes:
+            if latest is not None and not start and size <= self._context.max_header_size_bytes:
                 known = heads.parse_known_head(data, self._scheme, latest)
             if known is None:
                 end = data.find(END_OF_HEAD, search) + 4
                 size = end - start
             if known is not None:
                 self._begin_request(known)
-            elif not 4 <= size <= self._context.settings.max_header_size_bytes:
+            elif not 4 <= size <= self._context.max_header_size_bytes:
                 self._await_head(data[start:])
             elif size == len(data):
                 self._begin_request(self._parse(data))  # the usual case: one whole head and nothing else
@@ -252,7 +251,7 @@ class Http1Protocol:
         """The head is not whole yet, if it ever will be. Raises `RequestError`."""
         if data and data != b"\r":  # empty lines before a request don't count as its beginning
             size = len(data)
-            limit = self._context.settings.max_header_size_bytes
+            limit = self._context.max_header_size_bytes
             if self._phase == IDLE or size < _SHORT_HEAD_BYTES or size >= self._look_again_at or size >= limit:
                 check_beginning(data, limit)
                 self._look_again_at = size + size // 8
@@ -270,6 +269,7 @@ class Http1Protocol:
         head.client = connection.client
         head.server = connection.server
         head.tls = connection.tls
+        head.echoed = None
         if connection.adjust is not None:
             try:
                 connection.adjust(head)
@@ -320,8 +320,8 @@ class Http1Protocol:
 
     def _begin_body(self, framing: Framing) -> RequestBody:
         """Take what has come of the body already."""
-        settings = self._context.settings
-        parser = body_parser(framing, settings.max_header_size_bytes, settings.max_body_size_bytes)
+        context = self._context
+        parser = body_parser(framing, context.max_header_size_bytes, context.settings.max_body_size_bytes)
         data = self._unparsed
         if data:
             self._leave_unparsed(data, parser.feed(data, self._taken))
@@ -488,14 +488,14 @@ class Http1Protocol:
             self._await_body(exchange.body)
 
     def send_interim(self, exchange: Exchange, status: int, fields: ResponseFields) -> None:
-        if exchange.head.http_version == "1.1":  # HTTP/1.0 knows none (RFC 9110 section 15.2)
+        if not exchange.head.line.http10:  # HTTP/1.0 knows none (RFC 9110 section 15.2)
             self._stream.write(b"".join((status_line(status), fields.block, b"\r\n")))
 
     def send_head(self, exchange: Exchange, data: bytes, end: bool) -> None:
         fields = exchange.fields
         status = exchange.status
         length = exchange.announced_length
-        http11 = exchange.head.line.http_version == "1.1"
+        http11 = not exchange.head.line.http10
         if length >= 0 and not exchange.bodyless:
             framing = COUNTED
         else:
@@ -515,18 +515,23 @@ class Http1Protocol:
         ours = added.date_and_server
         if fields.has_date or fields.has_server:
             ours = added.beside(fields.has_date, fields.has_server)
-        lines = STATUS_LINES
-        line = lines.get(status) or status_line(status)
-        framed = content_length_line(length) if framing == COUNTED else framing_line(framing, status, length)
+        if framing == COUNTED and fields.shared and fields.content_length == length:
+            if fields.start_status != status:
+                fields.start = status_line(status) + fields.block + content_length_line(length)
+                fields.start_status = status
+            start = fields.start
+        else:
+            framed = content_length_line(length) if framing == COUNTED else framing_line(framing, status, length)
+            start = status_line(status) + fields.block + framed
         connection = b""
         if closes or not http11 or fields.upgrade:
             connection = connection_line(http11, closes, fields.upgrade)
         if framing == CHUNKED and data:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         if len(data) <= _JOIN_LIMIT_BYTES:
-            self._stream.write(b"".join((line, fields.block, framed, ours, connection, b"\r\n", data)))
+            self._stream.write(b"".join((start, ours, connection, b"\r\n", data)))
         else:
-            head = b"".join((line, fields.block, framed, ours, connection, b"\r\n"))
+            head = b"".join((start, ours, connection, b"\r\n"))
             self._stream.write_pieces([head, data])
         if not self._stream.writable:
             exchange.writable = False

@@ -7,7 +7,6 @@ go on from it says nothing more, so the last GOAWAY is made here.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -50,7 +49,7 @@ _FIELD_OVERHEAD_BYTES: Final = 32  # of a field in the size of a field list (RFC
 _UNLIMITED: Final = 2**63
 _GOAWAY: Final = 7
 _INCREMENTAL: Final = ngh2.Priority(3, incremental=True)
-_refusals: Final = contextlib.suppress(ngh2.NGH2Error)
+_LibraryError: Final = ngh2.NGH2Error
 
 
 class Engine:
@@ -115,7 +114,7 @@ class Engine:
             self._connection.receive_data(data)
         except ngh2.DenialOfServiceError:
             self._fail(ErrorCode.ENHANCE_YOUR_CALM)
-        except (ngh2.NGH2Error, MemoryError):
+        except (_LibraryError, MemoryError):
             self._fail(ErrorCode.PROTOCOL_ERROR)
         return self.events()
 
@@ -134,7 +133,7 @@ class Engine:
             return rest
         try:
             data = self._connection.data_to_send(most)
-        except (ngh2.NGH2Error, MemoryError):
+        except (_LibraryError, MemoryError):
             self._fail(ErrorCode.INTERNAL_ERROR)
             return self.output(most)
         if data:
@@ -150,8 +149,10 @@ class Engine:
 
     def took(self, stream_id: int, size: int) -> None:
         """The application has taken `size` bytes of a request body: the client may send as many more."""
-        with _refusals:
+        try:
             self._connection.acknowledge_received_data(size, stream_id)
+        except _LibraryError:
+            pass
 
     # --- responses ---
 
@@ -159,72 +160,92 @@ class Engine:
 
     def inform(self, stream_id: int, fields: Sequence[Header]) -> None:
         """Send an interim response."""
-        with _refusals:
+        try:
             self._connection.send_informational_response(stream_id, fields)
+        except _LibraryError:
+            pass
 
     def respond(self, stream_id: int, fields: Sequence[Header], end: bool) -> None:
         """Send the head of the final response; `end`: that is all."""
-        with _refusals:
+        try:
             self._connection.send_response(stream_id, fields, end_stream=end)
+        except _LibraryError:
+            pass
 
     def send(self, stream_id: int, data: bytes | memoryview, end: bool) -> None:
         """Send bytes of a body, as soon as the client's windows allow it."""
-        with _refusals:
+        try:
             self._connection.send_data(stream_id, data, end_stream=end)
+        except _LibraryError:
+            pass
 
     def end(self, stream_id: int, trailers: Sequence[Header]) -> None:
         """End a response behind its body."""
-        with _refusals:
+        try:
             if trailers:
                 self._connection.send_trailers(stream_id, trailers)
             else:
                 self._connection.end_stream(stream_id)
+        except _LibraryError:
+            pass
 
     def waiting(self, stream_id: int) -> int:
         """How many bytes of a response body wait to be sent."""
         try:
             return self._connection.queued_body_size(stream_id)
-        except ngh2.NGH2Error:
+        except _LibraryError:
             return 0
 
     def window(self, stream_id: int) -> int:
         """How many bytes of a response body the client would take at the moment."""
         try:
             return min(self._connection.stream_remote_window_size(stream_id), self._connection.remote_window_size)
-        except ngh2.NGH2Error:
+        except _LibraryError:
             return 0
 
     def share(self, stream_id: int) -> None:
         """Let a long response take turns with others (RFC 9218 section 4.2)."""
-        with _refusals:
+        try:
             self._connection.set_stream_priority(stream_id, _INCREMENTAL)
+        except _LibraryError:
+            pass
 
     def reset(self, stream_id: int, code: int) -> None:
         """End a stream at once (RST_STREAM); what waits of its response is dropped."""
-        with _refusals:
+        try:
             self._connection.reset_stream(stream_id, code)
+        except _LibraryError:
+            pass
 
     # --- the end ---
 
     def announce_end(self) -> None:
         """The first step: GOAWAY that still admits all streams (RFC 9113 section 6.8)."""
-        with _refusals:
+        try:
             self._connection.send_shutdown_notice()
+        except _LibraryError:
+            pass
 
     def ping(self, payload: bytes) -> None:
         """`PingAcknowledged` comes with the same eight bytes."""
-        with _refusals:
+        try:
             self._connection.ping(payload)
+        except _LibraryError:
+            pass
 
     def go_away(self) -> None:
         """The second step: GOAWAY with the last stream that was seen. Those that come behind it are ignored."""
-        with _refusals:
+        try:
             self._connection.send_goaway(ErrorCode.NO_ERROR)
+        except _LibraryError:
+            pass
 
     def terminate(self, code: int) -> None:
         """GOAWAY with `code`, and all streams end."""
-        with _refusals:
+        try:
             self._connection.terminate_connection(code)
+        except _LibraryError:
+            pass
 
 
 def goaway(last_stream: int, code: int) -> bytes:

@@ -75,9 +75,13 @@ class Http2Protocol:
         "_flush_due",
         "_input_over",
         "_last_response",
+        "_max_body_size",
+        "_max_header_size",
+        "_max_streams",
         "_paused",
         "_resets",
         "_rests",
+        "_secure",
         "_state",
         "_stream",
         "_streams",
@@ -102,11 +106,15 @@ class Http2Protocol:
         self._stream: Stream = connection.stream
         self.server_lines = self._context.server_lines
         settings = self._context.settings
+        self._secure = self._stream.secure
+        self._max_header_size = settings.max_header_size_bytes
+        self._max_body_size = settings.max_body_size_bytes
+        self._max_streams = settings.http2.max_concurrent_streams
         payload = None if upgraded is None else upgraded[0]
         head_request = upgraded is not None and upgraded[1].method == "HEAD"
         self.engine = Engine(
-            settings.http2.max_concurrent_streams,
-            settings.max_header_size_bytes,
+            self._max_streams,
+            self._max_header_size,
             payload,
             head_request=head_request,
             tunnels=self._context.application.handle_websocket is not None and handshake.installed(),
@@ -137,7 +145,7 @@ class Http2Protocol:
         """The request that asked for HTTP/2 is stream 1, and half closed (RFC 7540 section 3.2)."""
         if self._state == OVER:
             return
-        self._begin(Http2Stream(self, 1, False), head, 0, shares=True, expects_continue=False)
+        self._begin(Http2Stream(self, 1, False), head, 0, True, False)
         self._hand_on()
 
     # --- the stream's side ---
@@ -145,17 +153,19 @@ class Http2Protocol:
     def received(self, data: bytes) -> None:
         if self._state == OVER:
             return
-        events = self.engine.receive(data)
-        if self.engine.failed is not None:
-            self._last_flush()
-            self._finish(linger=True)
-            return
-        self._act(events)
-        if self.guard.count(len(data), self._resets, self._context.loop.time()):
-            self._calm_down()
-        self._resets = 0
-        self._hand_on()
-        if self._state != OVER:
+        self._flush_due = True  # at the end of this, so that it needs no turn of the loop
+        try:
+            events = self.engine.receive(data)
+            if self.engine.failed is not None:
+                self._last_flush()
+                self._finish(linger=True)
+                return
+            self._act(events)
+            if self.guard.count(len(data), self._resets, self._context.loop.time()):
+                self._calm_down()
+            self._resets = 0
+            self._hand_on()
+        finally:
             self._flush()
 
     def ended(self) -> None:
@@ -180,9 +190,14 @@ class Http2Protocol:
 
     def _act(self, events: list[Event]) -> None:
         for event in events:
-            act = _ACTS.get(type(event))
-            if act is not None:
-                act(self, event)
+            if type(event) is RequestReceived:
+                self._request_received(event)
+            elif type(event) is StreamClosed:
+                self._stream_closed(event)
+            else:
+                act = _ACTS.get(type(event))
+                if act is not None:
+                    act(self, event)
 
     def _settings_received(self, event: SettingsReceived) -> None:
         if self._waits is self._context.head:  # the preface is complete
@@ -191,22 +206,17 @@ class Http2Protocol:
 
     def _request_received(self, event: RequestReceived) -> None:
         self._wait_no_more()
-        settings = self._context.settings
         stream = Http2Stream(self, event.stream_id, not event.end_stream)
         self._streams[stream.id] = stream
-        self.guard.earn(sum(len(name) + len(value) for name, value in event.headers))
-        self._abandoned = [one for one in self._abandoned if not one.application_ended]
-        if len(self._abandoned) >= settings.http2.max_concurrent_streams:
+        self.guard.earn(size_of(event.headers))
+        if self._abandoned:
+            self._abandoned = [one for one in self._abandoned if not one.application_ended]
+        if len(self._abandoned) >= self._max_streams:
             # The application works on for clients that are gone. Each refused request can be sent again safely.
             stream.end_early(ResetReason.REFUSED_STREAM)
             return
         try:
-            head = read_head(
-                event.headers,
-                secure=self._stream.secure,
-                max_size=settings.max_header_size_bytes,
-                max_body_size=settings.max_body_size_bytes,
-            )
+            head = read_head(event.headers, self._secure, self._max_header_size, self._max_body_size)
             self._introduce(head)
             if head.connects:
                 check_tunnel(input_open=stream.input_open)
@@ -219,7 +229,7 @@ class Http2Protocol:
         if stream.input_open:
             length = head.content_length
             stream.connects = head.connects
-        self._begin(stream, head, length, shares=not head.has_priority, expects_continue=head.expects_continue)
+        self._begin(stream, head, length, not head.has_priority, head.expects_continue)
 
     def _introduce(self, head: RequestHead) -> None:
         """Set who the client is. Raises `RequestError`."""
@@ -228,6 +238,7 @@ class Http2Protocol:
         head.client = connection.client
         head.server = connection.server
         head.tls = connection.tls
+        head.echoed = None
         if connection.adjust is not None:
             try:
                 connection.adjust(head)
@@ -235,7 +246,7 @@ class Http2Protocol:
                 raise RequestError(400, str(error)) from error
 
     def _begin(
-        self, stream: Http2Stream, head: RequestHead, body_length: int, *, shares: bool, expects_continue: bool
+        self, stream: Http2Stream, head: RequestHead, body_length: int, shares: bool, expects_continue: bool
     ) -> None:
         """`body_length` is -1 if it is not known."""
         context = self._context
@@ -253,7 +264,7 @@ class Http2Protocol:
         if self._input_over:
             exchange.half_closed = True
         self._streams[stream.id] = stream
-        stream.begin(exchange, shares=shares, continue_owed=continue_owed)
+        stream.begin(exchange, shares, continue_owed)
         self.await_body(stream)
         self._begun.append((stream, exchange))
 
@@ -283,7 +294,7 @@ class Http2Protocol:
             return
         data = event.data
         self.guard.earn(len(data))
-        most = self._context.settings.max_body_size_bytes
+        most = self._max_body_size
         stream.put(data, event.end_stream)
         if 0 < most < stream.received:
             stream.refuse_rest(413, f"the body has more than {most} bytes")
@@ -295,7 +306,7 @@ class Http2Protocol:
         if stream is None:
             return
         fields = list(event.headers)
-        self.guard.earn(sum(len(name) + len(value) for name, value in fields))
+        self.guard.earn(size_of(fields))
         stream.put_trailers(fields)
         self.await_body(stream)
 
@@ -309,7 +320,7 @@ class Http2Protocol:
         if stream is not None:
             self.blocked.pop(stream, None)
             self.wait_no_more(stream)
-            stream.give_up(reason=event.error_code)
+            stream.give_up(None, event.error_code)
             if stream.tunnel is not None:
                 stream.tunnel.lost()
             stream.give_back()
@@ -346,7 +357,11 @@ class Http2Protocol:
         """Something waits to be sent. In the next turn of the loop: what is written until then goes along."""
         if not self._flush_due:
             self._flush_due = True
-            self._context.loop.call_soon(self._flush)
+            self._context.loop.call_soon(self._flush_if_due)
+
+    def _flush_if_due(self) -> None:
+        if self._flush_due:
+            self._flush()
 
     def _flush(self) -> None:
         self._flush_due = False
@@ -469,7 +484,7 @@ class Http2Protocol:
 
     def await_body(self, stream: Http2Stream) -> None:
         """There is a deadline for the next piece of a request body while it is the client's turn."""
-        if stream.awaits_client:
+        if stream.awaits_client():
             stream.waits_to_read = True
             self._context.deadlines("http2 body", self._context.settings.body_timeout_seconds).add(stream)
         else:
@@ -506,7 +521,7 @@ class Http2Protocol:
         received = stream.received
         if not self._paused and self._stream.read_now() and stream.received != received:
             return  # the client was in time: the loop was busy
-        if stream.awaits_client:
+        if stream.awaits_client():
             stream.refuse_rest(408, "the body did not arrive in time")
 
     # --- the end ---
@@ -569,8 +584,8 @@ class Http2Protocol:
         return self._waits.since(self) if self._waits is not None and self._state == OPEN else None
 
     def last_call(self, terms: Terms) -> None:
-        """As with `Connection: close`: the next response says it. Who asks for nothing is told by `close_at_rest`. What
-        was said can't be taken back."""
+        """As with `Connection: close`: the next response says it. A client that asks for nothing is told by
+        `close_at_rest`. What was said can't be taken back."""
         self._last_response = terms in (Terms.LAST_RESPONSE, Terms.SOON)
         self._rests = terms is Terms.SOON
 
@@ -600,12 +615,18 @@ class Http2Protocol:
         self._end_all()
 
 
+def size_of(fields: Iterable[Header]) -> int:
+    """The bytes of their names and values."""
+    size = 0
+    for name, value in fields:
+        size += len(name) + len(value)
+    return size
+
+
 _ACTS: Final[dict[type, Callable[[Http2Protocol, Any], None]]] = {
     SettingsReceived: Http2Protocol._settings_received,
-    RequestReceived: Http2Protocol._request_received,
     DataReceived: Http2Protocol._data_received,
     TrailersReceived: Http2Protocol._trailers_received,
-    StreamClosed: Http2Protocol._stream_closed,
     PingAcknowledged: Http2Protocol._ping_acknowledged,
     ConnectionClosed: Http2Protocol._connection_closed,
 }

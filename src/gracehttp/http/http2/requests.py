@@ -27,6 +27,7 @@ _QUESTION_MARK: Final = 63
 _MOST_REMEMBERED: Final = 1024
 _LONGEST_REMEMBERED: Final = 256
 _known_lines: dict[tuple[bytes, bytes], RequestLine] = {}
+_known_hosts: set[bytes] = set()
 
 
 class Http2Head(RequestHead):
@@ -41,7 +42,7 @@ class Http2Head(RequestHead):
     has_priority: bool
 
 
-def read_head(fields: Sequence[Header], *, secure: bool, max_size: int, max_body_size: int) -> Http2Head:
+def read_head(fields: Sequence[Header], secure: bool, max_size: int, max_body_size: int) -> Http2Head:
     """What a request says. `secure`: it came over TLS. `max_body_size` 0 is no limit. `client` and `server` are the
     caller's to set.
 
@@ -134,7 +135,7 @@ def check_tunnel(*, input_open: bool) -> None:
 
 def _check_scheme(scheme: bytes, secure: bool) -> None:
     """In clear text a proxy that ends TLS may pass on `https`; what applications hear is what this port speaks."""
-    named = _SCHEMES.get(scheme.lower())
+    named = _SCHEMES.get(scheme) or _SCHEMES.get(scheme.lower())
     if named is None:
         raise RequestError(400, ":scheme is neither http nor https")
     if secure and named != "https":
@@ -151,6 +152,11 @@ def _authority(authority: bytes | None, hosts: Sequence[bytes]) -> bytes:
         authority = hosts[0]
     elif hosts and hosts[0].lower() != authority.lower():
         raise RequestError(400, ":authority and Host differ")
-    if not authority.partition(b":")[0] or not is_valid_host(authority):
-        raise RequestError(400, ":authority or Host names no valid host")
+    if authority not in _known_hosts:
+        if not authority.partition(b":")[0] or not is_valid_host(authority):
+            raise RequestError(400, ":authority or Host names no valid host")
+        if len(authority) <= _LONGEST_REMEMBERED:
+            if len(_known_hosts) >= _MOST_REMEMBERED:
+                _known_hosts.clear()
+            _known_hosts.add(authority)
     return authority

@@ -37,9 +37,12 @@ class Http2Stream:
         "_continue_owed",
         "_ended_apart",
         "_ends",
+        "_engine",
         "_given",
+        "_guard",
         "_protocol",
         "_sent",
+        "_server_lines",
         "_shares",
         "_trailers",
         "_unqueued",
@@ -59,6 +62,9 @@ class Http2Stream:
 
     def __init__(self, protocol: Http2Protocol, stream_id: int, input_open: bool) -> None:
         self._protocol = protocol
+        self._engine = protocol.engine
+        self._guard = protocol.guard
+        self._server_lines = protocol.server_lines
         self.id = stream_id
         self.exchange: Exchange | None = None
         """While it is in flight."""
@@ -87,7 +93,7 @@ class Http2Stream:
         self._ended_apart = False  # the end of the response stands behind its last bytes, not with them
         self._trailers: list[Header] | None = None
 
-    def begin(self, exchange: Exchange, *, shares: bool, continue_owed: bool) -> None:
+    def begin(self, exchange: Exchange, shares: bool, continue_owed: bool) -> None:
         """`shares`: the client leaves it to us whether the response takes turns with others."""
         self.exchange = exchange
         self._shares = shares
@@ -127,7 +133,6 @@ class Http2Stream:
         if size:
             self._protocol.took(self, size)
 
-    @property
     def awaits_client(self) -> bool:
         """Whether it is the client's turn to send more of the request."""
         exchange = self.exchange
@@ -141,7 +146,7 @@ class Http2Stream:
         if self._continue_owed:
             self._continue_owed = False
             if not exchange.head_sent:
-                self._protocol.engine.inform(self.id, [status_field(100)])
+                self._engine.inform(self.id, [status_field(100)])
                 self._protocol.flush_soon()
             self._protocol.await_body(self)
 
@@ -151,13 +156,13 @@ class Http2Stream:
             self._protocol.await_body(self)
 
     def send_interim(self, exchange: Exchange, status: int, fields: ResponseFields) -> None:
-        self._protocol.engine.inform(self.id, [status_field(status), *pairs(fields)])
+        self._engine.inform(self.id, [status_field(status), *pairs(fields)])
         self._protocol.flush_soon()
 
     def send_head(self, exchange: Exchange, data: bytes, end: bool) -> None:
         self._protocol.answering(exchange.fields.closes)
-        fields = response_fields(exchange, self._protocol.server_lines, time())
-        self._protocol.engine.respond(self.id, fields, end and not data)
+        fields = response_fields(exchange, self._server_lines, time())
+        self._engine.respond(self.id, fields, end and not data)
         if data:
             self.send_bytes(data, end)
         else:
@@ -191,8 +196,8 @@ class Http2Stream:
         if self.exchange is not exchange:  # the client is gone
             return
         answer = [field for field in pairs(fields) if field[0] != b"sec-websocket-accept"]
-        answer += added_pairs(self._protocol.server_lines.more)
-        self._protocol.engine.respond(self.id, [status_field(200), *answer], False)
+        answer += added_pairs(self._server_lines.more)
+        self._engine.respond(self.id, [status_field(200), *answer], False)
         self._protocol.flush_soon()
         rest, _ = exchange.body.take() or (b"", True)
         self.exchange = None
@@ -210,10 +215,10 @@ class Http2Stream:
         size = len(data)
         if self._shares and (size > _SHARES_FROM_BYTES or not end):
             self._shares = False
-            protocol.engine.share(self.id)
+            self._engine.share(self.id)
         if self._unqueued is None and size <= SLICE_BYTES:
             self._ended_apart = end and not size
-            protocol.engine.send(self.id, data, end)
+            self._engine.send(self.id, data, end)
             self._given += size
         else:
             if self._unqueued is None:
@@ -226,13 +231,13 @@ class Http2Stream:
             self.waits = True
             if self.exchange is not None:
                 self.exchange.writable = False
-        protocol.guard.earn(size)
+        self._guard.earn(size)
         protocol.blocked[self] = None
         protocol.flush_soon()
 
     def _queue_more(self) -> None:
         """Give the engine what it has room for."""
-        engine, unqueued = self._protocol.engine, self._unqueued
+        engine, unqueued = self._engine, self._unqueued
         ended = False
         room = SLICE_BYTES - engine.waiting(self.id)
         while unqueued and room > 0:
@@ -251,18 +256,18 @@ class Http2Stream:
 
     def _end_apart(self) -> None:
         self._ended_apart = True
-        self._protocol.engine.end(self.id, self._trailers or [])
+        self._engine.end(self.id, self._trailers or [])
 
     @property
     def end_is_sent(self) -> bool:
         """Whether a complete response is on its way as a whole, now that none of its bytes waits: the engine sends an
         end that stands alone only when it could send a byte of the body too."""
-        return not self._ended_apart or self._protocol.engine.window(self.id) > 0
+        return not self._ended_apart or self._engine.window(self.id) > 0
 
     def look(self) -> bool:
         """What has become of the response, after some of it was sent: gives the engine more of it, and lets the
         application write again. Whether nothing waits any more."""
-        engine = self._protocol.engine
+        engine = self._engine
         waiting = engine.waiting(self.id)
         if self._unqueued is not None and waiting < SLICE_BYTES // 2:
             self._queue_more()
@@ -287,8 +292,8 @@ class Http2Stream:
 
     def refuse(self, status: int, reason: str, *, without_body: bool = False) -> int:
         """Answer what the client did wrong, if no response has begun; returns the size of the answer."""
-        fields, body = refusal(status, reason, self._protocol.server_lines.of(time()))
-        engine = self._protocol.engine
+        fields, body = refusal(status, reason, self._server_lines.of(time()))
+        engine = self._engine
         engine.respond(self.id, fields, without_body)
         if without_body:
             body = b""
@@ -315,7 +320,7 @@ class Http2Stream:
         self.reset = True
         self.complete = True
         self._unqueued = None
-        self._protocol.engine.reset(self.id, code)
+        self._engine.reset(self.id, code)
         self._protocol.flush_soon()
         self.give_up()
 

@@ -7,6 +7,7 @@ process; the two traffic secrets can, with the number of the records in each dir
 - `records`: both directions: what comes on the wire becomes data, what is written becomes records, alerts, KeyUpdate
 - `session`: the same, called as `ssl.SSLObject` is, for `net.tls_stream`
 - `key_log`: gets the secrets from OpenSSL; `witness`: counts its records, and proves that both fit
+- `handover`: what a worker calls; without the library, a sentence
 
 `keys` and all that uses it need the package `cryptography` (the extra `tls-handover`): import them only where that is
 asked for. Nothing here has a socket. Start reading at `records`.

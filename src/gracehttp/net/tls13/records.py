@@ -3,7 +3,7 @@
     bytes of the client -> feed -> next_data -> data        (or an end, or an error with its alert)
     data                -> seal -> records
 
-What must be sent though nobody writes (the answer to a KeyUpdate, an alert) is taken with `take_owed`.
+What must be sent though the application writes nothing (the answer to a KeyUpdate, an alert) is taken with `take_owed`.
 
     record                                          what it means
     ---------------------------------------------   -------------------------------------------------
@@ -72,7 +72,7 @@ class ConnectionBroken(Exception):
 
 
 class ClientViolated(ConnectionBroken):
-    """The client has broken a rule, or somebody else its records. The alert that says so is owed."""
+    """The client has broken a rule, or a third party its records. The alert that says so is owed."""
 
     def __init__(self, alert: Alert) -> None:
         super().__init__(alert.name.lower())

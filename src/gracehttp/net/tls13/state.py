@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 class TlsState(NamedTuple):
     """A cipher suite by its name in RFC 8446 appendix B.4, and for each direction the traffic secret (section 7.2) and
-    the number of the next record (section 5.3). `read` is what the client sends. Who has it must `wipe` it."""
+    the number of the next record (section 5.3). `read` is what the client sends. Its owner must `wipe` it."""
 
     cipher: str
     read_secret: bytearray

@@ -2,8 +2,7 @@
 
 `changes` decides, from what stat(2) tells of the files and what workers report. `watch` looks at the files, sends the
 orders, and makes and renews the secret of the session tickets. `contents` keeps what workers have loaded, for others.
-`files` reads them as root for workers that may not, and
-nobody here looks at what is in them.
+`files` reads them as root for workers that may not. No module here looks at what is in them.
 
 Nothing here imports OpenSSL. Start reading in `changes`.
 """

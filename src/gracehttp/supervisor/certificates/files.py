@@ -12,8 +12,8 @@ import stat
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from gracehttp.accounts import Credentials
 from gracehttp.net.shared_page import anonymous_file
+from gracehttp.system.credentials import Credentials
 
 MOST_BYTES: Final = 4 * 1024 * 1024
 """Of one file. Lists of revoked certificates are the longest."""

@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 
-from gracehttp.readiness import Watch
+from gracehttp.system.readiness import Watch
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire.control import MOST_REQUEST_BYTES, Outcome, Progress, write_answer
 from gracehttp.wire.json_lines import LineBuffer

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from gracehttp.events import OptionIgnored
 from gracehttp.supervisor.control.socket import ControlSocket
-from gracehttp.supervisor.health.addresses import HealthAddresses
-from gracehttp.supervisor.metrics.exporter import Exporter
+from gracehttp.supervisor.endpoints.addresses import Addresses
 from gracehttp.supervisor.pidfile import PidFile
 from gracehttp.wire.messages import FixedOptions
 
@@ -13,8 +12,7 @@ from gracehttp.wire.messages import FixedOptions
 def kept(
     pidfile: PidFile | None,
     control: ControlSocket | None,
-    health: HealthAddresses,
-    exporter: Exporter | None = None,
+    addresses: Addresses,
     *,
     user: str | None = None,
     group: str | None = None,
@@ -25,9 +23,9 @@ def kept(
         control=control.path if control is not None else False,
         user=user,
         group=group,
-        admin=health.admin,
-        agent_check=health.agent_check,
-        metrics=exporter.address if exporter is not None else None,
+        admin=addresses.of("admin"),
+        agent_check=addresses.of("agent_check"),
+        metrics=addresses.of("metrics"),
     )
 
 

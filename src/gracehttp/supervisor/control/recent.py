@@ -1,4 +1,4 @@
-"""What happened last, for those who come later: `gracehttp top` shows it."""
+"""What happened last, for clients that come later: `gracehttp top` shows it."""
 
 from __future__ import annotations
 

@@ -28,7 +28,8 @@ class Requesters:
         self._stop: list[Requester] = []
         self._queued: list[Requester] = []
         self.queued_source = ""
-        """Who asked last for the restart that waits until the one under way has ended; "": none waits."""
+        """The source of the latest request for the restart that waits until the one under way has ended; "": none
+        waits."""
         self.last = last
         """How the latest restart ended."""
 

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from gracehttp.event_bus import EventBus
 from gracehttp.events import (
     ControlRefused,
     ControlUnavailable,
@@ -24,14 +23,17 @@ from gracehttp.events import (
     GenerationRolledBack,
     ReplacementGivenUp,
     StartCalledOff,
+    StartStageBegan,
     SupervisorStopped,
+    WorkerBecameReady,
     WorkerExited,
     WorkerFailedToStart,
 )
+from gracehttp.events.bus import EventBus
 from gracehttp.net.unix_files import MOST_PATH_BYTES, bind_file, remove_stale_file
-from gracehttp.readiness import Watch
 from gracehttp.supervisor.control.connection import ClientRecord, ControlConnection
 from gracehttp.supervisor.control.requesters import Requester
+from gracehttp.system.readiness import Watch
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire.control import (
     Outcome,
@@ -74,6 +76,10 @@ class Commands(Protocol):
 
     def stop(self, source: str, requester: Requester, *, force: bool) -> None: ...
 
+
+class Views(Protocol):
+    """What the supervisor shows at the control socket."""
+
     def status(self) -> Status: ...
 
     def metrics(self) -> str: ...
@@ -92,11 +98,12 @@ class ControlRecord(Value):
 class ControlSocket:
     """Serves the control protocol. Owns its socket and, if it has one, its file."""
 
-    def __init__(self, sock: socket.socket, path: str | None, commands: Commands, bus: EventBus) -> None:
+    def __init__(self, sock: socket.socket, path: str | None, commands: Commands, views: Views, bus: EventBus) -> None:
         self._loop = asyncio.get_running_loop()
         self._socket = sock
         self.path = path and os.path.abspath(path)  # the working directory may change
         self._commands = commands
+        self._views = views
         self._bus = bus
         self._connections: set[ControlConnection] = set()
         self._following: set[ControlConnection] = set()
@@ -115,10 +122,15 @@ class ControlSocket:
 
     @classmethod
     def adopt(
-        cls, record: ControlRecord, commands: Commands, bus: EventBus, waits: Callable[[int, Requester], None]
+        cls,
+        record: ControlRecord,
+        commands: Commands,
+        views: Views,
+        bus: EventBus,
+        waits: Callable[[int, Requester], None],
     ) -> ControlSocket:
         """Go on with what another process carried; `waits(generation, requester)` is called for clients that wait."""
-        control = cls(socket.socket(fileno=record.socket), record.path, commands, bus)
+        control = cls(socket.socket(fileno=record.socket), record.path, commands, views, bus)
         for client in record.clients:
             connection = control._connect(socket.socket(fileno=client.socket), client)
             if client.awaits is not None:
@@ -185,7 +197,7 @@ class ControlSocket:
         if peer.uid not in {0, os.geteuid()}:
             return f"user {peer.uid} may not control this service, only root and the user that runs it ({os.geteuid()})"
         if self.path is None and not peer.pid:
-            # Another container that shares the network namespace. With a file, who can reach that is meant to.
+            # Another container that shares the network namespace. With a file, a user that can reach it is meant to.
             return "a process of another PID namespace may not control this service, except by --control PATH"
         return ""
 
@@ -209,7 +221,7 @@ class ControlSocket:
             return
         for connection in list(self._following):
             if not connection.answered:
-                connection.send(Progress(str(event)))
+                connection.send(progress_of(event))
 
     def _on_request(self, connection: ControlConnection, line: bytes) -> None:
         try:
@@ -227,11 +239,11 @@ class ControlSocket:
         source = f"pid {peer.pid if peer is not None else 0}"
         match request.command:
             case "status":
-                connection.tell(Outcome(ok=True, status=self._commands.status()))
+                connection.tell(Outcome(ok=True, status=self._views.status()))
             case "metrics":
-                connection.tell(Outcome(ok=True, details=self._commands.metrics()))
+                connection.tell(Outcome(ok=True, details=self._views.metrics()))
             case "events":
-                connection.tell(Outcome(ok=True, details=self._commands.recent_events()))
+                connection.tell(Outcome(ok=True, details=self._views.recent_events()))
             case "restart":
                 self._following.add(connection)
                 if request.supervisor:
@@ -247,14 +259,24 @@ class ControlSocket:
                 )
 
 
-def open_control(where: str | bool | None, commands: Commands, bus: EventBus) -> ControlSocket | None:
+def progress_of(event: Event) -> Progress:
+    """What the clients that wait for an outcome are told of an event."""
+    sentence, severity = str(event), event.severity.value
+    if isinstance(event, StartStageBegan):
+        return Progress(sentence, severity, event.generation, doing=event.doing)
+    if isinstance(event, WorkerBecameReady):
+        return Progress(sentence, severity, event.generation, ready=event.ready, wanted=event.wanted)
+    return Progress(sentence, severity)
+
+
+def open_control(where: str | bool | None, commands: Commands, views: Views, bus: EventBus) -> ControlSocket | None:
     """The control socket at a path; None is the abstract name, False no socket. If it can't be made, that is told,
     and there is none: the service is worth more."""
     if where is False:
         return None
     path = where if isinstance(where, str) else None
     try:
-        return ControlSocket(_listen(path), path, commands, bus)
+        return ControlSocket(_listen(path), path, commands, views, bus)
     except OSError as exc:
         name = path or abstract_name(os.getpid()).replace("\0", "@")
         bus.publish(ControlUnavailable(name, (path and obstacle(path)) or exc.strerror or str(exc)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from gracehttp.compiled import BUILD
 from gracehttp.supervisor.certificates.changes import days
@@ -36,14 +36,15 @@ def status_of(
 ) -> Status:
     """The supervisor, its generations, workers and listeners. `last` is how the latest restart ended."""
     serving = fleet.serving.number if fleet.serving is not None else None
+    held = tuple(listeners)
     return Status(
         pid=os.getpid(),
         version=release,
         uptime_seconds=round(now - started_at, 3),
         generations=tuple(
-            _generation(one, workers, now, coming=one is fleet.coming) for one in fleet.generations.values()
+            _generation(one, workers, held, now, coming=one is fleet.coming) for one in fleet.generations.values()
         ),
-        listeners=tuple(_listener(one, workers, serving) for one in listeners),
+        listeners=tuple(_listener(one, workers, serving) for one in held),
         last_restart=_restart(last) if last is not None else None,
         build=str(BUILD),
         certificates=tuple(map(_certificate, certificates)),
@@ -54,7 +55,9 @@ def _restart(last: Outcome) -> RestartStatus:
     return RestartStatus(last.ok, last.message, last.generation, last.source, last.ended_at)
 
 
-def _generation(generation: Generation, workers: WorkerProcesses, now: float, *, coming: bool) -> GenerationStatus:
+def _generation(
+    generation: Generation, workers: WorkerProcesses, listeners: Sequence[HeldListener], now: float, *, coming: bool
+) -> GenerationStatus:
     probation = generation.probation
     return GenerationStatus(
         generation=generation.number,
@@ -64,11 +67,24 @@ def _generation(generation: Generation, workers: WorkerProcesses, now: float, *,
         starts_in_seconds=tuple(round(max(0.0, at - now), 3) for at in sorted(generation.start_again_at)),
         workers=tuple(
             WorkerStatus(
-                one.number, workers.pid(one.number), one.state.value, workers.build(one.number), one.other_code
+                one.number,
+                workers.pid(one.number),
+                one.state.value,
+                workers.build(one.number),
+                _connections(workers.slot(one.number), listeners),
+                one.other_code,
             )
             for one in generation.workers.values()
         ),
     )
+
+
+def _connections(slot: int | None, listeners: Sequence[HeldListener]) -> int | None:
+    """How many connections the worker in `slot` has open."""
+    pools = [one.pool for one in listeners if one.pool is not None]
+    if slot is None or not pools or len(pools) < len(listeners):
+        return None
+    return sum(pool.open_connections([slot]) for pool in pools)
 
 
 def _certificate(facts: CertificateFacts) -> CertificateStatus:

@@ -147,7 +147,7 @@ class Generation:
             if worker.state in {WorkerState.SERVING, WorkerState.STANDING_BY}:
                 worker.pause(turn)
             elif worker.state is WorkerState.STARTING:
-                self.kill(worker, "its generation stands by, and starts nobody", turn)
+                self.kill(worker, "its generation stands by, and starts no worker", turn)
 
     def retire(self, reason: DrainReason, turn: Turn, *, timeout_seconds: float | None = None) -> None:
         """It has served: its workers drain, and those that are not ready are killed. None: as its settings say.

@@ -24,7 +24,7 @@ Reasons:
 - Rule 3 makes "the new code" and "the old code" words with one meaning, for the log as for `gracehttp status`.
 - Rule 4 is the promise "never refuse" (1). In between both generations accept. The other order would leave a moment in
   which no worker does.
-- Rule 5 is the promise "the way back" (4a). Only a generation that has passed its own probation stands by, so there is
+- Rule 5 is the promise "the way back" (4). Only a generation that has passed its own probation stands by, so there is
   one step back and never a chain of them.
 - Rule 6 lets the fleet forget a generation when its last worker has exited.
 - Rule 7 makes a forbidden step a traceback at the line that tried it. Otherwise it shows as a service that stands

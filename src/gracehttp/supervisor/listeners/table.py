@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
-from gracehttp.accounts import Credentials
 from gracehttp.config import SERVER_OPTIONS
 from gracehttp.errors import ListenError
 from gracehttp.events import Event, LimitChanged, LimitLowered, LimitSplit, ListenerClosed, ListenerKept, ListenerOpened
@@ -35,6 +34,7 @@ from gracehttp.net.limits import effective_limits
 from gracehttp.net.permits import PermitPool, PoolRecord, shared_permits
 from gracehttp.net.syn_filter import admit_new_connections, drop_new_connections
 from gracehttp.net.tcp_keepalive import set_keepalive
+from gracehttp.system.credentials import Credentials
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire.messages import ListenRequest
 
@@ -139,7 +139,7 @@ class HeldListener:
 
 
 class Store(Protocol):
-    """Who keeps listeners when this process is killed: see `supervisor.service_manager.store`."""
+    """What keeps listeners when this process is killed: see `supervisor.service_manager.store`."""
 
     def claim(self, address: str) -> socket.socket | None: ...
 

@@ -2,8 +2,8 @@
 
 Start reading at `catalog`, which names every metric. `pages` adds up what the workers count, those that are gone
 included. `facts` counts what happens in the supervisor. `collector` reads both, the listeners, the fleet and the
-processes, and fills the catalog. `exposition` writes the text. `exporter` answers the scrapes; it is one of the ways
-in which the text leaves the process, and the control socket is another.
+processes, and fills the catalog. `exposition` writes the text, which `supervisor.endpoints` and the control socket give
+to their clients.
 
 Imports the packages below the supervisor, and of it what it reads: fleet, listeners, processes.
 """

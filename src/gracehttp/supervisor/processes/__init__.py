@@ -1,9 +1,12 @@
 """Child processes of the supervisor: how they start, what goes to and from them, and how they end. Decides nothing.
 
-Start reading at `workers`, which has all of them. A `process` is started with a `command_line` by `spawning`, or forked
-by the template of its generation (`templates`). What it writes to stderr until it is ready goes through a pipe
-(`early_stderr`), because a program that can't be compiled has no other way to tell. `code_records` keeps which code
-each generation runs.
+Start reading at `workers`, which has all of them. A `process` is started by `spawning`, or forked by the template of
+its generation (`templates`). What it writes to stderr until it is ready goes through a pipe (`early_stderr`), because a
+program that can't be compiled has no other way to tell. `process_view` is what the kernel tells of it.
 
-Imports `wire`, and of the supervisor only `guard` and `heard_signals`.
+What is executed is the `command_line` of the first start: by its names (`symbolic_links`), by the interpreter that the
+first line of a script names (`shebang`), without a `debugger`. `launches` keeps what each generation has found, and
+`code_records` which code it runs.
+
+Imports `wire`, and of the supervisor only `guard` and `signals`.
 """

@@ -16,8 +16,14 @@ from collections.abc import Mapping, Sequence
 
 from gracehttp.config.release_links import LINKS_VARIABLE
 from gracehttp.supervisor.processes.debugger import is_attached, without_debugger
-from gracehttp.supervisor.processes.links import links_on, name_through, names_folders, resolved_folder, unnamed_link
 from gracehttp.supervisor.processes.shebang import is_run_by_its_first_line
+from gracehttp.supervisor.processes.symbolic_links import (
+    links_on,
+    name_through,
+    names_folders,
+    resolved_folder,
+    unnamed_link,
+)
 from gracehttp.values import EMPTY, Value
 
 

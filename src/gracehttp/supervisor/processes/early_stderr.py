@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Self
 
-from gracehttp.readiness import Watch
+from gracehttp.system.readiness import Watch
 from gracehttp.values import Descriptor, Value
 
 EARLY_STDERR_BYTES = 65536
@@ -138,6 +138,16 @@ class JsonSieve:
             (passed if whole and line.startswith(b"{") else held).append(line)
         self.held = b"".join(held)[-EARLY_STDERR_BYTES:]
         return b"".join(passed)
+
+
+def beyond(said: str, reason: str) -> str:
+    """What a child wrote besides an error of gracehttp that `reason` tells already."""
+    lines = said.splitlines(keepends=True)
+    return "".join(line for line in lines if not (line.startswith(_OWN_ERROR) and _sentence(line) in reason))
+
+
+def _sentence(line: str) -> str:
+    return line.rstrip().removeprefix(_OWN_ERROR).rstrip(".")
 
 
 def last_error(said: str) -> str:

@@ -9,10 +9,10 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from typing import Self
 
-from gracehttp.accounts import Credentials
 from gracehttp.supervisor.processes.command_line import Launch
-from gracehttp.supervisor.processes.early_stderr import NOT_EXECUTED, EarlyStderr, EarlyStderrRecord, last_error
+from gracehttp.supervisor.processes.early_stderr import NOT_EXECUTED, EarlyStderr, EarlyStderrRecord, beyond, last_error
 from gracehttp.supervisor.processes.spawning import spawn
+from gracehttp.system.credentials import Credentials
 from gracehttp.values import Value
 from gracehttp.wire.channel import Channel, ChannelRecord, channel_pair
 from gracehttp.wire.lineage import CHANNEL_VARIABLE
@@ -211,7 +211,8 @@ class WorkerProcess:
         if code == 0 and not self.introduced:
             hint = _hint("a script must call run() each time that it is run, also as a worker")
             return Ending("ended with status 0 before it called run()", _lines(said, hint), _lines(held, hint))
-        return Ending(describe_exit(code, said), said, held)
+        reason = describe_exit(code, said)
+        return Ending(reason, beyond(said, reason), beyond(held, reason))
 
 
 def _hint(text: str) -> str:

@@ -16,12 +16,12 @@ import warnings
 from collections.abc import Collection, Iterable, Mapping
 from typing import NoReturn
 
-from gracehttp.accounts import Credentials
 from gracehttp.net.forks import forking_one_of_ours
 from gracehttp.supervisor.processes.command_line import Launch
 from gracehttp.supervisor.processes.debugger import is_attached, spawn_debugged
 from gracehttp.supervisor.processes.early_stderr import NOT_EXECUTED
 from gracehttp.supervisor.processes.shebang import interpreter_of
+from gracehttp.system.credentials import Credentials
 from gracehttp.wire.lineage import FAULT_HANDLER_VALUE, FAULT_HANDLER_VARIABLE
 from gracehttp.wire.signals import SIGNALS
 

@@ -7,18 +7,18 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from gracehttp.accounts import Credentials
 from gracehttp.events import Event, OrdersDelayed, WorkerCut, WorkerOutputDropped, WorkerStarted
 from gracehttp.net.shared_page import MAX_WORKERS
 from gracehttp.observe.stderr import NonBlockingWriter
 from gracehttp.supervisor.guard import guarded
-from gracehttp.supervisor.heard_signals import hear
 from gracehttp.supervisor.processes.code_records import CodeRecords
 from gracehttp.supervisor.processes.command_line import CommandLine, Launch
 from gracehttp.supervisor.processes.early_stderr import EarlyStderr
 from gracehttp.supervisor.processes.launches import Launches
 from gracehttp.supervisor.processes.process import Ending, WorkerProcess, WorkerRecord, ended_children
 from gracehttp.supervisor.processes.templates import StartReports, Templates, TemplatesRecord
+from gracehttp.supervisor.signals import hear
+from gracehttp.system.credentials import Credentials
 from gracehttp.values import EMPTY, Descriptor, Value
 from gracehttp.wire.channel import ChannelBroken, UnreadableMessage
 from gracehttp.wire.channel_watch import ChannelWatch, Loss
@@ -111,6 +111,11 @@ class WorkerProcesses:
         """Which build a worker runs, "" if that is not known."""
         process = self._processes.get(worker)
         return process.build if process else ""
+
+    def slot(self, worker: int) -> int | None:
+        """The slot of a worker in the ledgers of the permits; None if it has no process."""
+        process = self._processes.get(worker)
+        return process.slot if process else None
 
     def slots(self) -> list[int]:
         """The slots of all workers in the ledgers of the permits."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from gracehttp.event_bus import EventBus
 from gracehttp.events import Event, GenerationPromoted, ListenerLeft, ManagerNotTold
+from gracehttp.events.bus import EventBus
 from gracehttp.net.activation import passed_descriptors
+from gracehttp.supervisor.endpoints.health import Liveness
 from gracehttp.supervisor.fleet import Fleet, FleetSettings
-from gracehttp.supervisor.health.checks import Liveness
 from gracehttp.supervisor.service_manager.notices import Notices
 from gracehttp.supervisor.service_manager.socket import notify_socket
 from gracehttp.supervisor.service_manager.store import ListenerStore
-from gracehttp.supervisor.service_manager.watchdog import Watchdog, watchdog_seconds
+from gracehttp.supervisor.service_manager.watchdog_pings import WatchdogPings, watchdog_seconds
 
 
 class ServiceManager:
@@ -23,7 +23,7 @@ class ServiceManager:
         """`fd_store` is the option. `is_first`: no image of this process ran before, and what was passed is ours."""
         self._bus = bus
         self._socket = notify_socket(environ, lambda reason: bus.publish(ManagerNotTold(reason)))
-        self._watchdog: Watchdog | None = None
+        self._watchdog: WatchdogPings | None = None
         self._allowed_seconds = watchdog_seconds(environ, os.getpid())
         keeps = fd_store == "on" or (fd_store == "auto" and environ.get("FDSTORE", "0") not in ("", "0"))
         passed = passed_descriptors(environ, os.getpid()) if is_first else ()
@@ -47,7 +47,7 @@ class ServiceManager:
         )
         self._bus.subscribe(notices)
         if self._allowed_seconds is not None:
-            self._watchdog = Watchdog(self._allowed_seconds, liveness, self._socket.send)
+            self._watchdog = WatchdogPings(self._allowed_seconds, liveness, self._socket.send)
 
     def close(self) -> None:
         if self._watchdog is not None:

@@ -15,11 +15,10 @@ from collections.abc import Mapping
 from gracehttp.errors import StartError
 from gracehttp.supervisor.certificates.watch import CertificatesRecord
 from gracehttp.supervisor.control.socket import ControlRecord
+from gracehttp.supervisor.endpoints.addresses import AddressesRecord
 from gracehttp.supervisor.fleet import FleetMemory
-from gracehttp.supervisor.health.addresses import HealthRecord
 from gracehttp.supervisor.listeners.queues import QueueRecord
 from gracehttp.supervisor.listeners.table import TableRecord
-from gracehttp.supervisor.metrics.exporter import ExporterRecord
 from gracehttp.supervisor.metrics.facts import FactsRecord
 from gracehttp.supervisor.metrics.pages import PagesRecord
 from gracehttp.supervisor.pidfile import PidFileRecord
@@ -37,11 +36,10 @@ class UnreadableState(StartError):
 
 
 class MetricsRecord(Value):
-    """What was counted, by workers and by the supervisor, and the listener where it is served."""
+    """What was counted, by workers and by the supervisor."""
 
     pages: PagesRecord = PagesRecord()
     facts: FactsRecord = FactsRecord()
-    exporter: ExporterRecord | None = None
 
 
 class SupervisorState(Value):
@@ -50,7 +48,7 @@ class SupervisorState(Value):
 
     release: str
     source: str
-    """Who asked for the replacement."""
+    """The signal or client that asked for the replacement."""
     started_at: float
     fleet: FleetMemory
     processes: ProcessesRecord
@@ -61,10 +59,12 @@ class SupervisorState(Value):
     control: ControlRecord | None
     last_outcome: Outcome | None
     certificates: CertificatesRecord | None = None
-    health: HealthRecord = HealthRecord()
+    addresses: AddressesRecord = AddressesRecord()
     log_records_dropped: int = 0
     """They still waited for the reader of standard error when the old image ended. The next record tells it."""
     metrics: MetricsRecord | None = None
+    hook_events: str = ""
+    """The lines of events that the process of the hooks has not taken yet."""
 
 
 def encode(state: SupervisorState) -> bytes:

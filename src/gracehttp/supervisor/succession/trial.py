@@ -17,7 +17,7 @@ from typing import NoReturn
 from gracehttp.errors import StartError
 from gracehttp.supervisor.fleet import TRACEBACK_SECONDS
 from gracehttp.supervisor.processes.command_line import Launch
-from gracehttp.supervisor.processes.early_stderr import last_error
+from gracehttp.supervisor.processes.early_stderr import beyond, last_error
 from gracehttp.supervisor.processes.process import TRACEBACK_SIGNAL, describe_exit
 from gracehttp.supervisor.processes.spawning import spawn
 from gracehttp.supervisor.processes.workers import WorkerProcesses
@@ -131,7 +131,7 @@ def judge(answer: bytes, status: int, said: str, held: str = "") -> Verdict:
         error = last_error(said)
         how = describe_exit(os.waitstatus_to_exitcode(status))
         reason = f"{how} before it reached run()" + (f": {error}" if error else "")
-        return Verdict(ok=False, reason=reason, details=said, unlogged=held)
+        return Verdict(ok=False, reason=reason, details=beyond(said, reason), unlogged=beyond(held, reason))
     try:
         told = from_plain(TrialAnswer, decode_line(answer))
     except (UnreadableLine, UnreadableValue):

@@ -379,3 +379,16 @@ def test_fields_that_change_nothing_are_left_out_and_the_worker_is_told():
     assert (path, kind) == ("/", "connection")
     assert "Connection: keep-alive" in reason
     assert wire.owner.broken == []
+
+
+def test_the_same_fields_begin_responses_of_each_status_and_method():
+    """What is kept of a response that had them is not said of another one."""
+    headers = [(b"content-type", b"text/x-begins"), (b"content-length", b"3")]
+    for _ in range(3):
+        for status, line in ((200, b"HTTP/1.1 200 OK"), (404, b"HTTP/1.1 404 Not Found"), (299, b"HTTP/1.1 299 ")):
+            wire, below = respond(GET, status, [*headers], b"abc")
+            assert wire.raw.startswith(line + b"\r\n")
+            assert below == b"content-type: text/x-begins\r\nContent-Length: 3\r\n\r\nabc"
+        assert respond(HEAD, 200, [*headers], b"abc")[1] == below.removesuffix(b"abc")
+        closes = b"Content-Length: 3\r\nConnection: close\r\n"
+        assert respond(OLD, 200, [*headers], b"abc")[1] == below.replace(b"Content-Length: 3\r\n", closes)

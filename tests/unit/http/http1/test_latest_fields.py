@@ -113,3 +113,24 @@ def test_long_fields_are_not_kept() -> None:
 
     assert not latest.block
     assert not latest.headers
+
+
+@pytest.mark.parametrize(
+    ("field", "unforwarded"),
+    [
+        (b"X-Seen: 1", True),
+        (b"X-Forwarded-For: 192.0.2.1", False),
+        (b"forwarded: for=192.0.2.1", False),
+        (b"X_Real_Ip: 192.0.2.1", False),
+    ],
+)
+def test_fields_that_come_again_are_known_to_tell_of_no_client(field: bytes, unforwarded: bool) -> None:
+    """Then no proxy has to be looked for in them."""
+    block = b"GET / HTTP/1.1\r\nHost: example.org\r\n" + field + b"\r\n\r\n"
+    latest = LatestFields()
+    assert not parse_head(block, "http", latest).unforwarded, "nobody has looked yet"
+    for _ in range(2):
+        assert parse_head(block, "http", latest).unforwarded is unforwarded
+    other = b"GET / HTTP/1.1\r\nHost: example.org\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n"
+    for _ in range(3):
+        assert not parse_head(other, "http", latest).unforwarded

@@ -379,7 +379,9 @@ def test_of_a_line_with_an_unknown_method_is_told_what_is_sure(data, method, tar
     ("line", "status"),
     [
         (b"FOO / HTTP/1.1\r\n", 501),
-        (b"GETX ", 501),
+        (b"GETX ", None),
+        (b"GETX /\r\n", 501),
+        (b"SETUP / RTSP/1.0\r\n", 400),
         (b"get / HTTP/1.1\r\n", 501),
         (b"FO", None),
         (b"FOO\r\n", 400),

@@ -113,6 +113,10 @@ DIFFERENCES = [
         _refuses("no request line received", rb"^\r\n"),
     ),
     Difference(
+        *("h11", "a size may have leading zeros; h11 takes no more than 20 digits", "RFC 9112 7.1"),
+        _refuses("illegal chunk header", rb"\n0{5,}[0-9A-F]{1,16}[^\r\n]*\r\n"),
+    ),
+    Difference(
         *("h11", "white space is allowed before a chunk extension", "RFC 9112 7.1.1"),
         _refuses("illegal chunk header", _BAD_WHITE_SPACE_FIRST),
     ),
@@ -439,6 +443,7 @@ def test_each_difference_is_there(known):
     example = {
         "RFC 9110 2.5": b"GET / HTTP/1.2\r\nHost: a\r\n\r\n",
         "RFC 9112 7.1.1": CHUNKED_HEAD + b"1 ;a\r\nx\r\n0\r\n\r\n",
+        "RFC 9112 7.1": CHUNKED_HEAD + b"0" * 30 + b"1\r\nx\r\n0\r\n\r\n",
         "RFC 9110 5.5": b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\t\r\n\r\n0\r\n\r\n",
         "RFC 9110 7.8": b"PUT / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\nContent-Length: 1\r\n\r\nx",
         "RFC 9110 6.5.1": CHUNKED_HEAD + b"0\r\nTransfer-Encoding: x\r\n\r\n",

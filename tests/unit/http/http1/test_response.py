@@ -146,6 +146,6 @@ def test_fields_of_the_options_are_in_every_response_the_server_s_own_too():
     assert b"Date:" not in wire.kernel.sent
     wire.kernel.sent.clear()
     wire.send(b"NOT HTTP\r\n\r\n")
-    assert wire.kernel.sent.startswith(b"HTTP/1.1 501")
+    assert wire.kernel.sent.startswith(b"HTTP/1.1 400")
     assert b"\r\nX-A: b\r\n" in wire.kernel.sent
     assert b"Server:" not in wire.kernel.sent

@@ -1,0 +1,20 @@
+"""What each request asks of the interpreter, through the standard library.
+
+Compiled modules call the functions of the same names in `interpreter_calls.pxd` instead, which ask by its C API.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextvars import Context
+from typing import Final
+from weakref import ref
+
+thread: Final = threading.get_ident
+"""The identifier of the thread that runs this."""
+copied: Final = Context.copy
+"""Takes a context, gives a copy of it."""
+run_in: Final = Context.run
+"""Takes a context, which must not be entered already, and what to call in it without arguments."""
+reference: Final = ref
+"""Takes an object and what to call with the reference when the object is no more; gives a weak reference to it."""

@@ -1,0 +1,40 @@
+import cython
+
+from gracehttp.http.connection cimport Connection, ServerContext
+from gracehttp.net.stream cimport PlainStream, StreamServices
+
+
+cdef class Connections:
+    cdef readonly set open
+    cdef readonly long long accepted
+    cdef readonly long long adopted
+    cdef readonly long long handed_over
+    cdef readonly set paces
+    cdef public object request_finished
+    cdef object _request_failed
+    cdef object _address
+    cdef int _family
+    cdef public object _server
+    cdef public object _servers
+    cdef public object _tls
+    cdef object _key_log
+    cdef object _on_closed
+    cdef object _on_rested
+    cdef object _on_pace
+    cdef object _publish
+    cdef object _forwarding
+    cdef bint _told_of_fields
+    cdef object _introducers
+    cdef object _turned_away
+    cdef object _plain_http
+    cdef object _terms
+    cdef bint _hand_over
+    cdef bint _hand_over_tls
+    cdef object _untold
+    cdef ServerContext _context
+    cdef readonly StreamServices _streams
+
+    @cython.locals(connection=Connection, stream=PlainStream)
+    cdef _attach_plain(self, sock, client)
+    cpdef connection_speaks(self, connection)
+    cpdef connection_closed(self, connection)

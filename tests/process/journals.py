@@ -1,0 +1,43 @@
+"""What a proxy has passed on and what a server took from that, as both have logged it."""
+
+from __future__ import annotations
+
+import re
+
+from server_harness import wait_until
+
+
+class Journal:
+    """A log that grows: what it says between two probes."""
+
+    def __init__(self, path):
+        self._path = path
+        self._read = 0
+
+    def up_to(self, path):
+        """The lines before that of the request for `path`."""
+        before = []
+
+        def complete():
+            nonlocal before
+            lines = self._path.read_bytes().decode("latin-1").split("\n")[self._read : -1]
+            found = next((number for number, line in enumerate(lines) if line.endswith(path)), None)
+            before = lines[:found]
+            return found is not None
+
+        wait_until(complete)
+        self._read += len(before) + 1
+        return before
+
+
+def reached(line):
+    """Whether the proxy has spoken with the server about it: then it has a status of it."""
+    return re.match(r"\S+ app/\d+ ", line) is not None
+
+
+def same(passed, taken):
+    """Whether the server took as many requests, with these methods; of one that it refuses it need not know any."""
+    methods = [line.split(" ")[0].replace("#23", "#") for line in passed]  # HAProxy escapes it in its log
+    return len(methods) == len(taken) and all(
+        line.split(" ")[0] in (method, "-") for method, line in zip(methods, taken, strict=True)
+    )
