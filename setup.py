@@ -60,6 +60,7 @@ MODULES = [
     "gracehttp.applications.asgi.first_steps",
     "gracehttp.applications.asgi.requests",
     "gracehttp.applications.asgi.application",
+    "gracehttp.applications.wsgi.in_flight",
     "gracehttp.applications.wsgi.loop_calls",
     "gracehttp.applications.wsgi.threads",
     "gracehttp.applications.wsgi.headers",

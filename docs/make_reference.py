@@ -9,12 +9,16 @@ import ast
 import importlib
 import inspect
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import gracehttp
 from gracehttp import errors, events
+from gracehttp.applications.asgi import extensions
+from gracehttp.applications.drain_notice import ThreadDrainNotice
+from gracehttp.applications.wsgi import environ
 
 FOLDER = Path(__file__).parent
 MADE = "This page is made from the code by `docs/make_reference.py`.\n"
@@ -34,6 +38,31 @@ STATUSES = {
     "EXIT_STILL_UNDER_WAY": "What was ordered is still under way after `--timeout`; `gracehttp status` tells how it "
     "ends.",
     "EXIT_INTERRUPTED": "Ctrl+C ended a command while it waited. What it ordered goes on.",
+}
+
+EXTENSIONS = {
+    "gracehttp.drain": "know that its worker goes away, and end streams in time ([restarts.md](restarts.md))",
+    "http.response.pathsend": "send a whole file as the body: "
+    '`{"type": "http.response.pathsend", "path": "/absolute/path"}`',
+    "http.response.zerocopysend": "send a part of an open file: "
+    '`{"type": "http.response.zerocopysend", "file": file, "offset": 0, "count": 1000, "more_body": True}`',
+    "http.response.early_hint": "send 103 before the response, so that browsers fetch what it will need",
+    "http.response.trailers": "send fields behind the body",
+    "websocket.http.response": "answer a handshake with an ordinary response ([websockets.md](websockets.md))",
+    "tls": "find the client's certificate, the version and the cipher suite ([tls.md](tls.md))",
+}
+ENVIRON = {
+    "SCRIPT_NAME": "the path at which the application is (`root_path`)",
+    "SERVER_SOFTWARE": "`gracehttp`",
+    "wsgi.version": "PEP 3333: 1.0",
+    "wsgi.multithread": "true with `--threads` 2 and more",
+    "wsgi.multiprocess": "true with `--workers` 2 and more",
+    "wsgi.run_once": "false",
+    "wsgi.file_wrapper": 'PEP 3333. What `open(path, "rb")` returns goes out by sendfile(2) on HTTP/1.1 without TLS, '
+    "and holds no thread meanwhile. Other objects are read in the thread. Django's `FileResponse` and Flask's "
+    "`send_file` use it.",
+    "wsgi.input_terminated": "true: the body can be read to its end without knowing its length",
+    "gracehttp.draining": "tells that the worker goes away ([restarts.md](restarts.md))",
 }
 
 
@@ -116,9 +145,6 @@ def api_page() -> str:
     return "\n".join(lines)
 
 
-PAGES = {"events.md": events_page, "exit-statuses.md": statuses_page, "api.md": api_page}
-
-
 def _described(name: str, thing: object) -> list[str]:
     signature = []
     if inspect.isfunction(thing) or thing is gracehttp.GraceHTTP:  # the others are made by the server
@@ -186,6 +212,47 @@ def _shown(value: ast.expr) -> str:
     if isinstance(value, ast.Call) and value.args:
         return _shown(value.args[0])
     return "..."
+
+
+def applications_page() -> str:
+    """The page with its tables up to date; what the application may do with each is written here."""
+    text = (FOLDER / "applications.md").read_text(encoding="utf-8")
+    for name, rows in {"extensions": _extensions(), "environ": _environ()}.items():
+        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+        before, _, rest = text.partition(begin)
+        text = "".join((before, begin, "\n".join(rows), "\n", end, rest.partition(end)[2]))
+    return text
+
+
+def _extensions() -> list[str]:
+    every = {**extensions.OF_HTTP, **extensions.OF_WEBSOCKETS, "tls": {}}
+    rows = ["| extension | what the application may do with it | where |", "|---|---|---|"]
+    for name in every:
+        places = [
+            ("HTTP/1.0", name in extensions.OF_HTTP10),
+            ("HTTP/1.1, HTTP/2", name in extensions.OF_HTTP),
+            ("WebSockets", name in extensions.OF_WEBSOCKETS),
+        ]
+        where = ", ".join(place for place, there in places if there)
+        if all(there for _, there in places):
+            where = "everywhere"
+        rows.append(f"| `{name}` | {EXTENSIONS[name]} | {'TLS' if name == 'tls' else where} |")
+    return rows
+
+
+def _environ() -> list[str]:
+    template = environ.environ_template(
+        multithread=True, multiprocess=True, draining=ThreadDrainNotice(threading.Event())
+    )
+    return ["| in `environ` | |", "|---|---|", *(f"| `{name}` | {ENVIRON[name]} |" for name in template)]
+
+
+PAGES = {
+    "events.md": events_page,
+    "exit-statuses.md": statuses_page,
+    "api.md": api_page,
+    "applications.md": applications_page,
+}
 
 
 def main() -> None:

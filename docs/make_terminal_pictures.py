@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -40,6 +42,7 @@ def run(folder: str, *arguments: str) -> str:
         check=False,
     )
     shown = ended.stdout.replace(folder, "/srv/app").replace(sys.prefix, "/srv/app/venv")
+    shown = re.sub(r"127\.0\.0\.1:\d+( *)", "127.0.0.1:8000 ", shown)
     return f"$ gracehttp {' '.join(arguments)}\n{shown.rstrip()}\n"
 
 
@@ -50,11 +53,27 @@ def picture(title: str, *shown: str) -> str:
     return console.export_svg(title=title, unique_id=title.replace(" ", "-"))
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return sock.getsockname()[1]
+
+
 def main() -> None:
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         application = Path(folder, "main.py")
         application.write_text(GOOD)
-        command = [*PROGRAM, "serve", "main:app", "--bind", "127.0.0.1:8000", "--workers", "2", "--pidfile", "app.pid"]
+        command = [
+            *PROGRAM,
+            "serve",
+            "main:app",
+            "--bind",
+            f"127.0.0.1:{port}",
+            "--workers",
+            "2",
+            "--pidfile",
+            "app.pid",
+        ]
         options = ["--lifespan", "off", "--max-connections", "1000"]
         environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
         with subprocess.Popen(

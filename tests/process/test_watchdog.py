@@ -70,10 +70,14 @@ def test_a_worker_whose_threads_all_hang_hands_its_connections_over_and_the_log_
     server = begin(start, THREADS_HANG, "--threads", "1")
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as idle:
         get_on(idle)
-        with ask(server.port, "/hang"), ask(server.port, "/"):
+        with ask(server.port, "/hang"), ask(server.port, "/") as waits:
             server.wait_for("all its threads are at the same requests")
             server.wait_for("this_is_where_it_hangs")
-            server.wait_for("1 request was cut: GET /hang|requests were cut: .*GET /hang")
+            answer = b"".join(iter(lambda: waits.recv(65536), b""))
+            assert answer.startswith(b"HTTP/1.1 503 "), "no application had begun with it"
+            assert b"\r\nretry-after: 1\r\n" in answer.lower()
+            assert b"\r\nconnection: close\r\n" in answer.lower()
+            server.wait_for(r"1 request was cut: GET /hang")
         assert int(get_on(idle)[1]) != server.first[0], "the same connection, another worker"
 
 

@@ -73,6 +73,12 @@ class Applications:
         """Those of the WSGI applications."""
         return [one.pool for one in self._applications.values() if isinstance(one, WsgiApplication)]
 
+    def room_of(self, application: Application) -> ThreadPool | None:
+        """The threads in which the requests of `application` run, if other processes run it as well."""
+        if self._settings.multiprocess and isinstance(application, WsgiApplication):
+            return application.pool
+        return None
+
     def limit_requests(self) -> None:
         """From now on requests that take too long are ended, if there is a limit."""
         if self._settings.request_timeout_seconds and self._timer is None:
@@ -90,6 +96,12 @@ class Applications:
             application.time_out(seconds)
         pause = min(LONGEST_BETWEEN_LOOKS_SECONDS, seconds / LOOKS_PER_TIMEOUT)
         self._timer = asyncio.get_running_loop().call_later(pause, self._end_overdue)
+
+    def turn_away(self) -> None:
+        """Answer the requests that wait for an application, which will not begin with them any more."""
+        for one in self._applications.values():
+            if isinstance(one, WsgiApplication):
+                one.turn_away()
 
     def tell_of_drain(self) -> None:
         """Tell the applications that the drain has begun, if they listen."""

@@ -4,6 +4,7 @@
 - `exchange`: one request and its response, and the rules of a response; ASGI and WSGI are written against it
 - `head`, `body`, `fields`: the parts of a message
 - `forwarded`: what a trusted proxy says of a request; `hosts`: what names a host
+- `request_ids`: the id that each request can have
 - `server_fields`: the fields that the server adds to responses
 - `negotiation`: which protocol a connection speaks, at first and after an upgrade
 - `request_counter`: counts requests for the metrics; `unserved`: what clients ask for that is not served

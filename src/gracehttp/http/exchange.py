@@ -513,6 +513,16 @@ class Exchange:
         if not (self.response_complete or self.disconnected):
             self._carrier.cut(self, ResetReason.CANCEL)
 
+    def turn_away(self, reason: str) -> None:
+        """The application has not begun, and never will: answer 503. In place of `end`."""
+        self.application_ended = True
+        if self.response_complete or self.disconnected:
+            return
+        tell(self._loop, self._observer.response_broken, self.head, reason)
+        fields = [(b"content-type", b"text/plain; charset=utf-8"), (b"retry-after", b"1"), (b"connection", b"close")]
+        self.start_response(503, fields)
+        self.write(b"Service Unavailable\n", False)
+
     def time_out(self, seconds: float) -> None:
         """The application has taken longer than `seconds`: answer 503 if the response has not begun, else cut it. For
         the application it is from now on as if the client were gone. Does nothing after the end of the response."""

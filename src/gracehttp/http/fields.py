@@ -42,7 +42,7 @@ _FORBIDDEN_IN_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # all controls b
 # responses and hold no secret are remembered as lines. Full, they are forgotten; short ones only.
 _MOST_REMEMBERED: Final = 1024
 _LONGEST_REMEMBERED: Final = 256
-_REMEMBERED = frozenset(
+REMEMBERED = frozenset(
     b"""
 accept-ch accept-patch accept-post accept-ranges access-control-allow-credentials access-control-allow-headers
 access-control-allow-methods access-control-allow-origin access-control-expose-headers access-control-max-age allow
@@ -176,7 +176,7 @@ class ResponseFields:
         elif _FORBIDDEN_IN_VALUE.search(value):
             raise ResponseError(f"the value of {name.decode('ascii')} has a control character: {value!r}")
         line = b"%b: %b\r\n" % (name, value)
-        if not meaning and len(line) <= _LONGEST_REMEMBERED and name.lower() in _REMEMBERED:
+        if not meaning and len(line) <= _LONGEST_REMEMBERED and name.lower() in REMEMBERED:
             if len(_known_lines) >= _MOST_REMEMBERED:
                 _known_lines.clear()
             _known_lines[name, value] = line

@@ -13,9 +13,14 @@ cdef class RequestLine:
     cdef readonly str root_path
     cdef readonly bytes raw_root_path
     cdef public dict derived
+    cdef public dict environ
 
     @cython.locals(line=RequestLine)
     cpdef RequestLine under(self, str root_path, bytes raw_root_path)
+
+
+cdef class KeptFields:
+    cdef public dict environ
 
 
 cdef class RequestHead:
@@ -27,6 +32,9 @@ cdef class RequestHead:
     cdef public object tls
     cdef public object echoed
     cdef readonly bint _cut
+    cdef readonly KeptFields _kept
+
+    cpdef keep(self, KeptFields kept)
 
 
 cdef class RefusedHead(RequestHead):

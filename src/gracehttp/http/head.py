@@ -21,7 +21,7 @@ class RequestLine:
     `raw_path` and `query_string` are its bytes before and after the first `?`; `path` is `raw_path` percent-decoded
     (UTF-8, undecodable bytes replaced). `authority` is that of a target in absolute-form, else None.
     `http10`: whether the version is HTTP/1.0.
-    `derived` is for the interface of the application, to keep what it makes of the line.
+    `derived` and `environ` are for the interfaces of applications (ASGI, WSGI), to keep what they make of the line.
     `root_path` is the part of `path` at its beginning that names the application, and not a thing of it (ASGI);
     `raw_root_path` is the same part of `raw_path`.
     """
@@ -29,6 +29,7 @@ class RequestLine:
     __slots__ = (
         "authority",
         "derived",
+        "environ",
         "http10",
         "http_version",
         "method",
@@ -50,6 +51,7 @@ class RequestLine:
         self.root_path = ""
         self.raw_root_path = b""
         self.derived: dict[str, Any] | None = None
+        self.environ: dict[str, Any] | None = None
 
     def under(self, root_path: str, raw_root_path: bytes) -> RequestLine:
         """The same line, of an application whose `root_path` a proxy has cut off the path. `*` is no path."""
@@ -67,14 +69,26 @@ class RequestLine:
         line.root_path = root_path
         line.raw_root_path = raw_root_path
         line.derived = None
+        line.environ = None
         return line
+
+
+class KeptFields:
+    """The fields that a client says in one request after the other on a connection, and `environ`: what the interface
+    of the application makes of them, and of the addresses of the connection."""
+
+    __slots__ = ("environ",)
+
+    def __init__(self) -> None:
+        self.environ: dict[str, Any] | None = None
 
 
 class RequestHead:
     """The head of a request, decoded as far as every application interface needs it.
 
     `headers` are in the order received, names in lower case. `scheme` is `http` or `https`. `client` and `server` are
-    `(host, port)`, or `(path, None)` / None for Unix sockets, as ASGI says.
+    `(host, port)`, or `(path, None)` / None for Unix sockets, as ASGI says. `kept` is the same for all requests of a
+    connection with the same fields, so that everything but `line` is the same too; None if they aren't kept.
     """
 
     refused: ClassVar[bool] = False
@@ -83,9 +97,10 @@ class RequestHead:
     unforwarded: ClassVar[bool] = False
     """Whether it is known to have none of the fields in which proxies tell of their clients (`http.forwarded`)."""
 
-    __slots__ = ("_cut", "client", "echoed", "headers", "line", "scheme", "server", "tls")
+    __slots__ = ("_cut", "_kept", "client", "echoed", "headers", "line", "scheme", "server", "tls")
 
     _cut: bool
+    _kept: KeptFields
 
     line: RequestLine
     headers: list[Header]
@@ -96,6 +111,15 @@ class RequestHead:
     """Of the connection, if it came over TLS to us."""
     echoed: Header | None
     """A field of the request that the response has, too."""
+
+    @property
+    def kept(self) -> KeptFields | None:
+        """See above."""
+        return getattr(self, "_kept", None)  # never set in many, as below
+
+    def keep(self, kept: KeptFields) -> None:
+        """Set it."""
+        self._kept = kept
 
     @property
     def cut(self) -> bool:

@@ -2,7 +2,8 @@
 
 - where to listen: `address` (the forms of --bind), `bind` (listening sockets), `activation` (those of a service
   manager), `unix_files`, `port_owner`, `tcp_keepalive`
-- taking connections: `acceptor` (the accept loop), `syn_filter` (the end of a listener)
+- taking connections: `acceptor` (the accept loop), `restraint` (when a worker leaves them to others), `syn_filter` (the
+  end of a listener)
 - how many: `permits` (the limit that all workers share), `limits` (what it may be), `shared_page` (their memory);
   `worker_page`: what a worker counts
 - a full port: `backlog_watch` (are connections waiting?), `idle_ranking` (which worker has the oldest idle one?)

@@ -11,6 +11,7 @@ cdef class Acceptor:
     cdef object _loop
     cdef object _publish
     cdef readonly object _backlog
+    cdef object _restraint
     cdef object _watched
     cdef readonly bint _awaiting_permit
     cdef object _pause

@@ -18,6 +18,7 @@ from gracehttp.net.backlog_watch import BacklogWatch, MakeRoom
 from gracehttp.net.failures import ACCEPT_NEXT
 from gracehttp.net.kernel_view import is_readable
 from gracehttp.net.permits import Permits
+from gracehttp.net.restraint import Restraint
 
 ACCEPTS_PER_WAKE_UP = 16
 SHORTEST_PAUSE_SECONDS = 0.1
@@ -67,8 +68,10 @@ class Acceptor:
         loop: asyncio.AbstractEventLoop,
         publish: Callable[[Event], None],
         make_room: MakeRoom | None = None,
+        restraint: Restraint | None = None,
     ) -> None:
-        """`make_room` is called at intervals while new connections wait for a permit, also in a pause."""
+        """`make_room` is called at intervals while new connections wait for a permit, also in a pause. `restraint`
+        tells when connections are left to other workers, while there are some."""
         self._listener = listener
         self._fd = system_calls.descriptor_of(listener)
         self._family = int(listener.family)
@@ -78,6 +81,9 @@ class Acceptor:
         self._loop = loop
         self._publish = publish
         self._backlog = BacklogWatch(listener, permits, make_room, loop=loop)
+        self._restraint = restraint
+        if restraint is not None:
+            restraint.look_again = self._look_again
         self._watched: int | None = None
         self._awaiting_permit = False
         self._pause: asyncio.TimerHandle | None = None
@@ -115,6 +121,8 @@ class Acceptor:
             self._closed = True
             self._fd = -1
             self._listener.close()
+            if self._restraint is not None:
+                self._restraint.close()
         if self._on_stopped is not None:
             self._loop.call_soon(self._on_stopped)
             self._on_stopped = None
@@ -156,6 +164,9 @@ class Acceptor:
                         return
                 elif not waiting:
                     break  # the loop tells of what has come meanwhile
+                if self._restraint is not None and self._on_stopped is None and not self._restraint.takes_one():
+                    self._watch(None)
+                    return
                 if waiting > 0:
                     waiting -= 1
                 if not permits.take():
@@ -201,7 +212,14 @@ class Acceptor:
         self._pause_for(exc)
         return False
 
+    def _look_again(self) -> None:
+        """See `Restraint`."""
+        if self._watched is None and self._pause is None and not self._awaiting_permit:
+            self._resume()
+
     def _on_empty_queue(self) -> None:
+        if self._restraint is not None:
+            self._restraint.queue_is_empty()
         if self._on_stopped is not None:
             self.stop()
 

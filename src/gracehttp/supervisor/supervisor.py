@@ -191,7 +191,7 @@ class Supervisor:
             self._bus,
             self._events_with_hooks,
             self._options.credentials,
-            carried.hook_events if carried else "",
+            self._predecessor.hook_events if self._predecessor else "",
         )
         self._bus.subscribe(self._hook_process.on_event)
         self._collector = Collector(

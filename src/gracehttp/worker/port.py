@@ -18,6 +18,7 @@ from gracehttp.net.acceptor import Acceptor
 from gracehttp.net.forks import close_in_children
 from gracehttp.net.kernel_view import queue_length
 from gracehttp.net.poller import Poller
+from gracehttp.net.restraint import Restraint, Room
 from gracehttp.net.syn_filter import drop_new_connections
 from gracehttp.net.tls13.handover import KeyLog
 from gracehttp.wire.handover import Carried
@@ -44,9 +45,11 @@ class Port:
         on_change: Callable[[], None],
         shed_idle_after_seconds: float,
         request_failed: RequestFailed | None = None,
+        room: Room | None = None,
     ) -> None:
         """Connections that have been idle for `shed_idle_after_seconds` make room for new ones if the port is full; 0:
-        they don't. `request_failed` is told of responses that the application could not give whole."""
+        they don't. `request_failed` is told of responses that the application could not give whole. `room` is what
+        their requests run in, if new connections are left to other workers while it is full."""
         self._loop = asyncio.get_running_loop()
         self.bound = listener.bound
         self.number = listener.number
@@ -95,6 +98,7 @@ class Port:
             loop=self._loop,
             publish=publish,
             make_room=self._shedder.make_room if shed_idle_after_seconds else None,
+            restraint=Restraint(room, self._loop) if room is not None else None,
         )
 
     @property

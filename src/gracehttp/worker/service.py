@@ -141,6 +141,7 @@ class Service:
                 publish=self._publish,
                 on_change=self._changed.set,
                 shed_idle_after_seconds=server.shed_idle_after,
+                room=self._applications.room_of(application),
             )
             self.ports.append(port)
         if self._settings.rehearses:
@@ -276,6 +277,7 @@ class Service:
         await self._wait_until_quiet(drain)
         for port in self.ports:
             port.close_handover()
+        self._applications.turn_away()
         cut = [described for port in self.ports for described in port.cut()]
         await self._cancel_the_rest()
         self._applications.limit_no_more()

@@ -64,6 +64,28 @@ def test_of_requests_that_wait_for_a_thread_only_those_of_living_clients_are_beg
     run(main, loop)
 
 
+@both_loops
+def test_requests_that_wait_for_a_thread_are_turned_away_when_there_will_be_none(loop):
+    app = Busy()
+
+    async def main() -> None:
+        async with serving(app, threads=1) as served:
+            busy, dead, live = get(b"/busy"), get(b"/dead"), get(b"/live")
+            for exchange in (busy, dead, live):
+                served.application.handle(exchange)
+            assert app.begun.wait(PATIENCE_SECONDS)
+            dead.disconnect()
+            served.application.turn_away()
+            assert (busy.ends, dead.turned_away, live.turned_away) == (0, False, True)
+            assert served.application.in_flight == 1
+            app.gate.set()
+            await busy.ended.next()
+            assert app.asked == ["/busy"]
+            assert served.application.in_flight == 0
+
+    run(main, loop)
+
+
 def test_requests_whose_clients_are_gone_leave_nothing_behind():
     app = Busy()
 
@@ -87,7 +109,7 @@ def test_requests_whose_clients_are_gone_leave_nothing_behind():
             grown = tracemalloc.get_traced_memory()[0] - before
             tracemalloc.stop()
             assert grown < 100_000, f"{grown} bytes for 5000 requests"
-            assert pool._jobs.qsize() < 100
+            assert len(pool._jobs) < 100
             app.gate.set()
             await busy.ended.next()
 
@@ -172,7 +194,7 @@ def test_those_that_wait_keep_their_order_when_many_others_are_taken_back():
     for number, job in enumerate(jobs):
         if number % 10:
             assert pool.take_back(job)
-    assert pool._jobs.qsize() < 300
+    assert len(pool._jobs) < 300
     gate.set()
     assert [done.get(timeout=PATIENCE_SECONDS) for _ in range(100)] == list(range(0, 1000, 10))
     pool.close()

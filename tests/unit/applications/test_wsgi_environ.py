@@ -11,6 +11,7 @@ from wsgi_fakes import request_head
 
 from gracehttp.applications.drain_notice import DrainNotices
 from gracehttp.applications.wsgi.environ import FileWrapper, build_environ, environ_template
+from gracehttp.http.http1.parser import LatestFields, parse_head, parse_known_head
 
 DRAINING = DrainNotices().wsgi
 TEMPLATE = environ_template(multithread=True, multiprocess=False, draining=DRAINING)
@@ -158,3 +159,43 @@ def test_file_wrapper_has_a_close_method_exactly_if_the_file_has_one():
     FileWrapper(file).close()
     assert file.closed
     assert not hasattr(FileWrapper(Plain()), "close")
+
+
+def kept_heads(*blocks: bytes):
+    """The heads of one connection, which keeps its fields."""
+    latest = LatestFields()
+    for block in blocks:
+        head = parse_known_head(block, "http", latest) or parse_head(block, "http", latest)
+        head.client, head.server, head.tls = ("127.0.0.1", 5000), ("127.0.0.1", 8000), None
+        yield head
+
+
+def test_an_environ_is_the_same_whether_the_connection_keeps_its_fields_or_not():
+    fields = b"Host: a\r\nCookie: b=c\r\nX-Twice: 1\r\nX-Twice: 2\r\n\r\n"
+    blocks = [
+        b"GET /one?a=b HTTP/1.1\r\n" + fields,
+        b"GET /one?a=b HTTP/1.1\r\n" + fields,
+        b"HEAD /%C3%A9 HTTP/1.1\r\n" + fields,
+        b"GET /one?a=b HTTP/1.1\r\nHost: a\r\nCookie: b=d\r\n\r\n",
+        b"GET /one?a=b HTTP/1.1\r\nHost: a\r\n\r\n",
+    ]
+    body = io.BytesIO()
+    for block, head in zip(blocks, kept_heads(*blocks), strict=True):
+        alone = next(kept_heads(block))
+        assert build_environ(head, TEMPLATE, body) == build_environ(alone, TEMPLATE, body)
+
+
+def test_what_a_connection_keeps_is_made_into_an_environ_once():
+    block = b"GET / HTTP/1.1\r\nHost: a\r\nCookie: of-this-client\r\n\r\n"
+    first, second = (build_environ(head, TEMPLATE, io.BytesIO()) for head in kept_heads(block, block))
+    assert first["HTTP_COOKIE"] is second["HTTP_COOKIE"]
+
+
+def test_what_an_application_does_to_its_environ_is_not_kept():
+    block = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    for head in kept_heads(block, block, block):
+        env = build_environ(head, TEMPLATE, io.BytesIO())
+        assert env["HTTP_HOST"] == "a"
+        assert "REMOTE_USER" not in env
+        env.update(HTTP_HOST="b", REMOTE_USER="someone", PATH_INFO="/other")
+        del env["QUERY_STRING"]

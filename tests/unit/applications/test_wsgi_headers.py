@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gracehttp.applications.wsgi import headers
 from gracehttp.applications.wsgi.headers import status_code, wire_headers
 from gracehttp.http.exchange import ResponseError
 
@@ -73,3 +74,22 @@ def test_fields_of_the_connection_that_would_change_something_are_refused(name, 
 @pytest.mark.parametrize("name", ["Connection", "keep-alive", "TE", "UPGRADE"])
 def test_other_fields_of_the_connection_are_left_to_the_exchange(name):
     assert wire_headers([(name, "x")]) == [(name.lower().encode(), b"x")]
+
+
+def test_fields_that_are_known_say_the_same():
+    fields = [("Content-Type", "text/plain"), ("Content-Length", "13"), ("Set-Cookie", "a=b"), ["X-List", "1"]]
+    once = wire_headers(fields)
+    assert wire_headers(fields) == once
+    assert once[:2] == [(b"content-type", b"text/plain"), (b"content-length", b"13")]
+
+
+def test_no_secret_is_remembered():
+    wire_headers([("Set-Cookie", "session=secret"), ("X-Token", "secret")])
+    assert not any("secret" in value for _, value in headers._known_fields)
+
+
+def test_what_is_remembered_has_an_end(monkeypatch):
+    monkeypatch.setattr(headers, "_known_fields", {})
+    for number in range(3000):
+        wire_headers([("Content-Length", str(number))])
+        assert len(headers._known_fields) <= 1024

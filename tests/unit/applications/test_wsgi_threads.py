@@ -51,11 +51,11 @@ def test_a_thread_is_started_only_when_none_is_idle():
     idle = threading.Semaphore(0)
 
     class Watched(deque):
-        def append(self, token) -> None:
-            super().append(token)
+        def append(self, lock) -> None:
+            super().append(lock)
             idle.release()
 
-    pool._idle = Watched()
+    pool._parked = Watched()
 
     def job() -> None:
         names.append(threading.current_thread().name)
@@ -142,3 +142,44 @@ def test_a_closed_loop_is_told_each_time():
     for _ in range(2):
         with pytest.raises(RuntimeError):
             calls.post(lambda: None)
+
+
+def test_a_pool_tells_how_many_threads_are_free_and_when_one_is():
+    pool, told = ThreadPool(2), []
+    gates = [threading.Event() for _ in range(3)]
+    for gate in gates:
+        pool.submit([gate.wait])
+    assert pool.free == -1
+    pool.when_free(lambda: told.append(pool.free))
+    pool.job_ended()
+    assert told == [], "another job has the thread"
+    pool.job_ended()
+    assert told == [1]
+    pool.job_ended()
+    assert told == [1], "it is told once"
+    for gate in gates:
+        gate.set()
+    pool.close()
+
+
+def test_jobs_that_no_thread_has_begun_are_taken_back_all_at_once():
+    pool, gate, begun = ThreadPool(1), threading.Event(), threading.Event()
+
+    def busy() -> None:
+        begun.set()
+        gate.wait(5)
+
+    pool.submit([busy])
+    assert begun.wait(5)
+
+    def never() -> None:
+        raise AssertionError
+
+    pool.submit([never])
+    gone: list[object] = [never]
+    pool.submit(gone)
+    assert pool.take_back(gone)
+    assert pool.take_all_back() == [never]
+    assert (pool.free, pool.waiting) == (0, 0)
+    gate.set()
+    pool.close()

@@ -12,7 +12,8 @@ import uvloop
 from gracehttp.applications.drain_notice import DrainNotices
 from gracehttp.applications.wsgi.application import WsgiApplication
 from gracehttp.applications.wsgi.on_loop import WsgiOnLoop
-from gracehttp.http.exchange import Header, RequestHead, ResponseError
+from gracehttp.http.body import NO_REQUEST_BODY
+from gracehttp.http.exchange import Exchange, Header, RequestHead, ResponseError
 from gracehttp.http.head import RequestLine
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
@@ -61,8 +62,10 @@ class Moments:
         await asyncio.wait_for(self._semaphore.acquire(), _PATIENCE_SECONDS)
 
 
-class FakeExchange:
-    """An `Exchange` that records what is done to it. The methods of the first part play the client."""
+class FakeExchange(Exchange):
+    """Records what is done to it. The methods of the first part play the client."""
+
+    takes_files = False
 
     def __init__(
         self,
@@ -73,19 +76,14 @@ class FakeExchange:
         awaits_continue: bool = False,
     ) -> None:
         """With `body` None nothing of the body has arrived, else all of it. `length` is what is known beforehand."""
-        self.head = head or request_head()
-        self.body_length, self.awaits_continue = length, awaits_continue
-        self.response_started = self.response_complete = self.disconnected = self.half_closed = False
-        self.when_gone: Callable[[FakeExchange], None] | None = None
-        self.body_sent = 0
+        super().__init__(
+            head or request_head(), NO_REQUEST_BODY, None, None, None, length, awaits_continue, writable=True
+        )
         self.corrections: list[tuple[str, str]] = []
-        self.given_up = False
-        self.takes_files = False
-        self.writable = True
+        self.given_up = self.turned_away = False
         self.slow = False
         self.refuses: Exception | None = None
         # what the application did
-        self.status = 0
         self.headers: list[Header] = []
         self.writes: list[tuple[bytes, bool]] = []
         self.error: BaseException | None = None
@@ -101,6 +99,10 @@ class FakeExchange:
     @property
     def body(self) -> bytes:
         return b"".join(data for data, _ in self.writes)
+
+    @body.setter
+    def body(self, body: object) -> None:
+        """That of the request is played by `feed`."""
 
     # --- the client ---
 
@@ -147,14 +149,9 @@ class FakeExchange:
     async def wait_for_disconnect(self) -> None:
         raise NotImplementedError  # WSGI has no use for it
 
-    def start_response(self, status: int, headers: Iterable[Header]) -> None:
-        assert not self.response_started
-        if not 200 <= status <= 999:
-            raise ResponseError(f"{status} is no status of a final response")
-        self.response_started = True
-        self.status, self.headers = status, list(headers)
-        length = dict(self.headers).get(b"content-length", b"")
-        self.announced_length = int(length) if length.isdigit() else -1
+    def start_response(self, status: int, headers: Iterable[Header], trailers: bool = False) -> None:
+        super().start_response(status, headers, trailers)
+        self.headers = list(headers)
 
     def write(self, data: bytes, more: bool) -> None:
         if not self.response_started or self.response_complete:
@@ -175,6 +172,10 @@ class FakeExchange:
 
     def correct(self, kind: str, reason: str) -> None:
         self.corrections.append((kind, reason))
+
+    def turn_away(self, reason: str) -> None:
+        self.turned_away = True
+        self.end()
 
     def give_up(self) -> None:
         self.given_up = True

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Generator
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from gracehttp.applications.asgi import interpreter_calls
+from gracehttp.applications.asgi.extensions import OF_HTTP, OF_HTTP10
 from gracehttp.applications.asgi.files import send_open_file, send_path
 from gracehttp.applications.asgi.mistakes import explained, nothing_sent
 from gracehttp.applications.asgi.types import Message, Scope
@@ -22,17 +23,6 @@ from gracehttp.http.head import RequestLine
 if TYPE_CHECKING:
     from gracehttp.applications.asgi.application import AsgiApplication
 
-_EXTENSIONS_OF_HTTP10: Final[dict[str, dict[str, object]]] = {
-    "gracehttp.drain": {},
-    "http.response.pathsend": {},
-    "http.response.zerocopysend": {},
-}
-"""HTTP/1.0 has neither interim responses nor trailers (RFC 9110 section 15.2, RFC 9112 section 7.1.2)."""
-_EXTENSIONS: Final[dict[str, dict[str, object]]] = {
-    **_EXTENSIONS_OF_HTTP10,
-    "http.response.early_hint": {},
-    "http.response.trailers": {},
-}
 _VERSIONS: Final = {"version": "3.0", "spec_version": "2.3"}
 
 
@@ -85,7 +75,7 @@ class RequestCycle:
         scope["client"] = head.client
         scope["server"] = head.server
         scope["state"] = application.state.copy()
-        scope["extensions"] = _EXTENSIONS_OF_HTTP10.copy() if line.http10 else _EXTENSIONS.copy()
+        scope["extensions"] = OF_HTTP10.copy() if line.http10 else OF_HTTP.copy()
         if head.tls is not None:
             scope["extensions"]["tls"] = head.tls.extension()
         try:

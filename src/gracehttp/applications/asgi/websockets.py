@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from gracehttp.applications.asgi.extensions import OF_WEBSOCKETS
 from gracehttp.applications.asgi.requests import is_explained, is_taken_down
 from gracehttp.applications.asgi.types import Message, Scope
 from gracehttp.http.exchange import ClientDisconnected, ResponseError
@@ -57,7 +58,7 @@ class WebSocketCycle:
             "server": head.server,
             "subprotocols": session.subprotocols,
             "state": application.lifespan.state.copy(),
-            "extensions": {"gracehttp.drain": {}, "websocket.http.response": {}},
+            "extensions": OF_WEBSOCKETS.copy(),
         }
         if head.tls is not None:
             scope["extensions"]["tls"] = head.tls.extension()

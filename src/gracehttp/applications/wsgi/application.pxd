@@ -1,13 +1,35 @@
+import cython
+
+from gracehttp.applications.wsgi.in_flight cimport InFlight
+from gracehttp.applications.wsgi.loop_calls cimport LoopCalls
+from gracehttp.applications.wsgi.response cimport WsgiResponse
+from gracehttp.applications.wsgi.threads cimport ThreadPool
+from gracehttp.http.exchange cimport Exchange
+
+
 cdef class WsgiApplication:
     cdef readonly str name
     cdef object _app
     cdef object _loop
-    cdef object _on_idle
-    cdef object _calls
-    cdef set _timed
-    cdef object _startup
-    cdef object _shutdown
-    cdef readonly object _pool
+    cdef LoopCalls _calls
+    cdef InFlight _requests
+    cdef object _on_end
+    cdef object _lifespan
+    cdef readonly ThreadPool _pool
     cdef dict _template
     cdef set _waiters
-    cdef readonly Py_ssize_t in_flight
+
+    cpdef handle(self, Exchange exchange)
+    @cython.locals(call=_Call)
+    cpdef _run(self, Exchange exchange, bytes body, bint more)
+
+
+cdef class _Call:
+    cdef WsgiApplication _application
+    cdef Exchange _exchange
+    cdef bytes _body
+    cdef bint _more
+    cdef readonly list job
+
+    @cython.locals(application=WsgiApplication, exchange=Exchange, response=WsgiResponse)
+    cdef _make(self)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import Callable
-from functools import partial
+from io import BufferedIOBase, BytesIO
 from typing import Any
 
 from gracehttp.applications.drain_notice import ThreadDrainNotice
 from gracehttp.applications.wsgi.environ import build_environ, environ_template
-from gracehttp.applications.wsgi.functions import Function, call_shutdown, call_startup
+from gracehttp.applications.wsgi.functions import Function, Lifespan
+from gracehttp.applications.wsgi.in_flight import InFlight
 from gracehttp.applications.wsgi.input import streaming_input
 from gracehttp.applications.wsgi.loop_calls import LoopCalls
 from gracehttp.applications.wsgi.mistakes import RAISED, explained
 from gracehttp.applications.wsgi.response import WsgiResponse
-from gracehttp.applications.wsgi.threads import Job, ThreadPool
+from gracehttp.applications.wsgi.threads import ThreadPool
 from gracehttp.http.exchange import Exchange
 
 # A body up to this size is awaited before it takes up a thread, so that a slow upload costs none. An exchange is ready
@@ -36,15 +36,13 @@ class WsgiApplication:
     __slots__ = (
         "_app",
         "_calls",
+        "_lifespan",
         "_loop",
-        "_on_idle",
+        "_on_end",
         "_pool",
-        "_shutdown",
-        "_startup",
+        "_requests",
         "_template",
-        "_timed",
         "_waiters",
-        "in_flight",
         "name",
     )
 
@@ -71,15 +69,18 @@ class WsgiApplication:
         self.name = name
         self._app = app
         self._loop = loop
-        self._on_idle = on_idle
-        self._timed: set[Exchange] | None = set() if timed else None
-        self._startup = startup
-        self._shutdown = shutdown
+        self._requests = InFlight(on_idle, timed=timed)
+        self._on_end = self._ended  # one for all requests
+        self._lifespan = Lifespan(startup, shutdown, name)
         self._calls = LoopCalls(loop)
         self._pool = ThreadPool(threads)
         self._template = environ_template(multithread=threads > 1, multiprocess=multiprocess, draining=draining)
         self._waiters: set[asyncio.Task[None]] = set()
-        self.in_flight = 0
+
+    @property
+    def in_flight(self) -> int:
+        """See above."""
+        return self._requests.count
 
     @property
     def pool(self) -> ThreadPool:
@@ -88,14 +89,11 @@ class WsgiApplication:
 
     async def startup(self) -> None:
         """Call the startup function, if there is one: WSGI has no lifespan. Raises `ApplicationFailed`."""
-        if self._startup is not None:
-            await call_startup(self._startup, self.name)
+        await self._lifespan.startup()
 
     def handle(self, exchange: Exchange) -> None:
         """Begin to answer `exchange` in a thread, at once or as soon as its small body has arrived."""
-        self.in_flight += 1
-        if self._timed is not None:
-            self._timed.add(exchange)
+        self._requests.begin(exchange)
         if exchange.body_length == 0:
             self._run(exchange, b"", False)
         elif exchange.awaits_continue:
@@ -107,22 +105,22 @@ class WsgiApplication:
 
     def time_out(self, seconds: float) -> None:
         """End the requests that take longer than `seconds`. Their threads can't be cancelled, and go on."""
-        if self._timed is not None:
-            self._timed = {one for one in self._timed if not one.application_ended and not one.disconnected}
-            for exchange in list(self._timed):
-                if exchange.age_seconds >= seconds:
-                    exchange.time_out(seconds)
+        self._requests.time_out(seconds)
 
     def cancel_all(self) -> None:
         """Nothing: threads can't be cancelled. They end with the process."""
+
+    def turn_away(self) -> None:
+        """Answer the requests that wait for a thread, since none will be free for them."""
+        for call in self._pool.take_all_back():
+            assert isinstance(call, _Call)
+            call.turn_away()
 
     async def shutdown(self, timeout_seconds: float) -> str | None:
         """Let the threads end when they are idle, without waiting for them, and call the shutdown function, if there is
         one. `handle` can't be called any more."""
         self._pool.close()
-        if self._shutdown is None:
-            return None
-        return await call_shutdown(self._shutdown, self.name, timeout_seconds)
+        return await self._lifespan.shutdown(timeout_seconds)
 
     def _run_with_body(self, exchange: Exchange) -> None:
         data, more = exchange.take_body() or (b"", True)
@@ -140,7 +138,7 @@ class WsgiApplication:
             await exchange.wait_for_input()
             taken = exchange.take_body()
             if taken is None:  # after a wait: the client is gone. The application was never called
-                self._ended()
+                self._requests.end()
                 exchange.end()
                 return
             data, more = taken
@@ -150,31 +148,71 @@ class WsgiApplication:
     def _run(self, exchange: Exchange, body: bytes, more: bool) -> None:
         if exchange.disconnected:
             exchange.end()
-            self._ended()
+            self._requests.end()
             return
-        job: Job = [partial(self._answer, exchange, body, more)]
+        call = _Call(self, exchange, body, more)
         try:
-            self._pool.submit(job)
+            self._pool.submit(call.job)
         except RuntimeError as exc:
             exchange.end(exc)
-            self._ended()
+            self._requests.end()
         else:
-            exchange.when_gone = partial(self._take_back, job)
+            exchange.when_gone = call.take_back
 
-    def _take_back(self, job: Job, exchange: Exchange) -> None:
-        if self._pool.take_back(job):
+    def _ended(self) -> None:
+        """A thread is done with a request."""
+        self._pool.job_ended()
+        self._requests.end()
+
+
+class _Call:
+    """The call of the application for one request. It lets go of the request when it is made or taken back, which knows
+    it in turn (`when_gone`)."""
+
+    __slots__ = ("_application", "_body", "_exchange", "_more", "job")
+
+    def __init__(self, application: WsgiApplication, exchange: Exchange, body: bytes, more: bool) -> None:
+        """`body` has arrived; `more` of it will."""
+        self._application = application
+        self._exchange: Exchange | None = exchange
+        self._body = body
+        self._more = more
+        self.job: list[Callable[[], None]] = [self]
+
+    def take_back(self, exchange: Exchange) -> None:
+        """The client is gone: don't make it, unless a thread has begun."""
+        application = self._application
+        if application._pool.take_back(self.job):
+            self._exchange = None
             exchange.end()
-            self._ended()
+            application._requests.end()
 
-    def _answer(self, exchange: Exchange, body: bytes, more: bool) -> None:
-        """Call the application. On a thread of the pool; never raises."""
-        response = WsgiResponse(exchange, self._calls, self._ended)
+    def turn_away(self) -> None:
+        """It was taken back, and the client is there."""
+        exchange, self._exchange = self._exchange, None
+        assert exchange is not None
+        exchange.turn_away("the worker ends, and no thread was free for it (--threads)")
+        self._application._requests.end()
+
+    def __call__(self) -> None:
+        """Make it, on a thread of the pool; never raises."""
+        self._make()
+
+    def _make(self) -> None:
+        application = self._application
+        exchange, self._exchange = self._exchange, None
+        assert exchange is not None
+        response = WsgiResponse(exchange, application._calls, application._on_end)
         error: BaseException | None = None
         whole = False
         result: Any = RAISED
         try:
-            file = streaming_input(exchange, self._calls, body) if more else io.BytesIO(body)
-            result = self._app(build_environ(exchange.head, self._template, file), response.start_response)
+            if self._more:
+                file: BufferedIOBase = streaming_input(exchange, application._calls, self._body)
+            else:
+                file = BytesIO(self._body)
+            environ = build_environ(exchange.head, application._template, file)
+            result = application._app(environ, response.start_response)
             try:
                 response.send_all(result)
                 whole = True
@@ -185,8 +223,3 @@ class WsgiApplication:
         except BaseException as exc:  # noqa: BLE001  even SystemExit ends the request, not the thread
             error = explained(exc, result)
         response.finish(error, whole)
-
-    def _ended(self) -> None:
-        self.in_flight -= 1
-        if not self.in_flight:
-            self._on_idle()

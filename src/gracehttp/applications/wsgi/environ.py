@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 from gracehttp.applications.drain_notice import ThreadDrainNotice
 from gracehttp.applications.wsgi.file_wrapper import FileWrapper
-from gracehttp.http.exchange import RequestHead
+from gracehttp.http.head import RequestHead, RequestLine
 
 Environ = dict[str, Any]
 
@@ -17,9 +17,17 @@ _PERCENT_SIGN = ord("%")  # not b"%": to look for bytes in bytes, Python raises 
 
 
 def environ_template(*, multithread: bool, multiprocess: bool, draining: ThreadDrainNotice) -> Environ:
-    """The part of the environ that all requests of an application share."""
+    """The part of the environ that all requests of an application share, and the keys of what each of them has."""
     return {
+        # Of each request; they have their places already.
+        "REQUEST_METHOD": "",
         "SCRIPT_NAME": "",
+        "PATH_INFO": "",
+        "QUERY_STRING": "",
+        "REQUEST_URI": "",
+        "SERVER_PROTOCOL": "",
+        "wsgi.input": None,
+        "wsgi.errors": None,
         "SERVER_SOFTWARE": "gracehttp",
         "wsgi.version": (1, 0),
         "wsgi.multithread": multithread,
@@ -34,22 +42,44 @@ def environ_template(*, multithread: bool, multiprocess: bool, draining: ThreadD
 
 def build_environ(head: RequestHead, template: Environ, body: io.BufferedIOBase) -> Environ:
     """A new environ for one request. The bytes of the client stand in it as latin-1 text (PEP 3333)."""
-    environ = template.copy()
+    kept = head.kept
+    if kept is None:
+        environ = _of_the_rest(head, template)
+    else:
+        if kept.environ is None:
+            kept.environ = _of_the_rest(head, template)
+        environ = kept.environ.copy()  # applications may change theirs
     line = head.line
-    raw_path = line.raw_path
-    if line.root_path:
-        environ["SCRIPT_NAME"] = line.root_path.encode().decode("latin-1")
-        raw_path = raw_path[len(line.raw_root_path) :]
-    environ["REQUEST_METHOD"] = head.method
-    if raw_path == b"*":  # PEP 3333 has no word for it: a path begins with a slash or is empty
-        raw_path = b""
-    environ["PATH_INFO"] = (unquote_to_bytes(raw_path) if _PERCENT_SIGN in raw_path else raw_path).decode("latin-1")
-    environ["QUERY_STRING"] = head.query_string.decode("latin-1")
-    environ["REQUEST_URI"] = head.target.decode("latin-1")
-    environ["SERVER_PROTOCOL"] = f"HTTP/{head.http_version}"
-    environ["wsgi.url_scheme"] = head.scheme
+    derived = line.environ
+    if derived is None:
+        derived = line.environ = _of_the_line(line)
+    environ.update(derived)
     environ["wsgi.input"] = body
     environ["wsgi.errors"] = sys.stderr  # looked up each time: an application may have replaced it
+    return environ
+
+
+def _of_the_line(line: RequestLine) -> Environ:
+    script_name, raw_path = "", line.raw_path
+    if line.root_path:
+        script_name = line.root_path.encode().decode("latin-1")
+        raw_path = raw_path[len(line.raw_root_path) :]
+    if raw_path == b"*":  # PEP 3333 has no word for it: a path begins with a slash or is empty
+        raw_path = b""
+    return {
+        "SCRIPT_NAME": script_name,
+        "REQUEST_METHOD": line.method,
+        "PATH_INFO": (unquote_to_bytes(raw_path) if _PERCENT_SIGN in raw_path else raw_path).decode("latin-1"),
+        "QUERY_STRING": line.query_string.decode("latin-1"),
+        "REQUEST_URI": line.target.decode("latin-1"),
+        "SERVER_PROTOCOL": f"HTTP/{line.http_version}",
+    }
+
+
+def _of_the_rest(head: RequestHead, template: Environ) -> Environ:
+    """What stands in the head beside the request line, whose keys are there already."""
+    environ = template.copy()
+    environ["wsgi.url_scheme"] = head.scheme
     _add_addresses(environ, head)
     _add_headers(environ, head)
     return environ

@@ -13,12 +13,13 @@ class LoopCalls:
     It costs a system call to wake the loop, so calls that are posted before it wakes share one.
     """
 
-    __slots__ = ("_calls", "_loop", "_woken")
+    __slots__ = ("_calls", "_loop", "_made", "_woken")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._calls: deque[Callable[[], object]] = deque()
         self._woken = False
+        self._made = self._make  # one for all calls
 
     def post(self, call: Callable[[], object]) -> None:
         """Have the loop make `call`. From any thread; `call` must not raise.
@@ -31,7 +32,7 @@ class LoopCalls:
         if not self._woken:
             self._woken = True
             try:
-                self._loop.call_soon_threadsafe(self._make)
+                self._loop.call_soon_threadsafe(self._made)
             except RuntimeError:
                 self._woken = False  # so that the next call raises too
                 raise

@@ -1,3 +1,10 @@
+import cython
+
+from gracehttp.applications.wsgi.in_flight cimport InFlight
+from gracehttp.applications.wsgi.response cimport WsgiResponse
+from gracehttp.http.exchange cimport Exchange
+
+
 cdef class CallsAtOnce:
     cdef object _loop
 
@@ -5,20 +12,22 @@ cdef class WsgiOnLoop:
     cdef readonly str name
     cdef object _app
     cdef readonly object loop
-    cdef object _on_idle
-    cdef object _calls
+    cdef CallsAtOnce _calls
     cdef object _context
-    cdef set _timed
-    cdef object _startup
-    cdef object _shutdown
+    cdef InFlight _requests
+    cdef object _on_end
+    cdef object _lifespan
     cdef dict _template
     cdef set _waiters
-    cdef readonly Py_ssize_t in_flight
+
+    cpdef handle(self, Exchange exchange)
+    @cython.locals(response=WsgiResponse)
+    cpdef _answer(self, Exchange exchange, body)
 
 cdef class _Stream:
     cdef WsgiOnLoop _application
-    cdef object _exchange
-    cdef object _response
+    cdef Exchange _exchange
+    cdef WsgiResponse _response
     cdef object _body
     cdef object _run
     cdef object _result

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import io
 import tempfile
 from asyncio import _set_running_loop  # public for implementations of loops: it has its place in asyncio.__all__
 from collections.abc import Callable, Coroutine, Iterator
+from io import BufferedIOBase, BytesIO
 from time import monotonic
 from typing import Any, Final
 
 from gracehttp.applications.drain_notice import ThreadDrainNotice
 from gracehttp.applications.wsgi.environ import build_environ, environ_template
-from gracehttp.applications.wsgi.functions import Function, call_shutdown, call_startup
+from gracehttp.applications.wsgi.functions import Function, Lifespan
+from gracehttp.applications.wsgi.in_flight import InFlight
 from gracehttp.applications.wsgi.mistakes import explained
 from gracehttp.applications.wsgi.response import WsgiResponse
 from gracehttp.http.exchange import Exchange
@@ -65,13 +66,11 @@ class WsgiOnLoop:
         "_app",
         "_calls",
         "_context",
-        "_on_idle",
-        "_shutdown",
-        "_startup",
+        "_lifespan",
+        "_on_end",
+        "_requests",
         "_template",
-        "_timed",
         "_waiters",
-        "in_flight",
         "loop",
         "name",
     )
@@ -93,48 +92,42 @@ class WsgiOnLoop:
         self.name = name
         self._app = app
         self.loop = loop
-        self._on_idle = on_idle
-        self._timed: set[Exchange] | None = set() if timed else None
-        self._startup = startup
-        self._shutdown = shutdown
+        self._requests = InFlight(on_idle, timed=timed)
+        self._on_end = self._requests.end  # one for all requests
+        self._lifespan = Lifespan(startup, shutdown, name)
         self._calls = CallsAtOnce(loop)
         self._context = contextvars.copy_context()
         self._template = environ_template(multithread=False, multiprocess=multiprocess, draining=draining)
         self._waiters: set[asyncio.Task[None]] = set()
-        self.in_flight = 0
+
+    @property
+    def in_flight(self) -> int:
+        """See `InFlight`."""
+        return self._requests.count
 
     async def startup(self) -> None:
         """As in `WsgiApplication`."""
-        if self._startup is not None:
-            await call_startup(self._startup, self.name)
+        await self._lifespan.startup()
 
     def handle(self, exchange: Exchange) -> None:
         """Answer `exchange`, or begin to: at once, or as soon as its body has arrived."""
-        self.in_flight += 1
-        if self._timed is not None:
-            self._timed.add(exchange)
+        self._requests.begin(exchange)
         if exchange.body_length == 0:
-            self._answer(exchange, io.BytesIO())
+            self._answer(exchange, BytesIO())
         else:
             # In the next turn of the loop: most bodies come together with their head and are whole by then.
             self.loop.call_soon(self._take_body, exchange)
 
     def time_out(self, seconds: float) -> None:
         """End the requests that take longer than `seconds`. A call that holds up the loop holds this up, too."""
-        if self._timed is not None:
-            self._timed = {one for one in self._timed if not one.application_ended and not one.disconnected}
-            for exchange in list(self._timed):
-                if exchange.age_seconds >= seconds:
-                    exchange.time_out(seconds)
+        self._requests.time_out(seconds)
 
     def cancel_all(self) -> None:
         """Nothing: iterables that aren't at their end end with the process."""
 
     async def shutdown(self, timeout_seconds: float) -> str | None:
         """As in `WsgiApplication`."""
-        if self._shutdown is None:
-            return None
-        return await call_shutdown(self._shutdown, self.name, timeout_seconds)
+        return await self._lifespan.shutdown(timeout_seconds)
 
     # --- the body of the request ---
 
@@ -143,12 +136,12 @@ class WsgiOnLoop:
         if more:
             self.wait_for(self._collect(exchange, data))
         else:
-            self._answer(exchange, io.BytesIO(data))
+            self._answer(exchange, BytesIO(data))
 
     async def _collect(self, exchange: Exchange, data: bytes) -> None:
         """Wait for the rest of the body, which begins with `data`. Then answer in a turn of the loop that is no task's:
         the application may run a loop of its own."""
-        body: io.BufferedIOBase = io.BytesIO()
+        body: BufferedIOBase = BytesIO()
         size, more = body.write(data), True
         try:
             while more:
@@ -170,19 +163,19 @@ class WsgiOnLoop:
             return
         self.loop.call_soon(self._answer, exchange, body)
 
-    def _refuse(self, exchange: Exchange, body: io.BufferedIOBase, error: BaseException | None) -> None:
+    def _refuse(self, exchange: Exchange, body: BufferedIOBase, error: BaseException | None) -> None:
         body.close()
         exchange.end(error)
-        self._ended()
+        self._requests.end()
 
     # --- the response ---
 
-    def _answer(self, exchange: Exchange, body: io.BufferedIOBase) -> None:
+    def _answer(self, exchange: Exchange, body: BufferedIOBase) -> None:
         """Call the application. Never raises."""
         if exchange.disconnected:
             self._refuse(exchange, body, None)
             return
-        response = WsgiResponse(exchange, self._calls, self._ended, False)
+        response = WsgiResponse(exchange, self._calls, self._on_end, False)
         run = self._context.copy().run
         error: BaseException | None = None
         stream: _Stream | None = None
@@ -207,19 +200,15 @@ class WsgiOnLoop:
         if stream is not None:
             stream.take_turn()
             return
-        body.close()
-        response.finish(error, whole)
+        if type(body) is not BytesIO:
+            body.close()
+        response.finish_on_loop(error, whole)
 
     def wait_for(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run `coroutine` in a task."""
         waiter = self.loop.create_task(coroutine)
         self._waiters.add(waiter)
         waiter.add_done_callback(self._waiters.discard)
-
-    def _ended(self) -> None:
-        self.in_flight -= 1
-        if not self.in_flight:
-            self._on_idle()
 
 
 class _Stream:
@@ -232,7 +221,7 @@ class _Stream:
         application: WsgiOnLoop,
         exchange: Exchange,
         response: WsgiResponse,
-        body: io.BufferedIOBase,
+        body: BufferedIOBase,
         run: Callable[..., Any],
         result: Any,
     ) -> None:
@@ -264,7 +253,7 @@ class _Stream:
         finally:
             _set_running_loop(loop)
         if over:
-            self._response.finish(error, whole)
+            self._response.finish_on_loop(error, whole)
         elif exchange.writable:
             loop.call_soon(self.take_turn)
         else:

@@ -1,8 +1,13 @@
+import cython
+
+from gracehttp.http.exchange cimport Exchange
+
+
 cdef class WsgiResponse:
-    cdef object _exchange
+    cdef Exchange _exchange
     cdef object _calls
     cdef object _on_end
-    cdef object _status
+    cdef int _status
     cdef list _headers
     cdef bint _sent
     cdef bint _bodiless
@@ -24,3 +29,22 @@ cdef class WsgiResponse:
     cdef bint _whole
     cdef bint _waits
     cdef double _silent_since
+
+    cpdef bint send_at_once(self, body) except -1
+    cpdef bint send_next(self, given) except -1
+    cpdef finish(self, error, bint whole)
+    cpdef finish_on_loop(self, error, bint whole)
+    cdef bint _conclude(self, error, bint whole) except -1
+    cdef bint _send_file(self, wrapper) except -1
+    cdef _promised(self, piece)
+    cdef _require_start(self)
+    @cython.locals(exchange=Exchange, pieces=list, data=bytes, done=bint, whole=bint)
+    cpdef _flush(self)
+    @cython.locals(exchange=Exchange)
+    cdef _write(self, bytes data, bint last)
+    @cython.locals(exchange=Exchange)
+    cdef _write_file(self, file, bint last)
+
+
+cdef _content_length(list headers)
+cdef bint _checked(piece) except -1

@@ -41,8 +41,9 @@ class WsgiResponse:
     """One response. The methods of the first part are for the thread, those of the second for the loop.
 
     `_lock` guards what both touch: the pieces that the loop has not taken, how many bytes are not written yet, whether
-    the loop was asked to come, the end, and the failure that the loop has met. `_room` is made when the thread has to
-    wait for the first time, because most threads never wait, and it takes 2 µs.
+    the loop was asked to come, the end, and the failure that the loop has met. There is none before the loop is asked
+    to come while the application goes on: most responses are whole when the loop first hears of them. `_room` is made
+    when the thread has to wait for the first time.
     """
 
     __slots__ = (
@@ -90,7 +91,7 @@ class WsgiResponse:
         self._listed = False  # the body is a list, and all of it
         self._gave_up = False  # nothing came for a client that is gone, as far as one can tell
         self._whole = False  # whatever went wrong, the response is not touched by it
-        self._lock = Lock()
+        self._lock: Lock | None = None
         self._room: Condition | None = None
         self._pieces: list[bytes] = []
         self._file: FilePart | None = None  # behind the pieces; it is the last of the body
@@ -141,9 +142,12 @@ class WsgiResponse:
 
     def send_at_once(self, body: Iterable[bytes]) -> bool:
         """Send `body` as `send_all` does, if all of it is there: a list or a file. Else do nothing and return False."""
-        if type(body) in (list, tuple):
+        if type(body) is list or type(body) is tuple:
             # `finish` will ask the loop to come, once for the whole response.
-            whole = b"".join([piece for piece in body if _checked(piece)])
+            if len(body) == 1 and type(body[0]) is bytes:
+                whole = body[0]
+            else:
+                whole = b"".join([piece for piece in body if _checked(piece)])
             if whole:
                 self._require_start()
                 self._listed = not self._sent
@@ -151,9 +155,12 @@ class WsgiResponse:
                     self._sent = True  # `_write` holds it against Content-Length, which is known there
                 else:
                     whole = self._promised(whole)
-                with self._lock:
+                if self._lock is None:
                     self._pieces.append(whole)
-                    self._unwritten += len(whole)
+                else:
+                    with self._lock:
+                        self._pieces.append(whole)
+                        self._unwritten += len(whole)
             return True
         return type(body) is FileWrapper and self._send_file(body)
 
@@ -179,21 +186,34 @@ class WsgiResponse:
 
     def finish(self, error: BaseException | None, whole: bool) -> None:
         """The application is done, and `error` is what it raised. `whole`: it had given its whole response before. Must
-        be called exactly once, at the end."""
+        be called exactly once, at the end, or `finish_on_loop`."""
+        if self._conclude(error, whole):
+            try:  # noqa: SIM105  contextlib.suppress takes 2,500 instructions, a small request 60,000
+                self._calls.post(self._flush)
+            except RuntimeError:
+                pass  # the loop is closed, and the process ends
+
+    def finish_on_loop(self, error: BaseException | None, whole: bool) -> None:
+        """As `finish`, on the thread of the loop, which sees that it runs."""
+        if self._conclude(error, whole):
+            self._flush()
+
+    def _conclude(self, error: BaseException | None, whole: bool) -> bool:
+        """Set the end. Returns whether the loop must be asked to come."""
         self._whole = whole and bool(self._status)
         if error is None and not self._status:
             error = ResponseError("the application returned without having called start_response")
         if isinstance(error, ClientDisconnected):
             error = None  # not the application's fault, and the exchange knows it
+        if self._lock is None:
+            self._done = True
+            self._error = error
+            return True
         with self._lock:
             self._done = True
             self._error = error
             ask, self._asked = not self._asked, True
-        if ask:
-            try:  # noqa: SIM105  contextlib.suppress takes 2,500 instructions, a small request 60,000
-                self._calls.post(self._flush)
-            except RuntimeError:
-                pass  # the loop is closed, and the process ends
+        return ask
 
     def _send_file(self, wrapper: FileWrapper) -> bool:
         """Let the loop send the rest of the file, if it can, and it pays. The thread need not wait for it."""
@@ -208,14 +228,14 @@ class WsgiResponse:
         if 0 <= promised < size:
             self._excess = True
             size = promised
-        part = FilePart(os.dup(descriptor), offset, size)
-        with self._lock:
-            self._sent = True
-            self._file = part
+        self._file = FilePart(os.dup(descriptor), offset, size)
+        self._sent = True  # nothing was before, so the loop has not heard of it yet
         return True
 
     def _send(self, piece: bytes) -> bool:
         """Send `piece`, and wait until there is room for more. Returns False when the client is gone."""
+        if self._lock is None:
+            self._lock = Lock()
         with self._lock:
             if self._failure is not None:
                 raise self._failure
@@ -256,21 +276,25 @@ class WsgiResponse:
     def _flush(self) -> None:
         """Send the pieces that are there. If the client reads too slowly, come again when there is room."""
         exchange = self._exchange
-        with self._lock:
-            data = b"".join(self._pieces)
-            self._pieces.clear()
+        pieces = self._pieces
+        if self._lock is None:  # and so the application is done
+            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             file, self._file = self._file, None
-            done, error = self._done, self._error
-            self._asked = done
+            done, error = True, self._error
+        else:
+            with self._lock:
+                data = b"".join(pieces)
+                pieces.clear()
+                file, self._file = self._file, None
+                done, error = self._done, self._error
+                self._asked = done
         whole = error is None or self._whole
         if done and self._gave_up:
             exchange.give_up()
             self._on_end()
             return
-        if file is None:
-            failure = self._write(data, last=done and whole)
-        else:
-            failure = self._write_file(file, last=done and whole)
+        last = done and whole
+        failure = self._write(data, last) if file is None else self._write_file(file, last)
         if done:
             if self._excess and whole:
                 exchange.correct(
@@ -283,11 +307,12 @@ class WsgiResponse:
         elif failure is not None or exchange.writable or exchange.disconnected:
             self._written(len(data), failure)
         else:
+            assert self._lock is not None
             with self._lock:
                 self._asked = True  # `_flush_later` comes without being asked
             self._waiter = asyncio.get_running_loop().create_task(self._flush_later(len(data)))
 
-    def _write(self, data: bytes, *, last: bool) -> BaseException | None:
+    def _write(self, data: bytes, last: bool) -> BaseException | None:
         """Give `data` to the exchange. Returns the error that it raises, if it does."""
         exchange = self._exchange
         if exchange.response_complete or exchange.disconnected or not (data or last):
@@ -307,7 +332,7 @@ class WsgiResponse:
             return exc
         return None
 
-    def _write_file(self, file: FilePart, *, last: bool) -> BaseException | None:
+    def _write_file(self, file: FilePart, last: bool) -> BaseException | None:
         """As `_write`. It is the whole body."""
         exchange = self._exchange
         if exchange.response_complete or exchange.disconnected:
@@ -325,6 +350,7 @@ class WsgiResponse:
         return None
 
     def _written(self, size: int, failure: BaseException | None = None) -> None:
+        assert self._lock is not None
         with self._lock:
             self._unwritten -= size
             self._failure = self._failure or failure

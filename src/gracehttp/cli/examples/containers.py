@@ -23,6 +23,7 @@ def dockerfile(service: Service) -> str:
     return f"""\
 {_warning(service)}# The first stage has a C compiler, for what has no wheel; the image has only what it made.
 FROM python:{python} AS build
+WORKDIR /build
 RUN python -m venv /venv
 COPY requirements.txt .
 # Where gracehttp isn't published, copy a wheel of it (pip wheel) beside this file, COPY it here, and install that:

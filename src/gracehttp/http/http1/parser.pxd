@@ -1,6 +1,6 @@
 import cython
 
-from gracehttp.http.head cimport RequestHead, RequestLine
+from gracehttp.http.head cimport KeptFields, RequestHead, RequestLine
 from gracehttp.http.http1.checks cimport Framing
 
 
@@ -17,6 +17,7 @@ cdef class LatestFields:
     cdef readonly Framing framing
     cdef readonly bint unforwarded
     cdef readonly bint examined
+    cdef readonly KeptFields kept
 
     cpdef keep(self, bytes block, Http1Head head)
     cpdef examine(self)

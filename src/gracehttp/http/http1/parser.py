@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from gracehttp.http.fields import TOKEN
 from gracehttp.http.forwarded import may_tell_of_clients
-from gracehttp.http.head import Header, RequestHead, RequestLine
+from gracehttp.http.head import Header, KeptFields, RequestHead, RequestLine
 from gracehttp.http.http1.checks import (
     FRAMING_FIELDS,
     METHODS,
@@ -116,7 +116,7 @@ class _Framings(dict[tuple[str, tuple[Header, ...]], Framing]):
 class LatestFields:
     """What stands behind the request line of a connection's latest head. Empty, until a head was kept."""
 
-    __slots__ = ("block", "examined", "first", "framing", "headers", "line", "unforwarded")
+    __slots__ = ("block", "examined", "first", "framing", "headers", "kept", "line", "unforwarded")
 
     framing: Framing
     line: RequestLine
@@ -129,6 +129,8 @@ class LatestFields:
         self.headers: list[Header] = []
         self.examined = False
         self.unforwarded = False
+        self.kept: KeptFields | None = None
+        """Of `headers`: what is made of them doesn't outlive them here."""
 
     def keep(self, block: bytes, head: Http1Head) -> None:
         """`head` is what was parsed of `block`, which is whole."""
@@ -145,6 +147,8 @@ class LatestFields:
         self.headers = head.headers.copy()  # applications may change theirs
         self.framing = head.framing
         self.examined = False
+        self.kept = KeptFields()
+        head.keep(self.kept)
 
     def examine(self) -> None:
         """Find out whether they are `unforwarded`, when they come again: others would pay for nothing."""
@@ -154,6 +158,7 @@ class LatestFields:
     def forget(self) -> None:
         self.block = self.first = b""
         self.headers = []
+        self.kept = None
 
 
 _keepers: deque[LatestFields] = deque()
@@ -188,6 +193,8 @@ def parse_known_head(block: bytes, scheme: str, latest: LatestFields) -> Http1He
     head.headers = latest.headers[:]
     head.framing = latest.framing
     head.unforwarded = latest.unforwarded
+    if latest.kept is not None:
+        head.keep(latest.kept)
     return head
 
 

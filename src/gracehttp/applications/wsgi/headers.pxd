@@ -1,0 +1,9 @@
+import cython
+
+
+@cython.locals(known=dict)
+cpdef status_code(status)
+@cython.locals(result=list, field=tuple, known=dict)
+cpdef list wire_headers(headers)
+cdef tuple _wire_field(pair)
+cdef bint _is_remembered(tuple field) except -1
