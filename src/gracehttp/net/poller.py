@@ -64,9 +64,11 @@ class Poller:
 
     def expect(self, fd: int, pollable: Pollable) -> None:
         """Know of `fd`, and tell nothing yet: `add` or `forget` follows."""
+        raise NotImplementedError
 
     def forget(self, fd: int) -> None:
         """`add` will not follow. The descriptor must be closed right after that."""
+        raise NotImplementedError
 
     def change(self, fd: int, events: int) -> None:
         """Tell of these events instead; 0 leaves `BROKEN`, where the system tells of that alone. Raises `OSError`: then

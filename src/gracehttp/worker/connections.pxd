@@ -22,7 +22,6 @@ cdef class Connections:
     cdef object _on_rested
     cdef object _on_pace
     cdef object _publish
-    cdef object _forwarding
     cdef object _adjust_of
     cdef bint _told_of_fields
     cdef object _introducers

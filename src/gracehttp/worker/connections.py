@@ -59,7 +59,6 @@ class Connections:
         "_adjust_of",
         "_context",
         "_family",
-        "_forwarding",
         "_hand_over",
         "_hand_over_tls",
         "_introducers",

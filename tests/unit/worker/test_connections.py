@@ -113,6 +113,11 @@ def test_the_permit_is_free_only_when_the_descriptor_is(run):
 
 def test_a_connection_that_the_poller_has_no_memory_for_is_closed_told_and_its_permit_is_free(run):
     class FullPoller(Poller):
+        def expect(self, *arguments):
+            return
+
+        forget = expect
+
         def add(self, *arguments):
             raise OSError(28, "No space left on device")
 
@@ -134,7 +139,9 @@ class ShortPoller(Poller):
 
     def __init__(self, poller, call):
         super().__init__()
+        self._poller = poller
         self.add, self.change, self.remove, self.release = poller.add, poller.change, poller.remove, poller.release
+        self.expect, self.forget = poller.expect, poller.forget
         setattr(self, call, self._refuse)
 
     def _refuse(self, *arguments):
