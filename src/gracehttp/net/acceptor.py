@@ -55,6 +55,7 @@ class Acceptor:
         "_pause_seconds",
         "_permits",
         "_publish",
+        "_restraint",
         "_watched",
     )
 
@@ -164,14 +165,10 @@ class Acceptor:
                         return
                 elif not waiting:
                     break  # the loop tells of what has come meanwhile
-                if self._restraint is not None and self._on_stopped is None and not self._restraint.takes_one():
-                    self._watch(None)
+                if not self._may_accept():
                     return
                 if waiting > 0:
                     waiting -= 1
-                if not permits.take():
-                    self._wait_for_permit()
-                    return
             except OSError as exc:
                 self._pause_for(exc)
                 return
@@ -199,6 +196,17 @@ class Acceptor:
                 return  # what the connection has led to has ended it
         if self._on_stopped is not None:
             self._loop.call_soon(self._resume)
+
+    def _may_accept(self) -> bool:
+        """Take the permit of the next connection; False if it is left to other workers, or has to wait for a permit.
+        Raises `OSError`."""
+        if self._restraint is not None and self._on_stopped is None and not self._restraint.takes_one():
+            self._watch(None)
+            return False
+        if not self._permits.take():
+            self._wait_for_permit()
+            return False
+        return True
 
     def _waiting(self) -> int:
         """See `system_calls.waiting`."""
