@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing
 import os
 import shutil
 import sys
@@ -167,7 +168,9 @@ def give_c_files(extensions: list[Extension]) -> None:
     relative = [Extension(one.name, [os.path.relpath(one.sources[0], SOURCES)]) for one in extensions]
     with contextlib.chdir(SOURCES):
         folder = os.path.relpath(C_FILES, SOURCES)
-        made = cythonize(relative, build_dir=folder, force=stale, compiler_directives=DIRECTIVES)
+        # Where a process can be forked: elsewhere each would run this file anew.
+        processes = os.cpu_count() or 0 if multiprocessing.get_start_method() == "fork" else 0
+        made = cythonize(relative, build_dir=folder, force=stale, nthreads=processes, compiler_directives=DIRECTIVES)
     for one, of_c in zip(extensions, made, strict=True):
         one.sources = [os.path.normpath(SOURCES / source) for source in of_c.sources]
         one.extra_compile_args = ["-O2", "-g0", "-w"]  # warnings about generated code help no one

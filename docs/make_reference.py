@@ -52,7 +52,14 @@ EXTENSIONS = {
     "tls": "find the client's certificate, the version and the cipher suite ([tls.md](tls.md))",
 }
 ENVIRON = {
+    "REQUEST_METHOD": "the method, as the client wrote it",
     "SCRIPT_NAME": "the path at which the application is (`root_path`)",
+    "PATH_INFO": "the rest of the path, percent-decoded, its bytes as latin-1 (PEP 3333)",
+    "QUERY_STRING": "what follows the first `?`, as it was sent",
+    "REQUEST_URI": "the request target as it was sent; no key of PEP 3333, but of many servers",
+    "SERVER_PROTOCOL": "`HTTP/1.0`, `HTTP/1.1` or `HTTP/2`",
+    "wsgi.input": "the body",
+    "wsgi.errors": "what is written to it goes to stderr",
     "SERVER_SOFTWARE": "`gracehttp`",
     "wsgi.version": "PEP 3333: 1.0",
     "wsgi.multithread": "true with `--threads` 2 and more",

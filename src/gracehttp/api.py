@@ -165,7 +165,7 @@ class GraceHTTP:
                 configure_logging(level, "json", color=False)  # the reason is printed at any level
                 log_event(StartFailed(exc.message, exc.hint, exc.details, exc.exit_status))
             else:
-                told = "the service could not start; the log tells why." if exc.is_logged else exc
+                told = _in_one_line(exc) if exc.is_logged else exc
                 echo(f"gracehttp: error: {told}", err=True)
             status = exc.exit_status
         if status:
@@ -336,3 +336,10 @@ def _with_absolute_logs(process: ProcessOptions) -> ProcessOptions:
 
 def _stderr_is_a_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _in_one_line(error: GraceHTTPError) -> str:
+    """For the last line, of an error that the log has told in full: it may be the only one that somebody sees."""
+    cause = error.message.rstrip(".")
+    what = "the service could not start"
+    return f"{cause if cause.startswith(what) else f'{what}: {cause}'} (the log has all of it)."

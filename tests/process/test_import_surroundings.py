@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import textwrap
 
 import pytest
@@ -197,3 +199,30 @@ def test_a_restart_during_a_long_import_takes_its_place(start, options, tmp_path
     server.send_signal(signal.SIGHUP)
     server.wait_until_serving(3)
     assert get(server.port)[0] == 200
+
+
+def check(server, *arguments):
+    command = [sys.executable, "-m", "gracehttp", "check", *arguments]
+    return subprocess.run(command, cwd=server.folder, capture_output=True, text=True, timeout=30, check=False)
+
+
+@pytest.mark.parametrize("options", [(), ("--preload",)], ids=["each", "preload"])
+def test_an_import_that_raises_what_is_no_exception_is_told_in_a_sentence(start, options):
+    server = start(*SERVE, "main:app", *options, files={"main.py": "import asyncio\nraise asyncio.CancelledError\n"})
+    assert server.wait() == 3
+    assert "the module main raised CancelledError while it was imported." in server.log
+    assert "importer.py" not in server.log
+    assert server.log.count("Traceback") == 1
+    checked = check(server, "main:app")
+    assert "the module main raised CancelledError while it was imported." in checked.stdout + checked.stderr
+    assert "importer.py" not in checked.stdout + checked.stderr
+
+
+def test_an_application_directory_without_the_module_is_not_completed_by_the_working_directory(start):
+    files = {"main.py": PID_APPLICATION, "empty/other.txt": ""}
+    server = start(*SERVE, "main:app", "--app-dir", "empty", files=files)
+    assert server.wait() == 3
+    assert "there is no module 'main'." in server.log
+    checked = check(server, "main:app", "--app-dir", "empty")
+    assert checked.returncode == 3
+    assert "there is no module 'main'." in checked.stdout + checked.stderr

@@ -93,6 +93,20 @@ def test_echoed(serve):
     assert ask(asgi, "/own", "X-Request-ID: abc") == ("mine", "abc")
 
 
+def test_each_request_of_a_connection_has_its_own(serve):
+    """Though its other fields are the same, so that what was made of them before is used again."""
+    _, ports = serve(request_id="echo")
+    for port in ports:
+        with socket.create_connection(("127.0.0.1", port), timeout=100) as sock:
+            seen = []
+            for _ in range(4):
+                sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                _, headers, body = read_response(sock)
+                assert headers["x-request-id"] == body.decode()
+                seen.append(body)
+        assert len(set(seen)) == 4
+
+
 def test_off_by_default(serve):
     _, (asgi, wsgi) = serve()
     assert ask(asgi, "/") == ask(wsgi, "/") == (None, "")

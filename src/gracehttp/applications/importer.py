@@ -60,7 +60,8 @@ def load_application(target: object, *, factory: bool = False, interface: str = 
     with a call, `module:factory("prod")`, is called with these arguments, which are literals. `interface` is
     "asgi" or "wsgi", which the signature of the application must not contradict, or "auto": then the signature decides.
 
-    Raises `ApplicationNotFound`, and `ConfigurationError` if "auto" can't tell the interface.
+    Raises `ApplicationNotFound`, also for what no application should raise, such as `asyncio.CancelledError`; and
+    `ConfigurationError` if "auto" can't tell the interface.
     """
     call = read_call(target) if isinstance(target, str) else None
     if isinstance(target, str):
@@ -129,7 +130,7 @@ def _import(module_name: str, attribute: str) -> object:
             hint='put what only a script does under if __name__ == "__main__":',
             details=application_traceback(exc),
         ) from exc
-    except Exception as exc:
+    except BaseException as exc:
         raise ApplicationNotFound(
             f"the module {module_name} raised {type(exc).__name__} while it was imported{reason_of(exc)}.",
             details=application_traceback(exc),
@@ -143,7 +144,7 @@ def _attribute(module: object, module_name: str, attribute: str) -> object:
             value = getattr(value, part)
         except AttributeError as exc:
             raise failures.attribute_missing(module, module_name, attribute) from exc
-        except Exception as exc:
+        except BaseException as exc:
             raise ApplicationNotFound(
                 f"{module_name}:{attribute} can't be read: it raised {type(exc).__name__}{reason_of(exc)}.",
                 details=application_traceback(exc),
@@ -174,7 +175,7 @@ def _make(name: str, maker: object, *args: object, **kwargs: object) -> object:
         raise ApplicationNotFound(
             f"the factory {name} called sys.exit({exc.code!r}).", details=application_traceback(exc)
         ) from exc
-    except Exception as exc:
+    except BaseException as exc:
         raise ApplicationNotFound(
             f"the factory {name} raised {type(exc).__name__}{reason_of(exc)}.", details=application_traceback(exc)
         ) from exc

@@ -41,7 +41,7 @@ def _load_django_urls(name: str) -> None:
         problems = _check_urls()
         if not problems:
             importlib.import_module("django.urls").get_resolver().reverse_dict  # noqa: B018  that fills the resolver
-    except Exception as exc:
+    except BaseException as exc:
         raise ApplicationNotFound(
             f"the URLs of {name} ({module}, as Django's ROOT_URLCONF has it) raised {type(exc).__name__} "
             f"while they were loaded{reason_of(exc)}.",

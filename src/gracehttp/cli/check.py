@@ -24,12 +24,13 @@ from gracehttp.system.surroundings import enter
 
 @click.command(cls=ConfiguredCommand)
 @configured
-def check(config_file: Path | None, **values: object) -> None:
+@click.option("--verbose", "-v", is_flag=True, help="Show all options, also those that have their default.")
+def check(config_file: Path | None, verbose: bool, **values: object) -> None:
     """Try the options, certificates and applications.
 
-    Takes what serve takes, and shows what each option amounts to and where that comes from. Then it tries what can
-    be tried without side effects, also beside a running service: each application is imported, in a process of its
-    own, so are hooks, and certificates and keys are read.
+    Takes what serve takes, and shows what the options that were given amount to and where that comes from, with
+    --verbose all of them. Then it tries what can be tried without side effects, also beside a running service: each
+    application is imported, in a process of its own, so are hooks, and certificates and keys are read.
 
     Not tried: addresses, pidfile and control socket, the lifespan startup, warm-up requests. serve and restart tell
     what is wrong with those, and a restart that fails leaves the running service untouched.
@@ -43,7 +44,7 @@ def check(config_file: Path | None, **values: object) -> None:
     configuration = load(cli=values, environ=os.environ, file=config_file)
     add_variables(os.environ, configuration.process.env_file)
     enter(configuration.process.chdir, configuration.process.umask)
-    echo("\n".join(report(configuration)))
+    echo("\n".join(report(configuration, verbose=verbose)))
     for name, meant in configuration.mistyped:
         echo(f"note: {VariableIgnored(name, meant)}")
     failures = [failure for failure in map(_failure, _checks(configuration)) if failure is not None]
@@ -51,22 +52,28 @@ def check(config_file: Path | None, **values: object) -> None:
         raise click.exceptions.Exit(failures[0].exit_status)
 
 
-def report(configuration: Configuration) -> list[str]:
-    """The lines that show each option, its value and its origin."""
+def report(configuration: Configuration, *, verbose: bool = True) -> list[str]:
+    """The lines that show each option, its value and its origin; without `verbose` those that somebody has given."""
     lines = ["program"]
     rows = [
         (name, option.kind.show(getattr(configuration.process, name)), configuration.origins.get(name, ""))
         for name, option in PROCESS_OPTIONS.items()
     ]
-    lines += _table(rows)
+    lines += _table(rows if verbose else _given(rows))
     for index, server in enumerate(configuration.servers):
         lines.append(f"server {index + 1}, {'HTTPS' if server.tls else 'HTTP'} on {server.bind.address}")
         rows = [
             (name, _shown(server, name), configuration.origins.get(f"servers.{index}.{name}", ""))
             for name in SERVER_OPTIONS
         ]
-        lines += _table(rows)
+        lines += _table(rows if verbose else _given(rows))
+    if not verbose:
+        lines.append("(all else has its default: --verbose shows it)")
     return lines
+
+
+def _given(rows: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    return [row for row in rows if row[2] not in {"", "default"}]
 
 
 def _shown(server: ServerOptions, name: str) -> str:
@@ -74,8 +81,8 @@ def _shown(server: ServerOptions, name: str) -> str:
 
 
 def _table(rows: list[tuple[str, str, str]]) -> Iterable[str]:
-    names = max(len(name) for name, _, _ in rows)
-    values = max(len(value) for _, value, _ in rows)
+    names = max((len(name) for name, _, _ in rows), default=0)
+    values = max((len(value) for _, value, _ in rows), default=0)
     return [f"  {name:{names}}  {value:{values}}  {origin}".rstrip() for name, value, origin in rows]
 
 

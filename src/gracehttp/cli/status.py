@@ -103,9 +103,10 @@ def _processes(generation: GenerationStatus) -> Iterable[Sequence[str]]:
     if generation.template:
         yield (*which, "template", _number(generation.template), "waiting", "", "")
     for worker in generation.workers:
+        state = _words(worker.state) + (", other code" if worker.other_code else "")
         build = worker.build.partition(" ")[0]
         opened = "" if worker.connections is None else str(worker.connections)
-        yield (*which, str(worker.worker), _number(worker.pid), _words(worker.state), opened, build)
+        yield (*which, str(worker.worker), _number(worker.pid), state, opened, build)
     starts = [f"starts in {seconds:.1f} s" for seconds in generation.starts_in_seconds]
     if not generation.workers and generation.state == "serving":
         starts = [f"none runs, the next one {starts[0]}", *starts[1:]] if starts else ["none runs"]

@@ -7,6 +7,7 @@ folders, before anything is opened or started.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -143,13 +144,32 @@ def app_dir_path(path: str) -> str:
 
 
 def check_app_dir(path: str) -> None:
-    """Raise `ConfigurationError` if the folder that applications are imported from doesn't exist."""
+    """Raise `ConfigurationError` if the folder that applications are imported from doesn't exist, or can't be read by
+    this user: Python would take it for empty."""
     absolute = app_dir_path(path)
-    if not os.path.isdir(absolute):
-        wrong = "is no directory" if os.path.exists(absolute) else "does not exist"
+    try:
+        is_directory = stat.S_ISDIR(os.stat(absolute).st_mode)
+    except PermissionError:
+        raise _app_dir_closed(absolute, "a folder above it may not be entered") from None
+    except OSError:
+        wrong = "does not exist"
+    else:
+        wrong = "" if is_directory else "is no directory"
+    if wrong:
         raise ConfigurationError(
             f"the application directory {absolute} {wrong}.", hint=hint("see {}", Named("app_dir"))
         )
+    if not os.access(absolute, os.R_OK | os.X_OK):
+        raise _app_dir_closed(absolute, "this user may not read and enter it")
+
+
+def _app_dir_closed(absolute: str, why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the application directory {absolute} can't be read: {why}.",
+        hint=hint(
+            "modules are imported by user {}; give that user access, or see {}", str(os.geteuid()), Named("app_dir")
+        ),
+    )
 
 
 def reload_folders(options: ProcessOptions) -> tuple[str, ...]:

@@ -53,6 +53,7 @@ from gracehttp.events.generations import (
     RestartQueued,
     RestartRequested,
     StartCalledOff,
+    StartRepeated,
 )
 from gracehttp.events.service import (
     AdminOpened,
@@ -176,6 +177,7 @@ __all__ = [
     "StartAwaitsChange",
     "StartCalledOff",
     "StartFailed",
+    "StartRepeated",
     "StartStageBegan",
     "StopDelayed",
     "StopRequested",

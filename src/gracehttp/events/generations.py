@@ -58,6 +58,17 @@ class GenerationGivenUp(Event):
         return f"generation {self.generation} was given up: {reason}; {rest}"
 
 
+class StartRepeated(Event):
+    """Nothing serves yet, and the workers of the generation would run different code: files changed meanwhile."""
+
+    severity = Severity.NOTICE
+    generation: int
+    by: int
+
+    def __str__(self) -> str:
+        return f"generation {self.generation} starts again from the beginning, as generation {self.by}"
+
+
 class StartCalledOff(Event):
     """A stop was requested before the generation served. That is what was wanted, not a failure."""
 

@@ -18,8 +18,9 @@ class WorkerStage(Event):
 
 
 class WorkerForked(WorkerStage):
-    """It was forked from a template, which has imported the application: threads and connections that the import has
-    made are not there (fork(2)). Before its event loop exists."""
+    """With `preload`, in every worker. The application is imported, and the process was forked from the template, or is
+    the first worker, of which the template is a copy: connections that the import has opened are shared with all of
+    these. Threads that it started are in the first worker alone (fork(2)). Before its event loop exists."""
 
 
 class WorkerServing(WorkerStage):

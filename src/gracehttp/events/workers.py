@@ -292,13 +292,18 @@ class ThreadsNotForked(Event):
 
 
 class CodeDiffers(Event):
+    """A worker that replaces another one, or comes in addition. A generation whose workers differ before it serves is
+    given up. `more` counts the files besides `files`."""
+
     severity = Severity.ERROR
     generation: int
     worker: int
     files: tuple[str, ...]
+    more: int = 0
 
     def __str__(self) -> str:
-        more = f" and {counted(len(self.files) - 3, 'more file')}" if len(self.files) > 3 else ""
+        left = len(self.files[3:]) + self.more
+        more = f" and {counted(left, 'more file')}" if left else ""
         changed = ", ".join(self.files[:3]) + more
         who = f"worker {self.worker} runs other code than generation {self.generation} started with"
         return f"{who}: {changed} changed since; a restart makes all workers alike (--preload keeps them so)"

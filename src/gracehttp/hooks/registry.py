@@ -83,7 +83,7 @@ class Hooks:
             function = found(hook, app_dir)
             try:
                 function(stage)
-            except Exception as exc:
+            except BaseException as exc:
                 raise StartError(f"the hook {name} raised {type(exc).__name__}: {exc}.") from exc
 
 
@@ -120,7 +120,7 @@ def _imported(hook: str, module: str, folder: str) -> Any:
         return importlib.import_module(module)
     except GraceHTTPError:
         raise
-    except (Exception, SystemExit) as exc:
+    except BaseException as exc:
         own = application_frames(exc.__traceback__) is not None
         missing = exc.name if isinstance(exc, ModuleNotFoundError) else None
         if missing is not None and not own and (module == missing or module.startswith(missing + ".")):

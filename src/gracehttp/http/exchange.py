@@ -488,12 +488,13 @@ class Exchange:
         already, nothing is cut. `error` is logged with its traceback.
         """
         self.application_ended = True
-        if error is not None:
+        if error is not None and not (self._blamed and isinstance(error, ResponseError)):  # that was told already
             tell(self._loop, self._observer.application_failed, self.head, error)
         if self.response_complete or self.disconnected:
             return
         if error is None and not self._blamed:
-            reason = "the application ended before its response was complete"
+            what = "its response was complete" if self.response_started else "it had sent anything"
+            reason = f"the application ended before {what}"
             tell(self._loop, self._observer.response_broken, self.head, reason)
         if self.head_sent:
             if self._body_open and (self.bodyless or not self._left) and not self._trailers_follow:

@@ -100,7 +100,7 @@ class RequestHead:
     __slots__ = ("_cut", "_kept", "client", "echoed", "headers", "line", "scheme", "server", "tls")
 
     _cut: bool
-    _kept: KeptFields
+    _kept: KeptFields | None
 
     line: RequestLine
     headers: list[Header]
@@ -117,8 +117,8 @@ class RequestHead:
         """See above."""
         return getattr(self, "_kept", None)  # never set in many, as below
 
-    def keep(self, kept: KeptFields) -> None:
-        """Set it."""
+    def keep(self, kept: KeptFields | None) -> None:
+        """Set it; None when a field was added that only this request has."""
         self._kept = kept
 
     @property

@@ -242,7 +242,11 @@ def _cannot_bind(address: Address, exc: OSError) -> ListenError:
                 advice = hint("stop that process, or choose another address with {}", Named("bind"))
         case errno.EACCES if isinstance(address, TcpAddress) and address.port < 1024:
             reason = "ports below 1024 need privileges"
-            advice = "choose a port above 1023, or grant CAP_NET_BIND_SERVICE"
+            advice = hint(
+                "choose a port above 1023; or start as root with {} NAME, take a socket of systemd (fd://3), or grant "
+                "CAP_NET_BIND_SERVICE",
+                Named("user"),
+            )
         case errno.EACCES | errno.EPERM if isinstance(address, UnixAddress):
             reason = f"this user may not make a file in {_folder(address)}"
             advice = "choose a folder in which this user may, or give it the permission (write and search)"

@@ -56,14 +56,17 @@ def as_one(*observers: RequestObserver[Head_contra] | None) -> RequestObserver[H
 
 
 def log_application_failure(head: LoggedRequest, error: BaseException) -> None:
-    """Log that the application raised `error` for this request, with its own frames of the traceback."""
+    """Log that the application raised `error` for this request, with its own frames of the traceback; or what it did
+    otherwise, if the server made the error of that."""
+    exc_info = _exc_info(error)
+    raised = "" if exc_info is None else f"the application raised {type(error).__name__}: "
     LOGGER.error(
-        "%s %s: the application raised %s: %s",
+        "%s %s: %s%s",
         head.method,
         target_text(head),
-        type(error).__name__,
+        raised,
         escaped(_text_of(error)),
-        exc_info=_exc_info(error),
+        exc_info=exc_info,
         extra={"fields": {**_fields(head), "error": type(error).__name__}},
     )
 

@@ -29,7 +29,7 @@ class FirstFailure:
             self._error = StartError(told.message, hint=told.hint, details=details)
             self._error.is_logged = self._errors_are_logged
 
-    def given_up(self, reason: str) -> None:
+    def given_up(self, reason: str, hint: str = "") -> None:
         """No generation has served, and none will."""
         if self._error is None:
-            self._error = StartError(f"the service could not start: {reason}.", details=self._unlogged)
+            self._error = StartError(f"the service could not start: {reason}.", hint=hint, details=self._unlogged)

@@ -164,6 +164,8 @@ class Orders:
             | commands.Died
             | commands.Hung
             | commands.Recovered
+            | commands.Differs
+            | commands.StartRepeated
             | commands.Gone
         ),
     ) -> None:
@@ -183,6 +185,10 @@ class Orders:
                 self._bus.publish(events.WorkerHung(generation, worker, pid, kind, seconds))
             case commands.Recovered(generation, worker):
                 self._bus.publish(events.WorkerRecovered(generation, worker, self._workers.pid(worker)))
+            case commands.Differs(generation, worker, files, more):
+                self._bus.publish(events.CodeDiffers(generation, worker, files, more))
+            case commands.StartRepeated(generation, by):
+                self._bus.publish(events.StartRepeated(generation, by))
             case commands.Gone(generation, served, seconds):
                 self._gone(generation, seconds if served else None)
 
@@ -212,14 +218,15 @@ class Orders:
     def _given_up(self, given_up: commands.GivenUp) -> None:
         serving = self._fleet.serving
         if serving is None:
-            self._first_failure.given_up(given_up.reason)
+            self._first_failure.given_up(given_up.reason, given_up.hint)
         number, goes_on = given_up.generation, serving.number if serving else None
         event = events.GenerationGivenUp(number, given_up.reason, goes_on, given_up.worker)
         # While the service stops, the fleet gives up what is coming because of that, and for no other reason.
         self._bus.publish(events.StartCalledOff(number) if self._fleet.stopping else event)
         if self._fleet.awaits_other_code:
             self._bus.publish(events.StartAwaitsChange())
-        outcome = Outcome(ok=False, message=event.with_reason, details=given_up.details, generation=number)
+        details = "\n".join(filter(None, (given_up.details, given_up.hint and f"Hint: {given_up.hint}")))
+        outcome = Outcome(ok=False, message=event.with_reason, details=details, generation=number)
         self._requesters.concluded(outcome)
 
     def _gone(self, number: int, retired_for_seconds: float | None) -> None:

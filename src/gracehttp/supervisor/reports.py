@@ -73,8 +73,8 @@ class Reports:
         match message:
             case messages.Hello():
                 self._introduced(process, message)
-            case messages.CodeRecorded(record):
-                self._workers.codes.keep(process.generation, record)
+            case messages.CodeRecorded() | messages.CodeDiffers():
+                self._told_of_code(process, message)
             case messages.StageBegan(doing):
                 process.stage = doing
                 stage = events.StartStageBegan(process.generation, process.number, process.pid, doing)
@@ -123,11 +123,19 @@ class Reports:
         self._auditor.worker_died(process.slot)
         self._close_listeners_if_no_worker_accepts()
 
+    def _told_of_code(self, process: WorkerProcess, message: messages.CodeRecorded | messages.CodeDiffers) -> None:
+        if isinstance(message, messages.CodeRecorded):
+            self._workers.codes.keep(process.generation, message.record)
+        else:
+            self._apply(inputs.WorkerDiffers(process.number, message.files, message.more, message.alone))
+
     def _ready(self, process: WorkerProcess) -> None:
         seconds = self._loop.time() - process.started_at
         if wrote := process.early_stderr.release():
             self._bus.publish(events.WorkerWrote(process.generation, process.number, wrote))
         generation = self._fleet.generation_of(process.number)
+        if generation is not None and generation.state is GenerationState.ABANDONED:
+            return  # its end is on its way
         coming = generation if generation is not None and generation is self._fleet.coming else None
         ready = len(coming.in_state(WorkerState.STANDING_BY)) + 1 if coming else 0
         wanted = coming.wanted if coming else 0

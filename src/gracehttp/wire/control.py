@@ -112,6 +112,8 @@ class WorkerStatus(Value):
     """Which build it runs, `compiled` or `interpreted` and why; "" until it has said so."""
     connections: int | None = None
     """How many it has open; None where only the worker knows."""
+    other_code: bool = False
+    """Whether it runs other code than its generation started with, as one that replaces a crashed one may."""
 
 
 class GenerationStatus(Value):

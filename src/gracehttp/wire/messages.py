@@ -4,7 +4,7 @@
         |  <- Hello ---------------------------------  |   versions of this protocol, settings, listeners
         |  -- TakeListener, LeaveTemplate, ... ----->  |   one for each listener, and what it has to do first
         |  -- Welcome (or Refuse) ------------------>  |
-        |  <- StageBegan, CodeRecorded --------------  |
+        |  <- StageBegan, CodeRecorded, ... ---------  |
         |  <- Ready (or Failed) ---------------------  |   warm; it accepts nothing yet
         |  -- Serve -------------------------------->  |
         |  -- Pause, Serve, Hold, Resume, Ping ----->  |   while it serves
@@ -198,6 +198,15 @@ class CodeRecorded(Report):
     """The record of the code that the worker runs, as `RecordCode` asked for it."""
 
     record: Descriptor
+
+
+class CodeDiffers(Report):
+    """The worker has imported these files otherwise than the one whose record it compared, and so many `more`. With
+    `alone` no other worker is meant: it has imported these files before they changed, and others after that."""
+
+    files: tuple[str, ...]
+    more: int = 0
+    alone: bool = False
 
 
 class StageBegan(Report):

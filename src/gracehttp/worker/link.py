@@ -25,6 +25,7 @@ from gracehttp.worker.service import Service
 
 _OF_THE_CHANNEL: Final = (ChannelLost, ReportsDelayed, SupervisorLost)
 """Events that the channel can't tell, because they are about it."""
+MOST_NAMED_FILES = 20
 
 
 def _end_at_once() -> NoReturn:
@@ -92,6 +93,13 @@ class SupervisorLink:
     def report_stage(self, doing: str) -> None:
         """What begins now; if it hangs, the supervisor knows where."""
         self.report(messages.StageBegan(doing))
+
+    def report_difference(self, files: Sequence[str], *, alone: bool) -> None:
+        """These files were imported otherwise than by the first worker, if there are any. `alone` is as in
+        `messages.CodeDiffers`."""
+        if files:
+            named = tuple(files[:MOST_NAMED_FILES])
+            self.report(messages.CodeDiffers(named, len(files) - len(named), alone))
 
     def report_certificates(self, change: int = 0) -> None:
         """What the service uses, or has prepared for the `change` that was ordered."""

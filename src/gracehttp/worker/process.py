@@ -21,7 +21,7 @@ from gracehttp.compiled import BUILD
 from gracehttp.config import ProcessOptions, ServerOptions
 from gracehttp.config.certificate_files import watched_files, with_absolute_paths
 from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError, StartError
-from gracehttp.events import CodeDiffers, ThreadsNotForked, WorkerEnding, WorkerForked, WorkerServing
+from gracehttp.events import ThreadsNotForked, WorkerEnding, WorkerForked, WorkerServing
 from gracehttp.events.bus import EventBus
 from gracehttp.hooks.registry import Hooks
 from gracehttp.http.request_counter import RequestCounter
@@ -38,7 +38,7 @@ from gracehttp.wire.channel import Channel, ChannelBroken, ChannelClosed
 from gracehttp.wire.signals import SIGNALS
 from gracehttp.worker.breakpoints import leave_ctrl_c_to_the_supervisor
 from gracehttp.worker.certificates import read_contents
-from gracehttp.worker.code_record import can_record, changed_since, write_record
+from gracehttp.worker.code_record import ImportNotes, can_record
 from gracehttp.worker.error_counter import ErrorCounter
 from gracehttp.worker.heartbeat import Heartbeat
 from gracehttp.worker.hello import fixed_options, fleet_settings, listen_requests, title_of
@@ -132,20 +132,24 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str], *, is_for
     program.configure_logging(manifest.tty)
     new_loop = loop_factory(process.loop, program.bus.publish)
     stage = (manifest.generation, manifest.worker, os.getpid())
-    if is_forked:
-        program.hooks.at_stage(WorkerForked(*stage), process.app_dir)
+    imports = _note_imports(manifest)
     if manifest.template is not None:
         _load_applications(channel, program)
         own_channel = _leave_template(channel, manifest, program)
         if own_channel is not None:  # this process was forked: it has the code of its generation, whatever is on disk
+            if imports is not None:
+                imports.end()
             return _live(own_channel, program, offers=_offers_of_each_worker(process), is_forked=True)
+    if is_forked or manifest.template is not None:
+        # Also the first worker: its template has what the import made, such as connections, as every fork has.
+        program.hooks.at_stage(WorkerForked(*stage), process.app_dir)
     status = EXIT_DONE
     try:
         with asyncio.Runner(loop_factory=new_loop) as runner:
             # A failure is reported, and the time measured, before the runner closes: that waits for tasks that don't
             # let themselves be cancelled, and for threads of the default executor. The log says what held the process
             # up.
-            status = _reporting(channel, program, lambda: _serve(runner, channel, manifest, program))
+            status = _reporting(channel, program, lambda: _serve(runner, channel, manifest, program, imports))
             if status == EXIT_DONE:
                 _tell_of_the_end(WorkerEnding(*stage), program)
             faulthandler.dump_traceback_later(LEAVE_SECONDS, exit=True)
@@ -212,16 +216,17 @@ def _load_applications(channel: Channel, program: _Program) -> None:
     program.loader.load_all(program.servers, lambda doing: channel.send(messages.StageBegan(doing)))
 
 
-def _serve(runner: asyncio.Runner, channel: Channel, manifest: Manifest, program: _Program) -> None:
+def _serve(
+    runner: asyncio.Runner, channel: Channel, manifest: Manifest, program: _Program, imports: ImportNotes | None
+) -> None:
     # An application that asks for the current loop, to use it later, gets the one that will run.
     asyncio.set_event_loop(runner.get_loop())
     _load_applications(channel, program)
-    run_to_the_end(runner, _work(channel, manifest, program), log_exit_of_a_task)
+    run_to_the_end(runner, _work(channel, manifest, program, imports), log_exit_of_a_task)
 
 
-async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None:
+async def _work(channel: Channel, manifest: Manifest, program: _Program, imports: ImportNotes | None) -> None:
     process, bus = program.process, program.bus
-    _account_for_code(channel, manifest, bus)
     error_counter = _error_counter(process)
     loop = asyncio.get_running_loop()
     page = _page(manifest)
@@ -269,8 +274,11 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program) -> None
         if heartbeat is not None:
             bus.subscribe(heartbeat.on_event)
             heartbeat.begin()
+        record = _account_for_code(imports, manifest, link) if imports is not None else None
         link.report(messages.Ready())
         await service.drain()
+        if record is not None:
+            os.close(record)  # not before it is surely sent
         if heartbeat is not None:
             heartbeat.end()
 
@@ -282,17 +290,27 @@ def _tell_of_the_end(stage: WorkerEnding, program: _Program) -> None:
         logging.getLogger("gracehttp").exception("%s", exc.message, exc_info=exc.__cause__)
 
 
-def _account_for_code(channel: Channel, manifest: Manifest, bus: EventBus) -> None:
-    """Record which code this worker runs, or compare it with that of its generation, as the supervisor ordered."""
-    if manifest.records_code:
-        record = write_record()
-        channel.send(messages.CodeRecorded(Descriptor(record)))  # it blocks: nothing listens to the channel yet
-        os.close(record)
+def _note_imports(manifest: Manifest) -> ImportNotes | None:
+    """Begin to note what is imported, if the supervisor has ordered to record it or to compare it."""
+    if not manifest.records_code and manifest.code is None:
+        return None
+    imports = ImportNotes(manifest.code)
+    imports.begin()
+    return imports
+
+
+def _account_for_code(imports: ImportNotes, manifest: Manifest, link: SupervisorLink) -> int | None:
+    """Record which code this worker runs, or compare it with that of its generation, as the supervisor ordered. The
+    record is the caller's, to be closed when it is sent."""
+    imports.end()
     if manifest.code is not None:
-        changed = changed_since(manifest.code)
         os.close(manifest.code)
-        if changed:
-            bus.publish(CodeDiffers(manifest.generation, manifest.worker, tuple(changed)))
+        link.report_difference(imports.changed(), alone=False)
+        return None
+    link.report_difference(imports.halves(), alone=True)
+    record = imports.write_record()
+    link.report(messages.CodeRecorded(Descriptor(record)))
+    return record
 
 
 def _usage_limits(process: ProcessOptions) -> UsageLimits:

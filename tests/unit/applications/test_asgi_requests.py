@@ -1052,3 +1052,52 @@ def test_application_that_waits_for_nothing_else_hears_at_once_that_its_client_i
 
     gone = None
     run(main())
+
+
+@pytest.mark.parametrize(
+    ("message", "sentence"),
+    [
+        ("hi", "send was given an object of type str, and a message is a dict with a type"),
+        (None, "send was given None, and a message is a dict with a type"),
+        (
+            {"type": "http.response.start", "status": 200, "headers": {"a": "b"}},
+            "the headers are a dict, and must be a list of pairs of bytes: [(b'name', b'value')]",
+        ),
+    ],
+    ids=["str", "None", "dict of headers"],
+)
+def test_what_is_sent_and_is_no_message_is_named(run, message, sentence):
+    async def main():
+        async def app(scope, receive, send):
+            await send(message)
+
+        received, failures = await exchange_bytes(app, b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert received.startswith(b"HTTP/1.1 500 ")
+        assert list(map(str, failures)) == [sentence]
+
+    run(main())
+
+
+def test_a_value_that_is_returned_instead_of_sent_is_named(run):
+    async def main():
+        async def app(scope, receive, send):
+            return "hello"
+
+        _received, failures = await exchange_bytes(app, b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        (failure,) = map(str, failures)
+        assert failure.startswith("the application returned an object of type str and sent nothing: ")
+
+    run(main())
+
+
+@pytest.mark.parametrize("body", [b"long", b"s"])
+def test_a_body_that_breaks_its_content_length_is_told_once(run, body):
+    async def main():
+        async def app(scope, receive, send):
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+            await send({"type": "http.response.body", "body": body})
+
+        _received, failures = await exchange_bytes(app, b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert len(failures) == 1
+
+    run(main())

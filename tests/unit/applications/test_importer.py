@@ -436,3 +436,26 @@ def test_another_name_is_found(project):
     project("gtest_flask.py", "import flask\nweb = flask.Flask(__name__)\n")
     assert failure("gtest_flask").hint == "these look like applications: gtest_flask:web"
     assert failure("gtest_flask:server").hint == "these look like applications: gtest_flask:web"
+
+
+# --- what no application should raise ---
+
+RAISED = pytest.mark.parametrize("raised", ["asyncio.CancelledError", "KeyboardInterrupt", "GeneratorExit"])
+
+
+@RAISED
+def test_whatever_an_import_raises_is_the_applications_with_its_frames_alone(project, raised):
+    project("gtest_base.py", f"import asyncio\n\ndef connect():\n    raise {raised}('gone')\n\nconnect()\n")
+    error = failure("gtest_base:app")
+    name = raised.rpartition(".")[2]
+    assert error.message == f"the module gtest_base raised {name} while it was imported: gone."
+    assert "in connect" in error.details
+    assert "importer.py" not in error.details
+
+
+@RAISED
+def test_whatever_a_factory_raises_is_the_applications(project, raised):
+    project("gtest_base.py", f"import asyncio\n\ndef make():\n    raise {raised}('gone')\n")
+    error = failure("gtest_base:make", factory=True)
+    assert error.message == f"the factory gtest_base:make raised {raised.rpartition('.')[2]}: gone."
+    assert "importer.py" not in error.details

@@ -421,3 +421,39 @@ def test_flags_of_the_environ_say_how_it_runs():
     run(main)
     assert environs[0]["wsgi.multithread"] is False
     assert environs[0]["wsgi.multiprocess"] is False
+
+
+@pytest.mark.parametrize(
+    ("returned", "sentence"),
+    [
+        (None, "the application returned None, not an iterable of bytes; is a `return` missing?"),
+        ("text", "the application returned a str, and the pieces of a body must be bytes: return [text.encode()]"),
+        (b"text", "the application returned bytes, whose items are numbers: return [body], in a list"),
+        (5, "the application returned an object of type int, not an iterable of bytes"),
+    ],
+    ids=["None", "str", "bytes", "int"],
+)
+def test_what_is_returned_and_is_no_iterable_of_bytes_is_named(returned, sentence):
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        return returned
+
+    error = answered(app).error
+    assert isinstance(error, ResponseError)
+    assert str(error) == sentence
+
+
+def test_an_error_of_the_applications_own_stays_its_own():
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        return (1 // 0 for _ in range(1))
+
+    assert isinstance(answered(app).error, ZeroDivisionError)
+
+
+def test_headers_that_are_a_dict_are_named():
+    def app(environ, start_response):
+        start_response("200 OK", {"content-type": "text/plain"})
+        return []
+
+    assert str(answered(app).error) == "the headers are a dict, and must be a list of tuples (name, value)"

@@ -202,9 +202,13 @@ def test_check_shows_each_value_with_its_origin(tmp_path: Path) -> None:
     assert ["workers", "2", "--workers"] in rows
     assert ["threads", "3", "GRACEHTTP_THREADS"] in rows
     assert ["max_connections", "7", str(file)] in rows
-    assert ["drain_timeout", "30s", "default"] in rows
-    assert f"ok: application {DEMO} (ASGI)" in result.stdout
+    assert len(rows) == 8, "and no defaults: two headings, four options, a line about the others, the verdict"
+    assert result.stdout.splitlines()[-1] == f"ok: application {DEMO} (ASGI)"
     assert result.exit_code == 0
+    whole = run("check", "-c", str(file), "-w", "2", "--verbose", env={"GRACEHTTP_THREADS": "3"})
+    rows = [line.split() for line in whole.stdout.splitlines()]
+    assert ["drain_timeout", "30s", "default"] in rows
+    assert ["workers", "2", "--workers"] in rows
 
 
 def test_check_hides_the_password(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -157,4 +157,4 @@ def test_what_can_not_be_executed_ends_and_says_why(tmp_path, monkeypatch, gone)
         said = child.stderr.read().decode()
         assert child.wait() == CANNOT_RUN
     where = f"in {tmp_path}{'' if gone == 'interpreter' else '/gone'}: No such file or directory"
-    assert describe_exit(CANNOT_RUN, said) == f"ended with status 127: {sys.executable} can't be executed {where}"
+    assert describe_exit(CANNOT_RUN, said) == f"could not be started: {sys.executable} can't be executed {where}"

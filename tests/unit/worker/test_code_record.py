@@ -3,17 +3,49 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import sys
+from importlib.machinery import SourceFileLoader
 from types import ModuleType
 
-from gracehttp.worker.code_record import can_record, changed_files, changed_since, loaded_files, write_record
+import pytest
+
+from gracehttp.worker.code_record import ImportNotes, can_record, changed_files, loaded_files
 
 
 def module(path):
     made = ModuleType("made")
     made.__file__ = None if path is None else str(path)
     return made
+
+
+def write_record():
+    return ImportNotes().write_record()
+
+
+def changed_since(record):
+    return ImportNotes(record).changed()
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """Write a module of that name and this content, and forget what was imported of it."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    written = set()
+
+    def write(name, content):
+        path = tmp_path / f"{name}.py"
+        path.write_text(content)
+        sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+        written.add(name)
+        return str(path)
+
+    yield write
+    for name in written:
+        sys.modules.pop(name, None)
 
 
 def test_a_process_runs_the_code_that_it_recorded():
@@ -90,3 +122,55 @@ def test_a_system_that_can_not_keep_a_record_is_not_asked_for_one(monkeypatch):
     assert can_record(), "in a file without a name"
     monkeypatch.setattr("tempfile.TemporaryFile", missing)
     assert not can_record()
+
+
+# --- files that change while they are imported ---
+
+
+def test_a_file_that_changed_after_its_import_is_recorded_as_it_was_imported(files):
+    path = files("noted_first", "number = 1")
+    with ImportNotes() as first:
+        importlib.import_module("noted_first")
+        files("noted_first", "number = 2")
+        sys.modules["noted_first"] = module(path)
+    record = first.write_record()
+    files("noted_first", "number = 2")
+    with ImportNotes(record) as second:
+        importlib.import_module("noted_first")
+    assert second.changed() == [path]
+    files("noted_first", "number = 1")
+    with ImportNotes(record) as third:
+        importlib.import_module("noted_first")
+        files("noted_first", "number = 3")
+        sys.modules["noted_first"] = module(path)
+    assert third.changed() == [], "it has imported what the first one has, whatever came then"
+    os.close(record)
+
+
+def test_a_process_that_imported_files_before_and_after_a_change_has_halves(files):
+    a, _ = files("half_a", "number = 1"), files("half_b", "number = 1")
+    with ImportNotes() as notes:
+        importlib.import_module("half_a")
+        files("half_a", "number = 2")
+        assert notes.halves() == [], "it has only what was there before"
+        files("half_b", "number = 2")
+        importlib.import_module("half_b")
+    assert notes.halves() == [a]
+
+
+def test_a_module_that_the_application_writes_before_it_imports_it_is_no_half(files):
+    files("half_c", "number = 1")
+    with ImportNotes() as notes:
+        importlib.import_module("half_c")
+        files("generated", "number = 2")
+        importlib.import_module("generated")
+    assert notes.halves() == []
+
+
+def test_the_import_system_is_as_before_when_the_notes_end():
+    before = SourceFileLoader.path_stats
+    with ImportNotes() as notes:
+        assert SourceFileLoader.path_stats is not before
+        notes.end()
+        assert SourceFileLoader.path_stats is before
+    assert SourceFileLoader.path_stats is before

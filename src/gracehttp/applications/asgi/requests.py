@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from gracehttp.applications.asgi import interpreter_calls
 from gracehttp.applications.asgi.extensions import OF_HTTP, OF_HTTP10
 from gracehttp.applications.asgi.files import send_open_file, send_path
+from gracehttp.applications.asgi.mistakes import explained, nothing_sent
 from gracehttp.applications.asgi.types import Message, Scope
 from gracehttp.http.exchange import ClientDisconnected, Exchange, Header, ResponseError
 from gracehttp.http.head import RequestLine
@@ -78,7 +79,8 @@ class RequestCycle:
         if head.tls is not None:
             scope["extensions"]["tls"] = head.tls.extension()
         try:
-            await application.app(scope, self.receive, self)
+            # mypy: an application returns None, unless its author took it for another kind.
+            returned: object = await application.app(scope, self.receive, self)  # type: ignore[func-returns-value]
         except asyncio.CancelledError as error:
             self.finish(error)
             raise
@@ -91,6 +93,8 @@ class RequestCycle:
             application.finished(self)
             if self._told:
                 exchange.give_up()
+            elif returned is not None and not exchange.response_started:
+                exchange.end(nothing_sent(returned))
             else:
                 exchange.end()
 
@@ -186,7 +190,7 @@ class RequestCycle:
                 reason = f"{kind!r} is no message that can be sent in answer to a request"
                 raise ResponseError(reason)  # noqa: TRY301  all go one way
         except Exception as error:  # noqa: BLE001  whatever it is, it belongs where the application awaits it
-            return _raise(error)
+            return _raise(explained(error, message))
         return _SENT
 
     async def _wait_until_writable(self) -> None:

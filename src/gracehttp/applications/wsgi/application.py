@@ -13,6 +13,7 @@ from gracehttp.applications.wsgi.functions import Function, Lifespan
 from gracehttp.applications.wsgi.in_flight import InFlight
 from gracehttp.applications.wsgi.input import streaming_input
 from gracehttp.applications.wsgi.loop_calls import LoopCalls
+from gracehttp.applications.wsgi.mistakes import RAISED, explained
 from gracehttp.applications.wsgi.response import WsgiResponse
 from gracehttp.applications.wsgi.threads import ThreadPool
 from gracehttp.http.exchange import Exchange
@@ -204,6 +205,7 @@ class _Call:
         response = WsgiResponse(exchange, application._calls, application._on_end)
         error: BaseException | None = None
         whole = False
+        result: Any = RAISED
         try:
             if self._more:
                 file: BufferedIOBase = streaming_input(exchange, application._calls, self._body)
@@ -219,5 +221,5 @@ class _Call:
                 if close is not None:
                     close()
         except BaseException as exc:  # noqa: BLE001  even SystemExit ends the request, not the thread
-            error = exc
+            error = explained(exc, result)
         response.finish(error, whole)

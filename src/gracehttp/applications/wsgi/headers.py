@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from gracehttp.http.exchange import Header, ResponseError
@@ -74,6 +74,8 @@ def wire_headers(headers: Iterable[tuple[str, str]]) -> list[Header]:
                         known.clear()
                     known[pair] = field
             result.append(field)
+        elif isinstance(headers, Mapping):
+            raise ResponseError("the headers are a dict, and must be a list of tuples (name, value)")
         else:
             result.append(_wire_field(pair))
     return result

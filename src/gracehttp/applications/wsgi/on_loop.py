@@ -19,6 +19,7 @@ from gracehttp.applications.drain_notice import ThreadDrainNotice
 from gracehttp.applications.wsgi.environ import build_environ, environ_template
 from gracehttp.applications.wsgi.functions import Function, Lifespan
 from gracehttp.applications.wsgi.in_flight import InFlight
+from gracehttp.applications.wsgi.mistakes import explained
 from gracehttp.applications.wsgi.response import WsgiResponse
 from gracehttp.http.exchange import Exchange
 
@@ -248,7 +249,7 @@ class _Stream:
                 if over:
                     self._close()
         except BaseException as exc:  # noqa: BLE001  as in `_answer`
-            error = exc
+            error = explained(exc, self._result)
         finally:
             _set_running_loop(loop)
         if over:

@@ -14,6 +14,7 @@ from typing import Any
 from gracehttp.applications.importer import add_app_dir, load_application
 from gracehttp.errors import GraceHTTPError
 from gracehttp.hooks.registry import found as find_hook
+from gracehttp.system.surroundings import leave_out_the_working_directory
 
 
 def probe(request: dict[str, Any]) -> dict[str, Any]:
@@ -30,6 +31,7 @@ def probe(request: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    leave_out_the_working_directory()
     descriptor, text = sys.argv[1:]
     answer = json.dumps(probe(json.loads(text))).encode()
     with open(int(descriptor), "wb") as out:

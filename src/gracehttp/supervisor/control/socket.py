@@ -195,7 +195,7 @@ class ControlSocket:
         if peer is None:  # the mode of the file must do
             return ""
         if peer.uid not in {0, os.geteuid()}:
-            return f"user {peer.uid} may not control this service"
+            return f"user {peer.uid} may not control this service, only root and the user that runs it ({os.geteuid()})"
         if self.path is None and not peer.pid:
             # Another container that shares the network namespace. With a file, a user that can reach it is meant to.
             return "a process of another PID namespace may not control this service, except by --control PATH"

@@ -72,6 +72,7 @@ def _generation(
                 one.state.value,
                 workers.build(one.number),
                 _connections(workers.slot(one.number), listeners),
+                one.other_code,
             )
             for one in generation.workers.values()
         ),

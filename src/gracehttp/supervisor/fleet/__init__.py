@@ -2,8 +2,9 @@
 
 `inputs` go in, `commands` come out, and `fleet.Fleet` keeps what is known in between. Start reading at `states`, which
 tells the rules, then `fleet`, which has a step for each input. The steps: `takeover` (which generation serves),
-`staffing` (how many workers, and which), `generation` (`generations`: all of them), `worker`, `probation`. `turn` is
-what all of them write to. `backoff` tells how long to wait, `hang_detector` whether a worker hangs.
+`staffing` (how many workers, and which), `mixtures` (workers that differ), `generation` (`generations`: all of them),
+`worker`, `probation`. `turn` is what all of them write to. `backoff` tells how long to wait, `hang_detector` whether a
+worker hangs.
 
 The fleet imports nothing that acts: of gracehttp only `values` and `wire.messages`, of the standard library only what
 computes. So each of its histories can be tested in memory, and `supervisor.supervisor` carries the commands out.
@@ -13,6 +14,7 @@ from gracehttp.supervisor.fleet.commands import (
     AnnounceStop,
     Command,
     Died,
+    Differs,
     Dismiss,
     DumpTraceback,
     Finish,
@@ -31,6 +33,7 @@ from gracehttp.supervisor.fleet.commands import (
     Retire,
     RolledBack,
     Serve,
+    StartRepeated,
     StartWorker,
     StopAdmitting,
     Superseded,
@@ -45,6 +48,7 @@ from gracehttp.supervisor.fleet.inputs import (
     TimePassed,
     WorkerAlive,
     WorkerAnswered,
+    WorkerDiffers,
     WorkerDueForRecycling,
     WorkerExited,
     WorkerHung,
@@ -53,6 +57,7 @@ from gracehttp.supervisor.fleet.inputs import (
     WorkerRecovered,
     WorkerStoppedAccepting,
 )
+from gracehttp.supervisor.fleet.mixtures import MOST_STARTS
 from gracehttp.supervisor.fleet.probation import ANSWER_SECONDS, FEWEST_RESPONSES, Probation
 from gracehttp.supervisor.fleet.states import GenerationState, WorkerState
 from gracehttp.supervisor.fleet.takeover import MOST_DRAINING_GENERATIONS
@@ -66,12 +71,14 @@ __all__ = [
     "HURRY_SECONDS",
     "LIFESPAN_SECONDS",
     "MOST_DRAINING_GENERATIONS",
+    "MOST_STARTS",
     "SAME_STOP_SECONDS",
     "STOP_ACCEPTING_SECONDS",
     "TRACEBACK_SECONDS",
     "AnnounceStop",
     "Command",
     "Died",
+    "Differs",
     "Dismiss",
     "DrainReason",
     "DumpTraceback",
@@ -101,6 +108,7 @@ __all__ = [
     "RolledBack",
     "ScaleRequested",
     "Serve",
+    "StartRepeated",
     "StartWorker",
     "StopAdmitting",
     "StopRequested",
@@ -109,6 +117,7 @@ __all__ = [
     "Worker",
     "WorkerAlive",
     "WorkerAnswered",
+    "WorkerDiffers",
     "WorkerDueForRecycling",
     "WorkerExited",
     "WorkerHung",

@@ -147,6 +147,7 @@ class GivenUp(Value):
     details: str
     worker: int | None = None
     """The worker that failed, if one did."""
+    hint: str = ""
 
 
 class Superseded(Value):
@@ -186,6 +187,23 @@ class Recovered(Value):
     worker: int
 
 
+class Differs(Value):
+    """A worker that replaces another one, or comes in addition, runs other code than its generation. `files` and `more`
+    are as in `inputs.WorkerDiffers`."""
+
+    generation: int
+    worker: int
+    files: tuple[str, ...]
+    more: int
+
+
+class StartRepeated(Value):
+    """Nothing serves yet, and the workers of the generation would not run the same code: it is superseded by `by`."""
+
+    generation: int
+    by: int
+
+
 class Gone(Value):
     """The last worker of the generation exited, `seconds` after the generation began to drain or was abandoned."""
 
@@ -217,5 +235,7 @@ Command = (
     | Died
     | Hung
     | Recovered
+    | Differs
+    | StartRepeated
     | Gone
 )

@@ -6,15 +6,17 @@
 
 from __future__ import annotations
 
-from gracehttp.supervisor.fleet import staffing, takeover
+from gracehttp.supervisor.fleet import mixtures, staffing, takeover
 from gracehttp.supervisor.fleet.commands import (
     AnnounceStop,
     Command,
     Died,
+    Differs,
     Finish,
     Gone,
     Hung,
     Recovered,
+    StartRepeated,
     StopAdmitting,
     Superseded,
 )
@@ -28,6 +30,7 @@ from gracehttp.supervisor.fleet.inputs import (
     TimePassed,
     WorkerAlive,
     WorkerAnswered,
+    WorkerDiffers,
     WorkerDueForRecycling,
     WorkerExited,
     WorkerHung,
@@ -84,6 +87,7 @@ class Fleet:
         self._stopping_since = 0.0
         self._outlives_failed_starts = outlives_failed_starts
         self._ends_at: float | None = None  # while the stop delay lasts
+        self._starts_repeated = 0
         self._finished = False
 
     # --- questions ---
@@ -176,6 +180,8 @@ class Fleet:
                 self._hung(worker, kind, seconds, turn)
             case WorkerRecovered(worker):
                 self._recovered(worker, turn)
+            case WorkerDiffers():
+                self._differs(happened, turn)
             case WorkerExited(worker):
                 takeover.stopped_accepting(worker, self.generations, turn)
                 self._exited(happened, turn)
@@ -256,6 +262,31 @@ class Fleet:
         if generation is not None and generation.workers[number].hangs:
             turn.add(Recovered(generation.number, number))
             staffing.note_recovered(generation, generation.workers[number])
+
+    def _differs(self, found: WorkerDiffers, turn: Turn) -> None:
+        """A generation whose workers differ doesn't come to serve. Once it serves, one that differs is better than one
+        that is missing."""
+        generation = self.generation_of(found.worker)
+        if generation is None or generation.state in LEAVING:
+            return
+        worker = generation.workers[found.worker]
+        worker.other_code = True
+        if generation.state not in COMING:
+            turn.add(Differs(generation.number, found.worker, found.files, found.more))
+            return
+        if self._outlives_failed_starts:
+            return  # what has changed the files brings the next generation (`--reload`)
+        what = mixtures.difference(found, min(generation.workers))
+        begins_anew = self.serving is None and self._starts_repeated < mixtures.MOST_STARTS - 1
+        hint = mixtures.FIRST_START_HINT if self.serving is None else mixtures.HINT
+        told = "" if begins_anew else f"Hint: {hint}"
+        turn.add(Died(generation.number, found.worker, what, None, told, served=False))
+        if begins_anew:
+            self._starts_repeated += 1
+            turn.add(StartRepeated(generation.number, by=turn.numbers.generation + 1))
+            self._restart(turn)
+            return
+        generation.give_up(f"its worker {found.worker} {what}", turn, worker=found.worker, hint=hint)
 
     def _exited(self, exited: WorkerExited, turn: Turn) -> None:
         number, reason = exited.worker, exited.reason

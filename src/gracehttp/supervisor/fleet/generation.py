@@ -179,11 +179,18 @@ class Generation:
             worker.holding = not takers
 
     def give_up(
-        self, reason: str, turn: Turn, *, details: str = "", worker: int | None = None, forced: bool = False
+        self,
+        reason: str,
+        turn: Turn,
+        *,
+        details: str = "",
+        hint: str = "",
+        worker: int | None = None,
+        forced: bool = False,
     ) -> None:
         """It will not serve, because of a failure or a stop. Its requesters learn why. `forced`: its workers are killed
         later in this turn."""
-        turn.add(GivenUp(self.number, reason, details, worker))
+        turn.add(GivenUp(self.number, reason, details, worker, hint))
         if forced:
             self.leave(GenerationState.ABANDONED, turn)
         else:

@@ -75,6 +75,17 @@ class WorkerRecovered(Value):
     worker: int
 
 
+class WorkerDiffers(Value):
+    """A worker found that it has imported other code than the first one of its generation. With `alone` it has imported
+    these files before they changed, and others after they changed."""
+
+    worker: int
+    files: tuple[str, ...]
+    more: int = 0
+    """How many files besides `files`."""
+    alone: bool = False
+
+
 class WorkerExited(Value):
     """The process of a worker is gone, or could not be started."""
 
@@ -107,6 +118,7 @@ Input = (
     | WorkerDueForRecycling
     | WorkerHung
     | WorkerRecovered
+    | WorkerDiffers
     | WorkerExited
     | TimePassed
 )

@@ -37,6 +37,8 @@ class Worker:
     """It hangs, and did not write down where when it was asked."""
     hangs: str = ""
     """It serves, and hangs: `loop` or `threads`, as in `inputs.WorkerHung`."""
+    other_code: bool = False
+    """It runs other code than its generation started with."""
 
     def become(self, state: WorkerState, deadline: float | None = None) -> None:
         """Raises `ForbiddenStep` if no step leads there."""

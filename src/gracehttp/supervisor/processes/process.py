@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Self
 
 from gracehttp.supervisor.processes.command_line import Launch
-from gracehttp.supervisor.processes.early_stderr import EarlyStderr, EarlyStderrRecord, beyond, last_error
+from gracehttp.supervisor.processes.early_stderr import NOT_EXECUTED, EarlyStderr, EarlyStderrRecord, beyond, last_error
 from gracehttp.supervisor.processes.spawning import spawn
 from gracehttp.system.credentials import Credentials
 from gracehttp.values import Value
@@ -225,7 +225,10 @@ def _lines(*parts: str) -> str:
 
 def describe_exit(code: int, said: str = "") -> str:
     """`ended with status 3` or `was killed by SIGSEGV`; with the error that ended the process, if it `said` one."""
-    if code > 0 and (error := last_error(said)):
+    error = last_error(said)
+    if code > 0 and NOT_EXECUTED in error:
+        return f"could not be started: {error}"
+    if code > 0 and error:
         return f"ended with status {code}: {error}"
     if code >= 0:
         return f"ended with status {code}"
