@@ -162,6 +162,7 @@ def test_the_tests_on_the_page_pass(tmp_path) -> None:
     assert files.keys() == {"conftest.py", "test_main.py", "test_async.py"}
     for name, text in {**files, "main.py": MAIN}.items():
         (tmp_path / name).write_text(text)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:dash", "-W", "error", "--rootdir", tmp_path]
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:dash", "-W", "error", "--rootdir", tmp_path]
+    command = [sys.executable, "-m", "pytest", *options]
     done = subprocess.run([*command, tmp_path], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
     assert "2 passed" in done.stdout, done.stdout + done.stderr

@@ -300,11 +300,13 @@ class Exchange:
             raise ResponseError("the response was started already")
         if not isinstance(status, int) or not 200 <= status <= 999:
             raise ResponseError(f"{status!r} is no status of a final response")
-        self.fields = fields = checked.response_fields(headers)
+        if self.head.echoed is None:
+            self.fields = fields = checked.response_fields(headers)
+        else:
+            self.fields = fields = ResponseFields(headers)  # of this response alone
+            fields.add(self.head.echoed)
         if fields.dropped is not None:
             self._tell_dropped(fields.dropped)
-        if self.head.echoed is not None:
-            fields.add(self.head.echoed)
         self.status = status
         self._trailers_follow = trailers
         self.announced_length = fields.content_length

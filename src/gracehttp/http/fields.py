@@ -160,7 +160,8 @@ class ResponseFields:
             yield name, value
 
     def add(self, field: Header) -> None:
-        """Add a field that is valid, unless the application has given one of that name itself."""
+        """Add a field that is valid, unless the application has given one of that name itself. Not for fields that
+        `response_fields` has made: other responses may have them."""
         name, _value = field
         if b"\r\n%b:" % name.lower() not in b"\r\n" + self.block.lower():
             self.block += b"%b: %b\r\n" % field
