@@ -26,5 +26,6 @@ cdef class Acceptor:
     cpdef release(self)
     @cython.locals(waiting=int, accepted=tuple)
     cpdef _on_acceptable(self)
+    cdef _after_some(self)
     cdef bint _may_accept(self) except -1
     cdef int _waiting(self) except -2

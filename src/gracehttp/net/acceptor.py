@@ -194,7 +194,13 @@ class Acceptor:
             self._pause_seconds = SHORTEST_PAUSE_SECONDS
             if not self._accepting:
                 return  # what the connection has led to has ended it
-        if self._on_stopped is not None:
+        self._after_some()
+
+    def _after_some(self) -> None:
+        """As many were accepted as one wake-up takes, or all that waited."""
+        if self._restraint is not None and self._restraint.leaves_some and not self._waiting():
+            self._on_empty_queue()  # the loop tells nothing before the next connection comes
+        elif self._on_stopped is not None:
             self._loop.call_soon(self._resume)
 
     def _may_accept(self) -> bool:

@@ -62,6 +62,11 @@ class Restraint:
         self._finished = 0
         self.look_again: Callable[[], None] = lambda: None
 
+    @property
+    def leaves_some(self) -> bool:
+        """Whether connections that wait in the queue are left to others, as far as is known here."""
+        return self._waits_since is not None
+
     def takes_one(self) -> bool:
         """Whether a connection that waits in the queue is to be accepted here."""
         room, now = self._room, self._loop.time()

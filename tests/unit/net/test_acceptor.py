@@ -14,6 +14,7 @@ from gracehttp.net import acceptor as module
 from gracehttp.net import backlog_watch
 from gracehttp.net.acceptor import Acceptor
 from gracehttp.net.permits import LocalPermits, PermitPool, SharedPermits
+from gracehttp.net.restraint import LONGEST_SECONDS, Restraint
 from gracehttp.net.syn_filter import drop_new_connections
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -22,7 +23,7 @@ LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 class Harness:
     """One acceptor with what it needs; `accepted` grows, and `until` waits for it."""
 
-    def __init__(self, permits, listener=None, make_room=None):
+    def __init__(self, permits, listener=None, make_room=None, room=None):
         self.listener = listener or socket.create_server(("127.0.0.1", 0), backlog=64)
         self.listener.setblocking(False)
         self.where = self.listener.getsockname()
@@ -38,6 +39,7 @@ class Harness:
             loop=asyncio.get_running_loop(),
             publish=self._publish,
             make_room=make_room,
+            restraint=Restraint(room, asyncio.get_running_loop()) if room else None,
         )
 
     def _on_connection(self, sock, peer):
@@ -354,6 +356,32 @@ def test_a_worker_that_wakes_up_after_another_one_has_accepted_takes_no_permit(r
         assert permits.taken == 2
         harness.acceptor._on_acceptable()  # as if the loop had been woken up with the others
         assert permits.taken == 2
+        harness.close()
+
+    runner.run(scenario())
+
+
+class BusyRoom:
+    """Of threads that hang."""
+
+    free = 0
+    submitted = 1
+    finished = 0
+
+    def when_free(self, call):
+        pass
+
+
+def test_each_connection_is_left_to_other_workers_for_a_while_whatever_became_of_the_one_before(runner):
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        harness = Harness(LocalPermits(10), room=BusyRoom())
+        harness.acceptor.start()
+        for count in (1, 2):
+            began = loop.time()
+            harness.connect()
+            await harness.until(lambda count=count: len(harness.accepted) == count)
+            assert loop.time() - began > LONGEST_SECONDS * 0.9, "none of them had another chance"
         harness.close()
 
     runner.run(scenario())
