@@ -232,7 +232,7 @@ def applications_page() -> str:
 
 
 def _extensions() -> list[str]:
-    every = {**extensions.OF_HTTP, **extensions.OF_WEBSOCKETS, "tls": {}}
+    every = dict.fromkeys((*extensions.OF_HTTP, *extensions.OF_WEBSOCKETS, "tls"))
     rows = ["| extension | what the application may do with it | where |", "|---|---|---|"]
     for name in every:
         places = [

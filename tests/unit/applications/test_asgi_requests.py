@@ -966,11 +966,12 @@ def test_scope_that_an_application_changes_is_not_the_scope_of_the_next_request(
         seen = []
 
         async def app(scope, receive, send):
-            seen.append({name: value for name, value in scope.items() if name not in ("asgi", "extensions")})
-            seen[-1]["headers"] = list(scope["headers"])
+            seen.append(copy.deepcopy(scope))
             scope["headers"][0] = (b"host", b"changed")
             scope["headers"].append((b"x-mine", b"1"))
             scope["path"] = scope["query_string"] = scope["method"] = "changed"
+            for inner in scope["extensions"].values():
+                inner["mine"] = 1
             scope["state"]["mine"] = scope["asgi"]["mine"] = scope["extensions"]["mine"] = 1
             await echo(scope, receive, send)
 
@@ -979,6 +980,7 @@ def test_scope_that_an_application_changes_is_not_the_scope_of_the_next_request(
         _, more_failures = await exchange_bytes(app, request)
         assert seen == [seen[0]] * 4
         assert seen[0]["headers"] == [(b"host", b"a"), (b"accept", b"b")]
+        assert not any(seen[0]["extensions"].values())
         assert not failures + more_failures
 
     run(main())

@@ -180,6 +180,23 @@ def test_scope(run):
     run(app, scenario)
 
 
+def test_scope_that_an_application_changes_is_not_the_scope_of_the_next_websocket(run):
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append(scope["extensions"] == {"gracehttp.drain": {}, "websocket.http.response": {}})
+        for inner in scope["extensions"].values():
+            inner["mine"] = 1
+        await accept(receive, send)
+
+    async def scenario(world):
+        for _ in range(2):
+            await world.connect()
+        assert seen == [True, True]
+
+    run(app, scenario)
+
+
 def test_messages_come_back(run):
     async def scenario(world):
         websocket = await world.connect()

@@ -1,4 +1,4 @@
-"""What `scope["extensions"]` has; and `tls` for a request or WebSocket that came over TLS.
+"""The names in `scope["extensions"]`; and `tls` for a request or WebSocket that came over TLS.
 
 https://asgi.readthedocs.io/en/latest/extensions.html. `docs/make_reference.py` puts them into docs/applications.md.
 """
@@ -7,19 +7,17 @@ from __future__ import annotations
 
 from typing import Final
 
-Extensions = dict[str, dict[str, object]]
-
-OF_HTTP10: Final[Extensions] = {
-    "gracehttp.drain": {},
-    "http.response.pathsend": {},
-    "http.response.zerocopysend": {},
-}
+OF_HTTP10: Final = (
+    "gracehttp.drain",
+    "http.response.pathsend",
+    "http.response.zerocopysend",
+)
 """HTTP/1.0 has neither interim responses nor trailers (RFC 9110 section 15.2, RFC 9112 section 7.1.2)."""
 
-OF_HTTP: Final[Extensions] = {
-    **OF_HTTP10,
-    "http.response.early_hint": {},
-    "http.response.trailers": {},
-}
+OF_HTTP: Final = (
+    *OF_HTTP10,
+    "http.response.early_hint",
+    "http.response.trailers",
+)
 
-OF_WEBSOCKETS: Final[Extensions] = {"gracehttp.drain": {}, "websocket.http.response": {}}
+OF_WEBSOCKETS: Final = ("gracehttp.drain", "websocket.http.response")

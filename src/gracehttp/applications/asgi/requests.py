@@ -64,7 +64,7 @@ class RequestCycle:
         exchange = self._exchange
         head = exchange.head
         line = head.line
-        # Applications may change all of it, so that each request needs its own dictionaries.
+        # Applications may change all of it, so that each request needs its own dictionaries, those within others too.
         template = line.derived
         if template is None:
             template = line.derived = _scope_template(line)
@@ -75,7 +75,7 @@ class RequestCycle:
         scope["client"] = head.client
         scope["server"] = head.server
         scope["state"] = application.state.copy()
-        scope["extensions"] = OF_HTTP10.copy() if line.http10 else OF_HTTP.copy()
+        scope["extensions"] = {name: {} for name in (OF_HTTP10 if line.http10 else OF_HTTP)}
         if head.tls is not None:
             scope["extensions"]["tls"] = head.tls.extension()
         try:

@@ -58,7 +58,7 @@ class WebSocketCycle:
             "server": head.server,
             "subprotocols": session.subprotocols,
             "state": application.lifespan.state.copy(),
-            "extensions": OF_WEBSOCKETS.copy(),
+            "extensions": {name: {} for name in OF_WEBSOCKETS},
         }
         if head.tls is not None:
             scope["extensions"]["tls"] = head.tls.extension()
