@@ -9,8 +9,7 @@ cdef class ResponseFields:
     cdef readonly object dropped
     cdef readonly bytes upgrade
     cdef readonly bint shared
-    cdef public bytes start
-    cdef public int start_status
+    cdef readonly dict starts
 
     @cython.locals(known_lines=dict, known_lengths=dict, lines=list, shared=bint)
     cdef bytes _take(self, headers)

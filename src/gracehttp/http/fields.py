@@ -86,8 +86,8 @@ class ResponseFields:
     stand instead of ours. `dropped` is the last field that is left out because it is about the connection, not the
     response (RFC 9110 section 7.6.1), and that changes nothing.
 
-    `shared`: other responses may have the same object (`response_fields`). Then the protocol may keep in `start` how a
-    response begins that has `start_status` and these fields.
+    `shared`: other responses may have the same object (`response_fields`), in other threads, too. Then the protocol may
+    keep in `starts` how a response begins that has these fields, by its status.
     """
 
     __slots__ = (
@@ -98,8 +98,7 @@ class ResponseFields:
         "has_date",
         "has_server",
         "shared",
-        "start",
-        "start_status",
+        "starts",
         "upgrade",
     )
 
@@ -114,8 +113,7 @@ class ResponseFields:
         self.upgrade = b""
         self.dropped: Header | None = None
         self.shared = False
-        self.start = b""
-        self.start_status = 0
+        self.starts: dict[int, bytes] | None = None
         try:
             self.block = self._take(headers)
         except (TypeError, ValueError, AttributeError) as error:
@@ -227,6 +225,7 @@ def response_fields(headers: Iterable[Header]) -> ResponseFields:
     if known is None:
         known = ResponseFields(headers)
         if known.shared:
+            known.starts = {}
             if len(_known_fields) >= _MOST_REMEMBERED:
                 _known_fields.clear()
             _known_fields[given] = known

@@ -14,6 +14,7 @@ they were sent and as they were parsed (`LatestFields`), and a head that ends wi
 from __future__ import annotations
 
 import re
+import threading
 from collections import deque
 from typing import Any, Final
 
@@ -64,7 +65,7 @@ x-forwarded-server x-requested-with x-scheme
 _MOST_FRAMING_FIELDS: Final = 8
 
 _MOST_LATEST: Final = 256
-"""How many connections keep their latest fields at the same time: memory, of which an idle one has no need."""
+"""How many connections of a thread keep their latest fields at a time: memory, which an idle one doesn't need."""
 _LONGEST_LATEST: Final = 2048
 _CR: Final = 13
 _QUESTION_MARK = ord("?")  # not b"?": to look for bytes in bytes, Python raises and drops a TypeError first
@@ -139,9 +140,10 @@ class LatestFields:
             self.forget()
             return
         if not self.block:
-            _keepers.append(self)
-            if len(_keepers) > _MOST_LATEST:
-                _keepers.popleft().forget()
+            keepers = _of_this_thread.keepers
+            keepers.append(self)
+            if len(keepers) > _MOST_LATEST:
+                keepers.popleft().forget()
         self.first, self.block = block[:end], block[end:]
         self.line = head.line
         self.headers = head.headers.copy()  # applications may change theirs
@@ -161,8 +163,16 @@ class LatestFields:
         self.kept = None
 
 
-_keepers: deque[LatestFields] = deque()
-"""Those that hold something, in the order in which they began; of them, some may have forgotten it since."""
+class _OfThisThread(threading.local):
+    """`keepers` hold something, in the order in which they began; some of them may have forgotten it since. Each thread
+    has its own: a server may run in each of several (`gracehttp.running`), and one that lets a connection of another
+    forget would do that in the middle of its work."""
+
+    def __init__(self) -> None:
+        self.keepers: deque[LatestFields] = deque()
+
+
+_of_this_thread = _OfThisThread()
 
 _request_lines = _RequestLines()
 _field_lines = _FieldLines()

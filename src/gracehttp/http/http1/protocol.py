@@ -67,6 +67,8 @@ _UNPARSED_HIGH_WATER_BYTES: Final = 65536  # of pipelined requests; above, nothi
 _DISCARD_LIMIT_BYTES: Final = 256 * 1024  # of a body that is not wanted; more would cost more than a new connection
 _JOIN_LIMIT_BYTES: Final = 65536  # head and body up to this are joined; above, the copy costs more than sendmsg(2)
 
+_MOST_STARTS: Final = 4  # of the same fields: applications give few of them with more than one status
+
 
 class Http1Protocol:
     """See `WireProtocol` for the worker's side, `Consumer` for the stream's, `Carrier` for the exchange's."""
@@ -515,11 +517,13 @@ class Http1Protocol:
         ours = added.date_and_server
         if fields.has_date or fields.has_server:
             ours = added.beside(fields.has_date, fields.has_server)
-        if framing == COUNTED and fields.shared and fields.content_length == length:
-            if fields.start_status != status:
-                fields.start = status_line(status) + fields.block + content_length_line(length)
-                fields.start_status = status
-            start = fields.start
+        start = b""
+        if framing == COUNTED and fields.starts is not None and fields.content_length == length:
+            start = fields.starts.get(status, b"")
+            if not start:
+                start = status_line(status) + fields.block + content_length_line(length)
+                if len(fields.starts) < _MOST_STARTS:
+                    fields.starts[status] = start
         else:
             framed = content_length_line(length) if framing == COUNTED else framing_line(framing, status, length)
             start = status_line(status) + fields.block + framed

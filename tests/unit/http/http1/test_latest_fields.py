@@ -1,5 +1,7 @@
 """A connection keeps the fields of its latest head: what is known already is not parsed again, and nothing else."""
 
+import threading
+
 import pytest
 
 from gracehttp.http.http1 import parser
@@ -134,3 +136,18 @@ def test_fields_that_come_again_are_known_to_tell_of_no_client(field: bytes, unf
     other = b"GET / HTTP/1.1\r\nHost: example.org\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n"
     for _ in range(3):
         assert not parse_head(other, "http", latest).unforwarded
+
+
+def test_a_thread_lets_no_connection_of_another_one_forget() -> None:
+    latest = LatestFields()
+
+    def serve() -> None:
+        parse_head(b"GET / HTTP/1.1\r\n" + FIELDS, "http", latest)
+
+    other = threading.Thread(target=serve)
+    other.start()
+    other.join()
+    here = [latest_after(b"GET / HTTP/1.1\r\n" + FIELDS) for _ in range(300)]
+
+    assert latest.block
+    assert not here[0].block
