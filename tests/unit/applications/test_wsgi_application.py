@@ -14,6 +14,7 @@ from wsgi_fakes import MODES, FakeExchange, answered, mode, request_head, run, s
 
 from gracehttp.applications.drain_notice import DrainNotices
 from gracehttp.applications.wsgi.application import WsgiApplication
+from gracehttp.applications.wsgi.mistakes import explained
 from gracehttp.http.exchange import ResponseError
 
 
@@ -457,3 +458,17 @@ def test_headers_that_are_a_dict_are_named():
         return []
 
     assert str(answered(app).error) == "the headers are a dict, and must be a list of tuples (name, value)"
+
+
+class Unlookable:
+    """As a proxy of an object that isn't there."""
+
+    @property
+    def __class__(self):
+        raise RuntimeError("there is none")
+
+
+def test_an_object_that_cannot_be_looked_at_is_an_error_of_its_request_alone():
+    """The explanation of what an application returned must not end the thread, or the turn of the loop."""
+    error = TypeError("not iterable")
+    assert explained(error, Unlookable()) is error

@@ -17,7 +17,10 @@ def explained(error: BaseException, returned: object) -> BaseException:
     that can be told."""
     if returned is RAISED or application_frames(error.__traceback__) is not None:
         return error
-    sentence = _what_is_wrong(returned)
+    try:
+        sentence = _what_is_wrong(returned)
+    except Exception:  # noqa: BLE001  an object may raise whatever it likes when it is looked at, as proxies of others do
+        return error
     return ResponseError(sentence) if sentence else error
 
 
