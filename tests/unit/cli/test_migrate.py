@@ -16,11 +16,12 @@ from click.testing import CliRunner
 
 import gracehttp
 from gracehttp.cli.migrate import plan_for
-from gracehttp.cli.migrating.servers import SERVERS, hint_for
+from gracehttp.cli.migrating.servers import SERVERS
 from gracehttp.cli.migrating.writing import as_command, as_toml
 from gracehttp.cli.program import program
 from gracehttp.cli.serve import serve
 from gracehttp.config import OPTIONS, load
+from gracehttp.config.near_names import foreign_flag
 from gracehttp.errors import ConfigurationError
 
 GUNICORN = {
@@ -448,6 +449,10 @@ def test_command_prints_a_file_that_can_be_used(folder):
         (["--limit-concurrency", "5"], "--max-connections N"),
         (["--uds", "/x"], "--bind unix:PATH"),
         (["--blocking-threads", "5"], "--threads N"),
+        (["--http", "h11"], "leave it out: the parser is the server's own"),
+        (["-t", "30"], "--hang-timeout for a worker that hangs, --request-timeout for a request"),
+        (["-e", "A=b"], "write the variable into a file, a line NAME=VALUE, and name that file by --env-file"),
+        (["--env", "A=b"], "write the variable into a file, a line NAME=VALUE, and name that file by --env-file"),
         (["--quic-bind", ":1"], "HTTP/3 is not spoken"),
         (["--proxy-protocol"], "--proxy"),
         (["-D"], "run it under systemd"),
@@ -461,17 +466,16 @@ def test_unknown_option_that_another_server_has_gets_the_hint_that_fits(argument
 
 
 def test_unknown_option_that_no_server_has_gets_the_nearest_one():
-    with pytest.raises(click.NoSuchOption) as caught:
+    with pytest.raises(click.UsageError, match="Hint: did you mean --workers"):
         serving(["main:app", "--worker", "3"])
-    assert "--workers" in caught.value.format_message()
 
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_each_option_of_a_server_that_is_none_of_ours_has_a_hint(server):
-    ours = {option.flag for option in OPTIONS.values()} | {option.short for option in OPTIONS.values()}
+    ours = {name for one in serve.params for name in (*one.opts, *one.secondary_opts)}
     for rule in SERVERS[server].rules:
         for flag in rule.flags:
-            assert flag in ours or hint_for(flag)
+            assert flag in ours or foreign_flag(flag)
 
 
 @pytest.mark.parametrize(

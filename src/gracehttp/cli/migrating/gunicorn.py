@@ -181,7 +181,7 @@ def _hook(name: str, note: str) -> Rule:
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("wsgi_app", (), read=_app),
+    Rule("wsgi_app", (), read=_app, write="app, the name of the application"),
     Rule("bind", ("-b", "--bind"), "bind", read=read.bind_with_port, repeatable=True),
     Rule("backlog", ("--backlog",), "backlog", read=read.number),
     Rule("workers", ("-w", "--workers"), "workers", read=read.number),
@@ -203,8 +203,7 @@ RULES: tuple[Rule, ...] = (
         ("-t", "--timeout"),
         "hang_timeout",
         read=_timeout,
-        write="--hang-timeout for a worker that hangs, --request-timeout for a request, --ready-timeout for a start, "
-        "--drain-timeout for requests at a stop",
+        write="--hang-timeout for a worker that hangs, --request-timeout for a request that takes too long",
     ),
     Rule("graceful_timeout", ("--graceful-timeout",), "drain_timeout", read=read.seconds),
     Rule("keepalive", ("--keep-alive",), "keep_alive_timeout", read=_keepalive),
@@ -235,7 +234,13 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("chdir", ("--chdir",), "chdir", read=_chdir),
     without("daemon", "run it under systemd or another manager, or with nohup", "-D", "--daemon", takes=Takes.NOTHING),
-    Rule("raw_env", ("-e", "--env"), read=_raw_env, repeatable=True),
+    Rule(
+        "raw_env",
+        ("-e", "--env"),
+        read=_raw_env,
+        repeatable=True,
+        write="write the variable into a file, a line NAME=VALUE, and name that file by --env-file",
+    ),
     Rule("pidfile", ("-p", "--pid"), "pidfile", read=read.text_or_none),
     without("worker_tmp_dir", "workers beat their heart over a socket: it is not needed"),
     Rule("user", ("-u", "--user"), "user", read=_account),
@@ -243,7 +248,12 @@ RULES: tuple[Rule, ...] = (
     Rule("umask", ("-m", "--umask"), "umask", read=_umask),
     without("initgroups", "workers always have the groups of their user", takes=Takes.NOTHING),
     without("tmp_upload_dir", "bodies are streamed to the application: nothing is stored on the way"),
-    Rule("secure_scheme_headers", (), read=_scheme_headers),
+    Rule(
+        "secure_scheme_headers",
+        (),
+        read=_scheme_headers,
+        write="the scheme comes from X-Forwarded-Proto or Forwarded of a peer in --forwarded-allow-ips",
+    ),
     Rule("forwarded_allow_ips", ("--forwarded-allow-ips",), "forwarded_allow_ips", read=read.list_of_peers),
     Rule("pythonpath", ("--pythonpath",), "app_dir", read=_pythonpath),
     without("paste", "name a module that makes the application: loadapp() of PasteDeploy there", "--paste", "--paster"),
@@ -270,7 +280,7 @@ RULES: tuple[Rule, ...] = (
     Rule("errorlog", ("--error-logfile", "--log-file"), "log_file", read=_error_log),
     Rule("loglevel", ("--log-level",), "log_level", read=read.log_level),
     without("capture_output", "workers write to the supervisor's stdout and stderr anyway", takes=Takes.NOTHING),
-    Rule("logger_class", ("--logger-class",), read=_class_note),
+    Rule("logger_class", ("--logger-class",), read=_class_note, write="--log-config configures the loggers"),
     without(
         "logconfig", "write it as JSON or TOML for dictConfig (log_config); the loggers are gracehttp.*", "--log-config"
     ),

@@ -15,6 +15,8 @@ from gracehttp.config.access_format import read_access_format
 from gracehttp.config.types import UnreadableError
 from gracehttp.values import Value
 
+_ONE_FLAG = re.compile(r"--([a-z][a-z0-9-]*) (\S+)")
+_FLAG = re.compile(r"--([a-z][a-z0-9-]*)")
 _ATOM = re.compile(r"%\([^)]*\)s")
 _SILENT_LEVELS = ("warning", "error", "critical")
 
@@ -25,6 +27,10 @@ class Takes(enum.Enum):
     VALUE = "a value"
     NOTHING = "nothing: it means true"
     NOTHING_FALSE = "nothing: it means false"
+
+
+def _as_key(flag: re.Match[str]) -> str:
+    return flag[1].replace("-", "_")
 
 
 class Rule(Value):
@@ -58,6 +64,15 @@ class Rule(Value):
         if self.quiet and not self.note:
             return "it is not needed"
         return self.note or "gracehttp has nothing that corresponds to it"
+
+    @property
+    def hint_in_file(self) -> str:
+        """As `hint`, for a user who has written the name in a file of options or in a script."""
+        if not self.write and self.option in OPTIONS:
+            return f"{self.option}; {self.note}" if self.note else self.option
+        if one := _ONE_FLAG.fullmatch(self.hint):
+            return f'{_as_key(one)} = "{one[2]}"'
+        return _FLAG.sub(_as_key, self.hint)
 
 
 @dataclass

@@ -51,7 +51,12 @@ RULES: tuple[Rule, ...] = (
     without("reload_delay", quiet=True),
     Rule("workers", ("--workers",), "workers", read=read.number),
     Rule("loop", ("--loop",), "loop", read=_loop),
-    without("http", OWN_PARSER),
+    Rule(
+        "http",
+        ("--http",),
+        note=OWN_PARSER,
+        write="leave it out: the parser is the server's own, there is nothing to choose; --h2 and --h2c are for HTTP/2",
+    ),
     Rule("http2", ("--http2",), "h2", Takes.NOTHING, read=_http2),
     without("ws", "WebSockets are always served, by code of the server's own"),
     Rule("ws_max_size", ("--ws-max-size",), "ws_max_size", read=read.number),
