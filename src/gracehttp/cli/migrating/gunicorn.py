@@ -95,13 +95,6 @@ def _keepalive(value: object, plan: Plan) -> object:
     return number
 
 
-def _access(value: object, plan: Plan) -> object:
-    if value in (None, "", "None"):
-        return None
-    plan.set("access_log", True)
-    return None if value in ("-", "/dev/stdout", "/dev/stderr", "/proc/1/fd/1") else value
-
-
 def _access_format(value: object, plan: Plan) -> object:
     if not (plan.given.get("accesslog")):
         return None
@@ -121,7 +114,8 @@ def _account(value: object, plan: Plan) -> object:
 def _raw_env(value: object, plan: Plan) -> object:
     texts = [value] if isinstance(value, str) else list(value) if isinstance(value, (list, tuple)) else []
     for text in texts:
-        plan.remark(f"raw_env {text.partition('=')[0]}", "put it into a file for env_file, a line KEY=VALUE")
+        plan.remark(f"raw_env {str(text).partition('=')[0]}", "put it into a file for env_file, as below")
+        plan.environment.append(str(text))
     return None
 
 
@@ -176,8 +170,8 @@ def _chdir(value: object, plan: Plan) -> object:
     return value if value not in (".", "", None) else None
 
 
-def _hook(name: str, note: str) -> Rule:
-    return Rule(name, note=note)
+def _hook(name: str, note: str, event: str = "") -> Rule:
+    return Rule(name, note=note, hook=event)
 
 
 RULES: tuple[Rule, ...] = (
@@ -274,7 +268,7 @@ RULES: tuple[Rule, ...] = (
     without("forwarder_headers", "forwarded_fields names the fields that a trusted proxy sets"),
     without("header_map", "fields whose name has an underscore don't reach WSGI applications"),
     Rule("root_path", ("--root-path",), "root_path", read=read.text_or_none),
-    Rule("accesslog", ("--access-logfile",), "access_log_file", read=_access),
+    Rule("accesslog", ("--access-logfile",), "access_log_file", read=read.access_log),
     Rule("access_log_format", ("--access-logformat",), "access_log_format", read=_access_format),
     without("disable_redirect_access_to_syslog", quiet=True, takes=Takes.NOTHING),
     Rule("errorlog", ("--error-logfile", "--log-file"), "log_file", read=_error_log),
@@ -343,11 +337,17 @@ RULES: tuple[Rule, ...] = (
     _hook("on_starting", SUPERVISOR),
     _hook("on_reload", "it ran at a SIGHUP; here new code is imported by new workers at each restart"),
     _hook(
-        "when_ready", "generation_promoted in [hooks] (docs/hooks.md); sd_notify and --pidfile tell that it serves too"
+        "when_ready",
+        "generation_promoted in [hooks] (docs/hooks.md); sd_notify and --pidfile tell that it serves too",
+        "generation_promoted",
     ),
     _hook("pre_fork", WORKER),
-    _hook("post_fork", f"worker_forked (with --preload) or worker_serving in [hooks] (docs/hooks.md), {_START}"),
-    _hook("post_worker_init", f"worker_serving in [hooks] (docs/hooks.md), {_START}"),
+    _hook(
+        "post_fork",
+        f"worker_forked (with --preload) or worker_serving in [hooks] (docs/hooks.md), {_START}",
+        "worker_serving",
+    ),
+    _hook("post_worker_init", f"worker_serving in [hooks] (docs/hooks.md), {_START}", "worker_serving"),
     _hook("worker_int", LIFESPAN),
     _hook("worker_abort", "a worker that hangs writes down where before it is killed"),
     _hook("pre_exec", "USR2 tries the new supervisor before it replaces itself; nothing of yours runs there"),
@@ -356,8 +356,9 @@ RULES: tuple[Rule, ...] = (
     _hook(
         "child_exit",
         "worker_exited in [hooks], such as for prometheus_client.multiprocess.mark_process_dead (docs/hooks.md)",
+        "worker_exited",
     ),
-    _hook("worker_exit", f"worker_ending in [hooks] (docs/hooks.md), {_END}"),
+    _hook("worker_exit", f"worker_ending in [hooks] (docs/hooks.md), {_END}", "worker_ending"),
     _hook("nworkers_changed", "gracehttp status tells how many there are"),
     _hook("on_exit", SUPERVISOR),
     _hook("ssl_context", "certificates are read from files, and anew at each restart"),

@@ -15,13 +15,6 @@ def _worker_class(value: object, plan: Plan) -> object:
     return None
 
 
-def _access(value: object, plan: Plan) -> object:
-    if value in (None, ""):
-        return None
-    plan.set("access_log", True)
-    return None if value == "-" else value
-
-
 def _log_config(value: object, plan: Plan) -> object:
     text = str(value)
     if text.startswith(("json:", "toml:")):
@@ -48,7 +41,7 @@ def _root_path(value: object, plan: Plan) -> object:
 
 RULES: tuple[Rule, ...] = (
     Rule("application_path", (), read=_application, write="app, the name of the application"),
-    Rule("accesslog", ("--access-logfile", "--access-log"), "access_log_file", read=_access),
+    Rule("accesslog", ("--access-logfile", "--access-log"), "access_log_file", read=read.access_log),
     Rule("access_log_format", ("--access-logformat",), "access_log_format", read=read.access_format),
     Rule("backlog", ("--backlog",), "backlog", read=read.number),
     Rule("bind", ("-b", "--bind"), "bind", read=read.bind_with_port, repeatable=True),

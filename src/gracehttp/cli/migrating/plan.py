@@ -49,6 +49,8 @@ class Rule(Value):
     note: str = ""
     quiet: bool = False
     repeatable: bool = False
+    hook: str = ""
+    """For a hook: the event of `[hooks]` that comes nearest."""
     write: str = ""
     """What to write instead on the command line, where `option` and `note` don't say it well."""
 
@@ -87,6 +89,10 @@ class Plan:
     faults: list[str] = field(default_factory=list)
     """What is wrong with the command itself: that server would not start with it either."""
     given: dict[str, object] = field(default_factory=dict)
+    environment: list[str] = field(default_factory=list)
+    """Variables that were given with the options, `NAME=VALUE`: they belong into a file for `env_file`."""
+    hooks: list[tuple[str, str]] = field(default_factory=list)
+    """Functions that were given: the event of `[hooks]` that comes nearest, and the name of the function there."""
 
     def set(self, name: str, value: object, shown: str = "") -> None:
         """Set our option `name`, if there is one and the value is right; else say so of what was given as `shown`."""
@@ -125,6 +131,8 @@ class Plan:
 
     def _apply(self, rule: Rule, value: object) -> None:
         shown = f"{rule.name} = {_brief(value)}"
+        if rule.hook and isinstance(value, Mapping):
+            self.hooks.append((rule.hook, rule.name))
         ours = value if rule.read is None else rule.read(value, self)
         if rule.option and ours is not None:
             if rule.option not in OPTIONS:
@@ -255,6 +263,16 @@ def access_format(value: object, plan: Plan) -> object:
         names = ", ".join(dict.fromkeys(left_out))
         plan.remark("access_log_format", f"not known here, and left out (a dash is in its place): {names}")
     return text if _ATOM.search(text) or not left_out else None
+
+
+def access_log(value: object, plan: Plan) -> object:
+    """Where requests are logged. There "-" is stdout, as in our access_log_file; our log itself goes to stderr."""
+    if value in (None, "", "None"):
+        return None
+    plan.set("access_log", True)
+    if value in ("/dev/stderr", "/proc/1/fd/2"):
+        return None
+    return "-" if value in ("-", "/dev/stdout", "/proc/1/fd/1") else value
 
 
 def list_of_peers(value: object, plan: Plan) -> object:
