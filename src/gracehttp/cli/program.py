@@ -52,7 +52,7 @@ class Program(click.Group):
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
-            _tell(error)
+            _tell(error, ctx.invoked_subcommand)
             ctx.exit(EXIT_USAGE)
         except GraceHTTPError as error:
             echo(f"gracehttp: error: {error}", err=True)
@@ -62,12 +62,13 @@ class Program(click.Group):
             ctx.exit(EXIT_INTERRUPTED)
 
 
-def _tell(error: click.UsageError) -> None:
+def _tell(error: click.UsageError, command: str | None = None) -> None:
     """Write what click finds wrong, in the form of all other errors: one sentence, and a hint."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         echo(error.format_message(), err=True)
         return
-    path = error.ctx.command_path if error.ctx is not None else "gracehttp"
+    # Some errors of click don't know their command.
+    path = error.ctx.command_path if error.ctx is not None else " ".join(filter(None, ("gracehttp", command)))
     sentence, _, meant = error.message.partition(" Hint: ")
     if isinstance(error, click.NoSuchOption):
         sentence = f"No such option: {error.option_name}"

@@ -108,7 +108,7 @@ def test_command_that_does_not_exist_names_one_that_does(arguments: tuple[str, .
         (("demo", "--connections", "3"), "--connections is for the load of --restarts.", "give --restarts N, too"),
         (("restart", "--timeout", "q"), "--timeout: 'q' is not a duration such as 500ms", "gracehttp restart --help"),
         (("completion",), "missing argument 'SHELL'. Choose from: bash, zsh, fish.", "gracehttp completion --help"),
-        (("serve", "main:app", "--workers"), "option '--workers' requires an argument.", "gracehttp"),
+        (("serve", "main:app", "--workers"), "option '--workers' requires an argument.", "gracehttp serve --help"),
     ],
 )
 def test_mistake_in_the_command_is_told_as_all_errors_are(arguments: tuple[str, ...], sentence: str, hint: str) -> None:
