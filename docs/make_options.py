@@ -34,10 +34,10 @@ In a script they are keyword arguments: options of the program of `GraceHTTP(wor
 Options of a server can be set for one address alone, as a query: `--bind ':8000?max_connections=500'`. That goes
 before all other places.
 
-On the command line and in the file, a name that doesn't exist is an error that names the nearest one that does. A
-variable of that kind (`GRACEHTTP_WROKERS`) is told in the log, and passed over: it may be for another program.
-`gracehttp check` shows what the options that were given amount to, and where each value comes from; with `--verbose`
-all of them.
+On the command line and in the file, a name that doesn't exist is an error that names the one that is near, or what to
+write for an option of another server. A variable of that kind (`GRACEHTTP_WROKERS`, `GRACEHTTP_GRACEFUL_TIMEOUT`) is
+told in the log, and passed over: it may be for another program. `gracehttp check` shows what the options that were
+given amount to, and where each value comes from; with `--verbose` all of them.
 
 Durations are `500ms`, `30s`, `1m30s`, `2h`; a plain number is seconds. Sizes are bytes, or `64k`, `10M`, `1G`, in
 powers of 1024.

@@ -41,12 +41,18 @@ def test_connections_that_were_lost_are_counted():
 
 
 def test_default_limit_that_is_lowered_is_told_where_it_listens() -> None:
-    assert str(ListenerOpened("a:1", 5)) == "listening on a:1, at most 5 connections"
-    assert str(ListenerOpened("a:1", 5, 20)) == "listening on a:1, at most 5 connections (a process may open 20 files)"
+    assert str(ListenerOpened("a:1", 5)) == "listening on a:1, at most 5 connections; no worker accepts yet"
+    assert (
+        str(ListenerOpened("a:1", 5, 20))
+        == "listening on a:1, at most 5 connections (a process may open 20 files); no worker accepts yet"
+    )
     assert "may open 20 files, shared with 1 other port)" in str(ListenerOpened("a:1", 5, 20, 1))
-    assert str(ListenerOpened("a:1", 5, url="https://a:1")) == "listening on https://a:1, at most 5 connections"
+    assert (
+        str(ListenerOpened("a:1", 5, url="https://a:1"))
+        == "listening on https://a:1, at most 5 connections; no worker accepts yet"
+    )
     every = ListenerOpened("0.0.0.0:1", 5, url="http://127.0.0.1:1")
-    assert str(every) == "listening on 0.0.0.0:1 (http://127.0.0.1:1), at most 5 connections"
+    assert str(every) == "listening on 0.0.0.0:1 (http://127.0.0.1:1), at most 5 connections; no worker accepts yet"
 
 
 def test_a_subscriber_that_raises_is_told_once_and_keeps_nothing_from_the_others():

@@ -10,6 +10,7 @@ import click
 
 from gracehttp.config import OPTIONS, Option
 from gracehttp.config.model import GROUPS
+from gracehttp.config.near_names import foreign_flag, near_flag
 from gracehttp.hints import Named
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -54,16 +55,18 @@ class ConfiguredCommand(click.Command):
     """A command whose help shows the options of the configuration by group."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """An option that another server has gets the hint that fits."""
+        """An option that another server has gets the hint that fits, and one that is near a name of ours that name."""
         try:
-            return super().parse_args(ctx, args)
+            rest = super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            from gracehttp.cli.migrating.servers import hint_for  # read only where something is wrong
-
-            meant = hint_for(error.option_name)
-            if meant is None:
-                raise
+            meant = foreign_flag(error.option_name) or meant_option(error.option_name, ctx)
             raise click.UsageError(f"No such option: {error.option_name}. Hint: {meant}", ctx) from error
+        except click.UsageError as error:
+            if "unexpected extra argument" not in error.message:
+                raise
+            meant = f"{ctx.command_path} takes one application; a file of options has a table [[server]] for each"
+            raise click.UsageError(f"{error.message}. Hint: {meant}", ctx) from error
+        return rest
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         parameters = [parameter for parameter in self.get_params(ctx) if isinstance(parameter, click.Option)]
@@ -76,6 +79,13 @@ class ConfiguredCommand(click.Command):
                 if isinstance(parameter, ConfiguredParameter) and parameter.option.group == group
             ]
             _write_section(formatter, ctx, group, of_group)
+
+
+def meant_option(flag: str, ctx: click.Context) -> str:
+    """Which option of the command was probably meant by `flag`, else where they are listed."""
+    own = [name for one in ctx.command.params for name in one.opts if name.startswith("--")]
+    near = near_flag(flag, [name[2:].replace("-", "_") for name in own])
+    return f"did you mean {near}?" if near else f"{ctx.command_path} --help lists the options"
 
 
 def _declarations(option: Option) -> Sequence[str]:

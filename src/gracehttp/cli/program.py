@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
+from gracehttp.cli.options import meant_option
 from gracehttp.compiled import BUILD
 from gracehttp.compiled import check as check_build
 from gracehttp.console import echo
-from gracehttp.errors import EXIT_INTERRUPTED, GraceHTTPError
+from gracehttp.errors import EXIT_INTERRUPTED, EXIT_USAGE, GraceHTTPError
 from gracehttp.release import RELEASE
 
 _COMMANDS = ("serve", "check", "restart", "stop", "status", "top", "migrate", "example", "completion", "demo")
@@ -36,11 +37,23 @@ class Program(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            raise click.UsageError(f"No such command {args[0]!r}. Hint: {_meant(args[0])}", ctx) from error
+            raise click.UsageError(f"No such command {args[0]!r}. Hint: {_meant(args)}", ctx) from error
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.UsageError as error:
+            _tell(error)
+            raise click.exceptions.Exit(EXIT_USAGE) from error
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            _tell(error, ctx.invoked_subcommand)
+            ctx.exit(EXIT_USAGE)
         except GraceHTTPError as error:
             echo(f"gracehttp: error: {error}", err=True)
             ctx.exit(error.exit_status)
@@ -49,9 +62,31 @@ class Program(click.Group):
             ctx.exit(EXIT_INTERRUPTED)
 
 
-def _meant(name: str) -> str:
+def _tell(error: click.UsageError, command: str | None = None) -> None:
+    """Write what click finds wrong, in the form of all other errors: one sentence, and a hint."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        echo(error.format_message(), err=True)
+        return
+    # Some errors of click don't know their command.
+    path = error.ctx.command_path if error.ctx is not None else " ".join(filter(None, ("gracehttp", command)))
+    sentence, _, meant = error.message.partition(" Hint: ")
+    if isinstance(error, click.NoSuchOption):
+        sentence = f"No such option: {error.option_name}"
+        meant = meant_option(error.option_name, error.ctx) if error.ctx is not None else ""
+    elif isinstance(error, click.BadParameter):
+        flag = next((one for one in getattr(error.param, "opts", ()) if one.startswith("--")), "")
+        sentence = " ".join((f"{flag}: {sentence}" if flag and sentence else error.format_message()).split())
+    sentence = sentence.rstrip(".")
+    told = sentence if sentence[:1] == "-" else sentence[:1].lower() + sentence[1:]
+    echo(f"gracehttp: error: {told}.\nHint: {meant or f'{path} --help tells how it is called'}", err=True)
+
+
+def _meant(words: Sequence[str]) -> str:
     import difflib  # read only where something is wrong
 
+    name = words[0]
+    if name == "help":
+        return " ".join(["gracehttp", *words[1:2], "--help"])
     if ":" in name:
         return f"gracehttp serve {name} serves an application"
     near = difflib.get_close_matches(name, _COMMANDS, n=1)

@@ -16,7 +16,7 @@ from typing import Any, Final
 from gracehttp.config import types
 from gracehttp.config.access_format import ACCESS_FORMAT
 from gracehttp.config.checks import check_program, check_server
-from gracehttp.hints import Named
+from gracehttp.hints import Named, hint
 from gracehttp.net.address import Bind, parse_bind
 
 DEFAULT_BIND: Final = "127.0.0.1:8000"
@@ -302,7 +302,20 @@ class ProcessOptions:
     )
     log_level: str = option(
         "info",
-        kind=types.one_of("debug", "info", "notice", "warning", "error", "critical"),
+        kind=types.one_of(
+            "debug",
+            "info",
+            "notice",
+            "warning",
+            "error",
+            "critical",
+            hints={
+                "trace": hint("{} tells most", Named("log_level", "debug")),
+                "notset": hint("{} tells most", Named("log_level", "debug")),
+                "warn": hint("write {}", Named("log_level", "warning")),
+                "fatal": hint("write {}", Named("log_level", "critical")),
+            },
+        ),
         group=LOGGING,
         help="The least severe level that is logged.",
     )
@@ -462,7 +475,17 @@ class ServerOptions:
     )
     interface: str = option(
         "auto",
-        kind=types.one_of("auto", "asgi", "wsgi"),
+        kind=types.one_of(
+            "auto",
+            "asgi",
+            "wsgi",
+            hints={
+                "asgi2": "wrap the application: asgiref.compatibility.guarantee_single_callable(app)",
+                "asgi3": hint("write {}, or leave it out: it is found out", Named("interface", "asgi")),
+                "asginl": hint("write {} (ASGI without lifespan)", Named("lifespan", "off")),
+                "rsgi": "RSGI is granian's own: serve the application as ASGI or WSGI",
+            },
+        ),
         group=APPLICATION,
         help="What the application is written for. auto: found out from the application.",
     )

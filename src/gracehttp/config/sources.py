@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gracehttp.config.model import ALIASES, OPTIONS, PROCESS_OPTIONS, SERVER_OPTIONS, Option
-from gracehttp.config.near_names import near_variables, nearest_name
+from gracehttp.config.near_names import foreign_key, near_variables, nearest_name
 from gracehttp.config.release_links import as_released
 from gracehttp.errors import ConfigurationError
 from gracehttp.net.address import Bind
@@ -19,6 +19,7 @@ from gracehttp.values import Value
 
 SERVER_TABLE = "server"
 HOOKS_TABLE = "hooks"
+UNKNOWN_OPTION = "gracehttp serve --help and docs/options.md list the options"
 _PREFIX = "GRACEHTTP_"
 
 
@@ -142,9 +143,7 @@ def from_toml(content: Mapping[str, object], name: str, folder: Path) -> FileSou
         raise ConfigurationError(f"{HOOKS_TABLE} in {name} is no table.", hint=f"write [{HOOKS_TABLE}]")
     for key, value in top.items():
         if key not in OPTIONS and _is_table(value):
-            raise ConfigurationError(
-                f"{key!r} is no table ({name}).", hint=f"did you mean [[{SERVER_TABLE}]]? There is no other"
-            )
+            raise ConfigurationError(f"{key!r} is no table ({name}).", hint=_meant_table(key))
     _check_keys(top, OPTIONS, name)
     servers = []
     for number, table in enumerate(tables, 1):
@@ -162,6 +161,14 @@ def from_toml(content: Mapping[str, object], name: str, folder: Path) -> FileSou
 
 def _is_table(value: object) -> bool:
     return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(one, dict) for one in value))
+
+
+def _meant_table(key: str) -> str:
+    if key.lower().startswith(HOOKS_TABLE[:-1]):
+        return f"did you mean [{HOOKS_TABLE}]?"
+    tables = f"the tables are [[{SERVER_TABLE}]], one for each server, and [{HOOKS_TABLE}]"
+    near = nearest_name(key.lower(), (SERVER_TABLE, "listener"))
+    return f"did you mean [[{SERVER_TABLE}]]? {tables.capitalize()}" if near else tables
 
 
 def _always(place: str) -> Callable[[Option], str]:
@@ -202,5 +209,5 @@ def _unknown_key(key: str, known: Mapping[str, Option], place: str) -> Configura
             hint="set it with add_server(...)",
         )
     near = nearest_name(key.lower().replace("-", "_"), known)
-    hint = f"did you mean {near}?" if near else f"there are: {', '.join(sorted(known))}"
+    hint = foreign_key(key) or (f"did you mean {near}?" if near else UNKNOWN_OPTION)
     return ConfigurationError(f"{key!r} is no option ({place}).", hint=hint)

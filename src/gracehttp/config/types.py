@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
 
 from gracehttp.config.import_string import import_string_hint
@@ -17,7 +17,7 @@ from gracehttp.errors import ConfigurationError
 from gracehttp.hints import Named, hint
 from gracehttp.net.address import DescriptorAddress, parse_bind
 from gracehttp.net.trusted_peers import ANY, UNIX, read_network
-from gracehttp.values import Value
+from gracehttp.values import EMPTY, Value
 
 _YEAR_SECONDS = 366 * 86400.0
 _YES = ("true", "yes", "on", "1")
@@ -132,13 +132,14 @@ def size(minimum: int = 0, *, zero_means: str = "") -> Kind:
     return Kind(parse, write, metavar="SIZE", keyword="int | str")
 
 
-def one_of(*words: str) -> Kind:
-    """One of `words`, which are in lower case."""
+def one_of(*words: str, hints: Mapping[str, str] = EMPTY) -> Kind:
+    """One of `words`, which are in lower case. `hints` say what to write instead of words of other servers."""
 
     def parse(value: object) -> str:
-        if not isinstance(value, str) or value.lower() not in words:
-            raise UnreadableError(f"one of {', '.join(words)}")
-        return value.lower()
+        word = value.lower() if isinstance(value, str) else ""
+        if word not in words:
+            raise UnreadableError(f"one of {', '.join(words)}", hint=hints.get(word, ""))
+        return word
 
     return Kind(parse, metavar="|".join(words), keyword=f"Literal[{', '.join(map(_quoted, words))}]")
 

@@ -34,7 +34,8 @@ class ListenerOpened(Event):
         where = f"{self.address} ({self.url})" if self.url else self.address
         if self.url.endswith(f"://{self.address}"):
             where = self.url
-        return f"listening on {where}, at most {counted(self.max_connections, 'connection')}{because}"
+        limit = f"at most {counted(self.max_connections, 'connection')}{because}"
+        return f"listening on {where}, {limit}; no worker accepts yet"
 
 
 class ListenerKept(Event):

@@ -99,6 +99,11 @@ def parse_address(text: str) -> Address:
 
 
 def _tcp(text: str, whole: str, default_port: int | None = None) -> TcpAddress:
+    if port_of := _not_a_port(text):
+        raise ConfigurationError(
+            f"{whole!r} is no address to listen on: its port, {port_of}, is no number.",
+            hint=f"write {text.rpartition(':')[0]}:8000",
+        )
     match = re.fullmatch(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:/\[\]]*))(?::(?P<port>\d+))?", text)
     if match is None:
         raise _unreadable(whole)
@@ -109,12 +114,22 @@ def _tcp(text: str, whole: str, default_port: int | None = None) -> TcpAddress:
             f"{whole!r} is a port without a host.",
             hint=f"write :{text} to listen on all addresses of this machine, or 127.0.0.1:{text} for this machine only",
         )
+    if port is None and text:
+        raise ConfigurationError(
+            f"{whole!r} is no address to listen on: the port is missing.", hint=f"write {text}:8000"
+        )
     if port is None:
         raise _unreadable(whole)
     if port > 65535:
         raise ConfigurationError(f"the port of {whole!r} is above 65535.", hint="ports are 0 to 65535")
     host = match["v6"] or match["host"] or ""
     return TcpAddress("" if host == "*" else host, port)
+
+
+def _not_a_port(text: str) -> str:
+    """What stands for the port in `text` and is no number, "" if it is one or there is none."""
+    match = re.fullmatch(r"(?:\[[^\]]+\]|[^:/\[\]]*):([^:/\[\]]+)", text)
+    return match[1] if match is not None and not match[1].isdecimal() else ""
 
 
 def _unix(path: str, whole: str) -> UnixAddress:

@@ -15,12 +15,16 @@ import pytest
 from click.testing import CliRunner
 
 import gracehttp
+import gracehttp.events
 from gracehttp.cli.migrate import plan_for
-from gracehttp.cli.migrating.servers import SERVERS, hint_for
+from gracehttp.cli.migrating import config_files
+from gracehttp.cli.migrating.servers import SERVERS
 from gracehttp.cli.migrating.writing import as_command, as_toml
 from gracehttp.cli.program import program
 from gracehttp.cli.serve import serve
 from gracehttp.config import OPTIONS, load
+from gracehttp.config.env_file import completed
+from gracehttp.config.near_names import foreign_flag
 from gracehttp.errors import ConfigurationError
 
 GUNICORN = {
@@ -394,7 +398,7 @@ def test_an_atom_that_is_not_known_is_left_out_alone(folder):
 
 @pytest.mark.parametrize(("level", "told"), [("warning", True), ("info", False)])
 def test_a_level_at_which_no_request_is_logged_is_told(folder, level, told):
-    plan = plan_for(["gunicorn", "--access-logfile", "-", "--log-level", level, "main:app"])
+    plan = plan_for(["gunicorn", "--access-logfile", "/dev/stderr", "--log-level", level, "main:app"])
     assert any("logs nothing at this one" in note for _, note in plan.remarks) == told
     apart = plan_for(["gunicorn", "--access-logfile", "access.log", "--log-level", level, "main:app"])
     assert not any("logs nothing at this one" in note for _, note in apart.remarks), "a file has its own level"
@@ -412,6 +416,88 @@ def test_a_command_that_would_not_start_is_printed_and_ends_with_2(folder, words
     assert result.exit_code == 2
     assert "# As a command:" in result.stdout
     assert sentence in result.stderr
+    assert (result.stdout + result.stderr).count("no option of") <= 1
+
+
+@pytest.mark.parametrize("where", ["-", "/dev/stdout"])
+def test_requests_that_were_logged_to_stdout_still_are(folder, where):
+    plan = plan_for(["gunicorn", "--access-logfile", where, "main:app"])
+    assert (plan.options["access_log"], plan.options["access_log_file"]) == (True, "-")
+    apart = plan_for(["gunicorn", "--access-logfile", "/dev/stderr", "main:app"])
+    assert "access_log_file" not in apart.options
+    told = " ".join(plan_for(["uvicorn", "main:app"]).defaults)
+    assert 'uvicorn logs requests to stdout, gracehttp to stderr with the rest; access_log_file = "-"' in told
+
+
+@pytest.mark.parametrize(("given", "proposed"), [([], True), (["--control-socket", "c.sock"], False)])
+def test_a_pidfile_is_proposed_where_nothing_tells_where_the_service_is(folder, given, proposed):
+    text = as_toml(plan_for(["gunicorn", *given, "main:app"]), "x")
+    assert ('# pidfile = "gracehttp.pid"' in text) is proposed
+
+
+def test_variables_are_proposed_as_a_file(folder):
+    (folder / "gunicorn.conf.py").write_text("raw_env = ['A=1', 'B=x # y', \"C=it's\", 'D=l\\nm']\n")
+    text = as_toml(plan_for(["gunicorn.conf.py"]), "x")
+    proposed = text.partition("# service.env:\n")[2]
+    (folder / "service.env").write_text("".join(f"{line[4:]}\n" for line in proposed.splitlines()))
+    assert '#   env_file = "service.env"' in text
+    assert completed({}, [str(folder / "service.env")]) == {"A": "1", "B": "x # y", "C": "it's", "D": "l\nm"}
+
+
+def test_hooks_are_proposed_with_the_signature_that_they_have_here(folder):
+    (folder / "gunicorn.conf.py").write_text(
+        "def post_fork(s, w): ...\ndef post_worker_init(w): ...\ndef child_exit(s, w): ...\ndef when_ready(s): ...\n"
+    )
+    _, _, proposed = as_toml(plan_for(["gunicorn.conf.py"]), "x").partition("# Hooks have other parameters here")
+    table, _, module = proposed.partition("# my_hooks.py:")
+    uncommented = "\n".join(line[4:] for line in table.splitlines()[1:])
+    (folder / "g.toml").write_text(f'app = "main:app"\n{uncommented}')
+    functions = "\n".join(line[4:] for line in module.splitlines())
+    names = {}
+    exec(functions, names)
+    hooks = load(cli={}, environ={}, file=folder / "g.toml").hooks
+    assert {event for event, _, _ in hooks} == {"worker_serving", "worker_exited", "generation_promoted"}
+    events = {re.sub(r"(?<!^)(?=[A-Z])", "_", one.__name__).lower(): one for one in every_event()}
+    for event, function, _ in hooks:
+        for one in [function] if isinstance(function, str) else function:
+            name = one.removeprefix("my_hooks:")
+            assert callable(names[name])
+            said = re.search(rf"def {name}\(event\):  # (.*)", functions)[1]
+            fields = {one for base in events[event].__mro__ for one in getattr(base, "__annotations__", {})}
+            assert {one.removeprefix("event.") for one in said.split(", ")} <= fields
+
+
+def every_event():
+    found, new = set(), [gracehttp.events.Event]
+    while new:
+        one = new.pop()
+        found.add(one)
+        new += one.__subclasses__()
+    return found
+
+
+def test_trust_in_all_proxies_is_explained_for_uvicorn():
+    said = dict(plan_for(["uvicorn", "main:app", "--forwarded-allow-ips", "*"]).remarks)
+    assert "the client is the rightmost entry" in said["forwarded_allow_ips = '*'"]
+    assert plan_for(["uvicorn", "main:app", "--forwarded-allow-ips", "10.0.0.1"]).remarks == []
+
+
+def test_a_script_that_starts_a_server_is_not_executed(folder):
+    (folder / "run.py").write_text(
+        "open('ran', 'w')\nimport uvicorn\nif __name__ == '__main__':\n    uvicorn.run('main:app')\n"
+    )
+    with pytest.raises(ConfigurationError, match="is a script that starts a server") as caught:
+        plan_for(["run.py"])
+    assert "gracehttp.run(app, host=..., port=...)" in caught.value.hint
+    assert not (folder / "ran").exists()
+
+
+def test_a_file_that_does_not_end_is_told_with_what_it_may_be(folder, monkeypatch):
+    monkeypatch.setattr(config_files, "TIMEOUT_SECONDS", 0.01)
+    (folder / "gunicorn.conf.py").write_text("import time\ntime.sleep(1000)\n")
+    with pytest.raises(ConfigurationError, match="did not end within") as caught:
+        plan_for(["gunicorn.conf.py"])
+    assert "does it start a server?" in caught.value.hint
 
 
 def test_what_is_no_server_and_no_file_is_told():
@@ -448,6 +534,10 @@ def test_command_prints_a_file_that_can_be_used(folder):
         (["--limit-concurrency", "5"], "--max-connections N"),
         (["--uds", "/x"], "--bind unix:PATH"),
         (["--blocking-threads", "5"], "--threads N"),
+        (["--http", "h11"], "leave it out: the parser is the server's own"),
+        (["-t", "30"], "--hang-timeout for a worker that hangs, --request-timeout for a request"),
+        (["-e", "A=b"], "write the variable into a file, a line NAME=VALUE, and name that file by --env-file"),
+        (["--env", "A=b"], "write the variable into a file, a line NAME=VALUE, and name that file by --env-file"),
         (["--quic-bind", ":1"], "HTTP/3 is not spoken"),
         (["--proxy-protocol"], "--proxy"),
         (["-D"], "run it under systemd"),
@@ -461,17 +551,16 @@ def test_unknown_option_that_another_server_has_gets_the_hint_that_fits(argument
 
 
 def test_unknown_option_that_no_server_has_gets_the_nearest_one():
-    with pytest.raises(click.NoSuchOption) as caught:
+    with pytest.raises(click.UsageError, match="Hint: did you mean --workers"):
         serving(["main:app", "--worker", "3"])
-    assert "--workers" in caught.value.format_message()
 
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_each_option_of_a_server_that_is_none_of_ours_has_a_hint(server):
-    ours = {option.flag for option in OPTIONS.values()} | {option.short for option in OPTIONS.values()}
+    ours = {name for one in serve.params for name in (*one.opts, *one.secondary_opts)}
     for rule in SERVERS[server].rules:
         for flag in rule.flags:
-            assert flag in ours or hint_for(flag)
+            assert flag in ours or foreign_flag(flag)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> type[FakeServer]:
 
 
 def run(*arguments: str, env: dict[str, str] | None = None) -> Result:
-    return CliRunner().invoke(program, arguments, env=env)
+    return CliRunner().invoke(program, arguments, env=env, prog_name="gracehttp")
 
 
 # --- help ---
@@ -86,13 +86,55 @@ def test_every_command_has_short_help(command: str) -> None:
     [
         (("server", "main:app"), "did you mean serve?"),
         (("main:app",), "gracehttp serve main:app serves an application"),
+        (("help",), "gracehttp --help"),
+        (("help", "serve"), "gracehttp serve --help"),
         (("xyz",), "there are: serve, check, restart, stop, status, top, migrate, example, completion, demo"),
     ],
 )
 def test_command_that_does_not_exist_names_one_that_does(arguments: tuple[str, ...], hint: str) -> None:
     result = run(*arguments)
     assert result.exit_code == 2
-    assert f"No such command {arguments[0]!r}. Hint: {hint}" in result.stderr
+    assert result.stderr == f"gracehttp: error: no such command {arguments[0]!r}.\nHint: {hint}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence", "hint"),
+    [
+        (("serve", "main:app", "--bogus"), "no such option: --bogus.", "gracehttp serve --help lists the options"),
+        (("serve", "main:app", "--wrokers", "2"), "no such option: --wrokers.", "did you mean --workers?"),
+        (("serve", "main:app", "extra"), "got unexpected extra argument (extra).", "gracehttp serve takes one"),
+        (("--bogus",), "no such option: --bogus.", "gracehttp --help lists the options"),
+        (("demo", "--restart", "3"), "no such option: --restart.", "did you mean --restarts?"),
+        (("demo", "--connections", "3"), "--connections is for the load of --restarts.", "give --restarts N, too"),
+        (("restart", "--timeout", "q"), "--timeout: 'q' is not a duration such as 500ms", "gracehttp restart --help"),
+        (("completion",), "missing argument 'SHELL'. Choose from: bash, zsh, fish.", "gracehttp completion --help"),
+        (("serve", "main:app", "--workers"), "option '--workers' requires an argument.", "gracehttp serve --help"),
+    ],
+)
+def test_mistake_in_the_command_is_told_as_all_errors_are(arguments: tuple[str, ...], sentence: str, hint: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    told, hinted = result.stderr.splitlines()
+    assert told.startswith(f"gracehttp: error: {sentence}")
+    assert hinted.startswith(f"Hint: {hint}")
+
+
+@pytest.mark.parametrize(
+    ("option", "sentence", "hint"),
+    [
+        (("--log-level", "trace"), "log_level must be one of", "--log-level debug"),
+        (("--interface", "asginl"), "interface must be one of", "--lifespan off"),
+        (("--bind", "127.0.0.1"), "the port is missing", "127.0.0.1:8000"),
+        (("--bind", "[::1]"), "the port is missing", "[::1]:8000"),
+        (("--bind", "https://localhost:abc"), "its port, abc, is no number", "localhost:8000"),
+    ],
+)
+def test_value_that_another_server_takes_is_told_with_ours(option: tuple[str, str], sentence: str, hint: str) -> None:
+    result = run("check", "main:app", *option)
+    assert result.exit_code == 2
+    told, hinted = result.stderr.splitlines()
+    assert sentence in told
+    assert hint in hinted
 
 
 def test_check_that_can_not_print_says_so() -> None:

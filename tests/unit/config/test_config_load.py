@@ -95,6 +95,22 @@ def test_mistyped_environment_variable_is_recognised() -> None:
     assert mistyped_variables(environ) == [("GRACEHTTP_WORKER", "GRACEHTTP_WORKERS")]
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    {
+        "GRACEFUL_TIMEOUT": "GRACEHTTP_DRAIN_TIMEOUT",
+        "TIMEOUT": "GRACEHTTP_HANG_TIMEOUT or GRACEHTTP_REQUEST_TIMEOUT",
+        "RAW_ENV": "GRACEHTTP_ENV_FILE",
+    }.items(),
+)
+def test_variable_for_an_option_of_another_server_names_ours(name: str, meant: str) -> None:
+    assert mistyped_variables({f"GRACEHTTP_{name}": "1"}) == [(f"GRACEHTTP_{name}", meant)]
+
+
+def test_variable_for_an_option_without_an_equivalent_is_left_alone() -> None:
+    assert mistyped_variables({"GRACEHTTP_DAEMON": "1"}) == []
+
+
 # --- the file ---
 
 
@@ -150,6 +166,24 @@ def test_paths_of_the_command_line_stay_relative_to_the_working_directory(tmp_pa
         ("server = 5", "not an array of tables", "[[server]]"),
         ("[[servers]]\nbind = ':1'", "'servers' is no table", "did you mean [[server]]?"),
         ("[listener]\nbind = ':1'", "'listener' is no table", "did you mean [[server]]?"),
+        ("[tool.x]\ny = 1", "'tool' is no table", "the tables are [[server]], one for each server, and [hooks]"),
+        ("[hook]\nx = 'a:b'", "'hook' is no table", "did you mean [hooks]?"),
+        ("graceful_timeout = 2", "'graceful_timeout' is no option", "here: drain_timeout"),
+        ("keepalive = 2", "'keepalive' is no option", "here: keep_alive_timeout"),
+        ("worker_class = 'sync'", "'worker_class' is no option", "here: leave it out"),
+        ("wsgi_app = 'a:b'", "'wsgi_app' is no option", "here: app"),
+        ("errorlog = '-'", "'errorlog' is no option", "here: log_file"),
+        ("limit_concurrency = 2", "'limit_concurrency' is no option", "here: max_connections"),
+        ("raw_env = ['A=b']", "'raw_env' is no option", "name that file by env_file"),
+        ("reuse_port = true", "'reuse_port' is no option", "it is not needed"),
+        ("http = 'h11'", "'http' is no option", "an option of uvicorn; here: leave it out"),
+        ("uds = '/x'", "'uds' is no option", 'here: bind = "unix:PATH"'),
+        (
+            "timeout = 9",
+            "'timeout' is no option",
+            "hang_timeout for a worker that hangs, request_timeout",
+        ),
+        ("[[server]]\nssl_certificate = 'x'", "'ssl_certificate' is no option", "granian; here: certfile"),
         ("workers = ", "is not valid TOML", "toml.io"),
         ("workers = 'x'", "workers must be a whole number", ""),
         ("bind = []", "bind is empty", "leave it away"),

@@ -171,7 +171,8 @@ def test_wrong_password_is_not_shown() -> None:
     [
         ("worker", "did you mean workers?"),
         ("log-level", "did you mean log_level?"),
-        ("zzzz", "there are: access_log"),
+        ("zzzz", "gracehttp serve --help and docs/options.md list the options"),
+        ("bogus", "gracehttp serve --help and docs/options.md list the options"),
     ],
 )
 def test_unknown_keyword_names_the_nearest_one(key: str, hint: str) -> None:
@@ -184,7 +185,7 @@ def test_unknown_keyword_names_the_nearest_one(key: str, hint: str) -> None:
 def test_timeout_of_another_server_is_recognised() -> None:
     with pytest.raises(ConfigurationError) as caught:
         server_options("main:app", bind=":1", timeout_keep_alive=5)
-    assert caught.value.hint == "did you mean keep_alive_timeout?"
+    assert caught.value.hint == "timeout_keep_alive is an option of uvicorn; here: keep_alive_timeout"
 
 
 def test_option_of_a_server_is_refused_for_the_program() -> None:

@@ -41,7 +41,6 @@ def read_command(words: Sequence[str], plan: Plan | None = None) -> CommandLine:
             rule = Rule("config", _CONFIG_FLAGS)
         if rule is None:
             if plan is not None:
-                plan.remark(flag, f"no option of {server.name} that gracehttp knows")
                 plan.faults.append(f"{flag} is no option of {server.name} that gracehttp knows.")
             continue
         if rule.takes is Takes.VALUE and not has_value:

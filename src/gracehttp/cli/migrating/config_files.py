@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -12,6 +13,11 @@ from typing import Any
 from gracehttp.errors import ConfigurationError
 
 TIMEOUT_SECONDS = 30.0
+_STARTS = frozenset(("uvicorn.run", "uvicorn.Server", "hypercorn.run"))
+_SCRIPT = (
+    "in a script gracehttp.run(app, host=..., port=...) takes the place of uvicorn.run(); or give its options as a "
+    "command: gracehttp migrate -- uvicorn main:app --port 80"
+)
 
 
 def read_config(path: str) -> dict[str, Any]:
@@ -22,6 +28,7 @@ def read_config(path: str) -> dict[str, Any]:
             raise ConfigurationError(f"there is no file {bare}.", hint="give the path of gunicorn.conf.py")
         if bare.endswith(".toml"):
             return _read_toml(bare)
+        _reject_script(bare)
     return _run(bare)
 
 
@@ -31,6 +38,18 @@ def _read_toml(path: str) -> dict[str, Any]:
             return tomllib.load(file)
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise ConfigurationError(f"{path} can't be read: {exc}.") from None
+
+
+def _reject_script(path: str) -> None:
+    """Raise `ConfigurationError` if the file at `path` starts a server: it is a script, and must not be executed."""
+    try:
+        with open(path, "rb") as file:
+            tree = ast.parse(file.read(), path)
+    except (OSError, SyntaxError, ValueError):
+        return  # the execution tells
+    calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    if called := sorted(calls & _STARTS):
+        raise ConfigurationError(f"{path} is a script that starts a server, by {called[0]}().", hint=_SCRIPT)
 
 
 def _run(path: str) -> dict[str, Any]:
@@ -43,7 +62,9 @@ def _run(path: str) -> dict[str, Any]:
         try:
             child.wait(TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
-            raise ConfigurationError(f"{path} did not end within {TIMEOUT_SECONDS:g} s.") from None
+            raise ConfigurationError(
+                f"{path} did not end within {TIMEOUT_SECONDS:g} s.", hint=f"does it start a server? {_SCRIPT}"
+            ) from None
         finally:
             child.kill()  # has no effect on a process that has ended
             child.wait()

@@ -95,13 +95,6 @@ def _keepalive(value: object, plan: Plan) -> object:
     return number
 
 
-def _access(value: object, plan: Plan) -> object:
-    if value in (None, "", "None"):
-        return None
-    plan.set("access_log", True)
-    return None if value in ("-", "/dev/stdout", "/dev/stderr", "/proc/1/fd/1") else value
-
-
 def _access_format(value: object, plan: Plan) -> object:
     if not (plan.given.get("accesslog")):
         return None
@@ -121,7 +114,8 @@ def _account(value: object, plan: Plan) -> object:
 def _raw_env(value: object, plan: Plan) -> object:
     texts = [value] if isinstance(value, str) else list(value) if isinstance(value, (list, tuple)) else []
     for text in texts:
-        plan.remark(f"raw_env {text.partition('=')[0]}", "put it into a file for env_file, a line KEY=VALUE")
+        plan.remark(f"raw_env {str(text).partition('=')[0]}", "put it into a file for env_file, as below")
+        plan.environment.append(str(text))
     return None
 
 
@@ -176,12 +170,12 @@ def _chdir(value: object, plan: Plan) -> object:
     return value if value not in (".", "", None) else None
 
 
-def _hook(name: str, note: str) -> Rule:
-    return Rule(name, note=note)
+def _hook(name: str, note: str, event: str = "") -> Rule:
+    return Rule(name, note=note, hook=event)
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("wsgi_app", (), read=_app),
+    Rule("wsgi_app", (), read=_app, write="app, the name of the application"),
     Rule("bind", ("-b", "--bind"), "bind", read=read.bind_with_port, repeatable=True),
     Rule("backlog", ("--backlog",), "backlog", read=read.number),
     Rule("workers", ("-w", "--workers"), "workers", read=read.number),
@@ -203,8 +197,7 @@ RULES: tuple[Rule, ...] = (
         ("-t", "--timeout"),
         "hang_timeout",
         read=_timeout,
-        write="--hang-timeout for a worker that hangs, --request-timeout for a request, --ready-timeout for a start, "
-        "--drain-timeout for requests at a stop",
+        write="--hang-timeout for a worker that hangs, --request-timeout for a request that takes too long",
     ),
     Rule("graceful_timeout", ("--graceful-timeout",), "drain_timeout", read=read.seconds),
     Rule("keepalive", ("--keep-alive",), "keep_alive_timeout", read=_keepalive),
@@ -235,7 +228,13 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("chdir", ("--chdir",), "chdir", read=_chdir),
     without("daemon", "run it under systemd or another manager, or with nohup", "-D", "--daemon", takes=Takes.NOTHING),
-    Rule("raw_env", ("-e", "--env"), read=_raw_env, repeatable=True),
+    Rule(
+        "raw_env",
+        ("-e", "--env"),
+        read=_raw_env,
+        repeatable=True,
+        write="write the variable into a file, a line NAME=VALUE, and name that file by --env-file",
+    ),
     Rule("pidfile", ("-p", "--pid"), "pidfile", read=read.text_or_none),
     without("worker_tmp_dir", "workers beat their heart over a socket: it is not needed"),
     Rule("user", ("-u", "--user"), "user", read=_account),
@@ -243,7 +242,12 @@ RULES: tuple[Rule, ...] = (
     Rule("umask", ("-m", "--umask"), "umask", read=_umask),
     without("initgroups", "workers always have the groups of their user", takes=Takes.NOTHING),
     without("tmp_upload_dir", "bodies are streamed to the application: nothing is stored on the way"),
-    Rule("secure_scheme_headers", (), read=_scheme_headers),
+    Rule(
+        "secure_scheme_headers",
+        (),
+        read=_scheme_headers,
+        write="the scheme comes from X-Forwarded-Proto or Forwarded of a peer in --forwarded-allow-ips",
+    ),
     Rule("forwarded_allow_ips", ("--forwarded-allow-ips",), "forwarded_allow_ips", read=read.list_of_peers),
     Rule("pythonpath", ("--pythonpath",), "app_dir", read=_pythonpath),
     without("paste", "name a module that makes the application: loadapp() of PasteDeploy there", "--paste", "--paster"),
@@ -264,13 +268,13 @@ RULES: tuple[Rule, ...] = (
     without("forwarder_headers", "forwarded_fields names the fields that a trusted proxy sets"),
     without("header_map", "fields whose name has an underscore don't reach WSGI applications"),
     Rule("root_path", ("--root-path",), "root_path", read=read.text_or_none),
-    Rule("accesslog", ("--access-logfile",), "access_log_file", read=_access),
+    Rule("accesslog", ("--access-logfile",), "access_log_file", read=read.access_log),
     Rule("access_log_format", ("--access-logformat",), "access_log_format", read=_access_format),
     without("disable_redirect_access_to_syslog", quiet=True, takes=Takes.NOTHING),
     Rule("errorlog", ("--error-logfile", "--log-file"), "log_file", read=_error_log),
     Rule("loglevel", ("--log-level",), "log_level", read=read.log_level),
     without("capture_output", "workers write to the supervisor's stdout and stderr anyway", takes=Takes.NOTHING),
-    Rule("logger_class", ("--logger-class",), read=_class_note),
+    Rule("logger_class", ("--logger-class",), read=_class_note, write="--log-config configures the loggers"),
     without(
         "logconfig", "write it as JSON or TOML for dictConfig (log_config); the loggers are gracehttp.*", "--log-config"
     ),
@@ -333,11 +337,17 @@ RULES: tuple[Rule, ...] = (
     _hook("on_starting", SUPERVISOR),
     _hook("on_reload", "it ran at a SIGHUP; here new code is imported by new workers at each restart"),
     _hook(
-        "when_ready", "generation_promoted in [hooks] (docs/hooks.md); sd_notify and --pidfile tell that it serves too"
+        "when_ready",
+        "generation_promoted in [hooks] (docs/hooks.md); sd_notify and --pidfile tell that it serves too",
+        "generation_promoted",
     ),
     _hook("pre_fork", WORKER),
-    _hook("post_fork", f"worker_forked (with --preload) or worker_serving in [hooks] (docs/hooks.md), {_START}"),
-    _hook("post_worker_init", f"worker_serving in [hooks] (docs/hooks.md), {_START}"),
+    _hook(
+        "post_fork",
+        f"worker_forked (with --preload) or worker_serving in [hooks] (docs/hooks.md), {_START}",
+        "worker_serving",
+    ),
+    _hook("post_worker_init", f"worker_serving in [hooks] (docs/hooks.md), {_START}", "worker_serving"),
     _hook("worker_int", LIFESPAN),
     _hook("worker_abort", "a worker that hangs writes down where before it is killed"),
     _hook("pre_exec", "USR2 tries the new supervisor before it replaces itself; nothing of yours runs there"),
@@ -346,8 +356,9 @@ RULES: tuple[Rule, ...] = (
     _hook(
         "child_exit",
         "worker_exited in [hooks], such as for prometheus_client.multiprocess.mark_process_dead (docs/hooks.md)",
+        "worker_exited",
     ),
-    _hook("worker_exit", f"worker_ending in [hooks] (docs/hooks.md), {_END}"),
+    _hook("worker_exit", f"worker_ending in [hooks] (docs/hooks.md), {_END}", "worker_ending"),
     _hook("nworkers_changed", "gracehttp status tells how many there are"),
     _hook("on_exit", SUPERVISOR),
     _hook("ssl_context", "certificates are read from files, and anew at each restart"),

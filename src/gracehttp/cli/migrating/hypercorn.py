@@ -5,19 +5,14 @@ from __future__ import annotations
 from gracehttp.cli.migrating import plan as read
 from gracehttp.cli.migrating.plan import Plan, Rule, Takes, without
 
+_INSECURE = "--bind http://HOST:PORT"
+
 
 def _worker_class(value: object, plan: Plan) -> object:
     if value in ("uvloop", "asyncio"):
         return value
     plan.remark(f"worker_class = {value!r}", "applications for trio aren't served; anyio runs on asyncio too")
     return None
-
-
-def _access(value: object, plan: Plan) -> object:
-    if value in (None, ""):
-        return None
-    plan.set("access_log", True)
-    return None if value == "-" else value
 
 
 def _log_config(value: object, plan: Plan) -> object:
@@ -45,8 +40,8 @@ def _root_path(value: object, plan: Plan) -> object:
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("application_path", (), read=_application),
-    Rule("accesslog", ("--access-logfile", "--access-log"), "access_log_file", read=_access),
+    Rule("application_path", (), read=_application, write="app, the name of the application"),
+    Rule("accesslog", ("--access-logfile", "--access-log"), "access_log_file", read=read.access_log),
     Rule("access_log_format", ("--access-logformat",), "access_log_format", read=read.access_format),
     Rule("backlog", ("--backlog",), "backlog", read=read.number),
     Rule("bind", ("-b", "--bind"), "bind", read=read.bind_with_port, repeatable=True),
@@ -76,7 +71,7 @@ RULES: tuple[Rule, ...] = (
     Rule("keep_alive_timeout", ("--keep-alive",), "keep_alive_timeout", read=read.seconds_or_none),
     Rule("keyfile", ("--keyfile",), "keyfile"),
     Rule("keyfile_password", ("--keyfile-password",), "keyfile_password"),
-    Rule("insecure_bind", ("--insecure-bind",), repeatable=True, read=lambda value, plan: None),
+    Rule("insecure_bind", ("--insecure-bind",), repeatable=True, read=lambda value, plan: None, write=_INSECURE),
     Rule("logconfig", ("--log-config",), "log_config", read=_log_config),
     without("logconfig_dict", "write it to a file of JSON or TOML for dictConfig (log_config)"),
     Rule("loglevel", ("--log-level",), "log_level", read=read.log_level),

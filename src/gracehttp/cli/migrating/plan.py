@@ -15,6 +15,8 @@ from gracehttp.config.access_format import read_access_format
 from gracehttp.config.types import UnreadableError
 from gracehttp.values import Value
 
+_ONE_FLAG = re.compile(r"--([a-z][a-z0-9-]*) (\S+)")
+_FLAG = re.compile(r"--([a-z][a-z0-9-]*)")
 _ATOM = re.compile(r"%\([^)]*\)s")
 _SILENT_LEVELS = ("warning", "error", "critical")
 
@@ -25,6 +27,10 @@ class Takes(enum.Enum):
     VALUE = "a value"
     NOTHING = "nothing: it means true"
     NOTHING_FALSE = "nothing: it means false"
+
+
+def _as_key(flag: re.Match[str]) -> str:
+    return flag[1].replace("-", "_")
 
 
 class Rule(Value):
@@ -43,6 +49,8 @@ class Rule(Value):
     note: str = ""
     quiet: bool = False
     repeatable: bool = False
+    hook: str = ""
+    """For a hook: the event of `[hooks]` that comes nearest."""
     write: str = ""
     """What to write instead on the command line, where `option` and `note` don't say it well."""
 
@@ -59,6 +67,15 @@ class Rule(Value):
             return "it is not needed"
         return self.note or "gracehttp has nothing that corresponds to it"
 
+    @property
+    def hint_in_file(self) -> str:
+        """As `hint`, for a user who has written the name in a file of options or in a script."""
+        if not self.write and self.option in OPTIONS:
+            return f"{self.option}; {self.note}" if self.note else self.option
+        if one := _ONE_FLAG.fullmatch(self.hint):
+            return f'{_as_key(one)} = "{one[2]}"'
+        return _FLAG.sub(_as_key, self.hint)
+
 
 @dataclass
 class Plan:
@@ -72,6 +89,10 @@ class Plan:
     faults: list[str] = field(default_factory=list)
     """What is wrong with the command itself: that server would not start with it either."""
     given: dict[str, object] = field(default_factory=dict)
+    environment: list[str] = field(default_factory=list)
+    """Variables that were given with the options, `NAME=VALUE`: they belong into a file for `env_file`."""
+    hooks: list[tuple[str, str]] = field(default_factory=list)
+    """Functions that were given: the event of `[hooks]` that comes nearest, and the name of the function there."""
 
     def set(self, name: str, value: object, shown: str = "") -> None:
         """Set our option `name`, if there is one and the value is right; else say so of what was given as `shown`."""
@@ -110,6 +131,8 @@ class Plan:
 
     def _apply(self, rule: Rule, value: object) -> None:
         shown = f"{rule.name} = {_brief(value)}"
+        if rule.hook and isinstance(value, Mapping):
+            self.hooks.append((rule.hook, rule.name))
         ours = value if rule.read is None else rule.read(value, self)
         if rule.option and ours is not None:
             if rule.option not in OPTIONS:
@@ -240,6 +263,16 @@ def access_format(value: object, plan: Plan) -> object:
         names = ", ".join(dict.fromkeys(left_out))
         plan.remark("access_log_format", f"not known here, and left out (a dash is in its place): {names}")
     return text if _ATOM.search(text) or not left_out else None
+
+
+def access_log(value: object, plan: Plan) -> object:
+    """Where requests are logged. There "-" is stdout, as in our access_log_file; our log itself goes to stderr."""
+    if value in (None, "", "None"):
+        return None
+    plan.set("access_log", True)
+    if value in ("/dev/stderr", "/proc/1/fd/2"):
+        return None
+    return "-" if value in ("-", "/dev/stdout", "/proc/1/fd/1") else value
 
 
 def list_of_peers(value: object, plan: Plan) -> object:

@@ -1,11 +1,12 @@
-"""The servers that gracehttp knows the options of, and whose option a flag is."""
+"""The servers that gracehttp knows the options of, and which of their options are none of ours."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 
 from gracehttp.cli.migrating import granian, gunicorn, hypercorn, uvicorn
 from gracehttp.cli.migrating.plan import Plan, Rule
+from gracehttp.config.model import ALIASES, OPTIONS
 from gracehttp.values import Value
 
 
@@ -23,22 +24,29 @@ SERVERS = {
     "granian": Server("granian", granian.RULES, granian.finish),
     "hypercorn": Server("hypercorn", hypercorn.RULES, hypercorn.finish),
 }
-"""In the order in which a flag is looked for."""
+"""In the order in which a name is looked for."""
 
 
-def rules_of(flag: str) -> Iterator[tuple[Server, Rule]]:
-    """Each server that has `flag`, with its rule."""
+def foreign_rules() -> Mapping[str, tuple[Server, Rule]]:
+    """Each name that is none of our options, with the server that has it and its rule.
+
+    A name is that in a file, or a flag: as a name too, except for one of a single letter (`-t`). Of several servers
+    the first one counts for whose rule there is something to write here.
+    """
+    found: dict[str, tuple[Server, Rule]] = {}
+    ours = {*OPTIONS, *ALIASES, *(option.short for option in OPTIONS.values()), "config", "-c"}
     for server in SERVERS.values():
         for rule in server.rules:
-            if flag in rule.flags:
-                yield server, rule
-                break
+            for name in (rule.name, *map(_as_name, rule.flags)):
+                known = found.get(name)
+                if name not in ours and (known is None or (_says_what(rule) and not _says_what(known[1]))):
+                    found[name] = (server, rule)
+    return dict(sorted(found.items()))
 
 
-def hint_for(flag: str) -> str | None:
-    """What to write instead of `flag`, if another server has it; None if none has."""
-    found = list(rules_of(flag))
-    if not found:
-        return None
-    server, rule = next(((one, rule) for one, rule in found if rule.option or rule.write), found[0])
-    return f"{flag} is an option of {server.name}; here: {rule.hint}"
+def _as_name(flag: str) -> str:
+    return flag[2:].replace("-", "_") if flag.startswith("--") else flag
+
+
+def _says_what(rule: Rule) -> bool:
+    return bool(rule.option or rule.write)

@@ -35,6 +35,18 @@ def _http2(value: object, plan: Plan) -> object:
     return None
 
 
+def _peers(value: object, plan: Plan) -> object:
+    text = read.list_of_peers(value, plan)
+    if text == "*" and not plan.options.get("forwarded_hops"):
+        plan.remark(
+            "forwarded_allow_ips = '*'",
+            "the client is the rightmost entry of X-Forwarded-For here, which the proxy has added; uvicorn takes the "
+            "leftmost, which a client can choose. Behind several proxies name their networks instead, or give "
+            "forwarded_hops",
+        )
+    return text
+
+
 def _concurrency(value: object, plan: Plan) -> object:
     return read.number(value, plan)
 
@@ -51,7 +63,12 @@ RULES: tuple[Rule, ...] = (
     without("reload_delay", quiet=True),
     Rule("workers", ("--workers",), "workers", read=read.number),
     Rule("loop", ("--loop",), "loop", read=_loop),
-    without("http", OWN_PARSER),
+    Rule(
+        "http",
+        ("--http",),
+        note=OWN_PARSER,
+        write="leave it out: the parser is the server's own, there is nothing to choose; --h2 and --h2c are for HTTP/2",
+    ),
     Rule("http2", ("--http2",), "h2", Takes.NOTHING, read=_http2),
     without("ws", "WebSockets are always served, by code of the server's own"),
     Rule("ws_max_size", ("--ws-max-size",), "ws_max_size", read=read.number),
@@ -74,7 +91,7 @@ RULES: tuple[Rule, ...] = (
     *on_off("proxy_headers", "proxy_headers"),
     *on_off("server_header", "server_header"),
     *on_off("date_header", "date_header"),
-    Rule("forwarded_allow_ips", ("--forwarded-allow-ips",), "forwarded_allow_ips", read=read.list_of_peers),
+    Rule("forwarded_allow_ips", ("--forwarded-allow-ips",), "forwarded_allow_ips", read=_peers),
     same("root_path"),
     Rule(
         "limit_concurrency",
@@ -123,6 +140,10 @@ def finish(plan: Plan) -> None:
     if "access_log" not in plan.given and "access_log" not in plan.options:
         plan.options["access_log"] = True
         plan.defaults.append("uvicorn logs each request unless told otherwise; gracehttp does with access_log = true")
+    if plan.options.get("access_log"):
+        plan.defaults.append(
+            'uvicorn logs requests to stdout, gracehttp to stderr with the rest; access_log_file = "-" is stdout'
+        )
     if "timeout_keep_alive" not in plan.given:
         plan.defaults.append(
             'uvicorn closes idle connections after 5 s, gracehttp after 75 s; keep_alive_timeout = "5s" does the same'
