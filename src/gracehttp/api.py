@@ -165,7 +165,7 @@ class GraceHTTP:
                 configure_logging(level, "json", color=False)  # the reason is printed at any level
                 log_event(StartFailed(exc.message, exc.hint, exc.details, exc.exit_status))
             else:
-                told = _in_one_line(exc) if exc.is_logged else exc
+                told = _in_one_line(exc, self._process.log_file) if exc.is_logged else exc
                 echo(f"gracehttp: error: {told}", err=True)
             status = exc.exit_status
         if status:
@@ -338,8 +338,10 @@ def _stderr_is_a_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
-def _in_one_line(error: GraceHTTPError) -> str:
-    """For the last line, of an error that the log has told in full: it may be the only one that somebody sees."""
-    cause = error.message.rstrip(".")
+def _in_one_line(error: GraceHTTPError, log_file: str | None) -> str:
+    """For the last line, of an error that the log has told in full: right above that line, or in a file."""
     what = "the service could not start"
-    return f"{cause if cause.startswith(what) else f'{what}: {cause}'} (the log has all of it)."
+    if log_file is None:
+        return f"{what}; the log tells why."
+    cause = error.message.rstrip(".")
+    return f"{cause if cause.startswith(what) else f'{what}: {cause}'} ({log_file} has all of it)."

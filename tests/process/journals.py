@@ -35,8 +35,15 @@ def reached(line):
     return re.match(r"\S+ app/\d+ ", line) is not None
 
 
+def answered(lines):
+    """Those that the server has answered. The others have their end when the proxy goes, before the next probe or after
+    it: one that the proxy left is 499 at the server, and one that the proxy gave up is 504 at HAProxy."""
+    return [line for line in lines if re.match(r"\S+ (499|app/504) ", line) is None]
+
+
 def same(passed, taken):
-    """Whether the server took as many requests, with these methods; of one that it refuses it need not know any."""
+    """Whether the server answered as many requests, with these methods; of one that it refuses it need not know any."""
+    passed, taken = answered(passed), answered(taken)
     methods = [line.split(" ")[0].replace("#23", "#") for line in passed]  # HAProxy escapes it in its log
     return len(methods) == len(taken) and all(
         line.split(" ")[0] in (method, "-") for method, line in zip(methods, taken, strict=True)

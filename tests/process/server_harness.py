@@ -241,8 +241,15 @@ def get_on(sock, path="/", *, close=False):
     return status, body.decode()
 
 
+def chunks(body):
+    while body:
+        size, _, rest = body.partition(b"\r\n")
+        yield rest[: int(size, 16)]
+        body = rest[int(size, 16) + 2 :]
+
+
 def read_response(sock):
-    """Read one response with a Content-Length; returns status, headers and body."""
+    """Read one response with a Content-Length or in chunks; returns status, headers and body."""
     received = b""
     while b"\r\n\r\n" not in received:
         piece = sock.recv(65536)
@@ -252,6 +259,13 @@ def read_response(sock):
     head, _, body = received.partition(b"\r\n\r\n")
     status_line, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    if "content-length" not in headers and headers["transfer-encoding"] == "chunked":
+        while not body.endswith(b"0\r\n\r\n"):
+            piece = sock.recv(65536)
+            if not piece:
+                raise ConnectionError("closed in the middle of a body")
+            body += piece
+        return int(status_line.split()[1]), headers, b"".join(chunks(body))
     while len(body) < int(headers["content-length"]):
         piece = sock.recv(65536)
         if not piece:

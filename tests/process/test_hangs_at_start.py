@@ -112,6 +112,5 @@ def test_why_a_start_failed_is_told_also_if_a_task_does_not_end(start):
     server = start(*SERVE, "--lifespan", "on", files={"application.py": STUBBORN})
     assert server.wait() == 3
     assert "the application failed in its lifespan startup: RuntimeError: no database" in server.log
-    assert server.lines[-1].startswith("gracehttp: error: the service could not start: the application failed in its ")
-    assert server.lines[-1].endswith("RuntimeError: no database (the log has all of it).")
-    assert server.log.count("Traceback") == 1, "and only the cause is told twice"
+    assert server.lines[-1] == "gracehttp: error: the service could not start; the log tells why."
+    assert server.log.count("Traceback") == 1

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import hpack
 import pytest
-from journals import Journal, reached
+from journals import Journal, answered, reached
 from proxies import haproxy, nginx
 from server_harness import free_port
 
@@ -181,8 +181,8 @@ def test_no_row_becomes_another_request_behind_a_proxy(start, tmp_path, proxy):
             outcome = exchange(port, row.frames)
             path = probe_of(name)
             answer = exchange(port, headers(1, Fields(path=path.encode()).listed()))
-            passed = [line for line in passed_log.up_to(path) if reached(line)]
-            taken = taken_log.up_to(path)
+            passed = answered(line for line in passed_log.up_to(path) if reached(line))
+            taken = answered(taken_log.up_to(path))
             seen = [seen_of(line) for line in seen_log.up_to(path)]
             statuses[name] = int(taken[0].split(" ")[1]) if taken else 0
             if (

@@ -210,7 +210,7 @@ def check(server, *arguments):
 def test_an_import_that_raises_what_is_no_exception_is_told_in_a_sentence(start, options):
     server = start(*SERVE, "main:app", *options, files={"main.py": "import asyncio\nraise asyncio.CancelledError\n"})
     assert server.wait() == 3
-    assert "the module main raised CancelledError while it was imported." in server.log
+    assert "the module main raised CancelledError while it was imported" in server.log
     assert "importer.py" not in server.log
     assert server.log.count("Traceback") == 1
     checked = check(server, "main:app")
@@ -222,7 +222,7 @@ def test_an_application_directory_without_the_module_is_not_completed_by_the_wor
     files = {"main.py": PID_APPLICATION, "empty/other.txt": ""}
     server = start(*SERVE, "main:app", "--app-dir", "empty", files=files)
     assert server.wait() == 3
-    assert "there is no module 'main'." in server.log
+    assert "there is no module 'main'" in server.log
     checked = check(server, "main:app", "--app-dir", "empty")
     assert checked.returncode == 3
     assert "there is no module 'main'." in checked.stdout + checked.stderr

@@ -92,6 +92,16 @@ def test_the_traceback_of_a_first_start_that_fails_is_shown_once_at_any_level(st
     assert ("1 / 0" in said) == (level == "critical")
 
 
+def test_a_first_start_that_fails_tells_its_cause_at_the_terminal_if_the_log_is_a_file(start):
+    server = start_in_vain(start, "--log-file", "a.log")
+    assert server.wait() == 3
+    assert server.lines[-1].startswith(
+        "gracehttp: error: the service could not start: the module application raised Zero"
+    )
+    assert server.lines[-1].endswith("a.log has all of it).")
+    assert "1 / 0" in (server.folder / "a.log").read_text()
+
+
 def test_a_first_start_that_fails_ends_a_json_log_with_its_traceback_if_nothing_else_is_logged(start):
     server = start_in_vain(start, "--log-level", "critical", "--log-format", "json")
     assert server.wait() == 3

@@ -216,7 +216,7 @@ def test_what_the_user_may_not_read_is_told(serve, folder):
         files={"private/main.py": SHOWS},
     )
     assert server.wait() == 3
-    assert "Permission denied" in server.log
+    assert "this user may not read and enter it" in server.log
 
 
 def test_what_keeps_the_user_from_the_interpreter_is_named_once(start, folder):

@@ -112,6 +112,9 @@ class RequestHead:
     echoed: Header | None
     """A field of the request that the response has, too."""
 
+    def __init__(self) -> None:
+        self.echoed = None
+
     @property
     def kept(self) -> KeptFields | None:
         """See above."""
@@ -175,6 +178,7 @@ class RefusedHead(RequestHead):
         self._method = method or "-"
         self._target = target or b"-"
         self.client = client
+        self.echoed = None
 
     @property
     def method(self) -> str:
