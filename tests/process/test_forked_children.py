@@ -169,7 +169,8 @@ EXIT_HANDLER = """
     import sys
 
     # In one write: two of them run at the same time.
-    SHOW = "import os; from signal import *; os.write(1, b'answers %d %d\\\\n' % (getsignal(SIGTERM), getsignal(SIGHUP)))"
+    SHOW = "import os; from signal import *; "
+    SHOW += "os.write(1, b'answers %d %d\\\\n' % (getsignal(SIGTERM), getsignal(SIGHUP)))"
 
     def run_a_program():
         subprocess.run([sys.executable, "-c", SHOW], stdout=2, check=True)

@@ -44,6 +44,20 @@ def requests(samples, status="2xx"):
     return samples.get(("gracehttp_http_requests_total", ("method", "GET"), ("status", status)), 0)
 
 
+def scrape_when_counted(server, number):
+    """The samples, once that many requests are counted: a request is counted when its response is sent."""
+    samples = {}
+
+    def are_counted():
+        nonlocal samples
+        samples = scrape(server)
+        return requests(samples) >= number
+
+    wait_until(are_counted)
+    assert requests(samples) == number
+    return samples
+
+
 def counters(samples):
     return {key: value for key, value in samples.items() if key[0].endswith(("_total", "_bucket", "_count", "_sum"))}
 
@@ -57,8 +71,7 @@ def test_requests_are_counted_over_all_workers_and_the_text_is_what_prometheus_r
     server = begin(start, "--workers", "2")
     for _ in range(20):
         assert get(server.port)[0] == 200
-    samples = scrape(server)
-    assert requests(samples) == 20
+    samples = scrape_when_counted(server, 20)
     assert samples[("gracehttp_http_request_duration_seconds_count",)] == 20
     assert samples[("gracehttp_generation",)] == 1
     assert samples[("gracehttp_workers", ("state", "serving"))] == 2
@@ -69,13 +82,12 @@ def test_no_counter_goes_back_when_a_worker_is_killed_nor_at_a_restart_nor_when_
     server = begin(start, "--workers", "2")
     for _ in range(10):
         get(server.port)
-    before = counters(scrape(server))
+    before = counters(scrape_when_counted(server, 10))
     os.kill(server.first[0], signal.SIGKILL)
     server.wait_for("was killed by SIGKILL")
     server.wait_for("worker 3 of generation 1 is ready")
-    samples = scrape(server)
+    samples = scrape_when_counted(server, 10)
     never_back(before, counters(samples))
-    assert requests(samples) == 10
     assert samples[("gracehttp_worker_deaths_total", ("cause", "SIGKILL"))] == 1
 
     before = counters(samples)
@@ -83,9 +95,8 @@ def test_no_counter_goes_back_when_a_worker_is_killed_nor_at_a_restart_nor_when_
     server.wait_until_serving(2)
     server.wait_until_gone(1)
     get(server.port)
-    samples = scrape(server)
+    samples = scrape_when_counted(server, 11)
     never_back(before, counters(samples))
-    assert requests(samples) == 11
     assert samples[("gracehttp_restarts_total", ("outcome", "promoted"))] == 1
     assert samples[("gracehttp_drains_total",)] == 2
 
@@ -94,9 +105,8 @@ def test_no_counter_goes_back_when_a_worker_is_killed_nor_at_a_restart_nor_when_
     server.wait_until_serving(3)
     server.wait_until_gone(2)
     get(server.port)
-    samples = scrape(server)
+    samples = scrape_when_counted(server, 12)
     never_back(before, counters(samples))
-    assert requests(samples) == 12
     assert samples[("gracehttp_worker_starts_total",)] >= 7
 
 
@@ -130,10 +140,10 @@ def test_workers_that_are_forked_from_a_template_count_on_pages_of_their_own(sta
     server = begin(start, "--workers", "3", "--preload")
     for _ in range(12):
         get(server.port)
-    assert requests(scrape(server)) == 12
+    scrape_when_counted(server, 12)
     os.kill(server.first[1], signal.SIGKILL)
     server.wait_for("worker 4 of generation 1 is ready")
-    assert requests(scrape(server)) == 12
+    scrape_when_counted(server, 12)
 
 
 def test_metrics_are_served_on_a_unix_socket_whose_file_goes_with_the_service(start, tmp_path):

@@ -42,7 +42,16 @@ STATUS = {
         {
             "generation": 7,
             "state": "serving",
-            "workers": [{"worker": 0, "pid": 4712, "state": "serving", "build": "compiled", "connections": 3}],
+            "workers": [
+                {
+                    "worker": 0,
+                    "pid": 4712,
+                    "state": "serving",
+                    "build": "compiled",
+                    "connections": 3,
+                    "other_code": False,
+                }
+            ],
             "template": None,
             "probation_seconds_left": None,
             "starts_in_seconds": [],
@@ -50,7 +59,9 @@ STATUS = {
         {
             "generation": 8,
             "state": "starting",
-            "workers": [{"worker": 1, "pid": None, "state": "starting", "build": "", "connections": None}],
+            "workers": [
+                {"worker": 1, "pid": None, "state": "starting", "build": "", "connections": None, "other_code": False}
+            ],
             "template": None,
             "probation_seconds_left": None,
             "starts_in_seconds": [],

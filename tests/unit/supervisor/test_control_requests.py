@@ -90,6 +90,7 @@ def abstract():
 def test_who_may_not_control_it_is_turned_away_before_anything_is_read(monkeypatch, abstract):
     monkeypatch.setattr(module, "peer_of", lambda _sock: Peer(4711, 65534))
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    may_not = "user 65534 may not control this service, only root and the user that runs it (1000)"
 
     async def scenario():
         with listening(abstract) as control:
@@ -99,11 +100,9 @@ def test_who_may_not_control_it_is_turned_away_before_anything_is_read(monkeypat
                 reader, writer = await asyncio.open_unix_connection(abstract)
                 answer = json.loads(await reader.read())
                 writer.close()
-                assert answer["message"] == "user 65534 may not control this service"
+                assert answer["message"] == may_not
             assert not control._connections
-            assert [str(event) for event in refused] == [
-                "a client of the control socket was refused: user 65534 may not control this service"
-            ]
+            assert [str(event) for event in refused] == [f"a client of the control socket was refused: {may_not}"]
             await control.close()
 
     asyncio.run(scenario())
