@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import re
 
+from proxies import haproxy, nginx
 from server_harness import wait_until
+
+
+def with_log(proxy, folder, port, configuration):
+    """The context in which that proxy runs, and the path of the log that `configuration` has it write."""
+    if proxy == "nginx":
+        return nginx(folder, [port], configuration), folder / "passed.log"
+    return haproxy(folder, [port], configuration), folder / "log"
 
 
 class Journal:

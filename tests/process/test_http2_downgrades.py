@@ -17,8 +17,7 @@ from typing import NamedTuple
 
 import hpack
 import pytest
-from journals import Journal, answered, reached
-from proxies import haproxy, nginx
+from journals import Journal, answered, reached, with_log
 from server_harness import free_port
 
 sys.path.append(str(Path(__file__).parents[1] / "unit" / "http"))
@@ -167,12 +166,8 @@ def test_each_row_has_its_outcome_here(start, tmp_path):
 def test_no_row_becomes_another_request_behind_a_proxy(start, tmp_path, proxy):
     server = serve(start)
     port, folder = free_port(), tmp_path / proxy
-    if proxy == "nginx":
-        running = nginx(folder, [port], NGINX.format(server=server.port, port=port))
-        log = folder / "passed.log"
-    else:
-        running = haproxy(folder, [port], HAPROXY.format(server=server.port, port=port))
-        log = folder / "log"
+    configuration = {"nginx": NGINX, "haproxy": HAPROXY}[proxy].format(server=server.port, port=port)
+    running, log = with_log(proxy, folder, port, configuration)
     wrong, statuses = [], {}
     with running:
         passed_log, taken_log = Journal(log), Journal(tmp_path / "taken.log")

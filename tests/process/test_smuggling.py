@@ -13,8 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from journals import Journal, reached, same
-from proxies import haproxy, nginx
+from journals import Journal, reached, same, with_log
 from server_harness import free_port
 
 sys.path.append(str(Path(__file__).parents[1] / "unit" / "http" / "http1"))
@@ -133,12 +132,8 @@ def test_no_row_of_the_table_is_another_number_of_requests_than_the_proxy_has_pa
     )  # fmt: skip
     server.wait_until_serving()
     port, folder = free_port(), tmp_path / proxy
-    if proxy == "nginx":
-        running = nginx(folder, [port], NGINX.format(server=server.port, port=port))
-        log = folder / "passed.log"
-    else:
-        running = haproxy(folder, [port], HAPROXY.format(server=server.port, port=port))
-        log = folder / "log"
+    configuration = {"nginx": NGINX, "haproxy": HAPROXY}[proxy].format(server=server.port, port=port)
+    running, log = with_log(proxy, folder, port, configuration)
     wrong, passed_on = [], 0
     with running:
         journal, taken_log = Journal(log), Journal(tmp_path / "taken.log")

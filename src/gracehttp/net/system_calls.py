@@ -47,7 +47,7 @@ def accept(listener: socket.socket, fd: int) -> tuple[int, Any] | None:
                 raise
             return sock.detach(), client
         # As accept() does it, without an object that has a name of its own for each attribute.
-        descriptor, client = listener._accept()  # type: ignore[attr-defined]
+        descriptor, client = listener._accept()  # type: ignore[attr-defined]  # typeshed has it not
     except BlockingIOError:
         return None
     try:
