@@ -3,7 +3,7 @@
 Start reading at `supervisor`, which makes the parts and joins them. They work in a circle:
 
 - `operator_requests` (signals, commands), `reports` (what workers say, and how they end) and `watchdog` (workers that
-  hang) tell `turns` what has happened.
+  hang) tell `turns` what has happened. `reception` gives a new worker what it needs.
 - `turns` asks `fleet`, which decides as a pure function, and `orders` carries out what it commands.
 
 What the supervisor holds: the `pidfile`; `processes`, from the fork to the wait status; `listeners` with their permits

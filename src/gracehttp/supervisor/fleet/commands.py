@@ -212,7 +212,7 @@ class Gone(Value):
     seconds: float
 
 
-Command = (
+Order = (
     StartWorker
     | Serve
     | Pause
@@ -226,8 +226,11 @@ Command = (
     | Kill
     | AnnounceStop
     | StopAdmitting
-    | Finish
-    | Promoted
+)
+"""Something is to be done."""
+
+Fact = (
+    Promoted
     | ProbationEnded
     | RolledBack
     | GivenUp
@@ -239,3 +242,6 @@ Command = (
     | StartRepeated
     | Gone
 )
+"""Something is decided, and others must hear of it."""
+
+Command = Order | Fact | Finish

@@ -93,6 +93,8 @@ class WorkerProcess:
         self.introduced = False
         self.stage = ""
         """What it reported last that it begins, on its way to be ready."""
+        self.refused = False
+        """The supervisor could not use it: its hello was answered with `Refuse`."""
         self.leaving = False
         """It was told to drain: it closes its channel when it has."""
         self.build = ""

@@ -67,6 +67,8 @@ class WorkerProcesses:
         """
         self._loop = asyncio.get_running_loop()
         self._credentials = credentials
+        self.stderr = stderr
+        """Where each worker writes once it is ready."""
         self._stderr = NonBlockingWriter(stderr)
         self._publish = publish
         self._on_message = on_message
