@@ -42,6 +42,7 @@ class WorkerRecord(Value):
     stage: str = ""
     leaving: bool = False
     build: str = ""
+    refused: bool = False
 
 
 class Ending(Value):
@@ -170,6 +171,7 @@ class WorkerProcess:
             stage=self.stage,
             leaving=self.leaving,
             build=self.build,
+            refused=self.refused,
             channel=self.channel.carry(),
             early_stderr=self.early_stderr.carry(),
         )
@@ -192,6 +194,7 @@ class WorkerProcess:
             record.introduced,
         )
         process.stage, process.leaving, process.build = record.stage, record.leaving, record.build
+        process.refused = record.refused
         return process
 
     def signal(self, number: int) -> None:
