@@ -11,8 +11,8 @@ and handover queues; `certificates`. What tells others of it: `control` (command
 (health checks, scrapes), `metrics`, `service_manager` (systemd), `hook_process`. `succession` is how it replaces
 itself, `reloading` what `--reload` does.
 
-`signals` and `terminal` are how the operator reaches it, `guard` keeps a defect from stopping it, and `first_failure`
-is the last line of a service that never served.
+`signals` and `terminal` are how the operator reaches it, and `accepting` takes clients at its own sockets. `guard`
+keeps a defect from stopping it, and `first_failure` is the last line of a service that never served.
 
 Imports neither `http`, `worker` nor what serves applications or TLS: nothing that a deploy brings can break it.
 """
