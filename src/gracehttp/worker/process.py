@@ -204,9 +204,9 @@ def _leave_template(channel: Channel, manifest: Manifest, program: _Program) -> 
 
 
 def _load_applications(channel: Channel, program: _Program) -> None:
-    """Import them, if that has not been done yet. No loop runs meanwhile, wherever an application is imported: one that
-    calls `asyncio.run()` at the top of a module, or whose framework refuses blocking calls within a loop, works alike
-    under `serve`, `--preload` and `check`."""
+    """Import them, if that has not been done yet. No loop runs meanwhile, wherever an application is imported. So
+    `asyncio.run()` at the top of a module, and a framework that refuses blocking calls within a loop, work alike under
+    `serve`, `--preload` and `check`."""
     # It blocks until the stage is sent: nothing listens to the channel yet.
     program.loader.load_all(program.servers, lambda doing: channel.send(messages.StageBegan(doing)))
 

@@ -46,8 +46,8 @@ class Ports:
         self._auditor.audit()
 
     def left_to(self, generations: Collection[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The listeners that a worker which drains or pauses leaves to the workers of `generations`, and those of them
-        where all of these take connections that speak TLS."""
+        """What a worker that drains or pauses leaves to the workers of `generations`: the numbers of the listeners, and
+        of those where all of them take connections that speak TLS."""
         listeners = {number for one in generations for number in self._listeners.used_by(one)}
         return tuple(sorted(listeners)), tuple(self._listeners.taking_tls(generations))
 

@@ -1,4 +1,5 @@
-"""All worker processes: starts them, sends them orders and signals, and reaps them. Decides nothing."""
+"""All worker processes: starts them, sends them orders and signals, reads their reports, and reaps them. Decides
+nothing, except that a worker whose reports can't be read is of no use."""
 
 from __future__ import annotations
 
