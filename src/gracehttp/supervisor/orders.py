@@ -64,8 +64,8 @@ class Orders:
                 self._workers.send(worker, _SIMPLE[type(command)])
             case commands.Pause(worker):
                 self._pause(worker)
-            case commands.Retire(worker, reason, timeout_seconds):
-                self._retire(worker, reason, timeout_seconds)
+            case commands.Drain(worker, reason, timeout_seconds):
+                self._drain(worker, reason, timeout_seconds)
             case commands.Dismiss(worker):
                 self._dismiss(worker)
             case commands.RequestDump():
@@ -104,7 +104,7 @@ class Orders:
         listeners, tls = self._ports.left_to([serving.number] if serving is not None else [])
         self._workers.send(worker, messages.Pause(listeners, self._ports.live_queues, tls))
 
-    def _retire(self, worker: int, reason: DrainReason, timeout_seconds: float) -> None:
+    def _drain(self, worker: int, reason: DrainReason, timeout_seconds: float) -> None:
         # At a restart other workers go on with these, if their handover queue is the same.
         listeners, tls = self._ports.left_to(self._fleet.in_use if reason is DrainReason.RESTART else ())
         order = messages.Drain(reason, timeout_seconds, listeners, self._ports.live_queues, tls)

@@ -12,6 +12,7 @@ from gracehttp.events.bus import EventBus
 from gracehttp.supervisor.control.requesters import Requesters
 from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import (
+    Drain,
     DrainReason,
     Fleet,
     FleetSettings,
@@ -25,7 +26,6 @@ from gracehttp.supervisor.fleet import (
     RequestDump,
     RestartRequested,
     Resume,
-    Retire,
     RolledBack,
     Serve,
     StartWorker,
@@ -150,7 +150,7 @@ def test_a_start_that_a_stop_calls_off_is_no_error_but_who_asked_for_it_has_not_
         (Resume(1), messages.Resume()),
         (Ping(1), messages.Ping()),
         (Pause(1), messages.Pause((), (7001,))),
-        (Retire(1, DrainReason.STOP, 5.0), messages.Drain(DrainReason.STOP, 5.0, (), (7001,))),
+        (Drain(1, DrainReason.STOP, 5.0), messages.Drain(DrainReason.STOP, 5.0, (), (7001,))),
         (RequestDump(1), messages.RequestDump()),
     ],
     ids=lambda one: type(one).__name__,
@@ -165,7 +165,7 @@ def test_at_a_restart_a_worker_learns_which_listeners_others_go_on_with():
     house = House()
     house.fleet.apply(RestartRequested(), 0.0)
     house.fleet.apply(WorkerReady(1), 1.0)
-    house.orders.carry_out(Retire(9, DrainReason.RESTART, 5.0))
+    house.orders.carry_out(Drain(9, DrainReason.RESTART, 5.0))
     assert house.done == [(9, messages.Drain(DrainReason.RESTART, 5.0, (1,), (7001,), (10,)))]
 
 

@@ -29,7 +29,7 @@ class Pause(Value):
     worker: int
 
 
-class Retire(Value):
+class Drain(Value):
     """Tell a worker to drain. If it drains already, a shorter timeout replaces the longer one."""
 
     worker: int
@@ -216,7 +216,7 @@ Order = (
     StartWorker
     | Serve
     | Pause
-    | Retire
+    | Drain
     | Dismiss
     | Hold
     | Resume
