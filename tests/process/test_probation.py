@@ -59,7 +59,9 @@ def test_a_crash_of_new_code_brings_the_old_processes_back_and_costs_only_what_t
             victim = command.pids[0]
             os.kill(victim, signal.SIGKILL)
             status, out, err = outcome(command)
-        only(load, server.first)
+    with Load(server.port, keep_alive=8, reconnecting=4) as after:  # all the others may have been at the victim
+        only(after, server.first)
+    assert after.account.lost == []
     assert (status, out) == (1, "")
     assert "generation 2 was rolled back after" in err
     assert "was killed by SIGKILL; generation 1 serves again" in err
