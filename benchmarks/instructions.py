@@ -36,8 +36,8 @@ from typing import Any
 
 from .installed import Installation
 from .loads import BROWSER_HEADERS
-from .server import Server
 from .scenes.requests import ORDER
+from .server import Server
 from .session import BenchmarkFailed, Session, certificate, session, told
 
 RECORD = Path(__file__).with_name("instructions.json")
