@@ -65,12 +65,12 @@ def test_where_a_suspended_task_of_the_application_waits_is_in_the_log(start, ca
 
 
 def test_where_it_waits_is_told_to_whoever_asked_for_the_restart(start):
-    server = start(*SERVE, "--ready-timeout", "8s", files={"application.py": PID_APPLICATION})
+    server = start(*SERVE, "--ready-timeout", "15s", files={"application.py": PID_APPLICATION})
     server.wait_until_serving()
     server.write("application.py", IN_LIFESPAN)
     restarted = server.command("restart")
     assert restarted.returncode == 1
-    assert "was not ready within 8 s" in restarted.stderr
+    assert "was not ready within 15 s" in restarted.stderr
     assert chain(restarted.stderr) == in_connect("await connect()")
 
 
