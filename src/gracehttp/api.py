@@ -222,6 +222,7 @@ class GraceHTTP:
                 configure_logging=self._configure_logging,
                 spell=self._spell,
                 hooks=self._hooks,
+                offers_spare=self._is_whole_program and not self._process.no_spare,
             )
         )
 

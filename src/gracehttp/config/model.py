@@ -150,6 +150,13 @@ class ProcessOptions:
         help="Import the application once in each generation, and fork its workers from there: they start together, "
         "share memory, and one that crashes is replaced by the same code. A restart loads new code all the same.",
     )
+    no_spare: bool = option(
+        False,
+        kind=types.flag(),
+        group=PROCESSES,
+        help="Have no spare process. It has loaded gracehttp, and nothing of the application, and forks the workers that "
+        "start after the first generation, so that a restart takes little more than the application's import.",
+    )
     lifespan: str = option(
         "auto",
         kind=types.one_of("auto", "on", "off"),

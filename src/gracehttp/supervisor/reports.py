@@ -207,6 +207,7 @@ class Reports:
     def _order_offers(self, process: WorkerProcess, hello: messages.Hello, generation: int) -> None:
         if "template" in hello.offers and (channel := self._workers.templates.expect(generation)) is not None:
             self._workers.send(process.number, messages.LeaveTemplate(Descriptor(channel)))
+        process.offers_spare = "spare" in hello.offers
         if "page" in hello.offers:
             self._workers.send(process.number, messages.TakePage(self._pages.give(process.number)))
         if "code" in hello.offers:

@@ -80,11 +80,12 @@ def run_worker(
     configure_logging: Callable[[bool], None],
     spell: Callable[[str], str] = str,
     hooks: Hooks | None = None,
+    offers_spare: bool = False,
 ) -> int:
     """Serve until the supervisor says drain, or is gone. Returns the exit status.
 
     `configure_logging(manifest.tty)` is called as soon as it is known whether the logs end on a terminal. `spell`
-    writes hints in the form that suits the program, a command line or a script. With `preload` it also returns in each
+    writes hints in the form that suits the program, a command line or a script. `offers_spare`: see `Hello`. With `preload` it also returns in each
     worker that is forked from this one.
     """
     faulthandler.enable()  # the supervisor has seen to it already, unless the interpreter ignores the environment (-I)
@@ -101,7 +102,8 @@ def run_worker(
         loader=ApplicationLoader(process.app_dir),
         hooks=hooks if hooks is not None else Hooks(),
     )
-    return _live(channel, program, offers=_offers(process))
+    offers = [*_offers(process), *(["spare"] if offers_spare else [])]
+    return _live(channel, program, offers=offers)
 
 
 def _live(channel: Channel, program: _Program, *, offers: Sequence[str], is_forked: bool = False) -> int:
