@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 from gracehttp.values import Value
 
@@ -38,8 +38,8 @@ class Loaded(Value):
 def loaded_now() -> Loaded:
     """What this process has loaded."""
     paths = {*_of_modules(), *_mapped(), os.path.join(sys.prefix, "pyvenv.cfg")}
-    folders = {"", *sys.path}
-    names = {folder: _names_in(folder) for folder in folders}
+    known = _known()
+    names = {folder: _names_in(folder, known) for folder in ("", *sys.path)}
     paths.update(
         os.path.join(folder, name) for folder, found in names.items() for name in found if name.endswith(".pth")
     )
@@ -49,8 +49,9 @@ def loaded_now() -> Loaded:
 
 def looked_up_again(before: Loaded) -> Loaded:
     """The same files and folders as they are now."""
+    known = _known()
     return Loaded(
-        {path: _identity(path) for path in before.files}, {folder: _names_in(folder) for folder in before.names}
+        {path: _identity(path) for path in before.files}, {folder: _names_in(folder, known) for folder in before.names}
     )
 
 
@@ -98,18 +99,19 @@ def _mapped() -> Iterator[str]:
                 yield "/" + path
 
 
-def _names_in(folder: str) -> frozenset[str]:
-    """Not of standard library's own folder alone: any folder of `sys.path` may get a name that is found earlier."""
-    loaded = {name.partition(".")[0] for name in sys.modules} | _AT_EACH_START
+def _known() -> Set[str]:
+    """The first parts of the names of all modules that are loaded, or would be wherever they are found."""
+    return {name.partition(".")[0] for name in sys.modules} | _AT_EACH_START
+
+
+def _names_in(folder: str, known: Set[str]) -> frozenset[str]:
     try:
-        found = os.listdir(folder or ".")
+        return frozenset(_relevant(os.listdir(folder or "."), known))
     except OSError:
         return frozenset()
-    return frozenset(_relevant(found, loaded))
 
 
-def _relevant(found: Iterable[str], loaded: Iterable[str]) -> Iterator[str]:
-    known = frozenset(loaded)
+def _relevant(found: Iterable[str], known: Set[str]) -> Iterator[str]:
     for name in found:
         stem, dot, _rest = name.partition(".")
         end = os.path.splitext(name)[1] if dot else ""

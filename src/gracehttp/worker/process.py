@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import errno
 import faulthandler
 import logging
@@ -51,6 +52,9 @@ from gracehttp.worker.template import leave_template, threads
 
 LEAVE_SECONDS = 5.0
 """How long tasks, threads and exit handlers of the application may hold the process up when all its work is done."""
+
+LAST_NICE = 10
+"""By how much the nice value rises then: a tenth of the weight (sched(7)), so that it ends in time on a busy machine."""
 
 MORE_FILES = "raise the limit on open files: ulimit -n in a shell, LimitNOFILE= in a unit"
 _open_to_the_end: list[Channel] = []
@@ -154,6 +158,7 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str], *, is_for
             status = _reporting(channel, program, lambda: _serve(runner, channel, manifest, program, imports))
             if status == EXIT_DONE:
                 _tell_of_the_end(WorkerEnding(*stage), program)
+            _give_way()
             faulthandler.dump_traceback_later(LEAVE_SECONDS, exit=True)
     except RuntimeError:
         if status == EXIT_DONE:
@@ -283,6 +288,13 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program, imports
             os.close(record)  # not before it is surely sent
         if heartbeat is not None:
             heartbeat.end()
+
+
+def _give_way() -> None:
+    """The interpreter takes tens of milliseconds to end. A worker that has drained does that in the time that those
+    that serve leave. No process can take back a nice value, so one that starts can't do the same (setpriority(2))."""
+    with contextlib.suppress(OSError):
+        os.nice(LAST_NICE)
 
 
 def _tell_of_the_end(stage: WorkerEnding, program: _Program) -> None:

@@ -225,7 +225,7 @@ class Template:
         if pid:
             self._starts.started(process, pid)
         else:
-            self._starts.failed(process, f"could not be started ({reason})")
+            self._starts.failed(process, reason)
         if not self._ordered:
             self.idle.set()
         self._send_order()

@@ -280,7 +280,7 @@ class WorkerProcesses:
     def _failed(self, process: WorkerProcess, reason: str) -> None:
         self._remove(process)
         process.discard()
-        self._on_exit(process, Ending(reason))
+        self._on_exit(process, Ending(f"could not be started ({reason})"))
         self.reap()
 
     def _start_without_spare(self, process: WorkerProcess, reason: str) -> None:
