@@ -12,7 +12,7 @@ from collections.abc import Mapping, MutableMapping
 CHANNEL_VARIABLE = "GRACEHTTP_WORKER_CHANNEL"
 """The number of a descriptor: this process is a worker, and that socket is its channel to the supervisor."""
 
-SPARE_VARIABLE = "GRACEHTTP_SPARE"
+SPARE_VARIABLE = "GRACEHTTP_SPARE_CHANNEL"
 """The number of a descriptor: this process loads what every worker needs, and forks workers for the supervisor, whose
 orders come on that socket."""
 

@@ -56,8 +56,8 @@ class TemplateReport(Message):
 
 
 class TemplateOrder(Message):
-    """From the supervisor to a template, or the spare process. A template's channel has the version with which its first
-    worker was welcomed; a spare process has loaded the release of the generation that offered it."""
+    """From the supervisor to a template, or the spare process. A template's channel has the version with which its
+    first worker was welcomed; a spare process has the release of the generation that offered it."""
 
 
 class WatcherReport(Message):

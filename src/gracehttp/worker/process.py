@@ -53,8 +53,9 @@ from gracehttp.worker.template import leave_template, threads
 LEAVE_SECONDS = 5.0
 """How long tasks, threads and exit handlers of the application may hold the process up when all its work is done."""
 
-LAST_NICE = 10
-"""By how much the nice value rises then: a tenth of the weight (sched(7)), so that it ends in time on a busy machine."""
+LAST_NICE = 5
+"""By how much the nice value of a worker rises that has drained: a third of the weight (sched(7)). With less of it,
+exit handlers would not be done within `LEAVE_SECONDS` on a busy machine."""
 
 MORE_FILES = "raise the limit on open files: ulimit -n in a shell, LimitNOFILE= in a unit"
 _open_to_the_end: list[Channel] = []
@@ -89,8 +90,8 @@ def run_worker(
     """Serve until the supervisor says drain, or is gone. Returns the exit status.
 
     `configure_logging(manifest.tty)` is called as soon as it is known whether the logs end on a terminal. `spell`
-    writes hints in the form that suits the program, a command line or a script. `offers_spare`: see `Hello`. With `preload` it also returns in each
-    worker that is forked from this one.
+    writes hints in the form that suits the program, a command line or a script. `offers_spare`: see `Hello`. With
+    `preload` it also returns in each worker that is forked from this one.
     """
     faulthandler.enable()  # the supervisor has seen to it already, unless the interpreter ignores the environment (-I)
     leave_ctrl_c_to_the_supervisor()

@@ -22,6 +22,7 @@ from gracehttp.wire.channel import Channel
 from gracehttp.wire.messages import Fork, Forked, TemplateBegan
 
 PID, WORKER_PID = 4_000_001, 4_000_002
+BEGAN = TemplateBegan(PID)
 LAUNCH = Launch("/venv/bin/python", ("python", "-m", "gracehttp", "serve", "main:app"), "/", (("PATH", "/bin"),))
 
 
@@ -89,13 +90,13 @@ class World:
 
     def _spawn(self, launch, environment, *, pass_fds, stderr, credentials):
         (fd,) = pass_fds
-        assert environment == {"GRACEHTTP_SPARE": str(fd)}
+        assert environment == {"GRACEHTTP_SPARE_CHANNEL": str(fd)}
         self.spawned.append(launch)
         self.process = Channel(socket.socket(fileno=os.dup(fd)))
         self.spawned_now.set()
         return PID
 
-    async def begin(self, *, says=TemplateBegan(PID)):
+    async def begin(self, *, says=BEGAN):
         self.spare.renew_soon(LAUNCH)
         await self.spawned_now.wait()
         self.spawned_now.clear()

@@ -133,7 +133,10 @@ def test_a_template_of_another_release_is_told_and_says_what_the_vectors_have(re
             template.sendall(json.dumps({**says["template_began"], "added": 1}).encode() + b"\n")
             fleet.order(2)
             line, fds, _, _ = socket.recv_fds(template, 4096, 2)
-            assert json.loads(line) == vectors("supervisor-says.jsonl", RELEASE)["fork"] | {"directory": "", "variables": []}  # those are for the spare process
+            assert json.loads(line) == vectors("supervisor-says.jsonl", RELEASE)["fork"] | {
+                "directory": "",
+                "variables": [],
+            }  # those are for the spare process
             for fd in fds:
                 os.close(fd)
             template.sendall(json.dumps({**says["forked"], "added": 1}).encode() + b"\n")

@@ -132,9 +132,7 @@ class Template:
     def carry(self, generation: int) -> TemplateRecord:
         """Must be called while it is idle."""
         their_end = Descriptor(self._their_end.fileno()) if self._their_end is not None else None
-        return TemplateRecord(
-            generation=generation, pid=self.pid, channel=self._channel.carry(), their_end=their_end
-        )
+        return TemplateRecord(generation=generation, pid=self.pid, channel=self._channel.carry(), their_end=their_end)
 
     def fileno(self) -> int:
         """The end for the process that will become the template. It is closed here once the template reports."""
