@@ -24,7 +24,7 @@ _OF_MODULES = (".py", ".so", ".pyc", "")
 _AT_EACH_START = frozenset({"sitecustomize", "usercustomize"})
 """Modules that `site` imports wherever there are such."""
 _SLACK_SECONDS = 0.05
-"""By how much the clock of a file may be late: the kernel stamps files by its tick, and so does it processes."""
+"""By how much the clock of a file may be late: the kernel stamps files and processes by its tick."""
 
 
 class Loaded(Value):
