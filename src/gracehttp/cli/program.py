@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from gracehttp.compiled import check as check_build
 from gracehttp.console import echo
 from gracehttp.errors import EXIT_INTERRUPTED, EXIT_USAGE, GraceHTTPError
 from gracehttp.release import RELEASE
+from gracehttp.wire.lineage import SPARE_VARIABLE
 
 _COMMANDS = ("serve", "check", "restart", "stop", "status", "top", "migrate", "example", "completion", "demo")
 """In the order of their use. Each is a function in the module of the same name."""
@@ -157,4 +159,8 @@ def program() -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command that `args` (default: those of this process) name, and exit with its status."""
+    if SPARE_VARIABLE in os.environ:
+        from gracehttp.worker.spare import wait_if_spare  # a process that waits here loads much
+
+        wait_if_spare(os.environ)
     program.main(args, prog_name="gracehttp")

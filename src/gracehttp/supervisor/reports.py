@@ -96,6 +96,7 @@ class Reports:
 
     def _introduced(self, process: WorkerProcess, hello: messages.Hello) -> None:
         process.introduced, process.build = True, hello.build
+        process.offers_spare = "spare" in hello.offers
         self._apply(inputs.WorkerIntroduced(process.number, hello.settings))
         self._welcome(process, hello)
 

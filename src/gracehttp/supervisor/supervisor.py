@@ -318,7 +318,7 @@ class Supervisor:
 
     async def _shut_down(self, finish: commands.Finish) -> int:
         self._listeners.close_all()
-        await self._workers.templates.ended()
+        await self._workers.ended()
         self._bus.publish(events.SupervisorStopped(os.getpid()))
         await self._hook_process.end()
         self._requesters.stopped(Outcome(ok=True, message="stopped by force" if finish.forced else "stopped"))

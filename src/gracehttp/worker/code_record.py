@@ -40,6 +40,15 @@ def can_record() -> bool:
     return True
 
 
+_read_ahead: dict[FileFacts, int | None] = {}
+"""Checksums of files that were loaded, by all that tells whether they are still the same."""
+
+
+def read_ahead() -> None:
+    """Make the checksums of what is loaded now, so that a process that is forked from this one need not."""
+    _read_ahead.update({facts: checksum(facts[0], facts[1]) for facts in loaded_files(sys.modules).values()})
+
+
 class Noted(Value):
     """A file as it was imported. `checksum` is None if none was needed, or it could not be had."""
 
@@ -93,14 +102,10 @@ class ImportNotes:
         """The record of this process, as a descriptor of memory that is the caller's. Raises `OSError`."""
         record = anonymous_file("code")
         with open(record, "w", encoding="utf-8", closefd=False) as file:
-            json.dump(
-                {
-                    name: (*facts, self._checksum(facts))
-                    for name, facts in loaded_files(sys.modules, self._noted).items()
-                },
-                file,
-                separators=(",", ":"),
-            )
+            found = {
+                name: (*facts, self._checksum(facts)) for name, facts in loaded_files(sys.modules, self._noted).items()
+            }
+            file.write(json.dumps(found, separators=(",", ":")))  # json.dump is not in C
         return record
 
     def changed(self) -> list[str]:
@@ -142,7 +147,9 @@ class ImportNotes:
     def _checksum(self, facts: FileFacts) -> int | None:
         """The checksum of a file that was loaded with these facts."""
         noted = self._noted.get(facts[0])
-        return noted.checksum if noted is not None else checksum(facts[0], facts[1])
+        if noted is not None:
+            return noted.checksum
+        return _read_ahead[facts] if facts in _read_ahead else checksum(facts[0], facts[1])
 
 
 def loaded_files(modules: Mapping[str, ModuleType], noted: Mapping[str, Noted] | None = None) -> dict[str, FileFacts]:

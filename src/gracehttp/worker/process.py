@@ -48,6 +48,10 @@ from gracehttp.worker.template import leave_template, threads
 LEAVE_SECONDS = 5.0
 """How long tasks, threads and exit handlers of the application may hold the process up when all its work is done."""
 
+LAST_NICE = 5
+"""By how much the nice value of a worker rises that has drained: a third of the weight (sched(7)). With less of it,
+exit handlers would not be done within `LEAVE_SECONDS` on a busy machine."""
+
 MORE_FILES = "raise the limit on open files: ulimit -n in a shell, LimitNOFILE= in a unit"
 _open_to_the_end: list[Channel] = []
 """The end of file on its channel tells the supervisor that a worker is gone: so exit handlers run before that."""
@@ -76,12 +80,13 @@ def run_worker(
     configure_logging: Callable[[bool], None],
     spell: Callable[[str], str] = str,
     hooks: Hooks | None = None,
+    offers_spare: bool = False,
 ) -> int:
     """Serve until the supervisor says drain, or is gone. Returns the exit status.
 
     `configure_logging(manifest.tty)` is called as soon as it is known whether the logs end on a terminal. `spell`
-    writes hints in the form that suits the program, a command line or a script. With `preload` it also returns in each
-    worker that is forked from this one.
+    writes hints in the form that suits the program, a command line or a script. `offers_spare`: see `Hello`. With
+    `preload` it also returns in each worker that is forked from this one.
     """
     faulthandler.enable()  # the supervisor has seen to it already, unless the interpreter ignores the environment (-I)
     leave_ctrl_c_to_the_supervisor()
@@ -98,7 +103,8 @@ def run_worker(
         loader=ApplicationLoader(process.app_dir),
         hooks=hooks if hooks is not None else Hooks(),
     )
-    return _live(channel, program, offers=_offers(process))
+    offers = [*_offers(process), *(["spare"] if offers_spare else [])]
+    return _live(channel, program, offers=offers)
 
 
 def _live(channel: Channel, program: _Program, *, offers: Sequence[str], is_forked: bool = False) -> int:
@@ -149,6 +155,7 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str], *, is_for
             status = _reporting(channel, program, lambda: _serve(runner, channel, manifest, program, imports))
             if status == EXIT_DONE:
                 _tell_of_the_end(WorkerEnding(*stage), program)
+            _give_way()
             faulthandler.dump_traceback_later(LEAVE_SECONDS, exit=True)
     except RuntimeError:
         if status == EXIT_DONE:
@@ -285,6 +292,13 @@ def _heartbeat(page: SharedPage, service: Service, process: ProcessOptions, bus:
     heartbeat.begin()
     yield
     heartbeat.end()
+
+
+def _give_way() -> None:
+    """The interpreter takes tens of milliseconds to end. A worker that has drained does that in the time that those
+    that serve leave. No process can take back a nice value, so one that starts can't do the same (setpriority(2))."""
+    with contextlib.suppress(OSError):
+        os.nice(LAST_NICE)
 
 
 def _tell_of_the_end(stage: WorkerEnding, program: _Program) -> None:
