@@ -38,6 +38,7 @@ cdef class Http1Protocol:
     cdef bint _paused
     cdef bint _held_back
     cdef readonly Deadlines _waits
+    cdef readonly double renewed_at
 
     cpdef received(self, bytes data)
     cpdef ended(self)

@@ -102,6 +102,7 @@ class Http1Protocol:
         "_unparsed",
         "_waits",
         "connection",
+        "renewed_at",
     )
 
     def __init__(self, connection: Connection, carried: Carried = NEW) -> None:
@@ -134,6 +135,8 @@ class Http1Protocol:
         self._handshake: Exchange | None = None  # the last exchange that may end with another protocol
         self._held_back = False  # the next request is, until the client has taken the responses before it
         self._waits: Deadlines | None = None
+        self.renewed_at = 0.0
+        """When it became idle, while its place in the deadlines is that of an earlier time: see `Timed`."""
         # If the time is over already: `timed_out` looks for what the client has sent meanwhile before it closes.
         self._wait(self._context.head if self._fresh else self._context.idle, carried.idle_seconds)
 
@@ -394,10 +397,10 @@ class Http1Protocol:
             self._finish(linger=False)
             return
         idle = self._context.idle
-        if self._waits is not idle:
-            self._wait_no_more()
-            self._waits = idle
-        idle.add(self)
+        if self._waits is idle:
+            self.renewed_at = idle.now()
+        else:
+            self._wait(idle)
         if self._paused:
             self._regulate_reading()
         if self._leaving:
