@@ -37,6 +37,9 @@ cdef class Exchange:
     cdef readonly object announced_length
     cdef readonly bint bodyless
 
+    cpdef begin(
+        self, Head head, RequestBody body, carrier, observer, loop, body_length, bint awaits_continue, bint writable
+    )
     cpdef take_body(self)
     @cython.locals(fields=ResponseFields)
     cpdef start_response(self, status, headers, trailers=*)

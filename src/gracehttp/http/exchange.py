@@ -195,7 +195,21 @@ class Exchange:
         awaits_continue: bool,
         writable: bool,
     ) -> None:
-        """All by position: keywords would take as long as the rest. See the attributes."""
+        """See the attributes."""
+        self.begin(head, body, carrier, observer, loop, body_length, awaits_continue, writable)
+
+    def begin(
+        self,
+        head: RequestHead,
+        body: RequestBody,
+        carrier: Carrier,
+        observer: ExchangeObserver,
+        loop: asyncio.AbstractEventLoop,
+        body_length: int | None,
+        awaits_continue: bool,
+        writable: bool,
+    ) -> None:
+        """What `__init__` does, for an object that `__new__` has made: compiled, it is a call in C."""
         self.body = body
         self._carrier = carrier
         self._observer = observer

@@ -31,10 +31,8 @@ cdef class RequestHead:
     cdef public object server
     cdef public object tls
     cdef public object echoed
+    cdef public KeptFields kept
     cdef readonly bint _cut
-    cdef readonly KeptFields _kept
-
-    cpdef keep(self, KeptFields kept)
 
 
 cdef class RefusedHead(RequestHead):

@@ -97,10 +97,9 @@ class RequestHead:
     unforwarded: ClassVar[bool] = False
     """Whether it is known to have none of the fields in which proxies tell of their clients (`http.forwarded`)."""
 
-    __slots__ = ("_cut", "_kept", "client", "echoed", "headers", "line", "scheme", "server", "tls")
+    __slots__ = ("_cut", "client", "echoed", "headers", "kept", "line", "scheme", "server", "tls")
 
     _cut: bool
-    _kept: KeptFields | None
 
     line: RequestLine
     headers: list[Header]
@@ -111,18 +110,12 @@ class RequestHead:
     """Of the connection, if it came over TLS to us."""
     echoed: Header | None
     """A field of the request that the response has, too."""
+    kept: KeptFields | None
+    """See above; None also when a field was added that only this request has."""
 
     def __init__(self) -> None:
         self.echoed = None
-
-    @property
-    def kept(self) -> KeptFields | None:
-        """See above."""
-        return getattr(self, "_kept", None)  # never set in many, as below
-
-    def keep(self, kept: KeptFields | None) -> None:
-        """Set it; None when a field was added that only this request has."""
-        self._kept = kept
+        self.kept = None
 
     @property
     def cut(self) -> bool:
@@ -179,6 +172,7 @@ class RefusedHead(RequestHead):
         self._target = target or b"-"
         self.client = client
         self.echoed = None
+        self.kept = None
 
     @property
     def method(self) -> str:

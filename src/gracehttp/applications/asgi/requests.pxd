@@ -14,6 +14,7 @@ cdef class RequestCycle:
     cdef bint _receives
     cdef bint _gone
     cdef readonly bint begun
+    cdef public bint waits
     cdef readonly bint ended
     cdef tuple _trailers
 

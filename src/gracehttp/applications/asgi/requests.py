@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Generator
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from gracehttp.applications.asgi import interpreter_calls
-from gracehttp.applications.asgi.extensions import OF_HTTP, OF_HTTP10
 from gracehttp.applications.asgi.files import send_open_file, send_path
 from gracehttp.applications.asgi.mistakes import explained, nothing_sent
 from gracehttp.applications.asgi.types import Message, Scope
@@ -39,6 +38,7 @@ class RequestCycle:
         "_trailers",
         "begun",
         "ended",
+        "waits",
     )
 
     def __init__(self, application: AsgiApplication, exchange: Exchange) -> None:
@@ -50,6 +50,8 @@ class RequestCycle:
         self._gone = False  # a message was dropped because the client is gone
         self._trailers: tuple[Header, ...] = ()
         self.begun = False
+        self.waits = False
+        """The call was not over after its first steps, and so the application has it among those that run."""
         self.ended = False
         """The call of the application is over."""
 
@@ -75,7 +77,21 @@ class RequestCycle:
         scope["client"] = head.client
         scope["server"] = head.server
         scope["state"] = application.state.copy()
-        scope["extensions"] = {name: {} for name in (OF_HTTP10 if line.http10 else OF_HTTP)}
+        # `extensions` has the same names. Written out, it takes half of what a loop over them does.
+        if line.http10:
+            scope["extensions"] = {
+                "gracehttp.drain": {},
+                "http.response.pathsend": {},
+                "http.response.zerocopysend": {},
+            }
+        else:
+            scope["extensions"] = {
+                "gracehttp.drain": {},
+                "http.response.pathsend": {},
+                "http.response.zerocopysend": {},
+                "http.response.early_hint": {},
+                "http.response.trailers": {},
+            }
         if head.tls is not None:
             scope["extensions"]["tls"] = head.tls.extension()
         try:
@@ -90,7 +106,8 @@ class RequestCycle:
             self.finish(error)
         else:
             self.ended = True
-            application.finished(self)
+            if self.waits:
+                application.finished(self)
             if self._told:
                 exchange.give_up()
             elif returned is not None and not exchange.response_started:
