@@ -20,7 +20,8 @@ cdef class RequestLine:
 
 
 cdef class KeptFields:
-    cdef public dict environ
+    cdef public tuple derived
+    cdef public tuple environ
 
 
 cdef class RequestHead:

@@ -74,13 +74,19 @@ class RequestLine:
 
 
 class KeptFields:
-    """The fields that a client says in one request after the other on a connection, and `environ`: what the interface
-    of the application makes of them, and of the addresses of the connection."""
+    """The fields that a client says in one request after the other on a connection.
 
-    __slots__ = ("environ",)
+    `derived` and `environ` are for the interfaces of applications (ASGI, WSGI): a request line, and what they make of
+    it together with the fields and the addresses of the connection. Most clients that keep a connection ask for the
+    same again. A request with another line is not kept instead: for one that never asks for the same, to do so would
+    take more than it saves.
+    """
+
+    __slots__ = ("derived", "environ")
 
     def __init__(self) -> None:
-        self.environ: dict[str, Any] | None = None
+        self.derived: tuple[RequestLine, dict[str, Any]] | None = None
+        self.environ: tuple[RequestLine, dict[str, Any]] | None = None
 
 
 class RequestHead:

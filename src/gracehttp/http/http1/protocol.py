@@ -14,7 +14,7 @@ from typing import Final
 
 from gracehttp.http.body import NO_REQUEST_BODY, RequestBody
 from gracehttp.http.connection import NEW, Connection, InFlight, MakeProtocol, Pace, ServerContext, Terms
-from gracehttp.http.exchange import Exchange, ResetReason, tell
+from gracehttp.http.exchange import Carrier, Exchange, ResetReason, tell
 from gracehttp.http.fields import ResponseFields
 from gracehttp.http.forwarded import ForwardedError
 from gracehttp.http.head import RefusedHead
@@ -68,7 +68,7 @@ _DISCARD_LIMIT_BYTES: Final = 256 * 1024  # of a body that is not wanted; more w
 _JOIN_LIMIT_BYTES: Final = 65536  # head and body up to this are joined; above, the copy costs more than sendmsg(2)
 
 
-class Http1Protocol:
+class Http1Protocol(Carrier):
     """See `WireProtocol` for the worker's side, `Consumer` for the stream's, `Carrier` for the exchange's."""
 
     pace = Pace()
