@@ -23,6 +23,7 @@ cdef class Connections:
     cdef object _on_pace
     cdef object _publish
     cdef object _adjust_of
+    cdef bint _adjusts_unforwarded
     cdef bint _told_of_fields
     cdef object _introducers
     cdef object _turned_away

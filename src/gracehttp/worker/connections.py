@@ -57,6 +57,7 @@ class Connections:
     __slots__ = (
         "_address",
         "_adjust_of",
+        "_adjusts_unforwarded",
         "_context",
         "_family",
         "_hand_over",
@@ -128,6 +129,7 @@ class Connections:
             if settings.request_id == "off"
             else RequestIds(forwarding, echoes=settings.request_id == "echo").of
         )
+        self._adjusts_unforwarded = bool(settings.root_path) or settings.request_id != "off"
         self._told_of_fields = False
         self._introducers = TrustedPeers(settings.proxies.trusted) if settings.proxies.introduced else None
         self._turned_away = TurnedAway(address, loop, publish)
@@ -230,6 +232,7 @@ class Connections:
             raise
         self.open.add(connection)
         connection.adjust = self._adjust_of(client)
+        connection.adjusts_unforwarded = self._adjusts_unforwarded
         connection.begin(stream)
         return connection, stream
 
