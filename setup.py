@@ -31,6 +31,7 @@ CHOICE = os.environ.get("GRACEHTTP_COMPILED") or "auto"
 LONGEST_DETAILS = 4000
 MODULES = [
     "gracehttp.net.endpoints",
+    "gracehttp.net.shared_permits",
     "gracehttp.net.acceptor",
     "gracehttp.net.poller",
     "gracehttp.net.deadlines",

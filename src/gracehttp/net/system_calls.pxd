@@ -137,6 +137,8 @@ cdef extern from *:
     int SHUT_WR
     int c_shutdown "shutdown"(int fd, int how)
     ssize_t c_recv "recv"(int fd, void *buffer, size_t size, int flags)
+    ssize_t c_read "read"(int fd, void *buffer, size_t size)
+    ssize_t c_write "write"(int fd, const void *buffer, size_t size)
     ssize_t c_send "send"(int fd, const void *buffer, size_t size, int flags)
     list gracehttp_epoll_wait(int fd, int most)
     object gracehttp_accept(int fd)
@@ -195,6 +197,24 @@ cdef inline Py_ssize_t send(object sock, int fd, object data) except -1:
         return 0
     PyErr_SetFromErrno(OSError)
     return -1
+
+
+cdef inline bint take_one(int eventfd) except -1:
+    cdef unsigned long long count
+    if c_read(eventfd, &count, 8) == 8:
+        return True
+    if errno == EAGAIN:
+        return False
+    PyErr_SetFromErrno(OSError)
+    return -1
+
+
+cdef inline int give_one(int eventfd) except -1:
+    cdef unsigned long long count = 1
+    if c_write(eventfd, &count, 8) != 8:
+        PyErr_SetFromErrno(OSError)
+        return -1
+    return 0
 
 
 cdef inline bint shut(object sock, int fd) except -1:
