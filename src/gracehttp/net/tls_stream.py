@@ -294,7 +294,9 @@ class TlsStream(SocketStream):
             self._observe_step()
             self._end_handshake()
             self._flush()  # the alert
-            self._plain.close(linger=False)
+            # A client of TLS 1.3 has done its part when its certificate is looked at, and may be sending its request:
+            # that would be answered with RST, which destroys the alert that says what is wrong.
+            self._plain.close(linger=tls.context.verify_mode != ssl.CERT_NONE)
             return False
         if self._witness is not None:
             self._observe_step()

@@ -122,7 +122,7 @@ def test_a_connection_that_the_poller_has_no_memory_for_is_closed_told_and_its_p
             raise OSError(28, "No space left on device")
 
     async def scenario(world):
-        world.connections._streams.poller = FullPoller()
+        world.connections._streams.poller = FullPoller(asyncio.get_running_loop())
         world.port.accept()
         with socket.create_connection(world.listener.getsockname()) as client:
             client.setblocking(False)
@@ -138,7 +138,7 @@ class ShortPoller(Poller):
     """As `poller`, but `call` fails because the system has no memory."""
 
     def __init__(self, poller, call):
-        super().__init__()
+        super().__init__(asyncio.get_running_loop())
         self._poller = poller
         self.add, self.change, self.remove, self.release = poller.add, poller.change, poller.remove, poller.release
         self.expect, self.forget = poller.expect, poller.forget
