@@ -32,6 +32,7 @@ class Source(Value):
     values: Mapping[str, object]
     place: Callable[[Option], str]
     folder: Path | None = None
+    is_file: bool = False
 
 
 class FileSources(Value):
@@ -121,7 +122,7 @@ def read_keys(path: Path, names: Collection[str]) -> Source:
     """Those of the options `names` that stand at the top level of the TOML file `path`, whatever else is in it. Raises
     `ConfigurationError` if it can't be read."""
     wanted = {key: value for key, value in _content(path).items() if ALIASES.get(key, key) in names}
-    return Source(_by_own_names(wanted, str(path)), _always(str(path)), path.absolute().parent)
+    return Source(_by_own_names(wanted, str(path)), _always(str(path)), path.absolute().parent, is_file=True)
 
 
 def _content(path: Path) -> dict[str, object]:
@@ -160,10 +161,10 @@ def from_toml(content: Mapping[str, object], name: str, folder: Path) -> FileSou
         place = f"{name}, server {number}"
         values = _by_own_names(table, place)
         _check_keys(values, SERVER_OPTIONS, place)
-        servers.append(Source(values, _always(place), folder))
+        servers.append(Source(values, _always(place), folder, is_file=True))
     place = f"{name}, [{HOOKS_TABLE}]"
     return FileSources(
-        Source(top, _always(name), folder),
+        Source(top, _always(name), folder, is_file=True),
         tuple(servers),
         tuple((event, hook, place) for event, hook in hooks.items()),
     )
