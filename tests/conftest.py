@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import compileall
+import gc
+import os
 from pathlib import Path
 
 import hypothesis
@@ -22,6 +24,9 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    # Servers of tests print as they do where nobody asked for anything else: with this variable, which images of
+    # containers set, each argument of print() is a write of its own, and other processes write in between.
+    os.environ.pop("PYTHONUNBUFFERED", None)
     # The servers of tests write no bytecode, because tests change applications faster than its time stamps can tell.
     # So ours is written once, here; otherwise each of a few thousand processes would compile all modules anew.
     if not hasattr(config, "workerinput"):
@@ -44,3 +49,16 @@ def pytest_collection_modifyitems(config, items):
 def soak(request):
     """Whether the long form is wanted."""
     return request.config.getoption("--soak")
+
+
+@pytest.fixture
+def undisturbed():
+    """What other tests left to the garbage collector is gone, and it takes nothing away during this test.
+
+    For tests that count what belongs to the whole process: descriptors, tasks, objects, records of the log.
+    """
+    for _ in range(3):  # finalizers may leave garbage of their own
+        gc.collect()
+    gc.disable()
+    yield
+    gc.enable()

@@ -227,7 +227,7 @@ def is_alive(pid):
     return False
 
 
-def get(port, path="/", *, host="127.0.0.1", timeout=10):
+def get(port, path="/", *, host="127.0.0.1", timeout=DEADLINE_SECONDS):
     """One GET on a connection of its own; returns status and body."""
     with socket.create_connection((host, port), timeout=timeout) as sock:
         return get_on(sock, path, close=True)

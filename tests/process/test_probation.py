@@ -53,13 +53,14 @@ def outcome(command):
 
 def test_a_crash_of_new_code_brings_the_old_processes_back_and_costs_only_what_the_dead_worker_had(start):
     server = begin(start, "--workers", "2", "--probation", "60s")
-    with Load(server.port, keep_alive=8, reconnecting=4) as load:
-        with restarting(server) as command:
-            only(load, command.pids)
-            victim = command.pids[0]
-            os.kill(victim, signal.SIGKILL)
-            status, out, err = outcome(command)
-        only(load, server.first)
+    with Load(server.port, keep_alive=8, reconnecting=4) as load, restarting(server) as command:
+        only(load, command.pids)
+        victim = command.pids[0]
+        os.kill(victim, signal.SIGKILL)
+        status, out, err = outcome(command)
+    with Load(server.port, keep_alive=8, reconnecting=4) as after:  # all the others may have been at the victim
+        only(after, server.first)
+    assert after.account.lost == []
     assert (status, out) == (1, "")
     assert "generation 2 was rolled back after" in err
     assert "was killed by SIGKILL; generation 1 serves again" in err

@@ -142,20 +142,12 @@ def test_many_websockets_do_not_come_back_at_once(begin):
 
     async def scenario():
         websockets = [await WebSocket.connect(server.port, "/echo") for _ in range(count)]
-        times = []
-
-        async def one(websocket):
-            assert (await closed(websocket))[0] == 1012
-            times.append(time.monotonic())
-
         server.send_signal(signal.SIGHUP)
-        await asyncio.gather(*map(one, websockets))
-        times.sort()
-        assert times[-1] - times[0] > 1.5, "100 in a second"
-        for at in range(count - 100):
-            assert times[at + 100] - times[at] > 0.5
+        assert {code for code, _ in await asyncio.gather(*map(closed, websockets))} == {1012}
 
     run(scenario())
+    # By the clock of the worker: this process may have been held up, and have seen many at once.
+    assert float(server.wait_for(r"drained in (\S+) s")[1]) > 1.5, "100 in a second"
 
 
 @pytest.mark.parametrize("path", ["/echo", "/listens", "/ticks"])

@@ -29,9 +29,9 @@ def check(config_file: Path | None, verbose: bool, **values: object) -> None:
     """Try the options, certificates and applications.
 
     Takes what serve takes, and shows what the options that were given amount to and where that comes from, with
-    --verbose all of them. Then it tries what can be tried without side effects, also beside a running service: each
-    application is imported, in a process of its own, so are hooks, and certificates, keys and the file of --log-config
-    are read.
+    --verbose all of them. Then it tries what can be tried without side effects, also beside a running service. It
+    imports each application and hook, in a process of its own, and reads certificates, keys and the file of
+    --log-config.
 
     Not tried: addresses, pidfile and control socket, handlers of the log, the lifespan startup, warm-up requests. serve
     and restart tell what is wrong with those, and a restart that fails leaves the running service untouched.
@@ -54,7 +54,7 @@ def check(config_file: Path | None, verbose: bool, **values: object) -> None:
 
 
 def report(configuration: Configuration, *, verbose: bool = True) -> list[str]:
-    """The lines that show each option, its value and its origin; without `verbose` those that somebody has given."""
+    """The lines that show each option, its value and its origin; without `verbose` those that were given."""
     lines = ["program"]
     rows = [
         (name, option.kind.show(getattr(configuration.process, name)), configuration.origins.get(name, ""))

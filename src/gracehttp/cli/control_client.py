@@ -251,6 +251,8 @@ def _connect(sock: socket.socket, name: str, timeout_seconds: float) -> None:
         except BlockingIOError:  # a Unix socket tells a full queue by EAGAIN, whatever the timeout is (connect(2))
             if time.monotonic() >= deadline:
                 raise
+            # SO_SNDTIMEO would wait in the kernel, but Python takes such a connect(2), interrupted by a signal, for one
+            # that goes on. No event tells of room in the queue.
             time.sleep(CONNECT_RETRY_SECONDS)
         else:
             return

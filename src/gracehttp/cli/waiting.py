@@ -88,7 +88,7 @@ def watch_drain(address: ControlAddress) -> None:
     with contextlib.suppress(CommandFailed, KeyboardInterrupt):
         while text := drain_text(_status(address)):
             display.show(f"{text} (Ctrl+C: it goes on by itself)")
-            time.sleep(_LOOK_AGAIN_SECONDS)
+            time.sleep(_LOOK_AGAIN_SECONDS)  # workers count in shared memory: no event tells of each connection
     display.clear()
 
 

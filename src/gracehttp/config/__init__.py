@@ -1,7 +1,7 @@
 """Configuration: from what was written, in several places, to options that are checked and complete.
 
-The command line wins over the environment, that over the file, that over variables which other programs know too
-(PORT), and those over the defaults.
+The order of precedence: the command line, the environment, the file, variables which other programs know too (PORT),
+the defaults.
 
 Start reading in `model`: it declares each option once, with one of the `types`. `sources` are the places where values
 come from, `resolve` chooses among them, `checks` looks at options together and at the files that they name. `units`

@@ -54,8 +54,8 @@ def from_command_line(values: Mapping[str, object]) -> Source:
 def from_environment(environ: Mapping[str, str]) -> Source:
     """The variables of options that are set and not empty.
 
-    Other variables with the same prefix are no error: a service of Kubernetes that is named "gracehttp" sets some, and
-    GRACEHTTP_PORT to an address such as tcp://10.0.0.1:80, which is no port and not meant for us.
+    Other variables with the same prefix are no error. A service of Kubernetes that is named "gracehttp" sets some. Its
+    GRACEHTTP_PORT is an address such as tcp://10.0.0.1:80, which is not meant for us.
     """
     values = {name: environ[option.variable] for name, option in OPTIONS.items() if environ.get(option.variable)}
     if str(values.get("port", "")).startswith(("tcp://", "udp://")):

@@ -14,9 +14,9 @@ odd one doesn't: the permit of the operation in which it died may be taken or no
 
     permits in circulation = count of the eventfd + what the living workers hold + what dead workers have lost
 
-Only the last term is unknown. No system call tells the count of an eventfd (/proc does, where it is mounted), so the
-supervisor takes all free permits into its own hand, which can only make the port fuller for some milliseconds. The
-eventfd that is empty then, and all entries even and unchanged around the look at it, are one consistent moment.
+Only the last term is unknown. No system call tells the count of an eventfd (/proc does, where it is mounted). So the
+supervisor takes all free permits for some milliseconds, in which the port can only seem fuller. The eventfd that is
+empty then, and all entries even and unchanged around the look at it, are one consistent moment.
 
 A limit that is lowered below the number of open connections leaves a *debt*, the count of a second eventfd. `give_back`
 pays the debt first: a free permit would be taken at once by a worker with new connections in its queue. To spare it the

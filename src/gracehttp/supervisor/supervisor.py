@@ -27,7 +27,7 @@ from gracehttp.supervisor.endpoints.health import Liveness
 from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import Fleet, FleetSettings, commands, inputs
 from gracehttp.supervisor.hook_process import HookProcess
-from gracehttp.supervisor.listeners.auditor import Auditor
+from gracehttp.supervisor.listeners.ports import Ports
 from gracehttp.supervisor.listeners.queues import HandoverQueues
 from gracehttp.supervisor.listeners.table import ListenerTable
 from gracehttp.supervisor.metrics.collector import Collector
@@ -39,6 +39,7 @@ from gracehttp.supervisor.pidfile import take_over, write
 from gracehttp.supervisor.processes.command_line import CommandLine
 from gracehttp.supervisor.processes.process import Ending, WorkerProcess
 from gracehttp.supervisor.processes.workers import WorkerProcesses
+from gracehttp.supervisor.reception import Reception
 from gracehttp.supervisor.reloading.reloader import Reloader, ReloadSettings
 from gracehttp.supervisor.reports import Reports
 from gracehttp.supervisor.service_manager.manager import ServiceManager
@@ -129,12 +130,9 @@ class Supervisor:
                 self._reloader.close()
             self._liveness.close()
             self._addresses.close()
-            self._auditor.close()
             self._certificates.close()
             self._pages.close()
-            self._listeners.close_all()
-            for lost in self._queues.keep(()):
-                self._bus.publish(lost)
+            self._ports.close()
             if self._pidfile is not None:
                 self._pidfile.remove()
             self._manager.close()
@@ -170,6 +168,7 @@ class Supervisor:
             record=carried.processes if carried else None,
         )
         self._queues = HandoverQueues(carried.queues if carried else None)
+        self._ports = Ports(self._listeners, self._queues, self._workers.slots, self._bus.publish)
         self._certificates = CertificateWatch(
             self._workers.send,
             self._bus.publish,
@@ -222,31 +221,23 @@ class Supervisor:
         """What becomes an input of the fleet, and what carries its commands out."""
         self._turns = Turns(self._fleet, self._finished, self._turn_ended)
         self._watchdog = Watchdog(self._fleet, self._workers, self._pages, self._turns.apply)
-        self._auditor = Auditor(self._listeners, self._workers.slots, self._queues.empty, self._bus.publish)
         self._turns.orders = Orders(
             self._fleet,
             self._workers,
-            self._listeners,
-            self._queues,
-            self._auditor,
+            self._ports,
             self._certificates,
             self._requesters,
             self._first_failure,
             self._bus,
             apply=self._turns.apply,
-            finish=self._finished.set_result,
         )
-        self._reports = Reports(
+        reception = Reception(
             self._fleet,
             self._workers,
-            self._listeners,
-            self._queues,
-            self._auditor,
+            self._ports,
             self._certificates,
             self._pages,
-            self._first_failure,
-            self._bus,
-            apply=self._turns.apply,
+            publish=self._bus.publish,
             fixed_options=lambda: kept(
                 self._pidfile,
                 self._control,
@@ -254,9 +245,17 @@ class Supervisor:
                 user=self._options.user,
                 group=self._options.group,
             ),
-            stderr=self._stderr,
-            heard=self._liveness.heard,
             answers_probes=lambda: self._addresses.of("admin") is not None,
+        )
+        self._reports = Reports(
+            self._fleet,
+            self._workers,
+            self._ports,
+            self._certificates,
+            self._bus,
+            apply=self._turns.apply,
+            welcome=reception.welcome,
+            heard=self._liveness.heard,
             tell_hooks=self._hook_process.pass_on,
         )
         self.requests = OperatorRequests(
@@ -312,7 +311,7 @@ class Supervisor:
         self._bus.publish(events.SupervisorReplaced(os.getpid(), self._options.release, carried.release))
         self._workers.reap()
         self._hook_process.go_on()
-        self._auditor.audit()
+        self._ports.audit()
         self._begin_to_reload()
         self.requests.restart_now(carried.source)
 
@@ -375,4 +374,7 @@ class Supervisor:
         self._reports.receive(process, message)
 
     def _on_exit(self, process: WorkerProcess, ending: Ending) -> None:
+        if self._fleet.serving is None:
+            self._first_failure.worker_ended(process, ending)
+        self._pages.gone(process.number)
         self._reports.exited(process, ending)

@@ -46,8 +46,8 @@ def is_trial(environ: Mapping[str, str]) -> bool:
 
 
 def claim_socket(environ: MutableMapping[str, str], variable: str) -> socket.socket | None:
-    """The socket whose descriptor `variable` has, which is removed, so that a program that this process starts doesn't
-    take itself for what this one is; None without it."""
+    """The socket whose descriptor `variable` has; None without it. The variable is removed: a program that this process
+    starts must not take itself for what this one is."""
     number = environ.pop(variable, None)
     if number is None:
         return None

@@ -12,8 +12,8 @@
         |  -- Drain -------------------------------->  |
         |  <- StoppedAccepting ----------------------  |   and it ends when its last connection is gone
 
-A message is a JSON object on a line (`wire.channel`): `type` is the name of its class in snake case, the other members
-are its fields, and a `Descriptor` is the place of an open file among those that come with the message.
+A message is a JSON object on a line (`wire.channel`): `type` is the name of its class in snake case, and the other
+members are its fields. A `Descriptor` is the place of an open file among those that come with the message.
 
 Old and new may be different releases. `Hello` lists the versions of this protocol that the worker speaks, and the
 supervisor answers with one of them, or refuses. Within a version a release may add a message, and add a field that has

@@ -116,8 +116,8 @@ class ImportNotes:
         return changed_files(before, now)
 
     def halves(self) -> list[str]:
-        """The paths of the files that changed after this process had imported them, if it has imported others that
-        changed at that time, too: then it runs half of one state and half of another. To be called without a record of
+        """The paths of the files that changed after this process had imported them, if it has also imported others that
+        changed at that time. Then it runs half of one state and half of another. To be called without a record of
         another worker."""
         old, is_new = [], False
         for path, noted in self._noted.items():

@@ -315,9 +315,9 @@ class Connections:
         soon: bool = False,
         offer: Callable[[list[Connection]], None] = lambda connections: None,
     ) -> None:
-        """From now on each connection goes to another process when it is at rest, if it can and `hand_over` says so,
-        and, for one that speaks TLS, `hand_over_tls` too; otherwise it ends with its next response, or, `soon`, a
-        moment after it came to rest.
+        """From now on each connection goes to another process when it is at rest, if it can and `hand_over` says so
+        (for one that speaks TLS `hand_over_tls` too). Otherwise it ends with its next response; `soon`: also a moment
+        after it came to rest.
 
         The connections that may go are passed to `offer`. Of many, some hear of it in each turn of the loop, so that
         requests are answered in between: one whose turn has not come is served as before. Without `hand_over` all hear

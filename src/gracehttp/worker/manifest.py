@@ -1,4 +1,4 @@
-"""What a worker is given by its supervisor: its number, and its listeners. The other side is `supervisor.reports`."""
+"""What a worker is given by its supervisor: its number, and its listeners. The other side is `supervisor.reception`."""
 
 from __future__ import annotations
 

@@ -128,6 +128,7 @@ def test_cancelling_reaches_the_task_that_has_begun(loop):
 # --- the set of all tasks ---
 
 
+@pytest.mark.usefixtures("undisturbed")
 @pytest.mark.skipif(hasattr(asyncio, "eager_task_factory"), reason="asyncio keeps them in another way")
 def test_all_tasks_has_a_task_from_its_first_step_until_nobody_holds_it(loop):
     seen = []
@@ -147,6 +148,7 @@ def test_all_tasks_has_a_task_from_its_first_step_until_nobody_holds_it(loop):
     assert len(asyncio.tasks._all_tasks) == before
 
 
+@pytest.mark.usefixtures("undisturbed")
 @pytest.mark.skipif(hasattr(asyncio, "eager_task_factory"), reason="asyncio keeps them in another way")
 def test_what_goes_while_somebody_looks_through_all_tasks_leaves_the_set_later(loop):
     def make():

@@ -28,7 +28,7 @@ async def asgi(scope, receive, send):
 
 
 @pytest.fixture(autouse=True)
-def _nothing_said_yet():
+def _nothing_said_yet(undisturbed):
     unserved.tell_of_websocket_for_wsgi.cache_clear()
     unserved.tell_of_http2_in_clear_text.cache_clear()
 

@@ -278,6 +278,7 @@ def test_a_limit_that_goes_down_and_up_again_ends_where_it_should(pool):
         assert (pool.debt, pool.free) == (0, 1)
 
 
+@pytest.mark.usefixtures("undisturbed")
 def test_a_pool_leaves_no_descriptor_behind():
     before = set(os.listdir("/proc/self/fd"))
     PermitPool(1).close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from counted_pool import PermitPool
 
 from gracehttp.net.permits import PoolRecord, SharedPermits
@@ -152,6 +153,7 @@ def played(way):
     return world
 
 
+@pytest.mark.usefixtures("undisturbed")
 def test_whatever_happens_in_whatever_state_no_permit_is_lost_or_invented():
     """Every operation in every state; each state by a shortest way to it."""
     before = set(os.listdir("/proc/self/fd"))

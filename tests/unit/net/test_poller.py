@@ -227,6 +227,7 @@ def test_what_can_not_be_watched_is_an_error_and_is_not_watched(run):
     run(scenario)
 
 
+@pytest.mark.usefixtures("undisturbed")
 def test_a_closed_poller_has_given_its_descriptor_back(run):
     async def scenario(floor):
         before = len(os.listdir("/proc/self/fd"))

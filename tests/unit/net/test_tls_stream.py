@@ -930,6 +930,7 @@ def test_what_is_no_record_of_a_handshake_is_refused_at_once(run, context, said)
     run(scenario)
 
 
+@pytest.mark.usefixtures("undisturbed")
 @pytest.mark.parametrize("loop", LOOPS)
 def test_waves_of_connections_and_of_hung_handshakes_leave_nothing(context, loop):
     """The collector finds nothing of any kind, and no session of OpenSSL is left."""
@@ -948,15 +949,10 @@ def test_waves_of_connections_and_of_hung_handshakes_leave_nothing(context, loop
                 await until(lambda wave=sessions: all(one.seen.closes for one in wave))
             assert len(floor.poller.descriptors) == 0
 
-    gc.collect()
-    gc.disable()
     before = count_sessions()
-    try:
-        with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
-            runner.run(asyncio.wait_for(scenario(), 60))
-            left = count_sessions() - before
-    finally:
-        gc.enable()
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        runner.run(asyncio.wait_for(scenario(), 60))
+        left = count_sessions() - before
     assert left == 0
 
 

@@ -122,6 +122,7 @@ def test_a_file_is_appended_to_where_others_write_as_well(tmp_path):
     assert (tmp_path / "log").read_bytes() == b"one\ntwo\nthree\n"
 
 
+@pytest.mark.usefixtures("undisturbed")
 def test_to_close_waits_no_longer_than_a_moment_for_the_reader_and_leaves_no_descriptor(ends, monkeypatch):
     monkeypatch.setattr(stderr, "FINISH_SECONDS", 0.01)
     before = set(os.listdir("/proc/self/fd"))

@@ -47,6 +47,7 @@ def test_descriptors_arrive_with_their_messages(pair):
         os.close(fd)
 
 
+@pytest.mark.usefixtures("undisturbed")
 def test_descriptors_that_find_no_room_end_the_channel():
     raw, end = socket.socketpair()
     channel = Channel(end)
@@ -98,6 +99,7 @@ def test_what_the_kernel_does_not_take_is_kept_and_sent_later(pair):
     assert [message.details for message in received] == list(map(str, range(count)))
 
 
+@pytest.mark.usefixtures("undisturbed")
 def test_descriptors_that_nobody_took_are_closed_with_the_channel():
     before = set(os.listdir("/proc/self/fd"))
     ours, sock = channel_pair()
@@ -154,6 +156,7 @@ def test_what_a_channel_could_not_send_yet_is_sent_after_it_was_carried():
     worker.close()
 
 
+@pytest.mark.usefixtures("undisturbed")
 def test_an_unknown_message_is_passed_over_and_its_descriptors_are_closed():
     raw, end = socket.socketpair()
     channel = Channel(end)
@@ -165,6 +168,7 @@ def test_an_unknown_message_is_passed_over_and_its_descriptors_are_closed():
     channel.close()
 
 
+@pytest.mark.usefixtures("undisturbed")
 def test_the_descriptors_of_a_field_that_is_not_known_are_closed():
     raw, end = socket.socketpair()
     channel = Channel(end)
@@ -176,6 +180,7 @@ def test_the_descriptors_of_a_field_that_is_not_known_are_closed():
     channel.close()
 
 
+@pytest.mark.usefixtures("undisturbed")
 @pytest.mark.parametrize(
     "line",
     [

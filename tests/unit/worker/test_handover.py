@@ -655,6 +655,7 @@ UNREADABLE = {
 }
 
 
+@pytest.mark.usefixtures("undisturbed")
 @pytest.mark.parametrize("descriptors", [1, 3])
 @pytest.mark.parametrize("head", UNREADABLE.values(), ids=UNREADABLE)
 def test_connections_whose_message_can_not_be_read_are_closed_without_a_reset_and_told(run, head, descriptors):

@@ -62,6 +62,7 @@ def test_connections_are_served_handed_over_and_served_again(run, poller, answer
     assert len(answers) == 2 * rehearsal._ROUNDS * rehearsal._CLIENTS
 
 
+@pytest.mark.usefixtures("undisturbed")
 def test_nothing_of_it_is_left(run, poller):
     async def scenario():
         used = poller(asyncio.get_running_loop())

@@ -106,6 +106,7 @@ def test_a_connection_that_is_cut_before_its_first_turn_leaves_nothing_behind(ru
     run(scenario())
 
 
+@pytest.mark.usefixtures("undisturbed")
 def test_applications_end_beside_each_other_not_one_after_the_other(run, monkeypatch, caplog):
     monkeypatch.setattr(service_module, "LIFESPAN_SHUTDOWN_SECONDS", 0.2)
 
@@ -140,6 +141,7 @@ def test_applications_end_beside_each_other_not_one_after_the_other(run, monkeyp
     assert caplog.records == []
 
 
+@pytest.mark.usefixtures("undisturbed")
 def test_a_start_that_fails_leaves_no_descriptor_behind(run):
     async def failing(scope, receive, send):
         raise LookupError

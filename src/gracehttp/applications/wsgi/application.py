@@ -9,9 +9,9 @@ from typing import Any
 
 from gracehttp.applications.drain_notice import ThreadDrainNotice
 from gracehttp.applications.wsgi.environ import build_environ, environ_template
-from gracehttp.applications.wsgi.functions import Function, Lifespan
 from gracehttp.applications.wsgi.in_flight import InFlight
 from gracehttp.applications.wsgi.input import streaming_input
+from gracehttp.applications.wsgi.lifespan import Function, Lifespan
 from gracehttp.applications.wsgi.loop_calls import LoopCalls
 from gracehttp.applications.wsgi.mistakes import RAISED, explained
 from gracehttp.applications.wsgi.response import WsgiResponse

@@ -17,8 +17,8 @@ from typing import Any, Final
 
 from gracehttp.applications.drain_notice import ThreadDrainNotice
 from gracehttp.applications.wsgi.environ import build_environ, environ_template
-from gracehttp.applications.wsgi.functions import Function, Lifespan
 from gracehttp.applications.wsgi.in_flight import InFlight
+from gracehttp.applications.wsgi.lifespan import Function, Lifespan
 from gracehttp.applications.wsgi.mistakes import explained
 from gracehttp.applications.wsgi.response import WsgiResponse
 from gracehttp.http.exchange import Exchange

@@ -207,7 +207,9 @@ class Http1Protocol:
             elif size == len(data):
                 self._begin_request(self._parse(data))  # the usual case: one whole head and nothing else
             else:
-                head = self._parse(data[start:end])
+                block = data[start:end]
+                known = heads.parse_known_head(block, self._scheme, latest) if latest is not None else None
+                head = known if known is not None else self._parse(block)
                 self._leave_unparsed(data, end)
                 self._begin_request(head)
         except RequestError as refusal:
@@ -323,11 +325,20 @@ class Http1Protocol:
     def _begin_body(self, framing: Framing) -> RequestBody:
         """Take what has come of the body already."""
         context = self._context
-        parser = body_parser(framing, context.max_header_size_bytes, context.settings.max_body_size_bytes)
+        most = context.settings.max_body_size_bytes
         data = self._unparsed
+        body = RequestBody()
+        length = framing.content_length
+        if 0 < length <= len(data) - self._taken and not framing.chunked and not (most and length > most):
+            # The usual case: it is short, and has come together with its head.
+            body.put([data[self._taken : self._taken + length]], True)
+            self._leave_unparsed(data, self._taken + length)
+            self._continue_owed = False
+            self._body = None
+            return body
+        parser = body_parser(framing, context.max_header_size_bytes, most)
         if data:
             self._leave_unparsed(data, parser.feed(data, self._taken))
-        body = RequestBody()
         body.put(parser.take(), parser.complete)
         self._continue_owed = framing.expects_continue and not data
         self._body = None if parser.complete else parser

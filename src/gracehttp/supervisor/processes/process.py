@@ -42,6 +42,7 @@ class WorkerRecord(Value):
     stage: str = ""
     leaving: bool = False
     build: str = ""
+    refused: bool = False
 
 
 class Ending(Value):
@@ -93,6 +94,8 @@ class WorkerProcess:
         self.introduced = False
         self.stage = ""
         """What it reported last that it begins, on its way to be ready."""
+        self.refused = False
+        """The supervisor could not use it: its hello was answered with `Refuse`."""
         self.leaving = False
         """It was told to drain: it closes its channel when it has."""
         self.build = ""
@@ -168,6 +171,7 @@ class WorkerProcess:
             stage=self.stage,
             leaving=self.leaving,
             build=self.build,
+            refused=self.refused,
             channel=self.channel.carry(),
             early_stderr=self.early_stderr.carry(),
         )
@@ -190,6 +194,7 @@ class WorkerProcess:
             record.introduced,
         )
         process.stage, process.leaving, process.build = record.stage, record.leaving, record.build
+        process.refused = record.refused
         return process
 
     def signal(self, number: int) -> None:

@@ -1,4 +1,5 @@
-"""All worker processes: starts them, sends them orders and signals, and reaps them. Decides nothing."""
+"""All worker processes: starts them, sends them orders and signals, reads their reports, and reaps them. Decides
+nothing, except that a worker whose reports can't be read is of no use."""
 
 from __future__ import annotations
 
@@ -67,6 +68,8 @@ class WorkerProcesses:
         """
         self._loop = asyncio.get_running_loop()
         self._credentials = credentials
+        self.stderr = stderr
+        """Where each worker writes once it is ready."""
         self._stderr = NonBlockingWriter(stderr)
         self._publish = publish
         self._on_message = on_message

@@ -99,6 +99,7 @@ def test_application_that_knows_no_websockets_gets_an_ordinary_request():
     assert socket.kernel.sent.startswith(b"HTTP/1.1 200 OK\r\n")
 
 
+@pytest.mark.usefixtures("undisturbed")
 def test_without_the_library_it_is_an_ordinary_request_and_the_log_says_once_what_to_install(monkeypatch, caplog):
     real = builtins.__import__
 

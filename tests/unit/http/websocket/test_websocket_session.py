@@ -453,25 +453,21 @@ def compressors():
     return sum(type(one) is PerMessageDeflate for one in gc.get_objects())
 
 
+@pytest.mark.usefixtures("undisturbed")
 @pytest.mark.parametrize("leave", ["send_eof", "vanish", "close"])
 def test_compressor_goes_with_its_connection_and_not_with_the_next_garbage_collection(leave):
     """uvicorn 1862, websockets 896: it takes tens of kilobytes."""
-    gc.collect()
-    gc.disable()
-    try:
-        before = compressors()
-        socket = Socket(asks=DEFLATE, deflate=True)
-        socket.send(text("begun"))
-        assert compressors() == before + 1
-        if leave == "close":
-            socket.send(close())
-            socket.send_eof()
-        else:
-            getattr(socket, leave)()
-        socket.loop.pass_time(100)
-        assert socket.kernel.closed
-        assert socket.session.ended
-        assert compressors() == before
-        assert socket.session.take() == "begun", "what has come stays"
-    finally:
-        gc.enable()
+    before = compressors()
+    socket = Socket(asks=DEFLATE, deflate=True)
+    socket.send(text("begun"))
+    assert compressors() == before + 1
+    if leave == "close":
+        socket.send(close())
+        socket.send_eof()
+    else:
+        getattr(socket, leave)()
+    socket.loop.pass_time(100)
+    assert socket.kernel.closed
+    assert socket.session.ended
+    assert compressors() == before
+    assert socket.session.take() == "begun", "what has come stays"
