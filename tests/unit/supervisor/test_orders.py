@@ -83,6 +83,9 @@ class House:
     def promote(self, generation):
         self.done.append(("promote", generation))
 
+    def prepare_for_next(self, generation):
+        """The spare process is not asked about here."""
+
     def doing(self, worker):
         return f"importing app{worker}:app"
 

@@ -58,7 +58,7 @@ class WithoutProcesses:
         self.worker = SimpleNamespace(
             number=5, generation=1, slot=0, pid=4, started_at=0.0, doing="", stopped_accepting=False, introduced=False
         )
-        self.worker.early_stderr = SimpleNamespace(release=lambda: "")
+        self.worker.early_stderr = SimpleNamespace(release=lambda: "", forget=lambda: None)
 
     def generation_of(self, worker):
         return self.generation
