@@ -67,6 +67,23 @@ def test_each_line_of_the_json_log_is_an_object_whatever_happens(start):
     assert wrote == "loading\n"
 
 
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_what_a_worker_writes_at_its_start_is_for_the_log_and_no_reason_of_its_later_death(start, log_format):
+    talking = f"import os\nos.write(2, b'pool opened\\n')\n{textwrap.dedent(PID_APPLICATION)}"
+    server = serve(start, "--log-format", log_format, "--probation", "60s", application=talking, workers=1)
+    with server.command_in_background("restart") as command:
+        server.wait_for("generation 2 is on probation")
+        (pid,) = server.wait_until_serving(2)
+        os.kill(pid, signal.SIGKILL)
+        _, told = command.communicate(timeout=100)
+    assert command.returncode == 1
+    assert "was killed by SIGKILL; generation 1 serves again" in told
+    assert "wrote to stderr" not in told
+    assert "pool opened" not in told
+    assert server.stop() == 0
+    assert server.log.count("pool opened") == 2
+
+
 def test_a_first_start_that_fails_ends_a_json_log_with_an_object_too(start):
     server = start("-m", "gracehttp", "serve", "nowhere_to_be_found:app", "-b", "127.0.0.1:0", "--log-format", "json")
     assert server.wait() == 3

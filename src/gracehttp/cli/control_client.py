@@ -124,6 +124,10 @@ class ControlClient:
                     on_progress(progress)
         return conversation.outcome
 
+    def stay_connected(self) -> None:
+        """Leave the connection open until this process has ended: the supervisor waits for that, for a while."""
+        self._socket.detach()
+
     def wait_for_exit(self) -> bool:
         """Wait a little until the supervisor's process is gone. Tells whether it is; where that can't be known, yes."""
         if self.peer_pid is None or not hasattr(os, "pidfd_open"):

@@ -29,13 +29,22 @@ def stop(address: ControlAddress, force: bool, timeout: float | None, quiet: boo
     with ControlClient(address) as client:
         try:
             carry_out(client, "stop", doing="stopping", timeout=timeout, quiet=quiet, shows_rest=True, force=force)
-            # What comes next may need its files: a script starts another service, or unmounts a disk.
-            client.wait_for_exit()
+            _wait_for_exit(client)
         except SupervisorEnded as ended:
             # The supervisor may end before it answers. Unless it lives on, the command has succeeded.
-            if not client.wait_for_exit() and not ended.accepted:
+            if ended.accepted:
+                _wait_for_exit(client)
+            elif not client.wait_for_exit():
                 raise CommandFailed(
                     f"the supervisor ({address}) closed the connection and runs on.", hint="its log tells why"
                 ) from ended
     if not quiet:
         echo_result("stopped")
+
+
+def _wait_for_exit(client: ControlClient) -> None:
+    """What comes next may need its files: a script starts another service, or unmounts a disk."""
+    if client.peer_pid == 1:  # with process 1 the kernel ends all others of its container, also this one
+        client.stay_connected()
+    else:
+        client.wait_for_exit()

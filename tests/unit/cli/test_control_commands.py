@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from control_fakes import REFUSED, RESTARTED, STATUS, STOPPED, supervisor
 
-from gracehttp.cli.control_client import ControlClient
+from gracehttp.cli.control_client import ControlAddress, ControlClient
 from gracehttp.cli.program import program
 from gracehttp.wire.control import abstract_name
 
@@ -209,6 +209,21 @@ def test_stop_ends_when_the_process_has_ended(monkeypatch: pytest.MonkeyPatch) -
     with supervisor([STOPPED]):
         assert run("stop", "--pid", ME).exit_code == 0
     assert waited == [os.getpid()]
+
+
+def test_stop_of_process_1_ends_before_that_process_takes_it_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[bool] = []
+    monkeypatch.setattr(ControlClient, "wait_for_exit", lambda self: waited.append(True) or True)
+    connect = ControlClient.__init__
+
+    def as_process_1(self: ControlClient, address: ControlAddress) -> None:
+        connect(self, address)
+        self.peer_pid = 1
+
+    monkeypatch.setattr(ControlClient, "__init__", as_process_1)
+    with supervisor([STOPPED]):
+        result = run("stop", "--pid", ME)
+    assert (result.exit_code, result.stdout, waited) == (0, "stopped\n", [])
 
 
 # --- status ---
