@@ -30,6 +30,9 @@ FileFacts = tuple[str, int, int]
 _LARGEST_READ_BYTES = 1 << 20
 """Larger files are extension modules, which would take long to read: their modification time decides."""
 
+_TICK_NANOSECONDS = 10_000_000
+"""The times of a file are those of the kernel's last tick, so they may be so much too early (inode(7), CONFIG_HZ)."""
+
 
 def can_record() -> bool:
     """Whether this system has somewhere to write a record."""
@@ -59,7 +62,7 @@ class ImportNotes:
         self._record = _read(record) if record is not None else None
         self._recorded = {noted.facts[0]: noted for noted in (self._record or {}).values()}
         self._noted: dict[str, Noted] = {}
-        self._began_ns = time.time_ns()
+        self._began_ns = time.time_ns() - _TICK_NANOSECONDS
         self._restore: Callable[[], None] = lambda: None
 
     def begin(self) -> None:
