@@ -36,6 +36,7 @@ from typing import Any
 
 from .installed import Installation
 from .loads import BROWSER_HEADERS
+from .scenes.requests import ORDER
 from .server import Server
 from .session import BenchmarkFailed, Session, certificate, session, told
 
@@ -61,11 +62,14 @@ class Counted:
     kept: bool = True
     """One connection for all requests."""
     tls: bool = False
+    body: bytes = b""
+    """What is posted; without one it is a GET."""
 
 
 SCENES = (
     Counted(1, "small GET", "benchmarks.applications:hello"),
     Counted(2, "small GET with 12 header fields", "benchmarks.applications:hello", BROWSER_HEADERS),
+    Counted(3, "JSON POST of 2 KB", "benchmarks.applications:post", body=ORDER.encode()),
     Counted(6, "new connection for each", "benchmarks.applications:hello", ("Connection: close",), kept=False),
     Counted(8, "Django, WSGI", "benchmarks.django_app:app"),
     Counted(10, "TLS, kept", "benchmarks.applications:hello", tls=True),
@@ -125,7 +129,11 @@ class _Client:
 
     def __init__(self, port: int, scene: Counted, trust: ssl.SSLContext | None) -> None:
         """`trust` is for a server that speaks TLS."""
-        self._request = "\r\n".join(["GET / HTTP/1.1", "Host: localhost", *scene.headers, "", ""]).encode()
+        headers = ["Host: localhost", *scene.headers]
+        if scene.body:
+            headers += ["Content-Type: application/json", f"Content-Length: {len(scene.body)}"]
+        method = "POST" if scene.body else "GET"
+        self._request = "\r\n".join([f"{method} / HTTP/1.1", *headers, "", ""]).encode() + scene.body
         self._port = port
         self._trust = trust
         self._kept = self._connect() if scene.kept else None

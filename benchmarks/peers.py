@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,8 +20,9 @@ from .installed import Installation
 from .server import Server
 from .session import ROOT, BenchmarkFailed, Certificate, Session
 
-Interface = Literal["asgi", "wsgi"]
-INTERFACES: tuple[Interface, ...] = ("asgi", "wsgi")
+Interface = Literal["asgi", "wsgi", "wsgi0"]
+INTERFACES: tuple[Interface, ...] = ("asgi", "wsgi", "wsgi0")
+CALLED: Mapping[str, str] = {"asgi": "ASGI", "wsgi": "WSGI", "wsgi0": "WSGI without threads"}
 OURS = "gracehttp"
 THREADS = 4
 """Of those WSGI servers that run applications in threads; freastal and peregrine, by default, don't."""
@@ -60,7 +61,7 @@ _CERTFILE = "--certfile {chain} --keyfile {key}"
 _GRANIAN_TLS = "--ssl-certificate {chain} --ssl-keyfile {key}"
 _FREASTAL_REMARK = "it has no command line: benchmarks/freastal_server.py calls its function as its documentation does"
 
-PEERS: Sequence[Peer] = (
+_WITH_THREADS: Sequence[Peer] = (
     Peer(
         OURS,
         "asgi",
@@ -216,20 +217,31 @@ PEERS: Sequence[Peer] = (
         remark=f"without threads: an application that waits, stops all others; {_FREASTAL_REMARK}",
     ),
 )
+_WITHOUT_THREADS = (
+    replace(_WITH_THREADS[1], command="gracehttp serve {app} --bind 127.0.0.1:{port} --threads 0"),
+    *(peer for peer in _WITH_THREADS if peer.interface == "wsgi" and peer.name in ("peregrine", "freastal")),
+)
+PEERS = (*_WITH_THREADS, *(replace(peer, interface="wsgi0") for peer in _WITHOUT_THREADS))
 NGINX = "nginx"
 NAMES = [*dict.fromkeys(peer.name for peer in PEERS), NGINX]
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a scene lets the servers serve. `nginx` is the content of its server block, if it takes part."""
+    """What a scene lets the servers serve. `nginx` is the content of its server block, if it takes part.
+
+    `threadless`: the WSGI application never waits, so that servers are compared without threads, too.
+    """
 
     asgi: str | None = None
     wsgi: str | None = None
     nginx: str | None = None
+    threadless: bool = False
 
     def application(self, interface: Interface) -> str | None:
-        return self.asgi if interface == "asgi" else self.wsgi
+        if interface == "asgi":
+            return self.asgi
+        return self.wsgi if interface == "wsgi" or self.threadless else None
 
 
 @dataclass(frozen=True)

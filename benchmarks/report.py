@@ -1,6 +1,7 @@
 """From the raw results of a run, pages: a table in Markdown and a picture.
 
     python -m benchmarks.report results.json --markdown results.md --svg results.svg
+    python -m benchmarks.report results.json --into README.md    # the targets, a line for each scene
 
 The file alone decides: the same results give the same pages, wherever they are made.
 """
@@ -15,9 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from .figures import Figure, Target
-from .peers import NAMES
+from .peers import CALLED, NAMES
 from .picture import picture
+from .scenes.requests import CPU
+from .session import BenchmarkFailed
 from .targets import TARGETS
+
+BEGIN, END = "<!-- targets -->", "<!-- end of targets -->"
 
 
 class Results:
@@ -86,7 +91,7 @@ def _table(results: Results) -> Iterator[str]:
         title = results.scenes[str(figure.scene)]["title"]
         cells = [_cell(figure, name, ours) for name in names]
         unit = f", {figure.unit}" if figure.unit else ""
-        yield f"| {figure.scene} {title} | {figure.interface.upper()}: {figure.title}{unit} | {' | '.join(cells)} |"
+        yield f"| {figure.scene} {title} | {CALLED[figure.interface]}: {figure.title}{unit} | {' | '.join(cells)} |"
 
 
 def _cell(figure: Figure, name: str, ours: str) -> str:
@@ -112,9 +117,38 @@ def _targets(results: Results) -> Iterator[str]:
         met = "met" if target.met(reached) else "**missed**"
         title = results.scenes[str(target.scene)]["title"]
         yield (
-            f"| {target.scene} {title} | {target.interface.upper()}: {target.title} | {of} | {bound} "
+            f"| {target.scene} {title} | {CALLED[target.interface]}: {target.title} | {of} | {bound} "
             f"| {number(reached)} | {met} |"
         )
+
+
+def brief(results: Results) -> str:
+    """The targets, a line for each scene."""
+    lines: dict[str, list[str]] = {}
+    for target in TARGETS:
+        figure = results.figure(target)
+        reached = target.reached(figure, results.ours[0]) if figure is not None else math.nan
+        if figure is None or math.isnan(reached):
+            continue
+        said = number(reached) if target.peer else f"{number(reached)} {figure.unit}".strip()
+        if target.met(reached):
+            said = f"**{said}**"
+        title = f"{target.scene} {results.scenes[str(target.scene)]['title']}, {CALLED[target.interface]}"
+        what = f"{title}: {target.title}" if target.title != CPU else title
+        bound = f"{'at least ' if target.at_least else ''}{target.bound:g}"
+        lines.setdefault(what, []).append(f"{target.peer} {said} ({bound})".strip())
+    return "\n".join(
+        ["| scene | reached (target) |", "|---|---|", *(f"| {a} | {', '.join(b)} |" for a, b in lines.items())]
+    )
+
+
+def put_into(page: Path, said: str) -> None:
+    """In the place of what stands in `page` between two comments."""
+    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, behind = rest.partition(END)
+    if not (begin and end):
+        raise BenchmarkFailed(f"{page} has no {BEGIN} with {END} behind it.")
+    page.write_text(f"{before}{begin}\n{said}\n{end}{behind}", encoding="utf-8")
 
 
 def _commands(results: Results) -> Iterator[str]:
@@ -123,7 +157,7 @@ def _commands(results: Results) -> Iterator[str]:
     yield "```"
     for part, commands in results.commands.items():
         scene, interface = part.split()
-        yield f"# scene {scene} ({results.scenes[scene]['title']}), {interface.upper()}"
+        yield f"# scene {scene} ({results.scenes[scene]['title']}), {CALLED[interface]}"
         yield from commands.values()
     yield "```"
 
@@ -158,9 +192,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("results", type=Path, help="what `python -m benchmarks --json` wrote")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="(default: print it)")
     parser.add_argument("--svg", type=Path, metavar="FILE")
+    parser.add_argument("--into", type=Path, metavar="FILE", help=f"a page with {BEGIN} and {END}")
     options = parser.parse_args(arguments)
-    said = write(json.loads(options.results.read_text()), options.markdown, options.svg)
-    if options.markdown is None:
+    data = json.loads(options.results.read_text())
+    said = write(data, options.markdown, options.svg)
+    if options.into is not None:
+        put_into(options.into, brief(Results(data)))
+    elif options.markdown is None:
         print(said)
 
 

@@ -26,6 +26,8 @@ TARGETS = (
     *_cpu(10, "asgi", peregrine=0.9, granian=0.55),
     *_cpu(1, "wsgi", granian=0.8),
     *_cpu(2, "wsgi", granian=0.8),
+    *_cpu(1, "wsgi0", freastal=1.1),
+    *_cpu(2, "wsgi0", freastal=1.1),
     *(Target(7, "asgi", CPU, peer, 1.0) for peer in EVERY_PEER),
     *(Target(scene, "wsgi", CPU, peer, 1.0) for scene in (8, 9) for peer in EVERY_PEER),
     Target(13, "asgi", _MEMORY, "", 532.0),

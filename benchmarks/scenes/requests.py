@@ -23,7 +23,7 @@ PIPELINE = 16
 
 _APPLICATIONS = "benchmarks.applications"
 _HELLO_NGINX = f'location / {{ return 200 "{HELLO.decode()}"; }}'
-_HELLO = Work(f"{_APPLICATIONS}:hello", f"{_APPLICATIONS}:hello_wsgi", _HELLO_NGINX)
+_HELLO = Work(f"{_APPLICATIONS}:hello", f"{_APPLICATIONS}:hello_wsgi", _HELLO_NGINX, threadless=True)
 _HELLO_ASGI = Work(f"{_APPLICATIONS}:hello", None, _HELLO_NGINX)
 _ITEMS = [{"sku": f"A-{number:04}", "name": "wooden chair", "price": 49.5 + number} for number in range(35)]
 ORDER = json.dumps({"customer": 4711, "items": _ITEMS})

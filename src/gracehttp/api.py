@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, NoReturn, Unpack
 
 from gracehttp.compiled import check as check_build
 from gracehttp.config import (
@@ -53,13 +53,15 @@ from gracehttp.system.process_title import set_title
 from gracehttp.system.surroundings import enter
 from gracehttp.wire.lineage import CHANNEL_VARIABLE, is_first_process, is_trial
 from gracehttp.wire.signals import SIGNALS
-from gracehttp.worker.hello import fleet_settings, title_of
+from gracehttp.worker.hello import fleet_settings, title_of, wants_spare
 from gracehttp.worker.manifest import claim_channel
 
 if TYPE_CHECKING:
-    from gracehttp.config import ProcessOptions
+    import socket
+
     from gracehttp.config.keywords import ProgramKeywords, RunKeywords, ServerKeywords
     from gracehttp.supervisor.reloading.reloader import ReloadSettings
+    from gracehttp.wire.channel import Channel
 
 _INSTEAD = "within a running loop, async with gracehttp.serving(app) serves"
 
@@ -172,6 +174,7 @@ class GraceHTTP:
             sys.exit(status)
 
     def _run(self) -> int:
+        """Be what this process is for (`wire.lineage`). Returns where it is the supervisor, when that has stopped."""
         if not self._servers:
             raise ConfigurationError("there is no server to run.", hint="call add_server() before run()")
         check_build()
@@ -179,36 +182,47 @@ class GraceHTTP:
         bus.subscribe(log_event)
         if self._on_event is not None:
             bus.subscribe(self._on_event)
-        is_worker = CHANNEL_VARIABLE in os.environ
-        if is_worker:  # before the folder changes, in which the files are
-            add_variables(os.environ, self._process.env_file)
-        enter(self._process.chdir, self._process.umask)
-        # In a trial too, which so tells of a user that is gone.
-        if not is_worker:
-            self._credentials = credentials_of(self._process.user, self._process.group)
+        self._enter_surroundings()
         if is_trial(os.environ):
             from gracehttp.supervisor.succession.trial import answer_trial
 
             answer_trial(os.environ, release=RELEASE)
         if (sock := claim_events(os.environ)) is not None:
-            GraceHTTP._was_worker = True
-            self._configure_logging(_stderr_is_a_terminal())
-            sys.exit(run_hooks(sock, self._hooks, self._process.app_dir))
+            self._call_hooks(sock)
         check_environment(foreign_environment(_COMMAND_LINE.arguments, _ARGUMENTS, sys.prefix), sys.prefix)
         if is_first_process(os.environ):
-            check_program_file(is_typed_in=_COMMAND_LINE.is_typed_in)
-            check_working_directory(_COMMAND_LINE.directory)
-            check_app_dir(self._process.app_dir)
-            check_certificates(self._servers)
-            if self._process.reload:
-                reload_folders(self._process)
+            self._check_before_the_first_start()
         self._process = _with_absolute_logs(self._process)
-        channel = claim_channel(os.environ)
-        if channel is None:
-            self._configure_logging(_stderr_is_a_terminal())
-            for variable, meant in self._mistyped:
-                bus.publish(VariableIgnored(variable, meant))
-            return self._supervise(bus)
+        if (channel := claim_channel(os.environ)) is not None:
+            self._work(channel, bus)
+        self._configure_logging(_stderr_is_a_terminal())
+        for variable, meant in self._mistyped:
+            bus.publish(VariableIgnored(variable, meant))
+        return self._supervise(bus)
+
+    def _enter_surroundings(self) -> None:
+        is_worker = CHANNEL_VARIABLE in os.environ
+        if is_worker:  # before the folder changes, in which the files are
+            add_variables(os.environ, self._process.env_file)
+        enter(self._process.chdir, self._process.umask)
+        if not is_worker:  # in a trial too, which so tells of a user that is gone
+            self._credentials = credentials_of(self._process.user, self._process.group)
+
+    def _check_before_the_first_start(self) -> None:
+        """What a person mistook is told at once, and not by the first worker."""
+        check_program_file(is_typed_in=_COMMAND_LINE.is_typed_in)
+        check_working_directory(_COMMAND_LINE.directory)
+        check_app_dir(self._process.app_dir)
+        check_certificates(self._servers)
+        if self._process.reload:
+            reload_folders(self._process)
+
+    def _call_hooks(self, events: socket.socket) -> NoReturn:
+        GraceHTTP._was_worker = True
+        self._configure_logging(_stderr_is_a_terminal())
+        sys.exit(run_hooks(events, self._hooks, self._process.app_dir))
+
+    def _work(self, channel: Channel, bus: EventBus) -> NoReturn:
         from gracehttp.worker.process import run_worker
 
         GraceHTTP._was_worker = True
@@ -222,6 +236,7 @@ class GraceHTTP:
                 configure_logging=self._configure_logging,
                 spell=self._spell,
                 hooks=self._hooks,
+                offers_spare=self._is_whole_program and wants_spare(self._process),
             )
         )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gracehttp.config import OPTIONS
+from gracehttp.worker.service import LIFESPAN_SHUTDOWN_SECONDS
 
 ROOT = Path(__file__).parents[2]
 PROMISES = (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")
@@ -109,3 +110,16 @@ def test_every_option_of_ours_in_the_comparison_exists():
     named = {flag for row in rows if len(row) > 3 for flag in re.findall(r"`(--[a-z\d-]+)", row[2])}
     assert named
     assert named - {option.flag for option in OPTIONS.values()} == set()
+
+
+@pytest.mark.parametrize(
+    ("page", "sentence"),
+    [
+        ("frameworks", "ends a lifespan shutdown after {} seconds"),
+        ("hooks", "it has {} seconds"),
+        ("lifespans", "when its requests have ended, at most {} seconds"),
+    ],
+)
+def test_a_page_that_tells_how_long_a_lifespan_shutdown_may_take_is_right(page, sentence):
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    assert sentence.format(f"{LIFESPAN_SHUTDOWN_SECONDS:g}") in " ".join(text.split())

@@ -81,7 +81,7 @@ def _wait_until_it_serves(child: subprocess.Popen[bytes], log: IO[bytes]) -> tup
             found = serving_address(status) if status is not None else None
             if found is not None:
                 return found
-        time.sleep(_POLL_SECONDS)
+        time.sleep(_POLL_SECONDS)  # what could tell, the control socket, is not there before the service
     log.seek(0)
     output = log.read().decode(errors="replace")
     raise StartError("the service of the demo did not start.", details=output)

@@ -1,9 +1,9 @@
 """What an error of a system call means for a connection: one table for all calls that `net` makes. Pure.
 
 Two rules stand behind it. An error that passes is waited out only where something tells when it is over, or where the
-next try has its time; a shortage of memory is neither, so it costs the connection, at once, and the log tells it
-(promise 7). And what fails on the way to a close changes nothing: close(2) follows, and releases the descriptor even
-when it fails.
+next try has its time. A shortage of memory is neither: it costs the connection, at once, and the log tells it (promise
+7). And what fails on the way to a close changes nothing: close(2) follows, and releases the descriptor even when it
+fails.
 
 | call | error | meaning |
 |---|---|---|

@@ -2,7 +2,7 @@
 
 When a full port makes room, the longest idle connection of all workers must go first, but each worker sees only its
 own. So at every scan each worker publishes the idle-since time of its oldest connection, in one word of the port's
-shared page, and it acts at its next scan, when all others have published too. A word that was not written for a while
+shared page. It acts at its next scan, when all others have published too. A word that was not written for a while
 belongs to a worker that has no idle connection, or is gone.
 """
 

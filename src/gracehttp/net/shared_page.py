@@ -27,7 +27,7 @@ Layout = Mapping[str, int]
 """The names of the groups, in order, and how many words each has."""
 
 PORT_LAYOUT: Layout = {
-    "held": MAX_WORKERS,  # what each worker holds of the permits: permits.SharedPermits
+    "held": MAX_WORKERS,  # what each worker holds of the permits: shared_permits
     "idle": MAX_WORKERS,  # its longest idle connection: idle_ranking.SharedRanking
     "debts": 1,  # the sequence number of the debt: permits.PermitPool
 }
@@ -51,8 +51,8 @@ def anonymous_file(name: str) -> int:
 
 
 def _never_shorter(fd: int) -> None:
-    """Seal a memfd against that (fcntl(2), F_ADD_SEALS): the system ends a process that reads a page of a file which
-    isn't there any more (SIGBUS), and code in a worker must not be able to end the supervisor so. Other files can't be
+    """Seal a memfd against that (fcntl(2), F_ADD_SEALS). The system ends a process that reads a page of a file which
+    isn't there any more (SIGBUS), and code in a worker must not be able to end the supervisor. Other files can't be
     sealed."""
     if hasattr(fcntl, "F_ADD_SEALS"):
         with contextlib.suppress(OSError):  # another process has sealed it already, or it is no memfd

@@ -5,10 +5,10 @@ connections, and then emptied. A TCP listener gets a socket filter (socket(7), S
 with SYN set. To a client that is a lost packet: it tries again a second later, and then gets a clean refusal. A client
 in the middle of the handshake still completes it. (A Unix socket loses its file instead: see `net.bind`.)
 
-An inherited socket gets no filter, because its queue is its opener's, and lives on when this service has ended: no
-process can be sure to remove the filter, when supervisor and workers are killed. New connections may then keep the
-queue from ever being empty, so there the server accepts only what was queued when the stop began. The filter of our own
-socket can't outlive us: the kernel frees both with the last process that has the socket."""
+An inherited socket gets no filter: its queue is its opener's, and lives on when this service has ended. When supervisor
+and workers are killed, no process removes the filter. New connections may then keep the queue from ever being empty, so
+there the server accepts only what was queued when the stop began. The filter of our own socket can't outlive us: the
+kernel frees both with the last process that has the socket."""
 
 from __future__ import annotations
 

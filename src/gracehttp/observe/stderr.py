@@ -4,9 +4,9 @@ A reader that stalls (`gracehttp serve 2>&1 | less`, a log collector that hangs)
 pipe is full, write(2) would block the event loop of each process that logs. So what can't be written at once waits in
 memory, and a thread writes it. Beyond a limit it is dropped and counted.
 
-Not every file can be written to without blocking. O_NONBLOCK belongs to the open file description, which others share
-(the shell whose terminal it is, the programs that the application starts), so it can't be set on the descriptor that we
-were given (fcntl(2)). Hence:
+Not every file can be written to without blocking. O_NONBLOCK can't be set on the descriptor that we were given
+(fcntl(2)): it belongs to the open file description, and others share that, such as the shell and the programs that the
+application starts. Hence:
 
     a socket                                            send(2) with a flag for each call
     a pipe or terminal that this user may open anew     a description of our own, with O_NONBLOCK

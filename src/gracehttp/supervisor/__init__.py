@@ -3,7 +3,7 @@
 Start reading at `supervisor`, which makes the parts and joins them. They work in a circle:
 
 - `operator_requests` (signals, commands), `reports` (what workers say, and how they end) and `watchdog` (workers that
-  hang) tell `turns` what has happened.
+  hang) tell `turns` what has happened. `reception` gives a new worker what it needs.
 - `turns` asks `fleet`, which decides as a pure function, and `orders` carries out what it commands.
 
 What the supervisor holds: the `pidfile`; `processes`, from the fork to the wait status; `listeners` with their permits
@@ -11,8 +11,8 @@ and handover queues; `certificates`. What tells others of it: `control` (command
 (health checks, scrapes), `metrics`, `service_manager` (systemd), `hook_process`. `succession` is how it replaces
 itself, `reloading` what `--reload` does.
 
-`signals` and `terminal` are how the operator reaches it, `guard` keeps a defect from stopping it, and `first_failure`
-is the last line of a service that never served.
+`signals` and `terminal` are how the operator reaches it, and `accepting` takes clients at its own sockets. `guard`
+keeps a defect from stopping it, and `first_failure` is the last line of a service that never served.
 
 Imports neither `http`, `worker` nor what serves applications or TLS: nothing that a deploy brings can break it.
 """

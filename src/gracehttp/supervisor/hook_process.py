@@ -1,8 +1,8 @@
 """The process that calls the hooks of the user, and the events on their way to it.
 
-It runs the same command line as a worker does, so it has the code of the newest deploy, and it is started when a
-generation with hooks begins to serve, or when there is something to tell before. It can crash, block or hang without
-any effect on the service: events that it doesn't take are dropped, and that is told.
+It runs the same command line as a worker does, so it has the code of the newest deploy. It is started when a generation
+with hooks begins to serve, or before, if there is something to tell. It can crash, block or hang without any effect on
+the service: events that it doesn't take are dropped, and that is told.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Carrying out what the fleet commands: orders go to workers and listeners, facts to the log and to requesters."""
+"""Carrying out what the fleet commands: orders go to workers and ports, facts to the log and to requesters."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from gracehttp.supervisor.certificates.watch import CertificateWatch
 from gracehttp.supervisor.control.requesters import Requesters
 from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import DrainReason, Fleet, commands, inputs
-from gracehttp.supervisor.listeners.auditor import Auditor
-from gracehttp.supervisor.listeners.queues import HandoverQueues
-from gracehttp.supervisor.listeners.table import ListenerTable
+from gracehttp.supervisor.listeners.ports import Ports
 from gracehttp.supervisor.processes.process import TRACEBACK_SIGNAL
 from gracehttp.supervisor.processes.workers import WorkerProcesses
 from gracehttp.wire import messages
@@ -28,41 +26,34 @@ _SIMPLE: dict[type[commands.Command], messages.Order] = {
 
 
 class Orders:
-    """`carry_out` carries out any command.
+    """`carry_out` carries out any command but `Finish`, which ends the turns.
 
-    `apply(input)` is called if a command fails in a way that the fleet must know, `finish(command)` at the end of the
-    service.
+    `apply(input)` is called if a command fails in a way that the fleet must know.
     """
 
     def __init__(
         self,
         fleet: Fleet,
         workers: WorkerProcesses,
-        listeners: ListenerTable,
-        queues: HandoverQueues,
-        auditor: Auditor,
+        ports: Ports,
         certificates: CertificateWatch,
         requesters: Requesters,
         first_failure: FirstFailure,
         bus: EventBus,
         *,
         apply: Callable[[inputs.Input], None],
-        finish: Callable[[commands.Finish], None],
     ) -> None:
         self._fleet = fleet
         self._workers = workers
-        self._listeners = listeners
-        self._queues = queues
-        self._auditor = auditor
+        self._ports = ports
         self._certificates = certificates
         self._requesters = requesters
         self._first_failure = first_failure
         self._bus = bus
         self._apply = apply
-        self._finish = finish
         self._users: tuple[set[int], int | None] = (set(), None)
 
-    def carry_out(self, command: commands.Command) -> None:
+    def carry_out(self, command: commands.Order | commands.Fact) -> None:
         match command:
             case commands.StartWorker(generation, worker):
                 self._start_worker(generation, worker)
@@ -73,8 +64,8 @@ class Orders:
                 self._workers.send(worker, _SIMPLE[type(command)])
             case commands.Pause(worker):
                 self._pause(worker)
-            case commands.Retire(worker, reason, timeout_seconds):
-                self._retire(worker, reason, timeout_seconds)
+            case commands.Drain(worker, reason, timeout_seconds):
+                self._drain(worker, reason, timeout_seconds)
             case commands.Dismiss(worker):
                 self._dismiss(worker)
             case commands.RequestDump():
@@ -87,12 +78,8 @@ class Orders:
                 self._bus.publish(events.StopDelayed(delay_seconds))
                 self._workers.send_all(messages.AnnounceStop())
             case commands.StopAdmitting():
-                self._listeners.stop_admitting()
-                self._queues.seal_all()
-            case commands.Finish():
-                self._finish(command)
-            case commands.Superseded(generation, by):
-                self._requesters.supersede(generation, by)
+                self._workers.end_spare()
+                self._ports.stop_admitting()
             case _:
                 self._tell(command)
 
@@ -102,7 +89,7 @@ class Orders:
         coming = self._fleet.coming
         users = (self._fleet.in_use, coming.number if coming is not None else None)
         if users != self._users and self._fleet.serving is not None:
-            self._queues.seal(self._listeners.leave_behind(*users))
+            self._ports.leave_behind(*users)
         self._users = users
 
     # --- orders ---
@@ -115,18 +102,13 @@ class Orders:
 
     def _pause(self, worker: int) -> None:
         serving = self._fleet.serving
-        takers = [serving.number] if serving is not None else []
-        listeners = [number for one in takers for number in self._listeners.used_by(one)]
-        tls = tuple(self._listeners.taking_tls(takers))
-        self._workers.send(worker, messages.Pause(tuple(listeners), self._queues.live(), tls))
+        listeners, tls = self._ports.left_to([serving.number] if serving is not None else [])
+        self._workers.send(worker, messages.Pause(listeners, self._ports.live_queues, tls))
 
-    def _retire(self, worker: int, reason: DrainReason, timeout_seconds: float) -> None:
-        listeners: set[int] = set()
-        tls: list[int] = []
-        if reason is DrainReason.RESTART:  # other workers go on with these, if their handover queue is the same
-            listeners = {number for one in self._fleet.in_use for number in self._listeners.used_by(one)}
-            tls = self._listeners.taking_tls(self._fleet.in_use)
-        order = messages.Drain(reason, timeout_seconds, tuple(sorted(listeners)), self._queues.live(), tuple(tls))
+    def _drain(self, worker: int, reason: DrainReason, timeout_seconds: float) -> None:
+        # At a restart other workers go on with these, if their handover queue is the same.
+        listeners, tls = self._ports.left_to(self._fleet.in_use if reason is DrainReason.RESTART else ())
+        order = messages.Drain(reason, timeout_seconds, listeners, self._ports.live_queues, tls)
         self._workers.send(worker, order)
         generation = self._fleet.generation_of(worker)
         if generation is not None:
@@ -134,8 +116,8 @@ class Orders:
 
     def _dismiss(self, worker: int) -> None:
         """Its listeners, and what waits in their queues, are left to others."""
-        all_listeners = tuple(one.number for one in self._listeners)
-        self._workers.send(worker, messages.Drain(DrainReason.RESTART, 0.0, all_listeners, queues=()))
+        order = messages.Drain(DrainReason.RESTART, 0.0, self._ports.all_listeners, queues=())
+        self._workers.send(worker, order)
 
     def _request_dump(self, asked: commands.RequestDump) -> None:
         worker = asked.worker
@@ -154,21 +136,7 @@ class Orders:
 
     # --- facts ---
 
-    def _tell(
-        self,
-        fact: (
-            commands.Promoted
-            | commands.ProbationEnded
-            | commands.RolledBack
-            | commands.GivenUp
-            | commands.Died
-            | commands.Hung
-            | commands.Recovered
-            | commands.Differs
-            | commands.StartRepeated
-            | commands.Gone
-        ),
-    ) -> None:
+    def _tell(self, fact: commands.Fact) -> None:
         match fact:
             case commands.Promoted(generation, probation_seconds):
                 self._promoted(generation, probation_seconds)
@@ -178,6 +146,8 @@ class Orders:
                 self._rolled_back(fact)
             case commands.GivenUp():
                 self._given_up(fact)
+            case commands.Superseded(generation, by):
+                self._requesters.supersede(generation, by)
             case commands.Died():
                 self._bus.publish(_death(fact))
             case commands.Hung(generation, worker, kind, seconds):
@@ -193,8 +163,9 @@ class Orders:
                 self._gone(generation, seconds if served else None)
 
     def _promoted(self, number: int, probation_seconds: float) -> None:
-        self._take_over_listeners(number)
+        self._ports.promote(number)
         self._bus.publish(events.GenerationPromoted(number, self._pids(number)))
+        self._workers.prepare_for_next(number)
         if not probation_seconds:
             self._serves(number)
         elif (standing_by := self._fleet.standing_by) is not None:
@@ -209,7 +180,7 @@ class Orders:
         self._requesters.concluded(Outcome(ok=False, message=message, generation=ended.generation))
 
     def _rolled_back(self, back: commands.RolledBack) -> None:
-        self._take_over_listeners(back.to)
+        self._ports.promote(back.to)
         event = events.GenerationRolledBack(back.generation, back.to, back.seconds, back.reason)
         self._bus.publish(event)
         outcome = Outcome(ok=False, message=str(event), details=back.details, generation=back.generation)
@@ -231,22 +202,11 @@ class Orders:
 
     def _gone(self, number: int, retired_for_seconds: float | None) -> None:
         """None: the generation never served."""
-        self._listeners.forget(number)
+        self._ports.forget(number, at_the_end=self._fleet.ending)
         self._workers.forget(number)
         self._certificates.forget(number)
-        if not self._fleet.ending:
-            kept = {one.number for one in self._listeners}
-            lost = [*self._queues.forget(number), *self._queues.keep(kept)]
-            for event in lost:
-                self._bus.publish(event)
-            if lost:
-                self._auditor.connections_lost()
         if retired_for_seconds is not None:
             self._bus.publish(events.GenerationRetired(number, retired_for_seconds))
-
-    def _take_over_listeners(self, number: int) -> None:
-        self._listeners.promote(number)
-        self._auditor.audit()
 
     def _serves(self, number: int) -> None:
         message = f"generation {number} serves"

@@ -2,10 +2,10 @@
 
 `gracehttp.wire.signals` tells what each one means.
 
-asyncio hears of a signal by a byte that the handler in C writes to a socket (`signal.set_wakeup_fd`). That write can
-fail, because the socket is full (EAGAIN) or the kernel has no memory (ENOBUFS), and then the signal would be lost: a
-restart that doesn't begin, a dead worker that is not replaced. The handler in Python runs all the same, at the latest
-when the wait of the loop is interrupted (epoll_wait(2), EINTR).
+asyncio hears of a signal by a byte that the handler in C writes to a socket (`signal.set_wakeup_fd`). That write fails
+if the socket is full (EAGAIN) or the kernel has no memory (ENOBUFS). The signal would be lost: a restart doesn't begin,
+a dead worker is not replaced. The handler in Python runs all the same, at the latest when the wait of the loop is
+interrupted (epoll_wait(2), EINTR).
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def hear(loop: asyncio.AbstractEventLoop, number: signal.Signals, act: Callable[
 def ignore_from_now_on(loop: asyncio.AbstractEventLoop) -> None:
     """Ignore every signal, because the service has ended.
 
-    While the loop closes and the interpreter ends, both put the defaults back in place of handlers, and the default of
-    most signals is to kill: a second TERM, or a late HUP, would turn a graceful stop into a failure. A signal that is
+    While the loop closes and the interpreter ends, both put the defaults back in place of handlers. The default of most
+    signals is to kill, so a second TERM, or a late HUP, would turn a graceful stop into a failure. A signal that is
     ignored stays ignored.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)

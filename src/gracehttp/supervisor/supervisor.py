@@ -27,7 +27,7 @@ from gracehttp.supervisor.endpoints.health import Liveness
 from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import Fleet, FleetSettings, commands, inputs
 from gracehttp.supervisor.hook_process import HookProcess
-from gracehttp.supervisor.listeners.auditor import Auditor
+from gracehttp.supervisor.listeners.ports import Ports
 from gracehttp.supervisor.listeners.queues import HandoverQueues
 from gracehttp.supervisor.listeners.table import ListenerTable
 from gracehttp.supervisor.metrics.collector import Collector
@@ -39,6 +39,7 @@ from gracehttp.supervisor.pidfile import take_over, write
 from gracehttp.supervisor.processes.command_line import CommandLine
 from gracehttp.supervisor.processes.process import Ending, WorkerProcess
 from gracehttp.supervisor.processes.workers import WorkerProcesses
+from gracehttp.supervisor.reception import Reception
 from gracehttp.supervisor.reloading.reloader import Reloader, ReloadSettings
 from gracehttp.supervisor.reports import Reports
 from gracehttp.supervisor.service_manager.manager import ServiceManager
@@ -112,34 +113,13 @@ class Supervisor:
             for number, meaning in SIGNALS.items():
                 hear(self._loop, number, partial(self.requests.on_signal, number, meaning))
             if self._predecessor is None:
-                self._bus.publish(events.SupervisorStarted(os.getpid(), self._options.release, str(BUILD)))
-                self._addresses.open()
-                self._control = open_control(self._options.control, self.requests, self, self._bus)
-                self._begin_to_reload()
-                self._turns.apply(inputs.RestartRequested())
+                self._begin()
             else:
                 self._go_on(self._predecessor)
             self._watchdog.begin()
-            finish = await self._finished
-            return await self._shut_down(finish)
+            return await self._shut_down(await self._finished)
         finally:
-            self._watchdog.end()
-            self.requests.replacement.cancel()
-            if self._reloader is not None:
-                self._reloader.close()
-            self._liveness.close()
-            self._addresses.close()
-            self._auditor.close()
-            self._certificates.close()
-            self._pages.close()
-            self._listeners.close_all()
-            for lost in self._queues.keep(()):
-                self._bus.publish(lost)
-            if self._pidfile is not None:
-                self._pidfile.remove()
-            self._manager.close()
-            ignore_from_now_on(self._loop)
-            self._terminal.restore()
+            self._close()
 
     def _set_up(self, carried: SupervisorState | None) -> None:
         """Make the parts of the supervisor, or take them over from the image before."""
@@ -170,6 +150,7 @@ class Supervisor:
             record=carried.processes if carried else None,
         )
         self._queues = HandoverQueues(carried.queues if carried else None)
+        self._ports = Ports(self._listeners, self._queues, self._workers.slots, self._bus.publish)
         self._certificates = CertificateWatch(
             self._workers.send,
             self._bus.publish,
@@ -222,31 +203,23 @@ class Supervisor:
         """What becomes an input of the fleet, and what carries its commands out."""
         self._turns = Turns(self._fleet, self._finished, self._turn_ended)
         self._watchdog = Watchdog(self._fleet, self._workers, self._pages, self._turns.apply)
-        self._auditor = Auditor(self._listeners, self._workers.slots, self._queues.empty, self._bus.publish)
         self._turns.orders = Orders(
             self._fleet,
             self._workers,
-            self._listeners,
-            self._queues,
-            self._auditor,
+            self._ports,
             self._certificates,
             self._requesters,
             self._first_failure,
             self._bus,
             apply=self._turns.apply,
-            finish=self._finished.set_result,
         )
-        self._reports = Reports(
+        reception = Reception(
             self._fleet,
             self._workers,
-            self._listeners,
-            self._queues,
-            self._auditor,
+            self._ports,
             self._certificates,
             self._pages,
-            self._first_failure,
-            self._bus,
-            apply=self._turns.apply,
+            publish=self._bus.publish,
             fixed_options=lambda: kept(
                 self._pidfile,
                 self._control,
@@ -254,9 +227,17 @@ class Supervisor:
                 user=self._options.user,
                 group=self._options.group,
             ),
-            stderr=self._stderr,
-            heard=self._liveness.heard,
             answers_probes=lambda: self._addresses.of("admin") is not None,
+        )
+        self._reports = Reports(
+            self._fleet,
+            self._workers,
+            self._ports,
+            self._certificates,
+            self._bus,
+            apply=self._turns.apply,
+            welcome=reception.welcome,
+            heard=self._liveness.heard,
             tell_hooks=self._hook_process.pass_on,
         )
         self.requests = OperatorRequests(
@@ -301,6 +282,14 @@ class Supervisor:
             hook_events=self._hook_process.carry(),
         )
 
+    def _begin(self) -> None:
+        """The first generation starts."""
+        self._bus.publish(events.SupervisorStarted(os.getpid(), self._options.release, str(BUILD)))
+        self._addresses.open()
+        self._control = open_control(self._options.control, self.requests, self, self._bus)
+        self._begin_to_reload()
+        self._turns.apply(inputs.RestartRequested())
+
     def _go_on(self, carried: SupervisorState) -> None:
         """Where the image before left off; then restart, as it was asked to."""
         if carried.control is not None:
@@ -312,7 +301,7 @@ class Supervisor:
         self._bus.publish(events.SupervisorReplaced(os.getpid(), self._options.release, carried.release))
         self._workers.reap()
         self._hook_process.go_on()
-        self._auditor.audit()
+        self._ports.audit()
         self._begin_to_reload()
         self.requests.restart_now(carried.source)
 
@@ -329,7 +318,7 @@ class Supervisor:
 
     async def _shut_down(self, finish: commands.Finish) -> int:
         self._listeners.close_all()
-        await self._workers.templates.ended()
+        await self._workers.ended()
         self._bus.publish(events.SupervisorStopped(os.getpid()))
         await self._hook_process.end()
         self._requesters.stopped(Outcome(ok=True, message="stopped by force" if finish.forced else "stopped"))
@@ -338,6 +327,23 @@ class Supervisor:
         if not finish.could_start:
             raise self._first_failure.error
         return 1 if finish.forced else 0
+
+    def _close(self) -> None:
+        """Let go of all that is held, whatever has happened. The pidfile goes late: until then no other one starts."""
+        self._watchdog.end()
+        self.requests.replacement.cancel()
+        if self._reloader is not None:
+            self._reloader.close()
+        self._liveness.close()
+        self._addresses.close()
+        self._certificates.close()
+        self._pages.close()
+        self._ports.close()
+        if self._pidfile is not None:
+            self._pidfile.remove()
+        self._manager.close()
+        ignore_from_now_on(self._loop)
+        self._terminal.restore()
 
     # --- what the control socket shows ---
 
@@ -375,4 +381,7 @@ class Supervisor:
         self._reports.receive(process, message)
 
     def _on_exit(self, process: WorkerProcess, ending: Ending) -> None:
+        if self._fleet.serving is None:
+            self._first_failure.worker_ended(process, ending)
+        self._pages.gone(process.number)
         self._reports.exited(process, ending)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gracehttp.supervisor.fleet import Command, Finish, Fleet, Input, TimePassed
+from gracehttp.supervisor.fleet.commands import Fact, Order
 from gracehttp.supervisor.guard import guarded
 
 
@@ -16,12 +17,12 @@ class Hands(Protocol):
 
     def leave_behind(self) -> None: ...
 
-    def carry_out(self, command: Command) -> None: ...
+    def carry_out(self, command: Order | Fact) -> None: ...
 
 
 class Turns:
-    """Asks the fleet, until `finished` is done. `orders` must be set before the first `apply`; `after_turn()` is called
-    behind each.
+    """Asks the fleet, until it commands `Finish`: then `finished` is done. `orders` must be set before the first
+    `apply`; `after_turn()` is called behind each.
     """
 
     orders: Hands
@@ -46,11 +47,17 @@ class Turns:
                 commands = self._fleet.apply(self._inputs.popleft(), self._loop.time())
                 guarded("leave ports behind", self.orders.leave_behind)  # before their workers are told to drain
                 for command in commands:
-                    guarded("carry out {}", self.orders.carry_out, command)
+                    guarded("carry out {}", self._carry_out, command)
         finally:
             self._acting = False
             self._set_timer()  # also after a defect: what was decided before keeps its deadlines
         self._after_turn()
+
+    def _carry_out(self, command: Command) -> None:
+        if isinstance(command, Finish):
+            self._finished.set_result(command)
+        else:
+            self.orders.carry_out(command)
 
     def _set_timer(self) -> None:
         if self._timer is not None:

@@ -35,8 +35,8 @@ class Credentials(Value):
 
 @contextlib.contextmanager
 def rights_of(credentials: Credentials | None) -> Iterator[None]:
-    """Have the rights of that account alone (seteuid(2)), for what this process opens meanwhile: what the account may
-    change, such as a link in its folder, must not lead to what only root may write. None: change nothing."""
+    """Have the rights of that account alone (seteuid(2)), for what this process opens meanwhile. A link that the
+    account has put in its folder must not lead to what only root may write. None: change nothing."""
     if credentials is None:
         yield
         return

@@ -1,8 +1,8 @@
 """A channel on an event loop: what is sent goes out as soon as the kernel takes it, what comes is passed on at once.
 
-A full socket tells when it takes more; nothing tells when a shortage is over. So that is tried again after a while,
-told when it lasts, and after `GIVE_UP_AFTER_SECONDS` the channel counts as broken: a worker that can't be told to serve
-or to drain is of no use, and another one takes its place.
+A full socket tells when it takes more; nothing tells when a shortage is over. So that is tried again after a while, and
+told when it lasts. After `GIVE_UP_AFTER_SECONDS` the channel counts as broken: a worker that can't be told to serve or
+to drain is of no use, and another one takes its place.
 """
 
 from __future__ import annotations

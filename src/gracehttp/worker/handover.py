@@ -1,8 +1,8 @@
 """Handing connections that are between two messages to the next generation, on the same TCP connection (promise 3).
 
-The queue of a listener is a pair of SOCK_SEQPACKET sockets that the supervisor keeps: workers that drain send, workers
-that serve receive, and a message that a dying receiver has not read is read by another one. `wire.handover` has the
-message: up to sixteen connections each, so that a thousand of them cost the two workers little.
+The queue of a listener is a pair of SOCK_SEQPACKET sockets that the supervisor keeps. Workers that drain send, workers
+that serve receive. If a receiver dies, another one reads what it has not read. `wire.handover` has the message: up to
+sixteen connections each, so that a thousand of them cost the two workers little.
 
 The permit goes with the connection. No process holds it while it is in the queue, so the supervisor audits permits only
 while the queue is empty, and both ends open their entries in the shared page around the transfer.
@@ -220,14 +220,13 @@ class HandoverTarget(Protocol):
 class Arrivals:
     """Takes connections out of the queue, for one port of this worker. Owns `queue`.
 
-    `check_orders` is called before each look at the queue: the worker must see an order to drain that is older than a
-    message in the queue first, or a connection could move back to an older generation.
+    `check_orders` is called before each look at the queue. The worker must see an order to drain before a message in
+    the queue that is younger, or a connection could move back to an older generation.
 
     A shortage of the system loses nothing: the message is still there, for this worker later or for another one at
-    once. What can be lost is a connection whose descriptor finds no place (MSG_CTRUNC, recvmsg(2)), because the kernel
-    has taken the message out of the queue by then, and closes what it can't deliver. Places are kept free for them, so
-    that takes a thread of the application which opens files in the same moment. It is told, and the permit is free
-    again.
+    once. A connection can be lost if its descriptor finds no place (MSG_CTRUNC, recvmsg(2)): the kernel has taken the
+    message out of the queue by then, and closes what it can't deliver. Places are kept free for them, so that takes a
+    thread of the application which opens files in the same moment. It is told, and the permit is free again.
     """
 
     def __init__(

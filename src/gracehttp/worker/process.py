@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import errno
 import faulthandler
 import io
 import logging
 import os
-import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from types import FrameType
+from collections.abc import Callable, Iterator, Sequence
 
 from gracehttp.applications.loading import ApplicationLoader
-from gracehttp.applications.probes import Health, answers_on_ports, without_probes
+from gracehttp.applications.probes import Answers, Health, answers_on_ports
 from gracehttp.applications.registry import ApplicationSettings
 from gracehttp.compiled import BUILD
 from gracehttp.config import ProcessOptions, ServerOptions
@@ -25,33 +24,33 @@ from gracehttp.errors import EXIT_COULD_NOT_START, EXIT_DONE, GraceHTTPError, St
 from gracehttp.events import ThreadsNotForked, WorkerEnding, WorkerForked, WorkerServing
 from gracehttp.events.bus import EventBus
 from gracehttp.hooks.registry import Hooks
-from gracehttp.http.request_counter import RequestCounter
-from gracehttp.net.forks import restore_in_children
 from gracehttp.net.shared_page import SharedPage
 from gracehttp.net.worker_page import WORKER_LAYOUT
-from gracehttp.observe.access_log import access_log_of
 from gracehttp.observe.local_time import use_offsets
-from gracehttp.observe.request_logs import as_one, log_exit_of_a_task
+from gracehttp.observe.request_logs import log_exit_of_a_task
 from gracehttp.system.process_title import set_title
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire import messages
 from gracehttp.wire.channel import Channel, ChannelBroken, ChannelClosed
-from gracehttp.wire.signals import SIGNALS
 from gracehttp.worker.breakpoints import leave_ctrl_c_to_the_supervisor
 from gracehttp.worker.certificates import read_contents
 from gracehttp.worker.code_record import ImportNotes, can_record
-from gracehttp.worker.error_counter import ErrorCounter
 from gracehttp.worker.heartbeat import Heartbeat
 from gracehttp.worker.hello import fixed_options, fleet_settings, listen_requests, title_of
 from gracehttp.worker.link import SupervisorLink
 from gracehttp.worker.loops import loop_factory, run_to_the_end
 from gracehttp.worker.manifest import Manifest, introduce
-from gracehttp.worker.recycling import Usage, UsageLimits
+from gracehttp.worker.observers import Observers, has_metrics
 from gracehttp.worker.service import Service, ServiceSettings
+from gracehttp.worker.signals import ignore_signals_to_the_end, leave_signals_to_the_supervisor
 from gracehttp.worker.template import leave_template, threads
 
 LEAVE_SECONDS = 5.0
 """How long tasks, threads and exit handlers of the application may hold the process up when all its work is done."""
+
+LAST_NICE = 5
+"""By how much the nice value of a worker rises that has drained: a third of the weight (sched(7)). With less of it,
+exit handlers would not be done within `LEAVE_SECONDS` on a busy machine."""
 
 MORE_FILES = "raise the limit on open files: ulimit -n in a shell, LimitNOFILE= in a unit"
 _open_to_the_end: list[Channel] = []
@@ -81,18 +80,19 @@ def run_worker(
     configure_logging: Callable[[bool], None],
     spell: Callable[[str], str] = str,
     hooks: Hooks | None = None,
+    offers_spare: bool = False,
 ) -> int:
     """Serve until the supervisor says drain, or is gone. Returns the exit status.
 
     `configure_logging(manifest.tty)` is called as soon as it is known whether the logs end on a terminal. `spell`
-    writes hints in the form that suits the program, a command line or a script. With `preload` it also returns in each
-    worker that is forked from this one.
+    writes hints in the form that suits the program, a command line or a script. `offers_spare`: see `Hello`. With
+    `preload` it also returns in each worker that is forked from this one.
     """
     faulthandler.enable()  # the supervisor has seen to it already, unless the interpreter ignores the environment (-I)
     leave_ctrl_c_to_the_supervisor()
     _print_whole_lines()
     # Registered before the application is imported, so that its exit handlers run before this one.
-    atexit.register(_ignore_signals_to_the_end)
+    atexit.register(ignore_signals_to_the_end)
     program = _Program(
         servers=[with_absolute_paths(server) for server in servers],
         process=process,
@@ -103,12 +103,13 @@ def run_worker(
         loader=ApplicationLoader(process.app_dir),
         hooks=hooks if hooks is not None else Hooks(),
     )
-    return _live(channel, program, offers=_offers(process))
+    offers = [*_offers(process), *(["spare"] if offers_spare else [])]
+    return _live(channel, program, offers=offers)
 
 
 def _live(channel: Channel, program: _Program, *, offers: Sequence[str], is_forked: bool = False) -> int:
     """The life of one worker. A worker that is forked lives the same life, on a channel of its own."""
-    _leave_signals_to_the_supervisor()
+    leave_signals_to_the_supervisor()
     _open_to_the_end.append(channel)
     return _reporting(channel, program, lambda: _begin(channel, program, offers, is_forked=is_forked))
 
@@ -154,6 +155,7 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str], *, is_for
             status = _reporting(channel, program, lambda: _serve(runner, channel, manifest, program, imports))
             if status == EXIT_DONE:
                 _tell_of_the_end(WorkerEnding(*stage), program)
+            _give_way()
             faulthandler.dump_traceback_later(LEAVE_SECONDS, exit=True)
     except RuntimeError:
         if status == EXIT_DONE:
@@ -197,7 +199,7 @@ def _leave_template(channel: Channel, manifest: Manifest, program: _Program) -> 
         program.bus.publish(ThreadsNotForked(others))
 
     def become_template() -> None:
-        _leave_signals_to_the_supervisor()
+        leave_signals_to_the_supervisor()
         _show_role(manifest, program, "template")
         os.dup2(manifest.stderr, 2)
         program.configure_logging(manifest.tty)  # or the log would go on to the stderr of the worker that was copied
@@ -211,9 +213,9 @@ def _leave_template(channel: Channel, manifest: Manifest, program: _Program) -> 
 
 
 def _load_applications(channel: Channel, program: _Program) -> None:
-    """Import them, if that has not been done yet. No loop runs meanwhile, wherever an application is imported: one that
-    calls `asyncio.run()` at the top of a module, or whose framework refuses blocking calls within a loop, works alike
-    under `serve`, `--preload` and `check`."""
+    """Import them, if that has not been done yet. No loop runs meanwhile, wherever an application is imported. So
+    `asyncio.run()` at the top of a module, and a framework that refuses blocking calls within a loop, work alike under
+    `serve`, `--preload` and `check`."""
     # It blocks until the stage is sent: nothing listens to the channel yet.
     program.loader.load_all(program.servers, lambda doing: channel.send(messages.StageBegan(doing)))
 
@@ -229,21 +231,46 @@ def _serve(
 
 async def _work(channel: Channel, manifest: Manifest, program: _Program, imports: ImportNotes | None) -> None:
     process, bus = program.process, program.bus
-    error_counter = _error_counter(process)
-    loop = asyncio.get_running_loop()
     page = _page(manifest)
-    usage = Usage(_usage_limits(process), loop)
     health = Health()
     probes = answers_on_ports(health, process, supervisor_answers=manifest.probes_are_answered)
-    access_log = access_log_of(process, manifest.worker, manifest.generation)
-    counting = as_one(error_counter, usage if usage.counts_requests else None)
-    request_finished = as_one(
-        access_log if process.log_probes else without_probes(access_log, probes), without_probes(counting, probes)
-    )
-    if page is not None and _counts(process):
-        requests, durations, body_bytes = map(page.words, ("requests", "durations", "body_bytes"))
-        request_finished = RequestCounter(requests, durations, body_bytes, then=request_finished)
-    settings = ServiceSettings(
+    observers = Observers(process, manifest, page, probes)
+    service = Service(_service_settings(process, manifest, observers, probes), program.loader, bus.publish, health)
+    service.use_ticket_secret(manifest.ticket_secret)
+    if manifest.certificates is not None:
+        service.take_certificates(read_contents(manifest.certificates))
+        os.close(manifest.certificates)
+    with (
+        SupervisorLink(
+            channel,
+            service,
+            observers.usage,
+            observers.error_counter,
+            process.drain_timeout,
+            bus,
+            hooks=program.hooks.outside_workers,
+        ) as link,
+        contextlib.ExitStack() as at_the_end,
+    ):
+        await service.start(program.servers, manifest.listeners, link.report_stage)
+        link.report_certificates()
+        _write_to_stderr_directly(manifest.stderr)
+        # The application may have configured logging for itself, and disabled ours.
+        program.configure_logging(manifest.tty)
+        stage = (manifest.generation, manifest.worker, os.getpid())
+        program.hooks.at_stage(WorkerServing(*stage), process.app_dir)
+        if page is not None:
+            at_the_end.enter_context(_heartbeat(page, service, process, bus))
+        if imports is not None:
+            at_the_end.enter_context(_account_for_code(imports, manifest, link))
+        link.report(messages.Ready())
+        await service.drain()
+
+
+def _service_settings(
+    process: ProcessOptions, manifest: Manifest, observers: Observers, probes: Answers
+) -> ServiceSettings:
+    return ServiceSettings(
         applications=ApplicationSettings(
             lifespan=process.lifespan,
             threads=process.threads,
@@ -252,37 +279,26 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program, imports
         ),
         warmup=process.warmup,
         rehearses=True,
-        request_finished=request_finished,
+        request_finished=observers.request_finished,
         probes=probes,
-        request_failed=error_counter.failed if error_counter is not None else None,
+        request_failed=observers.request_failed,
     )
-    service = Service(settings, program.loader, bus.publish, health)
-    service.use_ticket_secret(manifest.ticket_secret)
-    if manifest.certificates is not None:
-        service.take_certificates(read_contents(manifest.certificates))
-        os.close(manifest.certificates)
-    heartbeat = None
-    if page is not None:
-        heartbeat = Heartbeat(page, service, loop, hang_timeout_seconds=process.hang_timeout)
-    hooks = program.hooks.outside_workers
-    with SupervisorLink(channel, service, usage, error_counter, process.drain_timeout, bus, hooks=hooks) as link:
-        await service.start(program.servers, manifest.listeners, link.report_stage)
-        link.report_certificates()
-        _write_to_stderr_directly(manifest.stderr)
-        # The application may have configured logging for itself, and disabled ours.
-        program.configure_logging(manifest.tty)
-        stage = (manifest.generation, manifest.worker, os.getpid())
-        program.hooks.at_stage(WorkerServing(*stage), process.app_dir)
-        if heartbeat is not None:
-            bus.subscribe(heartbeat.on_event)
-            heartbeat.begin()
-        record = _account_for_code(imports, manifest, link) if imports is not None else None
-        link.report(messages.Ready())
-        await service.drain()
-        if record is not None:
-            os.close(record)  # not before it is surely sent
-        if heartbeat is not None:
-            heartbeat.end()
+
+
+@contextlib.contextmanager
+def _heartbeat(page: SharedPage, service: Service, process: ProcessOptions, bus: EventBus) -> Iterator[None]:
+    heartbeat = Heartbeat(page, service, asyncio.get_running_loop(), hang_timeout_seconds=process.hang_timeout)
+    bus.subscribe(heartbeat.on_event)
+    heartbeat.begin()
+    yield
+    heartbeat.end()
+
+
+def _give_way() -> None:
+    """The interpreter takes tens of milliseconds to end. A worker that has drained does that in the time that those
+    that serve leave. No process can take back a nice value, so one that starts can't do the same (setpriority(2))."""
+    with contextlib.suppress(OSError):
+        os.nice(LAST_NICE)
 
 
 def _tell_of_the_end(stage: WorkerEnding, program: _Program) -> None:
@@ -301,27 +317,20 @@ def _note_imports(manifest: Manifest) -> ImportNotes | None:
     return imports
 
 
-def _account_for_code(imports: ImportNotes, manifest: Manifest, link: SupervisorLink) -> int | None:
-    """Record which code this worker runs, or compare it with that of its generation, as the supervisor ordered. The
-    record is the caller's, to be closed when it is sent."""
+@contextlib.contextmanager
+def _account_for_code(imports: ImportNotes, manifest: Manifest, link: SupervisorLink) -> Iterator[None]:
+    """Record which code this worker runs, or compare it with that of its generation, as the supervisor ordered."""
     imports.end()
     if manifest.code is not None:
         os.close(manifest.code)
         link.report_difference(imports.changed(), alone=False)
-        return None
+        yield
+        return
     link.report_difference(imports.halves(), alone=True)
     record = imports.write_record()
     link.report(messages.CodeRecorded(Descriptor(record)))
-    return record
-
-
-def _usage_limits(process: ProcessOptions) -> UsageLimits:
-    return UsageLimits.drawn(
-        requests=process.max_requests,
-        requests_jitter=process.max_requests_jitter,
-        age_seconds=process.max_worker_age,
-        memory_bytes=process.max_worker_memory,
-    )
+    yield
+    os.close(record)  # not before it is surely sent
 
 
 def _offers(process: ProcessOptions) -> list[str]:
@@ -334,12 +343,7 @@ def _offers(process: ProcessOptions) -> list[str]:
 
 def _offers_of_each_worker(process: ProcessOptions) -> list[str]:
     """Also of one that is forked: it has the code of its template, and a page of its own."""
-    return ["page"] if process.hang_timeout or _counts(process) else []
-
-
-def _counts(process: ProcessOptions) -> bool:
-    """Whether the metrics have an address."""
-    return process.metrics is not None or process.admin is not None
+    return ["page"] if process.hang_timeout or has_metrics(process) else []
 
 
 def _page(manifest: Manifest) -> SharedPage | None:
@@ -349,13 +353,6 @@ def _page(manifest: Manifest) -> SharedPage | None:
     page = SharedPage(manifest.page, WORKER_LAYOUT)
     os.close(manifest.page)
     return page
-
-
-def _error_counter(process: ProcessOptions) -> ErrorCounter | None:
-    """What counts for a probation; None costs nothing."""
-    if not process.probation or process.probation_max_errors is None:
-        return None
-    return ErrorCounter(process.probation, asyncio.get_running_loop())
 
 
 def _report(channel: Channel, message: str, hint: str, details: str) -> int:
@@ -373,29 +370,6 @@ def _print_whole_lines() -> None:
     for stream in (sys.__stdout__, sys.__stderr__):
         if isinstance(stream, io.TextIOWrapper) and stream.write_through and not stream.isatty():
             stream.reconfigure(line_buffering=True, write_through=False)
-
-
-def _leave_signals_to_the_supervisor() -> None:
-    """Signals are for the supervisor, also those that a terminal sends to the whole process group.
-
-    A handler that does nothing, rather than SIG_IGN: the programs that the application starts get the defaults back,
-    and so do the processes that it forks.
-    """
-    before = {number: signal.signal(number, _do_nothing) for number in SIGNALS}
-    restore_in_children(before)
-    # SIGCHLD too: a worker may start while the supervisor holds it back, in the middle of replacing itself.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD, *SIGNALS})
-
-
-def _ignore_signals_to_the_end() -> None:
-    """The interpreter puts the defaults back in place of our handlers while it ends, and the default of SIGTTIN stops
-    the process. What is ignored it leaves ignored."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-
-
-def _do_nothing(_number: int, _frame: FrameType | None) -> None:
-    return
 
 
 def _write_to_stderr_directly(stderr: int) -> None:

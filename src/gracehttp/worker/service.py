@@ -188,8 +188,8 @@ class Service:
     def pause(
         self, goes_on: Iterable[int], live_queues: Iterable[int] | None = None, tls_goes_on: Iterable[int] = ()
     ) -> None:
-        """Leave to a next generation what it has too, and keep everything ready to go on: the applications hear nothing
-        of it, and nothing is closed, but to make room on a full port. The arguments are as in `order_drain`; other
+        """Leave to a next generation what it has too, and keep everything ready to go on. The applications hear nothing
+        of it. Nothing is closed, except to make room on a full port. The arguments are as in `order_drain`; other
         listeners are served as before, or again.
         """
         if self._drain is not None:

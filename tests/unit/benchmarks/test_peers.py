@@ -54,6 +54,13 @@ def test_a_server_that_knows_no_restart_takes_no_part_in_one():
     assert not named("freastal", "asgi").takes_part(work, "asgi", needs)
 
 
+def test_without_threads_only_applications_that_never_wait_are_served():
+    ours = named("gracehttp", "wsgi0")
+    assert ours.takes_part(Work("a:b", "a:c", threadless=True), "wsgi0", Needs())
+    assert not ours.takes_part(Work("a:b", "a:c"), "wsgi0", Needs())
+    assert "--threads 0" in ours.command("a:c", Needs())
+
+
 def test_nginx_takes_part_once_where_its_answer_is_known():
     nginx = Contender(NGINX, None, None)
     assert nginx.takes_part(Work("a:b", "a:c", "return 200;"), "asgi", Needs())
@@ -63,7 +70,7 @@ def test_nginx_takes_part_once_where_its_answer_is_known():
 
 def test_several_of_ours_stand_first_each_under_its_name():
     found, _ = contenders([Installation("old", Path("a")), Installation("new", Path("b"))], [])
-    assert [one.name for one in found] == ["old", "new"] * 2
+    assert [one.name for one in found] == ["old", "new"] * 3  # for each interface
 
 
 def test_scenes_are_numbered_from_1_to_17_and_all_but_the_deploys_are_usual():

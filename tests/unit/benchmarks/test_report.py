@@ -11,6 +11,7 @@ from benchmarks import report
 from benchmarks.figures import Figure
 from benchmarks.scale.growth import Line
 from benchmarks.scale.plot import plot
+from benchmarks.session import BenchmarkFailed
 
 
 def results(**more):
@@ -69,3 +70,22 @@ def test_numbers_have_three_digits_that_count(value, said):
 def test_the_plot_has_a_panel_for_each_line():
     lines = [Line("memory", "workers", "MB", [(1, 20.0), (16, 200.0)]), Line("nothing", "workers", "s", [(0, 0.0)])]
     assert len(list(ET.fromstring(plot(lines, "today")).iter("{http://www.w3.org/2000/svg}polyline"))) == 2
+
+
+def test_targets_go_into_a_page_a_line_for_each_scene(tmp_path):
+    page = tmp_path / "README.md"
+    page.write_text(f"before\n{report.BEGIN}\nolder\n{report.END}\nbehind\n")
+    raw = tmp_path / "raw.json"
+    raw.write_text(json.dumps(results()))
+    for _ in range(2):  # the second time over what the first one wrote
+        report.main([str(raw), "--into", str(page)])
+    line = "| 1 small GET, ASGI | freastal **1** (1), nginx 2.2 (1.8) |"
+    table = f"| scene | reached (target) |\n|---|---|\n{line}"
+    assert page.read_text() == f"before\n{report.BEGIN}\n{table}\n{report.END}\nbehind\n"
+
+
+def test_a_page_without_a_place_for_the_targets_is_left_alone(tmp_path):
+    page = tmp_path / "README.md"
+    page.write_text("nothing\n")
+    with pytest.raises(BenchmarkFailed, match="has no <!-- targets -->"):
+        report.put_into(page, "")

@@ -8,6 +8,7 @@ from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.fleet import (
     Died,
     Dismiss,
+    Drain,
     DumpTraceback,
     Finish,
     Fleet,
@@ -19,7 +20,6 @@ from gracehttp.supervisor.fleet import (
     Promoted,
     RequestDump,
     RestartRequested,
-    Retire,
     ScaleRequested,
     Serve,
     StartWorker,
@@ -90,8 +90,8 @@ def test_no_worker_serves_before_all_are_ready_and_then_all_do():
 def test_the_old_generation_is_retired_after_the_new_one_was_told_to_serve():
     fleet = serving_fleet()
     commands = restart(fleet)
-    assert [type(command) for command in commands] == [Serve, Serve, Retire, Retire]
-    assert [one.worker for one in only(commands, Retire)] == [1, 2]
+    assert [type(command) for command in commands] == [Serve, Serve, Drain, Drain]
+    assert [one.worker for one in only(commands, Drain)] == [1, 2]
 
 
 def test_a_restart_is_announced_when_no_older_code_accepts_any_more():
@@ -123,7 +123,7 @@ def test_of_three_generations_that_overlap_the_newest_waits_for_both_older_ones(
 def test_who_drains_already_is_told_again_when_newer_code_serves_and_may_have_fewer_listeners():
     fleet = serving_fleet()
     restart(fleet)
-    assert [one.worker for one in only(restart(fleet, now=1.0), Retire)] == [3, 4, 1, 2]
+    assert [one.worker for one in only(restart(fleet, now=1.0), Drain)] == [3, 4, 1, 2]
 
 
 @pytest.mark.parametrize("force", [False, True])
@@ -153,7 +153,7 @@ def test_a_death_while_starting_gives_the_whole_generation_up_and_leaves_the_old
     assert "boom" in given_up.reason
     assert (given_up.details, given_up.worker) == ("traceback", victim)
     assert only(commands, Died) == [Died(2, victim, "failed: boom", None, "traceback", served=False)]
-    assert not only(commands, Retire)
+    assert not only(commands, Drain)
     assert not only(commands, Kill)
     assert {one.worker for one in only(commands, Dismiss)} == ({canary} if ready_first else set())
     assert [one.state for one in fleet.serving.workers.values()] == [WorkerState.SERVING] * 2
@@ -218,7 +218,7 @@ def test_a_stop_ends_a_service_that_awaits_other_code():
 def test_a_stop_may_leave_less_time_than_the_settings():
     fleet = serving_fleet()
     commands = fleet.apply(StopRequested(drain_timeout_seconds=0.5), 10)
-    assert {retire.timeout_seconds for retire in only(commands, Retire)} == {0.5}
+    assert {retire.timeout_seconds for retire in only(commands, Drain)} == {0.5}
 
 
 def test_a_restart_during_a_restart_supersedes_it():
@@ -235,9 +235,9 @@ def test_a_restart_during_a_restart_supersedes_it():
 def test_a_restart_during_a_drain_works_and_four_generations_may_drain():
     fleet = serving_fleet()
     for _ in range(4):
-        assert not [one for one in only(restart(fleet), Retire) if one.timeout_seconds == 0]
+        assert not [one for one in only(restart(fleet), Drain) if one.timeout_seconds == 0]
     commands = restart(fleet)
-    hurried = [one.worker for one in only(commands, Retire) if one.timeout_seconds == 0]
+    hurried = [one.worker for one in only(commands, Drain) if one.timeout_seconds == 0]
     assert hurried == [1, 2], "the oldest generation is cut"
 
 
@@ -292,7 +292,7 @@ def test_stop_closes_the_doors_and_then_drains_everything():
     fleet = serving_fleet()
     commands = fleet.apply(StopRequested(), 5.0)
     assert isinstance(commands[0], table.StopAdmitting)
-    assert commands[1:] == [Retire(1, DrainReason.STOP, 30.0), Retire(2, DrainReason.STOP, 30.0)]
+    assert commands[1:] == [Drain(1, DrainReason.STOP, 30.0), Drain(2, DrainReason.STOP, 30.0)]
     fleet.apply(WorkerExited(1, "ended"), 6.0)
     commands = fleet.apply(WorkerExited(2, "ended"), 7.0)
     assert commands[-1] == Finish(could_start=True, forced=False)
@@ -304,16 +304,16 @@ def test_stop_gives_up_what_is_starting_and_hurries_what_is_draining():
     (canary,) = started(fleet.apply(RestartRequested(), 1.0))
     commands = fleet.apply(StopRequested(), 2.0)
     assert [one.worker for one in only(commands, Kill)] == [canary]
-    assert {one.worker: one.reason for one in only(commands, Retire)} == dict.fromkeys((1, 2, 3, 4), DrainReason.STOP)
+    assert {one.worker: one.reason for one in only(commands, Drain)} == dict.fromkeys((1, 2, 3, 4), DrainReason.STOP)
 
 
 @pytest.mark.parametrize("happened", ["stop", "restart"])
 def test_a_worker_that_drained_alone_is_told_when_its_generation_ends(happened):
     """It hands its connections to the others, which go now too; at a stop no worker takes them."""
     fleet = serving_fleet()
-    (alone,) = only(fleet.apply(ScaleRequested(-1), 1.0), Retire)
+    (alone,) = only(fleet.apply(ScaleRequested(-1), 1.0), Drain)
     commands = fleet.apply(StopRequested(), 2.0) if happened == "stop" else restart(fleet)
-    told = {one.worker: one.reason for one in only(commands, Retire)}
+    told = {one.worker: one.reason for one in only(commands, Drain)}
     assert told == dict.fromkeys((1, 2), DrainReason(happened))
     assert alone.worker in told
 
@@ -363,7 +363,7 @@ def test_one_worker_more_and_one_less():
     fleet = serving_fleet()
     assert fleet.apply(ScaleRequested(+1), 1.0) == [StartWorker(1, 3)]
     assert fleet.apply(WorkerReady(3), 1.1) == [Serve(3)]
-    assert fleet.apply(ScaleRequested(-1), 2.0) == [Retire(3, DrainReason.RESTART, 30.0)]
+    assert fleet.apply(ScaleRequested(-1), 2.0) == [Drain(3, DrainReason.RESTART, 30.0)]
     assert fleet.apply(WorkerExited(3, "ended"), 3.0) == [], "it isn't replaced"
 
 

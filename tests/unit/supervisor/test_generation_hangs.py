@@ -8,6 +8,7 @@ from test_generation_probation import on_probation
 
 from gracehttp.supervisor.fleet import (
     Died,
+    Drain,
     DumpTraceback,
     Fleet,
     FleetSettings,
@@ -16,7 +17,6 @@ from gracehttp.supervisor.fleet import (
     Recovered,
     RequestDump,
     RestartRequested,
-    Retire,
     RolledBack,
     TimePassed,
     WorkerDueForRecycling,
@@ -58,7 +58,7 @@ def test_a_worker_whose_threads_hang_writes_down_where_and_drains_for_a_short_ti
     fleet = fleet_with_a_hang("threads")
     commands = replace(fleet)
     assert only(commands, RequestDump) == [RequestDump(1, "threads", ends=False)]
-    assert [one.timeout_seconds for one in only(commands, Retire)] == [5.0]
+    assert [one.timeout_seconds for one in only(commands, Drain)] == [5.0]
 
 
 def test_one_hanging_worker_is_replaced_at_a_time_and_the_next_one_later_each_time():
@@ -106,7 +106,7 @@ def test_a_worker_that_recovers_while_its_successor_starts_drains_in_good_order(
     fleet.apply(WorkerRecovered(1), 31.5)
     commands = replace(fleet)
     assert only(commands, RequestDump) == []
-    assert [one.timeout_seconds for one in only(commands, Retire)] == [30]
+    assert [one.timeout_seconds for one in only(commands, Drain)] == [30]
 
 
 def test_a_successor_that_does_not_start_leaves_the_hanging_worker_and_is_started_again():

@@ -58,7 +58,7 @@ class Histories(RuleBasedStateMachine):
             case table.Ping(worker):
                 assert worker in self.accepting
                 self.pinged.add(worker)
-            case table.Retire(worker, _, _):
+            case table.Drain(worker, _, _):
                 assert worker in self.alive
                 self.pinged.discard(worker)
                 self.accepting.discard(worker)

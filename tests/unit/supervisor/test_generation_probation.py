@@ -8,6 +8,7 @@ from test_generation import only, serving_fleet, started, stop_accepting
 from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.fleet import (
     Died,
+    Drain,
     FleetSettings,
     Gone,
     Pause,
@@ -15,7 +16,6 @@ from gracehttp.supervisor.fleet import (
     ProbationEnded,
     Promoted,
     RestartRequested,
-    Retire,
     RolledBack,
     ScaleRequested,
     Serve,
@@ -77,8 +77,8 @@ def test_a_generation_that_passes_its_probation_stays_and_the_one_before_drains(
     assert fleet.apply(WorkerAlive(4), 10.0) == []
     assert fleet.apply(WorkerAlive(3), 10.5) == [
         ProbationEnded(2, 10.5, passed=True),
-        Retire(1, DrainReason.RESTART, 30),
-        Retire(2, DrainReason.RESTART, 30),
+        Drain(1, DrainReason.RESTART, 30),
+        Drain(2, DrainReason.RESTART, 30),
     ]
     fleet.apply(WorkerExited(1, "ended"), 11.0)
     assert fleet.apply(WorkerExited(2, "ended"), 12.5) == [Gone(1, served=True, seconds=2.0)]
@@ -113,7 +113,7 @@ def test_an_answer_that_was_not_asked_for_says_nothing():
 def test_a_worker_that_was_pinged_and_is_not_wanted_any_more_need_not_answer():
     fleet = on_probation()
     fleet.apply(TimePassed(), 10.0)
-    (leaving,) = only(fleet.apply(ScaleRequested(-1), 10.1), Retire)
+    (leaving,) = only(fleet.apply(ScaleRequested(-1), 10.1), Drain)
     staying = {3: 4, 4: 3}[leaving.worker]
     assert only(fleet.apply(WorkerAlive(staying), 10.2), ProbationEnded) == [ProbationEnded(2, 10.2, passed=True)]
 
@@ -132,7 +132,7 @@ def test_a_worker_that_dies_on_probation_brings_the_old_generation_back_before_t
         Died(2, 3, "was killed by SIGSEGV", None),
         Serve(1),
         Serve(2),
-        Retire(4, DrainReason.RESTART, 30),
+        Drain(4, DrainReason.RESTART, 30),
     ]
     assert (fleet.serving.number, fleet.standing_by) == (1, None)
     assert fleet.apply(WorkerStoppedAccepting(4), 2.1) == [
@@ -219,14 +219,14 @@ def test_a_stop_ends_the_probation_and_drains_both():
         ProbationEnded(2, 3.0, passed=False, reason="the service was told to stop"),
         table.StopAdmitting(),
     ]
-    assert {one.worker: one.reason for one in only(commands, Retire)} == dict.fromkeys((1, 2, 3, 4), DrainReason.STOP)
+    assert {one.worker: one.reason for one in only(commands, Drain)} == dict.fromkeys((1, 2, 3, 4), DrainReason.STOP)
 
 
 def test_a_newer_generation_leaves_the_last_one_standing_by_that_has_passed():
     fleet = on_probation()
     commands = restart(fleet, now=3.0)
     assert only(commands, Superseded) == [Superseded(2, by=3)]
-    assert [one.worker for one in only(commands, Retire)] == [3, 4]
+    assert [one.worker for one in only(commands, Drain)] == [3, 4]
     assert only(commands, Pause) == [Pause(1), Pause(2)], "the newest may have other listeners"
     stop_accepting(fleet, 1, 3.1)
     stop_accepting(fleet, 2, 3.1)
@@ -246,7 +246,7 @@ def test_when_the_newest_is_announced_no_other_worker_accepts_not_even_of_those_
 def test_a_newer_generation_without_a_probation_leaves_none_standing_by():
     fleet = on_probation()
     commands = restart(fleet, HASTY, now=3.0)
-    assert {one.worker for one in only(commands, Retire)} == {1, 2, 3, 4}
+    assert {one.worker for one in only(commands, Drain)} == {1, 2, 3, 4}
     assert fleet.standing_by is None
 
 

@@ -201,7 +201,7 @@ def check(fleet, before, happened, commands):
             case table.Pause(number):
                 assert known[number].state is WorkerState.STANDING_BY, case
                 told.setdefault(number, []).append("pause")
-            case table.Retire(number, _, seconds):
+            case table.Drain(number, _, seconds):
                 assert known[number].state is WorkerState.DRAINING, case
                 assert seconds >= 0, case
                 told.setdefault(number, []).append("drain")
@@ -267,8 +267,8 @@ def check_probation(fleet, before, happened, commands, case):
         kinds = [type(one) for one in commands]
         assert before.can_take_over, case
         assert fleet.serving.in_state(WorkerState.SERVING), case
-        if table.Retire in kinds:
-            assert kinds.index(table.Serve) < kinds.index(table.Retire), case
+        if table.Drain in kinds:
+            assert kinds.index(table.Serve) < kinds.index(table.Drain), case
         assert fleet.serving.rolled_back is not None or table.RolledBack in kinds, case
     elif fleet.standing_by is None and not isinstance(happened, table.WorkerReady):
         (ended,) = [one for one in commands if isinstance(one, table.ProbationEnded)]

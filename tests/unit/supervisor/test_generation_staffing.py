@@ -8,11 +8,11 @@ from test_generation import TWO, only, restart, serving_fleet, started
 from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.fleet import (
     Died,
+    Drain,
     FleetSettings,
     Hold,
     RestartRequested,
     Resume,
-    Retire,
     ScaleRequested,
     Serve,
     StartWorker,
@@ -37,7 +37,7 @@ def test_the_successor_of_a_worker_that_is_due_serves_before_it_goes(settings):
     fleet = serving_fleet(settings)
     successor = settings.workers + 1
     assert fleet.apply(WorkerDueForRecycling(1), 50.0) == [StartWorker(1, successor)]
-    assert fleet.apply(WorkerReady(successor), 51.0) == [Serve(successor), Retire(1, DrainReason.RESTART, 30.0)]
+    assert fleet.apply(WorkerReady(successor), 51.0) == [Serve(successor), Drain(1, DrainReason.RESTART, 30.0)]
     assert fleet.apply(WorkerExited(1, "ended"), 52.0) == [], "it was replaced already"
     assert len(serving(fleet)) == settings.workers
 
@@ -48,7 +48,7 @@ def test_workers_are_recycled_one_at_a_time():
     assert fleet.apply(WorkerDueForRecycling(1), 50.0) == []
     assert started(fleet.apply(WorkerReady(3), 51.0)) == [], "the first is not gone yet"
     assert fleet.apply(WorkerExited(2, "ended"), 52.0) == [StartWorker(1, 4)]
-    assert fleet.apply(WorkerReady(4), 53.0) == [Serve(4), Retire(1, DrainReason.RESTART, 30.0)]
+    assert fleet.apply(WorkerReady(4), 53.0) == [Serve(4), Drain(1, DrainReason.RESTART, 30.0)]
     assert serving(fleet) == [3, 4]
 
 
@@ -69,13 +69,13 @@ def test_while_successors_fail_the_worker_that_is_due_serves_on_and_it_is_tried_
     for _ in range(3):
         commands = fleet.apply(WorkerExited(successor, "failed: SyntaxError"), now)
         (died,) = only(commands, Died)
-        assert not only(commands, Retire)
+        assert not only(commands, Drain)
         assert serving(fleet) == [1]
         waits.append(died.again_in_seconds)
         now = fleet.next_deadline()
         (successor,) = started(fleet.apply(TimePassed(), now))
     assert waits == [0.1, 0.2, 0.4]
-    assert Retire(1, DrainReason.RESTART, 30.0) in fleet.apply(WorkerReady(successor), now)
+    assert Drain(1, DrainReason.RESTART, 30.0) in fleet.apply(WorkerReady(successor), now)
 
 
 def test_a_successor_that_hangs_is_killed_and_tried_again():
@@ -103,7 +103,7 @@ def test_a_worker_that_is_due_serves_until_all_that_are_wanted_serve_beside_it()
     fleet.apply(WorkerExited(2, "was killed"), 50.1)
     (replacement,) = started(fleet.apply(TimePassed(), fleet.next_deadline()))
     assert fleet.apply(WorkerReady(3), 51.0) == [Serve(3)]
-    assert Retire(1, DrainReason.RESTART, 30.0) in fleet.apply(WorkerReady(replacement), 52.0)
+    assert Drain(1, DrainReason.RESTART, 30.0) in fleet.apply(WorkerReady(replacement), 52.0)
 
 
 def test_while_a_new_generation_comes_no_worker_is_recycled():
@@ -118,7 +118,7 @@ def test_a_promotion_ends_a_recycling():
     (successor,) = started(fleet.apply(WorkerDueForRecycling(1), 50.0))
     commands = restart(fleet, ONE, now=51.0)
     assert [one.worker for one in only(commands, table.Kill)] == [successor]
-    assert [one.worker for one in only(commands, Retire)] == [1]
+    assert [one.worker for one in only(commands, Drain)] == [1]
     assert started(fleet.apply(WorkerExited(successor, "was killed"), 52.0)) == []
 
 
@@ -133,7 +133,7 @@ def test_one_worker_less_takes_one_that_is_due():
     fleet.apply(WorkerDueForRecycling(3), 50.0)
     fleet.apply(WorkerDueForRecycling(1), 50.0)
     fleet.apply(WorkerReady(4), 51.0)
-    assert only(fleet.apply(ScaleRequested(-1), 51.5), Retire) == [Retire(1, DrainReason.RESTART, 30.0)]
+    assert only(fleet.apply(ScaleRequested(-1), 51.5), Drain) == [Drain(1, DrainReason.RESTART, 30.0)]
     assert serving(fleet) == [2, 4]
 
 
@@ -142,7 +142,7 @@ def test_one_worker_less_while_a_successor_starts_takes_the_one_that_is_due_with
     (successor,) = started(fleet.apply(WorkerDueForRecycling(1), 50.0))
     commands = fleet.apply(ScaleRequested(-1), 50.5)
     assert [one.worker for one in only(commands, table.Kill)] == [successor]
-    assert only(commands, Retire) == [Retire(1, DrainReason.RESTART, 30.0)]
+    assert only(commands, Drain) == [Drain(1, DrainReason.RESTART, 30.0)]
     assert serving(fleet) == [2]
 
 

@@ -12,6 +12,7 @@ from gracehttp.events.bus import EventBus
 from gracehttp.supervisor.control.requesters import Requesters
 from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import GivenUp, RestartRequested
+from gracehttp.supervisor.listeners.ports import Ports
 from gracehttp.supervisor.listeners.table import ListenerTable, ListenRequest
 from gracehttp.supervisor.orders import Orders
 from gracehttp.supervisor.turns import Turns
@@ -100,15 +101,17 @@ def test_ports_are_left_behind_whenever_no_generation_uses_them_any_more_and_bef
         turns.orders = Orders(
             fleet,
             None,
-            SimpleNamespace(leave_behind=lambda *users: done.append(users) or [7]),
-            SimpleNamespace(seal=lambda numbers: done.append(numbers)),
-            None,
+            Ports(
+                SimpleNamespace(leave_behind=lambda *users: done.append(users) or [7]),
+                SimpleNamespace(seal=done.append, empty=lambda _listener: True),
+                list,
+                bus.publish,
+            ),
             None,
             Requesters(),
             FirstFailure(errors_are_logged=True),
             bus,
             apply=turns.apply,
-            finish=print,
         )
         for _ in range(5):
             turns.apply(RestartRequested())

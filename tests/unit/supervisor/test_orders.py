@@ -12,8 +12,8 @@ from gracehttp.events.bus import EventBus
 from gracehttp.supervisor.control.requesters import Requesters
 from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import (
+    Drain,
     DrainReason,
-    Finish,
     Fleet,
     FleetSettings,
     GivenUp,
@@ -26,7 +26,6 @@ from gracehttp.supervisor.fleet import (
     RequestDump,
     RestartRequested,
     Resume,
-    Retire,
     RolledBack,
     Serve,
     StartWorker,
@@ -39,7 +38,7 @@ from gracehttp.wire import messages
 
 
 class House:
-    """Stands for the workers, the listeners, their queues, the auditor, and a requester of generation 2."""
+    """Stands for the workers, the ports, and a requester of generation 2."""
 
     def __init__(self):
         self.done = []
@@ -55,14 +54,11 @@ class House:
             self.fleet,
             self,
             self,
-            self,
-            self,
             SimpleNamespace(gone=lambda *_: None, forget=lambda _: None),
             requesters,
             FirstFailure(errors_are_logged=True),
             bus,
             apply=self.inputs.append,
-            finish=self.done.append,
         )
         self.requesters = requesters
 
@@ -76,23 +72,16 @@ class House:
     def pid(self, worker):
         return 100 + worker if worker in self.processes else 0
 
-    def live(self):
-        return (7001,)
+    live_queues = (7001,)
 
     def start(self, worker, generation):
         raise OSError("no more processes")
 
-    def used_by(self, generation):
-        return [generation]
-
-    def taking_tls(self, generations):
-        return [10 * generation for generation in generations]
+    def left_to(self, generations):
+        return tuple(generations), tuple(10 * generation for generation in generations)
 
     def promote(self, generation):
         self.done.append(("promote", generation))
-
-    def audit(self):
-        self.done.append("audit")
 
     def doing(self, worker):
         return f"importing app{worker}:app"
@@ -112,7 +101,7 @@ def test_who_asked_is_told_after_the_probation_and_not_before():
     house = House()
     house.orders.carry_out(Promoted(2, probation_seconds=10))
     assert house.told == []
-    assert house.done == [("promote", 2), "audit"]
+    assert house.done == [("promote", 2)]
     house.orders.carry_out(ProbationEnded(2, 10.0, passed=True))
     assert house.told == [(True, "generation 2 serves", "")]
 
@@ -124,7 +113,7 @@ def test_a_rollback_gives_the_listeners_back_and_tells_why():
         "generation 2 was rolled back after 2.1 s on probation: its worker 3 was killed by SIGSEGV; "
         "generation 1 serves again"
     )
-    assert house.done == [("promote", 1), "audit"]
+    assert house.done == [("promote", 1)]
     assert house.told == [(False, sentence, "stack")]
     assert house.requesters.last.message == sentence
     assert [type(one) for one in house.events] == [events.GenerationRolledBack]
@@ -161,7 +150,7 @@ def test_a_start_that_a_stop_calls_off_is_no_error_but_who_asked_for_it_has_not_
         (Resume(1), messages.Resume()),
         (Ping(1), messages.Ping()),
         (Pause(1), messages.Pause((), (7001,))),
-        (Retire(1, DrainReason.STOP, 5.0), messages.Drain(DrainReason.STOP, 5.0, (), (7001,))),
+        (Drain(1, DrainReason.STOP, 5.0), messages.Drain(DrainReason.STOP, 5.0, (), (7001,))),
         (RequestDump(1), messages.RequestDump()),
     ],
     ids=lambda one: type(one).__name__,
@@ -176,7 +165,7 @@ def test_at_a_restart_a_worker_learns_which_listeners_others_go_on_with():
     house = House()
     house.fleet.apply(RestartRequested(), 0.0)
     house.fleet.apply(WorkerReady(1), 1.0)
-    house.orders.carry_out(Retire(9, DrainReason.RESTART, 5.0))
+    house.orders.carry_out(Drain(9, DrainReason.RESTART, 5.0))
     assert house.done == [(9, messages.Drain(DrainReason.RESTART, 5.0, (1,), (7001,), (10,)))]
 
 
@@ -192,9 +181,3 @@ def test_a_worker_is_killed_and_one_without_a_process_has_exited(worker, inputs)
     house.orders.carry_out(Kill(1, worker, "it took too long"))
     assert house.done == [(worker, signal.SIGKILL)]
     assert house.inputs == inputs
-
-
-def test_the_end_of_the_service_is_passed_on():
-    house = House()
-    house.orders.carry_out(Finish(could_start=True, forced=False))
-    assert house.done == [Finish(could_start=True, forced=False)]

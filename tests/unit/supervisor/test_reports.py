@@ -13,11 +13,12 @@ import pytest
 from gracehttp import events
 from gracehttp.events.bus import EventBus
 from gracehttp.supervisor import fleet as table
-from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import GenerationState
+from gracehttp.supervisor.listeners.ports import Ports
 from gracehttp.supervisor.listeners.queues import HandoverQueues
 from gracehttp.supervisor.listeners.table import ListenerTable
 from gracehttp.supervisor.metrics.pages import WorkerPages
+from gracehttp.supervisor.reception import Reception
 from gracehttp.supervisor.reports import Reports
 from gracehttp.values import Descriptor, descriptors_in
 from gracehttp.wire import messages
@@ -36,7 +37,7 @@ REQUESTS = tuple(ListenRequest(f"127.0.0.{number}:0", backlog=5, max_connections
 HELLO = Hello(VERSIONS, FleetSettings(), REQUESTS)
 
 
-class Reception:
+class WithoutProcesses:
     """A supervisor without processes: what workers report, and what comes of it."""
 
     def __init__(self):
@@ -46,9 +47,9 @@ class Reception:
         self.workers = SimpleNamespace(
             send=lambda worker, order: self.told.append(order),
             codes=SimpleNamespace(keep=lambda generation, record: self.codes.append((generation, record))),
+            slots=lambda: [],
             none_accepts=False,
         )
-        self.auditor = SimpleNamespace(worker_died=self.events.append)
         self.certificates = SimpleNamespace(introduced=lambda *_: None, gone=lambda *_: None)
         self.stopping, self.serving = False, None
         self.pages = WorkerPages(self.listeners.name_of)
@@ -65,19 +66,25 @@ class Reception:
     def reports(self, stderr=2):
         bus = EventBus()
         bus.subscribe(self.events.append)
+        self.workers.stderr = stderr
+        ports = Ports(self.listeners, self.queues, self.workers.slots, bus.publish)
+        reception = Reception(
+            self,
+            self.workers,
+            ports,
+            self.certificates,
+            self.pages,
+            publish=bus.publish,
+            fixed_options=lambda: FixedOptions("/kept.pid"),
+        )
         return Reports(
             self,
             self.workers,
-            self.listeners,
-            self.queues,
-            self.auditor,
+            ports,
             self.certificates,
-            self.pages,
-            FirstFailure(errors_are_logged=True),
             bus,
             apply=self.inputs.append,
-            fixed_options=lambda: FixedOptions("/kept.pid"),
-            stderr=stderr,
+            welcome=reception.welcome,
         )
 
     def receive(self, *received):
@@ -97,7 +104,7 @@ class Reception:
 
 @pytest.fixture
 def reception():
-    one = Reception()
+    one = WithoutProcesses()
     yield one
     one.close()
 

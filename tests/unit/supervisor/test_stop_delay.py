@@ -6,12 +6,12 @@ from test_generation import TWO, only, restart, serving_fleet, started
 
 from gracehttp.supervisor.fleet import (
     AnnounceStop,
+    Drain,
     Fleet,
     FleetSettings,
     GivenUp,
     Kill,
     RestartRequested,
-    Retire,
     StartWorker,
     StopAdmitting,
     StopRequested,
@@ -30,7 +30,7 @@ def test_the_stop_is_announced_at_once_and_begins_when_the_delay_is_over():
     assert fleet.apply(TimePassed(), 5.9) == []
     commands = fleet.apply(TimePassed(), 6.0)
     assert commands[0] == StopAdmitting()
-    assert [one.worker for one in only(commands, Retire)] == [1, 2]
+    assert [one.worker for one in only(commands, Drain)] == [1, 2]
     assert fleet.ending
 
 
@@ -51,7 +51,7 @@ def test_a_worker_that_dies_meanwhile_has_a_successor_that_serves():
     commands = fleet.apply(TimePassed(), 2.5)
     assert only(commands, StartWorker)
     assert [type(one).__name__ for one in fleet.apply(WorkerReady(3), 3.0)] == ["Serve"]
-    assert [one.worker for one in only(fleet.apply(TimePassed(), 6.0), Retire)] == [2, 3]
+    assert [one.worker for one in only(fleet.apply(TimePassed(), 6.0), Drain)] == [2, 3]
 
 
 def test_a_generation_that_is_coming_is_given_up_at_once_and_another_one_is_not_begun():

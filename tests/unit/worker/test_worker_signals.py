@@ -8,8 +8,8 @@ import sys
 
 PROGRAM = """
 import signal
-from gracehttp.worker.process import _leave_signals_to_the_supervisor
-_leave_signals_to_the_supervisor()
+from gracehttp.worker.signals import leave_signals_to_the_supervisor
+leave_signals_to_the_supervisor()
 print(*sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])))
 """
 

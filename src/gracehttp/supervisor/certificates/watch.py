@@ -2,7 +2,7 @@
 
 stat(2) once a second, while there is a generation with such files: some microseconds for each file. It follows symbolic
 links, so it sees a file that is written in place, one that is renamed over it, and a link that is turned to another
-folder, as Kubernetes does it with `..data`; on every file system (docs/decisions/0019-certificates-that-change.md).
+folder (`..data` of Kubernetes). It works on every file system (docs/decisions/0019-certificates-that-change.md).
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ class ClientRecord(Value):
 
 
 class ControlConnection:
-    """Owns its socket. What was read and not understood yet, and what was not sent yet, are kept here and nowhere
-    else, so that the connection can be carried to another process between any two of its bytes.
+    """Owns its socket. What was read and not understood yet, and what was not sent yet, are kept here alone. So the
+    connection can be carried to another process between any two of its bytes.
 
     `on_request(connection, line)` is called once, `on_end(connection)` when the connection is closed.
     """

@@ -28,12 +28,13 @@ from gracehttp.events import (
     WorkerBecameReady,
     WorkerExited,
     WorkerFailedToStart,
+    WorkerWrote,
 )
 from gracehttp.events.bus import EventBus
 from gracehttp.net.unix_files import MOST_PATH_BYTES, bind_file, remove_stale_file
+from gracehttp.supervisor.accepting import Accepting
 from gracehttp.supervisor.control.connection import ClientRecord, ControlConnection
 from gracehttp.supervisor.control.requesters import Requester
-from gracehttp.system.readiness import Watch
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire.control import (
     Outcome,
@@ -47,9 +48,7 @@ from gracehttp.wire.control import (
     write_answer,
 )
 
-ACCEPT_PAUSE_SECONDS = 1.0
 REFUSALS_TOLD_EVERY_SECONDS = 60.0
-ACCEPTS_PER_WAKE_UP = 64
 BACKLOG = 1024
 """Any user may connect to an abstract name, and all wait in one queue until the supervisor looks who they are. The
 kernel cuts it at net.core.somaxconn (listen(2))."""
@@ -110,7 +109,8 @@ class ControlSocket:
         self._quiet: asyncio.Future[None] | None = None
         self._refusals_told_at = -REFUSALS_TOLD_EVERY_SECONDS
         sock.setblocking(False)
-        self._watch = Watch(self._loop, sock.fileno(), self._accept)
+        self._accepting = Accepting(sock, self._admit)
+        self._accepting.begin()
         bus.subscribe(self._tell_progress)
 
     # --- going on in another process ---
@@ -142,7 +142,7 @@ class ControlSocket:
 
     async def close(self, answer_within_seconds: float = 1.0) -> None:
         """Stop listening, let the answers that are under way be sent, and remove the file."""
-        self._watch.stop()
+        self._accepting.pause()
         self._socket.close()
         self._bus.unsubscribe(self._tell_progress)
         self._remove_file()
@@ -161,24 +161,13 @@ class ControlSocket:
 
     # --- clients ---
 
-    def _accept(self) -> None:
-        for _ in range(ACCEPTS_PER_WAKE_UP):
-            try:
-                sock, _ = self._socket.accept()
-            except BlockingIOError:
-                return
-            except ConnectionError:
-                continue
-            except OSError:  # no descriptor is left (accept(2)): the client waits in the queue
-                self._watch.stop()
-                self._loop.call_later(ACCEPT_PAUSE_SECONDS, self._accept_again)
-                return
-            objection = self._objection_to(sock)
-            if objection:
-                _turn_away(sock, objection)
-                self._tell_refused(objection)
-            else:
-                self._connect(sock)
+    def _admit(self, sock: socket.socket) -> None:
+        objection = self._objection_to(sock)
+        if objection:
+            _turn_away(sock, objection)
+            self._tell_refused(objection)
+        else:
+            self._connect(sock)
 
     def _tell_refused(self, objection: str) -> None:
         now = self._loop.time()
@@ -201,10 +190,6 @@ class ControlSocket:
             return "a process of another PID namespace may not control this service, except by --control PATH"
         return ""
 
-    def _accept_again(self) -> None:
-        if self._socket.fileno() >= 0:
-            self._watch = Watch(self._loop, self._socket.fileno(), self._accept)
-
     def _connect(self, sock: socket.socket, record: ClientRecord | None = None) -> ControlConnection:
         connection = ControlConnection(sock, on_request=self._on_request, on_end=self._forget, record=record)
         self._connections.add(connection)
@@ -217,7 +202,7 @@ class ControlSocket:
             self._quiet.set_result(None)
 
     def _tell_progress(self, event: Event) -> None:
-        if isinstance(event, _OUTCOMES):
+        if isinstance(event, (*_OUTCOMES, WorkerWrote)):  # what a worker prints is for the log
             return
         for connection in list(self._following):
             if not connection.answered:

@@ -15,6 +15,7 @@ from typing import Protocol, Self
 from gracehttp.net.address import parse_address
 from gracehttp.net.bind import FileIdentity, bound_address, file_identity, open_listener, remove_socket_file
 from gracehttp.net.forks import close_in_children
+from gracehttp.supervisor.accepting import Accepting
 from gracehttp.system.readiness import Watch
 from gracehttp.values import Descriptor, Value
 
@@ -23,7 +24,6 @@ CLIENT_SECONDS = 10.0
 LINGER_SECONDS = 2.0
 """How long a client may take to close after its answer. Closing first could reset what it hasn't read."""
 MOST_HEAD_BYTES = 8192
-ACCEPT_PAUSE_SECONDS = 1.0
 BACKLOG = 128
 
 
@@ -55,10 +55,10 @@ class Endpoint:
         self._responder = responder
         self._loop = asyncio.get_running_loop()
         self._clients: set[Client] = set()
-        self._watch: Watch | None = None
+        self._accepting = Accepting(sock, self._begin, has_room=lambda: len(self._clients) < MOST_CLIENTS)
         self.bound = bound_address(sock)
         close_in_children(sock)
-        self._listen()
+        self._accepting.begin()
 
     @classmethod
     def open(cls, address: str, responder: Responder) -> Self:
@@ -78,41 +78,20 @@ class Endpoint:
         return cls(record.address, sock, record.file, responder)
 
     def close(self) -> None:
-        self._pause()
+        self._accepting.pause()
         self._socket.close()
         remove_socket_file(parse_address(self.address), self._file)
         for client in list(self._clients):
             client.close()
 
-    def _listen(self) -> None:
-        if self._watch is None and self._socket.fileno() >= 0:
-            self._watch = Watch(self._loop, self._socket.fileno(), self._accept)
-
-    def _pause(self) -> None:
-        if self._watch is not None:
-            self._watch.stop()
-            self._watch = None
-
-    def _accept(self) -> None:
-        while len(self._clients) < MOST_CLIENTS:
-            try:
-                sock, _ = self._socket.accept()
-            except BlockingIOError:
-                return
-            except ConnectionError:
-                continue
-            except OSError:  # no descriptor is left (accept(2)): the client waits in the queue
-                self._pause()
-                self._loop.call_later(ACCEPT_PAUSE_SECONDS, self._listen)
-                return
-            client = Client(sock, self._responder.receive, self._forget)
-            self._clients.add(client)
-            self._responder.begin(client)
-        self._pause()
+    def _begin(self, sock: socket.socket) -> None:
+        client = Client(sock, self._responder.receive, self._forget)
+        self._clients.add(client)
+        self._responder.begin(client)
 
     def _forget(self, client: Client) -> None:
         self._clients.discard(client)
-        self._listen()
+        self._accepting.begin()
 
 
 class Client:

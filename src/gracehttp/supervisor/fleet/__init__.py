@@ -2,9 +2,9 @@
 
 `inputs` go in, `commands` come out, and `fleet.Fleet` keeps what is known in between. Start reading at `states`, which
 tells the rules, then `fleet`, which has a step for each input. The steps: `takeover` (which generation serves),
-`staffing` (how many workers, and which), `mixtures` (workers that differ), `generation` (`generations`: all of them),
-`worker`, `probation`. `turn` is what all of them write to. `backoff` tells how long to wait, `hang_detector` whether a
-worker hangs.
+`staffing` (how many workers, and which), `mixtures` (workers that differ), `generation` (one, until it is given up or
+gone; `generations`: all of them), `worker`, `probation`. `turn` is what all of them write to. `backoff` tells how long
+to wait, `hang_detector` whether a worker hangs.
 
 The fleet imports nothing that acts: of gracehttp only `values` and `wire.messages`, of the standard library only what
 computes. So each of its histories can be tested in memory, and `supervisor.supervisor` carries the commands out.
@@ -16,6 +16,7 @@ from gracehttp.supervisor.fleet.commands import (
     Died,
     Differs,
     Dismiss,
+    Drain,
     DumpTraceback,
     Finish,
     GivenUp,
@@ -30,7 +31,6 @@ from gracehttp.supervisor.fleet.commands import (
     Recovered,
     RequestDump,
     Resume,
-    Retire,
     RolledBack,
     Serve,
     StartRepeated,
@@ -80,6 +80,7 @@ __all__ = [
     "Died",
     "Differs",
     "Dismiss",
+    "Drain",
     "DrainReason",
     "DumpTraceback",
     "Finish",
@@ -104,7 +105,6 @@ __all__ = [
     "RequestDump",
     "RestartRequested",
     "Resume",
-    "Retire",
     "RolledBack",
     "ScaleRequested",
     "Serve",

@@ -29,7 +29,7 @@ class Pause(Value):
     worker: int
 
 
-class Retire(Value):
+class Drain(Value):
     """Tell a worker to drain. If it drains already, a shorter timeout replaces the longer one."""
 
     worker: int
@@ -212,11 +212,11 @@ class Gone(Value):
     seconds: float
 
 
-Command = (
+Order = (
     StartWorker
     | Serve
     | Pause
-    | Retire
+    | Drain
     | Dismiss
     | Hold
     | Resume
@@ -226,8 +226,11 @@ Command = (
     | Kill
     | AnnounceStop
     | StopAdmitting
-    | Finish
-    | Promoted
+)
+"""Something is to be done."""
+
+Fact = (
+    Promoted
     | ProbationEnded
     | RolledBack
     | GivenUp
@@ -239,3 +242,6 @@ Command = (
     | StartRepeated
     | Gone
 )
+"""Something is decided, and others must hear of it."""
+
+Command = Order | Fact | Finish

@@ -401,7 +401,7 @@ class Fleet:
     def _drain_all(self, timeout_seconds: float | None, turn: Turn) -> None:
         draining = self.generations.in_state(GenerationState.DRAINING)
         for generation in self.generations.in_state(*IN_USE):
-            generation.retire(DrainReason.STOP, turn, timeout_seconds=timeout_seconds)
+            generation.drain(DrainReason.STOP, turn, timeout_seconds=timeout_seconds)
         # These keep their deadlines, but close idle connections soon: there is no successor that could take them.
         for generation in draining:
             generation.drain_again(DrainReason.STOP, turn, timeout_seconds=timeout_seconds)

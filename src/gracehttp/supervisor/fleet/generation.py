@@ -149,7 +149,7 @@ class Generation:
             elif worker.state is WorkerState.STARTING:
                 self.kill(worker, "its generation stands by, and starts no worker", turn)
 
-    def retire(self, reason: DrainReason, turn: Turn, *, timeout_seconds: float | None = None) -> None:
+    def drain(self, reason: DrainReason, turn: Turn, *, timeout_seconds: float | None = None) -> None:
         """It has served: its workers drain, and those that are not ready are killed. None: as its settings say.
 
         Workers that drain already learn that they have other successors now, or none.

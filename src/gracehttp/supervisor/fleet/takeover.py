@@ -60,7 +60,7 @@ def _replace(before: Generation, stood_by: Generation | None, successor: Generat
         if seconds and one is passed and one.settings.stands_by:
             one.stand_by(turn)
         else:
-            one.retire(DrainReason.RESTART, turn)
+            one.drain(DrainReason.RESTART, turn)
 
 
 def stopped_accepting(worker: int, generations: Generations, turn: Turn) -> None:
@@ -111,12 +111,12 @@ def _pass_probation(serving: Generation, generations: Generations, turn: Turn, r
     draining, before = generations.in_state(GenerationState.DRAINING), generations.standing_by
     serving.end_probation(turn, passed=True, reason=reason)
     if before is not None:
-        before.retire(DrainReason.RESTART, turn)
+        before.drain(DrainReason.RESTART, turn)
     _settle(draining, generations, turn)
 
 
 def roll_back(generations: Generations, reason: str, details: str, turn: Turn) -> None:
-    """Let the generation before serve again, with as many workers as it wants, and retire the one on probation.
+    """Let the generation before serve again, with as many workers as it wants, and drain the one on probation.
 
     It is announced when no other generation accepts any more, as at a promotion.
     """
@@ -135,7 +135,7 @@ def roll_back(generations: Generations, reason: str, details: str, turn: Turn) -
         worker.serve(turn)
     serving.probation = None
     serving.forget_announcement()  # it serves no more
-    serving.retire(DrainReason.RESTART, turn)
+    serving.drain(DrainReason.RESTART, turn)
     start_missing(before, turn)
     if not before.predecessors:
         before.announce(turn)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gracehttp.supervisor.fleet.commands import Dismiss, DumpTraceback, Pause, RequestDump, Retire, Serve
+from gracehttp.supervisor.fleet.commands import Dismiss, Drain, DumpTraceback, Pause, RequestDump, Serve
 from gracehttp.supervisor.fleet.states import WORKER_STEPS, WorkerState, step
 from gracehttp.supervisor.fleet.turn import Turn
 from gracehttp.wire.messages import DrainReason
@@ -58,7 +58,7 @@ class Worker:
         if self.state is WorkerState.DRAINING and self.deadline is not None:
             deadline = min(deadline, self.deadline)
         self.become(WorkerState.DRAINING, deadline)
-        turn.add(Retire(self.number, reason, timeout_seconds))
+        turn.add(Drain(self.number, reason, timeout_seconds))
 
     def dismiss(self, turn: Turn) -> None:
         """It is ready, and will not serve: it has nothing to drain."""

@@ -10,8 +10,8 @@ from gracehttp.events import Event, PermitsNotCounted, PermitsReclaimed
 from gracehttp.supervisor.listeners.table import HeldListener, ListenerTable
 
 AGAIN_SECONDS = 0.01
-"""When to look again after a moment that showed no clear picture, at first; then twice as late each time, up to
-`REFUSED_SECONDS`: a worker may be stopped in the middle of an operation."""
+"""When to look again after a moment that showed no clear picture: a worker may be stopped in the middle of an
+operation. Each further time is twice as late, up to `REFUSED_SECONDS`."""
 REFUSED_SECONDS = 1.0
 """When to look again after the system did not let us look (ENOMEM: poll(2))."""
 

@@ -42,6 +42,7 @@ class WorkerRecord(Value):
     stage: str = ""
     leaving: bool = False
     build: str = ""
+    refused: bool = False
 
 
 class Ending(Value):
@@ -93,10 +94,16 @@ class WorkerProcess:
         self.introduced = False
         self.stage = ""
         """What it reported last that it begins, on its way to be ready."""
+        self.refused = False
+        """The supervisor could not use it: its hello was answered with `Refuse`."""
         self.leaving = False
         """It was told to drain: it closes its channel when it has."""
         self.build = ""
         """Which build it runs, as it said when it introduced itself."""
+        self.offers_spare = False
+        """Its command line can also be run as a spare process."""
+        self.is_of_spare = False
+        """It was ordered from the spare process."""
         self._early_signals: list[int] = []
 
     @classmethod
@@ -168,6 +175,7 @@ class WorkerProcess:
             stage=self.stage,
             leaving=self.leaving,
             build=self.build,
+            refused=self.refused,
             channel=self.channel.carry(),
             early_stderr=self.early_stderr.carry(),
         )
@@ -190,6 +198,7 @@ class WorkerProcess:
             record.introduced,
         )
         process.stage, process.leaving, process.build = record.stage, record.leaving, record.build
+        process.refused = record.refused
         return process
 
     def signal(self, number: int) -> None:
@@ -199,6 +208,10 @@ class WorkerProcess:
         # A child keeps its PID until it is reaped, so no other process can have it by now.
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
+
+    def take_signals(self, other: WorkerProcess) -> None:
+        """Keep what was to be sent to `other`, which never had a process."""
+        self._early_signals += other._early_signals
 
     def ended(self, status: int) -> Ending:
         """How the process ended, which was reaped with this wait status."""

@@ -1,9 +1,9 @@
 """Running a command line in a child process, without waiting until the child runs it.
 
 `subprocess` waits until the child has called `execve`, in vfork(2) or by reading from a pipe. That wait has no
-deadline: a child that is stopped (SIGSTOP) just then, or an interpreter on a file system that hangs, would hold up the
-supervisor, and with it every signal and every other restart (promise 6). So this forks and goes on. A hang shows as a
-missed ready timeout; a failed exec as an exit, with the reason on stderr.
+deadline. A child that is stopped (SIGSTOP) just then, or an interpreter on a file system that hangs, would hold up the
+supervisor: every signal, and every other restart (promise 6). So this forks and goes on. A hang shows as a missed ready
+timeout; a failed exec as an exit, with the reason on stderr.
 """
 
 from __future__ import annotations
@@ -120,6 +120,8 @@ def _why_not(launch: Launch, credentials: Credentials | None, exc: OSError) -> s
         obstacle = next(filter(None, map(in_the_way, filter(None, needed))), "")
         advice = "use an interpreter and a folder that this user can reach"
         return f"{obstacle}: {sentence}; {advice}" if obstacle else sentence
+    if exc.errno == errno.ENOENT and not os.path.isdir(launch.directory):
+        return f"{sentence} (that folder is gone)"
     if exc.errno != errno.ENOENT or not os.path.exists(launch.executable):
         return sentence
     interpreter = interpreter_of(launch.executable)  # the kernel doesn't tell whether that is what it misses

@@ -19,8 +19,8 @@ def watchdog_seconds(environ: Mapping[str, str], pid: int) -> float | None:
 class WatchdogPings:
     """Gives a sign of life twice in the time that the manager allows, if a worker answers.
 
-    If no worker runs, it gives it too: a service that crashes again and again is told in the log and started anew by
-    the supervisor; to end that as well would only lose the queues.
+    If no worker runs, it gives it too. The supervisor logs a service that crashes again and again, and starts it anew;
+    to end the supervisor as well would only lose the queues.
     """
 
     def __init__(self, allowed_seconds: float, liveness: Liveness, send: Callable[[str], None]) -> None:

@@ -43,8 +43,8 @@ class MetricsRecord(Value):
 
 
 class SupervisorState(Value):
-    """Times are by CLOCK_MONOTONIC, which is the same for every program on the machine (clock_gettime(2)): what was
-    due at a certain time of the old image's loop is due at the same time of the new one's."""
+    """Times are by CLOCK_MONOTONIC, which is the same for every program on the machine (clock_gettime(2)). So what is
+    due at a time of the old image's loop is due at the same time of the new one's."""
 
     release: str
     source: str
