@@ -15,8 +15,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-DEADLINE_SECONDS = 60.0
-ANSWER_SECONDS = 20.0
+DEADLINE_SECONDS = 240.0
+ANSWER_SECONDS = 80.0
 PIECE_PAUSE_SECONDS = 0.002
 THINKING_SECONDS = 0.01
 """How long a client thinks after each answer. The machine is then busy and not full, so that a restart takes as long as

@@ -17,7 +17,7 @@ import threading
 import time
 from pathlib import Path
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 120.0
 
 PID_APPLICATION = """
     import os

@@ -39,7 +39,7 @@ def admin_port(server):
 
 
 def ask(port, request):
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
         sock.sendall(request)
         return read_response(sock)
 
@@ -183,7 +183,7 @@ def test_the_metrics_are_there_too_and_workers_count_for_them(start, tmp_path):
     server, admin = serve(start, "-b", "https://127.0.0.2:0?certfile=cert.pem")
     for _ in range(3):
         assert get(server.port)[0] == 200
-    with socket.create_connection(("127.0.0.1", admin), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", admin), timeout=60) as sock:
         sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
         head, _, body = b"".join(iter(lambda: sock.recv(65536), b"")).partition(b"\r\n\r\n")
     assert b"Content-Type: text/plain; version=0.0.4" in head

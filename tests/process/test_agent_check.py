@@ -33,7 +33,7 @@ def serve(start, *options, application=PID_APPLICATION):
 
 
 def said(agent):
-    with socket.create_connection(("127.0.0.1", agent), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", agent), timeout=60) as sock:
         return b"".join(iter(lambda: sock.recv(100), b""))
 
 

@@ -325,7 +325,7 @@ def test_the_sample_for_caddy_is_one(tmp_path):
         pytest.skip("caddy is not installed")
     (sample,) = samples("caddy")
     (tmp_path / "Caddyfile").write_text(sample)
-    subprocess.run([program, "adapt", "--config", "Caddyfile"], cwd=tmp_path, check=True, timeout=30)
+    subprocess.run([program, "adapt", "--config", "Caddyfile"], cwd=tmp_path, check=True, timeout=60)
 
 
 def test_a_restart_keeps_a_connection_and_knows_its_client_still(start, tmp_path):

@@ -34,7 +34,7 @@ def begin(start, *options):
 
 
 def ask(server, number):
-    client = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    client = socket.create_connection(("127.0.0.1", server.port), timeout=60)
     client.sendall(f"GET /{number} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
     return client
 

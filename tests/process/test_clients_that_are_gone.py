@@ -119,7 +119,7 @@ class Port:
             sock.connect(str(self.path))
         else:
             sock = socket.create_connection(("127.0.0.1", self.server.port))
-        sock.settimeout(20)
+        sock.settimeout(60)
         if self.kind == "tls":
             sock = self.context.wrap_socket(sock, server_hostname="127.0.0.1", suppress_ragged_eofs=False)
         sock.sendall(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())

@@ -60,7 +60,7 @@ def test_workers_have_a_share_of_the_limit(serve) -> None:
     server = serve("--workers", "2", "--max-connections", "10")
     server.wait_until_serving()
     server.wait_for("the workers share 10 connections evenly")
-    clients = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(12)]
+    clients = [socket.create_connection(("127.0.0.1", server.port), timeout=60) for _ in range(12)]
     for client in clients:
         client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
     answered = []
@@ -80,10 +80,10 @@ def test_workers_have_a_share_of_the_limit(serve) -> None:
 def test_a_connection_that_is_kept_is_told_to_close_at_a_restart(serve) -> None:
     server = serve()
     (first,) = server.wait_until_serving()
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as sock:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as sock:
         assert get_on(sock) == (200, str(first))
         server.restart(2)
-        sock.settimeout(30)
+        sock.settimeout(60)
         sock.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
         status, headers, body = read_response(sock)
         assert (status, headers["connection"], int(body)) == (200, "close", first)

@@ -45,7 +45,7 @@ def folder(tmp_path):
 def get_by_tls(folder, port):
     context = ssl.create_default_context(cafile=folder / "authority.pem")
     with (
-        socket.create_connection(("127.0.0.2", port), timeout=10) as plain,
+        socket.create_connection(("127.0.0.2", port), timeout=60) as plain,
         context.wrap_socket(plain, server_hostname="127.0.0.2") as sock,
     ):
         return get_on(sock, close=True)
@@ -80,7 +80,7 @@ def test_two_servers(start, folder):
 @pytest.mark.parametrize("name", ["sse_goodbye", "stream_wsgi"])
 def test_a_stream_says_goodbye_at_a_restart(start, folder, name):
     server = serve(start, f"{name}:app", "--bind", "127.0.0.1:0")
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
         received = b""
         while b"still here" not in received:

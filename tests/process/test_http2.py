@@ -146,7 +146,7 @@ def test_nghttp(begin):
     nghttp = program("nghttp")
     server = begin()
     url = f"https://localhost:{server.port}/"
-    done = subprocess.run([nghttp, "-v", "--no-verify-peer", url, url], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([nghttp, "-v", "--no-verify-peer", url, url], capture_output=True, text=True, timeout=60)
     assert "0 2" in done.stdout
     assert ":status: 200" in done.stdout
     assert "x-version: 2" in done.stdout

@@ -98,7 +98,7 @@ class Outcome(NamedTuple):
 
 
 def exchange(port, frames):
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
         client.sendall(PREFACE + frame(SETTINGS) + frames)
         received, decoder, status, body = client.makefile("rb"), hpack.Decoder(), 0, b""
         try:

@@ -82,7 +82,7 @@ def open_ones(socks):
 
 
 def connect(server):
-    return socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    return socket.create_connection(("127.0.0.1", server.port), timeout=60)
 
 
 def is_open(sock):
@@ -93,7 +93,7 @@ def is_open(sock):
     except BlockingIOError:
         return True
     finally:
-        sock.settimeout(20)
+        sock.settimeout(60)
 
 
 def test_a_health_check_gets_in_when_idle_connections_fill_the_port(start):

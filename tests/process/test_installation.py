@@ -27,7 +27,7 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": b"served"})
 
 def ask(port):
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
         sock.sendall(b"GET / HTTP/1.1\\r\\nHost: a\\r\\nConnection: close\\r\\n\\r\\n")
         return b"".join(iter(lambda: sock.recv(65536), b""))
 

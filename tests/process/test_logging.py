@@ -36,7 +36,7 @@ def serve(start, *options, application=PID_APPLICATION, workers=2, **harness):
 
 
 def send(port, head):
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
         sock.sendall(head)
         return read_response(sock)[0]
 
@@ -130,7 +130,7 @@ def test_a_first_start_that_fails_ends_a_json_log_with_its_traceback_if_nothing_
 def test_the_access_log_has_all_that_is_promised(start):
     server = serve(start, "--log-format", "json", "--access-log", application=NAUGHTY)
     pids = server.restart(2)
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as sock:
         sock.sendall(b"GET /a?b=c HTTP/1.1\r\nHost: test\r\n\r\n")
         assert read_response(sock)[0] == 200
         host, port = sock.getsockname()
@@ -336,7 +336,7 @@ class Unwatched:
     def wait_until_serving(self):
         def serving():
             with contextlib.suppress(ConnectionRefusedError):
-                return get(self.port, timeout=20)[0] == 200
+                return get(self.port, timeout=60)[0] == 200
 
         wait_until(serving)
 
@@ -345,7 +345,7 @@ class Unwatched:
         restart = [sys.executable, "-m", "gracehttp", "restart", "--pid", str(self.process.pid)]
         restarted = subprocess.run(restart, capture_output=True, text=True, timeout=30, check=False)
         assert restarted.returncode == 0, restarted.stderr
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as sock:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as sock:
             for _ in range(200):
                 assert get_on(sock)[0] == 200
         self.process.send_signal(signal.SIGTERM)

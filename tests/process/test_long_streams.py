@@ -66,7 +66,7 @@ def begin(start, application, *options):
 
 
 def open_stream(server, path):
-    sock = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    sock = socket.create_connection(("127.0.0.1", server.port), timeout=60)
     sock.sendall(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
     assert b"data: hello" in read_until(sock, b"data: hello\n\n\r\n")
     return sock

@@ -70,10 +70,10 @@ def test_who_connected_before_the_restart_and_speaks_5_seconds_after_it_is_answe
     plain = begin(start, folder=tmp_path / "plain")
     address = ("127.0.0.1", plain.port)
     with (
-        socket.create_connection(address, timeout=20) as silent,
-        socket.create_connection(address, timeout=20) as idle,
-        socket.create_connection(address, timeout=20) as halfway,
-        socket.create_connection(("127.0.0.1", encrypted.port), timeout=20) as beneath,
+        socket.create_connection(address, timeout=60) as silent,
+        socket.create_connection(address, timeout=60) as idle,
+        socket.create_connection(address, timeout=60) as halfway,
+        socket.create_connection(("127.0.0.1", encrypted.port), timeout=60) as beneath,
         context.wrap_socket(beneath, server_hostname="localhost") as secret,
     ):
         assert get_on(idle)[0] == 200
@@ -93,7 +93,7 @@ def test_requests_that_arrive_byte_by_byte_across_a_restart_are_answered(start):
     sockets = []
     try:
         for cut in range(len(request)):
-            sock = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+            sock = socket.create_connection(("127.0.0.1", server.port), timeout=60)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sockets.append((sock, cut))
             for byte in request[:cut]:

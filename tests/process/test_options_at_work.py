@@ -40,7 +40,7 @@ def connect():
     opened = []
 
     def connect(server):
-        opened.append(socket.create_connection(("127.0.0.1", server.port), timeout=20))
+        opened.append(socket.create_connection(("127.0.0.1", server.port), timeout=60))
         return opened[-1]
 
     yield connect

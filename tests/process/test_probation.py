@@ -47,7 +47,7 @@ def only(load, pids):
 
 
 def outcome(command):
-    out, err = command.communicate(timeout=30)
+    out, err = command.communicate(timeout=60)
     return command.returncode, out, err
 
 
@@ -142,7 +142,7 @@ def test_the_limit_holds_over_both_and_is_whole_again_after_a_rollback(start):
         old = hold()
         with restarting(server) as command:
             hold(), hold()
-            waiting = held.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=20))
+            waiting = held.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=60))
             status = server.status()
             before, now = status["generations"]
             assert (before["state"], before["workers"][0]["state"]) == ("standing_by", "standing_by")

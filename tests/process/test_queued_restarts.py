@@ -43,7 +43,7 @@ def server(start):
 
 
 def finished(process):
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     return process.returncode, out, err
 
 

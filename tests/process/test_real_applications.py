@@ -45,7 +45,7 @@ class Service:
         return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20, trust_env=False)
 
     def connect(self):
-        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
 
 
 @pytest.fixture(
@@ -286,7 +286,7 @@ def test_exit_in_a_task_of_a_request_ends_that_request_alone(start, loop):
         files={"exiting.py": EXITING},
     )
     (pid,) = server.wait_until_serving()
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as waiting:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as waiting:
         waiting.sendall(b"GET /wait HTTP/1.1\r\nHost: test\r\n\r\n")
         wait_until((server.folder / "waits").exists, what="a request in flight")
         assert get(server.port, "/exit")[0] == 500

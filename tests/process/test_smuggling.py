@@ -109,7 +109,7 @@ def rows():
 
 def through(port, data):
     """Send `data`, and behind it a request that ends the connection; wait for that end."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as client, contextlib.suppress(ConnectionError):
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client, contextlib.suppress(ConnectionError):
         client.sendall(data + b"GET /behind HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         while client.recv(65536):
             pass
@@ -117,7 +117,7 @@ def through(port, data):
 
 def probe(port, path):
     received = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
         client.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
         while data := client.recv(65536):
             received += data

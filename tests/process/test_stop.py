@@ -30,7 +30,7 @@ def begin(start, application=ECHO_APPLICATION, *, limit=1000, options=""):
 
 
 def connect(server):
-    return socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    return socket.create_connection(("127.0.0.1", server.port), timeout=60)
 
 
 def assert_nothing_is_left(server):
@@ -210,7 +210,7 @@ def test_a_stop_while_new_code_starts_ends_it_and_tells_who_asked_for_it(start):
     with server.command_in_background("restart") as restart:
         server.wait_for("^starting")
         assert server.stop() == 0
-        _out, told = restart.communicate(timeout=20)
+        _out, told = restart.communicate(timeout=60)
         assert restart.returncode == 1
         assert "told to stop" in told
     assert_nothing_is_left(server)

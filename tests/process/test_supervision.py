@@ -108,7 +108,7 @@ def test_a_worker_that_dies_while_the_system_refuses_to_open_a_file_is_replaced_
 
 
 def test_the_oldest_of_more_than_four_draining_generations_is_cut(start):
-    server = begin(start, BODY_APPLICATION)
+    server = begin(start, BODY_APPLICATION, environment={"GRACEHTTP_BODY_TIMEOUT": "10m"})
     with contextlib.ExitStack() as opened:
         held = [opened.enter_context(HeldRequest(server.port))]
         for generation in range(2, 7):
@@ -142,7 +142,7 @@ def test_a_newer_restart_takes_the_place_of_one_that_hangs_and_answers_for_both(
         server.wait_for("^hangs")
         server.write("application.py", PID_APPLICATION)
         second = server.command("restart", "--supersede")
-        out, err = first.communicate(timeout=20)
+        out, err = first.communicate(timeout=60)
         assert first.returncode == 0, err
     assert second.returncode == 0, second
     assert out == second.stdout
@@ -159,7 +159,7 @@ def test_a_newer_restart_that_fails_tells_both_who_asked(start):
         server.wait_for("^hangs")
         server.write("application.py", "raise ValueError('half a deploy')")
         second = server.command("restart", "--supersede")
-        _out, err = first.communicate(timeout=20)
+        _out, err = first.communicate(timeout=60)
     for status, told in ((first.returncode, err), (second.returncode, second.stderr)):
         assert status == 1
         assert "ValueError: half a deploy" in told
@@ -237,7 +237,7 @@ def test_a_control_socket_with_a_path_is_for_its_owner_only_and_gone_after_a_sto
 
 
 def ask(client, command="status"):
-    client.settimeout(20)
+    client.settimeout(60)
     with contextlib.suppress(BrokenPipeError):  # who is refused isn't heard at all
         client.sendall(json.dumps({"version": 1, "command": command}).encode() + b"\n")
     with client.makefile("rb") as answers:

@@ -335,7 +335,7 @@ def test_a_session_that_was_made_without_a_certificate_is_not_resumed_where_one_
 def test_plain_http_on_a_port_with_tls_is_answered_with_a_sentence_and_told_in_one_line(start, tmp_path):
     server = begin(start, tmp_path)
     for sent in (b"GET / HTTP/1.1\r\nHost: test\r\n\r\n", b"PATCH /thing HTTP/1.1\r\n", b"OPTIONS * HTTP/1.1\r\n\r\n"):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as sock:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as sock:
             sock.sendall(sent[:1])
             sock.sendall(sent[1:])
             status, headers, body = read_response(sock)
@@ -352,7 +352,7 @@ def test_plain_http_on_a_port_with_tls_is_answered_with_a_sentence_and_told_in_o
 @pytest.mark.parametrize("sent", [b"SSH-2.0-client\r\n", b"\x00" * 20, b"\x80\x2e\x01\x00\x02", b"hello\n"])
 def test_what_is_neither_tls_nor_http_gets_no_answer_in_clear_text(start, tmp_path, sent):
     server = begin(start, tmp_path, "--header-timeout", "2s")
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as sock:
         sock.sendall(sent)
         with contextlib.suppress(ConnectionResetError):
             assert b"HTTP" not in read_to_end(sock)

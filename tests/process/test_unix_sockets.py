@@ -32,7 +32,7 @@ def begin(start, path):
 def connect(path):
     with contextlib.ExitStack() as on_error:
         sock = on_error.enter_context(socket.socket(socket.AF_UNIX))
-        sock.settimeout(20)
+        sock.settimeout(60)
         sock.connect(str(path))
         on_error.pop_all()
     return sock

@@ -296,7 +296,7 @@ def test_without_the_library(begin, tmp_path):
 
 
 def connected(server):
-    return socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    return socket.create_connection(("127.0.0.1", server.port), timeout=60)
 
 
 def test_request_and_websocket_on_one_connection(begin):

@@ -47,7 +47,7 @@ def begin(start, application=ECHO_OR_HOLD, **options):
 
 
 def connect(server):
-    return socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    return socket.create_connection(("127.0.0.1", server.port), timeout=60)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -52,7 +52,7 @@ def begin(start, *options, application=APPLICATION):
 
 
 def connect(server):
-    return socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    return socket.create_connection(("127.0.0.1", server.port), timeout=60)
 
 
 def test_neither_an_endless_stream_nor_a_slow_body_keeps_the_others(start):
