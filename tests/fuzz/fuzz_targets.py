@@ -21,6 +21,8 @@ sys.path.append(str(_UNIT.parent / "process"))
 from h2_client import PREFACE, SETTINGS, frame  # noqa: E402  the path comes first
 from http_fakes import Wire, answer  # noqa: E402
 from request_reader import read  # noqa: E402
+from test_parser_differential import compare  # noqa: E402
+from tls_conversations import record_layer, stream  # noqa: E402
 from websocket_world import Socket  # noqa: E402
 
 from gracehttp.config import load  # noqa: E402
@@ -49,6 +51,11 @@ def http1(data: bytes) -> None:
     pieces = read([piece for piece in (data[1:cut], data[cut:]) if piece])
     assert pieces.meaning == whole.meaning, (pieces.meaning, whole.meaning)
     assert whole.refused == 0 or 400 <= whole.refused <= 505, whole.refused
+
+
+def http1_beside_others(data: bytes) -> None:
+    """The same to llhttp and h11: what we take is the same request to them, and what we refuse has its section."""
+    compare(data)
 
 
 def websocket(data: bytes) -> None:
@@ -121,6 +128,17 @@ def wire(data: bytes) -> None:
         messages.read(decode_line(data), {0: 5, 1: 6})
 
 
+def tls(data: bytes) -> None:
+    """What a client sends over TLS, from its first byte or behind a handshake, also when a process goes on with a
+    session of another one."""
+    stream(data)
+
+
+def tls13(data: bytes) -> None:
+    """Records of a client whose session of TLS 1.3 was handed over."""
+    record_layer(data)
+
+
 def toml(data: bytes) -> None:
     """A file of options."""
     with tempfile.NamedTemporaryFile(suffix=".toml") as file:
@@ -138,5 +156,8 @@ def access_format(data: bytes) -> None:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    target.__name__: target for target in (http1, websocket, http2, proxy, forwarded, wire, toml, access_format)
+    target.__name__: target
+    for target in (
+        *(http1, http1_beside_others, websocket, http2, tls, tls13, proxy, forwarded, wire, toml, access_format),
+    )
 }

@@ -77,9 +77,12 @@ def _tell(error: click.UsageError, command: str | None = None) -> None:
         meant = meant_option(error.option_name, error.ctx) if error.ctx is not None else ""
     elif isinstance(error, click.BadParameter):
         flag = next((one for one in getattr(error.param, "opts", ()) if one.startswith("--")), "")
+        if isinstance(error.param, click.Argument):
+            flag = error.param.metavar or ""
         sentence = " ".join((f"{flag}: {sentence}" if flag and sentence else error.format_message()).split())
     sentence = sentence.rstrip(".")
-    told = sentence if sentence[:1] == "-" else sentence[:1].lower() + sentence[1:]
+    named = sentence[:1] == "-" or sentence[:2].isupper()  # an option or an argument
+    told = sentence if named else sentence[:1].lower() + sentence[1:]
     echo(f"gracehttp: error: {told}.\nHint: {meant or f'{path} --help tells how it is called'}", err=True)
 
 

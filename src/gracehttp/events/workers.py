@@ -324,7 +324,10 @@ class ThreadsNotForked(Event):
     def __str__(self) -> str:
         named = ", ".join(self.threads)
         rest = "other workers are forked without them, and locks that they hold stay locked there"
-        return f"importing the application started threads ({named}): {rest}; start them in the lifespan instead"
+        return (
+            f"importing the application started threads ({named}): {rest}; "
+            "start them in the lifespan (ASGI), by --startup (WSGI) or in the hook worker_serving instead"
+        )
 
 
 class CodeDiffers(Event):

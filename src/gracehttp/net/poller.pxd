@@ -8,12 +8,19 @@ cdef class Pollable:
 
 
 cdef class Poller:
+    cdef readonly object _loop
+    cdef object _brief
+    cdef object _long
+    cdef bint _called
     cdef public Py_ssize_t credit
+
+    cpdef line_up(self, Pollable pollable, Py_ssize_t size)
+    @cython.locals(pollable=Pollable)
+    cpdef void _take_turns(self) except *
 
 
 cdef class EpollPoller(Poller):
     cdef object __weakref__
-    cdef object _loop
     cdef object _epoll
     cdef int _fd
     cdef list _pollables

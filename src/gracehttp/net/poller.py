@@ -7,6 +7,10 @@ application, timers and signals.
 Both pollers are level-triggered: what a turn leaves is told again in the next one. A turn handles a bounded number of
 events, so that the callbacks of the application get theirs.
 
+A turn also sends a bounded number of bytes. A stream that has more for a kernel that would take it lines up
+(`line_up`), and isn't watched for room meanwhile: so hundreds of slow readers, for each of which the kernel has
+megabytes of room, stand neither before the requests of other clients nor between them.
+
 Within one batch of events a descriptor can be closed and its number be given to a new connection. The rest of the batch
 may still have an event for that number, which is not the new connection's: `remove` marks the number until the batch
 ends, and what the kernel really has to tell of the new one comes with the next batch.
@@ -18,6 +22,7 @@ import asyncio
 import select
 import selectors
 import signal
+from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
@@ -36,6 +41,10 @@ EVENTS_PER_TURN: Final = 128
 LONGEST_FAILURE_SECONDS: Final = 5.0
 """How long epoll_wait(2) may fail again and again, before the process ends."""
 BYTES_PER_TURN: Final = 1048576
+BYTES_PER_LINE: Final = 262144
+"""How much those that have lined up may send in a turn of the loop: two lines, each as much."""
+BRIEF_BYTES: Final = 16384
+"""A stream that waits with no more than this stands in a line of its own, and not behind large responses."""
 
 
 class Pollable:
@@ -51,9 +60,13 @@ class Pollable:
 class Poller:
     """Watches descriptors. For the thread of the loop."""
 
-    __slots__ = ("credit",)
+    __slots__ = ("_brief", "_called", "_long", "_loop", "credit")
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._brief: deque[Pollable] = deque()
+        self._long: deque[Pollable] = deque()
+        self._called = False  # the loop will call `_take_turns`
         self.credit = BYTES_PER_TURN
         """How many bytes may be written at once until the next turn, to all descriptors together: an application that
         has much to say must not keep the loop from the others. A stream that writes counts it down."""
@@ -84,6 +97,27 @@ class Poller:
         before, and must stay."""
         raise NotImplementedError
 
+    def line_up(self, pollable: Pollable, size: int) -> None:
+        """Tell `pollable` that it is `WRITABLE` when its turn comes. It has `size` bytes to send, is watched for other
+        events only, and is in no line. It may be closed meanwhile: it ignores what it is told then."""
+        (self._brief if size <= BRIEF_BYTES else self._long).append(pollable)
+        if not self._called:
+            self._called = True
+            self._loop.call_soon(self._take_turns)
+
+    def _take_turns(self) -> None:
+        self._called = False
+        for line in (self._brief, self._long):
+            self.credit = BYTES_PER_LINE
+            for _ in range(len(line)):
+                line.popleft().ready(WRITABLE)
+                if self.credit <= 0:
+                    break
+        self.credit = BYTES_PER_TURN
+        if (self._brief or self._long) and not self._called:
+            self._called = True
+            self._loop.call_soon(self._take_turns)
+
     def close(self) -> None:
         """Release the poller's own descriptor."""
         raise NotImplementedError
@@ -97,11 +131,10 @@ class Poller:
 class EpollPoller(Poller):
     """On epoll(7)."""
 
-    __slots__ = ("__weakref__", "_epoll", "_failing_since", "_fd", "_loop", "_pollables", "_removed")
+    __slots__ = ("__weakref__", "_epoll", "_failing_since", "_fd", "_pollables", "_removed")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        Poller.__init__(self)
-        self._loop = loop
+        Poller.__init__(self, loop)
         self._epoll = select.epoll()
         self._fd = system_calls.descriptor_of(self._epoll)
         self._pollables: list[Pollable | None] = []  # by descriptor: these are small numbers
@@ -178,11 +211,10 @@ class EpollPoller(Poller):
 class SelectorsPoller(Poller):
     """On the `selectors` module, for systems without epoll. A connection that is not read is not told to be broken."""
 
-    __slots__ = ("__weakref__", "_loop", "_pollables", "_removed", "_selector", "_watched")
+    __slots__ = ("__weakref__", "_pollables", "_removed", "_selector", "_watched")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        Poller.__init__(self)
-        self._loop = loop
+        Poller.__init__(self, loop)
         self._selector = selectors.DefaultSelector()
         self._pollables: dict[int, Pollable] = {}
         self._watched: set[int] = set()  # those of which there is an event to tell

@@ -49,6 +49,8 @@ cdef class PlainStream(SocketStream):
     cpdef pause_reading(self)
     cpdef resume_reading(self)
     cdef _end_input(self)
+    cdef _wait(self, bint full)
+    @cython.locals(poller=Poller)
     cdef _send_waiting(self)
     cdef _all_sent(self)
     cpdef shut_our_half(self)

@@ -35,7 +35,7 @@ HIGH_WATER_BYTES: Final = 65536
 """When more than this waits for the kernel, the stream is not `writable` until all of it is gone."""
 BURST_BYTES: Final = 131072
 """How much of what waits is given to the kernel at once. It has room for megabytes of each client, and to copy them all
-in one turn would let other clients wait for seconds. `Poller.credit` does the same for what is written."""
+in one turn would let other clients wait for seconds. `Poller.credit` bounds it for all of them together."""
 _PIECES_PER_CALL: Final = 64  # sendmsg(2) takes 1024 (IOV_MAX)
 _NO_LINGER = struct.pack("ii", 1, 0)
 
@@ -429,7 +429,9 @@ class PlainStream(SocketStream):
         poller = self.services.poller
         if self._unsent is None and poller.credit > 0:
             try:
-                poller.credit -= part.send(self._socket, BURST_BYTES)
+                sent = part.send(self._socket, BURST_BYTES)
+                poller.credit -= sent
+                self.services.sent_bytes += sent
             except (BlockingIOError, InterruptedError):
                 full = True
             except OSError as exc:
@@ -445,22 +447,36 @@ class PlainStream(SocketStream):
         """Let the rest wait here: the kernel takes no more at the moment (`full`), or was given enough for a turn."""
         if self.shut or self.closed:
             return
+        begins = self._unsent is None
         if self._unsent is None:
             self._unsent = deque()
-            self._watch(self._events | WRITABLE)
         for piece in pieces:
             if piece:  # sendmsg(2) would take nothing of an empty one, again and again
                 self._unsent.append(piece)
                 self.unsent_bytes += len(piece)
+        if begins:
+            self._wait(full)
         if self.unsent_bytes > HIGH_WATER_BYTES and self.writable:
             self.writable = False
             self.services.stall.add(self)
         if full:
             self._stall = Progress(self._socket, self.unsent_bytes)
 
+    def _wait(self, full: bool) -> None:
+        """For the kernel to take more, if it is `full`, or else for this stream's turn."""
+        if full:
+            self._watch(self._events | WRITABLE)
+        else:
+            self._watch(self._events & ~WRITABLE)
+            self.services.poller.line_up(self, self.unsent_bytes)
+
     def _send_waiting(self) -> None:
         unsent = self._unsent
         assert unsent is not None
+        poller = self.services.poller
+        if poller.credit <= 0:
+            self._wait(False)
+            return
         first = unsent[0]
         try:
             if isinstance(first, FilePart):
@@ -471,6 +487,7 @@ class PlainStream(SocketStream):
                 offered = sum(map(len, now))
                 sent = self._socket.sendmsg(now)
         except (BlockingIOError, InterruptedError):
+            self._wait(True)
             return
         except OSError as exc:
             self._tell(exc)
@@ -478,7 +495,9 @@ class PlainStream(SocketStream):
             return
         self.unsent_bytes -= sent
         self.services.sent_bytes += sent
-        if self._stall is None and not self.writable and sent < offered:
+        poller.credit -= sent
+        full = sent < offered
+        if self._stall is None and not self.writable and full:
             self._stall = Progress(self._socket, self.unsent_bytes)
             self.services.stall.add(self)
         if isinstance(first, FilePart):
@@ -491,10 +510,12 @@ class PlainStream(SocketStream):
             assert not isinstance(piece, FilePart)  # none was offered together with bytes
             if sent < len(piece):
                 unsent[0] = memoryview(piece)[sent:]
-                return
+                break
             sent -= len(piece)
             unsent.popleft()
-        if not unsent:
+        if unsent:
+            self._wait(full)
+        else:
             self._all_sent()
 
     def _all_sent(self) -> None:

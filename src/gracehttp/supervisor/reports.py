@@ -110,6 +110,7 @@ class Reports:
         seconds = self._loop.time() - process.started_at
         if wrote := process.early_stderr.release():
             self._bus.publish(events.WorkerWrote(process.generation, process.number, wrote))
+        process.early_stderr.forget()
         generation = self._fleet.generation_of(process.number)
         if generation is not None and generation.state is GenerationState.ABANDONED:
             return  # its end is on its way

@@ -7,6 +7,7 @@ import atexit
 import contextlib
 import errno
 import faulthandler
+import io
 import logging
 import os
 import sys
@@ -89,6 +90,7 @@ def run_worker(
     """
     faulthandler.enable()  # the supervisor has seen to it already, unless the interpreter ignores the environment (-I)
     leave_ctrl_c_to_the_supervisor()
+    _print_whole_lines()
     # Registered before the application is imported, so that its exit handlers run before this one.
     atexit.register(ignore_signals_to_the_end)
     program = _Program(
@@ -360,6 +362,14 @@ def _report(channel: Channel, message: str, hint: str, details: str) -> int:
     except ChannelClosed:
         sys.stderr.write(f"gracehttp: error: {message}\n{details}\n")
     return EXIT_COULD_NOT_START
+
+
+def _print_whole_lines() -> None:
+    """With PYTHONUNBUFFERED, which images of containers set, each argument of a `print` is a write of its own, and
+    other workers write in between. So what it asks for is done line by line (`io.TextIOWrapper.reconfigure`)."""
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if isinstance(stream, io.TextIOWrapper) and stream.write_through and not stream.isatty():
+            stream.reconfigure(line_buffering=True, write_through=False)
 
 
 def _write_to_stderr_directly(stderr: int) -> None:

@@ -1,7 +1,7 @@
 """WebSockets of ASGI applications, over real sockets with asyncio's loop and uvloop: what the specification asks for.
 
 Some are what users of other servers have reported as bugs; what each was about stands beside it.
-Of two that were to be tried no text could be read: uvicorn 1298 and asgiref 433.
+docs/websockets.md names those that were to be tried and whose text could not be read.
 """
 
 from __future__ import annotations

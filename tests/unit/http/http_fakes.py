@@ -98,7 +98,12 @@ class FakePoller(Poller):
     def __init__(self) -> None:
         self.watched: dict[int, list[Any]] = {}  # descriptor -> its pollable, its events
         self.credit = BYTES_PER_TURN
+        self.line: list[Any] = []  # pollables that have more to send; the test lets them with `Kernel.turn`
         self.refuses: OSError | None = None
+
+    def line_up(self, pollable: Any, size: int) -> None:
+        assert pollable not in self.line, "it stands in the line already"
+        self.line.append(pollable)
 
     def add(self, fd: int, pollable: Any, events: int) -> None:
         if self.refuses is not None:
@@ -242,9 +247,13 @@ class Kernel:
     def tell(self) -> bool:
         """Let the poller tell of the events that there are; whether there were any."""
         events = self.events
+        pollable = self.poller.watched[self.fd][0] if self.fd in self.poller.watched else None
+        if pollable in self.poller.line:
+            self.poller.line.remove(pollable)
+            events |= WRITABLE
         if events:
             self.poller.credit = BYTES_PER_TURN
-            self.poller.watched[self.fd][0].ready(events)
+            pollable.ready(events)
         return bool(events)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import select
@@ -52,8 +53,9 @@ class FailingPoller(Poller):
     """As `Failing`, of the class that streams want."""
 
     def __init__(self, real, **fails):
-        super().__init__()
+        super().__init__(asyncio.get_running_loop())
         failing = Failing(real, **fails)
+        self.line_up = real.line_up
         self.add, self.change, self.remove, self.release = failing.add, failing.change, failing.remove, failing.release
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 
 import pytest
 from floor import BOTH, Client, runner_for, turns, until
 
-from gracehttp.net.poller import Poller
-from gracehttp.net.stream import HIGH_WATER_BYTES, PlainStream
+from gracehttp.net.poller import BYTES_PER_LINE, Poller
+from gracehttp.net.stream import BURST_BYTES, HIGH_WATER_BYTES, PlainStream
 from gracehttp.net.system_calls import READ_BYTES
 
 BIG = bytes(range(256)) * 2048
@@ -492,6 +493,60 @@ def test_what_is_written_in_one_turn_is_bounded_and_the_rest_follows(run):
         for client, _, _ in pairs:
             assert await client.take(len(data)) == data
         await until(lambda: all(seen.rooms == 1 for _, _, seen in pairs))
+
+    run(scenario)
+
+
+def test_slow_readers_for_whom_the_kernel_has_room_take_a_bounded_part_of_each_turn(run):
+    async def scenario(floor):
+        data = bytes(4_000_000)
+        readers = [floor.stream() for _ in range(24)]
+        floor.poller.credit = 0
+        for _, stream, _ in readers:
+            stream.write(data)
+        assert floor.services.sent_bytes == 0
+        before, largest, idle = 0, 0, 0
+        while idle < 20:  # until the kernel has taken what it takes
+            await asyncio.sleep(0)
+            sent = floor.services.sent_bytes - before
+            before += sent
+            largest = max(largest, sent)
+            idle = 0 if sent else idle + 1
+        assert largest <= 2 * (BYTES_PER_LINE + BURST_BYTES)
+        assert all(stream.unsent_bytes < len(data) for _, stream, _ in readers), "each had its turn"
+        assert before > 4 * largest, "it took several turns"
+
+    run(scenario)
+
+
+def test_a_brief_response_does_not_wait_behind_long_ones(run):
+    async def scenario(floor):
+        readers = [floor.stream() for _ in range(24)]
+        client, stream, _seen = floor.stream()
+        floor.poller.credit = 0
+        for _, reader, _ in readers:
+            reader.write(bytes(4_000_000))
+        stream.write(b"brief")
+        assert stream.unsent_bytes == 5
+        await turns(2)
+        assert stream.unsent_bytes == 0
+        assert sum(reader.unsent_bytes == 4_000_000 for _, reader, _ in readers) > 12
+        assert await client.take(5) == b"brief"
+
+    run(scenario)
+
+
+def test_a_stream_that_is_closed_in_the_line_is_passed_over(run):
+    async def scenario(floor):
+        client, stream, seen = floor.stream()
+        other, later, _ = floor.stream()
+        floor.poller.credit = 0
+        stream.write(b"never")
+        later.write(b"later")
+        stream.abort()
+        assert await other.take(5) == b"later"
+        assert await client.take_all() == b""
+        assert seen.closes == 1
 
     run(scenario)
 

@@ -74,6 +74,17 @@ def test_a_turn_sends_a_bounded_piece(run, part, monkeypatch):
     run(scenario)
 
 
+def test_each_byte_of_a_file_is_counted(run, part):
+    async def scenario(floor):
+        client, stream, _seen = floor.stream()
+        stream.write_file(part())
+        assert await client.take(len(BIG)) == BIG
+        await until(lambda: stream.writable)
+        assert floor.services.sent_bytes == len(BIG)
+
+    run(scenario)
+
+
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS])
 def test_a_file_that_the_kernel_cant_send_is_read(run, part, monkeypatch, number):
     def refused(*_arguments):

@@ -23,6 +23,7 @@ from gracehttp.net.ending import LINGER_SECONDS
 from gracehttp.net.kernel_view import is_readable
 from gracehttp.net.poller import READABLE
 from gracehttp.net.stream import PlainStream
+from gracehttp.net.system_calls import READ_BYTES
 from gracehttp.net.tls13.key_log import KeyLog
 from gracehttp.net.tls13.session import ContinuedSession
 from gracehttp.net.tls13.witness import Witness
@@ -294,6 +295,30 @@ def test_a_client_that_does_not_trust_us_is_closed(run, context):
     run(scenario)
 
 
+def test_a_client_whose_certificate_is_not_accepted_is_told_so_though_it_has_sent_its_request(run, tmp_path):
+    demanding = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ISSUED.configure_cert(demanding)
+    AUTHORITY.configure_trust(demanding)
+    demanding.verify_mode = ssl.CERT_REQUIRED
+
+    async def scenario(floor):
+        session = Session(floor, demanding)
+        client = session.client
+
+        async def send(records):
+            last = client.tls.get_channel_binding("tls-unique") is not None  # both Finished are there
+            await client.client.send_all(records + (client.records(b"x" * 4 * READ_BYTES) if last else b""))
+
+        await client.shake_hands(send)
+        with pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED"):
+            await client.take(1)
+        client.client.end()
+        await until(lambda: session.seen.closes)
+        assert (session.opened, session.seen.data) == ([], b"")
+
+    run(scenario)
+
+
 def test_a_client_that_speaks_no_tls_is_closed(run, context):
     async def scenario(floor):
         session = Session(floor, context)
@@ -340,6 +365,22 @@ def test_half_a_record_is_known_wherever_it_is_cut(run, context, version):
             session.raw.send(record[cut:])
             await until(lambda: session.seen.data)
             assert not session.stream.mid_record
+
+    run(scenario)
+
+
+@every_session
+@pytest.mark.parametrize("late", [1, 17, 999])
+def test_a_record_whose_last_bytes_come_late_is_delivered_whole(run, context, version, late):
+    async def scenario(floor):
+        session = await Session.open(floor, context, version)
+        record = session.client.records(bytes(1000))
+        session.raw.send(record[:-late])
+        await until(lambda: session.stream.mid_record)
+        session.raw.send(record[-late:])
+        await until(lambda: not session.stream.mid_record)
+        await turns()
+        assert session.seen.data == bytes(1000)
 
     run(scenario)
 

@@ -191,6 +191,17 @@ def test_500_slow_readers_take_no_more_of_a_turn_than_one_does(size):
     assert other.statuses == [200] * 3
 
 
+def test_a_reader_whose_socket_is_full_stands_in_no_line():
+    wire = Wire().send(GET)
+    wire.take_nothing()
+    fill(wire.exchange)
+    poller = wire.server.poller
+    assert (poller.line, wire.kernel.events, len(wire.kernel.calls)) == ([], 0, 0)
+    wire.take(BURST_BYTES // 2)
+    assert poller.line == []
+    assert wire.stream.unsent_bytes
+
+
 def test_a_large_body_is_sent_whole_over_many_turns():
     wire = Wire().send(GET)
     body = bytes(range(256)) * 16384

@@ -215,6 +215,22 @@ def test_answers_that_the_client_does_not_take_are_bounded():
     assert client.wire.stream.unsent_bytes < 200_000
 
 
+def test_nothing_is_read_of_a_client_that_takes_nothing():
+    """It has had a large response, so that it may ping, and doesn't read the answers to that."""
+    client = Client(
+        lambda exchange: answer(exchange, b"a" * 300_000),
+        greeting=settings(initial_window_size=2**20) + window(0, 2**20),
+    )
+    client.send(headers(1))
+    assert client.ended == {1}
+    client.wire.take_nothing()
+    inbox = client.wire.kernel.inbox
+    inbox.extend(frame(PING, 0, 0, b"12345678") * 100 for _ in range(200))
+    client.wire.turn()
+    assert len(inbox) > 100
+    assert client.wire.how_it_ended == "open"
+
+
 @pytest.mark.parametrize("stream", [0, 1])
 def test_window_that_overflows(stream):
     client = Client()

@@ -1,7 +1,6 @@
 """What users of other servers have reported, tried on ours.
 
-Of five that were to be tried no text could be read, neither the report nor a change that names it: hyper 2899 and
-3958, hyperium/h2 876, python-hyper/h2 976, nghttp2 266.
+docs/http2.md names those that were to be tried and whose text could not be read.
 """
 
 from __future__ import annotations
@@ -154,6 +153,27 @@ def test_end_of_a_response_follows_when_the_window_was_used_up():
     assert client.bodies[1] == b"abc"
     client.send(window(1, 3))
     assert client.ended == {1}
+
+
+def test_responses_that_are_not_read_leave_the_others_the_rest_of_the_windows():
+    """hyper 2899: streams whose bodies were not read had the connection's window, and all others hung for good."""
+    client = Client(greeting=settings(initial_window_size=16384))
+    bodies = {number: bytes([number]) * 100_000 for number in (1, 3, 5, 7)}
+    client.send(*map(headers, bodies))
+    for exchange, body in zip(client.exchanges, bodies.values(), strict=True):
+        answer(exchange, body)
+    turned(client)
+    taken = 0
+    while 7 not in client.ended:  # of the others it takes nothing
+        fresh = len(client.bodies[7]) - taken
+        assert fresh, "it hangs"
+        taken += fresh
+        client.send(window(0, fresh), window(7, fresh))
+    assert client.bodies[7] == bodies[7]
+    assert [len(client.bodies[number]) for number in (1, 3, 5)] == [16384] * 3
+    for number in (1, 3, 5):
+        client.send(window(0, 100_000), window(number, 100_000))
+    assert (client.ended, client.error) == (set(bodies), None)
 
 
 def test_end_that_waits_for_the_window_is_not_cut_off_for_the_rest_of_an_upload():
