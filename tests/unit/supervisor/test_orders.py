@@ -29,6 +29,7 @@ from gracehttp.supervisor.fleet import (
     RolledBack,
     Serve,
     StartWorker,
+    StopAdmitting,
     StopRequested,
     WorkerExited,
     WorkerReady,
@@ -84,7 +85,13 @@ class House:
         self.done.append(("promote", generation))
 
     def prepare_for_next(self, generation):
-        """The spare process is not asked about here."""
+        self.done.append(("prepare for the next", generation))
+
+    def end_spare(self):
+        self.done.append("end the spare process")
+
+    def stop_admitting(self):
+        self.done.append("stop admitting")
 
     def doing(self, worker):
         return f"importing app{worker}:app"
@@ -104,9 +111,15 @@ def test_who_asked_is_told_after_the_probation_and_not_before():
     house = House()
     house.orders.carry_out(Promoted(2, probation_seconds=10))
     assert house.told == []
-    assert house.done == [("promote", 2)]
+    assert house.done == [("promote", 2), ("prepare for the next", 2)]
     house.orders.carry_out(ProbationEnded(2, 10.0, passed=True))
     assert house.told == [(True, "generation 2 serves", "")]
+
+
+def test_a_stop_ends_the_spare_process():
+    house = House()
+    house.orders.carry_out(StopAdmitting())
+    assert house.done == ["end the spare process", "stop admitting"]
 
 
 def test_a_rollback_gives_the_listeners_back_and_tells_why():
