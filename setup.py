@@ -31,6 +31,7 @@ CHOICE = os.environ.get("GRACEHTTP_COMPILED") or "auto"
 LONGEST_DETAILS = 4000
 MODULES = [
     "gracehttp.net.endpoints",
+    "gracehttp.net.shared_permits",
     "gracehttp.net.acceptor",
     "gracehttp.net.poller",
     "gracehttp.net.deadlines",
@@ -162,7 +163,9 @@ def give_c_files(extensions: list[Extension]) -> None:
         from Cython.Build import cythonize
     except ImportError as error:
         raise CanNotCompile("Cython was missing when it was installed", str(error)) from error
-    changed = Path(__file__).stat().st_mtime
+    # Cython doesn't see that a module has changed whose functions in C are compiled into others.
+    shared = [path for one in SHARED for path in source_and_types(one)]
+    changed = max(path.stat().st_mtime for path in [Path(__file__), *shared])
     made_before = [C_FILES / one.sources[0].removeprefix("src/").replace(".py", ".c") for one in extensions]
     stale = any(one.exists() and one.stat().st_mtime < changed for one in made_before)
     relative = [Extension(one.name, [os.path.relpath(one.sources[0], SOURCES)]) for one in extensions]

@@ -62,6 +62,7 @@ def measure(
     """One restart of a server of its own."""
     command = [str(installation.python), "-m", "gracehttp", "serve", "benchmarks.applications:pid"]
     command += ["--bind", "127.0.0.1:{port}", "--loop", loop, "--no-access-log", "--keep-alive-timeout", "10m"]
+    command += ["--log-level", "debug"]  # it tells when a drain begins and ends
     with frame.part() as part:
         server = Server(
             part,

@@ -53,7 +53,7 @@ from gracehttp.system.process_title import set_title
 from gracehttp.system.surroundings import enter
 from gracehttp.wire.lineage import CHANNEL_VARIABLE, is_first_process, is_trial
 from gracehttp.wire.signals import SIGNALS
-from gracehttp.worker.hello import fleet_settings, title_of
+from gracehttp.worker.hello import fleet_settings, title_of, wants_spare
 from gracehttp.worker.manifest import claim_channel
 
 if TYPE_CHECKING:
@@ -236,6 +236,7 @@ class GraceHTTP:
                 configure_logging=self._configure_logging,
                 spell=self._spell,
                 hooks=self._hooks,
+                offers_spare=self._is_whole_program and wants_spare(self._process),
             )
         )
 

@@ -187,12 +187,12 @@ class Server:
     # --- the end ---
 
     def workers(self):
-        """The PIDs of all living children of the supervisor."""
-        return children_of(self.pid)
+        """The PIDs of all living children of the supervisor, without the spare process."""
+        return [pid for pid in children_of(self.pid) if not _is_spare(pid)]
 
     def end(self):
         """End everything by force, if it did not end itself."""
-        workers = self.workers() if self.process.poll() is None else []
+        workers = children_of(self.pid) if self.process.poll() is None else []
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self.process.wait(DEADLINE_SECONDS)
@@ -201,6 +201,15 @@ class Server:
                 os.kill(pid, signal.SIGKILL)
         self._reader.join(DEADLINE_SECONDS)
         self.process.stderr.close()
+
+
+def _is_spare(pid):
+    """It has its name when it has loaded; the workers that it has forked have its variables, and names of their own."""
+    with contextlib.suppress(OSError):
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
+        variables = Path(f"/proc/{pid}/environ").read_bytes()
+        return b"GRACEHTTP_SPARE_CHANNEL=" in variables and not name.startswith(("gracehttp-w", "gracehttp-t"))
+    return False
 
 
 def children_of(pid):

@@ -75,3 +75,20 @@ def test_check_says_what_is_missing(run_there):
     assert ended.returncode == 3
     assert "there is no module 'nothing_like_it'" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_restart_there_tells_that_the_folder_is_gone(start):
+    server = start("-m", "gracehttp", "serve", "gracehttp.demo.app:application", "--bind", "127.0.0.1:0")
+    server.wait_until_serving()
+    server.folder.rename(server.folder.with_name(f"{server.folder.name}-elsewhere"))
+    refused = subprocess.run(
+        [sys.executable, "-m", "gracehttp", "restart", "--pid", str(server.pid)],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    server.folder.with_name(f"{server.folder.name}-elsewhere").rename(server.folder)  # for the end of the test
+    assert refused.returncode == 1
+    assert f"in {server.folder}: No such file or directory (that folder is gone)" in refused.stderr

@@ -439,3 +439,31 @@ def test_a_reader_of_the_log_that_goes_away_does_not_stop_the_service(tmp_path):
 def test_a_service_without_standard_error_serves(tmp_path):
     with Unwatched(tmp_path, None, "2>&-") as server:
         server.assert_that_all_works()
+
+
+# --- what an application prints ---
+
+PRINTS = """
+    import sys
+
+    async def app(scope, receive, send):
+        assert scope["type"] == "http"
+        for stream in (sys.stdout, sys.stderr):
+            print(type(stream).__name__, stream.line_buffering, stream.write_through, file=stream)
+        print("not", "yet", end="", file=sys.stderr, flush=True)
+        print(" ended", file=sys.stderr)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"hello"})
+"""
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_line_that_an_application_prints_is_one_write(start, unbuffered, tmp_path):
+    """Otherwise lines of several workers mix."""
+    launcher = ("sh", "-c", 'exec "$@" >printed', "sh")
+    server = serve(start, application=PRINTS, environment={"PYTHONUNBUFFERED": unbuffered}, launcher=launcher)
+    assert get(server.port)[0] == 200
+    server.wait_for("^TextIOWrapper True False$")
+    server.wait_for("^not yet ended$")
+    if unbuffered:  # otherwise Python keeps it until it is much
+        assert (tmp_path / "printed").read_text() == "TextIOWrapper True False\n"

@@ -55,6 +55,17 @@ def test_ctrl_c_ends_the_watching_of_the_drain_and_is_no_failure(start, at_a_ter
         held.finish()
 
 
+def test_a_stop_tells_of_the_workers_that_are_left(start, at_a_terminal):
+    server = begin(start)
+    with HeldRequest(server.port) as held:
+        pid, terminal = at_a_terminal("-m", "gracehttp", "stop", "--pidfile", "pid")
+        read = read_until(terminal, "1 worker left to drain after ")
+        held.finish()
+        read += read_until(terminal, "stopped\r\n")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert read.split(ERASE)[-1] == "stopped\r\n"
+
+
 def test_elsewhere_each_step_is_a_line(start):
     server = begin(start)
     with HeldRequest(server.port):  # nothing waits for the drain

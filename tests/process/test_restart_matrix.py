@@ -84,7 +84,7 @@ FAULTS = {
 
         wait_for_what_never_comes()
         """,
-        ("was not ready within 8 s: it was still running the code before run()", "in wait_for_what_never_comes"),
+        ("was not ready within 15 s: it was still running the code before run()", "in wait_for_what_never_comes"),
         ("was not ready within 5 s: it was still importing application:app", "in wait_for_what_never_comes"),
         hangs=True,
     ),
@@ -165,7 +165,7 @@ def assert_a_restart_succeeds(server, load):
 @pytest.mark.parametrize(("fault", "form"), CASES)
 def test_old_workers_serve_on_when_new_code_has(start, fault, form):
     # A script that hangs never comes to say how long it may take, so what the code before it said holds.
-    server = begin(start, form, ready_timeout="8s" if fault.hangs and form == "script" else "30s")
+    server = begin(start, form, ready_timeout="15s" if fault.hangs and form == "script" else "30s")
     with Load(server.port, keep_alive=4, reconnecting=2) as load:
         server.write("application.py", fault.application)
         if fault.hangs and form == "serve":

@@ -224,6 +224,26 @@ def test_the_stop_command_waits_until_all_is_over(start):
     assert_nothing_is_left(server)
 
 
+def test_the_stop_command_ends_when_the_process_has_ended(start):
+    lingering = """
+        import sys, time
+        import gracehttp
+
+        grace = gracehttp.GraceHTTP()
+        grace.add_server("application:app", bind="127.0.0.1:0")
+        grace.run()
+        open("lingers", "w").close()
+        time.sleep(1)
+    """
+    server = start("script.py", files={"application.py": ECHO_APPLICATION, "script.py": lingering})
+    server.wait_until_serving()
+    assert server.command("stop").returncode == 0
+    assert (server.folder / "lingers").exists()
+    ended = os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+    assert ended is not None, "the command has ended before the process"
+    assert server.wait() == 0
+
+
 def test_a_forced_stop_cuts_what_is_in_flight_at_once(start):
     server = begin(start, BODY_APPLICATION)
     with HeldRequest(server.port) as held, server.command_in_background("stop") as patient:

@@ -290,11 +290,11 @@ def test_if_the_new_image_would_not_start_nothing_happens_and_whoever_asked_lear
 
 
 def test_a_new_image_that_hangs_is_given_up_in_time(start):
-    server = begin(start, SCRIPT.format(ready_timeout="5s"))
+    server = begin(start, SCRIPT.format(ready_timeout="15s"))
     server.write("script.py", "import time\ntime.sleep(600)\n")  # line 2
     result = server.command("restart", "--supervisor")
     assert result.returncode == 1
-    assert "did not reach run() within 5 s" in result.stderr
+    assert "did not reach run() within 15 s" in result.stderr
     assert 'script.py", line 2 in <module>' in result.stderr
     assert sorted(server.workers()) == sorted(server.first)
 

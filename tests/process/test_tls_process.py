@@ -43,7 +43,7 @@ def issue(folder):
     return ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
 
 
-def begin(start, folder, *, application=PID_APPLICATION, limit=1000, header_timeout=10):
+def begin(start, folder, *, application=PID_APPLICATION, limit=1000, header_timeout=60):
     """A program with a plain and a TLS port; `server.issued` is the certificate."""
     issued = issue(folder)
     script = SCRIPT.format(plain_host=PLAIN_HOST, limit=limit, header_timeout=header_timeout)

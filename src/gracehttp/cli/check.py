@@ -30,10 +30,11 @@ def check(config_file: Path | None, verbose: bool, **values: object) -> None:
 
     Takes what serve takes, and shows what the options that were given amount to and where that comes from, with
     --verbose all of them. Then it tries what can be tried without side effects, also beside a running service. It
-    imports each application and hook, in a process of its own, and reads certificates and keys.
+    imports each application and hook, in a process of its own, and reads certificates, keys and the file of
+    --log-config.
 
-    Not tried: addresses, pidfile and control socket, the lifespan startup, warm-up requests. serve and restart tell
-    what is wrong with those, and a restart that fails leaves the running service untouched.
+    Not tried: addresses, pidfile and control socket, handlers of the log, the lifespan startup, warm-up requests. serve
+    and restart tell what is wrong with those, and a restart that fails leaves the running service untouched.
 
     The exit status is 0 if all of that is well, else that with which serve would fail.
 
@@ -101,8 +102,10 @@ def _failure(check: _Check) -> GraceHTTPError | None:
 
 
 def _checks(configuration: Configuration) -> Iterator[_Check]:
-    """The checks of each certificate, application and hook, once, and of the lifespan mode."""
+    """The checks of the file for logging, of each certificate, application and hook, once, and of the lifespan mode."""
     process = configuration.process
+    if process.log_config is not None:
+        yield partial(_check_log_config, process.log_config)
     seen: set[object] = set()
     interfaces: list[tuple[str, str]] = []
     for server in configuration.servers:
@@ -156,6 +159,13 @@ def _check_application(process: ProcessOptions, server: ServerOptions, interface
     finally:
         interfaces.append((name, interface))
     return f"application {name} ({interface.upper()})"
+
+
+def _check_log_config(path: str) -> str:
+    from gracehttp.observe.log_config import read_log_config  # help must not wait for logging.config
+
+    read_log_config(path)
+    return f"log_config {path} (its handlers are not tried)"
 
 
 def _check_lifespan(mode: str, interfaces: list[tuple[str, str]]) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from gracehttp.cli.process_table import SUPERVISOR_NAME, Entry, entry_of
 from gracehttp.errors import CommandFailed, StillUnderWay
 from gracehttp.values import Value
 from gracehttp.wire.control import (
@@ -28,6 +29,7 @@ from gracehttp.wire.json_lines import LineBuffer
 CONNECT_TIMEOUT_SECONDS = 5.0
 CONNECT_RETRY_SECONDS = 0.005
 EXIT_TIMEOUT_SECONDS = 5.0
+MEANWHILE_SECONDS = 0.2
 _READ_BYTES = 65536
 
 
@@ -97,9 +99,11 @@ class ControlClient:
         doing: str,
         timeout_seconds: float | None = None,
         on_progress: Callable[[Progress], None] | None = None,
+        meanwhile: Callable[[], None] | None = None,
         **parameters: bool,
     ) -> Outcome:
         """Send `command` and wait for its last answer. `doing` is what the supervisor does then, "restarting".
+        `meanwhile` is called again and again while nothing comes.
 
         Raises `SupervisorEnded`, and `StillUnderWay` when `timeout_seconds` (None: as long as it takes) are over.
         """
@@ -112,7 +116,7 @@ class ControlClient:
         except ConnectionError:
             pass  # a supervisor that refuses us closes without reading; its reason can still be read
         while conversation.outcome is None:
-            data = self._receive(deadline, doing)
+            data = self._receive(deadline, doing, meanwhile)
             if not data:
                 raise SupervisorEnded(doing, accepted=conversation.accepted)
             for progress in conversation.feed(data):
@@ -133,18 +137,24 @@ class ControlClient:
         finally:
             os.close(descriptor)
 
-    def _receive(self, deadline: float | None, doing: str) -> bytes:
-        try:
+    def _receive(self, deadline: float | None, doing: str, meanwhile: Callable[[], None] | None) -> bytes:
+        while True:
+            waits = [MEANWHILE_SECONDS] if meanwhile is not None else []
             if deadline is not None:
-                self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
-            return self._socket.recv(_READ_BYTES)
-        except TimeoutError as exc:
-            raise StillUnderWay(
-                f"the supervisor ({self.address}) is still {doing}.",
-                hint=f"it goes on; gracehttp status {self.address.option} tells how it ends",
-            ) from exc
-        except ConnectionError:
-            return b""
+                waits.append(max(deadline - time.monotonic(), 0.001))
+            self._socket.settimeout(min(waits, default=None))
+            try:
+                return self._socket.recv(_READ_BYTES)
+            except TimeoutError as exc:
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise StillUnderWay(
+                        f"the supervisor ({self.address}) is still {doing}.",
+                        hint=f"it goes on; gracehttp status {self.address.option} tells how it ends",
+                    ) from exc
+            except ConnectionError:
+                return b""
+            if meanwhile is not None:
+                meanwhile()
 
 
 class Conversation:
@@ -201,10 +211,33 @@ def unreachable(address: ControlAddress, exc: OSError) -> CommandFailed:
     assert address.pid is not None
     if not _runs(address.pid):
         return CommandFailed(f"no process has the pid {address.pid}.", hint="the service is not running")
+    return _no_control_socket(address.pid, entry_of(address.pid))
+
+
+def _no_control_socket(pid: int, entry: Entry | None) -> CommandFailed:
+    """The error for a process that runs and has no control socket. `entry` is what /proc says of it, if anything."""
+    sentence = f"process {pid} has no control socket"
+    if entry is not None and entry.has_ended:
+        return CommandFailed(
+            f"{sentence}: it has ended, and its parent (pid {entry.parent}) has not asked how.",
+            hint="the service is not running",
+        )
+    if entry is None or entry.name == SUPERVISOR_NAME:
+        return CommandFailed(
+            f"{sentence}.",
+            hint="is it the supervisor of gracehttp? If it runs with --control PATH, give that; with --no-control, "
+            f"kill -HUP {pid} restarts and kill -TERM {pid} stops",
+        )
+    if entry.name.startswith(f"{SUPERVISOR_NAME}-"):
+        parent = entry_of(entry.parent)
+        named = parent is not None and parent.name == SUPERVISOR_NAME
+        return CommandFailed(
+            f"{sentence}: it is a worker or template of gracehttp ({entry.name}).",
+            hint=f"its supervisor is pid {entry.parent}" if named else "give the PID of its supervisor",
+        )
     return CommandFailed(
-        f"process {address.pid} has no control socket.",
-        hint="is it the supervisor of gracehttp? If it runs with --control PATH, give that; with --no-control, "
-        f"kill -HUP {address.pid} restarts and kill -TERM {address.pid} stops",
+        f"{sentence}: it is {entry.name!r}, and no supervisor of gracehttp.",
+        hint="is that PID an old one? ps -ef shows services as gracehttp: supervisor",
     )
 
 

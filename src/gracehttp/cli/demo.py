@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from gracehttp.cli.parameters import WholeNumber
 from gracehttp.config import Configuration, ServerOptions, process_options, server_options
 from gracehttp.console import echo
 from gracehttp.demo.load import CONNECTIONS
@@ -25,20 +26,20 @@ _WORKERS = "How many worker processes serve."
 @click.option("--bind", "-b", metavar="ADDRESS", help=f"Where to listen.  [default: {_DEFAULT_BIND}]")
 @click.option(
     "--restarts",
-    type=click.IntRange(1, 1000),
+    type=WholeNumber(1, 1000),
     metavar="N",
     help="Restart N times under load, count what was lost, and stop.",
 )
-@click.option("--workers", "-w", type=click.IntRange(1, 64), default=1, metavar="N", help=_WORKERS, show_default=True)
+@click.option("--workers", "-w", type=WholeNumber(1, 64), default=1, metavar="N", help=_WORKERS, show_default=True)
 @click.option(
     "--connections",
-    type=click.IntRange(1, 10_000),
+    type=WholeNumber(1, 10_000),
     metavar="N",
     help=f"With --restarts: how many connections the load comes over.  [default: {CONNECTIONS}]",
 )
 @click.option(
     "--max-connections",
-    type=click.IntRange(1),
+    type=WholeNumber(1),
     metavar="N",
     help=f"How many connections the service takes.  [default: {_MAX_CONNECTIONS}, or as many as the load has]",
 )

@@ -74,6 +74,13 @@ def drain_text(status: Status) -> str:
     return "; ".join(_drain_of(one) for one in status.generations if one.state == "draining")
 
 
+def stop_text(status: Status, seconds: float) -> str:
+    """What a stop still waits for after `seconds`, "" if nothing. Its listeners are closed, and with them goes the
+    knowledge of their connections."""
+    left = sum(len(one.workers) for one in status.generations)
+    return f"{left} worker{'' if left == 1 else 's'} left to drain after {seconds:.0f} s" if left else ""
+
+
 def _drain_of(generation: GenerationStatus) -> str:
     known = [worker.connections for worker in generation.workers if worker.connections is not None]
     left = f", {sum(known)} connection{'' if sum(known) == 1 else 's'} left" if known else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from gracehttp.compiled import check as check_build
 from gracehttp.console import echo
 from gracehttp.errors import EXIT_INTERRUPTED, EXIT_USAGE, GraceHTTPError
 from gracehttp.release import RELEASE
+from gracehttp.wire.lineage import SPARE_VARIABLE
 
 _COMMANDS = ("serve", "check", "restart", "stop", "status", "top", "migrate", "example", "completion", "demo")
 """In the order of their use. Each is a function in the module of the same name."""
@@ -75,9 +77,12 @@ def _tell(error: click.UsageError, command: str | None = None) -> None:
         meant = meant_option(error.option_name, error.ctx) if error.ctx is not None else ""
     elif isinstance(error, click.BadParameter):
         flag = next((one for one in getattr(error.param, "opts", ()) if one.startswith("--")), "")
+        if isinstance(error.param, click.Argument):
+            flag = error.param.metavar or ""
         sentence = " ".join((f"{flag}: {sentence}" if flag and sentence else error.format_message()).split())
     sentence = sentence.rstrip(".")
-    told = sentence if sentence[:1] == "-" else sentence[:1].lower() + sentence[1:]
+    named = sentence[:1] == "-" or sentence[:2].isupper()  # an option or an argument
+    told = sentence if named else sentence[:1].lower() + sentence[1:]
     echo(f"gracehttp: error: {told}.\nHint: {meant or f'{path} --help tells how it is called'}", err=True)
 
 
@@ -157,4 +162,8 @@ def program() -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command that `args` (default: those of this process) name, and exit with its status."""
+    if SPARE_VARIABLE in os.environ:
+        from gracehttp.worker.spare import wait_if_spare  # a process that waits here loads much
+
+        wait_if_spare(os.environ)
     program.main(args, prog_name="gracehttp")

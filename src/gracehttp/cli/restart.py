@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 
 from gracehttp.cli.control_client import ControlAddress, ControlClient
-from gracehttp.cli.target import targeted
+from gracehttp.cli.target import targeted_with_file
 from gracehttp.cli.waiting import carry_out, waiting_options, watch_drain
 from gracehttp.console import echo_result
 
 
 @click.command()
-@targeted
+@targeted_with_file
 @click.option(
     "--supervisor",
     is_flag=True,

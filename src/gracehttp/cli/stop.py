@@ -16,10 +16,11 @@ from gracehttp.errors import CommandFailed
 @click.option("--force", "-f", is_flag=True, help="Cut what is in flight.")
 @waiting_options("stop")
 def stop(address: ControlAddress, force: bool, timeout: float | None, quiet: bool) -> None:
-    """Finish what is in flight, then stop.
+    """Finish what is in flight, then stop; returns when the process has ended.
 
-    That takes at most the --drain-timeout of the service; then what is left is cut. After --timeout, the exit status
-    is 4: the stop is still under way, and gracehttp status tells what is left.
+    That takes at most the --drain-timeout of the service; then what is left is cut. At a terminal one line shows how
+    many workers are left. After --timeout, the exit status is 4: the stop is still under way, and gracehttp status
+    tells what is left.
 
     \b
     gracehttp stop --pidfile app.pid
@@ -27,10 +28,12 @@ def stop(address: ControlAddress, force: bool, timeout: float | None, quiet: boo
     """
     with ControlClient(address) as client:
         try:
-            carry_out(client, "stop", doing="stopping", timeout=timeout, quiet=quiet, force=force)
+            carry_out(client, "stop", doing="stopping", timeout=timeout, quiet=quiet, shows_rest=True, force=force)
+            # What comes next may need its files: a script starts another service, or unmounts a disk.
+            client.wait_for_exit()
         except SupervisorEnded as ended:
             # The supervisor may end before it answers. Unless it lives on, the command has succeeded.
-            if not ended.accepted and not client.wait_for_exit():
+            if not client.wait_for_exit() and not ended.accepted:
                 raise CommandFailed(
                     f"the supervisor ({address}) closed the connection and runs on.", hint="its log tells why"
                 ) from ended

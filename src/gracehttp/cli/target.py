@@ -14,6 +14,7 @@ import click
 
 from gracehttp.cli.control_client import ControlAddress
 from gracehttp.cli.options import config_option
+from gracehttp.cli.parameters import WholeNumber
 from gracehttp.config import PROCESS_OPTIONS, places
 from gracehttp.config.types import UnreadableError, duration
 from gracehttp.errors import CommandFailed, ConfigurationError
@@ -30,14 +31,25 @@ def read_duration(ctx: click.Context, parameter: click.Parameter, value: str | N
 
 
 def targeted(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives `command` the options that name a supervisor, and calls it with the `address` that they amount to."""
+    """Gives `command` the options that name a supervisor, and calls it with the `address` that they amount to.
 
+    Of the file of options only the place of the supervisor counts: a service can be looked at and stopped while its
+    file is being edited."""
+    return _targeted(command, whole_file=False)
+
+
+def targeted_with_file(command: Callable[..., None]) -> Callable[..., None]:
+    """As `targeted`, for a command that brings the file of options into use: what is wrong in it is told first."""
+    return _targeted(command, whole_file=True)
+
+
+def _targeted(command: Callable[..., None], *, whole_file: bool) -> Callable[..., None]:
     @functools.wraps(command)
     def with_address(
         pidfile: str | None, pid: int | None, control: str | None, config_file: Path | None, **others: object
     ) -> None:
         try:
-            address = find(pidfile=pidfile, pid=pid, control=control, config_file=config_file)
+            address = find(pidfile=pidfile, pid=pid, control=control, config_file=config_file, whole_file=whole_file)
         except ConfigurationError as exc:
             if config_file is None:
                 raise
@@ -56,7 +68,9 @@ def targeted(command: Callable[..., None]) -> Callable[..., None]:
     click.option("--control", metavar="PATH", help=f"Its control socket, if it has a path.  [env: {control}]")(
         with_address
     )
-    click.option("--pid", type=click.IntRange(min=1), metavar="PID", help="The PID of the supervisor.")(with_address)
+    click.option("--pid", type=WholeNumber(1, what="a PID"), metavar="PID", help="The PID of the supervisor.")(
+        with_address
+    )
     click.option("--pidfile", "-p", metavar="PATH", help=f"The file with its PID.  [env: {pidfile}]")(with_address)
     return with_address
 
@@ -68,18 +82,19 @@ def find(
     control: str | None,
     config_file: Path | None,
     environ: Mapping[str, str] = os.environ,
+    whole_file: bool = True,
 ) -> ControlAddress:
     """The address of the supervisor.
 
     One of `pidfile`, `pid` and `control` names it; without them, the environment and the file of options do, as
-    `gracehttp serve` reads them. Raises `ConfigurationError` if it is named by none or by several, and `CommandFailed`
-    if the pidfile has no PID.
+    `gracehttp serve` reads them; without `whole_file`, nothing else in the file counts. Raises `ConfigurationError` if
+    it is named by none or by several, and `CommandFailed` if the pidfile has no PID.
     """
     given = [text for text in (pidfile, pid, control) if text is not None]
     if len(given) > 1:
         raise ConfigurationError("--pidfile, --pid and --control name several supervisors.", hint="give only one")
     if not given:
-        pidfile, control = places(environ=environ, file=config_file)
+        pidfile, control = places(environ=environ, file=config_file, whole_file=whole_file)
     if control is not None:
         return ControlAddress(path=control)
     if pidfile is not None:

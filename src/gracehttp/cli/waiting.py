@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import click
 
 from gracehttp.cli.control_client import ControlAddress, ControlClient
-from gracehttp.cli.live_line import LiveLine, drain_text, progress_display
+from gracehttp.cli.live_line import LiveLine, Steps, drain_text, progress_display, stop_text
 from gracehttp.cli.target import read_duration
 from gracehttp.errors import CommandFailed, WaitInterrupted
 from gracehttp.wire.control import Outcome, Status
@@ -39,20 +40,30 @@ def waiting_options(what: str) -> Callable[[_Command], _Command]:
 
 
 def carry_out(
-    client: ControlClient, command: str, *, doing: str, timeout: float | None, quiet: bool, **parameters: bool
+    client: ControlClient,
+    command: str,
+    *,
+    doing: str,
+    timeout: float | None,
+    quiet: bool,
+    shows_rest: bool = False,
+    **parameters: bool,
 ) -> Outcome:
-    """Send `command`, with those of `parameters` that are true, print its progress, and wait for its result.
+    """Send `command`, with those of `parameters` that are true, print its progress, and wait for its result. With
+    `shows_rest`, the live line of a terminal tells what is left meanwhile.
 
     Raises `SupervisorEnded`, `StillUnderWay` at the timeout, `WaitInterrupted` at Ctrl+C, and `CommandFailed` if the
     supervisor could not carry it out.
     """
     display = progress_display()
+    watched = shows_rest and not quiet and isinstance(display, LiveLine)
     try:
         reply = client.ask(
             command,
             doing=doing,
             timeout_seconds=timeout,
             on_progress=None if quiet else display.tell,
+            meanwhile=partial(_show_stop, client.address, display, time.monotonic()) if watched else None,
             **{name: True for name, wanted in parameters.items() if wanted},
         )
     except KeyboardInterrupt as exc:
@@ -79,6 +90,12 @@ def watch_drain(address: ControlAddress) -> None:
             display.show(f"{text} (Ctrl+C: it goes on by itself)")
             time.sleep(_LOOK_AGAIN_SECONDS)  # workers count in shared memory: no event tells of each connection
     display.clear()
+
+
+def _show_stop(address: ControlAddress, display: Steps, since: float) -> None:
+    with contextlib.suppress(CommandFailed):  # it may end at any moment
+        if text := stop_text(_status(address), time.monotonic() - since):
+            display.show(text)
 
 
 def _status(address: ControlAddress) -> Status:

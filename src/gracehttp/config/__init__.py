@@ -39,6 +39,7 @@ from gracehttp.config.sources import (
     from_keywords,
     mistyped_variables,
     read_file,
+    read_keys,
     split_keywords,
 )
 from gracehttp.errors import ConfigurationError
@@ -123,16 +124,25 @@ def load(
     )
 
 
-def places(*, environ: Mapping[str, str], file: Path | None) -> tuple[str | None, str | None]:
+def places(*, environ: Mapping[str, str], file: Path | None, whole_file: bool = True) -> tuple[str | None, str | None]:
     """The pidfile and the control socket of a service with this environment and file; None where it has none.
 
-    The file must be readable, but needs no application. Raises `ConfigurationError`.
+    The file must be readable, but needs no application. Without `whole_file`, what else is wrong in it is passed over
+    as long as it names one of the two. Raises `ConfigurationError`.
     """
-    below = [read_file(file).top] if file is not None else []
+    if file is None:
+        below = []
+    elif whole_file:
+        below = [read_file(file).top]
+    else:
+        below = [read_keys(file, ("pidfile", "control", "env_file"))]
     environ = _with_env_files(environ, [from_environment(environ), *below])
     sources = [from_environment(environ), *below]
     values = values_of(resolve({name: PROCESS_OPTIONS[name] for name in ("pidfile", "control")}, sources))
-    return values["pidfile"], values["control"]
+    found = values["pidfile"], values["control"]
+    if not whole_file and found == (None, None):
+        return places(environ=environ, file=file)  # is the name of one misspelled?
+    return found
 
 
 def _with_env_files(environ: Mapping[str, str], sources: Sequence[Source]) -> Mapping[str, str]:

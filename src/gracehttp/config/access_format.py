@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from gracehttp.config.types import Kind, UnreadableError
@@ -47,7 +48,7 @@ def read_access_format(text: str) -> AccessFormat:
         chosen = tuple(name.strip() for name in text.removeprefix("json:").split(",") if name.strip())
         unknown = [name for name in chosen if name not in FIELDS]
         if unknown or not chosen:
-            raise UnreadableError(f"a choice of {', '.join(FIELDS)}")
+            raise UnreadableError(f"a choice of {', '.join(FIELDS)}", hint=_hint_at(unknown))
         return AccessFormat("json", chosen)
     pattern = PATTERNS.get(text, text)
     if "%" not in pattern:
@@ -55,6 +56,13 @@ def read_access_format(text: str) -> AccessFormat:
             "log, common, combined, json, json:FIELD,FIELD or a format string such as '%(h)s %(m)s %(U)s %(s)s'"
         )
     return AccessFormat("text", pieces=_pieces(pattern))
+
+
+def _hint_at(unknown: Sequence[str]) -> str:
+    """Which of the fields that were asked for there aren't, and which is there anyway."""
+    others = " and ".join(name for name in unknown if name != "time")
+    told = [f"there is no field {others}"] if others else []
+    return "; ".join([*told, *(["leave time out: each object has it"] if "time" in unknown else [])])
 
 
 def _pieces(pattern: str) -> tuple[str, ...]:

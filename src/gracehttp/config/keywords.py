@@ -30,6 +30,12 @@ class ProgramKeywords(TypedDict, total=False):
     false.
     """
 
+    spare: Literal["auto", "on", "off"] | None
+    """A spare process, which has loaded gracehttp and nothing of the application, forks the workers that start once
+    a generation serves: a restart then takes little more than the application's import. auto: with two workers
+    or more, which share its memory. Default: auto.
+    """
+
     lifespan: Literal["auto", "on", "off"] | None
     """The ASGI lifespan protocol. auto: if the application supports it; on: it must; off: not used. Default: auto."""
 

@@ -150,6 +150,14 @@ class ProcessOptions:
         help="Import the application once in each generation, and fork its workers from there: they start together, "
         "share memory, and one that crashes is replaced by the same code. A restart loads new code all the same.",
     )
+    spare: str = option(
+        "auto",
+        kind=types.one_of("auto", "on", "off"),
+        group=PROCESSES,
+        help="A spare process, which has loaded gracehttp and nothing of the application, forks the workers that start "
+        "once a generation serves: a restart then takes little more than the application's import. auto: with two "
+        "workers or more, which share its memory.",
+    )
     lifespan: str = option(
         "auto",
         kind=types.one_of("auto", "on", "off"),

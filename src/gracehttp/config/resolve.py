@@ -11,7 +11,7 @@ from gracehttp.config.model import DEFAULT_BIND, SERVER_OPTIONS, Option, ServerO
 from gracehttp.config.sources import Source, from_query
 from gracehttp.config.types import STANDARD_OUTPUT, UnreadableError
 from gracehttp.errors import ConfigurationError
-from gracehttp.hints import Named, hint
+from gracehttp.hints import Named, hint, in_file
 from gracehttp.net.address import Address, Bind, UnixAddress, parse_bind
 from gracehttp.values import EMPTY, Value
 
@@ -50,9 +50,10 @@ def read_value(option: Option, source: Source) -> object:
         value = option.kind.parse(raw)
     except UnreadableError as exc:
         shown = "the secret that was given" if option.kind.secret else _as_written(raw)
+        told = in_file(exc.hint) if source.is_file else exc.hint
         # Not `from exc`: a script then shows a single traceback, which ends with the sentence.
         raise ConfigurationError(
-            f"{option.name} must be {exc}, not {shown} (from {source.place(option)}).", hint=exc.hint
+            f"{option.name} must be {exc}, not {shown} (from {source.place(option)}).", hint=told
         ) from None
     if source.folder is not None and option.kind.is_path and value not in (None, STANDARD_OUTPUT):
         # normpath instead of resolve: symbolic links must be followed anew at each restart.

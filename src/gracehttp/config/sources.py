@@ -32,6 +32,7 @@ class Source(Value):
     values: Mapping[str, object]
     place: Callable[[Option], str]
     folder: Path | None = None
+    is_file: bool = False
 
 
 class FileSources(Value):
@@ -114,18 +115,28 @@ def from_query(bind: Bind, folder: Path | None) -> Source:
 
 def read_file(path: Path) -> FileSources:
     """Read the TOML file `path`. Raises `ConfigurationError` if it can't be read or has an unknown key."""
+    return from_toml(_content(path), str(path), path.absolute().parent)
+
+
+def read_keys(path: Path, names: Collection[str]) -> Source:
+    """Those of the options `names` that stand at the top level of the TOML file `path`, whatever else is in it. Raises
+    `ConfigurationError` if it can't be read."""
+    wanted = {key: value for key, value in _content(path).items() if ALIASES.get(key, key) in names}
+    return Source(_by_own_names(wanted, str(path)), _always(str(path)), path.absolute().parent, is_file=True)
+
+
+def _content(path: Path) -> dict[str, object]:
     import tomllib  # most processes have no file
 
     try:
         with open(as_released(str(path.absolute())), "rb") as file:
-            content = tomllib.load(file)
+            return tomllib.load(file)
     except OSError as exc:
         raise ConfigurationError(f"cannot read the configuration file {path}: {exc.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         python = path.suffix == ".py"
         hint = f"gracehttp migrate {path} makes TOML of a file of gunicorn" if python else "see https://toml.io"
         raise ConfigurationError(f"{path} is not valid TOML: {exc}.", hint=hint) from None
-    return from_toml(content, str(path), path.absolute().parent)
 
 
 def from_toml(content: Mapping[str, object], name: str, folder: Path) -> FileSources:
@@ -150,10 +161,10 @@ def from_toml(content: Mapping[str, object], name: str, folder: Path) -> FileSou
         place = f"{name}, server {number}"
         values = _by_own_names(table, place)
         _check_keys(values, SERVER_OPTIONS, place)
-        servers.append(Source(values, _always(place), folder))
+        servers.append(Source(values, _always(place), folder, is_file=True))
     place = f"{name}, [{HOOKS_TABLE}]"
     return FileSources(
-        Source(top, _always(name), folder),
+        Source(top, _always(name), folder, is_file=True),
         tuple(servers),
         tuple((event, hook, place) for event, hook in hooks.items()),
     )

@@ -263,6 +263,42 @@ class TemplateOrdersDelayed(Event):
         )
 
 
+class SpareStarted(Event):
+    """A process has loaded gracehttp, to fork the workers that start from now on."""
+
+    severity = Severity.DEBUG
+    pid: int
+
+    def __str__(self) -> str:
+        return f"a spare process has loaded gracehttp for the workers that come, pid {self.pid}"
+
+
+class SpareLost(Event):
+    severity = Severity.NOTICE
+    how: str
+
+    def __str__(self) -> str:
+        return f"the spare process {self.how}: workers start without one until the next generation serves"
+
+
+class SpareNotUsed(Event):
+    """Workers start by running the command line, until the next generation serves."""
+
+    severity = Severity.DEBUG
+    reason: str
+
+    def __str__(self) -> str:
+        return f"no spare process is used: {self.reason}"
+
+
+class SpareOrdersDelayed(Event):
+    severity = Severity.ERROR
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the spare process can't be told what to do now ({self.reason}); it is tried again"
+
+
 class PreloadUnavailable(Event):
     severity = Severity.NOTICE
     reason: str
@@ -288,7 +324,10 @@ class ThreadsNotForked(Event):
     def __str__(self) -> str:
         named = ", ".join(self.threads)
         rest = "other workers are forked without them, and locks that they hold stay locked there"
-        return f"importing the application started threads ({named}): {rest}; start them in the lifespan instead"
+        return (
+            f"importing the application started threads ({named}): {rest}; "
+            "start them in the lifespan (ASGI), by --startup (WSGI) or in the hook worker_serving instead"
+        )
 
 
 class CodeDiffers(Event):

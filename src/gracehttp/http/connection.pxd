@@ -26,5 +26,6 @@ cdef class Connection:
     cdef readonly object terms
     cdef readonly bint moved
     cdef public object adjust
+    cdef public bint adjusts_unforwarded
     cdef public object proxied
     cdef public object tls

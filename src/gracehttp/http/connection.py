@@ -195,7 +195,19 @@ class ServerContext:
 class Connection:
     """One client's connection. All methods are for the thread of the loop."""
 
-    __slots__ = ("adjust", "client", "context", "moved", "protocol", "proxied", "server", "stream", "terms", "tls")
+    __slots__ = (
+        "adjust",
+        "adjusts_unforwarded",
+        "client",
+        "context",
+        "moved",
+        "protocol",
+        "proxied",
+        "server",
+        "stream",
+        "terms",
+        "tls",
+    )
 
     stream: Stream
     """Set by `begin`."""
@@ -216,6 +228,8 @@ class Connection:
         """It goes on in another process."""
         self.adjust: Adjust | None = None
         """To be called with the head of each request before anything else sees it: see `http.forwarded`."""
+        self.adjusts_unforwarded = True
+        """Whether `adjust` has something to do with a head, too, that is `RequestHead.unforwarded`."""
         self.proxied: Proxied | None = None
         """What a proxy has said of the connection, by the PROXY protocol."""
         self.tls: TlsSession | None = None

@@ -7,10 +7,23 @@ from gracehttp.http.head cimport RequestHead as Head  # under another name: `exc
 from gracehttp.http.request_counter cimport RequestCounter
 
 
+cdef class Exchange
+
+
+cdef class Carrier:
+    cpdef body_wanted(self, Exchange exchange)
+    cpdef body_taken(self, Exchange exchange)
+    cpdef send_head(self, Exchange exchange, bytes data, bint end)
+    cpdef send_body(self, Exchange exchange, bytes data, bint end)
+    cpdef send_file(self, Exchange exchange, part, bint end)
+    cpdef response_completed(self, Exchange exchange)
+    cpdef cut(self, Exchange exchange, reason)
+
+
 cdef class Exchange:
     cdef public Head head
     cdef readonly RequestBody body
-    cdef object _carrier
+    cdef Carrier _carrier
     cdef object _observer
     cdef object _loop
     cdef double _started_at
@@ -37,6 +50,9 @@ cdef class Exchange:
     cdef readonly object announced_length
     cdef readonly bint bodyless
 
+    cpdef begin(
+        self, Head head, RequestBody body, Carrier carrier, observer, loop, body_length, bint awaits_continue, bint writable
+    )
     cpdef take_body(self)
     @cython.locals(fields=ResponseFields)
     cpdef start_response(self, status, headers, trailers=*)

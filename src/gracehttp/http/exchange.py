@@ -61,45 +61,58 @@ class ClientDisconnected(ConnectionError):
     """
 
 
-class Carrier(Protocol):
-    """The protocol under an exchange."""
+class Carrier:
+    """The protocol under an exchange. A class, because compiled code needs no look-up for it."""
+
+    __slots__ = ()
 
     @property
     def takes_files(self) -> bool:
         """Whether `send_file` can be used."""
+        raise NotImplementedError
 
     def body_wanted(self, exchange: Exchange) -> None:
         """The application asks for body bytes, and none are there. May send 100 (Continue)."""
+        raise NotImplementedError
 
     def body_taken(self, exchange: Exchange) -> None:
         """The application has taken all body bytes that had arrived."""
+        raise NotImplementedError
 
     def send_interim(self, exchange: Exchange, status: int, fields: ResponseFields) -> None:
         """Send an interim response (RFC 9110 section 15.2)."""
+        raise NotImplementedError
 
     def send_head(self, exchange: Exchange, data: bytes, end: bool) -> None:
         """Send the head and, right behind it, the first bytes of the body; `end`: that is all of the response.
 
         `exchange` has `status`, `fields`, `announced_length` and `bodyless`.
         """
+        raise NotImplementedError
 
     def send_body(self, exchange: Exchange, data: bytes, end: bool) -> None:
         """Send more bytes of the body."""
+        raise NotImplementedError
 
     def send_file(self, exchange: Exchange, part: FilePart, end: bool) -> None:
         """As `send_body`, with a part of a file, which the carrier closes. Only if `takes_files`."""
+        raise NotImplementedError
 
     def send_trailers(self, exchange: Exchange, fields: ResponseFields) -> None:
         """End the response with trailer fields, if the client can be sent some."""
+        raise NotImplementedError
 
     def response_completed(self, exchange: Exchange) -> None:
         """The last byte of the response was sent. Comes once, unless `cut` does."""
+        raise NotImplementedError
 
     def cut(self, exchange: Exchange, reason: ResetReason) -> None:
         """End the exchange in the middle of its response, so that the client can tell that it isn't whole."""
+        raise NotImplementedError
 
     def upgrade(self, exchange: Exchange, fields: ResponseFields, make: MakeProtocol, *, finished: bool = True) -> None:
         """Let another protocol take over behind the request; see `Exchange.upgrade`."""
+        raise NotImplementedError
 
 
 RequestFinished = Callable[[RequestHead, int, int, float], None]
@@ -195,7 +208,21 @@ class Exchange:
         awaits_continue: bool,
         writable: bool,
     ) -> None:
-        """All by position: keywords would take as long as the rest. See the attributes."""
+        """See the attributes."""
+        self.begin(head, body, carrier, observer, loop, body_length, awaits_continue, writable)
+
+    def begin(
+        self,
+        head: RequestHead,
+        body: RequestBody,
+        carrier: Carrier,
+        observer: ExchangeObserver,
+        loop: asyncio.AbstractEventLoop,
+        body_length: int | None,
+        awaits_continue: bool,
+        writable: bool,
+    ) -> None:
+        """What `__init__` does, for an object that `__new__` has made: compiled, it is a call in C."""
         self.body = body
         self._carrier = carrier
         self._observer = observer

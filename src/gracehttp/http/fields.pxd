@@ -9,7 +9,7 @@ cdef class ResponseFields:
     cdef readonly object dropped
     cdef readonly bytes upgrade
     cdef readonly bint shared
-    cdef readonly dict starts
+    cdef readonly tuple latest_head
 
     @cython.locals(known_lines=dict, known_lengths=dict, lines=list, shared=bint)
     cdef bytes _take(self, headers)
@@ -17,7 +17,7 @@ cdef class ResponseFields:
     cdef bint _note(self, int meaning, name, value) except -1
 
 
-@cython.locals(given=tuple, known=ResponseFields)
+@cython.locals(given=tuple, known=ResponseFields, known_fields=dict)
 cpdef ResponseFields response_fields(headers)
 cdef int _examine_name(name) except -1
 cdef _parse_content_length(value)

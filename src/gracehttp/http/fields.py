@@ -87,7 +87,8 @@ class ResponseFields:
     response (RFC 9110 section 7.6.1), and that changes nothing.
 
     `shared`: other responses may have the same object (`response_fields`), in other threads, too. Then the protocol may
-    keep in `starts` how a response begins that has these fields, by its status.
+    keep in `latest_head` the head of the latest response that had these fields: its status, the lines that the server
+    has added, and all of it.
     """
 
     __slots__ = (
@@ -97,8 +98,8 @@ class ResponseFields:
         "dropped",
         "has_date",
         "has_server",
+        "latest_head",
         "shared",
-        "starts",
         "upgrade",
     )
 
@@ -113,7 +114,7 @@ class ResponseFields:
         self.upgrade = b""
         self.dropped: Header | None = None
         self.shared = False
-        self.starts: dict[int, bytes] | None = None
+        self.latest_head: tuple[int, bytes, bytes] | None = None
         try:
             self.block = self._take(headers)
         except (TypeError, ValueError, AttributeError) as error:
@@ -218,17 +219,17 @@ def response_fields(headers: Iterable[Header]) -> ResponseFields:
     if type(headers) is not list:
         return ResponseFields(headers)
     given = tuple(headers)
+    known_fields = _known_fields
     try:
-        known = _known_fields.get(given)
+        known = known_fields.get(given)
     except TypeError:  # pairs that are lists have no hash
         return ResponseFields(headers)
     if known is None:
         known = ResponseFields(headers)
         if known.shared:
-            known.starts = {}
-            if len(_known_fields) >= _MOST_REMEMBERED:
-                _known_fields.clear()
-            _known_fields[given] = known
+            if len(known_fields) >= _MOST_REMEMBERED:
+                known_fields.clear()
+            known_fields[given] = known
     return known
 
 

@@ -20,7 +20,8 @@ cdef class RequestLine:
 
 
 cdef class KeptFields:
-    cdef public dict environ
+    cdef public tuple derived
+    cdef public tuple environ
 
 
 cdef class RequestHead:
@@ -31,10 +32,8 @@ cdef class RequestHead:
     cdef public object server
     cdef public object tls
     cdef public object echoed
+    cdef public KeptFields kept
     cdef readonly bint _cut
-    cdef readonly KeptFields _kept
-
-    cpdef keep(self, KeptFields kept)
 
 
 cdef class RefusedHead(RequestHead):

@@ -74,13 +74,19 @@ class RequestLine:
 
 
 class KeptFields:
-    """The fields that a client says in one request after the other on a connection, and `environ`: what the interface
-    of the application makes of them, and of the addresses of the connection."""
+    """The fields that a client says in one request after the other on a connection.
 
-    __slots__ = ("environ",)
+    `derived` and `environ` are for the interfaces of applications (ASGI, WSGI): a request line, and what they make of
+    it together with the fields and the addresses of the connection. Most clients that keep a connection ask for the
+    same again. A request with another line is not kept instead: for one that never asks for the same, to do so would
+    take more than it saves.
+    """
+
+    __slots__ = ("derived", "environ")
 
     def __init__(self) -> None:
-        self.environ: dict[str, Any] | None = None
+        self.derived: tuple[RequestLine, dict[str, Any]] | None = None
+        self.environ: tuple[RequestLine, dict[str, Any]] | None = None
 
 
 class RequestHead:
@@ -97,10 +103,9 @@ class RequestHead:
     unforwarded: ClassVar[bool] = False
     """Whether it is known to have none of the fields in which proxies tell of their clients (`http.forwarded`)."""
 
-    __slots__ = ("_cut", "_kept", "client", "echoed", "headers", "line", "scheme", "server", "tls")
+    __slots__ = ("_cut", "client", "echoed", "headers", "kept", "line", "scheme", "server", "tls")
 
     _cut: bool
-    _kept: KeptFields | None
 
     line: RequestLine
     headers: list[Header]
@@ -111,18 +116,12 @@ class RequestHead:
     """Of the connection, if it came over TLS to us."""
     echoed: Header | None
     """A field of the request that the response has, too."""
+    kept: KeptFields | None
+    """See above; None also when a field was added that only this request has."""
 
     def __init__(self) -> None:
         self.echoed = None
-
-    @property
-    def kept(self) -> KeptFields | None:
-        """See above."""
-        return getattr(self, "_kept", None)  # never set in many, as below
-
-    def keep(self, kept: KeptFields | None) -> None:
-        """Set it; None when a field was added that only this request has."""
-        self._kept = kept
+        self.kept = None
 
     @property
     def cut(self) -> bool:
@@ -179,6 +178,7 @@ class RefusedHead(RequestHead):
         self._target = target or b"-"
         self.client = client
         self.echoed = None
+        self.kept = None
 
     @property
     def method(self) -> str:

@@ -55,6 +55,6 @@ class RequestIds:
             if found:
                 head.headers = [field for field in head.headers if field[0] != FIELD]
             head.headers.append((FIELD, request_id))
-            head.keep(None)  # this field is of one request alone
+            head.kept = None  # this field is of one request alone
         if self._echoes:
             head.echoed = (b"X-Request-ID", request_id)

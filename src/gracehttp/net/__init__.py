@@ -4,8 +4,8 @@
   manager), `unix_files`, `port_owner`, `tcp_keepalive`
 - taking connections: `acceptor` (the accept loop), `restraint` (when a worker leaves them to others), `syn_filter` (the
   end of a listener)
-- how many: `permits` (the limit that all workers share), `limits` (what it may be), `shared_page` (their memory);
-  `worker_page`: what a worker counts
+- how many: `permits` (the limit that all workers share), `shared_permits` (a worker's side of it), `limits` (what it
+  may be), `shared_page` (their memory); `worker_page`: what a worker counts
 - a full port: `backlog_watch` (are connections waiting?), `idle_ranking` (which worker has the oldest idle one?)
 - what each error of a system call means for a connection: `failures`
 - a connection's bytes: `stream` (plain) and `tls_stream`, which a `poller` wakes, by `system_calls`; `ending` and

@@ -2,6 +2,9 @@
 
 All that wait for the same thing have the same time for it. So they stand in the order in which they began to wait, and
 the first of them is the first whose time is up. One timer of the event loop watches that first one.
+
+What waits anew with each request notes only when (`Timed.renewed_at`). Its place is looked after when its turn comes:
+once in the time of the deadline, and not with each request.
 """
 
 from __future__ import annotations
@@ -18,7 +21,10 @@ _RESOLUTION_SECONDS = 0.001
 
 
 class Timed(Protocol):
-    """What can wait. It is hashed by identity."""
+    """What can wait. It is hashed by identity.
+
+    It may have `renewed_at`, a time by `Deadlines.now`. To set that while it waits does what `Deadlines.add` would do.
+    """
 
     def timed_out(self) -> None:
         """The time is up. The item waits no longer; it may wait again at once."""
@@ -30,13 +36,15 @@ class Deadlines:
     An item that is added again waits anew.
     """
 
-    __slots__ = ("_armed_for", "_early", "_loop", "_number", "_order", "_timer", "seconds")
+    __slots__ = ("_armed_for", "_early", "_loop", "_number", "_order", "_timer", "now", "seconds")
 
     def __init__(self, seconds: float, loop: asyncio.AbstractEventLoop) -> None:
         self.seconds = seconds
         self._loop = loop
-        self._order: OrderedDict[Timed, float] = OrderedDict()  # item -> when its time is up
-        # Items that had waited elsewhere before: their place in the order is later than their time.
+        self.now = loop.time
+        # Of each item, when its time is up, unless it was renewed since.
+        self._order: OrderedDict[Timed, float] = OrderedDict()
+        # Items that had waited elsewhere before, or were renewed: their place in the order is later than their time.
         self._early: list[tuple[float, int, Timed]] = []
         self._number = count()
         self._timer: asyncio.TimerHandle | None = None
@@ -50,13 +58,13 @@ class Deadlines:
 
     def add(self, item: Timed, waited: float = 0.0) -> None:
         """Wait for `item` from now on; `waited` seconds of its time are over already."""
-        when = self._loop.time() + self.seconds - waited
-        order = self._order
-        order[item] = when
-        order.move_to_end(item)
+        when = self.now() + self.seconds - waited
         if waited:
             self._forget_stale()
-            heapq.heappush(self._early, (when, next(self._number), item))
+            self._place_early(item, when)
+        else:
+            self._order[item] = when
+            self._order.move_to_end(item)
         if self._timer is None or when < self._armed_for:
             self._arm(when)
 
@@ -68,16 +76,30 @@ class Deadlines:
     def since(self, item: Timed) -> float | None:
         """Since when, by the loop's clock, `item` waits; None if it doesn't."""
         when = self._order.get(item)
-        return None if when is None else when - self.seconds
+        return None if when is None else self._renewed(item, when) - self.seconds
 
     def longest(self) -> Iterator[tuple[float, Any]]:
-        """The items and since when they wait, longest first. Nothing may be added or discarded meanwhile."""
+        """The items and since when they wait, longest first. Nothing may be added, discarded or renewed meanwhile."""
+        later: list[tuple[float, int, Timed]] = []  # those that were renewed, and so come later than their place
+        for place, item in self._in_place():
+            while later and later[0][0] <= place:
+                when, _number, found = heapq.heappop(later)
+                yield when - self.seconds, found
+            when = self._renewed(item, place)
+            if when > place:
+                heapq.heappush(later, (when, next(self._number), item))
+            else:
+                yield when - self.seconds, item
+        for when, _number, found in sorted(later):
+            yield when - self.seconds, found
+
+    def _in_place(self) -> Iterator[tuple[float, Timed]]:
+        """The items in the order of when their time is up, had none been renewed."""
         self._forget_stale()
         # A dictionary, because an item that came back at the same moment has two entries.
         early = {item: when for when, _number, item in sorted(self._early) if self._order.get(item) == when}
         in_order = ((when, item) for item, when in self._order.items() if not early or item not in early)
-        merged = heapq.merge(((when, item) for item, when in early.items()), in_order, key=lambda found: found[0])
-        return ((when - self.seconds, item) for when, item in merged)
+        return heapq.merge(((when, item) for item, when in early.items()), in_order, key=lambda found: found[0])
 
     def close(self) -> None:
         """Forget all items."""
@@ -86,6 +108,17 @@ class Deadlines:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _place_early(self, item: Timed, when: float) -> None:
+        """The time of `item` is up at `when`, which is not later than that of one that begins to wait now."""
+        self._order[item] = when
+        self._order.move_to_end(item)
+        heapq.heappush(self._early, (when, next(self._number), item))
+
+    def _renewed(self, item: Timed, when: float) -> float:
+        """When the time of `item` is up, whose place says `when`."""
+        renewed_at: float | None = getattr(item, "renewed_at", None)
+        return when if renewed_at is None else max(when, renewed_at + self.seconds)
 
     def _forget_stale(self) -> None:
         early = self._early
@@ -114,8 +147,13 @@ class Deadlines:
         limit = self._loop.time() + _RESOLUTION_SECONDS
         try:
             while (first := self._first()) is not None and first[0] <= limit:
-                del self._order[first[1]]
-                first[1].timed_out()
+                item = first[1]
+                when = self._renewed(item, first[0])
+                if when > limit:
+                    self._place_early(item, when)
+                else:
+                    del self._order[item]
+                    item.timed_out()
         finally:  # also when one of them raises: the others still wait
             first = self._first()
             if first is not None and (self._timer is None or first[0] < self._armed_for):

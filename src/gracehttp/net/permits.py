@@ -23,6 +23,8 @@ pays the debt first: a free permit would be taken at once by a worker with new c
 system call that finds no debt, one more word of the page is a sequence number too, of the supervisor: odd while it
 raises the debt, and even afterwards. Workers only pay, so a worker that has found no debt under an even number need not
 look again until the number has changed.
+
+Here are the supervisor's side and what a worker needs of a limit in general; its side of these is in `shared_permits`.
 """
 
 from __future__ import annotations
@@ -38,7 +40,6 @@ from gracehttp.net.shared_page import CALL_MISSING, SharedPage, anonymous_file
 from gracehttp.values import Descriptor, Value
 
 _HELD_MASK = (1 << 32) - 1
-_WORD_MASK = (1 << 64) - 1
 _ODD = 1 << 32  # the lowest bit of the sequence number, which is the upper half of the word
 
 _NOT_TO_BE_HAD = CALL_MISSING | {errno.ENOENT}  # ENOENT: no folder for temporary files, in place of memfd_create(2)
@@ -140,86 +141,6 @@ class LocalPermits:
 
     def close(self) -> None:
         return
-
-
-class SharedPermits:
-    """A worker's side of a limit that all workers share.
-
-    Owns the descriptors that it is given, copies of those of a `PermitPool`.
-    """
-
-    __slots__ = ("_debts", "_entries", "_entry", "_free", "_no_debt_at", "_owed", "_slot", "page")
-
-    def __init__(self, free: int, owed: int, ledger: int, slot: int) -> None:
-        """`ledger` is the file of the port's shared page, `slot` this worker's place in it."""
-        self.page = SharedPage(ledger)
-        os.close(ledger)
-        self._free = free
-        self._owed = owed
-        self._entries = self.page.words("held")
-        self._debts = self.page.words("debts")
-        self._slot = slot
-        self._no_debt_at = -1  # the supervisor's sequence number when there was no debt
-        self._entry = self._entries[slot] & ~_HELD_MASK  # as it is between two operations: even
-
-    @property
-    def held(self) -> int:
-        return self._entry & _HELD_MASK
-
-    # `take` and `give_back` are on the path of each new connection: hence one system call, and no calls of our own.
-
-    def take(self) -> bool:
-        entry = self._entry
-        self._entries[self._slot] = (entry + _ODD) & _WORD_MASK
-        try:
-            os.eventfd_read(self._free)
-        except BlockingIOError:
-            self._close_entry(0)
-            return False
-        except OSError:
-            self._close_entry(0)
-            raise
-        self._entry = self._entries[self._slot] = (entry + 2 * _ODD + 1) & _WORD_MASK
-        return True
-
-    def give_back(self) -> None:
-        entry = self._entry
-        self._entries[self._slot] = (entry + _ODD) & _WORD_MASK
-        if self._debts[0] == self._no_debt_at or not self._pay():
-            os.eventfd_write(self._free, 1)
-        self._entry = self._entries[self._slot] = (entry + 2 * _ODD - 1) & _WORD_MASK
-
-    def _pay(self) -> bool:
-        """Pay one permit of the debt; returns whether there was one."""
-        sequence = self._debts[0]  # before the eventfd: if the debt is raised in between, this number is outdated
-        try:
-            os.eventfd_read(self._owed)
-        except BlockingIOError:
-            if sequence and not sequence & 1:  # 0: an older release that keeps no such number
-                self._no_debt_at = sequence
-            return False
-        return True
-
-    @property
-    def available(self) -> bool:
-        return is_readable(self._free)  # an eventfd is while its count isn't 0 (eventfd(2))
-
-    def transfer(self) -> Transfer:
-        return Transfer(self._open_entry, self._close_entry)
-
-    def fileno(self) -> int | None:
-        return self._free
-
-    def close(self) -> None:
-        self.page.close()
-        os.close(self._free)
-        os.close(self._owed)
-
-    def _open_entry(self) -> None:
-        self._entries[self._slot] = (self._entry + _ODD) & _WORD_MASK
-
-    def _close_entry(self, change: int) -> None:
-        self._entry = self._entries[self._slot] = (self._entry + 2 * _ODD + change) & _WORD_MASK
 
 
 class PoolRecord(Value):

@@ -27,7 +27,7 @@ Layout = Mapping[str, int]
 """The names of the groups, in order, and how many words each has."""
 
 PORT_LAYOUT: Layout = {
-    "held": MAX_WORKERS,  # what each worker holds of the permits: permits.SharedPermits
+    "held": MAX_WORKERS,  # what each worker holds of the permits: shared_permits
     "idle": MAX_WORKERS,  # its longest idle connection: idle_ranking.SharedRanking
     "debts": 1,  # the sequence number of the debt: permits.PermitPool
 }

@@ -21,6 +21,40 @@ cdef extern from *:
     #include <string.h>
     #include <unistd.h>
 
+    /* Dotted-decimal (RFC 952), without the printf(3) that inet_ntop(3) takes for it. */
+    static PyObject *gracehttp_ipv4(const unsigned char *address)
+    {
+        char host[INET_ADDRSTRLEN];
+        int i, length = 0;
+
+        for (i = 0; i < 4; i++) {
+            unsigned part = address[i];
+            if (i > 0)
+                host[length++] = '.';
+            if (part >= 100)
+                host[length++] = '0' + part / 100;
+            if (part >= 10)
+                host[length++] = '0' + part / 10 % 10;
+            host[length++] = '0' + part % 10;
+        }
+        return PyUnicode_DecodeLatin1(host, length, NULL);
+    }
+
+    /* Takes both references; NULL, with what is left of them given back, if one of them is NULL. */
+    static PyObject *gracehttp_pair(PyObject *first, PyObject *second)
+    {
+        PyObject *pair = first == NULL || second == NULL ? NULL : PyTuple_New(2);
+
+        if (pair == NULL) {
+            Py_XDECREF(first);
+            Py_XDECREF(second);
+            return NULL;
+        }
+        PyTuple_SET_ITEM(pair, 0, first);
+        PyTuple_SET_ITEM(pair, 1, second);
+        return pair;
+    }
+
     /* As the socket module has it; None for other families. */
     static PyObject *gracehttp_name(struct sockaddr_storage *name)
     {
@@ -28,9 +62,7 @@ cdef extern from *:
 
         if (name->ss_family == AF_INET) {
             struct sockaddr_in *ip = (struct sockaddr_in *)name;
-            if (inet_ntop(AF_INET, &ip->sin_addr, host, sizeof host) == NULL)
-                return PyErr_SetFromErrno(PyExc_OSError);
-            return Py_BuildValue("(si)", host, (int)ntohs(ip->sin_port));
+            return gracehttp_pair(gracehttp_ipv4((unsigned char *)&ip->sin_addr), PyLong_FromLong(ntohs(ip->sin_port)));
         }
         if (name->ss_family == AF_INET6) {
             struct sockaddr_in6 *ip = (struct sockaddr_in6 *)name;
@@ -69,8 +101,7 @@ cdef extern from *:
             return NULL;
         }
     #endif
-        client = gracehttp_name(&name);
-        accepted = client == NULL ? NULL : Py_BuildValue("(iN)", descriptor, client);
+        accepted = gracehttp_pair(PyLong_FromLong(descriptor), gracehttp_name(&name));
         if (accepted == NULL)
             close(descriptor);
         return accepted;
@@ -137,6 +168,8 @@ cdef extern from *:
     int SHUT_WR
     int c_shutdown "shutdown"(int fd, int how)
     ssize_t c_recv "recv"(int fd, void *buffer, size_t size, int flags)
+    ssize_t c_read "read"(int fd, void *buffer, size_t size)
+    ssize_t c_write "write"(int fd, const void *buffer, size_t size)
     ssize_t c_send "send"(int fd, const void *buffer, size_t size, int flags)
     list gracehttp_epoll_wait(int fd, int most)
     object gracehttp_accept(int fd)
@@ -195,6 +228,24 @@ cdef inline Py_ssize_t send(object sock, int fd, object data) except -1:
         return 0
     PyErr_SetFromErrno(OSError)
     return -1
+
+
+cdef inline bint take_one(int eventfd) except -1:
+    cdef unsigned long long count
+    if c_read(eventfd, &count, 8) == 8:
+        return True
+    if errno == EAGAIN:
+        return False
+    PyErr_SetFromErrno(OSError)
+    return -1
+
+
+cdef inline int give_one(int eventfd) except -1:
+    cdef unsigned long long count = 1
+    if c_write(eventfd, &count, 8) != 8:
+        PyErr_SetFromErrno(OSError)
+        return -1
+    return 0
 
 
 cdef inline bint shut(object sock, int fd) except -1:

@@ -75,6 +75,20 @@ def send(sock: socket.SocketType, fd: int, data: bytes) -> int:
         return 0
 
 
+def take_one(eventfd: int) -> bool:
+    """Take one of the count of an eventfd in semaphore mode, which doesn't block; False if it is 0 (eventfd(2))."""
+    try:
+        os.eventfd_read(eventfd)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def give_one(eventfd: int) -> None:
+    """Add one to the count of an eventfd (eventfd(2))."""
+    os.eventfd_write(eventfd, 1)
+
+
 def shut(sock: socket.SocketType, fd: int) -> bool:
     """End our half (shutdown(2)). Here an error is told by False: a close follows in any case."""
     try:

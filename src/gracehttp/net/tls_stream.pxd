@@ -19,6 +19,7 @@ cdef class TlsStream(SocketStream):
     cdef object _incoming
     cdef object _outgoing
     cdef object _tls
+    cdef object _engine
     cdef object _witness
     cdef object _continued
     cdef object _mover
@@ -39,6 +40,7 @@ cdef class TlsStream(SocketStream):
     cpdef ended(self)
     cdef bint _shake_hands(self, bytes data) except -1
     cdef _end_handshake(self)
+    @cython.locals(size=Py_ssize_t, data=bytes)
     cdef _deliver(self)
     cpdef _deliver_rest(self)
     cdef _end_input(self)

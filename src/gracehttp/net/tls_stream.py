@@ -23,7 +23,7 @@ import contextlib
 import ssl
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.file_part import FilePart
@@ -100,6 +100,7 @@ class TlsStream(SocketStream):
         "_answer_plain",
         "_context",
         "_continued",
+        "_engine",
         "_first",
         "_handshakes",
         "_incoming",
@@ -151,6 +152,7 @@ class TlsStream(SocketStream):
         self._incoming: ssl.MemoryBIO | Incoming
         self._outgoing: ssl.MemoryBIO | Outgoing
         self._tls: ssl.SSLObject | ContinuedSession
+        self._engine: Any  # what `_tls` asks to read and write: its methods would be a call more for each
         self._witness = witness  # of what OpenSSL reads and writes
         self._mover: Witness | ContinuedSession | None = None  # knows what another process needs to go on
         self._records = RecordCounter()
@@ -168,6 +170,7 @@ class TlsStream(SocketStream):
         self._continued = session
         if session is not None:
             self._incoming, self._outgoing, self._tls = session.incoming, session.outgoing, session
+            self._engine = session
             self._mover = session if can_go_on else None
         elif handshakes is not None:
             handshakes.add(self)
@@ -270,6 +273,7 @@ class TlsStream(SocketStream):
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         try:
             self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+            self._engine = getattr(self._tls, "_sslobj", self._tls)
         except OSError as exc:  # OpenSSL has no memory for it
             self._plain.services.on_failure(exc)
             self._plain.abort()
@@ -319,11 +323,15 @@ class TlsStream(SocketStream):
 
     def _deliver(self) -> None:
         """Pass on what can be decrypted."""
-        tls, incoming, plain = self._tls, self._incoming, self._plain
+        engine, incoming, plain = self._engine, self._incoming, self._plain
         self._undelivered = False
         while not (plain.shut or self._said_goodbye or self.input_over):
+            # OpenSSL has so much memory filled: for a small request, most of a whole record's would be given back.
+            size = incoming.pending
+            if not 0 < size < _MOST_CONTENT_BYTES:
+                size = _MOST_CONTENT_BYTES
             try:
-                data = tls.read(_MOST_CONTENT_BYTES)
+                data = engine.read(size)
             except ssl.SSLWantReadError:
                 break
             except ssl.SSLZeroReturnError:
@@ -337,9 +345,9 @@ class TlsStream(SocketStream):
                 self._end_input()
                 break
             self.consumer.received(data)
-            # A read takes a whole record, so what is left stands before OpenSSL. Not to ask in vain is worth it: the
-            # exception costs as much as a record.
-            if not incoming.pending:
+            # A read takes a whole record, if that is no longer, so what is left stands before OpenSSL. Not to ask in
+            # vain is worth it: the exception costs as much as a record.
+            if not incoming.pending and (len(data) < size or size == _MOST_CONTENT_BYTES):
                 break
             if self._paused:
                 self._undelivered = True
@@ -401,12 +409,16 @@ class TlsStream(SocketStream):
     def _encrypt(self, data: bytes | memoryview) -> None:
         try:
             if self._witness is not None and len(data) > SMALL_BYTES:
-                self._tls.write(data[:-LAST_RECORD_BYTES])
+                self._engine.write(data[:-LAST_RECORD_BYTES])
                 data = data[-LAST_RECORD_BYTES:]
-            self._tls.write(data)
-            self._flush()
+            self._engine.write(data)
         except ssl.SSLError:  # the session is broken; reading tells the same
             self._plain.services.loop.call_soon(self._plain.abort)
+            return
+        records = self._outgoing.read()
+        if self._mover is not None and self._witness is not None:
+            self._witness.written(records)
+        self._plain.write(records)
 
     def _encrypt_waiting(self) -> None:
         """Encrypt what waits, as long as the plain stream takes it."""

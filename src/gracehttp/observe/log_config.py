@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import logging.config
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Any
 
 from gracehttp.errors import ConfigurationError
+
+YAML_ENDINGS = (".yaml", ".yml")
+"""Names of files that `log_config` can't be, but that other servers take (uvicorn's documentation, "Logging")."""
 
 _applied: set[str] = set()
 
@@ -34,6 +38,17 @@ def apply_log_config(path: str) -> None:
     _applied.add(path)
 
 
+def json_of_yaml(path: str) -> str:
+    """The command that makes JSON of the file of YAML at `path`, with the PyYAML that whoever has such a file has."""
+    made = f"{path.removesuffix(Path(path).suffix)}.json"
+    script = "import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout, indent=4)"
+    return f"python -c {shlex.quote(script)} < {shlex.quote(path)} > {shlex.quote(made)}"
+
+
+def _conversion(path: str) -> str:
+    return f". Of YAML this makes JSON: {json_of_yaml(path)}" if path.endswith(YAML_ENDINGS) else ""
+
+
 def read_log_config(path: str) -> dict[str, Any]:
     """What the file says. Raises `ConfigurationError` if it can't be read."""
     try:
@@ -44,7 +59,7 @@ def read_log_config(path: str) -> dict[str, Any]:
     except ValueError as exc:  # both kinds of DecodeError, and UnicodeDecodeError
         raise ConfigurationError(
             f"the configuration of logging {path} can't be read: {exc}.",
-            hint="it must be JSON, or TOML in a file whose name ends with .toml",
+            hint=f"it must be JSON, or TOML in a file whose name ends with .toml{_conversion(path)}",
         ) from exc
     if not isinstance(config, dict):
         raise ConfigurationError(f"the configuration of logging in {path} must be an object.")

@@ -78,6 +78,7 @@ class Orders:
                 self._bus.publish(events.StopDelayed(delay_seconds))
                 self._workers.send_all(messages.AnnounceStop())
             case commands.StopAdmitting():
+                self._workers.end_spare()
                 self._ports.stop_admitting()
             case _:
                 self._tell(command)
@@ -164,6 +165,7 @@ class Orders:
     def _promoted(self, number: int, probation_seconds: float) -> None:
         self._ports.promote(number)
         self._bus.publish(events.GenerationPromoted(number, self._pids(number)))
+        self._workers.prepare_for_next(number)
         if not probation_seconds:
             self._serves(number)
         elif (standing_by := self._fleet.standing_by) is not None:

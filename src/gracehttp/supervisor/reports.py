@@ -96,6 +96,7 @@ class Reports:
 
     def _introduced(self, process: WorkerProcess, hello: messages.Hello) -> None:
         process.introduced, process.build = True, hello.build
+        process.offers_spare = "spare" in hello.offers
         self._apply(inputs.WorkerIntroduced(process.number, hello.settings))
         self._welcome(process, hello)
 
@@ -109,6 +110,7 @@ class Reports:
         seconds = self._loop.time() - process.started_at
         if wrote := process.early_stderr.release():
             self._bus.publish(events.WorkerWrote(process.generation, process.number, wrote))
+        process.early_stderr.forget()
         generation = self._fleet.generation_of(process.number)
         if generation is not None and generation.state is GenerationState.ABANDONED:
             return  # its end is on its way

@@ -113,31 +113,13 @@ class Supervisor:
             for number, meaning in SIGNALS.items():
                 hear(self._loop, number, partial(self.requests.on_signal, number, meaning))
             if self._predecessor is None:
-                self._bus.publish(events.SupervisorStarted(os.getpid(), self._options.release, str(BUILD)))
-                self._addresses.open()
-                self._control = open_control(self._options.control, self.requests, self, self._bus)
-                self._begin_to_reload()
-                self._turns.apply(inputs.RestartRequested())
+                self._begin()
             else:
                 self._go_on(self._predecessor)
             self._watchdog.begin()
-            finish = await self._finished
-            return await self._shut_down(finish)
+            return await self._shut_down(await self._finished)
         finally:
-            self._watchdog.end()
-            self.requests.replacement.cancel()
-            if self._reloader is not None:
-                self._reloader.close()
-            self._liveness.close()
-            self._addresses.close()
-            self._certificates.close()
-            self._pages.close()
-            self._ports.close()
-            if self._pidfile is not None:
-                self._pidfile.remove()
-            self._manager.close()
-            ignore_from_now_on(self._loop)
-            self._terminal.restore()
+            self._close()
 
     def _set_up(self, carried: SupervisorState | None) -> None:
         """Make the parts of the supervisor, or take them over from the image before."""
@@ -300,6 +282,14 @@ class Supervisor:
             hook_events=self._hook_process.carry(),
         )
 
+    def _begin(self) -> None:
+        """The first generation starts."""
+        self._bus.publish(events.SupervisorStarted(os.getpid(), self._options.release, str(BUILD)))
+        self._addresses.open()
+        self._control = open_control(self._options.control, self.requests, self, self._bus)
+        self._begin_to_reload()
+        self._turns.apply(inputs.RestartRequested())
+
     def _go_on(self, carried: SupervisorState) -> None:
         """Where the image before left off; then restart, as it was asked to."""
         if carried.control is not None:
@@ -328,7 +318,7 @@ class Supervisor:
 
     async def _shut_down(self, finish: commands.Finish) -> int:
         self._listeners.close_all()
-        await self._workers.templates.ended()
+        await self._workers.ended()
         self._bus.publish(events.SupervisorStopped(os.getpid()))
         await self._hook_process.end()
         self._requesters.stopped(Outcome(ok=True, message="stopped by force" if finish.forced else "stopped"))
@@ -337,6 +327,23 @@ class Supervisor:
         if not finish.could_start:
             raise self._first_failure.error
         return 1 if finish.forced else 0
+
+    def _close(self) -> None:
+        """Let go of all that is held, whatever has happened. The pidfile goes late: until then no other one starts."""
+        self._watchdog.end()
+        self.requests.replacement.cancel()
+        if self._reloader is not None:
+            self._reloader.close()
+        self._liveness.close()
+        self._addresses.close()
+        self._certificates.close()
+        self._pages.close()
+        self._ports.close()
+        if self._pidfile is not None:
+            self._pidfile.remove()
+        self._manager.close()
+        ignore_from_now_on(self._loop)
+        self._terminal.restore()
 
     # --- what the control socket shows ---
 

@@ -1,4 +1,4 @@
-"""What a process was started as. The same command line runs as five kinds of process; a variable tells which.
+"""What a process was started as. The same command line runs as six kinds of process; a variable tells which.
 
 Each variable is removed as soon as it is read, so that a program that the application starts doesn't take itself for
 one of these processes.
@@ -11,6 +11,10 @@ from collections.abc import Mapping, MutableMapping
 
 CHANNEL_VARIABLE = "GRACEHTTP_WORKER_CHANNEL"
 """The number of a descriptor: this process is a worker, and that socket is its channel to the supervisor."""
+
+SPARE_VARIABLE = "GRACEHTTP_SPARE_CHANNEL"
+"""The number of a descriptor: this process loads what every worker needs, and forks workers for the supervisor, whose
+orders come on that socket."""
 
 HOOKS_VARIABLE = "GRACEHTTP_HOOKS"
 """The number of a descriptor: this process calls the hooks for the events that come on that socket."""
@@ -37,7 +41,7 @@ def forget_fault_handler(environ: MutableMapping[str, str]) -> None:
 
 def is_first_process(environ: Mapping[str, str]) -> bool:
     """Whether a person, or their service manager, started this process, and not a supervisor."""
-    return not {CHANNEL_VARIABLE, HOOKS_VARIABLE, STATE_VARIABLE, TRIAL_VARIABLE} & environ.keys()
+    return not {CHANNEL_VARIABLE, SPARE_VARIABLE, HOOKS_VARIABLE, STATE_VARIABLE, TRIAL_VARIABLE} & environ.keys()
 
 
 def is_trial(environ: Mapping[str, str]) -> bool:

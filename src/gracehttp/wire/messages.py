@@ -52,11 +52,12 @@ class Order(Message):
 
 
 class TemplateReport(Message):
-    """From a template to the supervisor, on its own channel."""
+    """From a template, or the spare process, to the supervisor, on its own channel."""
 
 
 class TemplateOrder(Message):
-    """From the supervisor to a template. That channel has the version with which its first worker was welcomed."""
+    """From the supervisor to a template, or the spare process. A template's channel has the version with which its
+    first worker was welcomed; a spare process has the release of the generation that offered it."""
 
 
 class WatcherReport(Message):
@@ -158,9 +159,9 @@ class Hello(Report):
     """The first message of a worker.
 
     `versions` are those of this protocol that it speaks. `offers` is what it can do if it is ordered to: `template`
-    (`LeaveTemplate`), `code` (`RecordCode` and `CompareCode`), `page` (`TakePage`). `tls_files` are the absolute paths
-    of its certificates and of what else TLS needs; with such files it takes `PrepareCertificates` and
-    `UseTicketSecret`.
+    (`LeaveTemplate`), `code` (`RecordCode` and `CompareCode`), `page` (`TakePage`), `spare` (its command line, with
+    another variable, is a spare process). `tls_files` are the absolute paths of its certificates and of what else TLS
+    needs; with such files it takes `PrepareCertificates` and `UseTicketSecret`.
     """
 
     versions: tuple[int, ...]
@@ -431,17 +432,26 @@ class RequestDump(Order):
 
 
 class Fork(TemplateOrder):
-    """Fork the worker with this number, and give it its channel and the pipe that is its stderr while it starts."""
+    """Fork the worker with this number, and give it its channel and the pipe that is its stderr while it starts.
+
+    `directory` and `variables` are what a spare process must take over first: the working directory, and variables of
+    the environment.
+    """
 
     worker: int
     channel: Descriptor
     stderr: Descriptor
+    directory: str = ""
+    """Empty: as it is."""
+    variables: tuple[tuple[str, str], ...] = ()
 
 
 class TemplateBegan(TemplateReport):
-    """The template exists, as this process."""
+    """The template exists, as this process. A spare process says that it has loaded all it has to, or with a `pid` of 0
+    that it can't be one, for `reason`."""
 
     pid: int
+    reason: str = ""
 
 
 class Forked(TemplateReport):

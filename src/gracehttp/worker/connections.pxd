@@ -23,7 +23,9 @@ cdef class Connections:
     cdef object _on_pace
     cdef object _publish
     cdef object _adjust_of
+    cdef bint _adjusts_unforwarded
     cdef bint _told_of_fields
+    cdef readonly dict _hosts
     cdef object _introducers
     cdef object _turned_away
     cdef object _plain_http
@@ -35,6 +37,8 @@ cdef class Connections:
     cdef readonly StreamServices _streams
 
     @cython.locals(connection=Connection, stream=PlainStream)
-    cdef _attach_plain(self, sock, client)
+    cdef _attach_plain(self, sock, peer)
+    @cython.locals(connection=Connection, known=tuple)
+    cdef tuple _connect(self, sock, peer, bint watched=*)
     cpdef connection_speaks(self, connection)
     cpdef connection_closed(self, connection)

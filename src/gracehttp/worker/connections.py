@@ -23,7 +23,7 @@ from gracehttp.events import (
 from gracehttp.http import negotiation
 from gracehttp.http.connection import NEW, NO_PROTOCOL, Connection, Pace, ServerContext, Terms
 from gracehttp.http.exchange import Handler, RequestFinished
-from gracehttp.http.forwarded import Forwarding
+from gracehttp.http.forwarded import Adjust, Forwarding
 from gracehttp.http.head import RequestHead
 from gracehttp.http.request_ids import RequestIds
 from gracehttp.http.settings import HttpSettings
@@ -44,6 +44,8 @@ RequestFailed = Callable[[RequestHead], None]
 
 
 _TOLD_PER_TURN: Final = 512
+_MOST_HOSTS: Final = 1024
+"""Clients' hosts that are remembered: from one host there are often several connections, and behind a proxy all."""
 
 
 class Connections:
@@ -57,10 +59,12 @@ class Connections:
     __slots__ = (
         "_address",
         "_adjust_of",
+        "_adjusts_unforwarded",
         "_context",
         "_family",
         "_hand_over",
         "_hand_over_tls",
+        "_hosts",
         "_introducers",
         "_key_log",
         "_on_closed",
@@ -128,7 +132,9 @@ class Connections:
             if settings.request_id == "off"
             else RequestIds(forwarding, echoes=settings.request_id == "echo").of
         )
+        self._adjusts_unforwarded = bool(settings.root_path) or settings.request_id != "off"
         self._told_of_fields = False
+        self._hosts: dict[str, tuple[str, Adjust | None]] = {}
         self._introducers = TrustedPeers(settings.proxies.trusted) if settings.proxies.introduced else None
         self._turned_away = TurnedAway(address, loop, publish)
         self._plain_http = TurnedAway(address, loop, publish, PlainHttpRefused)
@@ -153,27 +159,26 @@ class Connections:
         the port has them, then the protocol. Raises `OSError` if the system has no means for it: it is closed then,
         and told."""
         self.accepted += 1
-        client = client_of(peer)
         introducers = self._introducers
-        if introducers is not None and not introducers.trusts(client):
+        if introducers is not None and not introducers.trusts(client_of(peer)):
             with contextlib.suppress(OSError):
                 sock.close()
-            self._turned_away.tell(client, "it is no trusted proxy (--forwarded-allow-ips)")
+            self._turned_away.tell(client_of(peer), "it is no trusted proxy (--forwarded-allow-ips)")
             self._on_closed(True)
             return
         if introducers is not None:
-            connection, stream = self._connect(sock, client)
+            connection, stream = self._connect(sock, peer)
             self._await_introduction(connection, stream)
         elif self._tls is not None:
-            connection, stream = self._connect(sock, client)
+            connection, stream = self._connect(sock, peer)
             self._begin(connection, stream)
         else:
-            self._attach_plain(sock, client)
+            self._attach_plain(sock, peer)
 
-    def _attach_plain(self, sock: socket.SocketType, client: tuple[str, int] | None) -> None:
+    def _attach_plain(self, sock: socket.SocketType, peer: Any) -> None:
         """Often the request is there already, and often the connection ends with its response: then it needs no place
         in the poller."""
-        connection, stream = self._connect(sock, client, watched=False)
+        connection, stream = self._connect(sock, peer, False)
         negotiation.begin(connection, None, NEW)
         try:
             stream.begin()
@@ -202,7 +207,7 @@ class Connections:
             self._refuse(sock, exc)
             return
         try:
-            connection, stream = self._connect(sock, client_of(peer))
+            connection, stream = self._connect(sock, peer)
         except OSError:
             return
         if carried.proxied is not None:
@@ -219,9 +224,13 @@ class Connections:
             connection.begin(secure)
         negotiation.begin(connection, None, carried)
 
-    def _connect(
-        self, sock: socket.SocketType, client: tuple[str, int] | None, *, watched: bool = True
-    ) -> tuple[Connection, PlainStream]:
+    def _connect(self, sock: socket.SocketType, peer: Any, watched: bool = True) -> tuple[Connection, PlainStream]:
+        client: tuple[str, int] | None
+        known = self._hosts.get(peer[0]) if isinstance(peer, tuple) else None
+        if known is not None:
+            client, adjust = (known[0], peer[1]), known[1]
+        else:
+            client, adjust = self._newcomer(peer)
         try:
             connection = Connection(self._context, client, self._server or self._server_of(sock))
             stream = PlainStream(sock, self._streams, NO_PROTOCOL, connection, watched)
@@ -229,9 +238,20 @@ class Connections:
             self._refuse(sock, exc)
             raise
         self.open.add(connection)
-        connection.adjust = self._adjust_of(client)
+        connection.adjust = adjust
+        connection.adjusts_unforwarded = self._adjusts_unforwarded
         connection.begin(stream)
         return connection, stream
+
+    def _newcomer(self, peer: Any) -> tuple[tuple[str, int] | None, Adjust | None]:
+        """The client with the address `peer`, and what its requests go through."""
+        client = client_of(peer)
+        adjust = self._adjust_of(client)
+        if client is not None:
+            if len(self._hosts) >= _MOST_HOSTS:
+                self._hosts.clear()
+            self._hosts[peer[0]] = client[0], adjust
+        return client, adjust
 
     def _begin(self, connection: Connection, stream: PlainStream, received: bytes = b"") -> None:
         """TLS, or the protocol; of its bytes `received` were read already."""

@@ -63,3 +63,8 @@ def listen_requests(servers: Iterable[ServerOptions]) -> tuple[ListenRequest, ..
         )
         for server in servers
     )
+
+
+def wants_spare(process: ProcessOptions) -> bool:
+    """A single worker has nobody to share the memory of a spare process with."""
+    return process.spare == "on" or (process.spare == "auto" and process.workers > 1)

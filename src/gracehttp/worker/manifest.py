@@ -9,7 +9,8 @@ from collections.abc import MutableMapping, Sequence
 from gracehttp.errors import StartError
 from gracehttp.net.address import DescriptorAddress, parse_address
 from gracehttp.net.idle_ranking import IdleRanking, LocalRanking, SharedRanking
-from gracehttp.net.permits import LocalPermits, Permits, SharedPermits
+from gracehttp.net.permits import LocalPermits, Permits
+from gracehttp.net.shared_permits import SharedPermits
 from gracehttp.values import Value
 from gracehttp.wire import messages
 from gracehttp.wire.channel import Channel

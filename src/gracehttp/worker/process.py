@@ -7,6 +7,7 @@ import atexit
 import contextlib
 import errno
 import faulthandler
+import io
 import logging
 import os
 import sys
@@ -47,6 +48,10 @@ from gracehttp.worker.template import leave_template, threads
 LEAVE_SECONDS = 5.0
 """How long tasks, threads and exit handlers of the application may hold the process up when all its work is done."""
 
+LAST_NICE = 5
+"""By how much the nice value of a worker rises that has drained: a third of the weight (sched(7)). With less of it,
+exit handlers would not be done within `LEAVE_SECONDS` on a busy machine."""
+
 MORE_FILES = "raise the limit on open files: ulimit -n in a shell, LimitNOFILE= in a unit"
 _open_to_the_end: list[Channel] = []
 """The end of file on its channel tells the supervisor that a worker is gone: so exit handlers run before that."""
@@ -75,15 +80,17 @@ def run_worker(
     configure_logging: Callable[[bool], None],
     spell: Callable[[str], str] = str,
     hooks: Hooks | None = None,
+    offers_spare: bool = False,
 ) -> int:
     """Serve until the supervisor says drain, or is gone. Returns the exit status.
 
     `configure_logging(manifest.tty)` is called as soon as it is known whether the logs end on a terminal. `spell`
-    writes hints in the form that suits the program, a command line or a script. With `preload` it also returns in each
-    worker that is forked from this one.
+    writes hints in the form that suits the program, a command line or a script. `offers_spare`: see `Hello`. With
+    `preload` it also returns in each worker that is forked from this one.
     """
     faulthandler.enable()  # the supervisor has seen to it already, unless the interpreter ignores the environment (-I)
     leave_ctrl_c_to_the_supervisor()
+    _print_whole_lines()
     # Registered before the application is imported, so that its exit handlers run before this one.
     atexit.register(ignore_signals_to_the_end)
     program = _Program(
@@ -96,7 +103,8 @@ def run_worker(
         loader=ApplicationLoader(process.app_dir),
         hooks=hooks if hooks is not None else Hooks(),
     )
-    return _live(channel, program, offers=_offers(process))
+    offers = [*_offers(process), *(["spare"] if offers_spare else [])]
+    return _live(channel, program, offers=offers)
 
 
 def _live(channel: Channel, program: _Program, *, offers: Sequence[str], is_forked: bool = False) -> int:
@@ -147,6 +155,7 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str], *, is_for
             status = _reporting(channel, program, lambda: _serve(runner, channel, manifest, program, imports))
             if status == EXIT_DONE:
                 _tell_of_the_end(WorkerEnding(*stage), program)
+            _give_way()
             faulthandler.dump_traceback_later(LEAVE_SECONDS, exit=True)
     except RuntimeError:
         if status == EXIT_DONE:
@@ -285,6 +294,13 @@ def _heartbeat(page: SharedPage, service: Service, process: ProcessOptions, bus:
     heartbeat.end()
 
 
+def _give_way() -> None:
+    """The interpreter takes tens of milliseconds to end. A worker that has drained does that in the time that those
+    that serve leave. No process can take back a nice value, so one that starts can't do the same (setpriority(2))."""
+    with contextlib.suppress(OSError):
+        os.nice(LAST_NICE)
+
+
 def _tell_of_the_end(stage: WorkerEnding, program: _Program) -> None:
     try:
         program.hooks.at_stage(stage, program.process.app_dir)
@@ -346,6 +362,14 @@ def _report(channel: Channel, message: str, hint: str, details: str) -> int:
     except ChannelClosed:
         sys.stderr.write(f"gracehttp: error: {message}\n{details}\n")
     return EXIT_COULD_NOT_START
+
+
+def _print_whole_lines() -> None:
+    """With PYTHONUNBUFFERED, which images of containers set, each argument of a `print` is a write of its own, and
+    other workers write in between. So what it asks for is done line by line (`io.TextIOWrapper.reconfigure`)."""
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if isinstance(stream, io.TextIOWrapper) and stream.write_through and not stream.isatty():
+            stream.reconfigure(line_buffering=True, write_through=False)
 
 
 def _write_to_stderr_directly(stderr: int) -> None:

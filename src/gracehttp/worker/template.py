@@ -41,7 +41,7 @@ def leave_template(end: socket.socket, *, become_template: Callable[[], None]) -
     try:
         if not _fork_orphan(lambda pid: orders.send(TemplateBegan(pid))):
             return None
-        return _wait_for_orders(orders, become_template)
+        return _channel_of(fork_on_orders(orders, become_template))
     finally:
         orders.close()
 
@@ -59,17 +59,22 @@ def _thread_count() -> int:
     return threading.active_count()
 
 
-def _wait_for_orders(orders: Channel, become_template: Callable[[], None]) -> Channel:
-    """The life of the template. Returns in the workers only."""
+def fork_on_orders(
+    orders: Channel, begin: Callable[[], None], obstacle: Callable[[Fork], str] = lambda order: ""
+) -> Fork:
+    """The life of a process that forks workers: it calls `begin`, and waits. Returns in the workers only, which have
+    the descriptors of the order, and its stderr as theirs.
+
+    `obstacle(order)` tells why this worker must not be forked from here, "" if it may be.
+    """
     try:
         gc.disable()
-        become_template()
+        begin()
         while True:
             for order in orders.receive():
-                forked = _fork_worker(order, orders) if isinstance(order, Fork) else None
-                if forked is not None:
+                if isinstance(order, Fork) and _fork_worker(order, orders, obstacle):
                     gc.enable()
-                    return forked
+                    return order
     except ChannelClosed:
         os._exit(0)  # without the exit handlers of the application: they belong to processes that serve
     except BaseException:  # noqa: BLE001  whatever it is, the template must not go on into the user's script
@@ -77,19 +82,26 @@ def _wait_for_orders(orders: Channel, become_template: Callable[[], None]) -> Ch
         os._exit(1)
 
 
-def _fork_worker(order: Fork, orders: Channel) -> Channel | None:
-    """Carry out one order. Returns the channel of the worker in the worker, None in the template."""
-    try:
-        is_worker = _fork_orphan(lambda pid: orders.send(Forked(pid)))
-    except OSError as exc:
-        is_worker = False
-        orders.send(Forked(0, exc.strerror or str(exc)))
+def _fork_worker(order: Fork, orders: Channel, obstacle: Callable[[Fork], str]) -> bool:
+    """Carry out one order. True in the worker, False here."""
+    is_worker = False
+    if reason := obstacle(order):
+        orders.send(Forked(0, reason))
+    else:
+        try:
+            is_worker = _fork_orphan(lambda pid: orders.send(Forked(pid)))
+        except OSError as exc:
+            orders.send(Forked(0, exc.strerror or str(exc)))
     if not is_worker:
         os.close(order.channel)
         os.close(order.stderr)
-        return None
+        return False
     os.dup2(order.stderr, 2)
     os.close(order.stderr)
+    return True
+
+
+def _channel_of(order: Fork) -> Channel:
     sock = socket.socket(fileno=order.channel)
     sock.setblocking(True)
     return Channel(sock)

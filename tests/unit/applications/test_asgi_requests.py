@@ -13,6 +13,7 @@ import uvloop
 from starlette.requests import Request
 
 from gracehttp.applications.asgi.application import AsgiApplication
+from gracehttp.applications.asgi.extensions import OF_HTTP, OF_HTTP10
 from gracehttp.applications.drain_notice import DrainNotices, drain_notice
 from gracehttp.http import negotiation
 from gracehttp.http.body import NO_REQUEST_BODY
@@ -982,6 +983,51 @@ def test_scope_that_an_application_changes_is_not_the_scope_of_the_next_request(
         assert seen[0]["headers"] == [(b"host", b"a"), (b"accept", b"b")]
         assert not any(seen[0]["extensions"].values())
         assert not failures + more_failures
+
+    run(main())
+
+
+def test_scope_is_that_of_the_request_also_where_a_connection_keeps_its_fields(run):
+    async def main():
+        scopes = []
+
+        async def app(scope, receive, send):
+            scopes.append(copy.deepcopy(scope))
+            scope.clear()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+
+        requests = [
+            b"GET /a?b HTTP/1.1",
+            b"GET /a?b HTTP/1.1",
+            b"HEAD /c HTTP/1.1",
+            b"GET /a?b HTTP/1.1",
+            b"GET /d HTTP/1.0",
+        ]
+        for lines in (requests, requests[2:] + requests[:2]):
+            scopes.clear()
+            for line in lines:
+                await exchange_bytes(app, line + b"\r\nHost: a\r\nX: y\r\n\r\n")
+            apart = list(scopes)
+            scopes.clear()
+            await exchange_bytes(app, b"".join(line + b"\r\nHost: a\r\nX: y\r\n\r\n" for line in lines[:4]))
+            assert scopes == apart[: len(scopes)]
+            assert len(scopes) >= 3
+
+    run(main())
+
+
+@pytest.mark.parametrize(("version", "names"), [(b"1.1", OF_HTTP), (b"1.0", OF_HTTP10)])
+def test_scope_has_the_extensions_that_the_documentation_names(run, version, names):
+    async def main():
+        found = []
+
+        async def app(scope, receive, send):
+            found.append(scope["extensions"])
+            await echo(scope, receive, send)
+
+        await exchange_bytes(app, b"GET / HTTP/%b\r\nHost: a\r\n\r\n" % version)
+        assert found == [{name: {} for name in names}]
 
     run(main())
 

@@ -17,6 +17,7 @@ from control_fakes import RESTARTED, supervisor
 
 from gracehttp.cli import control_client
 from gracehttp.cli.control_client import ControlAddress, ControlClient, Conversation, unreachable
+from gracehttp.cli.process_table import Entry, entry_of, read_stat
 from gracehttp.cli.target import find, read_pidfile
 from gracehttp.errors import CommandFailed, ConfigurationError
 from gracehttp.wire.control import Outcome, Peer
@@ -74,6 +75,72 @@ def test_pid_that_no_process_has_is_told() -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "entry"),
+    [
+        ("12 (gracehttp) S 1 12", Entry("gracehttp", 1, False)),
+        ("12 (a) b) (c) Z 7 12", Entry("a) b) (c", 7, True)),
+        ("12 () S 1", None),
+        ("", None),
+    ],
+)
+def test_entry_of_a_process_is_read(line: str, entry: Entry | None) -> None:
+    if entry is not None:
+        assert read_stat(line) == entry
+        return
+    with pytest.raises(ValueError, match=r"no entry|not enough"):
+        read_stat(line)
+
+
+@pytest.mark.parametrize(
+    ("entry", "told", "hint"),
+    [
+        (None, "process 5 has no control socket.", "kill -TERM 5 stops"),
+        (Entry("gracehttp", 1, False), "process 5 has no control socket.", "kill -TERM 5 stops"),
+        (Entry("gracehttp", 3, True), "it has ended, and its parent (pid 3) has not asked how", "is not running"),
+        (Entry("gracehttp-w2", 4, False), "it is a worker or template of gracehttp (gracehttp-w2)", "is pid 4"),
+        (Entry("gracehttp-t1", 9, False), "it is a worker or template of gracehttp", "the PID of its supervisor"),
+        (Entry("postgres", 1, False), "it is 'postgres', and no supervisor of gracehttp", "is that PID an old one?"),
+    ],
+)
+def test_what_has_no_control_socket_is_named_and_a_stranger_gets_no_signal(
+    monkeypatch: pytest.MonkeyPatch, entry: Entry | None, told: str, hint: str
+) -> None:
+    table = {5: entry, 4: Entry("gracehttp", 1, False)}
+    monkeypatch.setattr(control_client, "_runs", lambda pid: True)
+    monkeypatch.setattr(control_client, "entry_of", table.get)
+    error = unreachable(ControlAddress(pid=5), ConnectionRefusedError())
+    assert told in error.message
+    assert hint in error.hint
+    assert ("kill" in error.hint) is (entry in (None, Entry("gracehttp", 1, False)))
+
+
+def test_a_process_that_waits_to_be_reaped_is_known_to_have_ended() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        entry = entry_of(process.pid)
+    assert entry is not None
+    assert (entry.has_ended, entry.parent) == (True, os.getpid())
+
+
+@pytest.mark.parametrize("deadline", [None, 30.0])
+def test_while_nothing_comes_the_client_can_do_something_else(
+    monkeypatch: pytest.MonkeyPatch, deadline: float | None
+) -> None:
+    monkeypatch.setattr(control_client, "MEANWHILE_SECONDS", 0.001)
+    calls: list[int] = []
+    with supervisor([], hold_open=True), ControlClient(ControlAddress(pid=os.getpid())) as client:
+
+        def enough() -> None:
+            calls.append(len(calls))
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            client.ask("stop", doing="stopping", timeout_seconds=deadline, meanwhile=enough)
+    assert calls == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
     ("given", "environ", "found"),
     [
         ({"pid": 5}, {"GRACEHTTP_CONTROL": "/c"}, ControlAddress(pid=5)),
@@ -118,7 +185,8 @@ def test_pidfile_that_can_not_be_read_is_told(tmp_path: Path) -> None:
         read_pidfile(tmp_path)
 
 
-def test_service_without_a_control_socket_is_left_to_signals() -> None:
+def test_service_without_a_control_socket_is_left_to_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control_client, "entry_of", {os.getpid(): Entry("gracehttp", 1, False)}.get)
     hint = unreachable(ControlAddress(pid=os.getpid()), ConnectionRefusedError()).hint
     assert f"with --no-control, kill -HUP {os.getpid()} restarts and kill -TERM {os.getpid()} stops" in hint
 

@@ -24,6 +24,12 @@ def run(*arguments: str, env: dict[str, str] | None = None) -> Result:
     return CliRunner().invoke(program, arguments, env=env)
 
 
+@pytest.fixture(autouse=True)
+def _supervisor_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one of these tests lives in their own process."""
+    monkeypatch.setattr("gracehttp.cli.control_client.EXIT_TIMEOUT_SECONDS", 0.01)
+
+
 # --- restart ---
 
 
@@ -197,6 +203,14 @@ def test_refused_stop_is_a_failure() -> None:
     assert "user 7 may not control this service" in result.stderr
 
 
+def test_stop_ends_when_the_process_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = []
+    monkeypatch.setattr(ControlClient, "wait_for_exit", lambda self: waited.append(self.peer_pid) or True)
+    with supervisor([STOPPED]):
+        assert run("stop", "--pid", ME).exit_code == 0
+    assert waited == [os.getpid()]
+
+
 # --- status ---
 
 
@@ -366,4 +380,34 @@ def test_what_is_no_pid_of_one_process_gets_no_hint_to_send_signals_there(comman
     result = run(command, "--pid", pid)
     assert result.exit_code == 2
     assert "kill" not in result.stderr
-    assert "is not in the range x>=1" in result.stderr
+    assert f"--pid: '{pid}' is not a PID, a whole number from 1 on." in result.stderr
+
+
+def test_a_word_is_no_pid() -> None:
+    assert "--pid: 'x' is not a PID, a whole number from 1 on." in run("status", "--pid", "x").stderr
+
+
+@pytest.mark.parametrize("command", ["stop", "status"])
+def test_a_mistake_elsewhere_in_the_file_keeps_nobody_from_a_look_or_a_stop(command: str, tmp_path: Path) -> None:
+    (tmp_path / "app.pid").write_text(ME)
+    (tmp_path / "g.toml").write_text('pidfile = "app.pid"\nwrokers = 2\nthreads = "many"\n[serve]\n')
+    answer = STOPPED if command == "stop" else {"done": True, "ok": True, "status": STATUS}
+    with supervisor([answer]) as fake:
+        result = run(command, "-c", str(tmp_path / "g.toml"))
+    assert result.exit_code == 0, result.stderr
+    assert fake.requests == [{"version": 1, "command": command}]
+
+
+def test_a_restart_tells_a_mistake_in_the_file_before_anything_is_done(tmp_path: Path) -> None:
+    (tmp_path / "g.toml").write_text('pidfile = "app.pid"\nwrokers = 2\n')
+    result = run("restart", "-c", str(tmp_path / "g.toml"))
+    assert result.exit_code == 2
+    assert "'wrokers' is no option" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["stop", "status"])
+def test_a_file_without_the_place_of_the_service_names_what_was_meant(command: str, tmp_path: Path) -> None:
+    (tmp_path / "g.toml").write_text("pidfil = 'x'")
+    result = run(command, "-c", str(tmp_path / "g.toml"))
+    assert result.exit_code == 2
+    assert "did you mean pidfile?" in result.stderr

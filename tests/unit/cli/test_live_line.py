@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from gracehttp.cli.live_line import LiveLine, Steps, drain_text, progress_display, text_of
+from gracehttp.cli.live_line import LiveLine, Steps, drain_text, progress_display, stop_text, text_of
 from gracehttp.wire.control import GenerationStatus, Progress, Status, WorkerStatus
 
 IMPORTS = Progress("worker 5 of generation 2 is importing main:app", "debug", 2, doing="importing main:app")
@@ -86,3 +86,12 @@ def test_drain(connections, text):
     status = Status(1, "0", 1.0, (GenerationStatus(1, "draining", draining), serving), ())
     assert drain_text(status) == text
     assert drain_text(Status(1, "0", 1.0, (serving,), ())) == ""
+
+
+@pytest.mark.parametrize(
+    ("workers", "text"),
+    [(0, ""), (1, "1 worker left to drain after 3 s"), (2, "2 workers left to drain after 3 s")],
+)
+def test_rest_of_a_stop(workers, text):
+    draining = tuple(WorkerStatus(number, 1, "draining", "", None) for number in range(workers))
+    assert stop_text(Status(1, "0", 1.0, (GenerationStatus(1, "draining", draining),), ()), 3.2) == text

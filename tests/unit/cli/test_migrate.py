@@ -467,6 +467,29 @@ def test_hooks_are_proposed_with_the_signature_that_they_have_here(folder):
             assert {one.removeprefix("event.") for one in said.split(", ")} <= fields
 
 
+@pytest.mark.parametrize(("preload", "event"), [("True", "worker_forked"), ("False", "worker_serving")])
+def test_the_hook_of_a_fork_is_that_of_a_fork_where_there_is_one(folder, preload, event):
+    (folder / "gunicorn.conf.py").write_text(f"preload_app = {preload}\ndef post_fork(s, w): ...\n")
+    text = as_toml(plan_for(["gunicorn.conf.py"]), "x")
+    assert f'#   {event} = "my_hooks:post_fork"' in text
+
+
+@pytest.mark.parametrize(
+    ("name", "taken", "told"),
+    [
+        ("log.json", True, "the loggers are gracehttp.*"),
+        ("log.toml", True, "the loggers are gracehttp.*"),
+        ("log.yaml", False, "< log.yaml > log.json makes JSON of it"),
+        ("a b.yml", False, "< 'a b.yml' > 'a b.json' makes JSON of it"),
+        ("log.ini", False, "left out: the file must be JSON or TOML for dictConfig; the loggers"),
+    ],
+)
+def test_a_log_config_that_gracehttp_can_not_read_is_left_out(name, taken, told):
+    plan = plan_for(["uvicorn", "main:app", "--log-config", name])
+    assert ("log_config" in plan.options) is taken
+    assert told in dict(plan.remarks)[f"log_config = {name!r}"]
+
+
 def every_event():
     found, new = set(), [gracehttp.events.Event]
     while new:

@@ -427,3 +427,37 @@ def test_check_tries_the_hooks(
     assert result.exit_code == status, result.output
     assert sentence in result.output
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "status", "told"),
+    [
+        ("log.json", "{}", 0, "ok: log_config "),
+        ("log.json", "[]", 2, "must be an object"),
+        ("log.yaml", "version: 1", 2, "it must be JSON, or TOML"),
+        ("log.yaml", "version: 1", 2, "Of YAML this makes JSON: python -c"),
+        ("none.json", None, 2, "can't be read: No such file or directory"),
+    ],
+)
+def test_check_reads_the_configuration_of_logging(
+    tmp_path: Path, name: str, content: str | None, status: int, told: str
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_text(content)
+    result = run("check", DEMO, "--log-config", str(path))
+    assert result.exit_code == status, result.output
+    assert told in result.output
+
+
+def test_an_argument_that_is_none_of_the_words_is_told_with_its_name() -> None:
+    result = run("example", "foo", "main:app")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("gracehttp: error: TOOL: 'foo' is not one of 'systemd', ")
+
+
+@pytest.mark.parametrize("number", ["x", "0", "65", "1.5"])
+def test_a_number_of_the_demo_is_told_with_its_range(number: str) -> None:
+    result = run("demo", "--workers", number)
+    assert result.exit_code == 2
+    assert f"--workers: '{number}' is not a whole number from 1 to 64." in result.stderr

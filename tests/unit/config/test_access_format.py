@@ -49,3 +49,18 @@ def test_what_is_no_format_is_refused_with_the_reason(text, why):
     with pytest.raises(UnreadableError) as refused:
         read_access_format(text)
     assert why in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("json:", ""),
+        ("json:status,colour,taste", "there is no field colour and taste"),
+        ("json:time,status", "leave time out: each object has it"),
+        ("json:time,colour", "there is no field colour; leave time out: each object has it"),
+    ],
+)
+def test_a_field_that_there_is_not_is_named(text, hint):
+    with pytest.raises(UnreadableError) as refused:
+        read_access_format(text)
+    assert refused.value.hint == hint

@@ -372,3 +372,13 @@ def test_a_variable_has_one_path_a_line():
     environ = {"GRACEHTTP_CERTFILE": "/with a space/a.pem\n/b.pem\n"}
     (server,) = load(cli={"app": "main:app"}, environ=environ, file=None).servers
     assert server.certfile == ("/with a space/a.pem", "/b.pem")
+
+
+@pytest.mark.parametrize("table", [False, True])
+def test_a_hint_at_a_value_of_the_file_is_written_as_a_file(tmp_path: Path, table: bool) -> None:
+    (tmp_path / "g.toml").write_text(
+        'app = "a:b"\n[[server]]\ninterface = "asgi3"\n' if table else 'app = "a:b"\nlog_level = "warn"\n'
+    )
+    with pytest.raises(ConfigurationError) as refused:
+        load(cli={}, environ={}, file=tmp_path / "g.toml")
+    assert str(refused.value.hint).startswith('write interface = "asgi"' if table else 'write log_level = "warning"')

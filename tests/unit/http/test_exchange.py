@@ -4,11 +4,11 @@ import pytest
 from http_fakes import FakeLoop, FakeOwner, step
 
 from gracehttp.http.body import NO_REQUEST_BODY, RequestBody
-from gracehttp.http.exchange import Exchange, ResetReason, ResponseError
+from gracehttp.http.exchange import Carrier, Exchange, ResetReason, ResponseError
 from gracehttp.http.head import RequestHead, RequestLine
 
 
-class FakeCarrier:
+class FakeCarrier(Carrier):
     """`told` has what was called, in order."""
 
     def __init__(self):

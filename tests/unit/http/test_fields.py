@@ -252,9 +252,8 @@ def test_remembered_fields_do_not_grow_without_end():
         assert len(fields_module._known_fields) <= fields_module._MOST_REMEMBERED
 
 
-def test_fields_that_responses_share_have_no_more_than_one_beginning_for_each_status():
-    """Two attributes, of the status and of the beginning, could be of two responses in two threads."""
+def test_fields_that_responses_share_have_no_head_before_the_first_response():
     fields = given_again(HARMLESS)
-    assert fields.starts == {}
+    assert fields.shared
+    assert fields.latest_head is None
     assert fields is given_again(HARMLESS)
-    assert ResponseFields(HARMLESS).starts is None

@@ -13,8 +13,9 @@ from gracehttp.events import AcceptPaused
 from gracehttp.net import acceptor as module
 from gracehttp.net import backlog_watch
 from gracehttp.net.acceptor import Acceptor
-from gracehttp.net.permits import LocalPermits, PermitPool, SharedPermits
+from gracehttp.net.permits import LocalPermits, PermitPool
 from gracehttp.net.restraint import LONGEST_SECONDS, Restraint
+from gracehttp.net.shared_permits import SharedPermits
 from gracehttp.net.syn_filter import drop_new_connections
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}

@@ -183,6 +183,33 @@ def test_longest_tells_one_that_came_back_at_the_same_moment_once(world):
     assert [item.name for _, item in world.deadlines.longest()] == ["a"]
 
 
+def test_one_that_was_renewed_has_all_its_time_again_and_its_place_behind_those_that_began_before(world):
+    renewed, other = world.add("renewed"), world.add("other")
+    world.clock.pass_time(4)
+    renewed.renewed_at = world.clock.now
+    world.clock.pass_time(1)
+    world.add("last")
+    assert world.deadlines.since(renewed) == 1004
+    assert [(since, item.name) for since, item in world.deadlines.longest()] == [
+        (1000, "other"), (1004, "renewed"), (1005, "last"),
+    ]  # fmt: skip
+    world.deadlines.discard(other)
+    world.clock.pass_time(100)
+    assert world.told == [("renewed", 1014), ("last", 1015)]
+
+
+def test_one_that_is_renewed_again_and_again_is_looked_at_once_in_its_time(world):
+    item = world.add("a")
+    for _ in range(1000):
+        item.renewed_at = world.clock.now
+        world.clock.pass_time(0.1)
+    assert world.told == []
+    assert world.clock.timers_made <= 11
+    assert len(world.deadlines._early) == 1
+    world.clock.pass_time(100)
+    assert world.told == [("a", pytest.approx(1099.9 + SECONDS))]
+
+
 def test_close_forgets_all_and_leaves_no_timer(world):
     world.add("a")
     world.add("b", waited=1.0)
@@ -196,6 +223,7 @@ def test_close_forgets_all_and_leaves_no_timer(world):
 STEPS = st.one_of(
     st.tuples(st.just("add"), st.integers(0, 5), st.sampled_from([0.0, 0.0, 1.0, 2.5, 9.0, 50.0])),
     st.tuples(st.just("discard"), st.integers(0, 5), st.none()),
+    st.tuples(st.just("renew"), st.integers(0, 5), st.none()),
     st.tuples(st.just("pass"), st.sampled_from([0.0, 0.5, 1.0, 2.5, 7.0, 20.0]), st.none()),
 )
 
@@ -214,9 +242,14 @@ def test_in_any_history_each_is_told_at_its_time(steps):
             assert sorted((when, name) for name, when in world.told) == due
             assert [when for _, when in world.told] == sorted(when for _, when in world.told)
             expected = {item: when for item, when in expected.items() if when > end}
+        elif kind == "renew":
+            if items[value] in expected:
+                items[value].renewed_at = world.clock.now
+                expected[items[value]] = world.clock.now + SECONDS
         else:
             world.deadlines.discard(items[value])
             expected.pop(items[value], None)
+            items[value].renewed_at = 0.0
             if kind == "add":
                 world.deadlines.add(items[value], waited)
                 expected[items[value]] = world.clock.now + SECONDS - waited

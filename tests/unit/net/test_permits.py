@@ -6,19 +6,26 @@ import contextlib
 import errno
 import os
 
+import permits_between_calls
 import pytest
 from counted_pool import PermitPool
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gracehttp.net.permits import LocalPermits, PoolRecord, SharedPermits
+from gracehttp.net.permits import LocalPermits, PoolRecord
 from gracehttp.net.shared_page import anonymous_file
+from gracehttp.net.shared_permits import SharedPermits
 from gracehttp.values import Descriptor
 
 
 def worker(pool, slot):
     return SharedPermits(*map(os.dup, pool.filenos()), slot)
+
+
+def watched_worker(pool, slot):
+    """Its system calls go through `os`."""
+    return permits_between_calls.SharedPermits(*map(os.dup, pool.filenos()), slot)
 
 
 @pytest.fixture
@@ -190,7 +197,7 @@ class SystemCalls(list):
 
 
 def test_a_worker_that_knows_of_no_debt_needs_one_system_call_to_take_and_one_to_give_back(pool, monkeypatch):
-    with contextlib.closing(worker(pool, 0)) as one:
+    with contextlib.closing(watched_worker(pool, 0)) as one:
         one.take()
         one.give_back()
         calls = SystemCalls(monkeypatch)
@@ -214,7 +221,7 @@ def test_a_worker_that_knew_of_no_debt_pays_one_that_is_new(pool):
 
 
 def test_a_debt_that_is_raised_while_a_worker_finds_none_is_paid_with_the_next_permit(pool, monkeypatch):
-    with contextlib.closing(worker(pool, 0)) as one:
+    with contextlib.closing(watched_worker(pool, 0)) as one:
         assert [one.take() for _ in range(3)] == [True] * 3
         calls = SystemCalls(monkeypatch)
         calls.after = lambda: pool.resize(2)
@@ -225,7 +232,7 @@ def test_a_debt_that_is_raised_while_a_worker_finds_none_is_paid_with_the_next_p
 
 
 def test_a_worker_looks_for_a_debt_each_time_while_the_supervisor_raises_it(pool, monkeypatch):
-    with contextlib.closing(worker(pool, 0)) as one:
+    with contextlib.closing(watched_worker(pool, 0)) as one:
         assert [one.take() for _ in range(3)] == [True] * 3
         one.give_back()
         raised = os.eventfd_write
@@ -245,7 +252,7 @@ def test_a_worker_looks_for_a_debt_each_time_while_the_supervisor_raises_it(pool
 def test_a_supervisor_of_an_older_release_that_does_not_tell_of_debts_is_paid_too(pool):
     with contextlib.closing(worker(pool, 0)) as one:
         assert [one.take() for _ in range(3)] == [True] * 3
-        one._debts[0] = 0
+        pool._debts[0] = 0
         one.give_back()
         os.eventfd_write(pool.filenos()[1], 1)
         one.give_back()
@@ -343,3 +350,16 @@ class Permits(RuleBasedStateMachine):
 
 TestPermits = Permits.TestCase
 TestPermits.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def test_a_system_call_that_fails_leaves_no_entry_open(pool):
+    with contextlib.closing(worker(pool, 0)) as one:
+        with open(os.devnull, "wb") as not_to_be_read:
+            free = os.dup(one.fileno())
+            os.dup2(not_to_be_read.fileno(), one.fileno())
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                one.take()
+            os.dup2(free, one.fileno())
+            os.close(free)
+        assert pool.audit([0]) == 0
+        assert one.take()

@@ -1,6 +1,7 @@
 """Permits of workers that are killed come back, whenever it happens, and no system call of ours needs /proc for it.
 
-The workers here are processes that SIGKILL ends at a line of `net.permits`, each line in turn.
+The workers here are processes that SIGKILL ends at a line of `net.permits` or of `net.shared_permits`, each
+line in turn.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from functools import partial
 
 import pytest
 from counted_pool import PermitPool
+from permits_between_calls import SOURCE, SharedPermits
 
 from gracehttp.net import permits
-from gracehttp.net.permits import SharedPermits
 
 LIMIT = 5
 
@@ -70,7 +71,7 @@ def killed_at(line, operation):
         left = itertools.count(line, -1)
 
         def trace(frame, event, _argument):
-            if event == "line" and frame.f_code.co_filename in (__file__, permits.__file__) and not next(left):
+            if event == "line" and frame.f_code.co_filename in (__file__, permits.__file__, SOURCE) and not next(left):
                 os.kill(os.getpid(), signal.SIGKILL)
             return trace
 

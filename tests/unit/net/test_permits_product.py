@@ -12,7 +12,8 @@ import os
 import pytest
 from counted_pool import PermitPool
 
-from gracehttp.net.permits import PoolRecord, SharedPermits
+from gracehttp.net.permits import PoolRecord
+from gracehttp.net.shared_permits import SharedPermits
 
 LIMITS = (1, 2)
 BEGIN = 2
@@ -120,12 +121,12 @@ class World:
         assert not (pool.free and pool.debt), (case, "a debt is paid first")
         assert pool.free <= pool.limit, case
         if pool.debt:
-            assert all(worker._no_debt_at != worker._debts[0] for worker in self.workers), (case, "all workers pay")
+            assert all(worker._no_debt_at != pool._debts[0] for worker in self.workers), (case, "all workers pay")
 
     def state(self):
         pool = self.pool
         busy = [one is not None for one in self.open]
-        settled = [worker._no_debt_at == worker._debts[0] for worker in self.workers]
+        settled = [worker._no_debt_at == pool._debts[0] for worker in self.workers]
         return (pool.limit, pool.free, pool.debt, *self.held, *busy, *settled, self.travelling, self.lost)
 
 

@@ -9,7 +9,18 @@ import sys
 import pytest
 
 from gracehttp.net import system_calls
-from gracehttp.net.system_calls import READ_BYTES, accept, descriptor_of, ready, receive, send, shut, waiting
+from gracehttp.net.system_calls import (
+    READ_BYTES,
+    accept,
+    descriptor_of,
+    give_one,
+    ready,
+    receive,
+    send,
+    shut,
+    take_one,
+    waiting,
+)
 
 
 @pytest.fixture
@@ -132,3 +143,14 @@ def test_our_half_is_shut_and_a_client_that_is_gone_is_no_error(pair):
     assert theirs.recv(1) == b""
     with socket.socket() as alone:
         assert not shut(alone, descriptor_of(alone))
+
+
+@pytest.mark.skipif(not hasattr(os, "eventfd"), reason="of Linux")
+def test_an_eventfd_gives_what_it_has_one_by_one():
+    eventfd = os.eventfd(1, os.EFD_SEMAPHORE | os.EFD_NONBLOCK)
+    give_one(eventfd)
+    assert [take_one(eventfd) for _ in range(3)] == [True, True, False]
+    os.close(eventfd)
+    for call in (take_one, give_one):
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            call(eventfd)

@@ -370,6 +370,22 @@ def test_half_a_record_is_known_wherever_it_is_cut(run, context, version):
 
 
 @every_session
+@pytest.mark.parametrize("late", [1, 17, 999])
+def test_a_record_whose_last_bytes_come_late_is_delivered_whole(run, context, version, late):
+    async def scenario(floor):
+        session = await Session.open(floor, context, version)
+        record = session.client.records(bytes(1000))
+        session.raw.send(record[:-late])
+        await until(lambda: session.stream.mid_record)
+        session.raw.send(record[-late:])
+        await until(lambda: not session.stream.mid_record)
+        await turns()
+        assert session.seen.data == bytes(1000)
+
+    run(scenario)
+
+
+@every_session
 def test_many_records_in_one_read_are_all_delivered(run, context, version):
     async def scenario(floor):
         session = await Session.open(floor, context, version)

@@ -41,6 +41,10 @@ def test_a_listener_whose_door_is_closed_is_the_same_in_the_next_image():
     after.close()
 
 
+_OF_STARTS = {"_early_signals", "offers_spare", "is_of_spare"}
+"""No signal is left once it has started, and the next image of the supervisor restarts."""
+
+
 def test_a_worker_carries_all_that_is_known_of_it():
     async def run():
         ours, theirs = socket.socketpair()
@@ -50,7 +54,7 @@ def test_a_worker_carries_all_that_is_known_of_it():
         )
         process.failure, process.stopped_accepting = Failed("no", "", ""), True
         record = process.carry()
-        assert names(WorkerRecord) == vars(process).keys() - {"_early_signals"}  # none is left once it has started
+        assert names(WorkerRecord) == vars(process).keys() - _OF_STARTS
         copy = changed(record, channel=changed(record.channel, socket=Descriptor(os.dup(record.channel.socket))))
         after = WorkerProcess.adopt(from_plain(WorkerRecord, to_plain(copy)), 2)
         known = {name: value for name, value in vars(process).items() if name not in {"channel", "early_stderr"}}

@@ -114,6 +114,17 @@ def test_once_the_child_has_started_nothing_is_held_back_any_more():
     assert played(script, hold=True) == b"a grandchild\n"
 
 
+@pytest.mark.parametrize("hold", [False, True])
+def test_what_a_child_wrote_while_it_started_does_not_tell_why_it_ends_later(hold):
+    def script(words, write):
+        write(SYNTAX_ERROR.encode())
+        words.release()
+        words.forget()
+        assert words.finish() == ("", "")
+
+    played(script, hold=hold)
+
+
 def test_what_is_held_back_is_carried_to_another_image_of_the_supervisor():
     passed = bytearray()
 

@@ -156,5 +156,6 @@ def test_what_can_not_be_executed_ends_and_says_why(tmp_path, monkeypatch, gone)
     with Child("-c", "", directory=tmp_path if gone == "interpreter" else tmp_path / "gone") as child:
         said = child.stderr.read().decode()
         assert child.wait() == CANNOT_RUN
-    where = f"in {tmp_path}{'' if gone == 'interpreter' else '/gone'}: No such file or directory"
+    folder, more = (tmp_path, "") if gone == "interpreter" else (tmp_path / "gone", " (that folder is gone)")
+    where = f"in {folder}: No such file or directory{more}"
     assert describe_exit(CANNOT_RUN, said) == f"could not be started: {sys.executable} can't be executed {where}"

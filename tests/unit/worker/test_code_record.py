@@ -6,11 +6,13 @@ import errno
 import importlib
 import os
 import sys
+import time
 from importlib.machinery import SourceFileLoader
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from gracehttp.worker import code_record
 from gracehttp.worker.code_record import ImportNotes, can_record, changed_files, loaded_files
 
 
@@ -155,6 +157,19 @@ def test_a_process_that_imported_files_before_and_after_a_change_has_halves(file
         assert notes.halves() == [], "it has only what was there before"
         files("half_b", "number = 2")
         importlib.import_module("half_b")
+    assert notes.halves() == [a]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere files have the time of day")
+def test_a_change_in_the_first_moment_counts_though_the_time_of_files_is_behind_the_time_of_day(files, monkeypatch):
+    a = files("early", "number = 1")
+    ahead = SimpleNamespace(time_ns=lambda: time.time_ns() + 10**9, clock_gettime_ns=time.clock_gettime_ns)
+    monkeypatch.setattr(code_record, "time", ahead)
+    with ImportNotes() as notes:
+        importlib.import_module("early")
+        files("late", "number = 2")
+        importlib.import_module("late")
+        files("early", "number = 2")
     assert notes.halves() == [a]
 
 

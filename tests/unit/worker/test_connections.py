@@ -501,3 +501,47 @@ def test_a_stop_that_a_request_leads_to_while_connections_are_accepted_ends_that
         assert (world.connections.accepted, world.published) == (1, [])
 
     run(scenario)
+
+
+def test_connections_from_one_host_share_what_is_known_of_it(run):
+    async def scenario(world):
+        world.port.accept()
+        clients = [await world.connect() for _ in range(3)]
+        first, *others = (connection for _, connection in clients)
+        assert {connection.client for _, connection in clients} == {one.getsockname() for one, _ in clients}
+        for other in others:
+            assert other.client[0] is first.client[0]
+            assert other.adjust is first.adjust
+
+    run(scenario)
+
+
+def test_no_more_than_some_hosts_are_remembered(run, monkeypatch):
+    monkeypatch.setattr(connections_module, "_MOST_HOSTS", 2)
+
+    async def scenario(world):
+        for number in range(5):
+            ours, theirs = socket.socketpair()
+            ours.setblocking(False)
+            world.permits.take()
+            world.connections.attach(ours, (f"192.0.2.{number}", 80))
+            assert len(world.connections._hosts) <= 2
+            theirs.close()
+        assert sorted(one.client[0] for one in world.connections) == [f"192.0.2.{number}" for number in range(5)]
+        for connection in world.connections:
+            connection.abort()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.10.99.100", "127.199.200.255"])
+def test_a_client_is_named_as_the_socket_module_names_it(run, host):
+    async def scenario(world):
+        world.port.accept()
+        with socket.create_connection(world.listener.getsockname(), source_address=(host, 0)) as client:
+            await until(lambda: len(world.connections))
+            (connection,) = world.connections
+            assert connection.client == client.getsockname() == (host, client.getsockname()[1])
+            connection.abort()
+
+    run(scenario)

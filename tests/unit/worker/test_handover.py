@@ -15,8 +15,9 @@ import uvloop
 
 from gracehttp.events import HandoverBroken, HandoverDelayed, HandoverQueueLost
 from gracehttp.http.connection import HttpSettings
-from gracehttp.net.permits import LocalPermits, PermitPool, SharedPermits
+from gracehttp.net.permits import LocalPermits, PermitPool
 from gracehttp.net.poller import new_poller
+from gracehttp.net.shared_permits import SharedPermits
 from gracehttp.supervisor.listeners.queues import HandoverQueue
 from gracehttp.wire.handover import MESSAGE_BYTES, MOST_CONNECTIONS, MOST_PIPELINED_BYTES, Carried, encode
 from gracehttp.worker import handover

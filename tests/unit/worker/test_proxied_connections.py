@@ -126,6 +126,16 @@ def test_the_root_path_stands_in_the_path(run):
     run(scenario, introduced=False, root_path="/api")
 
 
+def test_the_root_path_stands_in_the_path_of_each_request_of_a_connection(run):
+    async def scenario(world):
+        client = world.connect()
+        for _ in range(4):
+            client.send(b"GET /a HTTP/1.1\r\nHost: test\r\n\r\n")
+            assert (await world.head()).line.path == "/api/a"
+
+    run(scenario, introduced=False, root_path="/api")
+
+
 def test_a_peer_that_is_not_trusted_is_closed_at_once_and_told_of_together(run):
     async def scenario(world):
         clients = [world.connect(HEADER + GET) for _ in range(3)]

@@ -74,6 +74,7 @@ class AsgiApplication:
         cycle = RequestCycle(self, exchange)
         task = self._first_steps.take(cycle.run(), interpreter_calls.copied(self._context))
         if not cycle.ended:
+            cycle.waits = True
             self._running[cycle] = task
 
     def handle_websocket(self, session: WebSocketSession) -> None:

@@ -12,9 +12,8 @@ cdef class FirstSteps:
     cdef object _before
     cdef dict _current
 
-    cpdef take(self, coroutine, context)
     @cython.locals(attributes=dict, options=dict)
-    cdef _make(self, coroutine, context)
+    cpdef take(self, coroutine, context)
 
 
 cdef class TaskRegister:

@@ -54,26 +54,23 @@ class FirstSteps:
             return task
         if self._loop in self._current:
             return Task(coroutine, loop=self._loop, name=NAME, context=context)
-        made = self._make(coroutine, context)
-        step, self._step = self._step, None
-        if step is not None:
-            interpreter_calls.run_in(context, step)
-        return made
-
-    def _make(self, coroutine: Coroutine[Any, Any, None], context: Context) -> Task[None]:
         attributes = self._attributes
         self._before = before = attributes.get("call_soon")
         attributes["call_soon"] = self._capture  # of this loop; that of its class stays as it is
         options = self._options
         options["context"] = context
         try:
-            return Task(coroutine, **options)
+            made = Task(coroutine, **options)
         finally:
             options["context"] = None
             if before is None:
                 del attributes["call_soon"]
             else:
                 attributes["call_soon"] = before
+        step, self._step = self._step, None
+        if step is not None:
+            interpreter_calls.run_in(context, step)
+        return made
 
     def _call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> object:
         if self._step is not None or args:  # not of the task that is being made

@@ -3,7 +3,7 @@ import cython
 from gracehttp.applications.asgi cimport interpreter_calls
 from gracehttp.applications.asgi.application cimport AsgiApplication
 from gracehttp.http.exchange cimport Exchange
-from gracehttp.http.head cimport RequestLine
+from gracehttp.http.head cimport KeptFields, RequestHead, RequestLine
 
 
 cdef class RequestCycle:
@@ -14,6 +14,7 @@ cdef class RequestCycle:
     cdef bint _receives
     cdef bint _gone
     cdef readonly bint begun
+    cdef public bint waits
     cdef readonly bint ended
     cdef tuple _trailers
 
@@ -25,4 +26,6 @@ cdef class Sent:
     pass
 
 
-cdef dict _scope_template(RequestLine line)
+@cython.locals(line=RequestLine, kept=KeptFields, found=tuple, known=dict, template=dict, scope=dict)
+cdef dict _new_scope(RequestHead head)
+cdef dict _scope_of_line(RequestLine line)

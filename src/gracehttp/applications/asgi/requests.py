@@ -10,20 +10,17 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Generator
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from gracehttp.applications.asgi import interpreter_calls
-from gracehttp.applications.asgi.extensions import OF_HTTP, OF_HTTP10
 from gracehttp.applications.asgi.files import send_open_file, send_path
 from gracehttp.applications.asgi.mistakes import explained, nothing_sent
 from gracehttp.applications.asgi.types import Message, Scope
 from gracehttp.http.exchange import ClientDisconnected, Exchange, Header, ResponseError
-from gracehttp.http.head import RequestLine
+from gracehttp.http.head import RequestHead, RequestLine
 
 if TYPE_CHECKING:
     from gracehttp.applications.asgi.application import AsgiApplication
-
-_VERSIONS: Final = {"version": "3.0", "spec_version": "2.3"}
 
 
 class RequestCycle:
@@ -39,6 +36,7 @@ class RequestCycle:
         "_trailers",
         "begun",
         "ended",
+        "waits",
     )
 
     def __init__(self, application: AsgiApplication, exchange: Exchange) -> None:
@@ -50,6 +48,8 @@ class RequestCycle:
         self._gone = False  # a message was dropped because the client is gone
         self._trailers: tuple[Header, ...] = ()
         self.begun = False
+        self.waits = False
+        """The call was not over after its first steps, and so the application has it among those that run."""
         self.ended = False
         """The call of the application is over."""
 
@@ -63,19 +63,26 @@ class RequestCycle:
         application = self._application
         exchange = self._exchange
         head = exchange.head
-        line = head.line
         # Applications may change all of it, so that each request needs its own dictionaries, those within others too.
-        template = line.derived
-        if template is None:
-            template = line.derived = _scope_template(line)
-        scope: Scope = template.copy()
-        scope["asgi"] = _VERSIONS.copy()
-        scope["scheme"] = head.scheme
+        scope: Scope = _new_scope(head)
+        scope["asgi"] = {"version": "3.0", "spec_version": "2.3"}
         scope["headers"] = head.headers
-        scope["client"] = head.client
-        scope["server"] = head.server
         scope["state"] = application.state.copy()
-        scope["extensions"] = {name: {} for name in (OF_HTTP10 if line.http10 else OF_HTTP)}
+        # `extensions` has the same names. Written out, it takes half of what a loop over them does.
+        if head.line.http10:
+            scope["extensions"] = {
+                "gracehttp.drain": {},
+                "http.response.pathsend": {},
+                "http.response.zerocopysend": {},
+            }
+        else:
+            scope["extensions"] = {
+                "gracehttp.drain": {},
+                "http.response.pathsend": {},
+                "http.response.zerocopysend": {},
+                "http.response.early_hint": {},
+                "http.response.trailers": {},
+            }
         if head.tls is not None:
             scope["extensions"]["tls"] = head.tls.extension()
         try:
@@ -90,7 +97,8 @@ class RequestCycle:
             self.finish(error)
         else:
             self.ended = True
-            application.finished(self)
+            if self.waits:
+                application.finished(self)
             if self._told:
                 exchange.give_up()
             elif returned is not None and not exchange.response_started:
@@ -241,9 +249,28 @@ async def _raise(error: Exception) -> None:
         del error  # breaks the circle of the error and this frame
 
 
-def _scope_template(line: RequestLine) -> dict[str, Any]:
-    """A scope with what it says of the request line, and with room for the rest: to copy it takes less than to make
-    another one."""
+def _new_scope(head: RequestHead) -> dict[str, Any]:
+    """A scope with what it says of the request line and of the connection, and with room for the rest: to copy one
+    takes less than to make another one."""
+    line, kept = head.line, head.kept
+    if kept is not None:
+        found = kept.derived
+        if found is not None and found[0] is line:
+            known: dict[str, Any] = found[1]
+            return known.copy()
+    template = line.derived
+    if template is None:
+        template = line.derived = _scope_of_line(line)
+    scope = template.copy()
+    scope["scheme"] = head.scheme
+    scope["client"] = head.client
+    scope["server"] = head.server
+    if kept is not None and kept.derived is None:
+        kept.derived = (line, scope.copy())
+    return scope
+
+
+def _scope_of_line(line: RequestLine) -> dict[str, Any]:
     return {
         "type": "http",
         "asgi": None,

@@ -1,5 +1,6 @@
 import cython
 
+from gracehttp.applications.wsgi cimport environ as environs
 from gracehttp.applications.wsgi.in_flight cimport InFlight
 from gracehttp.applications.wsgi.loop_calls cimport LoopCalls
 from gracehttp.applications.wsgi.response cimport WsgiResponse

@@ -8,7 +8,8 @@ from io import BufferedIOBase, BytesIO
 from typing import Any
 
 from gracehttp.applications.drain_notice import ThreadDrainNotice
-from gracehttp.applications.wsgi.environ import build_environ, environ_template
+from gracehttp.applications.wsgi import environ as environs
+from gracehttp.applications.wsgi.environ import environ_template
 from gracehttp.applications.wsgi.in_flight import InFlight
 from gracehttp.applications.wsgi.input import streaming_input
 from gracehttp.applications.wsgi.lifespan import Function, Lifespan
@@ -211,7 +212,7 @@ class _Call:
                 file: BufferedIOBase = streaming_input(exchange, application._calls, self._body)
             else:
                 file = BytesIO(self._body)
-            environ = build_environ(exchange.head, application._template, file)
+            environ = environs.build_environ(exchange.head, application._template, file)
             result = application._app(environ, response.start_response)
             try:
                 response.send_all(result)

@@ -42,18 +42,23 @@ def environ_template(*, multithread: bool, multiprocess: bool, draining: ThreadD
 
 def build_environ(head: RequestHead, template: Environ, body: io.BufferedIOBase) -> Environ:
     """A new environ for one request. The bytes of the client stand in it as latin-1 text (PEP 3333)."""
-    kept = head.kept
-    if kept is None:
-        environ = _of_the_rest(head, template)
-    else:
-        if kept.environ is None:
-            kept.environ = _of_the_rest(head, template)
-        environ = kept.environ.copy()  # applications may change theirs
     line = head.line
     derived = line.environ
     if derived is None:
         derived = line.environ = _of_the_line(line)
-    environ.update(derived)
+    kept = head.kept
+    if kept is None:
+        environ = _of_the_rest(head, template)
+        environ.update(derived)
+    else:
+        found = kept.environ
+        if found is None:
+            environ = _of_the_rest(head, template)
+            environ.update(derived)
+            kept.environ = found = (line, environ)
+        environ = found[1].copy()  # applications may change theirs
+        if found[0] is not line:
+            environ.update(derived)
     environ["wsgi.input"] = body
     environ["wsgi.errors"] = sys.stderr  # looked up each time: an application may have replaced it
     return environ

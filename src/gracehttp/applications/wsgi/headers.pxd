@@ -2,7 +2,7 @@ import cython
 
 
 @cython.locals(known=dict)
-cpdef status_code(status)
+cpdef int status_code(status) except -1
 @cython.locals(result=list, field=tuple, known=dict)
 cpdef list wire_headers(headers)
 cdef tuple _wire_field(pair)

@@ -16,7 +16,8 @@ from time import monotonic
 from typing import Any, Final
 
 from gracehttp.applications.drain_notice import ThreadDrainNotice
-from gracehttp.applications.wsgi.environ import build_environ, environ_template
+from gracehttp.applications.wsgi import environ as environs
+from gracehttp.applications.wsgi.environ import environ_template
 from gracehttp.applications.wsgi.in_flight import InFlight
 from gracehttp.applications.wsgi.lifespan import Function, Lifespan
 from gracehttp.applications.wsgi.mistakes import explained
@@ -182,7 +183,9 @@ class WsgiOnLoop:
         whole = False
         _set_running_loop(None)
         try:
-            result = run(self._app, build_environ(exchange.head, self._template, body), response.start_response)
+            result = run(
+                self._app, environs.build_environ(exchange.head, self._template, body), response.start_response
+            )
             try:
                 if response.send_at_once(result):
                     whole = True

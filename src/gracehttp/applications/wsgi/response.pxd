@@ -1,5 +1,6 @@
 import cython
 
+from gracehttp.applications.wsgi cimport headers as checked
 from gracehttp.http.exchange cimport Exchange
 
 

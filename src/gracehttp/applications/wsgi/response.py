@@ -14,8 +14,8 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Protocol
 
+from gracehttp.applications.wsgi import headers as checked
 from gracehttp.applications.wsgi.file_wrapper import FileWrapper
-from gracehttp.applications.wsgi.headers import status_code, wire_headers
 from gracehttp.http.exchange import ClientDisconnected, Exchange, Header, ResponseError
 from gracehttp.net.file_part import FilePart
 
@@ -27,7 +27,6 @@ _SILENCE_SECONDS = 30.0
 client is gone shows only when something is sent to it."""
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
-_BODILESS = frozenset({204, 304})
 
 
 class Calls(Protocol):
@@ -116,9 +115,10 @@ class WsgiResponse:
                 exc_info = None  # breaks the cycle of frame and traceback, as PEP 3333 asks
         elif self._status:
             raise ResponseError("start_response was called a second time without exc_info")
-        code, fields = status_code(status), wire_headers(headers)
-        self._status, self._headers = code, fields
-        self._bodiless = code in _BODILESS or self._exchange.head.method == "HEAD"
+        code = checked.status_code(status)
+        self._headers = checked.wire_headers(headers)
+        self._status = code
+        self._bodiless = code == 204 or code == 304 or self._exchange.head.line.method == "HEAD"  # noqa: PLR1714  in C
         return self.write
 
     def write(self, data: bytes) -> None:

@@ -376,6 +376,9 @@ def finish(plan: Plan) -> None:
         plan.given["worker_class"] = "sync" if threads == 1 else "gthread"
         _worker_class(plan.given["worker_class"], plan)
     _explain_timeout(plan)
+    if plan.options.get("preload"):
+        # After the fork, as there; worker_serving comes when the worker is warm.
+        plan.hooks = [("worker_forked" if name == "post_fork" else event, name) for event, name in plan.hooks]
     if not plan.options.get("max_requests"):
         plan.options.pop("max_requests_jitter", None)
     if "reload_include" in plan.options and "reload" not in plan.options:

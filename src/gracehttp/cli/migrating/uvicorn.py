@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from gracehttp.cli.migrating import plan as read
 from gracehttp.cli.migrating.plan import Plan, Rule, Takes, on_off, same, without
+from gracehttp.observe.log_config import YAML_ENDINGS, json_of_yaml
 
 CLIENT_CERTIFICATES = "clients are verified by --ssl-ca and --ssl-verify"
+_LOGGERS = "the loggers are gracehttp.*, not uvicorn.*"
 OWN_PARSER = "the parser is the server's own: there is nothing to choose"
 
 
@@ -47,6 +49,16 @@ def _peers(value: object, plan: Plan) -> object:
     return text
 
 
+def _log_config(value: object, plan: Plan) -> object:
+    path = str(value)
+    if path.endswith((".json", ".toml")):
+        return path
+    left_out = "left out: the file must be JSON or TOML for dictConfig"
+    how = f"{left_out}. {json_of_yaml(path)} makes JSON of it" if path.endswith(YAML_ENDINGS) else left_out
+    plan.remark(f"log_config = {path!r}", f"{how}; {_LOGGERS}")
+    return None
+
+
 def _concurrency(value: object, plan: Plan) -> object:
     return read.number(value, plan)
 
@@ -83,7 +95,8 @@ RULES: tuple[Rule, ...] = (
         "log_config",
         ("--log-config",),
         "log_config",
-        note="the file must be JSON or TOML for dictConfig; the loggers are gracehttp.*, not uvicorn.*",
+        read=_log_config,
+        note=_LOGGERS,
     ),
     Rule("log_level", ("--log-level",), "log_level", read=read.log_level),
     *on_off("access_log", "access_log"),

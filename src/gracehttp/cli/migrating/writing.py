@@ -14,6 +14,7 @@ _WIDTH = 100
 _SPECIAL = frozenset(" \t\r\n#'\"\\")
 _FIELDS = {
     "generation_promoted": ("generation",),
+    "worker_forked": ("generation", "worker", "pid"),
     "worker_serving": ("generation", "worker", "pid"),
     "worker_ending": ("generation", "worker", "pid"),
     "worker_exited": ("generation", "worker", "pid", "how"),

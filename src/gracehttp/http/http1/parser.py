@@ -150,7 +150,7 @@ class LatestFields:
         self.framing = head.framing
         self.examined = False
         self.kept = KeptFields()
-        head.keep(self.kept)
+        head.kept = self.kept
 
     def examine(self) -> None:
         """Find out whether they are `unforwarded`, when they come again: others would pay for nothing."""
@@ -203,8 +203,7 @@ def parse_known_head(block: bytes, scheme: str, latest: LatestFields) -> Http1He
     head.headers = latest.headers[:]
     head.framing = latest.framing
     head.unforwarded = latest.unforwarded
-    if latest.kept is not None:
-        head.keep(latest.kept)
+    head.kept = latest.kept
     return head
 
 

@@ -2,7 +2,7 @@ import cython
 
 from gracehttp.http.body cimport RequestBody
 from gracehttp.http.connection cimport Connection, ServerContext
-from gracehttp.http.exchange cimport Exchange
+from gracehttp.http.exchange cimport Carrier, Exchange
 from gracehttp.http.fields cimport ResponseFields
 from gracehttp.http.http1 cimport parser as heads
 from gracehttp.http.http1.checks cimport Framing
@@ -12,7 +12,7 @@ from gracehttp.net.deadlines cimport Deadlines
 from gracehttp.net.stream cimport SocketStream
 
 
-cdef class Http1Protocol:
+cdef class Http1Protocol(Carrier):
     cdef public Connection connection
     cdef ServerContext _context
     cdef SocketStream _stream
@@ -38,6 +38,7 @@ cdef class Http1Protocol:
     cdef bint _paused
     cdef bint _held_back
     cdef readonly Deadlines _waits
+    cdef readonly double renewed_at
 
     cpdef received(self, bytes data)
     cpdef ended(self)
@@ -47,7 +48,7 @@ cdef class Http1Protocol:
     @cython.locals(size=Py_ssize_t, limit=Py_ssize_t)
     cdef _await_head(self, bytes data)
     cdef Http1Head _parse(self, bytes block)
-    @cython.locals(framing=Framing, body=RequestBody, context=ServerContext, connection=Connection)
+    @cython.locals(framing=Framing, body=RequestBody, context=ServerContext, connection=Connection, exchange=Exchange)
     cdef _begin_request(self, Http1Head head)
     cdef RequestBody _begin_body(self, Framing framing)
     cdef _read_body(self, parser, bytes data)
@@ -65,7 +66,7 @@ cdef class Http1Protocol:
     cdef bint _is_late(self) except -1
     cpdef body_wanted(self, Exchange exchange)
     cpdef body_taken(self, Exchange exchange)
-    @cython.locals(fields=ResponseFields, status=int, http11=bint, framing=int, closes=bint, now=double, added=ServerLines, start=bytes, framed=bytes)
+    @cython.locals(fields=ResponseFields, status=int, http11=bint, framing=int, closes=bint, now=double, added=ServerLines, latest=tuple, head=bytes)
     cpdef send_head(self, Exchange exchange, bytes data, bint end)
     @cython.locals(framing=int)
     cpdef send_body(self, Exchange exchange, bytes data, bint end)

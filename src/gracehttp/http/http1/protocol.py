@@ -14,7 +14,7 @@ from typing import Final
 
 from gracehttp.http.body import NO_REQUEST_BODY, RequestBody
 from gracehttp.http.connection import NEW, Connection, InFlight, MakeProtocol, Pace, ServerContext, Terms
-from gracehttp.http.exchange import Exchange, ResetReason, tell
+from gracehttp.http.exchange import Carrier, Exchange, ResetReason, tell
 from gracehttp.http.fields import ResponseFields
 from gracehttp.http.forwarded import ForwardedError
 from gracehttp.http.head import RefusedHead
@@ -67,10 +67,8 @@ _UNPARSED_HIGH_WATER_BYTES: Final = 65536  # of pipelined requests; above, nothi
 _DISCARD_LIMIT_BYTES: Final = 256 * 1024  # of a body that is not wanted; more would cost more than a new connection
 _JOIN_LIMIT_BYTES: Final = 65536  # head and body up to this are joined; above, the copy costs more than sendmsg(2)
 
-_MOST_STARTS: Final = 4  # of the same fields: applications give few of them with more than one status
 
-
-class Http1Protocol:
+class Http1Protocol(Carrier):
     """See `WireProtocol` for the worker's side, `Consumer` for the stream's, `Carrier` for the exchange's."""
 
     pace = Pace()
@@ -102,6 +100,7 @@ class Http1Protocol:
         "_unparsed",
         "_waits",
         "connection",
+        "renewed_at",
     )
 
     def __init__(self, connection: Connection, carried: Carried = NEW) -> None:
@@ -134,6 +133,8 @@ class Http1Protocol:
         self._handshake: Exchange | None = None  # the last exchange that may end with another protocol
         self._held_back = False  # the next request is, until the client has taken the responses before it
         self._waits: Deadlines | None = None
+        self.renewed_at = 0.0
+        """When it became idle, while its place in the deadlines is that of an earlier time: see `Timed`."""
         # If the time is over already: `timed_out` looks for what the client has sent meanwhile before it closes.
         self._wait(self._context.head if self._fresh else self._context.idle, carried.idle_seconds)
 
@@ -274,7 +275,7 @@ class Http1Protocol:
         head.server = connection.server
         head.tls = connection.tls
         head.echoed = None
-        if connection.adjust is not None:
+        if connection.adjust is not None and (connection.adjusts_unforwarded or not head.unforwarded):
             try:
                 connection.adjust(head)
             except ForwardedError as error:
@@ -294,7 +295,8 @@ class Http1Protocol:
         # A deadline for the head stays in its order, and `timed_out` ignores it: to leave and to come back for each
         # request would cost more than to be told once in vain.
         self._phase = ANSWERING
-        self._exchange = exchange = Exchange(
+        self._exchange = exchange = Exchange.__new__(Exchange)
+        exchange.begin(
             head,
             body,
             self,
@@ -405,10 +407,10 @@ class Http1Protocol:
             self._finish(linger=False)
             return
         idle = self._context.idle
-        if self._waits is not idle:
-            self._wait_no_more()
-            self._waits = idle
-        idle.add(self)
+        if self._waits is idle:
+            self.renewed_at = idle.now()
+        else:
+            self._wait(idle)
         if self._paused:
             self._regulate_reading()
         if self._leaving:
@@ -528,25 +530,23 @@ class Http1Protocol:
         ours = added.date_and_server
         if fields.has_date or fields.has_server:
             ours = added.beside(fields.has_date, fields.has_server)
-        start = b""
-        if framing == COUNTED and fields.starts is not None and fields.content_length == length:
-            start = fields.starts.get(status, b"")
-            if not start:
-                start = status_line(status) + fields.block + content_length_line(length)
-                if len(fields.starts) < _MOST_STARTS:
-                    fields.starts[status] = start
+        if framing == COUNTED and fields.shared and http11 and not closes and fields.content_length == length:
+            latest = fields.latest_head
+            if latest is None or latest[1] is not ours or latest[0] != status:
+                head = b"".join((status_line(status), fields.block, content_length_line(length), ours, b"\r\n"))
+                fields.latest_head = latest = (status, ours, head)
+            head = latest[2]
         else:
+            connection = b""
+            if closes or not http11 or fields.upgrade:
+                connection = connection_line(http11, closes, fields.upgrade)
             framed = content_length_line(length) if framing == COUNTED else framing_line(framing, status, length)
-            start = status_line(status) + fields.block + framed
-        connection = b""
-        if closes or not http11 or fields.upgrade:
-            connection = connection_line(http11, closes, fields.upgrade)
-        if framing == CHUNKED and data:
-            data = b"%x\r\n%b\r\n" % (len(data), data)
+            head = b"".join((status_line(status), fields.block, framed, ours, connection, b"\r\n"))
+            if framing == CHUNKED and data:
+                data = b"%x\r\n%b\r\n" % (len(data), data)
         if len(data) <= _JOIN_LIMIT_BYTES:
-            self._stream.write(b"".join((start, ours, connection, b"\r\n", data)))
+            self._stream.write(head + data)
         else:
-            head = b"".join((start, ours, connection, b"\r\n"))
             self._stream.write_pieces([head, data])
         if not self._stream.writable:
             exchange.writable = False

@@ -1,13 +1,13 @@
 import cython
 
-from gracehttp.http.exchange cimport Exchange
+from gracehttp.http.exchange cimport Carrier, Exchange
 from gracehttp.http.http2.engine cimport Engine
 from gracehttp.http.http2.guard cimport FloodGuard
 from gracehttp.http.http2.responses cimport pairs, response_fields, status_field
 from gracehttp.http.server_fields cimport ServerLines
 
 
-cdef class Http2Stream:
+cdef class Http2Stream(Carrier):
     cdef object _protocol
     cdef Engine _engine
     cdef FloodGuard _guard
@@ -45,6 +45,7 @@ cdef class Http2Stream:
     cpdef body_taken(self, Exchange exchange)
     cpdef send_head(self, Exchange exchange, bytes data, bint end)
     cpdef send_body(self, Exchange exchange, bytes data, bint end)
+    cpdef send_file(self, Exchange exchange, part, bint end)
     cpdef response_completed(self, Exchange exchange)
     cpdef cut(self, Exchange exchange, reason)
     @cython.locals(size=Py_ssize_t)

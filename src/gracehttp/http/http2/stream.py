@@ -6,7 +6,7 @@ from collections import deque
 from time import time
 from typing import TYPE_CHECKING, Final
 
-from gracehttp.http.exchange import Exchange, ResetReason
+from gracehttp.http.exchange import Carrier, Exchange, ResetReason
 from gracehttp.http.fields import ResponseFields
 from gracehttp.http.head import Header
 from gracehttp.http.http2.responses import added_pairs, pairs, refusal, response_fields, status_field
@@ -25,7 +25,7 @@ _SHARES_FROM_BYTES: Final = 16384
 """A response that is longer takes turns with others: with a shorter one that would cost more than it is worth."""
 
 
-class Http2Stream:
+class Http2Stream(Carrier):
     """See `Carrier`. The protocol has it from the head of the request to the end of the stream in both directions.
 
     `received` counts the bytes of the request body, `untaken` those that the client can't send more for yet.

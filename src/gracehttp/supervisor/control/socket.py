@@ -28,6 +28,7 @@ from gracehttp.events import (
     WorkerBecameReady,
     WorkerExited,
     WorkerFailedToStart,
+    WorkerWrote,
 )
 from gracehttp.events.bus import EventBus
 from gracehttp.net.unix_files import MOST_PATH_BYTES, bind_file, remove_stale_file
@@ -201,7 +202,7 @@ class ControlSocket:
             self._quiet.set_result(None)
 
     def _tell_progress(self, event: Event) -> None:
-        if isinstance(event, _OUTCOMES):
+        if isinstance(event, (*_OUTCOMES, WorkerWrote)):  # what a worker prints is for the log
             return
         for connection in list(self._following):
             if not connection.answered:

@@ -78,6 +78,10 @@ class EarlyStderr:
         self.read_to_the_end()
         return self._let_go()
 
+    def forget(self) -> None:
+        """Keep nothing of what was written so far: it doesn't tell why a child ends that has started well."""
+        self._kept.clear()
+
     def finish(self) -> tuple[str, str]:
         """The child is gone. Returns what it wrote, or the end of that, and the part that was held back until now. What
         its own children still write is passed on."""

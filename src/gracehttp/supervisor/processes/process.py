@@ -100,6 +100,10 @@ class WorkerProcess:
         """It was told to drain: it closes its channel when it has."""
         self.build = ""
         """Which build it runs, as it said when it introduced itself."""
+        self.offers_spare = False
+        """Its command line can also be run as a spare process."""
+        self.is_of_spare = False
+        """It was ordered from the spare process."""
         self._early_signals: list[int] = []
 
     @classmethod
@@ -204,6 +208,10 @@ class WorkerProcess:
         # A child keeps its PID until it is reaped, so no other process can have it by now.
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
+
+    def take_signals(self, other: WorkerProcess) -> None:
+        """Keep what was to be sent to `other`, which never had a process."""
+        self._early_signals += other._early_signals
 
     def ended(self, status: int) -> Ending:
         """How the process ended, which was reaped with this wait status."""

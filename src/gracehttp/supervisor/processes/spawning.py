@@ -120,6 +120,8 @@ def _why_not(launch: Launch, credentials: Credentials | None, exc: OSError) -> s
         obstacle = next(filter(None, map(in_the_way, filter(None, needed))), "")
         advice = "use an interpreter and a folder that this user can reach"
         return f"{obstacle}: {sentence}; {advice}" if obstacle else sentence
+    if exc.errno == errno.ENOENT and not os.path.isdir(launch.directory):
+        return f"{sentence} (that folder is gone)"
     if exc.errno != errno.ENOENT or not os.path.exists(launch.executable):
         return sentence
     interpreter = interpreter_of(launch.executable)  # the kernel doesn't tell whether that is what it misses

@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from gracehttp.events import Event, PreloadUnavailable, TemplateLost, TemplateOrdersDelayed, TemplateStarted
+from gracehttp.supervisor.processes.command_line import Launch
 from gracehttp.supervisor.processes.process import WorkerEnds, WorkerProcess, describe_exit
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire.channel import Channel, ChannelBroken, ChannelRecord, UnreadableMessage, channel_pair
@@ -42,6 +43,27 @@ class StartReports(Value):
 
     started: Callable[[WorkerProcess, int], None]
     failed: Callable[[WorkerProcess, str], None]
+
+
+class TemplateFacts(Value):
+    """What it is called in a sentence, and how the log is told that it has begun (its PID), is lost (how it ended),
+    can't be told what to do (why), or can't be one (why)."""
+
+    name: str
+    began: Callable[[int], Event]
+    lost: Callable[[str], Event]
+    delayed: Callable[[str], Event]
+    unfit: Callable[[str], Event]
+
+
+def facts_of(generation: int) -> TemplateFacts:
+    return TemplateFacts(
+        name="the template of its generation",
+        began=functools.partial(TemplateStarted, generation),
+        lost=functools.partial(TemplateLost, generation),
+        delayed=functools.partial(TemplateOrdersDelayed, generation),
+        unfit=PreloadUnavailable,
+    )
 
 
 class TemplateRecord(Value):
@@ -66,31 +88,37 @@ class TemplatesRecord(Value):
 
 
 class Template:
-    """The template of one generation: its process, the channel to it, and the workers that are ordered from it."""
+    """A process that forks workers: that of one generation, or the spare one. Its PID, the channel to it, and the
+    workers that are ordered from it."""
 
     def __init__(
         self,
-        generation: int,
+        facts: TemplateFacts,
         starts: StartReports,
         publish: Callable[[Event], None],
         *,
         channel: Channel,
         their_end: socket.socket | None,
         pid: int = 0,
+        fork_seconds: float = FORK_SECONDS,
     ) -> None:
-        self.generation = generation
+        """`their_end` is None if the process has it already, and `pid` 0 until it tells that itself."""
         self.pid = pid
         self.alive = True
+        self.began = False
+        """It has told that it can fork."""
         self.idle = asyncio.Event()
         """Set while no order is under way."""
         self.on_start: Callable[[], None] = lambda: None
-        """Called once, when its PID is known."""
+        """Called once, when it has told that it has begun."""
+        self._facts = facts
+        self._fork_seconds = fork_seconds
         self._starts = starts
         self._publish = publish
         self._loop = asyncio.get_running_loop()
         self._channel = channel
         self._their_end = their_end
-        self._ordered: deque[tuple[WorkerProcess, WorkerEnds]] = deque()
+        self._ordered: deque[tuple[WorkerProcess, WorkerEnds, Launch | None]] = deque()
         self._deadline: asyncio.TimerHandle | None = None
         self._ended = False
         self.idle.set()
@@ -98,15 +126,13 @@ class Template:
             channel,
             on_messages=self._receive,
             on_lost=self._lost,
-            on_shortage=lambda reason: publish(TemplateOrdersDelayed(generation, reason)),
+            on_shortage=lambda reason: publish(facts.delayed(reason)),
         )
 
-    def carry(self) -> TemplateRecord:
+    def carry(self, generation: int) -> TemplateRecord:
         """Must be called while it is idle."""
         their_end = Descriptor(self._their_end.fileno()) if self._their_end is not None else None
-        return TemplateRecord(
-            generation=self.generation, pid=self.pid, channel=self._channel.carry(), their_end=their_end
-        )
+        return TemplateRecord(generation=generation, pid=self.pid, channel=self._channel.carry(), their_end=their_end)
 
     def fileno(self) -> int:
         """The end for the process that will become the template. It is closed here once the template reports."""
@@ -118,35 +144,39 @@ class Template:
         """Whether there may be a child whose PID isn't known yet: the template, or a worker."""
         return self.alive and (not self.pid or bool(self._ordered))
 
-    def order(self, process: WorkerProcess, ends: WorkerEnds) -> None:
-        """Fork `process`, and give it `ends`, which are closed here when it has them."""
+    def order(self, process: WorkerProcess, ends: WorkerEnds, launch: Launch | None = None) -> None:
+        """Fork `process`, and give it `ends`, which are closed here when it has them; a spare process also takes over
+        what `launch` says."""
         self.idle.clear()
-        self._ordered.append((process, ends))
+        self._ordered.append((process, ends, launch))
         self._send_order()
 
-    def end(self) -> None:
+    def end(self, reason: str = "its generation is gone") -> None:
         """Kill it: it has nothing to finish. One that has not reported yet reads the end of file instead."""
         self._ended = True
-        self._abandon("its generation is gone")
+        self._abandon(reason)
 
     def reaped(self, status: int) -> None:
         """The process was reaped: from now on another process may have its PID."""
         self.pid = 0
         if self.alive:
             self._watch.receive()  # its last message may still lie there
-        self._abandon("the template of its generation is gone")
+        self._abandon(f"{self._facts.name} is gone")
         if not self._ended:
-            self._publish(TemplateLost(self.generation, describe_exit(os.waitstatus_to_exitcode(status))))
+            self._publish(self._facts.lost(describe_exit(os.waitstatus_to_exitcode(status))))
 
     def _send_order(self) -> None:
         # One at a time: a template can do no more, and descriptors under way count against RLIMIT_NOFILE (unix(7)).
         if self._deadline is not None or not self._ordered or not self.alive:
             return
-        process, ends = self._ordered[0]
+        process, ends, launch = self._ordered[0]
         self._deadline = self._loop.call_later(
-            FORK_SECONDS, self._abandon, f"the template of its generation did not fork it within {FORK_SECONDS:g} s"
+            self._fork_seconds, self._abandon, f"{self._facts.name} did not fork it within {self._fork_seconds:g} s"
         )
-        self._watch.send(Fork(process.number, Descriptor(ends.channel), Descriptor(ends.early_stderr)))
+        order = Fork(process.number, Descriptor(ends.channel), Descriptor(ends.early_stderr))
+        if launch is not None:
+            order = Fork(order.worker, order.channel, order.stderr, launch.directory, launch.variables)
+        self._watch.send(order)
 
     def _receive(self, received: Sequence[Message]) -> None:
         try:
@@ -158,20 +188,25 @@ class Template:
     def _lost(self, loss: Loss) -> None:
         match loss:
             case UnreadableMessage():
-                self._abandon(f"the template of its generation said what the supervisor can't read ({loss})")
+                self._abandon(f"{self._facts.name} said what the supervisor can't read ({loss})")
             case ChannelBroken():
-                self._abandon(f"the channel to the template of its generation broke ({loss})")
+                self._abandon(f"the channel to {self._facts.name} broke ({loss})")
             case _:
-                self._abandon("the template of its generation is gone")
+                self._abandon(f"{self._facts.name} is gone")
 
     def _on_message(self, message: Message) -> None:
         match message:
+            case TemplateBegan(0, reason):
+                self.end(reason)
+                self._publish(self._facts.unfit(reason))
             case TemplateBegan(pid):
-                if self._their_end is None:
+                if self.began:
                     raise UnreadableMessage("it exists already")
-                self._close_their_end()
-                self.pid = pid
-                self._publish(TemplateStarted(self.generation, pid))
+                self.began = True
+                if self._their_end is not None:
+                    self._close_their_end()
+                    self.pid = pid
+                self._publish(self._facts.began(pid))
                 self.on_start()
             case Forked(pid, reason):
                 if self._deadline is None:
@@ -183,12 +218,12 @@ class Template:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-        process, ends = self._ordered.popleft()
+        process, ends, _launch = self._ordered.popleft()
         ends.close()
         if pid:
             self._starts.started(process, pid)
         else:
-            self._starts.failed(process, f"could not be started ({reason})")
+            self._starts.failed(process, reason)
         if not self._ordered:
             self.idle.set()
         self._send_order()
@@ -240,7 +275,7 @@ class Templates:
     def carry(self) -> TemplatesRecord:
         """To be taken when all is `settled`."""
         return TemplatesRecord(
-            templates=tuple(one.carry() for one in self._templates.values() if one.alive),
+            templates=tuple(one.carry(number) for number, one in self._templates.items() if one.alive),
             had=tuple(sorted(self._had)),
             adopting=self._adopting,
         )
@@ -257,11 +292,15 @@ class Templates:
         """
         if generation in self._had:
             return None
-        if not adopt_orphans():
+        if not self.adopt_orphans():
             self._publish(PreloadUnavailable("this system has no subreapers"))
             return None
-        self._adopting = True
         return self._add(generation, *channel_pair()).fileno()
+
+    def adopt_orphans(self) -> bool:
+        """Adopt the orphans of our descendants from now on. False where that can't be had."""
+        self._adopting = self._adopting or adopt_orphans()
+        return self._adopting
 
     def of(self, generation: int) -> Template | None:
         """The template from which workers can be ordered, also if it has not reported yet."""
@@ -295,7 +334,10 @@ class Templates:
             await asyncio.wait_for(self._none_ending.wait(), END_SECONDS)
 
     def _add(self, generation: int, channel: Channel, their_end: socket.socket | None, pid: int = 0) -> Template:
-        template = Template(generation, self._starts, self._publish, channel=channel, their_end=their_end, pid=pid)
+        template = Template(
+            facts_of(generation), self._starts, self._publish, channel=channel, their_end=their_end, pid=pid
+        )
+        template.began = bool(pid)
         self._templates[generation] = template
         self._had.add(generation)
         template.on_start = functools.partial(self._started, template)

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from gracehttp.events import Event, OrdersDelayed, WorkerCut, WorkerOutputDropped, WorkerStarted
+from gracehttp.events import Event, OrdersDelayed, SpareNotUsed, WorkerCut, WorkerOutputDropped, WorkerStarted
 from gracehttp.net.shared_page import MAX_WORKERS
 from gracehttp.observe.stderr import NonBlockingWriter
 from gracehttp.supervisor.guard import guarded
@@ -16,7 +16,14 @@ from gracehttp.supervisor.processes.code_records import CodeRecords
 from gracehttp.supervisor.processes.command_line import CommandLine, Launch
 from gracehttp.supervisor.processes.early_stderr import EarlyStderr
 from gracehttp.supervisor.processes.launches import Launches
-from gracehttp.supervisor.processes.process import Ending, WorkerProcess, WorkerRecord, ended_children
+from gracehttp.supervisor.processes.process import (
+    Ending,
+    WorkerEnds,
+    WorkerProcess,
+    WorkerRecord,
+    ended_children,
+)
+from gracehttp.supervisor.processes.spare import Spare
 from gracehttp.supervisor.processes.templates import StartReports, Templates, TemplatesRecord
 from gracehttp.supervisor.signals import hear
 from gracehttp.system.credentials import Credentials
@@ -80,6 +87,14 @@ class WorkerProcesses:
         self._watched: dict[int, Callable[[int], None]] = dict.fromkeys(record.watched if record else (), _ignore)
         starts = StartReports(self._started, self._failed)
         self.templates = Templates(starts, self.watch, publish, record.templates if record else None)
+        self._spare = Spare(
+            StartReports(self._started, self._start_without_spare),
+            self.watch,
+            publish,
+            adopt_orphans=self.templates.adopt_orphans,
+            stderr=stderr,
+            credentials=credentials,
+        )
         self.codes = CodeRecords(record.code if record else None)
         self.launches = Launches(command_line, publish, record.launches if record else None)
         hear(self._loop, signal.SIGCHLD, self.reap)
@@ -99,6 +114,7 @@ class WorkerProcesses:
     async def settled(self) -> None:
         """Wait until no start is under way: each worker has a PID, or has failed to start."""
         await self.templates.settled()
+        await self._spare.settled()
 
     def pid(self, worker: int) -> int:
         """The PID of a worker, 0 if it has no process."""
@@ -137,19 +153,46 @@ class WorkerProcesses:
             raise OSError(f"there are {MAX_WORKERS} workers already")
         process, ends = WorkerProcess.prepare(worker, generation, slot, self.read_stderr)
         template = self.templates.of(generation)
-        if template is None:
-            try:
-                process.execute(self.launches.of(generation, worker), ends, self._credentials)
-            except BaseException:
-                process.discard()
-                raise
-            finally:
-                ends.close()
-        self._add(process)
-        if template is None:
-            self._publish_start(process)
-        else:
+        if template is not None:
+            self._add(process)
             template.order(process, ends)
+            return
+        launch = self.launches.of(generation, worker)
+        if (spare := self._spare.for_launch(launch)) is not None:
+            self._add(process)
+            process.is_of_spare = True
+            spare.order(process, ends, launch)
+            return
+        self._execute(process, ends, launch)
+
+    def _execute(self, process: WorkerProcess, ends: WorkerEnds, launch: Launch) -> None:
+        try:
+            process.execute(launch, ends, self._credentials)
+        except BaseException:
+            process.discard()
+            raise
+        finally:
+            ends.close()
+        self._add(process)
+        self._publish_start(process)
+
+    def prepare_for_next(self, generation: int) -> None:
+        """`generation` serves: have a spare process for the workers that start from now on, if its own have offered
+        that."""
+        of_it = [process for process in self._processes.values() if process.generation == generation]
+        if any(process.offers_spare for process in of_it):
+            self._spare.renew_soon(self.launches.of(generation, of_it[0].number))
+        else:
+            self._spare.end()
+
+    async def ended(self) -> None:
+        """Wait until the processes that are no workers are gone, which were ended, or take too long for it."""
+        await self.templates.ended()
+        await self._spare.ended()
+
+    def end_spare(self) -> None:
+        """No worker starts any more."""
+        self._spare.end()
 
     def forget(self, generation: int) -> None:
         """End the template of a generation whose last worker is gone."""
@@ -240,7 +283,22 @@ class WorkerProcesses:
     def _failed(self, process: WorkerProcess, reason: str) -> None:
         self._remove(process)
         process.discard()
-        self._on_exit(process, Ending(reason))
+        self._on_exit(process, Ending(f"could not be started ({reason})"))
+        self.reap()
+
+    def _start_without_spare(self, process: WorkerProcess, reason: str) -> None:
+        """The spare process could not fork it. Its channel and stderr are given up with it: a process that was forked
+        after all, and too late, must not share those of another one."""
+        self._spare.end()
+        self._publish(SpareNotUsed(reason))
+        self._remove(process)
+        process.discard()
+        try:
+            new, ends = WorkerProcess.prepare(process.number, process.generation, process.slot, self.read_stderr)
+            new.take_signals(process)
+            self._execute(new, ends, self.launches.of(process.generation, process.number))
+        except OSError as exc:
+            self._on_exit(process, Ending(f"could not be started ({exc})"))
         self.reap()
 
     def _remove(self, process: WorkerProcess) -> None:
@@ -250,8 +308,11 @@ class WorkerProcesses:
     def reap(self) -> None:
         """Reap all children that have ended. SIGCHLD doesn't tell how many (signal(7)), so this looks at each."""
         pids = [process.pid for process in self._processes.values() if process.pid]
-        for pid, status in ended_children([*pids, *self._watched], orphans=lambda: self.templates.may_reap_orphans):
+        for pid, status in ended_children([*pids, *self._watched], orphans=self._may_reap_orphans):
             guarded("act on the end of pid {0}", self._reaped, pid, status)
+
+    def _may_reap_orphans(self) -> bool:
+        return self.templates.may_reap_orphans and not self._spare.expecting
 
     def _reaped(self, pid: int, status: int) -> None:
         """A child was reaped; it won't be found again."""
@@ -265,6 +326,8 @@ class WorkerProcesses:
             receive = self._channels[process.number].receive
             guarded("receive the last message of worker {0}", lambda _: receive(), process.number)  # it may lie there
         self._remove(process)
+        if process.is_of_spare and not process.introduced:
+            self._spare.end()  # it may be the cause: the next one starts without
         self._on_exit(process, process.ended(status))
 
 

@@ -104,6 +104,45 @@ def test_server_adds_what_the_application_has_not_given(has_date, has_server):
     assert (lines.begins, lines.ends) == (784111777, 784111778)
 
 
+def test_responses_with_the_same_fields_have_each_its_own_status_date_and_end_of_the_connection(monkeypatch):
+    """Their head is kept."""
+    now, status = [784111777.0], [200]
+    monkeypatch.setattr(protocol, "time", lambda: now[0])
+
+    def respond(exchange):
+        exchange.start_response(status[0], [(b"content-type", b"text/same"), (b"content-length", b"2")])
+        exchange.write(b"ok", False)
+        exchange.end()
+
+    wire = Wire(respond)
+    for seconds, code, line in (
+        (0.0, 200, b"200 OK"),
+        (0.5, 404, b"404 Not Found"),
+        (0.5, 200, b"200 OK"),
+        (7.0, 200, b"200 OK"),
+    ):
+        now[0], status[0] = 784111777 + seconds, code
+        wire.kernel.sent.clear()
+        wire.send(GET)
+        date = date_line(int(now[0]))
+        assert bytes(wire.kernel.sent) == (
+            b"HTTP/1.1 "
+            + line
+            + b"\r\ncontent-type: text/same\r\nContent-Length: 2\r\n"
+            + date
+            + b"Server: gracehttp\r\n\r\nok"
+        )
+    wire.kernel.sent.clear()
+    wire.send(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    assert b"\r\nConnection: close\r\n" in wire.kernel.sent
+    wire = Wire(respond, server_header=False)
+    wire.send(GET)
+    assert b"Server:" not in wire.kernel.sent
+    wire = Wire(respond)
+    wire.send(GET.replace(b"GET", b"HEAD"))
+    assert wire.kernel.sent.endswith(b"Server: gracehttp\r\n\r\n")
+
+
 def test_date_is_that_of_the_response_whether_the_clock_goes_forth_or_back(monkeypatch):
     now = [784111777.0]
     monkeypatch.setattr(protocol, "time", lambda: now[0])

@@ -1,0 +1,83 @@
+"""The spare process: it has loaded what every worker needs, and nothing of the application. It forks workers on orders,
+so that they need not load that (docs/decisions/0034-a-spare-process.md).
+
+It is the same command line as a worker, run at leisure. Before it reads any option it waits, and so each worker that it
+forks reads them anew. The supervisor's side is `supervisor.processes.spare`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import sys
+from collections.abc import MutableMapping
+
+from gracehttp.system.process_title import set_title
+from gracehttp.wire.channel import Channel, ChannelClosed
+from gracehttp.wire.lineage import CHANNEL_VARIABLE, SPARE_VARIABLE, claim_socket
+from gracehttp.wire.messages import Fork, TemplateBegan
+from gracehttp.worker.code_record import read_ahead
+from gracehttp.worker.loaded import Loaded, difference, loaded_now, looked_up_again, unfit
+from gracehttp.worker.template import fork_on_orders
+
+MODULES = (
+    "gracehttp.cli.serve",
+    "gracehttp.api",
+    "gracehttp.worker.process",
+    "gracehttp.http.http1.protocol",
+    "websockets.extensions.permessage_deflate",
+    "websockets.headers",
+    "websockets.protocol",
+    "uvloop",
+)
+"""What a worker imports before it is ready, besides its application."""
+
+
+def wait_if_spare(environ: MutableMapping[str, str]) -> None:
+    """If this process was started as the spare one, wait for orders. It then returns in workers only, which may go on
+    as if they had been started just now."""
+    if SPARE_VARIABLE not in environ:
+        return
+    sock = claim_socket(environ, SPARE_VARIABLE)
+    if sock is None:
+        return
+    sock.setblocking(True)
+    orders = Channel(sock)
+    for name in MODULES:
+        with contextlib.suppress(ImportError):  # of what is optional
+            importlib.import_module(name)
+    read_ahead()
+    loaded = loaded_now()
+    if reason := _other_program() or unfit(loaded):
+        with contextlib.suppress(ChannelClosed):
+            orders.send(TemplateBegan(0, reason))
+        raise SystemExit
+
+    def begin() -> None:
+        set_title("gracehttp: spare", "gracehttp-spare")
+        gc.collect()
+        gc.freeze()  # a collection would write to all objects, and end the sharing of their memory
+        orders.send(TemplateBegan(os.getpid()))
+
+    order = fork_on_orders(orders, begin, lambda order: _obstacle(order, loaded))
+    orders.close()
+    environ.update(order.variables)
+    environ[CHANNEL_VARIABLE] = str(order.channel)
+
+
+def _other_program() -> str:
+    """A program of the user that calls the command does so after code of its own, which each worker must run."""
+    name = os.path.basename(os.path.dirname(sys.argv[0]) if sys.argv[0].endswith("__main__.py") else sys.argv[0])
+    return "" if name == "gracehttp" else f"{sys.argv[0]} is another program than gracehttp"
+
+
+def _obstacle(order: Fork, loaded: Loaded) -> str:
+    """Why a fresh process must be started instead, "" if it need not be."""
+    if order.directory:
+        try:
+            os.chdir(order.directory)
+        except OSError as exc:
+            return f"{order.directory}: {exc.strerror}"
+    return difference(loaded, looked_up_again(loaded))

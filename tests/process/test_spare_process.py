@@ -1,0 +1,354 @@
+"""Workers come from a spare process that has loaded gracehttp beforehand, if a fresh one would load the same."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import signal
+import site
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import pytest
+from server_harness import get, get_on, is_alive, wait_until
+
+import gracehttp
+
+APPLICATION = """
+    import gc
+    import os
+    import sys
+
+    FORKED = gc.get_freeze_count() > 1000
+    EARLY = sorted(sys.modules)
+    import json
+    import resource
+    import helper
+
+    helper.times += 1
+
+    async def app(scope, receive, send):
+        if scope["type"] == "lifespan":
+            while True:
+                message = await receive()
+                await send({"type": message["type"] + ".complete"})
+                if message["type"] == "lifespan.shutdown":
+                    return
+        body = json.dumps({
+            "forked": FORKED,
+            "code": "first code",
+            "times": helper.times,
+            "had": [name for name in EARLY if name == "helper"],
+            "directory": os.getcwd(),
+            "limit": resource.getrlimit(resource.RLIMIT_NPROC)[0],
+            "niceness": os.getpriority(os.PRIO_PROCESS, 0),
+            "variables": [name for name in os.environ if name.endswith("_CHANNEL")],
+            "parent": os.getppid(),
+            "title": open("/proc/self/comm").read().strip(),
+        }).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+        await send({"type": "http.response.body", "body": body})
+"""
+FILES = {"application.py": APPLICATION, "helper.py": "times = 0\n"}
+SERVE = ("-m", "gracehttp", "serve", "application:app", "-b", "127.0.0.1:0", "--log-level", "debug")
+
+
+def begin(start, *options, workers=2, serve=SERVE, **how):
+    server = start(*serve, "-w", workers, *options, files=FILES, **how)
+    server.wait_until_serving()
+    return server
+
+
+def spare_of(server, count=1):
+    return int(server.wait_for(r"a spare process has loaded gracehttp .* pid (\d+)", count=count)[1])
+
+
+def answer(server):
+    return json.loads(get(server.port)[1])
+
+
+def restart(server, generation):
+    server.send_signal(signal.SIGHUP)
+    server.wait_until_serving(generation)
+    server.wait_until_gone(generation - 1)
+
+
+def test_the_workers_of_a_restart_are_forked_from_it_and_have_nothing_of_the_code_before(start):
+    server = begin(start)
+    assert not answer(server)["forked"], "the first generation comes before it"
+    first = spare_of(server)
+    server.write("application.py", APPLICATION.replace("first code", "new code"))
+    restart(server, 2)
+    now = answer(server)
+    assert now["forked"]
+    assert now["code"] == "new code"
+    assert (now["times"], now["had"]) == (1, [])
+    assert now["parent"] == server.process.pid
+    assert now["title"].startswith("gracehttp-w")
+    assert now["variables"] == [], "none of those that say what a process is"
+    server.write("application.py", APPLICATION.replace("first code", "newer code"))
+    restart(server, 3)
+    assert (answer(server)["forked"], answer(server)["code"], answer(server)["times"]) == (True, "newer code", 1)
+    assert server.log.count("a spare process has loaded") == 1, "the same one serves all restarts"
+    assert server.stop() == 0
+    assert not is_alive(first)
+
+
+def test_a_worker_that_crashed_and_one_more_are_forked_from_it(start):
+    server = begin(start, "--spare", "on", workers=1)
+    spare_of(server)
+    (worker,) = server.workers()
+    os.kill(worker, signal.SIGKILL)
+    server.wait_for(r"is ready after .* pid (\d+)", count=2)
+    wait_until(lambda: answer(server)["forked"], what="the successor")
+
+
+def test_a_single_worker_has_none(start):
+    server = begin(start, workers=1)
+    restart(server, 2)
+    assert not answer(server)["forked"]
+    assert "spare" not in server.log
+
+
+def test_no_spare_process_is_there_if_it_is_not_wanted(start):
+    server = begin(start, "--spare", "off")
+    restart(server, 2)
+    assert not answer(server)["forked"]
+    assert "spare" not in server.log
+
+
+def test_a_script_has_none(start):
+    script = """
+        import gracehttp
+
+        grace = gracehttp.GraceHTTP(workers=1, log_level="debug")
+        grace.add_server("application:app", bind="127.0.0.1:0")
+        grace.run()
+    """
+    server = start("script.py", files={**FILES, "script.py": script})
+    server.wait_until_serving()
+    restart(server, 2)
+    assert not answer(server)["forked"]
+    assert "spare" not in server.log
+
+
+def test_a_killed_one_delays_no_restart(start):
+    server = begin(start)
+    os.kill(spare_of(server), signal.SIGKILL)
+    server.wait_for("the spare process was killed by SIGKILL")
+    restart(server, 2)
+    assert not answer(server)["forked"]
+    spare_of(server, 2)
+    restart(server, 3)
+    assert answer(server)["forked"]
+
+
+def test_a_stopped_one_is_given_up_and_its_worker_is_started_without_it(start):
+    server = begin(start)
+    spare = spare_of(server)
+    os.kill(spare, signal.SIGSTOP)
+    restart(server, 2)
+    server.wait_for("no spare process is used: the spare process did not fork it within 2 s")
+    assert not answer(server)["forked"]
+    assert not is_alive(spare)
+
+
+def test_one_that_is_killed_while_it_forks_delays_no_restart(start):
+    server = begin(start)
+    spare = spare_of(server)
+    os.kill(spare, signal.SIGSTOP)
+    server.send_signal(signal.SIGHUP)
+    server.wait_for("starting generation 2")
+    os.kill(spare, signal.SIGKILL)
+    server.wait_until_serving(2)
+    assert not answer(server)["forked"]
+
+
+@pytest.fixture
+def own_gracehttp(tmp_path):
+    """A copy of the package that a test may change, interpreted, and found before the installed one."""
+    folder = tmp_path / "copy"
+    shutil.copytree(
+        Path(gracehttp.__file__).parent, folder / "gracehttp", ignore=shutil.ignore_patterns("*.so", "__pycache__")
+    )
+    return folder
+
+
+def test_a_file_of_gracehttp_that_has_changed_is_loaded_by_a_restart(start, own_gracehttp):
+    server = begin(start, environment={"PYTHONPATH": str(own_gracehttp)})
+    spare_of(server)
+    changed = own_gracehttp / "gracehttp/http/server_fields.py"
+    changed.write_text(changed.read_text() + "\nCHANGED = True\n")
+    restart(server, 2)
+    server.wait_for(f"no spare process is used: {changed} has changed")
+    assert not answer(server)["forked"]
+    spare_of(server, 2)
+    restart(server, 3)
+    assert answer(server)["forked"]
+
+
+def test_a_module_that_would_be_found_earlier_counts_as_a_change(start, own_gracehttp):
+    server = begin(start, environment={"PYTHONPATH": str(own_gracehttp)})
+    spare_of(server)
+    (own_gracehttp / "sitecustomize.py").write_text("")
+    restart(server, 2)
+    server.wait_for("no spare process is used: .*sitecustomize.py has come or gone")
+    assert not answer(server)["forked"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()",
+        "sys.setprofile(lambda *_: None)",
+    ],
+    ids=["thread", "profiler"],
+)
+def test_what_runs_in_every_process_from_its_start_keeps_it_from_being_used(start, tmp_path, code):
+    folder = tmp_path / "site"
+    folder.mkdir()
+    only = "import os, sys\nif 'GRACEHTTP_SPARE_CHANNEL' in os.environ:\n"
+    (folder / "sitecustomize.py").write_text(only + "".join(f"    {line}\n" for line in code.splitlines()))
+    server = begin(start, environment={"PYTHONPATH": str(folder)})
+    server.wait_for("no spare process is used: it(s interpreter| has)")
+    restart(server, 2)
+    assert not answer(server)["forked"]
+
+
+def test_a_folder_behind_a_link_is_followed(start, tmp_path):
+    for number in ("1", "2"):
+        folder = tmp_path / number
+        folder.mkdir()
+        for name, text in FILES.items():
+            (folder / name).write_text(textwrap.dedent(text).replace("first code", number))
+    current = tmp_path / "current"
+    current.symlink_to("1")
+    server = start(*SERVE, "--workers", "2", folder=current)
+    server.wait_until_serving()
+    spare_of(server)
+    assert answer(server)["code"] == "1"
+    new = tmp_path / "new"
+    new.symlink_to("2")
+    new.rename(current)
+    restart(server, 2)
+    now = answer(server)
+    assert (now["code"], now["directory"], now["forked"]) == ("2", str(tmp_path / "2"), True)
+
+
+def test_an_environment_behind_a_link_is_followed_by_a_fresh_process(start, tmp_path):
+    """Two interpreters, each with a link of its own."""
+    current = tmp_path / "current"
+    for number in ("1", "2"):
+        (tmp_path / number).mkdir()
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / number / "venv"], check=True)
+        packages = tmp_path / number / f"venv/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
+        for one in site.getsitepackages():
+            (packages / "packages.pth").write_text(f"import site; site.addsitedir({one!r})\n")
+    current.symlink_to("1")
+    server = begin(start, program=(current / "venv/bin/python",))
+    spare_of(server)
+    new = tmp_path / "new"
+    new.symlink_to("2")
+    new.rename(current)
+    restart(server, 2)
+    server.wait_for("no spare process is used: .*/2/venv/bin/python is to be run")
+    assert not answer(server)["forked"]
+    worker = max(server.workers())
+    assert os.environ.get("VIRTUAL_ENV") != str(tmp_path / "2/venv")
+    spare_of(server, 2)
+    restart(server, 3)
+    assert answer(server)["forked"]
+    assert not is_alive(worker)
+
+
+def test_limits_that_were_changed_since_hold_for_new_workers(start):
+    server = begin(start)
+    spare_of(server)
+    before = answer(server)["niceness"]
+    os.setpriority(os.PRIO_PROCESS, server.process.pid, before + 1)
+    restart(server, 2)
+    server.wait_for("no spare process is used: what processes inherit has changed since")
+    assert answer(server)["niceness"] == before + 1
+
+
+def test_new_options_and_a_broken_file_of_options_are_read_by_each_worker(start):
+    options = 'app = "application:app"\nbind = "127.0.0.1:0"\nworkers = 2\nlog_level = "debug"\n'
+    server = start("-m", "gracehttp", "serve", "-c", "options.toml", files={**FILES, "options.toml": options})
+    server.wait_until_serving()
+    spare_of(server)
+    server.write("options.toml", options.replace("workers = 2", "workers = 3"))
+    restart(server, 2)
+    assert len(server.workers()) == 3
+    assert answer(server)["forked"]
+    server.write("options.toml", "workers = ")
+    server.send_signal(signal.SIGHUP)
+    server.wait_for("generation 3 was given up")
+    assert answer(server)["code"] == "first code"
+    server.write("options.toml", options)
+    server.send_signal(signal.SIGHUP)
+    server.wait_until_serving(4)
+
+
+def test_preload_and_the_spare_process_go_together(start):
+    server = begin(start, "--preload")
+    spare_of(server)
+    restart(server, 2)
+    assert answer(server)["forked"]
+    server.wait_for("the template of generation 2 has imported")
+
+
+def test_a_supervisor_that_replaces_itself_leaves_none_behind(start):
+    server = begin(start)
+    spare = spare_of(server)
+    server.send_signal(signal.SIGUSR2)
+    server.wait_until_serving(2)
+    wait_until(lambda: not is_alive(spare), what="the end of the spare process")
+    assert not answer(server)["forked"]
+    spare_of(server, 2)
+    restart(server, 3)
+    assert answer(server)["forked"]
+
+
+def test_it_ends_with_a_supervisor_that_was_killed(start):
+    server = begin(start)
+    spare = spare_of(server)
+    os.kill(server.process.pid, signal.SIGKILL)
+    wait_until(lambda: not is_alive(spare), what="the end of the spare process")
+
+
+def test_twenty_restarts_under_load_lose_nothing(start):
+    server = begin(start)
+    spare_of(server)
+    over, failures, answered = threading.Event(), [], itertools.count()
+
+    def ask():
+        try:
+            with socket.create_connection(("127.0.0.1", server.port), timeout=60) as kept:
+                while not over.is_set():
+                    assert get_on(kept)[0] == 200
+                    assert get(server.port, timeout=60)[0] == 200
+                    next(answered)
+        except BaseException as exc:
+            failures.append(repr(exc))
+
+    clients = [threading.Thread(target=ask) for _ in range(4)]
+    for client in clients:
+        client.start()
+    try:
+        for generation in range(2, 22):
+            server.send_signal(signal.SIGHUP)
+            server.wait_until_serving(generation)
+    finally:
+        over.set()
+        for client in clients:
+            client.join()
+    assert not failures
+    assert next(answered) > 20
+    assert server.log.count("a spare process has loaded") == 1
+    assert answer(server)["forked"]
