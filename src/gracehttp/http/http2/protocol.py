@@ -381,7 +381,7 @@ class Http2Protocol:
             return
         self._act(engine.events())
         for one in list(self.blocked):
-            if one.look() and drained and not (one.complete and one.input_open and not one.end_is_sent):
+            if one.look() and drained:
                 self.blocked.pop(one, None)
                 self._wait_to_write_no_more(one)
                 if one.complete and one.input_open and not one.reset:

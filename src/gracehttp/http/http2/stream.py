@@ -276,7 +276,7 @@ class Http2Stream(Carrier):
         sent = self._given - waiting
         went_on = sent > self._sent
         self._sent = sent
-        if waiting or self._unqueued is not None:
+        if waiting or self._unqueued is not None or (self.complete and not self.end_is_sent):
             if went_on or not self.waits_to_write:
                 self._protocol.await_client(self)
             return False

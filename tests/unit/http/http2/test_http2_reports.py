@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 
+import pytest
 from h2_client import (
     ACK,
     CANCEL,
@@ -189,6 +190,25 @@ def test_end_that_waits_for_the_window_is_not_cut_off_for_the_rest_of_an_upload(
     client.send(window(1, 3))
     assert client.ended == {1}
     assert client.resets == {1: NO_ERROR}
+
+
+@pytest.mark.parametrize("request_ends", [True, False])
+def test_end_that_waits_for_a_window_that_never_comes_has_a_deadline(request_ends):
+    client = Client(greeting=settings(initial_window_size=3))
+    client.send(headers(1, POST, end=request_ends))
+    exchange = client.exchanges[0]
+    exchange.start_response(200, [])
+    exchange.write(b"abc", True)
+    client.wire.turn()
+    exchange.write(b"", False)
+    exchange.end()
+    turned(client)
+    assert (client.bodies[1], client.ended, client.resets) == (b"abc", set(), {})
+    client.wire.loop.pass_time(200)
+    turned(client)
+    assert client.resets == {1: CANCEL}
+    client.wire.loop.pass_time(200)
+    assert client.wire.kernel.closed
 
 
 def test_window_of_the_connection_is_given_back_for_streams_that_are_gone():
