@@ -7,6 +7,7 @@
 - how many: `permits` (the limit that all workers share), `shared_permits` (a worker's side of it), `limits` (what it
   may be), `shared_page` (their memory); `worker_page`: what a worker counts
 - a full port: `backlog_watch` (are connections waiting?), `idle_ranking` (which worker has the oldest idle one?)
+- connections of older workers: `handover_shares` (how many each new worker should take)
 - what each error of a system call means for a connection: `failures`
 - a connection's bytes: `stream` (plain) and `tls_stream`, which a `poller` wakes, by `system_calls`; `ending` and
   `progress` (how a stream ends, and whether its client still reads); `file_part` (a file as a body); `deadlines`,

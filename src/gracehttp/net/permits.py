@@ -169,6 +169,7 @@ class PermitPool:
             page = SharedPage(self._ledger)
             opened.callback(page.close)
             self._entries, self._debts = page.words("held"), page.words("debts")
+            self._advice = page.words("takes"), page.words("leaves")
             self._debts[0] = self._debts[0] or 2  # new, or of an older release
             self._owned = opened.pop_all()
 
@@ -229,6 +230,8 @@ class PermitPool:
         else:
             self._lost += entry & _HELD_MASK
         self._entries[slot] = 0
+        for words in self._advice:
+            words[slot] = 0
 
     def doubt(self) -> None:
         """Permits were lost, and none can tell how many: the next audit counts."""

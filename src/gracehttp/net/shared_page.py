@@ -2,7 +2,7 @@
 
 A write of one word is never seen in halves by another process, since the words are aligned. That is all that the
 processes rely on: each word has one writer, and the writers' protocols are described where the words are used
-(`permits`, `idle_ranking`).
+(`permits`, `idle_ranking`, `handover_shares`).
 
 A page outlives releases: the supervisor hands it on when it replaces itself, and workers of an older release may still
 use it. So groups are only added at the end, a page that is too short for them is made longer, and a word that an older
@@ -30,6 +30,8 @@ PORT_LAYOUT: Layout = {
     "held": MAX_WORKERS,  # what each worker holds of the permits: shared_permits
     "idle": MAX_WORKERS,  # its longest idle connection: idle_ranking.SharedRanking
     "debts": 1,  # the sequence number of the debt: permits.PermitPool
+    "takes": MAX_WORKERS,  # 1 while it takes what older workers hand over: handover_shares.SharedShares
+    "leaves": MAX_WORKERS,  # how many connections it had when it began to hand over
 }
 
 

@@ -22,6 +22,7 @@ from typing import Final, Protocol
 
 from gracehttp.events import Event, HandoverBroken, HandoverDelayed, HandoverQueueLost
 from gracehttp.http.connection import Connection, Parcel
+from gracehttp.net.handover_shares import ALONE, HandoverShares
 from gracehttp.net.kernel_view import unsent_bytes
 from gracehttp.net.permits import Permits
 from gracehttp.system.readiness import Watch
@@ -45,6 +46,9 @@ MOST_ACTIVE: Final = 4
 on its way, and must not wait for many others."""
 ACTIVE_SECONDS: Final = 0.25
 CROWDED_SECONDS: Final = 0.001
+LEAVE_SECONDS: Final = 0.001
+MOST_LEFT: Final = 25
+"""How long, and how often in one handover, a worker that has its share leaves the queue to others."""
 RETRY_SECONDS: Final = 0.02
 LONGEST_RETRY_SECONDS: Final = 0.32
 
@@ -60,9 +64,16 @@ class Departures:
     (`Connection.left`).
     """
 
-    def __init__(self, queue: socket.socket, permits: Permits, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        queue: socket.socket,
+        permits: Permits,
+        loop: asyncio.AbstractEventLoop,
+        shares: HandoverShares = ALONE,
+    ) -> None:
         self._queue = queue
         self._permits = permits
+        self._shares = shares
         self._loop = loop
         self._waiting: OrderedDict[Connection, None] = OrderedDict()
         self._scheduled: asyncio.Handle | None = None
@@ -70,6 +81,11 @@ class Departures:
         self._full = 0  # the error of the last attempt, while it is one that passes
         self._held = False
         self._closed = False
+
+    def begin(self) -> None:
+        """All connections of this worker are to be handed over."""
+        if not self._closed:
+            self._shares.begin_leaving(self._permits.held)
 
     def offer(self, connection: Connection) -> None:
         """Hand over now, or when the queue has room. If the connection is busy then, offer it again when it is not."""
@@ -96,6 +112,7 @@ class Departures:
 
     def withdraw(self) -> None:
         """Hand over nothing of what waits."""
+        self._shares.end_leaving()
         self._waiting.clear()
         self._unschedule()
 
@@ -146,11 +163,16 @@ class Departures:
         for _ in range(MESSAGES_PER_TURN):
             if self._full or not self._waiting or self._is_crowded():
                 break
-            batch = [self._waiting.popitem(last=False)[0] for _ in range(min(MOST_CONNECTIONS, len(self._waiting)))]
+            batch = [self._waiting.popitem(last=False)[0] for _ in range(min(self._most(), len(self._waiting)))]
             for connection in reversed(self._send(batch)):
                 self._waiting[connection] = None
                 self._waiting.move_to_end(connection, last=False)
         self._schedule()
+
+    def _most(self) -> int:
+        """Of connections in a message: a worker's share can't be met by messages that are larger."""
+        share = self._shares.share()
+        return MOST_CONNECTIONS if share is None else max(1, min(MOST_CONNECTIONS, share // 2))
 
     def _send(self, batch: list[Connection]) -> list[Connection]:
         """Send those of `batch` that can go in one message. Returns those that must wait for another one."""
@@ -238,10 +260,14 @@ class Arrivals:
         check_orders: Callable[[], None],
         on_end: Callable[[], None],
         publish: Callable[[Event], None],
+        shares: HandoverShares = ALONE,
     ) -> None:
         """`on_end` is called when the queue was sealed and the last connection was taken, so that none will come."""
         self._queue = queue
         self._target = target
+        self._shares = shares
+        self._taken = 0  # connections, in this handover
+        self._left = 0  # how often the queue was left to others
         self._loop = loop
         self._check_orders = check_orders
         self._on_end = on_end
@@ -260,12 +286,15 @@ class Arrivals:
         """Take nothing until `resume`. What is in the queue is left to the other readers."""
         if self._open and not self.ended and not self._paused:
             self._paused = True
+            self._shares.end_taking()
             self._stop_looking()
 
     def resume(self) -> None:
         """Take what is in the queue again."""
         if self._paused:
             self._paused = False
+            self._taken = self._left = 0
+            self._shares.begin_taking()
             self._watch = Watch(self._loop, self._queue.fileno(), self._take_some)
 
     def close(self) -> None:
@@ -273,6 +302,7 @@ class Arrivals:
         if self._open:
             self._open = self._paused = False
             self.ended = True
+            self._shares.end_taking()
             self._stop_looking()
             self._queue.close()
             self._free_places()
@@ -286,8 +316,22 @@ class Arrivals:
     def _take_some(self) -> None:
         self._check_orders()
         for _ in range(MESSAGES_PER_TURN):
-            if not self._open or self._paused or not self._has_places() or not self._take_one():
+            if not self._open or self._paused or not self._has_places():
                 return
+            if self._leaves_it_to_others() or not self._take_one():
+                return
+
+    def _leaves_it_to_others(self) -> bool:
+        """Whether this worker has its share of what is handed over. For a moment: the others may be busy, or hang."""
+        share = self._shares.share()
+        if share is None:  # the handover is over, or nearly
+            self._taken = self._left = 0
+            return False
+        if self._taken < share or self._left == MOST_LEFT:
+            return False
+        self._left += 1
+        self._look_later(LEAVE_SECONDS)
+        return True
 
     def _keep_places(self) -> None:
         kept = self._kept_places
@@ -368,11 +412,13 @@ class Arrivals:
 
     def _end(self) -> None:
         self.ended = True
+        self._shares.end_taking()
         self._watch.stop()
         self._on_end()
 
     def _settle(self, carried: list[Carried], descriptors: array.array[int], unreadable: str) -> None:
         """`carried` and `descriptors` are in the same order; of a table that was full, the last ones are missing."""
+        self._taken += len(carried)
         for descriptor, one in zip(descriptors, carried, strict=False):
             self._target.adopt(descriptor, one)
         for descriptor in descriptors[len(carried) :]:

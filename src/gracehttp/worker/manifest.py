@@ -8,6 +8,7 @@ from collections.abc import MutableMapping, Sequence
 
 from gracehttp.errors import StartError
 from gracehttp.net.address import DescriptorAddress, parse_address
+from gracehttp.net.handover_shares import ALONE, HandoverShares, SharedShares
 from gracehttp.net.idle_ranking import IdleRanking, LocalRanking, SharedRanking
 from gracehttp.net.permits import LocalPermits, Permits
 from gracehttp.net.shared_permits import SharedPermits
@@ -26,7 +27,8 @@ class GivenListener(Value):
     `number` is what all generations of one supervisor call it. `handover` is its handover queue, None where the
     system has no such queue, and `queue` the identity of that. `inherited` says that the process that started the
     service has opened the socket (fd://N, systemd:NAME). `ranking` compares its idle connections with those of other
-    workers. `kept`: its queue lives on if the supervisor is killed.
+    workers, `shares` tells them how many of the connections of older workers each should take. `kept`: its queue lives
+    on if the supervisor is killed.
     """
 
     number: int
@@ -37,6 +39,7 @@ class GivenListener(Value):
     inherited: bool = False
     queue: int = 0
     ranking: IdleRanking = LocalRanking()  # one for all: it has no state
+    shares: HandoverShares = ALONE
     kept: bool = False
 
     def close(self) -> None:
@@ -152,15 +155,18 @@ def _given(order: messages.TakeListener, slot: int) -> GivenListener:
     sock.setblocking(False)
     permits: Permits
     ranking: IdleRanking
+    shares: HandoverShares
     if order.permits is not None:
         permits = SharedPermits(order.permits.free, order.permits.owed, order.permits.ledger, slot)
         ranking = SharedRanking(permits.page.words("idle"), slot)
+        shares = SharedShares(permits.page.words("takes"), permits.page.words("leaves"), slot)
     else:
         permits = LocalPermits(order.limit)
         ranking = LocalRanking()
+        shares = ALONE
     inherited = isinstance(parse_address(order.address), DescriptorAddress)
     ends, queue = None, 0
     if order.queue is not None:
         ends = socket.socket(fileno=order.queue.send_end), socket.socket(fileno=order.queue.receive_end)
         queue = order.queue.identity
-    return GivenListener(order.number, order.bound, sock, permits, ends, inherited, queue, ranking, order.kept)
+    return GivenListener(order.number, order.bound, sock, permits, ends, inherited, queue, ranking, shares, order.kept)

@@ -64,7 +64,9 @@ class Port:
         self._arrivals: Arrivals | None = None
         self._departures: Departures | None = None
         if listener.handover is not None:
-            self._departures = Departures(listener.handover[0], listener.permits, self._loop)
+            # Already now: one of its siblings that begins a moment earlier leaves this worker its share.
+            listener.shares.begin_taking()
+            self._departures = Departures(listener.handover[0], listener.permits, self._loop, listener.shares)
         self.connections = Connections(
             listener.socket,
             application,
@@ -174,7 +176,9 @@ class Port:
         if departures is None:
             self.connections.see_off(hand_over=False, soon=soon)
             return
-        if not hand_over:
+        if hand_over:
+            departures.begin()
+        else:
             departures.withdraw()
         self.connections.see_off(
             hand_over=hand_over, hand_over_tls=hand_over_tls, soon=soon, offer=departures.offer_soon
@@ -196,6 +200,7 @@ class Port:
                 check_orders=check_orders,
                 on_end=self._on_change,
                 publish=self._publish,
+                shares=self._listener.shares,
             )
 
     def adopt(self, descriptor: int, carried: Carried) -> None:
@@ -206,6 +211,8 @@ class Port:
         """The queue belongs to the next generation."""
         if self._arrivals is not None:
             self._arrivals.close()
+        else:
+            self._listener.shares.end_taking()
 
     def hold(self) -> None:
         """No worker would take the connections that we hand over: keep them, and serve them, until `resume`."""

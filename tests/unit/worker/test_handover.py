@@ -15,6 +15,7 @@ import uvloop
 
 from gracehttp.events import HandoverBroken, HandoverDelayed, HandoverQueueLost
 from gracehttp.http.connection import HttpSettings
+from gracehttp.net.handover_shares import SharedShares
 from gracehttp.net.permits import LocalPermits, PermitPool
 from gracehttp.net.poller import new_poller
 from gracehttp.net.shared_permits import SharedPermits
@@ -76,7 +77,14 @@ class Worker:
         self.listener = house.listener.dup()
         self.poller = new_poller(asyncio.get_running_loop())
         self.port = Port(
-            GivenListener(1, "test", self.listener, self.permits, (house.duplicate(0), house.duplicate(1))),
+            GivenListener(
+                1,
+                "test",
+                self.listener,
+                self.permits,
+                (house.duplicate(0), house.duplicate(1)),
+                shares=SharedShares(self.permits.page.words("takes"), self.permits.page.words("leaves"), slot),
+            ),
             self.application,
             HttpSettings(),
             poller=self.poller,
@@ -718,6 +726,7 @@ def test_one_message_carries_many_connections(run, monkeypatch):
 
     async def scenario():
         async with opened() as house:
+            house.old.port.take_no_more()  # so one worker takes, and need not share
             await house.connect(40)
             house.old.port.drain(hand_over=True)
             await until(lambda: house.old.port.quiet)
@@ -740,6 +749,7 @@ def test_one_message_carries_many_connections(run, monkeypatch):
 def test_one_message_carries_few_connections_that_were_active_just_now(run):
     async def scenario():
         async with opened() as house:
+            house.old.port.take_no_more()  # so one worker takes, and need not share
             await house.connect(6)
             house.old.port.drain(hand_over=True)
             await until(lambda: house.old.port.quiet)
@@ -756,12 +766,53 @@ def test_one_message_carries_few_connections_that_were_active_just_now(run):
     run(scenario())
 
 
+@pytest.mark.parametrize("connections", [2, 8, 60])
+def test_workers_share_what_comes(run, connections):
+    async def scenario():
+        async with opened() as house:
+            other = Worker(house, 2, b"2nd")
+            for client in [await house.connect() for _ in range(connections)]:
+                await ask(client)
+            house.old.port.take_no_more()
+            house.new.take_over()
+            other.take_over()
+            house.old.port.drain(hand_over=True)
+            await until(lambda: house.new.open + other.open == connections)
+            assert abs(house.new.open - other.open) <= connections // 4
+            await other.close()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_worker_takes_also_the_share_of_one_that_hangs_or_has_died(run, dies):
+    async def scenario():
+        async with opened() as house:
+            for client in [await house.connect() for _ in range(8)]:
+                await ask(client)
+            hanging = Worker(house, 2, b"2nd")
+            house.old.port.take_no_more()
+            house.new.take_over()
+            if dies:
+                house.pool.forget(2)
+                house.old.port.drain(hand_over=True)
+                assert house.new.port._listener.shares.share() is None
+            else:
+                house.old.port.drain(hand_over=True)
+                assert house.new.port._listener.shares.share() == 4
+            await until(lambda: house.new.open == 8)
+            await hanging.close()
+
+    run(scenario())
+
+
 def test_no_more_is_sent_than_can_be_taken_soon(run, monkeypatch):
     """A connection in the queue is served by no worker. So the others stay here until the first ones were taken."""
     monkeypatch.setattr(handover, "QUEUED_BYTES", 1)
 
     async def scenario():
         async with opened() as house:
+            house.old.port.take_no_more()  # so one worker takes, and need not share
             await house.connect(12)
             looks = []
             crowded = handover.Departures._is_crowded
