@@ -324,11 +324,12 @@ class TlsStream(SocketStream):
     def _deliver(self) -> None:
         """Pass on what can be decrypted."""
         engine, incoming, plain = self._engine, self._incoming, self._plain
+        rest = self._undelivered  # OpenSSL may have the rest of a record, which `pending` doesn't count
         self._undelivered = False
         while not (plain.shut or self._said_goodbye or self.input_over):
             # OpenSSL has so much memory filled: for a small request, most of a whole record's would be given back.
             size = incoming.pending
-            if not 0 < size < _MOST_CONTENT_BYTES:
+            if rest or not 0 < size < _MOST_CONTENT_BYTES:
                 size = _MOST_CONTENT_BYTES
             try:
                 data = engine.read(size)
@@ -347,7 +348,8 @@ class TlsStream(SocketStream):
             self.consumer.received(data)
             # A read takes a whole record, if that is no longer, so what is left stands before OpenSSL. Not to ask in
             # vain is worth it: the exception costs as much as a record.
-            if not incoming.pending and (len(data) < size or size == _MOST_CONTENT_BYTES):
+            rest = size < _MOST_CONTENT_BYTES and len(data) >= size
+            if not (rest or incoming.pending):
                 break
             if self._paused:
                 self._undelivered = True

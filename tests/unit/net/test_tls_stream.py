@@ -386,6 +386,50 @@ def test_a_record_whose_last_bytes_come_late_is_delivered_whole(run, context, ve
 
 
 @every_session
+@pytest.mark.parametrize("begun", [1, 3, 9])
+def test_a_record_whose_last_bytes_come_with_the_first_of_the_next_is_not_delivered_in_crumbs(
+    run, context, version, begun
+):
+    async def scenario(floor):
+        session = await Session.open(floor, context, version)
+        first, second = session.client.records(bytes(16000)), session.client.records(b"next")
+        session.raw.send(first[:-17])
+        await until(lambda: session.stream.mid_record)
+        await turns()
+        session.raw.send(first[-17:] + second[:begun])
+        await until(lambda: len(session.seen.data) == 16000)
+        assert len(session.seen.pieces) <= 2
+        session.raw.send(second[begun:])
+        await until(lambda: session.seen.data.endswith(b"next"))
+        assert session.seen.data == bytes(16000) + b"next"
+
+    run(scenario)
+
+
+@every_session
+def test_what_waits_decrypted_is_not_delivered_in_crumbs_when_reading_goes_on(run, context, version):
+    async def scenario(floor):
+        session = await Session.open(floor, context, version)
+        pause_at_the_first(session)
+        first, second = session.client.records(bytes(16000)), session.client.records(b"next")
+        session.raw.send(first[:-17])
+        await until(lambda: session.stream.mid_record)
+        await turns()
+        session.raw.send(first[-17:] + second[:1])
+        await until(lambda: session.seen.pieces)
+        await turns()
+        assert len(session.seen.pieces) == 1
+        session.stream.resume_reading()
+        await until(lambda: len(session.seen.data) == 16000)
+        assert len(session.seen.pieces) <= 2
+        session.raw.send(second[1:])
+        await until(lambda: session.seen.data.endswith(b"next"))
+        assert session.seen.data == bytes(16000) + b"next"
+
+    run(scenario)
+
+
+@every_session
 def test_many_records_in_one_read_are_all_delivered(run, context, version):
     async def scenario(floor):
         session = await Session.open(floor, context, version)
