@@ -295,7 +295,8 @@ def test_a_client_that_does_not_trust_us_is_closed(run, context):
     run(scenario)
 
 
-def test_a_client_whose_certificate_is_not_accepted_is_told_so_though_it_has_sent_its_request(run, tmp_path):
+@pytest.mark.parametrize("own", [None, trustme.CA()], ids=["none", "of another authority"])
+def test_a_client_whose_certificate_is_not_accepted_is_told_so_though_it_has_sent_its_request(run, own):
     demanding = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ISSUED.configure_cert(demanding)
     AUTHORITY.configure_trust(demanding)
@@ -304,17 +305,35 @@ def test_a_client_whose_certificate_is_not_accepted_is_told_so_though_it_has_sen
     async def scenario(floor):
         session = Session(floor, demanding)
         client = session.client
+        if own is not None:
+            own.issue_cert("client").configure_cert(client.tls.context)
+            client.tls = client.tls.context.wrap_bio(client.incoming, client.outgoing, server_hostname="localhost")
 
         async def send(records):
             last = client.tls.get_channel_binding("tls-unique") is not None  # both Finished are there
             await client.client.send_all(records + (client.records(b"x" * 4 * READ_BYTES) if last else b""))
 
         await client.shake_hands(send)
-        with pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED"):
+        with pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED" if own is None else "UNKNOWN_CA"):
             await client.take(1)
         client.client.end()
         await until(lambda: session.seen.closes)
         assert (session.opened, session.seen.data) == ([], b"")
+
+    run(scenario)
+
+
+def test_who_speaks_no_tls_keeps_no_place_where_clients_need_a_certificate(run):
+    demanding = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ISSUED.configure_cert(demanding)
+    AUTHORITY.configure_trust(demanding)
+    demanding.verify_mode = ssl.CERT_REQUIRED
+
+    async def scenario(floor):
+        session = Session(floor, demanding)
+        session.raw.send(b"\x16\x03\x01\x00\x05hello")
+        await until(lambda: session.stream.shut)
+        assert session.seen.closes == 1
 
     run(scenario)
 
