@@ -107,16 +107,18 @@ class Poller:
 
     def _take_turns(self) -> None:
         self._called = False
-        for line in (self._brief, self._long):
-            self.credit = BYTES_PER_LINE
-            for _ in range(len(line)):
-                line.popleft().ready(WRITABLE)
-                if self.credit <= 0:
-                    break
-        self.credit = BYTES_PER_TURN
-        if (self._brief or self._long) and not self._called:
-            self._called = True
-            self._loop.call_soon(self._take_turns)
+        try:
+            for line in (self._brief, self._long):
+                self.credit = BYTES_PER_LINE
+                for _ in range(len(line)):
+                    line.popleft().ready(WRITABLE)
+                    if self.credit <= 0:
+                        break
+        finally:  # also when one of them raises: nothing else would tell the others
+            self.credit = BYTES_PER_TURN
+            if (self._brief or self._long) and not self._called:
+                self._called = True
+                self._loop.call_soon(self._take_turns)
 
     def close(self) -> None:
         """Release the poller's own descriptor."""

@@ -40,7 +40,7 @@ cdef class TlsStream(SocketStream):
     cpdef ended(self)
     cdef bint _shake_hands(self, bytes data) except -1
     cdef _end_handshake(self)
-    @cython.locals(size=Py_ssize_t, data=bytes)
+    @cython.locals(size=Py_ssize_t, data=bytes, rest=bint)
     cdef _deliver(self)
     cpdef _deliver_rest(self)
     cdef _end_input(self)

@@ -290,13 +290,14 @@ class TlsStream(SocketStream):
             self._observe_step()
             self._flush()
             return False
-        except (ssl.SSLError, OSError):  # the client speaks no TLS, or none of ours: as frequent as port scans
+        except (ssl.SSLError, OSError) as exc:  # the client speaks no TLS, or none of ours: as frequent as port scans
             self._observe_step()
             self._end_handshake()
             self._flush()  # the alert
             # A client of TLS 1.3 has done its part when its certificate is looked at, and may be sending its request:
-            # that would be answered with RST, which destroys the alert that says what is wrong.
-            self._plain.close(linger=tls.context.verify_mode != ssl.CERT_NONE)
+            # that would be answered with RST, which destroys the alert that says what is wrong. Any other one is no
+            # client of ours, and must not keep its place as long as it sends on and on.
+            self._plain.close(linger=_blames_certificate(exc))
             return False
         if self._witness is not None:
             self._observe_step()
@@ -324,11 +325,12 @@ class TlsStream(SocketStream):
     def _deliver(self) -> None:
         """Pass on what can be decrypted."""
         engine, incoming, plain = self._engine, self._incoming, self._plain
+        rest = self._undelivered  # OpenSSL may have the rest of a record, which `pending` doesn't count
         self._undelivered = False
         while not (plain.shut or self._said_goodbye or self.input_over):
             # OpenSSL has so much memory filled: for a small request, most of a whole record's would be given back.
             size = incoming.pending
-            if not 0 < size < _MOST_CONTENT_BYTES:
+            if rest or not 0 < size < _MOST_CONTENT_BYTES:
                 size = _MOST_CONTENT_BYTES
             try:
                 data = engine.read(size)
@@ -347,7 +349,8 @@ class TlsStream(SocketStream):
             self.consumer.received(data)
             # A read takes a whole record, if that is no longer, so what is left stands before OpenSSL. Not to ask in
             # vain is worth it: the exception costs as much as a record.
-            if not incoming.pending and (len(data) < size or size == _MOST_CONTENT_BYTES):
+            rest = size < _MOST_CONTENT_BYTES and len(data) >= size
+            if not (rest or incoming.pending):
                 break
             if self._paused:
                 self._undelivered = True
@@ -557,6 +560,12 @@ def _holds_a_record(data: bytes) -> bool:
         return False
     size = data[3] << 8 | data[4]
     return size > _MOST_RECORD_BYTES or len(data) >= _RECORD_HEADER_BYTES + size
+
+
+def _blames_certificate(error: OSError) -> bool:
+    """Whether a handshake failed because of the client's certificate: it has none, or none that is accepted."""
+    reason = getattr(error, "reason", None)
+    return isinstance(error, ssl.SSLCertVerificationError) or reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE"
 
 
 def _opened(alpn: str | None) -> None:

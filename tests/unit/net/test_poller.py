@@ -212,6 +212,32 @@ def test_one_turn_tells_a_bounded_number_of_events_and_none_starves(run_epoll, m
     run_epoll(scenario)
 
 
+def test_one_in_the_line_that_raises_keeps_no_other_from_its_turn(run):
+    class InLine(Pollable):
+        def __init__(self, error=None):
+            self.error, self.told = error, []
+
+        def ready(self, events):
+            self.told.append(events)
+            if self.error is not None:
+                raise self.error
+
+    async def scenario(floor):
+        raised = []
+        floor.loop.set_exception_handler(lambda loop, context: raised.append(context["exception"]))
+        broken = InLine(RuntimeError("a fault of ours"))
+        others = [InLine(), InLine()]
+        floor.poller.line_up(broken, 1)
+        floor.poller.line_up(others[0], 1)
+        floor.poller.line_up(others[1], 1_000_000)
+        await until(lambda: all(other.told for other in others))
+        assert [broken.told, *(other.told for other in others)] == [[WRITABLE]] * 3
+        assert raised == [broken.error]
+        assert floor.poller.credit == module.BYTES_PER_TURN
+
+    run(scenario)
+
+
 def test_what_can_not_be_watched_is_an_error_and_is_not_watched(run):
     async def scenario(floor):
         number = os.open(__file__, os.O_RDONLY)

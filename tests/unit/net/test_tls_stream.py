@@ -295,7 +295,8 @@ def test_a_client_that_does_not_trust_us_is_closed(run, context):
     run(scenario)
 
 
-def test_a_client_whose_certificate_is_not_accepted_is_told_so_though_it_has_sent_its_request(run, tmp_path):
+@pytest.mark.parametrize("own", [None, trustme.CA()], ids=["none", "of another authority"])
+def test_a_client_whose_certificate_is_not_accepted_is_told_so_though_it_has_sent_its_request(run, own):
     demanding = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ISSUED.configure_cert(demanding)
     AUTHORITY.configure_trust(demanding)
@@ -304,17 +305,35 @@ def test_a_client_whose_certificate_is_not_accepted_is_told_so_though_it_has_sen
     async def scenario(floor):
         session = Session(floor, demanding)
         client = session.client
+        if own is not None:
+            own.issue_cert("client").configure_cert(client.tls.context)
+            client.tls = client.tls.context.wrap_bio(client.incoming, client.outgoing, server_hostname="localhost")
 
         async def send(records):
             last = client.tls.get_channel_binding("tls-unique") is not None  # both Finished are there
             await client.client.send_all(records + (client.records(b"x" * 4 * READ_BYTES) if last else b""))
 
         await client.shake_hands(send)
-        with pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED"):
+        with pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED" if own is None else "UNKNOWN_CA"):
             await client.take(1)
         client.client.end()
         await until(lambda: session.seen.closes)
         assert (session.opened, session.seen.data) == ([], b"")
+
+    run(scenario)
+
+
+def test_who_speaks_no_tls_keeps_no_place_where_clients_need_a_certificate(run):
+    demanding = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ISSUED.configure_cert(demanding)
+    AUTHORITY.configure_trust(demanding)
+    demanding.verify_mode = ssl.CERT_REQUIRED
+
+    async def scenario(floor):
+        session = Session(floor, demanding)
+        session.raw.send(b"\x16\x03\x01\x00\x05hello")
+        await until(lambda: session.stream.shut)
+        assert session.seen.closes == 1
 
     run(scenario)
 
@@ -381,6 +400,50 @@ def test_a_record_whose_last_bytes_come_late_is_delivered_whole(run, context, ve
         await until(lambda: not session.stream.mid_record)
         await turns()
         assert session.seen.data == bytes(1000)
+
+    run(scenario)
+
+
+@every_session
+@pytest.mark.parametrize("begun", [1, 3, 9])
+def test_a_record_whose_last_bytes_come_with_the_first_of_the_next_is_not_delivered_in_crumbs(
+    run, context, version, begun
+):
+    async def scenario(floor):
+        session = await Session.open(floor, context, version)
+        first, second = session.client.records(bytes(16000)), session.client.records(b"next")
+        session.raw.send(first[:-17])
+        await until(lambda: session.stream.mid_record)
+        await turns()
+        session.raw.send(first[-17:] + second[:begun])
+        await until(lambda: len(session.seen.data) == 16000)
+        assert len(session.seen.pieces) <= 2
+        session.raw.send(second[begun:])
+        await until(lambda: session.seen.data.endswith(b"next"))
+        assert session.seen.data == bytes(16000) + b"next"
+
+    run(scenario)
+
+
+@every_session
+def test_what_waits_decrypted_is_not_delivered_in_crumbs_when_reading_goes_on(run, context, version):
+    async def scenario(floor):
+        session = await Session.open(floor, context, version)
+        pause_at_the_first(session)
+        first, second = session.client.records(bytes(16000)), session.client.records(b"next")
+        session.raw.send(first[:-17])
+        await until(lambda: session.stream.mid_record)
+        await turns()
+        session.raw.send(first[-17:] + second[:1])
+        await until(lambda: session.seen.pieces)
+        await turns()
+        assert len(session.seen.pieces) == 1
+        session.stream.resume_reading()
+        await until(lambda: len(session.seen.data) == 16000)
+        assert len(session.seen.pieces) <= 2
+        session.raw.send(second[1:])
+        await until(lambda: session.seen.data.endswith(b"next"))
+        assert session.seen.data == bytes(16000) + b"next"
 
     run(scenario)
 
