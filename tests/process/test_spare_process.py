@@ -48,7 +48,7 @@ APPLICATION = """
             "directory": os.getcwd(),
             "limit": resource.getrlimit(resource.RLIMIT_NPROC)[0],
             "niceness": os.getpriority(os.PRIO_PROCESS, 0),
-            "variables": [name for name in os.environ if name.endswith("_CHANNEL")],
+            "variables": [name for name in os.environ if name.endswith(("_CHANNEL", "_LINKS"))],
             "parent": os.getppid(),
             "title": open("/proc/self/comm").read().strip(),
         }).encode()
@@ -352,3 +352,33 @@ def test_twenty_restarts_under_load_lose_nothing(start):
     assert next(answered) > 20
     assert server.log.count("a spare process has loaded") == 1
     assert answer(server)["forked"]
+
+
+@pytest.mark.parametrize("form", ["folder of the application", "file of options"])
+def test_names_behind_a_link_lead_where_they_lead_for_the_generation(start, tmp_path, form):
+    """Also those that a worker looks up itself."""
+    for number in ("1", "2"):
+        folder = tmp_path / number
+        folder.mkdir()
+        for name, text in FILES.items():
+            (folder / name).write_text(textwrap.dedent(text).replace("first code", number))
+        (folder / "gracehttp.toml").write_text('app = "application:app"\napp_dir = "."\nbind = "127.0.0.1:0"\n')
+    current = tmp_path / "current"
+    current.symlink_to("1")
+    how = ["-c", current / "gracehttp.toml"]
+    if form == "folder of the application":
+        how = ["application:app", "-b", "127.0.0.1:0", "--app-dir", current]
+    server = start("-m", "gracehttp", "serve", *how, "-w", "2", "--log-level", "debug", folder=tmp_path)
+    server.wait_until_serving()
+    spare_of(server)
+    new = tmp_path / "new"
+    new.symlink_to("2")
+    new.rename(current)
+    victim = server.workers()[0]
+    os.kill(victim, signal.SIGKILL)
+    server.wait_for("is ready after", count=3)
+    assert answer(server)["code"] == "1", "its generation serves"
+    restart(server, 2)
+    now = answer(server)
+    assert (now["code"], now["forked"]) == ("2", True)
+    assert "GRACEHTTP_RELEASE_LINKS" not in now["variables"]

@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import MutableMapping
 
+from gracehttp.config.release_links import look_up_links_again
 from gracehttp.system.process_title import set_title
 from gracehttp.wire.channel import Channel, ChannelClosed
 from gracehttp.wire.lineage import CHANNEL_VARIABLE, SPARE_VARIABLE, claim_socket
@@ -64,6 +65,7 @@ def wait_if_spare(environ: MutableMapping[str, str]) -> None:
     order = fork_on_orders(orders, begin, lambda order: _obstacle(order, loaded))
     orders.close()
     environ.update(order.variables)
+    look_up_links_again(environ)
     environ[CHANNEL_VARIABLE] = str(order.channel)
 
 
