@@ -252,6 +252,38 @@ def test_one_that_takes_too_long_to_load_is_killed(monkeypatch):
     in_world(monkeypatch, story)
 
 
+def test_one_that_takes_too_long_to_load_is_killed_also_if_a_next_generation_serves_meanwhile(monkeypatch):
+    async def story(world):
+        monkeypatch.setattr(module, "LOAD_SECONDS", 0.2)
+        world.spare.renew_soon(LAUNCH)
+        await world.spawned_now.wait()
+        world.spare.renew_soon(LAUNCH)
+        assert world.spare.for_launch(LAUNCH) is None
+        while not world.killed:
+            await asyncio.sleep(0.01)
+        assert world.killed == [(PID, signal.SIGKILL)]
+
+    in_world(monkeypatch, story)
+
+
+def test_one_that_has_loaded_gives_way_to_the_one_that_is_wanted_next(monkeypatch):
+    async def story(world):
+        world.spare.renew_soon(LAUNCH)
+        await world.spawned_now.wait()
+        world.spawned_now.clear()
+        old = world.process
+        other = changed(LAUNCH, executable="/2/bin/python")
+        monkeypatch.setattr(module, "LEISURE_SECONDS", 0.2)
+        world.spare.renew_soon(other)
+        old.send(BEGAN)
+        await world.spawned_now.wait()
+        old.close()
+        assert world.spawned == [LAUNCH, other]
+        assert world.killed == [(PID, signal.SIGKILL)]
+
+    in_world(monkeypatch, story)
+
+
 def test_one_that_can_not_be_one_says_why(monkeypatch):
     async def story(world):
         await world.begin(says=TemplateBegan(0, "its interpreter is traced"))

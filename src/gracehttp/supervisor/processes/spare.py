@@ -100,6 +100,7 @@ class Spare:
         self._launch: Launch | None = None
         self._inheritance = Inheritance()
         self._timer: asyncio.TimerHandle | None = None
+        self._load_deadline: asyncio.TimerHandle | None = None
         self._next: Launch | None = None
         self._gone = asyncio.Event()
         self._gone.set()
@@ -131,6 +132,7 @@ class Spare:
     def end(self) -> None:
         """Have none until `renew_soon`."""
         self._cancel()
+        self._loaded()
         if self._process is not None:
             self._process.end("the spare process was ended")
 
@@ -158,6 +160,7 @@ class Spare:
             if not self._obstacle(launch):
                 return
             process.end("the spare process was ended")
+        self._loaded()
         if is_attached() or launch.missing() or not self._adopt_orphans():
             return
         channel, theirs = channel_pair()
@@ -179,14 +182,19 @@ class Spare:
         self._process = Template(
             _FACTS, self._starts, self._publish, channel=channel, their_end=None, pid=pid, fork_seconds=FORK_SECONDS
         )
-        self._process.on_start = self._cancel
-        self._timer = self._loop.call_later(LOAD_SECONDS, self._process.end, "it took too long to load")
+        self._process.on_start = self._loaded
+        self._load_deadline = self._loop.call_later(LOAD_SECONDS, self._process.end, "it took too long to load")
         self._gone = asyncio.Event()
         self._watch(pid, functools.partial(self._reaped, self._process, self._gone))
 
     def _reaped(self, process: Template, gone: asyncio.Event, status: int) -> None:
         process.reaped(status)
         gone.set()
+
+    def _loaded(self) -> None:
+        if self._load_deadline is not None:
+            self._load_deadline.cancel()
+            self._load_deadline = None
 
     def _cancel(self) -> None:
         self._next = None
