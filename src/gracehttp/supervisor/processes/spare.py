@@ -142,6 +142,11 @@ class Spare:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._gone.wait(), END_SECONDS)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no fork is under way."""
+        return self._process is None or self._process.idle.is_set()
+
     async def settled(self) -> None:
         """Wait until no fork is under way."""
         if self._process is not None:
