@@ -48,7 +48,7 @@ APPLICATION = """
             "directory": os.getcwd(),
             "limit": resource.getrlimit(resource.RLIMIT_NPROC)[0],
             "niceness": os.getpriority(os.PRIO_PROCESS, 0),
-            "variables": [name for name in os.environ if name.endswith(("_CHANNEL", "_LINKS"))],
+            "variables": [name for name in os.environ if name.endswith(("_CHANNEL", "_RELEASE_LINKS"))],
             "parent": os.getppid(),
             "title": open("/proc/self/comm").read().strip(),
         }).encode()
@@ -136,6 +136,48 @@ def test_a_script_has_none(start):
     restart(server, 2)
     assert not answer(server)["forked"]
     assert "spare" not in server.log
+
+
+OF_A_USER = """
+    import os
+    import sys
+
+    with open(os.environ["RUNS"], "a") as runs:
+        runs.write("spare\\n" if "GRACEHTTP_SPARE_CHANNEL" in os.environ else "other\\n")
+    {call}
+"""
+CALLS = {
+    "main": "from gracehttp.cli import main\n    main()",
+    "command": "from gracehttp.cli.serve import serve\n    serve(sys.argv[2:])",
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_program_that_calls_the_command_has_none(start, tmp_path, call):
+    """Its own code comes first, and must not run without need."""
+    program = OF_A_USER.format(call=call)
+    options = ("serve", "application:app", "-b", "127.0.0.1:0", "-w", "2", "--log-level", "debug")
+    runs = tmp_path / "runs"
+    server = start("program.py", *options, files={**FILES, "program.py": program}, environment={"RUNS": str(runs)})
+    server.wait_until_serving()
+    restart(server, 2)
+    assert not answer(server)["forked"]
+    assert "spare" not in server.log
+    assert "spare" not in runs.read_text()
+
+
+def test_a_program_that_is_called_as_the_command_and_begins_otherwise_becomes_no_second_supervisor(start):
+    program = OF_A_USER.format(call=CALLS["command"])
+    server = start(
+        *("gracehttp", "serve", "application:app", "-b", "127.0.0.1:0", "-w", "2", "--log-level", "debug"),
+        files={**FILES, "gracehttp": program},
+        environment={"RUNS": os.devnull},
+    )
+    server.wait_until_serving()
+    server.wait_for("no spare process is used: the program does not begin with gracehttp.cli.main")
+    restart(server, 2)
+    assert not answer(server)["forked"]
+    assert server.log.count(" started, pid ") == 1 + 2 * 2, "the supervisor, and the workers of two generations"
 
 
 def test_a_killed_one_delays_no_restart(start):
