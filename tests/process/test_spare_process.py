@@ -249,8 +249,9 @@ def test_a_module_that_would_be_found_earlier_counts_as_a_change(start, own_grac
     [
         "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()",
         "sys.setprofile(lambda *_: None)",
+        "import socket\nsys.connection_to_a_collector = socket.socket()",
     ],
-    ids=["thread", "profiler"],
+    ids=["thread", "profiler", "socket"],
 )
 def test_what_runs_in_every_process_from_its_start_keeps_it_from_being_used(start, tmp_path, code):
     folder = tmp_path / "site"

@@ -66,8 +66,8 @@ def listen_requests(servers: Iterable[ServerOptions]) -> tuple[ListenRequest, ..
 
 
 def is_the_command() -> bool:
-    """Whether this is the command `gracehttp` itself. A program of the user that calls it does so after code of its own,
-    which each worker must run."""
+    """Whether this is the command `gracehttp` itself. A program of the user that calls it does so after code of its
+    own, which each worker must run."""
     name = sys.argv[0]
     return os.path.basename(os.path.dirname(name) if name.endswith("__main__.py") else name) == "gracehttp"
 

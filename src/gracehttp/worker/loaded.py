@@ -74,14 +74,16 @@ def difference(before: Loaded, now: Loaded) -> str:
     return ""
 
 
-def unfit(loaded: Loaded) -> str:
-    """Why this process can't stand for a fresh one, "" if it can."""
+def unfit(loaded: Loaded, channel: int = -1) -> str:
+    """Why this process can't stand for a fresh one, "" if it can. It has the descriptor `channel` to itself."""
     if any(not os.path.isabs(folder) for folder in sys.path):
         return "sys.path depends on the working directory"
     if _is_watched():
         return "its interpreter is traced"
     if (others := _threads()) > 1:
         return f"it has {others} threads, and fork copies one"
+    if others_open := _opened(channel):
+        return f"it has {others_open} open, which its workers would share"
     began = _began_at() - _SLACK_SECONDS
     for path in loaded.files:
         with contextlib.suppress(OSError):
@@ -107,8 +109,8 @@ def _mapped() -> Iterator[str]:
 
 
 def _of_openssl() -> Iterator[str]:
-    """The file of options that OpenSSL reads as soon as it is loaded (OPENSSL_init_crypto(3), config(5)). It lies in the
-    same folder as the file of certificates."""
+    """The file of options that OpenSSL reads as soon as it is loaded (OPENSSL_init_crypto(3), config(5)). It lies in
+    the same folder as the file of certificates."""
     given = os.environ.get("OPENSSL_CONF")
     yield given or os.path.join(os.path.dirname(ssl.get_default_verify_paths().openssl_cafile), "openssl.cnf")
 
@@ -152,6 +154,17 @@ def _threads() -> int:
     with contextlib.suppress(OSError):
         return len(os.listdir("/proc/self/task"))
     return threading.active_count()
+
+
+def _opened(channel: int) -> str:
+    """What code that runs at each start has opened; "" if nothing. A device is the same one for all."""
+    with contextlib.suppress(OSError):
+        for number in sorted(map(int, os.listdir("/proc/self/fd"))):
+            with contextlib.suppress(OSError):  # with that one the folder was read
+                path = os.readlink(f"/proc/self/fd/{number}")
+                if number > 2 and number != channel and not path.startswith("/dev/"):
+                    return path
+    return ""
 
 
 def _began_at() -> float:

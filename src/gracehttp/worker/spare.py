@@ -55,7 +55,7 @@ def wait_if_spare(environ: MutableMapping[str, str]) -> None:
             importlib.import_module(name)
     read_ahead()
     loaded = loaded_now()
-    if reason := unfit(loaded):
+    if reason := unfit(loaded, orders.fileno()):
         _decline(orders, reason)
 
     def begin() -> None:

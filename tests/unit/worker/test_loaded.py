@@ -129,6 +129,7 @@ def of_its_own(monkeypatch):
     monkeypatch.setattr(sys, "path", [one for one in sys.path if os.path.isabs(one)])
     monkeypatch.setattr(loaded, "_threads", lambda: 1)
     monkeypatch.setattr(loaded, "_is_watched", lambda: False)
+    monkeypatch.setattr(loaded, "_opened", lambda channel: "")
 
 
 def test_one_that_has_loaded_only_what_was_there_before_it_began_is_fit(of_its_own, tmp_path):
