@@ -84,7 +84,10 @@ def unfit(loaded: Loaded, channel: int = -1) -> str:
         return f"it has {others} threads, and fork copies one"
     if others_open := _opened(channel):
         return f"it has {others_open} open, which its workers would share"
-    began = _began_at() - _SLACK_SECONDS
+    try:
+        began = _began_at() - _SLACK_SECONDS
+    except OSError as exc:  # no /proc, in a chroot(2) for example
+        return f"nothing tells when it began ({exc.strerror})"
     for path in loaded.files:
         with contextlib.suppress(OSError):
             if os.stat(path).st_ctime > began:

@@ -7,6 +7,8 @@ import os
 import resource
 import signal
 import socket
+import subprocess
+import sys
 
 import pytest
 from value_copies import changed
@@ -58,6 +60,15 @@ def test_what_a_process_inherits_counts():
         assert inheritance_now() != before
     finally:
         resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
+
+
+def test_a_policy_of_scheduling_counts():
+    code = (
+        "import os; from gracehttp.supervisor.processes.spare import inheritance_now; before = inheritance_now();"
+        "os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0)); print(inheritance_now() == before)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    assert found.stdout == "False\n"
 
 
 class World:

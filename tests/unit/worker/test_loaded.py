@@ -144,6 +144,14 @@ def test_one_that_has_loaded_a_file_that_is_younger_is_not(of_its_own, tmp_path)
     assert unfit(Loaded({str(file): FILE}, {})) == f"{file} changed while it was loaded"
 
 
+def test_one_of_which_nothing_tells_when_it_began_is_not(of_its_own, monkeypatch):
+    def no_proc():
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(loaded, "_began_at", no_proc)
+    assert unfit(LONG_AGO) == "nothing tells when it began (No such file or directory)"
+
+
 def test_one_with_threads_is_not(of_its_own, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(sys, "path", [])

@@ -41,13 +41,16 @@ _FACTS = TemplateFacts(
 
 class Inheritance(Value):
     """What a process inherits from the one that starts it and an operator may change while that runs: limits
-    (prlimit(2)), processors (sched_setaffinity(2)), nice value, and control groups (cgroups(7))."""
+    (prlimit(2)), processors (sched_setaffinity(2)), nice value, scheduling policy (sched(7)), control groups
+    (cgroups(7)), and what a core dump has (core(5))."""
 
     limits: tuple[tuple[int, int], ...] = ()
     processors: frozenset[int] = frozenset()
     nice: int = 0
     groups: str = ""
     oom_score: str = ""
+    policy: tuple[int, int] = (0, 0)
+    core_filter: str = ""
 
 
 def inheritance_now() -> Inheritance:
@@ -59,6 +62,8 @@ def inheritance_now() -> Inheritance:
         nice=os.getpriority(os.PRIO_PROCESS, 0),
         groups=_text_of("/proc/self/cgroup"),
         oom_score=_text_of("/proc/self/oom_score_adj"),
+        policy=(os.sched_getscheduler(0), os.sched_getparam(0).sched_priority),
+        core_filter=_text_of("/proc/self/coredump_filter"),
     )
 
 
