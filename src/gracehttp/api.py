@@ -51,7 +51,7 @@ from gracehttp.supervisor.processes.shebang import foreign_environment
 from gracehttp.system.credentials import Credentials, credentials_of
 from gracehttp.system.process_title import set_title
 from gracehttp.system.surroundings import enter
-from gracehttp.wire.lineage import CHANNEL_VARIABLE, is_first_process, is_trial
+from gracehttp.wire.lineage import CHANNEL_VARIABLE, SPARE_VARIABLE, is_first_process, is_trial
 from gracehttp.wire.signals import SIGNALS
 from gracehttp.worker.hello import fleet_settings, title_of, wants_spare
 from gracehttp.worker.manifest import claim_channel
@@ -178,6 +178,10 @@ class GraceHTTP:
         if not self._servers:
             raise ConfigurationError("there is no server to run.", hint="call add_server() before run()")
         check_build()
+        if SPARE_VARIABLE in os.environ:
+            from gracehttp.worker.spare import decline_to_be_spare
+
+            decline_to_be_spare(os.environ)
         bus = EventBus()
         bus.subscribe(log_event)
         if self._on_event is not None:

@@ -48,7 +48,7 @@ APPLICATION = """
             "directory": os.getcwd(),
             "limit": resource.getrlimit(resource.RLIMIT_NPROC)[0],
             "niceness": os.getpriority(os.PRIO_PROCESS, 0),
-            "variables": [name for name in os.environ if name.endswith("_CHANNEL")],
+            "variables": [name for name in os.environ if name.endswith(("_CHANNEL", "_RELEASE_LINKS"))],
             "parent": os.getppid(),
             "title": open("/proc/self/comm").read().strip(),
         }).encode()
@@ -138,6 +138,48 @@ def test_a_script_has_none(start):
     assert "spare" not in server.log
 
 
+OF_A_USER = """
+    import os
+    import sys
+
+    with open(os.environ["RUNS"], "a") as runs:
+        runs.write("spare\\n" if "GRACEHTTP_SPARE_CHANNEL" in os.environ else "other\\n")
+    {call}
+"""
+CALLS = {
+    "main": "from gracehttp.cli import main\n    main()",
+    "command": "from gracehttp.cli.serve import serve\n    serve(sys.argv[2:])",
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_program_that_calls_the_command_has_none(start, tmp_path, call):
+    """Its own code comes first, and must not run without need."""
+    program = OF_A_USER.format(call=call)
+    options = ("serve", "application:app", "-b", "127.0.0.1:0", "-w", "2", "--log-level", "debug")
+    runs = tmp_path / "runs"
+    server = start("program.py", *options, files={**FILES, "program.py": program}, environment={"RUNS": str(runs)})
+    server.wait_until_serving()
+    restart(server, 2)
+    assert not answer(server)["forked"]
+    assert "spare" not in server.log
+    assert "spare" not in runs.read_text()
+
+
+def test_a_program_that_is_called_as_the_command_and_begins_otherwise_becomes_no_second_supervisor(start):
+    program = OF_A_USER.format(call=CALLS["command"])
+    server = start(
+        *("gracehttp", "serve", "application:app", "-b", "127.0.0.1:0", "-w", "2", "--log-level", "debug"),
+        files={**FILES, "gracehttp": program},
+        environment={"RUNS": os.devnull},
+    )
+    server.wait_until_serving()
+    server.wait_for("no spare process is used: the program does not begin with gracehttp.cli.main")
+    restart(server, 2)
+    assert not answer(server)["forked"]
+    assert server.log.count(" started, pid ") == 1 + 2 * 2, "the supervisor, and the workers of two generations"
+
+
 def test_a_killed_one_delays_no_restart(start):
     server = begin(start)
     os.kill(spare_of(server), signal.SIGKILL)
@@ -207,8 +249,9 @@ def test_a_module_that_would_be_found_earlier_counts_as_a_change(start, own_grac
     [
         "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()",
         "sys.setprofile(lambda *_: None)",
+        "import socket\nsys.connection_to_a_collector = socket.socket()",
     ],
-    ids=["thread", "profiler"],
+    ids=["thread", "profiler", "socket"],
 )
 def test_what_runs_in_every_process_from_its_start_keeps_it_from_being_used(start, tmp_path, code):
     folder = tmp_path / "site"
@@ -352,3 +395,33 @@ def test_twenty_restarts_under_load_lose_nothing(start):
     assert next(answered) > 20
     assert server.log.count("a spare process has loaded") == 1
     assert answer(server)["forked"]
+
+
+@pytest.mark.parametrize("form", ["folder of the application", "file of options"])
+def test_names_behind_a_link_lead_where_they_lead_for_the_generation(start, tmp_path, form):
+    """Also those that a worker looks up itself."""
+    for number in ("1", "2"):
+        folder = tmp_path / number
+        folder.mkdir()
+        for name, text in FILES.items():
+            (folder / name).write_text(textwrap.dedent(text).replace("first code", number))
+        (folder / "gracehttp.toml").write_text('app = "application:app"\napp_dir = "."\nbind = "127.0.0.1:0"\n')
+    current = tmp_path / "current"
+    current.symlink_to("1")
+    how = ["-c", current / "gracehttp.toml"]
+    if form == "folder of the application":
+        how = ["application:app", "-b", "127.0.0.1:0", "--app-dir", current]
+    server = start("-m", "gracehttp", "serve", *how, "-w", "2", "--log-level", "debug", folder=tmp_path)
+    server.wait_until_serving()
+    spare_of(server)
+    new = tmp_path / "new"
+    new.symlink_to("2")
+    new.rename(current)
+    victim = server.workers()[0]
+    os.kill(victim, signal.SIGKILL)
+    server.wait_for("is ready after", count=3)
+    assert answer(server)["code"] == "1", "its generation serves"
+    restart(server, 2)
+    now = answer(server)
+    assert (now["code"], now["forked"]) == ("2", True)
+    assert "GRACEHTTP_RELEASE_LINKS" not in now["variables"]

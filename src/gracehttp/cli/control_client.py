@@ -236,7 +236,7 @@ def _no_control_socket(pid: int, entry: Entry | None) -> CommandFailed:
         parent = entry_of(entry.parent)
         named = parent is not None and parent.name == SUPERVISOR_NAME
         return CommandFailed(
-            f"{sentence}: it is a worker or template of gracehttp ({entry.name}).",
+            f"{sentence}: it is a worker, template or spare process of gracehttp ({entry.name}).",
             hint=f"its supervisor is pid {entry.parent}" if named else "give the PID of its supervisor",
         )
     return CommandFailed(

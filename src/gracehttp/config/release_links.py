@@ -24,7 +24,13 @@ def claim_links(environ: MutableMapping[str, str]) -> Mapping[str, str]:
     return {str(link): str(target) for link, target in links.items()} if isinstance(links, dict) else {}
 
 
-_LINKS = claim_links(os.environ)
+_LINKS = dict(claim_links(os.environ))
+
+
+def look_up_links_again(environ: MutableMapping[str, str]) -> None:
+    """Take those in `environ` for the links of this process: it was forked from one that knew others."""
+    _LINKS.clear()
+    _LINKS.update(claim_links(environ))
 
 
 def as_released(path: str, links: Mapping[str, str] = _LINKS) -> str:

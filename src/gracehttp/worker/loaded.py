@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import ssl
 import sys
 import threading
 import time
@@ -23,6 +24,10 @@ _OF_MODULES = (".py", ".so", ".pyc", "")
 """The ends of names that the import system looks for; a folder has none."""
 _AT_EACH_START = frozenset({"sitecustomize", "usercustomize"})
 """Modules that `site` imports wherever there are such."""
+_READ_AT_EACH_START = ("/etc/ld.so.cache", "/etc/ld.so.preload", "/etc/localtime")
+"""What the C library reads when a process begins: where libraries are (ld.so(8)), and the time zone (tzset(3))."""
+_REPLACED = " (deleted)"
+"""What proc_pid_maps(5) has behind the path of a file that is mapped, and by now another one or gone."""
 _SLACK_SECONDS = 0.05
 """By how much the clock of a file may be late: the kernel stamps files and processes by its tick."""
 
@@ -37,7 +42,9 @@ class Loaded(Value):
 
 def loaded_now() -> Loaded:
     """What this process has loaded."""
-    paths = {*_of_modules(), *_mapped(), os.path.join(sys.prefix, "pyvenv.cfg")}
+    paths = {*_of_modules(), *_mapped(), *_READ_AT_EACH_START, *_of_openssl()}
+    # The interpreter by its name, too: a link to another one may have its place.
+    paths.update((sys.executable, os.path.join(sys.prefix, "pyvenv.cfg")))
     known = _known()
     names = {folder: _names_in(folder, known) for folder in ("", *sys.path)}
     paths.update(
@@ -67,15 +74,20 @@ def difference(before: Loaded, now: Loaded) -> str:
     return ""
 
 
-def unfit(loaded: Loaded) -> str:
-    """Why this process can't stand for a fresh one, "" if it can."""
+def unfit(loaded: Loaded, channel: int = -1) -> str:
+    """Why this process can't stand for a fresh one, "" if it can. It has the descriptor `channel` to itself."""
     if any(not os.path.isabs(folder) for folder in sys.path):
         return "sys.path depends on the working directory"
     if _is_watched():
         return "its interpreter is traced"
     if (others := _threads()) > 1:
         return f"it has {others} threads, and fork copies one"
-    began = _began_at() - _SLACK_SECONDS
+    if others_open := _opened(channel):
+        return f"it has {others_open} open, which its workers would share"
+    try:
+        began = _began_at() - _SLACK_SECONDS
+    except OSError as exc:  # no /proc, in a chroot(2) for example
+        return f"nothing tells when it began ({exc.strerror})"
     for path in loaded.files:
         with contextlib.suppress(OSError):
             if os.stat(path).st_ctime > began:
@@ -94,9 +106,16 @@ def _mapped() -> Iterator[str]:
     """The files that are mapped into memory: the interpreter, extension modules, shared libraries."""
     with contextlib.suppress(OSError), open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as lines:
         for line in lines:
-            path = line.rstrip("\n").partition("/")[2]
+            path = line.rstrip("\n").partition("/")[2].removesuffix(_REPLACED)
             if path and os.path.isfile("/" + path):
                 yield "/" + path
+
+
+def _of_openssl() -> Iterator[str]:
+    """The file of options that OpenSSL reads as soon as it is loaded (OPENSSL_init_crypto(3), config(5)). It lies in
+    the same folder as the file of certificates."""
+    given = os.environ.get("OPENSSL_CONF")
+    yield given or os.path.join(os.path.dirname(ssl.get_default_verify_paths().openssl_cafile), "openssl.cnf")
 
 
 def _known() -> Set[str]:
@@ -138,6 +157,17 @@ def _threads() -> int:
     with contextlib.suppress(OSError):
         return len(os.listdir("/proc/self/task"))
     return threading.active_count()
+
+
+def _opened(channel: int) -> str:
+    """What code that runs at each start has opened; "" if nothing. A device is the same one for all."""
+    with contextlib.suppress(OSError):
+        for number in sorted(map(int, os.listdir("/proc/self/fd"))):
+            with contextlib.suppress(OSError):  # with that one the folder was read
+                path = os.readlink(f"/proc/self/fd/{number}")
+                if number > 2 and number != channel and not path.startswith("/dev/"):
+                    return path
+    return ""
 
 
 def _began_at() -> float:

@@ -13,12 +13,15 @@ import importlib
 import os
 import sys
 from collections.abc import MutableMapping
+from typing import NoReturn
 
+from gracehttp.config.release_links import look_up_links_again
 from gracehttp.system.process_title import set_title
 from gracehttp.wire.channel import Channel, ChannelClosed
 from gracehttp.wire.lineage import CHANNEL_VARIABLE, SPARE_VARIABLE, claim_socket
 from gracehttp.wire.messages import Fork, TemplateBegan
 from gracehttp.worker.code_record import read_ahead
+from gracehttp.worker.hello import is_the_command
 from gracehttp.worker.loaded import Loaded, difference, loaded_now, looked_up_again, unfit
 from gracehttp.worker.template import fork_on_orders
 
@@ -45,15 +48,15 @@ def wait_if_spare(environ: MutableMapping[str, str]) -> None:
         return
     sock.setblocking(True)
     orders = Channel(sock)
+    if not is_the_command():
+        _decline(orders, f"{sys.argv[0]} is another program than gracehttp")
     for name in MODULES:
         with contextlib.suppress(ImportError):  # of what is optional
             importlib.import_module(name)
     read_ahead()
     loaded = loaded_now()
-    if reason := _other_program() or unfit(loaded):
-        with contextlib.suppress(ChannelClosed):
-            orders.send(TemplateBegan(0, reason))
-        raise SystemExit
+    if reason := unfit(loaded, orders.fileno()):
+        _decline(orders, reason)
 
     def begin() -> None:
         set_title("gracehttp: spare", "gracehttp-spare")
@@ -64,13 +67,22 @@ def wait_if_spare(environ: MutableMapping[str, str]) -> None:
     order = fork_on_orders(orders, begin, lambda order: _obstacle(order, loaded))
     orders.close()
     environ.update(order.variables)
+    look_up_links_again(environ)
     environ[CHANNEL_VARIABLE] = str(order.channel)
 
 
-def _other_program() -> str:
-    """A program of the user that calls the command does so after code of its own, which each worker must run."""
-    name = os.path.basename(os.path.dirname(sys.argv[0]) if sys.argv[0].endswith("__main__.py") else sys.argv[0])
-    return "" if name == "gracehttp" else f"{sys.argv[0]} is another program than gracehttp"
+def decline_to_be_spare(environ: MutableMapping[str, str]) -> None:
+    """End this process if it was started as the spare one: it has come to `run()` by another way than `wait_if_spare`,
+    and would become one more supervisor."""
+    sock = claim_socket(environ, SPARE_VARIABLE)
+    if sock is not None:
+        _decline(Channel(sock), "the program does not begin with gracehttp.cli.main()")
+
+
+def _decline(orders: Channel, reason: str) -> NoReturn:
+    with contextlib.suppress(ChannelClosed):
+        orders.send(TemplateBegan(0, reason))
+    raise SystemExit
 
 
 def _obstacle(order: Fork, loaded: Loaded) -> str:

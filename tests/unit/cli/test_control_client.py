@@ -97,8 +97,16 @@ def test_entry_of_a_process_is_read(line: str, entry: Entry | None) -> None:
         (None, "process 5 has no control socket.", "kill -TERM 5 stops"),
         (Entry("gracehttp", 1, False), "process 5 has no control socket.", "kill -TERM 5 stops"),
         (Entry("gracehttp", 3, True), "it has ended, and its parent (pid 3) has not asked how", "is not running"),
-        (Entry("gracehttp-w2", 4, False), "it is a worker or template of gracehttp (gracehttp-w2)", "is pid 4"),
-        (Entry("gracehttp-t1", 9, False), "it is a worker or template of gracehttp", "the PID of its supervisor"),
+        (
+            Entry("gracehttp-w2", 4, False),
+            "it is a worker, template or spare process of gracehttp (gracehttp-w2)",
+            "is pid 4",
+        ),
+        (
+            Entry("gracehttp-t1", 9, False),
+            "it is a worker, template or spare process of gracehttp",
+            "the PID of its supervisor",
+        ),
         (Entry("postgres", 1, False), "it is 'postgres', and no supervisor of gracehttp", "is that PID an old one?"),
     ],
 )

@@ -7,6 +7,8 @@ import os
 import resource
 import signal
 import socket
+import subprocess
+import sys
 
 import pytest
 from value_copies import changed
@@ -58,6 +60,15 @@ def test_what_a_process_inherits_counts():
         assert inheritance_now() != before
     finally:
         resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
+
+
+def test_a_policy_of_scheduling_counts():
+    code = (
+        "import os; from gracehttp.supervisor.processes.spare import inheritance_now; before = inheritance_now();"
+        "os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0)); print(inheritance_now() == before)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    assert found.stdout == "False\n"
 
 
 class World:
@@ -247,6 +258,38 @@ def test_one_that_takes_too_long_to_load_is_killed(monkeypatch):
         world.spare.renew_soon(LAUNCH)
         while not world.killed:
             await asyncio.sleep(0)
+        assert world.killed == [(PID, signal.SIGKILL)]
+
+    in_world(monkeypatch, story)
+
+
+def test_one_that_takes_too_long_to_load_is_killed_also_if_a_next_generation_serves_meanwhile(monkeypatch):
+    async def story(world):
+        monkeypatch.setattr(module, "LOAD_SECONDS", 0.2)
+        world.spare.renew_soon(LAUNCH)
+        await world.spawned_now.wait()
+        world.spare.renew_soon(LAUNCH)
+        assert world.spare.for_launch(LAUNCH) is None
+        while not world.killed:
+            await asyncio.sleep(0.01)
+        assert world.killed == [(PID, signal.SIGKILL)]
+
+    in_world(monkeypatch, story)
+
+
+def test_one_that_has_loaded_gives_way_to_the_one_that_is_wanted_next(monkeypatch):
+    async def story(world):
+        world.spare.renew_soon(LAUNCH)
+        await world.spawned_now.wait()
+        world.spawned_now.clear()
+        old = world.process
+        other = changed(LAUNCH, executable="/2/bin/python")
+        monkeypatch.setattr(module, "LEISURE_SECONDS", 0.2)
+        world.spare.renew_soon(other)
+        old.send(BEGAN)
+        await world.spawned_now.wait()
+        old.close()
+        assert world.spawned == [LAUNCH, other]
         assert world.killed == [(PID, signal.SIGKILL)]
 
     in_world(monkeypatch, story)

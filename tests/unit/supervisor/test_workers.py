@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 
@@ -164,6 +165,28 @@ def no_workers():
         publish=lambda event: None,
         hold_early_stderr=False,
     )
+
+
+def test_a_fork_that_was_ordered_while_another_one_was_waited_for_is_waited_for_too():
+    """Or the next image of the supervisor would have a worker without a process."""
+
+    async def scenario():
+        workers = no_workers()
+        of_template, of_spare = asyncio.Event(), asyncio.Event()
+        workers.templates._templates[1] = SimpleNamespace(idle=of_template)
+        workers._spare._process = SimpleNamespace(idle=of_spare)
+        of_template.set()
+        settled = asyncio.create_task(workers.settled())
+        await asyncio.sleep(0)
+        of_template.clear()
+        of_spare.set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not settled.done()
+        of_template.set()
+        await settled
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
 
 
 def test_a_child_that_has_ended_before_it_is_watched_is_waited_for():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import sys
 import threading
@@ -80,6 +81,43 @@ def test_a_module_in_the_working_directory_counts_as_in_another_folder(tmp_path,
     assert difference(before, looked_up_again(before)) == "json.py has come or gone"
 
 
+def test_an_interpreter_whose_name_leads_elsewhere_is_another_one(tmp_path, monkeypatch):
+    name = tmp_path / "python"
+    name.symlink_to(os.path.realpath(sys.executable))
+    monkeypatch.setattr(sys, "executable", str(name))
+    before = loaded_now()
+    name.unlink()
+    name.symlink_to(os.__file__)
+    assert difference(before, looked_up_again(before)) == f"{name} has changed"
+
+
+def test_options_of_openssl_that_are_other_ones_count(tmp_path, monkeypatch):
+    options = tmp_path / "openssl.cnf"
+    options.write_text("")
+    monkeypatch.setenv("OPENSSL_CONF", str(options))
+    before = loaded_now()
+    options.write_text("openssl_conf = more\n")
+    assert difference(before, looked_up_again(before)) == f"{options} has changed"
+
+
+def test_what_the_system_reads_at_each_start_counts(monkeypatch):
+    monkeypatch.delenv("OPENSSL_CONF", raising=False)
+    files = loaded_now().files
+    assert {"/etc/localtime", "/etc/ld.so.cache", "/etc/ld.so.preload"} <= files.keys()
+    assert [path for path in files if path.endswith("/openssl.cnf")]
+
+
+def test_a_file_that_is_mapped_and_was_replaced_while_it_was_loaded_counts(of_its_own, tmp_path):
+    file = tmp_path / "library.so"
+    file.write_bytes(bytes(4096))
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ):
+        (tmp_path / "new.so").write_bytes(bytes(4096))
+        (tmp_path / "new.so").rename(file)
+        found = loaded_now()
+    assert str(file) in found.files
+    assert unfit(Loaded({str(file): found.files[str(file)]}, {})) == f"{file} changed while it was loaded"
+
+
 # --- a process that can't stand for another one at all ---
 
 LONG_AGO = Loaded({}, {})
@@ -91,6 +129,7 @@ def of_its_own(monkeypatch):
     monkeypatch.setattr(sys, "path", [one for one in sys.path if os.path.isabs(one)])
     monkeypatch.setattr(loaded, "_threads", lambda: 1)
     monkeypatch.setattr(loaded, "_is_watched", lambda: False)
+    monkeypatch.setattr(loaded, "_opened", lambda channel: "")
 
 
 def test_one_that_has_loaded_only_what_was_there_before_it_began_is_fit(of_its_own, tmp_path):
@@ -103,6 +142,14 @@ def test_one_that_has_loaded_a_file_that_is_younger_is_not(of_its_own, tmp_path)
     file.write_text("")
     os.utime(file, (1, 1))  # as tar and rsync do; the time of the change is the kernel's
     assert unfit(Loaded({str(file): FILE}, {})) == f"{file} changed while it was loaded"
+
+
+def test_one_of_which_nothing_tells_when_it_began_is_not(of_its_own, monkeypatch):
+    def no_proc():
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(loaded, "_began_at", no_proc)
+    assert unfit(LONG_AGO) == "nothing tells when it began (No such file or directory)"
 
 
 def test_one_with_threads_is_not(of_its_own, monkeypatch):

@@ -41,13 +41,16 @@ _FACTS = TemplateFacts(
 
 class Inheritance(Value):
     """What a process inherits from the one that starts it and an operator may change while that runs: limits
-    (prlimit(2)), processors (sched_setaffinity(2)), nice value, and control groups (cgroups(7))."""
+    (prlimit(2)), processors (sched_setaffinity(2)), nice value, scheduling policy (sched(7)), control groups
+    (cgroups(7)), and what a core dump has (core(5))."""
 
     limits: tuple[tuple[int, int], ...] = ()
     processors: frozenset[int] = frozenset()
     nice: int = 0
     groups: str = ""
     oom_score: str = ""
+    policy: tuple[int, int] = (0, 0)
+    core_filter: str = ""
 
 
 def inheritance_now() -> Inheritance:
@@ -59,6 +62,8 @@ def inheritance_now() -> Inheritance:
         nice=os.getpriority(os.PRIO_PROCESS, 0),
         groups=_text_of("/proc/self/cgroup"),
         oom_score=_text_of("/proc/self/oom_score_adj"),
+        policy=(os.sched_getscheduler(0), os.sched_getparam(0).sched_priority),
+        core_filter=_text_of("/proc/self/coredump_filter"),
     )
 
 
@@ -100,6 +105,7 @@ class Spare:
         self._launch: Launch | None = None
         self._inheritance = Inheritance()
         self._timer: asyncio.TimerHandle | None = None
+        self._load_deadline: asyncio.TimerHandle | None = None
         self._next: Launch | None = None
         self._gone = asyncio.Event()
         self._gone.set()
@@ -131,6 +137,7 @@ class Spare:
     def end(self) -> None:
         """Have none until `renew_soon`."""
         self._cancel()
+        self._loaded()
         if self._process is not None:
             self._process.end("the spare process was ended")
 
@@ -139,6 +146,11 @@ class Spare:
         self.end()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._gone.wait(), END_SECONDS)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no fork is under way."""
+        return self._process is None or self._process.idle.is_set()
 
     async def settled(self) -> None:
         """Wait until no fork is under way."""
@@ -158,6 +170,7 @@ class Spare:
             if not self._obstacle(launch):
                 return
             process.end("the spare process was ended")
+        self._loaded()
         if is_attached() or launch.missing() or not self._adopt_orphans():
             return
         channel, theirs = channel_pair()
@@ -179,14 +192,19 @@ class Spare:
         self._process = Template(
             _FACTS, self._starts, self._publish, channel=channel, their_end=None, pid=pid, fork_seconds=FORK_SECONDS
         )
-        self._process.on_start = self._cancel
-        self._timer = self._loop.call_later(LOAD_SECONDS, self._process.end, "it took too long to load")
+        self._process.on_start = self._loaded
+        self._load_deadline = self._loop.call_later(LOAD_SECONDS, self._process.end, "it took too long to load")
         self._gone = asyncio.Event()
         self._watch(pid, functools.partial(self._reaped, self._process, self._gone))
 
     def _reaped(self, process: Template, gone: asyncio.Event, status: int) -> None:
         process.reaped(status)
         gone.set()
+
+    def _loaded(self) -> None:
+        if self._load_deadline is not None:
+            self._load_deadline.cancel()
+            self._load_deadline = None
 
     def _cancel(self) -> None:
         self._next = None

@@ -323,6 +323,11 @@ class Templates:
             self._none_ending.clear()
         template.end()
 
+    @property
+    def are_idle(self) -> bool:
+        """Whether no fork is under way."""
+        return all(one.idle.is_set() for one in self._templates.values())
+
     async def settled(self) -> None:
         """Wait until no fork is under way."""
         while busy := [one for one in self._templates.values() if not one.idle.is_set()]:

@@ -113,8 +113,9 @@ class WorkerProcesses:
 
     async def settled(self) -> None:
         """Wait until no start is under way: each worker has a PID, or has failed to start."""
-        await self.templates.settled()
-        await self._spare.settled()
+        while not (self.templates.are_idle and self._spare.is_idle):
+            await self.templates.settled()
+            await self._spare.settled()
 
     def pid(self, worker: int) -> int:
         """The PID of a worker, 0 if it has no process."""
