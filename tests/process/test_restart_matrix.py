@@ -231,13 +231,14 @@ def test_a_first_start_ends_with_status_3_and_the_reason_when_the_code_has(start
 
 def test_a_first_start_that_hangs_names_the_timeout_as_the_reason(start):
     files = {"application.py": FAULTS["hang-at-import"].application}
-    arguments = ["-m", "gracehttp", "serve", "application:app", "-b", "127.0.0.1:0", "--ready-timeout", "1s"]
+    arguments = ["-m", "gracehttp", "serve", "application:app", "-b", "127.0.0.1:0", "--ready-timeout", "5s"]
     server = start(*arguments, files=files)
     assert server.wait() == 3
-    reason = "its worker 1 was not ready within 1 s: it was still importing application:app (ready_timeout allows more)"
+    reason = "its worker 1 was not ready within 5 s: it was still importing application:app (ready_timeout allows more)"
     assert server.lines[-1].endswith(f"the service could not start: {reason}.")
     stack = next(at for at, line in enumerate(server.lines) if line.startswith("Fatal Python error: Aborted"))
-    assert "its stack comes next" in server.lines[stack - 1], "a reader must not take it for a crash"
+    # Right before it, unless the supervisor has told of something else meanwhile.
+    assert any("its stack comes next" in line for line in server.lines[:stack]), "a reader must not take it for a crash"
 
 
 def test_a_first_start_of_a_script_ends_with_status_3_and_the_traceback(start):

@@ -222,8 +222,12 @@ def own_gracehttp(tmp_path):
     return folder
 
 
+def of(own_gracehttp):
+    return {"PYTHONPATH": str(own_gracehttp), "GRACEHTTP_COMPILED": "off"}
+
+
 def test_a_file_of_gracehttp_that_has_changed_is_loaded_by_a_restart(start, own_gracehttp):
-    server = begin(start, environment={"PYTHONPATH": str(own_gracehttp)})
+    server = begin(start, environment=of(own_gracehttp))
     spare_of(server)
     changed = own_gracehttp / "gracehttp/http/server_fields.py"
     changed.write_text(changed.read_text() + "\nCHANGED = True\n")
@@ -236,7 +240,7 @@ def test_a_file_of_gracehttp_that_has_changed_is_loaded_by_a_restart(start, own_
 
 
 def test_a_module_that_would_be_found_earlier_counts_as_a_change(start, own_gracehttp):
-    server = begin(start, environment={"PYTHONPATH": str(own_gracehttp)})
+    server = begin(start, environment=of(own_gracehttp))
     spare_of(server)
     (own_gracehttp / "sitecustomize.py").write_text("")
     restart(server, 2)
