@@ -28,7 +28,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from server_harness import DEADLINE_SECONDS, free_port
+from server_harness import DEADLINE_SECONDS, free_port, log_and_reason
 
 _STEP = re.compile(r"^<!-- (file|run|seen)(?: in)?(?: ([^\s]+))? -->\n```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _ENDED = "\x01ended\x01"
@@ -147,7 +147,7 @@ class Shell:
         shown = self._wait(lambda rest: re.match(rf"(.*?){_ENDED}\n", rest, re.DOTALL), f"the end of {command!r}")[1]
         shown += "" if shown.endswith("\n") or not shown else "\n"
         if not re.fullmatch(_pattern(output), shown):
-            pytest.fail(f"{command}\nshould show:\n{output}\nbut shows:\n{shown}")
+            pytest.fail(log_and_reason(shown, f"{command!r} should show {output!r}"))
 
     def see(self, output):
         """Wait until these lines have come up."""
@@ -164,7 +164,7 @@ class Shell:
         with self._changed:
             found = self._changed.wait_for(lambda: find(self._shown[self._seen :]), timeout=DEADLINE_SECONDS)
             if not found:
-                pytest.fail(f"{what} did not come up. This was shown:\n{self._shown[self._seen :]}")
+                pytest.fail(log_and_reason(self._shown[self._seen :], f"{what} did not come up"))
             self._seen += found.end()
             return found
 

@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 
 DEADLINE_SECONDS = 120.0
+LINES_SHOWN = 60
+"""How much of a log stands above the reason of a failure: its last lines."""
 
 PID_APPLICATION = """
     import os
@@ -117,8 +119,9 @@ class Server:
                     return found[count - 1]
                 left = deadline - time.monotonic()
                 if left <= 0 or self._ended:
-                    log = "\n".join(self.lines)
-                    raise AssertionError(f"no {count} lines with {pattern!r} in:\n{log}")
+                    ended = "the log has ended, with" if self._ended else f"after {seconds:g} s the log has"
+                    reason = f"{ended} {len(found)} of {count} lines with {pattern!r}"
+                    raise AssertionError(log_and_reason("\n".join(self.lines), reason))
                 self._changed.wait(left)
 
     def wait_until_serving(self, generation=1):
@@ -283,13 +286,20 @@ def read_response(sock):
     return int(status_line.split()[1]), headers, body
 
 
+def log_and_reason(log, reason):
+    """What a failure says: the last lines of what was shown, and below them, where one looks first, why it failed."""
+    lines = log.splitlines()
+    left_out = [f"({len(lines) - LINES_SHOWN} lines above)"] if len(lines) > LINES_SHOWN else []
+    return "\n".join(["shown:", *left_out, *lines[-LINES_SHOWN:], reason])
+
+
 def read_until(terminal, text):
     """Read what appears on the terminal whose other end is `terminal`, until `text` does; returns all of it."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     read = b""
     while text.encode() not in read:
         ready, _, _ = select.select([terminal], [], [], max(0.0, deadline - time.monotonic()))
-        assert ready, f"no {text!r} in:\n{read.decode()}"
+        assert ready, log_and_reason(read.decode(errors="replace"), f"{text!r} did not appear on the terminal")
         read += os.read(terminal, 65536)
     return read.decode()
 
