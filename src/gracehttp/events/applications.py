@@ -22,10 +22,10 @@ class WarmUpAnswered(Event):
 
 
 class WarmUpMissed(WarmUpAnswered):
-    """It answered with another status that is no failure: what stands behind may not have run. `location` is where a
+    """It answered with a 3xx or 4xx, which is no failure: what stands behind may not have run. `location` is where a
     redirect leads."""
 
-    severity = Severity.NOTICE
+    severity = Severity.WARNING
     location: str = ""
 
     def __str__(self) -> str:

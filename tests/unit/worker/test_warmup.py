@@ -11,6 +11,7 @@ from gracehttp.applications.asgi.application import AsgiApplication
 from gracehttp.applications.drain_notice import DrainNotices
 from gracehttp.errors import ApplicationFailed
 from gracehttp.events import WarmUpAnswered, WarmUpMissed
+from gracehttp.events.base import Severity
 from gracehttp.net.poller import new_poller
 from gracehttp.worker.warmup import warm_up
 
@@ -91,6 +92,7 @@ def test_an_application_that_answers_works(warmed, status):
 def test_an_answer_behind_which_the_code_may_not_have_run_is_told(warmed, status):
     told = warmed(answering(status))
     assert type(told) is WarmUpMissed
+    assert told.severity is Severity.WARNING
     assert f"GET /ready to app answered {status} after" in str(told)
     assert "(Hint: a URL such as https://example.com/info" in str(told)
     assert "Hint" not in str(warmed(answering(status), "https://example.com/"))
