@@ -83,6 +83,19 @@ def test_a_hook_is_called_outside_the_supervisor_and_the_workers(start):
     assert int(caller) not in {server.pid, *server.first}
 
 
+def test_neither_the_supervisor_nor_the_process_of_the_hooks_imports_the_application(start):
+    tells = """
+    with open("imported.txt", "a") as file:
+        print(os.getpid(), file=file)
+"""
+    server = begin(start, {"worker_exited": "my_hooks:worker_exited"}, application=PID_APPLICATION + tells)
+    os.kill(server.first[0], signal.SIGKILL)
+    ((_, _, caller),) = told(server)
+    imported = set(map(int, (server.folder / "imported.txt").read_text().split()))
+    assert server.first[0] in imported
+    assert not imported & {server.pid, int(caller)}
+
+
 def test_a_worker_that_ends_in_good_order_has_exited_too(start):
     server = begin(start, {"worker_exited": "my_hooks:worker_exited"})
     server.send_signal(signal.SIGHUP)
