@@ -22,7 +22,7 @@ MODULES = [
     for top in ("src", "tests", "docs", "examples", "benchmarks")
     for file in ROOT.glob(f"{top}/**/*.py")
 ] + ["/setup.py"]
-CALLED = re.compile(r"\bgracehttp (serve|check|restart|stop|status|top|demo)\b([^\n;|&#]*)")
+CALLED = re.compile(r"\bgracehttp (serve|check|restart|stop|status|top|demo|example|migrate|completion)\b([^\n;|&#]*)")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "tests" / "vectors" / "README.md"])
 
 
@@ -100,6 +100,7 @@ def test_every_option_on_a_line_of_gracehttp_exists(page):
         quoted = re.sub(r"'[^']*'|\"[^\"]*\"", "x", block.replace("\\\n", " "))
         for name, arguments in CALLED.findall(quoted):
             command = getattr(importlib.import_module(f"gracehttp.cli.{name}"), name)
+            arguments = arguments.partition(" -- ")[0]  # behind it is the command of another server
             known = {flag for given in command.params for flag in (*given.opts, *given.secondary_opts)}
             wrong += [word for word in re.findall(r"(?<!\S)(--?[a-z][\w-]*)", arguments) if word not in known]
     assert wrong == []
