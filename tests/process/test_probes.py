@@ -87,6 +87,18 @@ def test_during_the_stop_delay_ready_is_503_and_new_connections_are_served(start
     assert server.wait() == 1, "the second one forces"
 
 
+def test_a_worker_without_a_supervisor_does_not_live(start):
+    server = serve(start, *PROBES)
+    with socket.create_connection(("127.0.0.1", server.port)) as sock:
+        assert get_on(sock, "/livez") == (200, "ok\n")
+        sock.sendall(b"GET /livez HTTP/1.1\r\n")  # in flight, so that the connection stays
+        server.send_signal(signal.SIGKILL)
+        server.wait_for("the supervisor is gone; worker")
+        sock.sendall(b"Host: test\r\n\r\n")
+        status, _headers, body = read_response(sock)
+        assert (status, body) == (503, b"the supervisor is gone\n")
+
+
 def test_after_the_stop_delay_the_service_drains_and_ends(start):
     server = serve(start, *PROBES, "--stop-delay", "300ms")
     assert server.stop() == 0
