@@ -64,7 +64,7 @@ cdef class Exchange:
     cpdef set_writable(self, bint writable)
     cpdef disconnect(self, reason=*)
     @cython.locals(counter=RequestCounter)
-    cpdef finished(self, status)
+    cpdef bint finished(self, int status) except -1
     cdef _wake(self)
 
 

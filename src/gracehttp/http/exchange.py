@@ -600,9 +600,12 @@ class Exchange:
         if self.when_gone is not None:
             self.when_gone(self)
 
-    def finished(self, status: int) -> None:
-        """Tell the worker of the exchange, with the status that the client was sent (0: none)."""
+    def finished(self, status: int) -> bool:
+        """Tell the worker of the exchange, with the status that the client was sent (0: none). False if it does not
+        want to hear of any."""
         request_finished = self._observer.request_finished
+        if request_finished is None:
+            return False
         if type(request_finished) is RequestCounter:
             counter = request_finished
             counter.count(self.head.line.method, status, self.body_sent, monotonic() - self._started_at)
@@ -611,6 +614,7 @@ class Exchange:
             if self.head_sent and not self.response_complete:
                 self.head.mark_cut()
             tell(self._loop, request_finished, self.head, status, self.body_sent, self.age_seconds)
+        return True
 
     def _wake(self) -> None:
         if self._waiters is not None:

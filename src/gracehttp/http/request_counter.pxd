@@ -9,5 +9,5 @@ cdef class RequestCounter:
     cdef Py_ssize_t _most
     cdef readonly object then
 
-    @cython.locals(place=Py_ssize_t, bound=Py_ssize_t)
+    @cython.locals(places=dict, place=Py_ssize_t, bound=Py_ssize_t)
     cpdef count(self, str method, int status, Py_ssize_t body_bytes, double seconds)

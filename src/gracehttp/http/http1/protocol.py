@@ -592,10 +592,8 @@ class Http1Protocol(Carrier):
         if self._exchange is not exchange:  # the connection was closed meanwhile
             return
         self._exchange = None
-        if self._context.owner.request_finished is not None:
-            exchange.finished(exchange.status)
-            if self._phase == OVER:
-                return  # the worker has closed the connection when it was told
+        if exchange.finished(exchange.status) and self._phase == OVER:
+            return  # the worker has closed the connection when it was told
         if self._closes:
             # A client that asked for it, or can't send more, needs no lingering; over TLS it answers our close_notify.
             listens_only = self._body is None and (self._stream.input_over or not self._keep_alive)

@@ -439,8 +439,7 @@ class Http2Protocol:
         self._wait_to_read_no_more(stream)
         if stream.input_open:
             self.blocked[stream] = None
-        if self._context.owner.request_finished is not None:
-            exchange.finished(exchange.status)
+        exchange.finished(exchange.status)
         if self._state != OVER:
             stream.give_back()
 
