@@ -45,6 +45,13 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if item not in left_out]
 
 
+def pytest_collection_finish(session):
+    # Many tests let the garbage collector run. What modules and the tests themselves have made by now stays to the end,
+    # and to go through it again each time would take a second.
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def soak(request):
     """Whether the long form is wanted."""

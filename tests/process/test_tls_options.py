@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from server_harness import get_on, read_response, wait_until
 from tls_client import connect_tls, context_for
+from websocket_client import WebSocket, run
 
 AUTHORITY = trustme.CA()
 CLIENTS = trustme.CA()
@@ -24,7 +25,14 @@ TLS_APPLICATION = """
     import json, os
 
     async def app(scope, receive, send):
-        body = json.dumps({"pid": os.getpid(), "tls": scope["extensions"].get("tls")}).encode()
+        told = json.dumps({"pid": os.getpid(), "tls": scope["extensions"].get("tls")})
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.send", "text": told})
+            await send({"type": "websocket.close"})
+            return
+        body = told.encode()
         headers = [(b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -174,6 +182,22 @@ def test_the_extension_is_there_with_http_2_too(start, tmp_path, authority):
     assert version == "2"
     told = json.loads(f"{told}}}")["tls"]
     assert told["client_cert_name"] == x509.load_der_x509_certificate(der(alice)).subject.rfc4514_string()
+
+
+def test_the_extension_is_there_for_a_websocket_too(start, tmp_path, authority):
+    server = begin(start, tmp_path, *authority)
+    alice = client()
+    told = {}
+
+    async def scenario():
+        websocket = await WebSocket.connect(server.port, tls=client_context(alice))
+        told.update(json.loads((await websocket.receive()).payload)["tls"])
+
+    run(scenario())
+    assert told["client_cert_name"] == x509.load_der_x509_certificate(der(alice)).subject.rfc4514_string()
+    assert ssl.PEM_cert_to_DER_cert(told["client_cert_chain"][0]) == der(alice)
+    assert ssl.PEM_cert_to_DER_cert(told["server_cert"]) == der(server.issued)
+    assert told["tls_version"] == 0x0304
 
 
 def test_wsgi_finds_the_client_in_its_environ(start, tmp_path, authority):

@@ -48,6 +48,8 @@ PRIORITY_FIELDS = b"\x00\x00\x00\x00\x0f"
 HEAD = block(GET)
 OPEN = headers(1, POST, end=False)
 UNKNOWN_FLAG = 0x16
+# In Huffman's code (RFC 7541 appendix B): "x-test" and "h2spec", each with its length.
+X_TEST, H2SPEC = b"\x85\xf2\xb2\x4a\x84\xff", b"\x84\x9c\x48\xac\xa4"
 
 
 class Answered:
@@ -60,6 +62,18 @@ class Answered:
         assert client.error is None
         assert client.status(self.stream) == 200
         assert self.stream in client.ended
+
+
+class Received(Answered):
+    """Stream 1 is answered, and its request has this field."""
+
+    def __init__(self, name: bytes, value: bytes) -> None:
+        super().__init__()
+        self.field = (name, value)
+
+    def check(self, client: Client) -> None:
+        super().check(client)
+        assert self.field in client.exchanges[0].head.headers
 
 
 class StreamError:
@@ -156,8 +170,37 @@ CASES = {
     "generic/5 hpack: indexed": ([frame(HEADERS, 5, 1, b"\x82\x86\x84\x01\x01a")], Answered()),
     "generic/5 hpack: literal with indexing": ([frame(HEADERS, 5, 1, HEAD + b"\x40\x01a\x01b")], Answered()),
     "generic/5 hpack: literal with indexing, indexed name": ([frame(HEADERS, 5, 1, HEAD + b"\x7a\x01b")], Answered()),
+    "generic/5 hpack: literal with indexing, indexed name, huffman": (
+        [frame(HEADERS, 5, 1, HEAD + b"\x7a" + H2SPEC)],
+        Received(b"user-agent", b"h2spec"),
+    ),
+    "generic/5 hpack: literal with indexing, huffman": (
+        [frame(HEADERS, 5, 1, HEAD + b"\x40" + X_TEST + H2SPEC)],
+        Received(b"x-test", b"h2spec"),
+    ),
     "generic/5 hpack: literal without indexing": ([frame(HEADERS, 5, 1, HEAD + b"\x00\x01a\x01b")], Answered()),
+    "generic/5 hpack: literal without indexing, indexed name": (
+        [frame(HEADERS, 5, 1, HEAD + b"\x0f\x2b\x06h2spec")],
+        Received(b"user-agent", b"h2spec"),
+    ),
+    "generic/5 hpack: literal without indexing, indexed name, huffman": (
+        [frame(HEADERS, 5, 1, HEAD + b"\x0f\x2b" + H2SPEC)],
+        Received(b"user-agent", b"h2spec"),
+    ),
     "generic/5 hpack: literal never indexed": ([frame(HEADERS, 5, 1, HEAD + b"\x10\x01a\x01b")], Answered()),
+    "generic/5 hpack: literal never indexed, indexed name": (
+        [frame(HEADERS, 5, 1, HEAD + b"\x1f\x2b\x06h2spec")],
+        Received(b"user-agent", b"h2spec"),
+    ),
+    "generic/5 hpack: literal never indexed, indexed name, huffman": (
+        [frame(HEADERS, 5, 1, HEAD + b"\x1f\x2b" + H2SPEC)],
+        Received(b"user-agent", b"h2spec"),
+    ),
+    "generic/5 hpack: literal never indexed, huffman": (
+        [frame(HEADERS, 5, 1, HEAD + b"\x10" + X_TEST + H2SPEC)],
+        Received(b"x-test", b"h2spec"),
+    ),
+    # Literal without indexing, huffman:
     "generic/5 hpack: huffman": ([frame(HEADERS, 5, 1, HEAD + b"\x00\x01a\x82\x1c\x7f")], Answered()),
     "generic/5 hpack: table size update": ([frame(HEADERS, 5, 1, b"\x20" + HEAD)], Answered()),
     "generic/5 hpack: table size updates": ([frame(HEADERS, 5, 1, b"\x20\x3f\xe1\x1f" + HEAD)], Answered()),
@@ -207,6 +250,7 @@ CASES = {
     ),
     "5.3.1 headers depend on themselves": ([frame(HEADERS, 0x25, 1, b"\0\0\0\x01\x0f" + HEAD)], ("9113", Answered())),
     "5.3.1 priority depends on itself": ([frame(PRIORITY, 0, 2, b"\0\0\0\x02\x0f"), headers(1)], ("9113", Answered())),
+    # Its other row asks whether the connection is closed: so does `Ended`, as `Client.error` is None until then.
     "5.4.1 invalid ping: goaway": ([frame(PING, 0, 3, bytes(8))], Ended(ERR)),
     "5.5 unknown extension": ([frame(0x16, 0, 0, bytes(8)), headers(1)], Answered()),
     "5.5 unknown extension within a block": (
@@ -216,6 +260,7 @@ CASES = {
     "6.1 data of stream 0": ([OPEN, data(0, b"test", end=True)], Ended(ERR)),
     "6.1 data of a stream that is not open": ([headers(1), data(1, b"test", end=True)], StreamError(CLOSED, ERR)),
     "6.1 padding too long": ([OPEN, frame(DATA, PADDED | END_STREAM, 1, b"\x06test")], Ended(ERR)),
+    # Headers without their end, then a priority: "4.3 priority within a block".
     "6.2 headers without their end, then another": (
         [frame(HEADERS, END_STREAM, 1, HEAD), headers(3)],
         Ended(ERR),
@@ -262,8 +307,26 @@ CASES = {
         [settings(initial_window_size=2), headers(1), settings(initial_window_size=1), window(1, 1)],
         Answered(),
     ),
+    # An initial window too large (6.9.2): "6.5.2 initial window too large".
+    # Several continuations (6.10): "generic/3.10 continuations".
+    "6.10 continuation, then data": (
+        [
+            frame(HEADERS, 0, 1, HEAD[:9]),
+            frame(CONTINUATION, 0, 1, HEAD[9:]),
+            data(1, b"test", end=True),
+        ],
+        Ended(ERR),
+    ),
     "6.10 continuation behind the end": (
         [headers(1), frame(CONTINUATION, END_HEADERS, 1, HEAD)],
+        Ended(ERR),
+    ),
+    "6.10 continuation behind a continuation with the end": (
+        [
+            frame(HEADERS, END_STREAM, 1, HEAD[:9]),
+            frame(CONTINUATION, END_HEADERS, 1, HEAD[9:]),
+            frame(CONTINUATION, END_HEADERS, 1, block([(b"x-test", b"h2spec")])),
+        ],
         Ended(ERR),
     ),
     "6.10 continuation of stream 0": (

@@ -6,9 +6,12 @@ it ends. Each is fed as a whole, byte by byte, and in halves.
 
 from __future__ import annotations
 
+import itertools
 import zlib
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from websocket_client import (
     BINARY,
     CLOSE,
@@ -221,6 +224,33 @@ def test_close_frames(fed, name):
     assert messages.over
     if outcome is not None:
         assert messages.outcome == outcome
+
+
+def outcome_of(pieces: list[bytes]):
+    """The messages, the frames for the client, whether it is over, and how it ended."""
+    messages = Messages(LIMIT, None)
+    found, writes = [], b""
+    for piece in pieces:
+        if messages.over:
+            break
+        one = messages.whole(piece)
+        found += messages.feed(piece) if one is None else [one]
+        writes += messages.take_writes()
+    return found, frames_in(writes), messages.over, messages.outcome
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_any_cuts_mean_what_the_whole_means(draw):
+    names = draw.draw(st.lists(st.sampled_from(list(GOOD)), max_size=3), label="messages")
+    end = draw.draw(st.sampled_from(list(CLOSES)), label="close")
+    stream = b"".join(GOOD[name][0] for name in names) + CLOSES[end][0]
+    # Near the beginning stand the headers of frames; payloads may be long.
+    place = st.one_of(st.integers(1, len(stream)), st.integers(1, min(len(stream), 300)))
+    cuts = draw.draw(st.lists(place, max_size=20), label="cuts")
+    ends = sorted({0, len(stream), *cuts})
+    pieces = [stream[begin:end] for begin, end in itertools.pairwise(ends)]
+    assert outcome_of(pieces) == outcome_of([stream])
 
 
 def test_close_of_ours_waits_for_the_answer(fed):
