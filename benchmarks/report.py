@@ -133,7 +133,9 @@ def brief(results: Results) -> str:
         said = number(reached) if target.peer else f"{number(reached)} {figure.unit}".strip()
         if target.met(reached):
             said = f"**{said}**"
-        title = f"{target.scene} {results.scenes[str(target.scene)]['title']}, {CALLED[target.interface]}"
+        title = f"{target.scene} {results.scenes[str(target.scene)]['title']}"
+        if not title.endswith(CALLED[target.interface]):
+            title += f", {CALLED[target.interface]}"
         what = f"{title}: {target.title}" if target.title != CPU else title
         bound = f"{'at least ' if target.at_least else ''}{target.bound:g}"
         lines.setdefault(what, []).append(f"{target.peer} {said} ({bound})".strip())
