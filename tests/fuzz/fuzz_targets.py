@@ -5,6 +5,8 @@ end. `run.py` lets atheris look for bytes that break one. What it has found inte
 each target; `test_fuzz_replay` plays it in the suite, a little changed too.
 """
 
+# ruff: noqa: E402  (the path comes first)
+
 from __future__ import annotations
 
 import contextlib
@@ -18,25 +20,25 @@ for _folder in (_UNIT / "http", _UNIT / "http" / "http1", _UNIT / "http" / "http
     sys.path.append(str(_folder))
 sys.path.append(str(_UNIT.parent / "process"))
 
-from h2_client import PREFACE, SETTINGS, frame  # noqa: E402  the path comes first
-from http_fakes import Wire, answer  # noqa: E402
-from request_reader import read  # noqa: E402
-from test_parser_differential import compare  # noqa: E402
-from tls_conversations import record_layer, stream  # noqa: E402
-from websocket_world import Socket  # noqa: E402
+from h2_client import PREFACE, SETTINGS, frame
+from http_fakes import Wire, answer
+from request_reader import read
+from test_parser_differential import compare
+from tls_conversations import record_layer, stream
+from websocket_world import Socket
 
-from gracehttp.config import load  # noqa: E402
-from gracehttp.config.access_format import read_access_format  # noqa: E402
-from gracehttp.config.types import UnreadableError  # noqa: E402
-from gracehttp.errors import ConfigurationError  # noqa: E402
-from gracehttp.http.exchange import ClientDisconnected  # noqa: E402
-from gracehttp.http.fields import ResponseError  # noqa: E402
-from gracehttp.http.forwarded import ForwardedError, parse_forwarded  # noqa: E402
-from gracehttp.http.settings import Http2Settings  # noqa: E402
-from gracehttp.net.proxy_protocol import ProxyProtocolError, parse  # noqa: E402
-from gracehttp.values import UnreadableValue  # noqa: E402
-from gracehttp.wire import control, handover, messages  # noqa: E402
-from gracehttp.wire.json_lines import UnreadableLine, decode_line  # noqa: E402
+from gracehttp.config import load
+from gracehttp.config.access_format import read_access_format
+from gracehttp.config.types import UnreadableError
+from gracehttp.errors import ConfigurationError
+from gracehttp.http.exchange import ClientDisconnected
+from gracehttp.http.fields import ResponseError
+from gracehttp.http.forwarded import ForwardedError, parse_forwarded
+from gracehttp.http.settings import Http2Settings
+from gracehttp.net.proxy_protocol import ProxyProtocolError, parse
+from gracehttp.values import UnreadableValue
+from gracehttp.wire import control, handover, messages
+from gracehttp.wire.json_lines import UnreadableLine, decode_line
 
 _CLEARTEXT = Http2Settings(cleartext=True)
 _MOST_PROXY_BYTES = 16 + 65535

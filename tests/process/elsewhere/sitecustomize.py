@@ -53,7 +53,7 @@ def _without_proc(call):
     return guarded
 
 
-import builtins  # noqa: E402
+import builtins  # noqa: E402  beside what is done with it
 
 builtins.open = _without_proc(builtins.open)
 for name in ("open", "listdir", "scandir", "readlink", "stat"):

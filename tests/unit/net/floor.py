@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import heapq
 import itertools
 import socket
@@ -241,21 +240,3 @@ async def opened(poller="epoll"):
         yield floor
     finally:
         floor.close()
-
-
-@contextlib.contextmanager
-def garbage_of_ours():
-    """The objects of gracehttp that only the garbage collector has found; known at the end of the block."""
-    found = []
-    for _ in range(3):  # what other tests left may leave garbage of its own
-        gc.collect()
-    gc.disable()
-    try:
-        yield found
-        gc.set_debug(gc.DEBUG_SAVEALL)
-        gc.collect()
-        found += [one for one in gc.garbage if type(one).__module__.startswith("gracehttp.")]
-    finally:
-        gc.set_debug(0)
-        gc.enable()
-        gc.garbage.clear()

@@ -7,7 +7,8 @@ import contextlib
 import os
 
 import pytest
-from floor import BOTH, LOOPS, STALL_SECONDS, Seen, garbage_of_ours, opened, runner_for, turns, until
+from floor import BOTH, LOOPS, STALL_SECONDS, Seen, opened, runner_for, turns, until
+from garbage import garbage_of_ours
 
 from gracehttp.net.ending import LINGER_SECONDS, LONGEST_LINGER_SECONDS
 from gracehttp.net.poller import READABLE

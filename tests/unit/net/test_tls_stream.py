@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 import trustme
-from floor import BOTH, LOOPS, STALL_SECONDS, Seen, aborted, garbage_of_ours, opened, runner_for, turns, until
+from floor import BOTH, LOOPS, STALL_SECONDS, Seen, aborted, opened, runner_for, turns, until
+from garbage import garbage_of_ours
 
 from gracehttp.net.certificates import server_context
 from gracehttp.net.deadlines import Deadlines
