@@ -30,7 +30,7 @@ cdef class Exchange:
     cdef bint _body_open
     cdef bint _blamed
     cdef bint _trailers_follow
-    cdef object _left
+    cdef long long _left
     cdef Waiters _waiters
     cdef readonly object body_length
     cdef readonly bint awaits_continue
@@ -47,7 +47,7 @@ cdef class Exchange:
     cdef readonly object reset_reason
     cdef public bint writable
     cdef readonly ResponseFields fields
-    cdef readonly object announced_length
+    cdef readonly long long announced_length
     cdef readonly bint bodyless
 
     cpdef begin(
