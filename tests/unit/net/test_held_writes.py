@@ -8,7 +8,8 @@ import time
 import pytest
 from floor import runner_for, turns, until
 
-from gracehttp.http.connection import Connection, Terms
+from gracehttp.http.connection import Connection, ServerContext, Terms
+from gracehttp.http.settings import HttpSettings
 from gracehttp.net.poller import HOLD_SECONDS, LONG_SECONDS
 from gracehttp.net.stream import HOLD_BYTES
 
@@ -251,18 +252,29 @@ class Owner:
     def connection_rested(self, connection):
         self.rested.append(connection)
 
+    def connection_speaks(self, connection):
+        return
 
-class Context:
-    def __init__(self):
-        self.owner = Owner()
+    def connection_closed(self, connection):
+        return
 
 
 class Protocol:
-    """At rest, with something held."""
+    """At rest; `answer` is what it does with what it receives."""
 
     can_move = at_rest = True
+    answer = None
 
     def last_call(self, terms):
+        return
+
+    def carried(self):
+        return
+
+    def received(self, data):
+        self.answer()
+
+    def lost(self):
         return
 
 
@@ -270,28 +282,33 @@ class Protocol:
 def test_a_drain_finds_a_connection_whose_response_is_held_at_rest(run, act):
     async def scenario(floor):
         clients, streams, seen = speaking(floor, 2)
-        context = Context()
+        owner = Owner()
+        context = ServerContext(None, HttpSettings(), owner, floor.loop)
         connection = Connection(context, ("client", 1), ("server", 2))
         connection.begin(streams[0])
-        connection.protocol = Protocol()
-        connection.terms = Terms.HAND_OVER
+        protocol = Protocol()
+        connection.switch(protocol)
+        if act != "see_off":
+            connection.see_off(Terms.HAND_OVER)
+        found = []
 
-        def answer(_):
+        def answer():
             streams[0].write(b"answer")
-            assert connection.busy
+            found.append(connection.busy)
             if act == "see_off":
                 connection.see_off(Terms.HAND_OVER)
             elif act == "rested":
                 connection.rested()
-                assert context.owner.rested == [connection]
             else:
-                connection.protocol.carried = lambda: None
-                assert connection.pack() is None
-            assert not connection.busy
-            assert has(clients[0]) == b"answer"
+                connection.pack()
+            found.append(connection.busy)
+            found.append(has(clients[0]))
 
-        seen[0].on_received = answer
-        await handled(seen)
-        assert not connection.busy
+        protocol.answer = answer
+        await handled(seen[1:])
+        assert found == [True, False, b"answer"]
+        assert owner.rested == ([connection] if act == "rested" else [])
+        streams[0].abort()
+        context.close()
 
     run(scenario)
