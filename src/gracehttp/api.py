@@ -306,7 +306,11 @@ class GraceHTTP:
 
 
 def run(app: object, *, bind: str | Sequence[str] | None = None, **options: Unpack[RunKeywords]) -> None:
-    """Serve one application: `GraceHTTP`, `add_server` and `run` in one call. Takes the options of both."""
+    """Serve one application: `GraceHTTP`, `add_server` and `run` in one call. Takes the options of both.
+
+    Returns, exits and raises as `GraceHTTP.run` does. A mistake in the options is told on standard error, and ends the
+    process with status 2.
+    """
     _check_place()
     try:
         process, server = split_keywords(options)

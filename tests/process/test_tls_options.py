@@ -16,7 +16,7 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from server_harness import get_on, read_response, wait_until
-from tls_client import connect_tls, context_for
+from tls_client import connect_tls, context_for, der
 from websocket_client import WebSocket, run
 
 AUTHORITY = trustme.CA()
@@ -42,10 +42,6 @@ TLS_APPLICATION = """
         start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
 """
-
-
-def der(issued):
-    return ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
 
 
 def put(folder, issued, name):

@@ -243,12 +243,12 @@ def test_a_receiver_that_may_open_no_more_files_leaves_the_rest_to_its_sender(st
 FEW_FILES = """
     import resource
     import sys
-    import gracehttp.worker.handover
+    import gracehttp.worker.arrivals
 
-    def look_again(self, look_again=gracehttp.worker.handover.Arrivals._look_again):
+    def look_again(self, look_again=gracehttp.worker.arrivals.Arrivals._look_again):
         print("no room", file=sys.stderr, flush=True)
         look_again(self)
 
-    gracehttp.worker.handover.Arrivals._look_again = look_again
+    gracehttp.worker.arrivals.Arrivals._look_again = look_again
     resource.setrlimit(resource.RLIMIT_NOFILE, (%d, 1000))
 """

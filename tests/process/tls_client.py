@@ -22,6 +22,11 @@ def context_for(authority, *, certificate=None, alpn=()):
     return context
 
 
+def der(issued):
+    """What `getpeercert(True)` gives of a certificate that an authority has issued."""
+    return ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
+
+
 def certificate_in(file, *names):
     """Write a certificate for `names` with its key to `file`; returns the context of clients that trust it."""
     authority = trustme.CA()

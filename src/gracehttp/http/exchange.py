@@ -22,15 +22,12 @@ from gracehttp.net.file_part import FilePart
 
 if TYPE_CHECKING:
     from gracehttp.http.connection import MakeProtocol
-    from gracehttp.http.websocket.session import WebSocketSession
 
 __all__ = [
-    "Application",
     "Carrier",
     "ClientDisconnected",
     "Exchange",
     "ExchangeObserver",
-    "Handler",
     "Header",
     "RequestFinished",
     "RequestHead",
@@ -197,20 +194,6 @@ class Exchange:
         "writable",
     )
 
-    def __init__(
-        self,
-        head: RequestHead,
-        body: RequestBody,
-        carrier: Carrier,
-        observer: ExchangeObserver,
-        loop: asyncio.AbstractEventLoop,
-        body_length: int | None,
-        awaits_continue: bool,
-        writable: bool,
-    ) -> None:
-        """See the attributes."""
-        self.begin(head, body, carrier, observer, loop, body_length, awaits_continue, writable)
-
     def begin(
         self,
         head: RequestHead,
@@ -222,7 +205,7 @@ class Exchange:
         awaits_continue: bool,
         writable: bool,
     ) -> None:
-        """What `__init__` does, for an object that `__new__` has made: compiled, it is a call in C."""
+        """Comes first, and sets the attributes. No `__init__`: this is a call in C where it is compiled."""
         self.body = body
         self._carrier = carrier
         self._observer = observer
@@ -542,7 +525,7 @@ class Exchange:
         if not (self.response_complete or self.disconnected):
             self._carrier.cut(self, ResetReason.CANCEL)
 
-    def turn_away(self, reason: str) -> None:
+    def refuse(self, reason: str) -> None:
         """The application has not begun, and never will: answer 503. In place of `end`."""
         self.application_ended = True
         if self.response_complete or self.disconnected:
@@ -654,40 +637,6 @@ class Waiters:
         for future in futures:
             if not future.done():
                 future.set_result(None)
-
-
-class Handler(Protocol):
-    """What requests are given to."""
-
-    @property
-    def handle_websocket(self) -> Callable[[WebSocketSession], None] | None:
-        """As `handle`, for a WebSocket, which ends with `session.end()`; None if its interface knows none."""
-
-    def handle(self, exchange: Exchange) -> None:
-        """Begin to answer and return; the work goes on in a task or a thread, and ends with `exchange.end()`."""
-
-
-class Application(Handler, Protocol):
-    """A user's application behind the interface that it speaks (ASGI, WSGI)."""
-
-    name: str
-    """What the log calls it."""
-
-    @property
-    def in_flight(self) -> int:
-        """How many requests it works on, also those whose client is gone or has the whole response."""
-
-    async def startup(self) -> None:
-        """Let the application start; before its first request. Raises `ApplicationFailed`."""
-
-    def time_out(self, seconds: float) -> None:
-        """End the requests that take longer than `seconds`."""
-
-    def cancel_all(self) -> None:
-        """Cancel the requests in flight, as far as they can be cancelled."""
-
-    async def shutdown(self, timeout_seconds: float) -> str | None:
-        """Let the application end; after its last request. Returns what went wrong, None if nothing did."""
 
 
 def _as_bytes(data: object) -> bytes:

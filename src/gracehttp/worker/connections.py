@@ -22,8 +22,9 @@ from gracehttp.events import (
 )
 from gracehttp.http import negotiation
 from gracehttp.http.connection import NEW, NO_PROTOCOL, Connection, Pace, ServerContext, Terms
-from gracehttp.http.exchange import Handler, RequestFinished
+from gracehttp.http.exchange import RequestFinished
 from gracehttp.http.forwarded import Adjust, Forwarding
+from gracehttp.http.handler import Handler
 from gracehttp.http.head import RequestHead
 from gracehttp.http.request_ids import RequestIds
 from gracehttp.http.settings import HttpSettings
@@ -35,7 +36,7 @@ from gracehttp.net.stream import PlainStream, StreamServices
 from gracehttp.net.tls13.handover import KeyLog, continue_session, witness_of
 from gracehttp.net.tls_stream import TlsStream
 from gracehttp.net.trusted_peers import TrustedPeers
-from gracehttp.observe.request_logs import log_application_failure, log_broken_response, log_corrected_response
+from gracehttp.observe.request_failures import log_application_failure, log_broken_response, log_corrected_response
 from gracehttp.wire.handover import Carried, Proxied
 from gracehttp.worker.turned_away import TurnedAway
 

@@ -27,7 +27,7 @@ from gracehttp.hooks.registry import Hooks
 from gracehttp.net.shared_page import SharedPage
 from gracehttp.net.worker_page import WORKER_LAYOUT
 from gracehttp.observe.local_time import use_offsets
-from gracehttp.observe.request_logs import log_exit_of_a_task
+from gracehttp.observe.request_failures import log_exit_of_a_task
 from gracehttp.system.process_title import set_title
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire import messages

@@ -21,8 +21,9 @@ from gracehttp.http.settings import HttpSettings
 from gracehttp.net.permits import LocalPermits, Permits
 from gracehttp.net.poller import Poller
 from gracehttp.wire.handover import Carried
+from gracehttp.worker.arrivals import Arrivals
 from gracehttp.worker.connections import Connections
-from gracehttp.worker.handover import Arrivals, Departures
+from gracehttp.worker.departures import Departures
 
 _CLIENTS: Final = 16
 _ROUNDS: Final = 3

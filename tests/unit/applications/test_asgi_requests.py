@@ -49,7 +49,7 @@ class FakeExchange(Exchange):
         }  # fmt: skip
         for name, value in (facts | head).items():
             setattr(request, name, value)
-        super().__init__(request, NO_REQUEST_BODY, None, None, None, None if body else 0, False, True)
+        self.begin(request, NO_REQUEST_BODY, None, None, None, None if body else 0, False, True)
         self.pieces = list(body)
         self.given_up = False
         self.changed = asyncio.Event()

@@ -65,7 +65,7 @@ def test_of_requests_that_wait_for_a_thread_only_those_of_living_clients_are_beg
 
 
 @both_loops
-def test_requests_that_wait_for_a_thread_are_turned_away_when_there_will_be_none(loop):
+def test_requests_that_wait_for_a_thread_are_refused_when_there_will_be_none(loop):
     app = Busy()
 
     async def main() -> None:
@@ -75,8 +75,8 @@ def test_requests_that_wait_for_a_thread_are_turned_away_when_there_will_be_none
                 served.application.handle(exchange)
             assert app.begun.wait(PATIENCE_SECONDS)
             dead.disconnect()
-            served.application.turn_away()
-            assert (busy.ends, dead.turned_away, live.turned_away) == (0, False, True)
+            served.application.refuse_waiting()
+            assert (busy.ends, dead.refused, live.refused) == (0, False, True)
             assert served.application.in_flight == 1
             app.gate.set()
             await busy.ended.next()

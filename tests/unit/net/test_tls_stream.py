@@ -17,8 +17,8 @@ import pytest
 import trustme
 from floor import BOTH, LOOPS, STALL_SECONDS, Seen, aborted, opened, runner_for, turns, until
 from garbage import garbage_of_ours
+from tls_ends import context_of
 
-from gracehttp.net.certificates import server_context
 from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.ending import LINGER_SECONDS
 from gracehttp.net.kernel_view import is_readable
@@ -56,7 +56,7 @@ def context(tmp_path_factory):
     folder = tmp_path_factory.mktemp("certificate")
     ISSUED.cert_chain_pems[0].write_to_path(folder / "c")
     ISSUED.private_key_pem.write_to_path(folder / "k")
-    return server_context(str(folder / "c"), str(folder / "k"), None, alpn=("h2", "http/1.1"))
+    return context_of(str(folder / "c"), str(folder / "k"), alpn=("h2", "http/1.1"))
 
 
 class TlsClient:

@@ -14,7 +14,8 @@ from gracehttp.http.connection import Parcel
 from gracehttp.net.permits import LocalPermits
 from gracehttp.release import RELEASE
 from gracehttp.wire.handover import Carried, CarriedTls, Proxied
-from gracehttp.worker.handover import Arrivals, Departures
+from gracehttp.worker.arrivals import Arrivals
+from gracehttp.worker.departures import Departures
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 RELEASES = sorted(folder.name for folder in VECTORS.iterdir() if folder.is_dir())

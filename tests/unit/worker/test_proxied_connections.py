@@ -14,7 +14,7 @@ from port_world import LOOPS, PortWorld, runner_of, until
 
 from gracehttp.events import ConnectionsNotIntroduced, ForwardedFieldRemoved
 from gracehttp.http.settings import HttpSettings, ProxySettings
-from gracehttp.net.certificates import server_context
+from gracehttp.net.certificates import TlsSettings, load
 from gracehttp.wire.handover import Carried, Proxied
 
 HEADER = b"PROXY TCP4 192.0.2.1 192.0.2.9 56324 443\r\n"
@@ -197,7 +197,8 @@ def test_the_header_comes_before_tls(run, tmp_path, at_once):
         head = await world.head()
         assert (head.client, head.server, head.scheme) == (("192.0.2.1", 56324), ("192.0.2.9", 443), "https")
 
-    run(scenario, tls=server_context(str(make := tmp_path / "cert.pem"), str(make), None))
+    path = str(tmp_path / "cert.pem")
+    run(scenario, tls=load(TlsSettings(((path, path),))).default)
 
 
 def test_what_the_proxy_has_said_goes_along_to_another_worker(run):
