@@ -20,7 +20,7 @@ from gracehttp.system.process_title import set_title
 from gracehttp.wire.channel import Channel, ChannelClosed
 from gracehttp.wire.lineage import CHANNEL_VARIABLE, SPARE_VARIABLE, claim_socket
 from gracehttp.wire.messages import Fork, TemplateBegan
-from gracehttp.worker.code_record import read_ahead
+from gracehttp.worker.code_record import note_ahead
 from gracehttp.worker.hello import is_the_command
 from gracehttp.worker.loaded import Loaded, difference, loaded_now, looked_up_again, unfit
 from gracehttp.worker.template import fork_on_orders
@@ -53,7 +53,7 @@ def wait_if_spare(environ: MutableMapping[str, str]) -> None:
     for name in MODULES:
         with contextlib.suppress(ImportError):  # of what is optional
             importlib.import_module(name)
-    read_ahead()
+    note_ahead()
     loaded = loaded_now()
     if reason := unfit(loaded, orders.fileno()):
         _decline(orders, reason)
