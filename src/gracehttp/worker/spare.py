@@ -12,7 +12,7 @@ import gc
 import importlib
 import os
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import NoReturn
 
 from gracehttp.config.release_links import look_up_links_again
@@ -23,6 +23,7 @@ from gracehttp.wire.messages import Fork, TemplateBegan
 from gracehttp.worker.code_record import note_ahead
 from gracehttp.worker.hello import is_the_command
 from gracehttp.worker.loaded import Loaded, difference, loaded_now, looked_up_again, unfit
+from gracehttp.worker.rehearsal import rehearse_ahead
 from gracehttp.worker.template import fork_on_orders
 
 MODULES = (
@@ -38,9 +39,9 @@ MODULES = (
 """What a worker imports before it is ready, besides its application."""
 
 
-def wait_if_spare(environ: MutableMapping[str, str]) -> None:
+def wait_if_spare(environ: MutableMapping[str, str], prepare: Callable[[], None]) -> None:
     """If this process was started as the spare one, wait for orders. It then returns in workers only, which may go on
-    as if they had been started just now."""
+    as if they had been started just now. `prepare` is called before: what it makes, all workers have."""
     if SPARE_VARIABLE not in environ:
         return
     sock = claim_socket(environ, SPARE_VARIABLE)
@@ -53,10 +54,13 @@ def wait_if_spare(environ: MutableMapping[str, str]) -> None:
     for name in MODULES:
         with contextlib.suppress(ImportError):  # of what is optional
             importlib.import_module(name)
+    if reason := unfit(loaded_now(), orders.fileno()):
+        _decline(orders, reason)
+    with contextlib.suppress(OSError):  # of what the system lacks
+        rehearse_ahead()
+    prepare()
     note_ahead()
     loaded = loaded_now()
-    if reason := unfit(loaded, orders.fileno()):
-        _decline(orders, reason)
 
     def begin() -> None:
         set_title("gracehttp: spare", "gracehttp-spare")
