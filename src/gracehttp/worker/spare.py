@@ -24,7 +24,8 @@ from gracehttp.worker.code_record import note_ahead
 from gracehttp.worker.hello import is_the_command
 from gracehttp.worker.loaded import Loaded, difference, loaded_now, looked_up_again, unfit
 from gracehttp.worker.rehearsal import rehearse_ahead
-from gracehttp.worker.template import fork_on_orders
+from gracehttp.worker.reserves import Reserves
+from gracehttp.worker.template import fork_on_orders, fork_orphan
 
 MODULES = (
     "gracehttp.cli.serve",
@@ -68,7 +69,7 @@ def wait_if_spare(environ: MutableMapping[str, str], prepare: Callable[[], None]
         gc.freeze()  # a collection would write to all objects, and end the sharing of their memory
         orders.send(TemplateBegan(os.getpid()))
 
-    order = fork_on_orders(orders, begin, lambda order: _obstacle(order, loaded))
+    order = fork_on_orders(orders, begin, lambda order: _obstacle(order, loaded), Reserves(orders, fork_orphan))
     orders.close()
     environ.update(order.variables)
     look_up_links_again(environ)
