@@ -246,8 +246,9 @@ class GraceHTTP:
 
     def _supervise(self, bus: EventBus) -> int:
         from gracehttp.supervisor.endpoints.addresses import LIVE_PATH, READY_PATH, AddressOptions
+        from gracehttp.supervisor.options import SupervisorOptions
         from gracehttp.supervisor.succession.execve import claim_state
-        from gracehttp.supervisor.supervisor import Supervisor, SupervisorOptions
+        from gracehttp.supervisor.supervisor import supervise
 
         process = self._process
         options = SupervisorOptions(
@@ -281,7 +282,7 @@ class GraceHTTP:
             records_are_missing(predecessor.log_records_dropped)
         try:
             with asyncio.Runner() as runner:
-                return runner.run(Supervisor(options, bus, predecessor).run())
+                return runner.run(supervise(options, bus, predecessor))
         finally:
             if not self._is_whole_program:  # a script may go on, and be interrupted
                 for number, handler in before.items():

@@ -62,6 +62,23 @@ def test_connections_are_served_handed_over_and_served_again(run, poller, answer
     assert len(answers) == 2 * rehearsal._ROUNDS * rehearsal._CLIENTS
 
 
+def test_a_process_whose_parent_has_rehearsed_does_less(run, poller, answers, monkeypatch):
+    for name in ("clients", "rounds"):
+        monkeypatch.setattr(rehearsal._Rehearsal, name, getattr(rehearsal._Rehearsal, name))
+    rehearsal.rehearse_ahead()
+    gc.unfreeze()
+    ahead = len(answers)
+
+    async def scenario():
+        used = poller(asyncio.get_running_loop())
+        await rehearsal.rehearse(used)
+        used.close()
+
+    run(scenario())
+    assert ahead == 2 * rehearsal._ROUNDS * rehearsal._CLIENTS
+    assert len(answers) - ahead == 2 * rehearsal._SHORT_ROUNDS * rehearsal._SHORT_CLIENTS
+
+
 @pytest.mark.usefixtures("undisturbed")
 def test_nothing_of_it_is_left(run, poller):
     async def scenario():
