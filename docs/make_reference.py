@@ -155,7 +155,7 @@ def api_page() -> str:
 def _described(name: str, thing: object) -> list[str]:
     signature = []
     if inspect.isfunction(thing) or thing is gracehttp.GraceHTTP:  # the others are made by the server
-        signature = ["```python", f"{name}{_signature(thing)}", "```", ""]
+        signature = ["<!-- tested by test_reference_pages.py -->", "```python", f"{name}{_signature(thing)}", "```", ""]
     own = inspect.isclass(thing) and "__doc__" not in vars(thing)
     return [*signature, *([] if own or not inspect.getdoc(thing) else [_text(thing), ""])]
 

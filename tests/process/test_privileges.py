@@ -232,7 +232,7 @@ def test_what_keeps_the_user_from_the_interpreter_is_named_once(start, folder):
         files={"main.py": SHOWS},
     )
     assert server.wait() == 3
-    assert f"worker 1 of generation 1 could not be started: {private} may not be entered: " in server.log
+    assert f"worker 1 of generation 1 could not run: {private} may not be entered: " in server.log
     assert "Permission denied; use an interpreter and a folder that this user can reach" in server.log
     assert f"gracehttp: error: {private}" not in server.log, "the event has it"
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
@@ -176,6 +178,36 @@ def test_polling_notices_too(reloading, arguments, environment) -> None:
     server.write("main.py", answering("two, which is longer"))
     server.wait_until_serving(2)
     assert get(server.port) == (200, "two, which is longer")
+
+
+@pytest.mark.parametrize(
+    ("limit", "why"),
+    [
+        ("max_inotify_watches", "no watches are left|watch limit"),  # some folders are watched before that
+        ("max_inotify_instances", "Too many open files"),
+    ],
+)
+def test_where_notifications_run_out_it_looks_at_intervals_by_itself(reloading, limit, why) -> None:
+    """The limits are those of a user namespace (sysctl user.*, user_namespaces(7))."""
+    unshare = ("unshare", "--user", "--map-root-user")
+    some = 2 if limit == "max_inotify_watches" else 0
+    setting = f"echo {some} > /proc/sys/user/{limit}"
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*unshare, "sh", "-c", setting], capture_output=True).returncode
+    ):
+        pytest.skip("no user namespace with limits of its own can be made here")
+    folders = {f"{name}/part.py": "" for name in "abcdef"}
+    server = reloading(files=folders, launcher=[*unshare, "sh", "-c", f'{setting}; exec "$@"', "sh"])
+    server.wait_for(rf"watching 7 files in .*, at intervals \(.*({why})")
+    server.wait_until_serving()
+    generation = 1
+    for name in "abcdef":
+        generation += 1
+        server.write(f"{name}/part.py", "changed = True\n")
+        server.wait_for(rf"a change of {name}/part\.py")
+        server.wait_until_serving(generation)
+    assert "Traceback" not in server.log
 
 
 def test_from_a_file_of_options(start) -> None:

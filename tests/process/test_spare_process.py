@@ -125,11 +125,12 @@ def test_no_spare_process_is_there_if_it_is_not_wanted(start):
     assert "spare" not in server.log
 
 
-def test_a_script_has_none(start):
-    script = """
+@pytest.mark.parametrize("spare", ["auto", "on"])
+def test_a_script_has_none_and_is_told_if_it_asks_for_one(start, spare):
+    script = f"""
         import gracehttp
 
-        grace = gracehttp.GraceHTTP(workers=1, log_level="debug")
+        grace = gracehttp.GraceHTTP(workers=1, log_level="debug", spare={spare!r})
         grace.add_server("application:app", bind="127.0.0.1:0")
         grace.run()
     """
@@ -137,7 +138,9 @@ def test_a_script_has_none(start):
     server.wait_until_serving()
     restart(server, 2)
     assert not answer(server)["forked"]
-    assert "spare" not in server.log
+    told = [line for line in server.lines if "spare" in line]
+    assert len(told) == (spare == "on")
+    assert all("spare is on and has no effect here" in line for line in told)
 
 
 OF_A_USER = """

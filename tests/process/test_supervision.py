@@ -100,7 +100,7 @@ def test_a_worker_that_dies_while_the_system_refuses_to_open_a_file_is_replaced_
     (first,) = server.wait_until_serving()
     full = server.write("full", "")
     os.kill(first, signal.SIGKILL)
-    server.wait_for(r"places of dead workers can't be counted now \(Too many open files in system\)")
+    server.wait_for(r"workers that died still count .* can't be counted now \(Too many open files in system\)")
     server.wait_for("is ready after", count=2)
     assert get(server.port)[1] == str(server.workers()[0])
     full.unlink()

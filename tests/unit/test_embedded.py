@@ -158,7 +158,7 @@ async def app(scope, receive, send):
 
 
 def test_the_tests_on_the_page_pass(tmp_path) -> None:
-    files = dict(re.findall(r"<!-- (\S+\.py) -->\n```python\n(.*?)```", PAGE, re.DOTALL))
+    files = dict(re.findall(r"<!-- tested by test_embedded.py as (\S+) -->\n```python\n(.*?)```", PAGE, re.DOTALL))
     assert files.keys() == {"conftest.py", "test_main.py", "test_async.py"}
     for name, text in {**files, "main.py": MAIN}.items():
         (tmp_path / name).write_text(text)
