@@ -11,6 +11,7 @@ import struct
 import time
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from server_harness import wait_until
 from tls_client import certificate_in
 
@@ -119,7 +120,7 @@ class Port:
             sock.connect(str(self.path))
         else:
             sock = socket.create_connection(("127.0.0.1", self.server.port))
-        sock.settimeout(60)
+        sock.settimeout(DEADLINE_SECONDS)
         if self.kind == "tls":
             sock = self.context.wrap_socket(sock, server_hostname="127.0.0.1", suppress_ragged_eofs=False)
         sock.sendall(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())

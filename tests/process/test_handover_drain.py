@@ -6,6 +6,7 @@ import contextlib
 import socket
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from server_harness import PID_APPLICATION, get_on
 
 CONNECTIONS = 1000
@@ -20,7 +21,10 @@ def test_a_thousand_idle_connections_go_on_in_the_new_worker_and_the_drain_ends_
     (old,) = server.wait_until_serving()
     with contextlib.ExitStack() as opened:
         address = ("127.0.0.1", server.port)
-        clients = [opened.enter_context(socket.create_connection(address, timeout=60)) for _ in range(CONNECTIONS)]
+        clients = [
+            opened.enter_context(socket.create_connection(address, timeout=DEADLINE_SECONDS))
+            for _ in range(CONNECTIONS)
+        ]
         assert {get_on(client) for client in clients} == {(200, str(old))}
         (new,) = server.restart(2)
         drained = server.wait_for(r"drained in ([\d.]+) s, no request was cut")

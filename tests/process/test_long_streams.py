@@ -8,6 +8,7 @@ import socket
 import time
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from server_harness import get_on, wait_until
 from tls_client import certificate_in, connect_tls
 
@@ -66,7 +67,7 @@ def begin(start, application, *options):
 
 
 def open_stream(server, path):
-    sock = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+    sock = socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS)
     sock.sendall(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
     assert b"data: hello" in read_until(sock, b"data: hello\n\n\r\n")
     return sock
@@ -88,7 +89,7 @@ def closing_times(clients):
     for number in waiting:
         poller.register(number, select.POLLIN)
     while waiting:
-        events = poller.poll(20_000)
+        events = poller.poll(DEADLINE_SECONDS * 1000)
         assert events, f"{len(waiting)} connections were not closed"
         for number, _ in events:
             assert waiting[number].recv(1) == b""

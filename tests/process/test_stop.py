@@ -8,6 +8,7 @@ import socket
 import time
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from held_request import BODY_APPLICATION, HeldRequest
 from load_client import ECHO_APPLICATION, Load
 from server_harness import get_on, is_alive, read_response, wait_until
@@ -30,7 +31,7 @@ def begin(start, application=ECHO_APPLICATION, *, limit=1000, options=""):
 
 
 def connect(server):
-    return socket.create_connection(("127.0.0.1", server.port), timeout=60)
+    return socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS)
 
 
 def assert_nothing_is_left(server):
@@ -210,7 +211,7 @@ def test_a_stop_while_new_code_starts_ends_it_and_tells_who_asked_for_it(start):
     with server.command_in_background("restart") as restart:
         server.wait_for("^starting")
         assert server.stop() == 0
-        _out, told = restart.communicate(timeout=60)
+        _out, told = restart.communicate(timeout=DEADLINE_SECONDS)
         assert restart.returncode == 1
         assert "told to stop" in told
     assert_nothing_is_left(server)
@@ -251,7 +252,7 @@ def test_a_forced_stop_cuts_what_is_in_flight_at_once(start):
         forced = server.command("stop", "--force")
         assert forced.returncode == 0, forced
         held.wait_until_cut()
-        assert patient.wait(20) == 0
+        assert patient.wait(DEADLINE_SECONDS) == 0
     assert server.wait() == 1
     assert_nothing_is_left(server)
 

@@ -11,6 +11,7 @@ import time
 
 import pytest
 import trustme
+from deadlines import DEADLINE_SECONDS
 from server_harness import get, read_response
 from websocket_client import CLOSE, WebSocket, binary, close, closing, handshake, run, text
 from websocket_load import EchoClient, pid_of, through_restarts
@@ -296,7 +297,7 @@ def test_without_the_library(begin, tmp_path):
 
 
 def connected(server):
-    return socket.create_connection(("127.0.0.1", server.port), timeout=60)
+    return socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS)
 
 
 def test_request_and_websocket_on_one_connection(begin):
