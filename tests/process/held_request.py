@@ -53,4 +53,5 @@ class HeldRequest(contextlib.AbstractContextManager):
     def wait_until_cut(self):
         """Wait until the server closes the connection without an answer."""
         with contextlib.suppress(ConnectionResetError):
-            assert self.socket.recv(1000) == b""
+            received = self.socket.recv(1000)
+            assert received == b"", "a request that is cut gets no answer"

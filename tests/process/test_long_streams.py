@@ -99,17 +99,13 @@ def closing_times(clients):
     return times
 
 
-def seconds_of_drain(server):
-    return float(server.wait_for(r"drained in ([\d.]+) s, no request was cut")[1])
-
-
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_stream_that_listens_says_goodbye_and_the_drain_is_quick(start, application, number):
-    server = begin(start, application)
+    server = begin(start, application, "--drain-timeout", "1h")  # to wait for the end of that is to hang
     with open_stream(server, "/listens") as sock:
         server.send_signal(number)
         assert b"retry: 100\ndata: goodbye" in read_until(sock, b"\r\n0\r\n\r\n")
-        assert seconds_of_drain(server) < 10, "of 30"
+        server.wait_for(r"drained in [\d.]+ s, no request was cut")
 
 
 def test_the_connection_of_a_stream_that_ended_goes_on_with_the_new_code(start, application):

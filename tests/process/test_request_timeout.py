@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 
 import pytest
 from deadlines import DEADLINE_SECONDS
@@ -34,7 +33,7 @@ WSGI = """
 
     def app(environ, start_response):
         if environ["PATH_INFO"] != "/":
-            threading.Event().wait(20)
+            threading.Event().wait()
         start_response("200 OK", [("content-type", "text/plain")])
         return [str(os.getpid()).encode()]
 """
@@ -81,8 +80,6 @@ def test_a_response_that_has_begun_is_cut(start):
 
 def test_a_request_that_waits_for_a_thread_is_answered_too_and_never_begun(start):
     server = begin(start, WSGI, "--threads", "1", "--hang-timeout", "0s")
-    began = time.monotonic()
     with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS) as first:
         first.sendall(b"GET /slow HTTP/1.1\r\nHost: test\r\n\r\n")
-        assert get(server.port)[0] == 503
-    assert time.monotonic() - began < 20, "before the thread was free"
+        assert get(server.port)[0] == 503, "the thread is never free again"

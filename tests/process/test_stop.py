@@ -22,6 +22,9 @@ SCRIPT = """
     grace.run()
 """
 
+LONG_DRAIN = ", drain_timeout='1h'"
+"""A test whose server waits for the end of the drain hangs."""
+
 
 def begin(start, application=ECHO_APPLICATION, *, limit=1000, options=""):
     files = {"application.py": application, "script.py": SCRIPT.format(limit=limit, options=options)}
@@ -78,7 +81,7 @@ def test_who_waits_in_the_queue_of_a_full_port_is_served_before_the_end(start):
 
 
 def test_idle_connections_hold_up_the_end_for_about_a_second_and_are_closed_politely(start):
-    server = begin(start)
+    server = begin(start, options=LONG_DRAIN)
     with connect(server) as spoke, connect(server) as silent:
         assert get_on(spoke)[0] == 200
         wait_until(lambda: len(accepted(server.port)) == 2)
@@ -89,7 +92,7 @@ def test_idle_connections_hold_up_the_end_for_about_a_second_and_are_closed_poli
             sock.close()
         assert server.wait() == 0
         took = time.monotonic() - began
-    assert 0.5 < took < 20, "far less than the drain timeout of 30 s"
+    assert took > 0.5
     assert "no request was cut" in server.log
 
 
@@ -106,7 +109,7 @@ STREAM_UNTIL_THE_END_OF_THE_BODY = """
 
 
 def test_who_becomes_idle_after_the_others_were_closed_holds_up_the_end_for_about_a_second_too(start):
-    server = begin(start, STREAM_UNTIL_THE_END_OF_THE_BODY)
+    server = begin(start, STREAM_UNTIL_THE_END_OF_THE_BODY, options=LONG_DRAIN)
     with connect(server) as idle, connect(server) as sock:
         sock.sendall(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\n")
         received = b""
@@ -120,7 +123,7 @@ def test_who_becomes_idle_after_the_others_were_closed_holds_up_the_end_for_abou
         while not received.endswith(b"ended\r\n0\r\n\r\n"):
             received += sock.recv(65536)
         assert sock.recv(1) == b""
-        assert 0.5 < time.monotonic() - began < 20, "far less than the drain timeout of 30 s"
+        assert time.monotonic() - began > 0.5
     assert server.wait() == 0
     assert "no request was cut" in server.log
 

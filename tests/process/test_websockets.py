@@ -120,18 +120,15 @@ def test_application_sees_the_close_and_the_access_log_has_its_code(begin):
 
 
 def test_application_has_a_while_to_say_goodbye(begin):
-    server = begin("--ws-goodbye", "1s")
+    server = begin("--ws-goodbye", "1s", "--drain-timeout", "1h")  # to wait for the end of that is to hang
 
     async def scenario():
         silent, listening = [await WebSocket.connect(server.port, path) for path in ("/echo", "/listens")]
         began = time.monotonic()
         server.send_signal(signal.SIGHUP)
         assert await closed(listening) == (4012, "goodbye")
-        await asyncio.to_thread(server.wait_for, "draining 2 connections")
-        drained = time.monotonic()
         assert (await closed(silent))[0] == 1012
         assert time.monotonic() - began > 1.0
-        assert time.monotonic() - drained < 10
 
     run(scenario())
     server.wait_until_gone(1)
