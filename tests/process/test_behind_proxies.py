@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from deadlines import DEADLINE_SECONDS
 from load_client import ECHO_APPLICATION, Load, post
 from proxies import haproxy, nginx
 from server_harness import free_port, get_on, read_response
@@ -71,7 +72,9 @@ def ask(port, *lines, target="/x", context=None):
     """One request from `CLIENT`; returns what the application says of it, and the port that the client had."""
     with contextlib.ExitStack() as opened:
         address = ("127.0.0.1", port)
-        sock = opened.enter_context(socket.create_connection(address, timeout=20, source_address=(CLIENT, 0)))
+        sock = opened.enter_context(
+            socket.create_connection(address, timeout=DEADLINE_SECONDS, source_address=(CLIENT, 0))
+        )
         own = sock.getsockname()[1]
         if context is not None:
             sock = opened.enter_context(context.wrap_socket(sock, server_hostname="localhost"))
@@ -87,7 +90,7 @@ def shake_hands(port, context, has=b""):
     lines = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")  # fmt: skip
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=20, source_address=(CLIENT, 0)) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS, source_address=(CLIENT, 0)) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as sock,
     ):
         sock.sendall("\r\n".join(("GET /ws HTTP/1.1", "Host: example.org", *lines, "", "")).encode())
@@ -325,7 +328,7 @@ def test_the_sample_for_caddy_is_one(tmp_path):
         pytest.skip("caddy is not installed")
     (sample,) = samples("caddy")
     (tmp_path / "Caddyfile").write_text(sample)
-    subprocess.run([program, "adapt", "--config", "Caddyfile"], cwd=tmp_path, check=True, timeout=60)
+    subprocess.run([program, "adapt", "--config", "Caddyfile"], cwd=tmp_path, check=True, timeout=DEADLINE_SECONDS)
 
 
 def test_a_restart_keeps_a_connection_and_knows_its_client_still(start, tmp_path):
@@ -335,7 +338,7 @@ def test_a_restart_keeps_a_connection_and_knows_its_client_still(start, tmp_path
     address = ("127.0.0.1", listen)
     with (
         haproxy(tmp_path / "haproxy", [listen], sections),
-        socket.create_connection(address, timeout=20, source_address=(CLIENT, 0)) as sock,
+        socket.create_connection(address, timeout=DEADLINE_SECONDS, source_address=(CLIENT, 0)) as sock,
     ):
         own = list(sock.getsockname())
         for generation in (2, 3, 4):

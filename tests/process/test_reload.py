@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 
 import pytest
 from server_harness import DEADLINE_SECONDS, children_of, get, is_alive, read_until, wait_until
@@ -290,11 +289,10 @@ def test_ctrl_c_waits_neither_for_streams_nor_for_applications(reloading) -> Non
     with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
         assert sock.recv(100)
-        begun = time.monotonic()
         server.send_signal(signal.SIGINT)
         server.wait()
-    assert time.monotonic() - begun < 8  # the lifespan alone would take 9
     server.wait_for("forced stop requested by SIGINT 0.8 s ago")
+    assert "lifespan shutdown of the application took longer" not in server.log, "it was not waited for"
 
 
 # --- the terminal ---

@@ -17,6 +17,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from server_harness import get, get_on, is_alive, wait_until
 
 import gracehttp
@@ -443,10 +444,10 @@ def test_twenty_restarts_under_load_lose_nothing(start):
 
     def ask():
         try:
-            with socket.create_connection(("127.0.0.1", server.port), timeout=60) as kept:
+            with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS) as kept:
                 while not over.is_set():
                     assert get_on(kept)[0] == 200
-                    assert get(server.port, timeout=60)[0] == 200
+                    assert get(server.port, timeout=DEADLINE_SECONDS)[0] == 200
                     next(answered)
         except BaseException as exc:
             failures.append(repr(exc))

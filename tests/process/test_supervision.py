@@ -13,6 +13,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from held_request import BODY_APPLICATION, HeldRequest
 from server_harness import PID_APPLICATION, get, get_on, is_alive, wait_until
 
@@ -142,7 +143,7 @@ def test_a_newer_restart_takes_the_place_of_one_that_hangs_and_answers_for_both(
         server.wait_for("^hangs")
         server.write("application.py", PID_APPLICATION)
         second = server.command("restart", "--supersede")
-        out, err = first.communicate(timeout=60)
+        out, err = first.communicate(timeout=DEADLINE_SECONDS)
         assert first.returncode == 0, err
     assert second.returncode == 0, second
     assert out == second.stdout
@@ -159,7 +160,7 @@ def test_a_newer_restart_that_fails_tells_both_who_asked(start):
         server.wait_for("^hangs")
         server.write("application.py", "raise ValueError('half a deploy')")
         second = server.command("restart", "--supersede")
-        _out, err = first.communicate(timeout=60)
+        _out, err = first.communicate(timeout=DEADLINE_SECONDS)
     for status, told in ((first.returncode, err), (second.returncode, second.stderr)):
         assert status == 1
         assert "ValueError: half a deploy" in told
@@ -237,7 +238,7 @@ def test_a_control_socket_with_a_path_is_for_its_owner_only_and_gone_after_a_sto
 
 
 def ask(client, command="status"):
-    client.settimeout(60)
+    client.settimeout(DEADLINE_SECONDS)
     with contextlib.suppress(BrokenPipeError):  # who is refused isn't heard at all
         client.sendall(json.dumps({"version": 1, "command": command}).encode() + b"\n")
     with client.makefile("rb") as answers:

@@ -478,14 +478,14 @@ def test_chromium_stays_on_one_connection_through_restarts(start, tmp_path):
     )
     pids = list(server.first)
     try:
-        server.wait_for(rf"^count \d+ {pids[0]} ", count=SETTLED, seconds=90)
+        server.wait_for(rf"^count \d+ {pids[0]} ", count=SETTLED, seconds=DEADLINE_SECONDS)
         for generation in range(2, 6):
             (pid,) = server.restart(generation)
             server.wait_for(rf"^count \d+ {pid} ", count=5)
             pids.append(pid)
     finally:
         browser.terminate()
-        browser.wait(30)
+        browser.wait(DEADLINE_SECONDS)
     seen = re.findall(r"^count (\d+) (\d+) (\d+) (\w+) (\S+)$", server.log, re.M)
     assert [int(number) for number, *_ in seen] == list(range(len(seen)))
     assert list(dict.fromkeys(int(pid) for _, pid, *_ in seen)) == pids

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from websocket_client import CLOSE, TEXT, WebSocket, close, closing, run, text
 
 STARLETTE = """
@@ -320,11 +321,11 @@ def test_chromium(start, tmp_path, deflate):
         stderr=subprocess.DEVNULL,
     )
     try:
-        server.wait_for("the browser is ready", seconds=90)
+        server.wait_for("the browser is ready", seconds=DEADLINE_SECONDS)
         server.restart(2)
-        told = server.wait_for("the browser saw (.*)", seconds=90)[1]
+        told = server.wait_for("the browser saw (.*)", seconds=DEADLINE_SECONDS)[1]
     finally:
         browser.terminate()
-        browser.wait(30)
+        browser.wait(DEADLINE_SECONDS)
     assert told == "open chat|\N{SNOWMAN}|close 1012 true|open chat|\N{SNOWMAN}|close 4000 true"
     assert server.stop() == 0

@@ -12,6 +12,7 @@ import socket
 
 import pytest
 import uvloop
+from deadlines import DEADLINE_SECONDS
 from websocket_client import BINARY, CLOSE, FIN, TEXT, Frame, WebSocket, binary, close, closing, frame, handshake, text
 
 from gracehttp.applications.asgi.application import AsgiApplication
@@ -117,7 +118,7 @@ def run(request):
             return world
 
         with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-            return runner.run(asyncio.wait_for(main(), 20))
+            return runner.run(asyncio.wait_for(main(), DEADLINE_SECONDS))
 
     return run
 
@@ -643,7 +644,7 @@ def test_a_client_that_has_ended_its_half_before_the_handshake_is_answered_is_go
             await send({"type": "http.response.body"})
             return
         seen.append((await receive())["type"])
-        seen.append((await asyncio.wait_for(receive(), 10))["type"])
+        seen.append((await asyncio.wait_for(receive(), DEADLINE_SECONDS))["type"])
 
     async def scenario(world):
         reader, writer = await world.client()

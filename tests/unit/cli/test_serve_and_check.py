@@ -13,6 +13,7 @@ from typing import NoReturn
 import pytest
 import trustme
 from click.testing import CliRunner, Result
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.cli.checking.imports import try_import
 from gracehttp.cli.program import main, program
@@ -141,7 +142,9 @@ def test_value_that_another_server_takes_is_told_with_ours(option: tuple[str, st
 def test_check_that_can_not_print_says_so() -> None:
     with open("/dev/full", "w") as full:
         command = [sys.executable, "-m", "gracehttp", "check", DEMO]
-        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+        ended = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=DEADLINE_SECONDS, check=False
+        )
     assert ended.returncode == 1
     assert ended.stderr == "gracehttp: error: standard output can't be written: No space left on device.\n"
 

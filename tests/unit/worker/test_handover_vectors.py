@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.http.connection import Parcel
 from gracehttp.net.permits import LocalPermits
@@ -106,7 +107,7 @@ def arrive(queue, messages):
             await asyncio.sleep(0)
         arrivals.close()
 
-    asyncio.run(asyncio.wait_for(take(), 20))
+    asyncio.run(asyncio.wait_for(take(), DEADLINE_SECONDS))
     assert not broken
     return target.arrived
 

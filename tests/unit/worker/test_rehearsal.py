@@ -9,6 +9,7 @@ import socket
 
 import pytest
 import uvloop
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.net.poller import EpollPoller, SelectorsPoller
 from gracehttp.worker import rehearsal
@@ -25,7 +26,7 @@ def poller(request):
 def run(request):
     def run(scenario):
         with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-            runner.run(asyncio.wait_for(scenario, 20))
+            runner.run(asyncio.wait_for(scenario, DEADLINE_SECONDS))
         gc.unfreeze()
 
     return run
