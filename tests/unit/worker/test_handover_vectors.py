@@ -13,7 +13,7 @@ import pytest
 from gracehttp.http.connection import Parcel
 from gracehttp.net.permits import LocalPermits
 from gracehttp.release import RELEASE
-from gracehttp.wire.handover import Carried, CarriedTls, Proxied
+from gracehttp.wire.handover import Carried, CarriedTls, Proxied, ProxiedTls
 from gracehttp.worker.handover import Arrivals, Departures
 
 VECTORS = Path(__file__).parents[2] / "vectors"
@@ -57,7 +57,8 @@ def proxied_of(one):
     if "proxied" not in one:
         return None
     client, server = (end and tuple(end) for end in (one["proxied"]["client"], one["proxied"]["server"]))
-    return Proxied(client, server, one["proxied"]["tls"])
+    facts = one["proxied"].get("tls_facts")
+    return Proxied(client, server, one["proxied"]["tls"], None if facts is None else ProxiedTls(**facts))
 
 
 class Target:
