@@ -162,6 +162,7 @@ def test_clients_under_load_lose_nothing_through_twenty_restarts(start, tmp_path
     with Load(server.port, keep_alive=32, tls=client_context()) as load:
         for generation in range(2, 22):
             load.wait_for_answers_of(server.restart(generation))
+    print(f"20 restarts: {load.account.answered} answers on {load.account.connections} connections")
     assert load.account.lost == []
     assert (load.account.refused, load.account.closed_after_notice, load.account.connections) == (0, 0, 32)
 
