@@ -288,13 +288,16 @@ class Connection:
 
     def see_off(self, terms: Terms) -> None:
         """The worker's terms from now on. What is at rest at this moment is the caller's to hand over or close."""
+        self.stream.flush()  # what is held a moment longer is no reason to be busy
         self.terms = terms
         self.protocol.last_call(terms)
 
     def rested(self) -> None:
         """The protocol has come to rest. If something is not sent yet, the protocol calls again when it is."""
-        if self.terms in (Terms.HAND_OVER, Terms.SOON) and not self.stream.unsent_bytes:
-            self.context.owner.connection_rested(self)
+        if self.terms in (Terms.HAND_OVER, Terms.SOON):
+            self.stream.flush()
+            if not self.stream.unsent_bytes:
+                self.context.owner.connection_rested(self)
 
     def pack(self) -> Parcel | None:
         """Stop reading and return what another process needs to go on; None if the connection can't go now.
@@ -302,6 +305,7 @@ class Connection:
         To be followed by `left` or `unpack`. The client notices nothing: what it sends meanwhile waits in the kernel.
         """
         stream = self.stream
+        stream.flush()
         if not self.can_move or stream.shut or stream.input_over or stream.unsent_bytes:
             return None
         carried = self.protocol.carried()
@@ -336,6 +340,7 @@ class Connection:
         Without `linger` the descriptor is free as soon as all is with the kernel, whether or not the client closes its
         side too.
         """
+        self.stream.flush()
         if self.stream.shut or not self.opened or not self.closable:
             return False
         since = self.idle_since

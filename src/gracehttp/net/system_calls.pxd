@@ -19,7 +19,16 @@ cdef extern from *:
     #include <netinet/tcp.h>
     #include <poll.h>
     #include <string.h>
+    #include <time.h>
     #include <unistd.h>
+
+    static double gracehttp_monotonic(void)
+    {
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return now.tv_sec + now.tv_nsec * 1e-9;
+    }
 
     /* Dotted-decimal (RFC 952), without the printf(3) that inet_ntop(3) takes for it. */
     static PyObject *gracehttp_ipv4(const unsigned char *address)
@@ -174,6 +183,7 @@ cdef extern from *:
     list gracehttp_epoll_wait(int fd, int most)
     object gracehttp_accept(int fd)
     int gracehttp_waiting(int fd)
+    double gracehttp_monotonic()
 
 cdef enum:
     MOST_BYTES = 65536  # READ_BYTES
@@ -260,3 +270,7 @@ cdef inline bint shut(object sock, int fd) except -1:
 
 cdef inline list ready(object epoll, int fd, int most):
     return gracehttp_epoll_wait(fd, most) if fd >= 0 else epoll.poll(0, most)
+
+
+cdef inline double monotonic():
+    return gracehttp_monotonic()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import time
 from typing import Any, Final
 
 from gracehttp.net.kernel_view import is_readable, waiting_in
@@ -101,3 +102,8 @@ def shut(sock: socket.SocketType, fd: int) -> bool:
 def ready(epoll: select.epoll, fd: int, most: int) -> list[tuple[int, int]]:
     """At most `most` descriptors that are ready, and for what (epoll_wait(2)). `fd` is that of `epoll`."""
     return epoll.poll(0, most)
+
+
+def monotonic() -> float:
+    """Seconds of a clock that never goes back (clock_gettime(2), CLOCK_MONOTONIC)."""
+    return time.monotonic()
