@@ -21,7 +21,7 @@ from typing import Any
 from .figures import Figure, Target
 from .peers import CALLED, NAMES
 from .picture import picture
-from .scenes.deploys import SILENT, SILENT_TITLE, SITUATIONS
+from .scenes.deploys import SILENT, SILENT_SECONDS, SILENT_TITLE, SITUATIONS
 from .scenes.requests import CPU
 from .session import BenchmarkFailed
 from .targets import TARGETS
@@ -147,6 +147,7 @@ def brief(results: Results) -> str:
 
 
 _FOUR, _BROKEN, _SLOW = (one.name for one in SITUATIONS)
+_NEWEST = "newest code answered in the end, 1 = yes"
 _DEPLOYS = {
     "lost, connection kept": f"{_FOUR}: lost or reset on kept connections",
     "lost, new connection": f"{_FOUR}: lost or reset on new connections",
@@ -154,8 +155,9 @@ _DEPLOYS = {
     "answered with an error": f"{_FOUR}: answered with an error",
     "connections opened again": f"{_FOUR}: reconnects",
     "longest time without any answer, s": f"{_FOUR}: longest without any answer",
-    f"connected before, first byte 5 s after: answered of {SILENT}": SILENT_TITLE,
-    "code that doesn't start: longest time without any answer, s": f"{_BROKEN}: longest without any answer",
+    f"connected before, first byte {SILENT_SECONDS:g} s after: answered of {SILENT}": SILENT_TITLE,
+    "code that doesn't start, and good code 5 s later: refused": f"{_BROKEN}: refused",
+    "code that doesn't start, and good code 5 s later: served in the end": f"{_BROKEN}: {_NEWEST}",
     "an import of 10 s: longest time without any answer, s": f"{_SLOW}: longest without any answer",
 }
 
@@ -177,7 +179,11 @@ def deploys(results: Results) -> str:
         "|---" * (1 + len(names)) + "|",
     ]
     for label, title in _DEPLOYS.items():
-        cells = [number(found[title].median(name)) if found[title].samples.get(name) else "-" for name in names]
+        medians = [found[title].median(name) if found[title].samples.get(name) else math.nan for name in names]
+        cells = [
+            number(one) if math.isnan(one) or not title.endswith(_NEWEST) else ("yes" if one else "no")
+            for one in medians
+        ]
         lines.append(f"| {label} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

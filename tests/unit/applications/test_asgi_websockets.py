@@ -351,7 +351,7 @@ def test_close_before_accept_is_403_and_a_disconnect(run):
 
 
 def test_denial_response(run):
-    """Another status than 403 could not be told (daphne issue 486, asgiref issue 301; falcon issue 2436 asks for it)."""
+    """Another status than 403 could not be told (daphne issue 486, asgiref issue 301, falcon issue 2436)."""
     heard = []
 
     async def app(scope, receive, send):

@@ -98,7 +98,7 @@ def of_deploys():
                 "reconnects": 149.0,
                 "longest without any answer": 0.25,
             },
-            "a deploy of broken code": {"longest without any answer": 0.5},
+            "a deploy of broken code": {"refused": 25390.0, "newest code answered in the end, 1 = yes": 0.0},
             "an import of 10 s": {"longest without any answer": 1.25},
         }.items()
         for title, count in titles.items()
@@ -122,7 +122,8 @@ def test_what_deploys_have_cost_goes_into_a_page_with_a_column_for_each_server(t
     assert "(gracehttp, commit abc1234)" in text
     assert "| | gracehttp 0.1.0 | uvicorn 0.54.0 |" in text
     assert "| lost, connection kept | 0 | 13 |" in text
-    assert "| connected before, first byte 5 s after: answered of 20 | 20 | - |" in text
+    assert "good code 5 s later: refused | 0 | 25,390 |" in text
+    assert "| connected before, first byte 4 s after: answered of 20 | 20 | - |" in text
     assert text.endswith("<!-- end of deploys -->\nbehind\n")
 
 
