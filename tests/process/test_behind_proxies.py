@@ -38,11 +38,13 @@ APPLICATION = """
     def facts(scope):
         names = ("scheme", "client", "server", "root_path", "path")
         headers = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
-        return json.dumps({**{name: scope[name] for name in names}, "headers": headers}).encode()
+        told = {**{name: scope[name] for name in names}, "headers": headers, "extensions": scope["extensions"]}
+        return json.dumps(told).encode()
 
     def wsgi(environ, start_response):
         start_response("200 OK", [("Content-Type", "text/plain")])
-        return [json.dumps({name: text for name, text in environ.items() if isinstance(text, str)}).encode()]
+        told = {name: value for name, value in environ.items() if isinstance(value, (str, dict))}
+        return [json.dumps(told).encode()]
 """
 SCRIPT = """
     import gracehttp
@@ -269,6 +271,46 @@ def test_the_application_behind_haproxy_sees_the_client_and_not_the_proxy(start,
         with pytest.raises(ConnectionError):
             ask(listens[4])
         server.wait_for(r"closed a connection from 127\.0\.0\.1, because it is no trusted proxy")
+
+
+def test_the_application_behind_haproxy_finds_what_it_says_of_the_client_s_tls(start, tmp_path):
+    """Beside its own extension, and through a restart; a client without a certificate has no name."""
+    authority, clients = trustme.CA(), trustme.CA()
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(tmp_path / "proxy.pem")
+    clients.cert_pem.write_to_path(tmp_path / "clients.pem")
+    server, ports = serve(start, ("application:asgi", {"proxy": True}), ("application:wsgi", {"proxy": True}))
+    listens = [free_port() for _ in ports]
+    tls = f"ssl crt {tmp_path / 'proxy.pem'} ca-file {tmp_path / 'clients.pem'} verify optional"
+    sections = [
+        section(listen, port, "tcp", tls=tls, server="send-proxy-v2-ssl-cn proxy-v2-options ssl-cipher")
+        for listen, port in zip(listens, ports, strict=True)
+    ]
+    nameless, named = ssl.create_default_context(), ssl.create_default_context()
+    for context in (nameless, named):
+        authority.configure_trust(context)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+    clients.issue_cert("client.example", common_name="J\u00f6rg").configure_cert(named)
+    with haproxy(tmp_path / "haproxy", listens, "\n".join(sections)):
+        for context, name in ((nameless, None), (named, "J\u00f6rg")):
+            facts = {"version": "TLSv1.2", "client_name": name, "client_verified": name is not None}
+            for listen in listens:
+                told, _ = ask(listen, context=context)
+                told = told.get("extensions", told)
+                assert "tls" not in told
+                assert "SSL_CLIENT_VERIFY" not in told
+                found = told["gracehttp.proxy_tls"]
+                assert found.pop("cipher")
+                assert found == facts
+        address = ("127.0.0.1", listens[0])
+        with (
+            socket.create_connection(address, timeout=20, source_address=(CLIENT, 0)) as plain,
+            named.wrap_socket(plain, server_hostname="localhost") as sock,
+        ):
+            first = json.loads(get_on(sock)[1])
+            server.restart(2)
+            server.wait_until_gone(1)
+            assert json.loads(get_on(sock)[1])["extensions"] == first["extensions"]
+            assert first["extensions"]["gracehttp.proxy_tls"]["client_name"] == "J\u00f6rg"
 
 
 def test_restarts_under_load_behind_nginx_are_no_502(start, tmp_path):

@@ -347,17 +347,9 @@ PAGE = """
 """
 
 
-def test_chromium_has_fifty_streams_of_one_page(begin, tmp_path):
-    chromium = program("chromium")
+@pytest.mark.browser
+def test_chromium_has_fifty_streams_of_one_page(begin, browse):
     server = begin(PAGE)
-    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-    options += ["--ignore-certificate-errors", f"--user-data-dir={tmp_path / 'profile'}"]
-    browser = subprocess.Popen(
-        [chromium, *options, f"https://127.0.0.1:{server.port}/"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        told = server.wait_for("the browser saw (.*) with 2", seconds=DEADLINE_SECONDS)[1]
-    finally:
-        browser.terminate()
-        browser.wait(DEADLINE_SECONDS)
+    browse(f"https://127.0.0.1:{server.port}/")
+    told = server.wait_for("the browser saw (.*) with 2")[1]
     assert told == ",".join(map(str, range(50)))

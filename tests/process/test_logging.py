@@ -379,6 +379,7 @@ def test_a_log_that_nobody_reads_does_not_stop_the_service(tmp_path, kind):
         os.close(write_end)
 
 
+@pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a pipe that belongs to another user")
 def test_a_pipe_of_another_user_that_nobody_reads_does_not_stop_the_service(tmp_path):
     """As with `docker run --user` and `sudo -u`: such a pipe can't be opened anew, to write to it without blocking."""

@@ -18,11 +18,14 @@ UNSHARE = ("unshare", "--pid", "--fork", "--kill-child")
 SERVE = ("-m", "gracehttp", "serve", "application:app", "-b", "127.0.0.1:0")
 
 
+pytestmark = pytest.mark.root
+
+
 @functools.cache
 def obstacle():
     """Why there can be no other PID namespace here; "" if there can."""
     if os.geteuid() != 0:
-        return "another PID namespace needs root"
+        return "only root can make another PID namespace"
     if shutil.which("unshare") is None or shutil.which("nsenter") is None:
         return "there is no unshare, or no nsenter"
     tried = subprocess.run([*UNSHARE, "true"], capture_output=True, text=True, check=False)

@@ -352,7 +352,7 @@ def test_close_before_accept_is_403_and_a_disconnect(run):
 
 
 def test_denial_response(run):
-    """Another status than 403 could not be told (daphne issue 486, asgiref issue 301)."""
+    """Another status than 403 could not be told (daphne issue 486, asgiref issue 301, falcon issue 2436)."""
     heard = []
 
     async def app(scope, receive, send):
@@ -370,6 +370,40 @@ def test_denial_response(run):
         assert await websocket.reader.readexactly(6) == b"whoyou"
         await world.all_ended()
         assert heard[0]["type"] == "websocket.disconnect"
+
+    run(app, scenario)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "http.response.trailers", "headers": [(b"grpc-status", b"0")]},
+        {"type": "http.response.zerocopysend", "file": 0},
+        {"type": "http.response.body", "body": b"more"},
+    ],
+    ids=lambda message: message["type"],
+)
+def test_extensions_of_http_have_no_place_in_a_denial_response(run, message):
+    """The application is told so, and the client has the response that was whole (asgiref issue 433)."""
+    told = []
+
+    async def app(scope, receive, send):
+        assert "http.response.trailers" not in scope["extensions"]
+        await receive()
+        headers = [(b"content-length", b"3")]
+        await send({"type": "websocket.http.response.start", "status": 401, "headers": headers, "trailers": True})
+        await send({"type": "websocket.http.response.body", "body": b"who"})
+        try:
+            await send(message)
+        except Exception as error:
+            told.append(str(error))
+
+    async def scenario(world):
+        websocket = await world.connect()
+        assert websocket.status == 401
+        assert await websocket.reader.readexactly(3) == b"who"
+        await world.all_ended()
+        assert message["type"] in told[0]
 
     run(app, scenario)
 
