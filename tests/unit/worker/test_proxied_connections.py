@@ -115,7 +115,8 @@ def test_with_tls_behind_the_proxy_too_there_are_both(run, tmp_path):
         assert (environ["SSL_PROTOCOL"], environ["gracehttp.proxy_tls"]) == ("TLSv1.3", FACTS)
         writer.transport.abort()
 
-    run(scenario, tls=server_context(tmp_path / "cert.pem", None, None))
+    path = str(tmp_path / "cert.pem")
+    run(scenario, tls=load(TlsSettings(((path, path),))).default)
 
 
 def test_a_connection_of_the_proxy_s_own_has_its_own_client(run):
