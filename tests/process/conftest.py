@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from server_harness import Server, is_alive
 
 
@@ -49,7 +50,7 @@ def browse(tmp_path):
     for browser in begun:
         browser.terminate()
         try:
-            browser.wait(30)
+            browser.wait(DEADLINE_SECONDS)
         except subprocess.TimeoutExpired:
             browser.kill()
             browser.wait()

@@ -303,7 +303,7 @@ def test_the_application_behind_haproxy_finds_what_it_says_of_the_client_s_tls(s
                 assert found == facts
         address = ("127.0.0.1", listens[0])
         with (
-            socket.create_connection(address, timeout=20, source_address=(CLIENT, 0)) as plain,
+            socket.create_connection(address, timeout=DEADLINE_SECONDS, source_address=(CLIENT, 0)) as plain,
             named.wrap_socket(plain, server_hostname="localhost") as sock,
         ):
             first = json.loads(get_on(sock)[1])

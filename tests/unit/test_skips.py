@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 
 from skips import HOLD
 
@@ -58,7 +59,7 @@ def run(folder, names, **variables):
         env={**environment, "PYTHONPATH": str(TESTS), **variables},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=DEADLINE_SECONDS,
     )
 
 

@@ -7,6 +7,7 @@ import socket
 import threading
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.values import Descriptor
 from gracehttp.wire.channel import Channel, ChannelClosed
@@ -75,7 +76,7 @@ def test_there_are_as_many_as_are_wanted_and_an_order_takes_one(orders, order, p
     carried_out = []
     thread = lives(pairs[-1], 41, carried_out)
     assert reserves.take(order) == 41
-    thread.join(20)
+    thread.join(DEADLINE_SECONDS)
     assert carried_out == [(41, 7, "/")]
     assert reserves.fill() is None
     assert len(pairs) == FEWEST + 1, "one in the place of that"
@@ -88,7 +89,7 @@ def test_one_that_is_gone_is_passed_over(orders, order, pairs):
     pairs[-1].close()
     thread = lives(pairs[-2], 42, [])
     assert reserves.take(order) == 42
-    thread.join(20)
+    thread.join(DEADLINE_SECONDS)
 
 
 def test_where_one_was_missing_there_is_one_more_the_next_time(orders, order, pairs):
