@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from functools import partial
 
 from gracehttp.applications.asgi.application import AsgiApplication
 from gracehttp.applications.asgi.lifespan import check_mode
 from gracehttp.applications.drain_notice import DrainNotices
 from gracehttp.applications.importer import LoadedApplication
 from gracehttp.applications.loading import ApplicationLoader, ApplicationReference
+from gracehttp.applications.wsgi import modes
 from gracehttp.applications.wsgi.application import WsgiApplication
-from gracehttp.applications.wsgi.on_loop import WsgiOnLoop
 from gracehttp.applications.wsgi.threads import ThreadPool
 from gracehttp.events import Event
-from gracehttp.http.exchange import Application
+from gracehttp.http.handler import Application
 from gracehttp.values import Value
 
 LONGEST_BETWEEN_LOOKS_SECONDS = 1.0
@@ -41,8 +40,7 @@ class Applications:
     """Wraps each application once, and iterates over all of them.
 
     `on_idle` is called each time one of them has come to work on no request any more. `publish` is told how a lifespan
-    ends that nothing waits for. All methods are for the thread of
-    the loop.
+    ends that nothing waits for. All methods are for the thread of the loop.
     """
 
     def __init__(
@@ -97,11 +95,11 @@ class Applications:
         pause = min(LONGEST_BETWEEN_LOOKS_SECONDS, seconds / LOOKS_PER_TIMEOUT)
         self._timer = asyncio.get_running_loop().call_later(pause, self._end_overdue)
 
-    def turn_away(self) -> None:
+    def refuse_waiting(self) -> None:
         """Answer the requests that wait for an application, which will not begin with them any more."""
         for one in self._applications.values():
             if isinstance(one, WsgiApplication):
-                one.turn_away()
+                one.refuse_waiting()
 
     def tell_of_drain(self) -> None:
         """Tell the applications that the drain has begun, if they listen."""
@@ -125,13 +123,13 @@ class Applications:
         return [self._applications[key] for key in keys]
 
     def _wrap(self, loaded: LoadedApplication) -> Application:
-        loop, threads = asyncio.get_running_loop(), self._settings.threads
+        loop = asyncio.get_running_loop()
         if loaded.interface == "wsgi":
-            make = partial(WsgiApplication, threads=threads) if threads else WsgiOnLoop
-            return make(
+            return modes.wrap(
                 loaded.application,
                 name=loaded.name,
                 loop=loop,
+                threads=self._settings.threads,
                 multiprocess=self._settings.multiprocess,
                 draining=self._notices.wsgi,
                 on_idle=self._on_idle,

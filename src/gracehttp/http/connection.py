@@ -11,8 +11,9 @@ import enum
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
-from gracehttp.http.exchange import ExchangeObserver, Handler
+from gracehttp.http.exchange import ExchangeObserver
 from gracehttp.http.forwarded import Adjust
+from gracehttp.http.handler import Handler
 from gracehttp.http.server_fields import ServerLines
 from gracehttp.http.settings import HttpSettings
 from gracehttp.net.deadlines import Deadlines
@@ -36,10 +37,10 @@ class Terms(enum.Enum):
 class Pace(NamedTuple):
     """How the closing of the connections of one kind that are at rest is spread over a drain.
 
-    After a restart they are closed evenly while between `first_left` and `last_left` of the drain's time is left, so
-    that their clients don't come back all at once, and so that one that was sending is still answered. At a stop each
-    has `grace_seconds` from the time at which it came to rest, in which a message that is on its way still arrives, and
-    the closings are spread over `stop_spread_seconds`.
+    After a restart they are closed evenly while between `first_left` and `last_left` of the drain's time is left. So
+    their clients don't come back all at once, and one that was sending is still answered. At a stop each has
+    `grace_seconds` from the time at which it came to rest, in which a message that is on its way still arrives, and the
+    closings are spread over `stop_spread_seconds`.
     """
 
     first_left: float = 0.25
@@ -233,7 +234,7 @@ class Connection:
         self.proxied: Proxied | None = None
         """What a proxy has said of the connection, by the PROXY protocol."""
         self.tls: TlsSession | None = None
-        """What TLS has agreed on with the client, when its handshake is done."""
+        """What TLS has agreed on with the client, when its handshake is done, and what a proxy says of its own one."""
 
     def begin(self, stream: Stream) -> None:
         """Own `stream`. It has no protocol before `switch`: a TLS handshake may come first."""

@@ -110,8 +110,8 @@ class ResponseFields:
     def __init__(self, headers: Iterable[Header]) -> None:
         """Take over all fields but those which frame the message or are about the connection.
 
-        Raises `ResponseError` when a name is no token, a value has a control character other than the tab (RFC 9110
-        section 5.5), one of both is not bytes, or Content-Length is no number or there are two that differ.
+        Raises `ResponseError` when a name is no token, or a value has a control character other than the tab (RFC 9110
+        section 5.5); when one of both is not bytes; when Content-Length is no number, or there are two that differ.
         """
         self.content_length = -1
         self.closes = self.has_date = self.has_server = False

@@ -6,6 +6,7 @@ import gc
 
 import pytest
 import uvloop
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.applications.asgi import interpreter_calls
 from gracehttp.applications.asgi.first_steps import FirstSteps
@@ -50,7 +51,7 @@ def test_a_task_that_waits_goes_on_as_the_same_task_in_the_same_context(loop):
 
     async def waits():
         await noted(notes)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             await asyncio.sleep(0)
         await noted(notes)
 

@@ -17,6 +17,7 @@ are, if all of their lines may be (`remember_first_head`), and one that comes ag
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from collections import deque
 from typing import Any, Final
@@ -283,7 +284,7 @@ def parse_request_line(line: bytes) -> RequestLine:
         raise _blame_request_line(line)
     check_target(method, target)
     # A minor version above ours is served as ours (RFC 9110 section 2.5).
-    return RequestLine(method.decode("ascii"), target, "1.0" if minor == b"0" else "1.1")
+    return RequestLine(sys.intern(method.decode("ascii")), target, "1.0" if minor == b"0" else "1.1")
 
 
 def parse_field(line: bytes) -> Header:
