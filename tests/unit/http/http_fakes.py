@@ -98,6 +98,7 @@ class FakePoller(Poller):
     def __init__(self) -> None:
         self.watched: dict[int, list[Any]] = {}  # descriptor -> its pollable, its events
         self.credit = BYTES_PER_TURN
+        self.holding = False  # what is written is given to the kernel at once
         self.line: list[Any] = []  # pollables that have more to send; the test lets them with `Kernel.turn`
         self.refuses: OSError | None = None
 
