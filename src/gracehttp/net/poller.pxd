@@ -15,16 +15,15 @@ cdef class Poller:
     cdef bint _called
     cdef public Py_ssize_t credit
     cdef readonly bint holding
-    cdef list _held
+    cdef readonly list held
+    cdef readonly bint turning
     cdef double _held_since
     cdef double _holds_from
-    cdef bint _turning
 
     cpdef line_up(self, Pollable pollable, Py_ssize_t size)
     @cython.locals(pollable=Pollable)
     cpdef void _take_turns(self) except *
-    @cython.locals(held=list)
-    cpdef hold(self, Pollable pollable)
+    cpdef send_soon(self)
     @cython.locals(held=list, pollable=Pollable)
     cpdef send_held(self)
     cpdef _pass_is_over(self)

@@ -68,7 +68,7 @@ class Pollable:
         raise NotImplementedError
 
     def flush(self) -> None:
-        """Send what is held (`Poller.hold`)."""
+        """Send what is held (`Poller.held`)."""
         raise NotImplementedError
 
 
@@ -78,14 +78,14 @@ class Poller:
     __slots__ = (
         "_brief",
         "_called",
-        "_held",
         "_held_since",
         "_holds_from",
         "_long",
         "_loop",
-        "_turning",
         "credit",
+        "held",
         "holding",
+        "turning",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -97,11 +97,12 @@ class Poller:
         """How many bytes may be written at once until the next turn, to all descriptors together: an application that
         has much to say must not keep the loop from the others. A stream that writes counts it down."""
         self.holding = False
-        """Whether a stream should hold what it has to send, if that isn't much (`hold`)."""
-        self._held: list[Pollable] = []
-        self._held_since = 0.0  # by `system_calls.monotonic`, of the first of them
+        """Whether a stream should hold what it has to send, if that isn't much, and put itself into `held`."""
+        self.held: list[Pollable] = []
+        self.turning = False
+        """Whether the turn sends what is held at its end; otherwise `send_soon` sees to that."""
+        self._held_since = 0.0  # by `system_calls.monotonic`, of the first that is held between turns
         self._holds_from = 0.0
-        self._turning = False
 
     def add(self, fd: int, pollable: Pollable, events: int) -> None:
         """Tell `pollable` of `events` on `fd` from now on. Raises `OSError` (ENOMEM, ENOSPC: epoll_ctl(2))."""
@@ -152,13 +153,9 @@ class Poller:
                 self._called = True
                 self._loop.call_soon(self._take_turns)
 
-    def hold(self, pollable: Pollable) -> None:
-        """Tell `pollable` soon to `flush` what it has to send."""
-        held = self._held
-        held.append(pollable)
-        if self._turning:
-            return
-        if len(held) == 1:
+    def send_soon(self) -> None:
+        """Tell those that hold something to send it when this pass of the loop is over. One has just begun to."""
+        if len(self.held) == 1:
             self._held_since = system_calls.monotonic()
             self._loop.call_soon(self._pass_is_over)
         elif system_calls.monotonic() - self._held_since > HOLD_SECONDS:
@@ -166,14 +163,14 @@ class Poller:
 
     def send_held(self) -> None:
         """Tell those that hold something to send it."""
-        held = self._held
-        self._held = []
+        held = self.held
+        self.held = []
         for pollable in held:
             pollable.flush()
 
     def _pass_is_over(self) -> None:
         """Of the loop, in which something was held."""
-        if self._held:
+        if self.held:
             self._took(system_calls.monotonic() - self._held_since)
             self.send_held()
 
@@ -258,9 +255,16 @@ class EpollPoller(Poller):
             self._leave_out()
             return
         self._failing_since = None
+        if len(ready) == 1:
+            self.holding = False
+            fd, events = ready[0]
+            pollable = pollables[fd]
+            if pollable is not None:
+                pollable.ready(events)
+            return
         before = since = system_calls.monotonic()
-        self.holding = len(ready) > 1 and since >= self._holds_from
-        self._turning = True
+        self.holding = since >= self._holds_from
+        self.turning = True
         try:
             for fd, events in ready:
                 pollable = pollables[fd]
@@ -270,12 +274,13 @@ class EpollPoller(Poller):
                     if now - before > LONG_SECONDS:
                         self._took(now - before)
                     before = now
-                    if self._held and now - since > HOLD_SECONDS:
-                        self.send_held()
+                    if now - since > HOLD_SECONDS:
                         since = now
+                        if self.held:
+                            self.send_held()
         finally:
-            self._turning = False
-            if self._held:
+            self.turning = False
+            if self.held:
                 self.send_held()
 
     def _leave_out(self) -> None:

@@ -32,7 +32,7 @@ cdef class PlainStream(SocketStream):
     cdef bint _much
     cdef bint _watched
     cdef object _unsent
-    cdef bytes _held
+    cdef object _held
     cdef object _ending
     cdef object _stall
     cdef int _events
@@ -44,14 +44,10 @@ cdef class PlainStream(SocketStream):
     cpdef ready(self, int events)
     @cython.locals(services=StreamServices, poller=Poller, sent=Py_ssize_t)
     cpdef begin(self)
+    @cython.locals(poller=Poller, size=Py_ssize_t)
     cpdef write(self, data)
-    @cython.locals(size=Py_ssize_t)
-    cdef _hold(self, bytes data)
-    @cython.locals(held=bytes)
-    cpdef flush(self)
-    cdef _send_behind_held(self, data)
     @cython.locals(services=StreamServices, poller=Poller, sent=Py_ssize_t, size=Py_ssize_t)
-    cdef _send(self, data)
+    cpdef flush(self)
     cpdef write_file(self, part)
     cpdef pause_reading(self)
     cpdef resume_reading(self)

@@ -386,41 +386,32 @@ class PlainStream(SocketStream):
             return
         if self.shut:
             return
-        if self.services.poller.holding and len(data) <= HOLD_BYTES and type(data) is bytes:
-            self._hold(data)
-        elif self._held is None:
-            self._send(data)
-        else:
-            self._send_behind_held(data)
-
-    def _hold(self, data: bytes) -> None:
-        """Let it wait for what others write, behind what waits already."""
         size = len(data)
-        if self._held is None:
-            self._held = data
-            self.unsent_bytes = size
-            self.services.poller.hold(self)
-        elif self.unsent_bytes + size <= HOLD_BYTES:
-            self._held += data
-            self.unsent_bytes += size
+        if self._held is not None:
+            if self.unsent_bytes + size <= HOLD_BYTES:
+                self._held += data
+                self.unsent_bytes += size
+                return
+            self.flush()
+            if self._unsent is not None:
+                self._keep((data,))
+                return
+        self._held = data
+        self.unsent_bytes = size
+        poller = self.services.poller
+        if poller.holding and size <= HOLD_BYTES and type(data) is bytes:  # another type might change meanwhile
+            poller.held.append(self)
+            if not poller.turning:
+                poller.send_soon()
         else:
-            self._send_behind_held(data)
+            self.flush()
 
     def flush(self) -> None:
-        held = self._held
-        if held is not None:
-            self._held = None
-            self.unsent_bytes = 0
-            self._send(held)
-
-    def _send_behind_held(self, data: bytes) -> None:
-        self.flush()
-        if self._unsent is not None:
-            self._keep((data,))
-        elif not self.shut:
-            self._send(data)
-
-    def _send(self, data: bytes) -> None:
+        data = self._held
+        if data is None:
+            return
+        self._held = None
+        self.unsent_bytes = 0
         services = self.services
         poller = services.poller
         size = len(data)
