@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import socket
 
-TIMEOUT_SECONDS = 20.0
+TIMEOUT_SECONDS = 60.0
 _NUMBERS = itertools.count(1)
 
 
