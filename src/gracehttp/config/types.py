@@ -46,6 +46,11 @@ class Kind(Value):
     keyword: str = "str"
     """The type of the keyword argument, as in an annotation. None is allowed for each: it stands for the default."""
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What the value may be, if that is one of some words: those that stand for it in help."""
+        return tuple(word for word in self.metavar.split("|") if word != word.upper() or word[0].isdigit())
+
     def show(self, value: object) -> str:
         """What `parse` returned, as a person would write it."""
         if value is None or value == ():

@@ -234,7 +234,7 @@ class Connection:
         self.proxied: Proxied | None = None
         """What a proxy has said of the connection, by the PROXY protocol."""
         self.tls: TlsSession | None = None
-        """What TLS has agreed on with the client, when its handshake is done."""
+        """What TLS has agreed on with the client, when its handshake is done, and what a proxy says of its own one."""
 
     def begin(self, stream: Stream) -> None:
         """Own `stream`. It has no protocol before `switch`: a TLS handshake may come first."""

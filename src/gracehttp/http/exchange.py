@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import Callable, Iterable, Sequence
-from time import monotonic
 from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVarTuple, Unpack
 
 from gracehttp.http import fields as checked
@@ -18,6 +17,7 @@ from gracehttp.http.body import RequestBody
 from gracehttp.http.fields import ResponseError, ResponseFields, trailer_fields
 from gracehttp.http.head import Header, RequestHead
 from gracehttp.http.request_counter import RequestCounter
+from gracehttp.net import system_calls
 from gracehttp.net.file_part import FilePart
 
 if TYPE_CHECKING:
@@ -170,7 +170,6 @@ class Exchange:
         "_left",
         "_loop",
         "_observer",
-        "_started_at",
         "_trailers_follow",
         "_waiters",
         "announced_length",
@@ -188,6 +187,7 @@ class Exchange:
         "reset_reason",
         "response_complete",
         "response_started",
+        "started_at",
         "status",
         "timed_out",
         "when_gone",
@@ -211,7 +211,8 @@ class Exchange:
         self._observer = observer
         self._loop = loop
         # Not loop.time(): uvloop reads the clock once per turn of the loop, to a millisecond, and that takes as long.
-        self._started_at = monotonic()
+        self.started_at = system_calls.monotonic()
+        """When the head of the request was complete, by `system_calls.monotonic`."""
         self._body_open = False  # body bytes of the response may be written
         self._blamed = False  # the application broke a rule, and was told
         self._waiters: Waiters | None = None
@@ -558,7 +559,7 @@ class Exchange:
     @property
     def age_seconds(self) -> float:
         """How long ago the head of the request was complete."""
-        return monotonic() - self._started_at
+        return system_calls.monotonic() - self.started_at
 
     def body_arrived(self) -> None:
         """The protocol has put something into the request body, or its end."""
@@ -591,7 +592,7 @@ class Exchange:
             return False
         if type(request_finished) is RequestCounter:
             counter = request_finished
-            counter.count(self.head.line.method, status, self.body_sent, monotonic() - self._started_at)
+            counter.count(self.head.line.method, status, self.body_sent, system_calls.monotonic() - self.started_at)
             request_finished = counter.then
         if request_finished is not None:
             if self.head_sent and not self.response_complete:

@@ -63,8 +63,11 @@ class Deadlines:
             self._forget_stale()
             self._place_early(item, when)
         else:
-            self._order[item] = when
-            self._order.move_to_end(item)
+            order = self._order
+            size = len(order)
+            order[item] = when
+            if len(order) == size:  # it was there before, in an earlier place
+                order.move_to_end(item)
         if self._timer is None or when < self._armed_for:
             self._arm(when)
 

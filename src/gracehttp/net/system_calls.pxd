@@ -26,8 +26,8 @@ cdef extern from *:
     {
         struct timespec now;
 
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return now.tv_sec + now.tv_nsec * 1e-9;
+        clock_gettime(CLOCK_MONOTONIC, &now);  /* does not fail with a clock that POSIX names */
+        return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
     }
 
     /* Dotted-decimal (RFC 952), without the printf(3) that inet_ntop(3) takes for it. */
@@ -183,10 +183,14 @@ cdef extern from *:
     list gracehttp_epoll_wait(int fd, int most)
     object gracehttp_accept(int fd)
     int gracehttp_waiting(int fd)
-    double gracehttp_monotonic()
+    double gracehttp_monotonic() noexcept
 
 cdef enum:
     MOST_BYTES = 65536  # READ_BYTES
+
+
+cdef inline double monotonic() noexcept:
+    return gracehttp_monotonic()
 
 
 cdef inline int waiting(object listener, int fd):
@@ -270,7 +274,3 @@ cdef inline bint shut(object sock, int fd) except -1:
 
 cdef inline list ready(object epoll, int fd, int most):
     return gracehttp_epoll_wait(fd, most) if fd >= 0 else epoll.poll(0, most)
-
-
-cdef inline double monotonic():
-    return gracehttp_monotonic()

@@ -20,6 +20,8 @@ from gracehttp.net.kernel_view import is_readable, waiting_in
 
 READ_BYTES: Final = 65536
 
+monotonic: Final = time.monotonic
+"""Seconds of a clock that only goes forward, for differences among themselves (clock_gettime(2))."""
 
 _OF_THE_STANDARD_LIBRARY = (socket.socket, socket.SocketType, getattr(select, "epoll", None))
 
@@ -102,8 +104,3 @@ def shut(sock: socket.SocketType, fd: int) -> bool:
 def ready(epoll: select.epoll, fd: int, most: int) -> list[tuple[int, int]]:
     """At most `most` descriptors that are ready, and for what (epoll_wait(2)). `fd` is that of `epoll`."""
     return epoll.poll(0, most)
-
-
-def monotonic() -> float:
-    """Seconds of a clock that never goes back (clock_gettime(2), CLOCK_MONOTONIC)."""
-    return time.monotonic()

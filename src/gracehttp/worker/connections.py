@@ -31,13 +31,14 @@ from gracehttp.http.settings import HttpSettings
 from gracehttp.net.endpoints import client_of, server_of
 from gracehttp.net.introduction import Introduction
 from gracehttp.net.poller import Poller
-from gracehttp.net.proxy_protocol import ProxyHeader
+from gracehttp.net.proxy_protocol import ProxyHeader, TlsFacts
 from gracehttp.net.stream import PlainStream, StreamServices
 from gracehttp.net.tls13.handover import KeyLog, continue_session, witness_of
+from gracehttp.net.tls_session import TlsSession
 from gracehttp.net.tls_stream import TlsStream
 from gracehttp.net.trusted_peers import TrustedPeers
 from gracehttp.observe.request_failures import log_application_failure, log_broken_response, log_corrected_response
-from gracehttp.wire.handover import Carried, Proxied
+from gracehttp.wire.handover import Carried, Proxied, ProxiedTls
 from gracehttp.worker.turned_away import TurnedAway
 
 RequestFailed = Callable[[RequestHead], None]
@@ -221,7 +222,7 @@ class Connections:
                 connection.abort()
                 return
             secure = TlsStream(stream, None, NO_PROTOCOL, session=session, can_go_on=self._key_log is not None)
-            connection.tls = secure.session
+            _know_session(connection, secure.session)
             connection.begin(secure)
         negotiation.begin(connection, None, carried)
 
@@ -261,7 +262,7 @@ class Connections:
             return
 
         def opened(alpn: str | None) -> None:
-            connection.tls = secure.session
+            _know_session(connection, secure.session)
             negotiation.begin(connection, alpn)
 
         secure = TlsStream(
@@ -294,7 +295,8 @@ class Connections:
 
         def introduced(header: ProxyHeader, received: bytes) -> None:
             if header.told:
-                self._introduce(connection, Proxied(header.client, header.server, header.tls is not None))
+                facts = None if header.tls is None else ProxiedTls(*header.tls)
+                self._introduce(connection, Proxied(header.client, header.server, facts is not None, facts))
             self._begin(connection, stream, received)
 
         Introduction(stream, self._context.introduction, introduced, lambda why: self._turned_away.tell(proxy, why))
@@ -305,6 +307,8 @@ class Connections:
         connection.proxied = proxied
         connection.client = proxied.client
         connection.server = proxied.server or connection.server
+        if proxied.tls_facts is not None:
+            connection.tls = TlsSession(None, TlsFacts(*proxied.tls_facts))
         connection.adjust = self._adjust_of(proxied.client)
 
     def _field_removed(self, peer: tuple[str, int] | None, field: str) -> None:
@@ -454,6 +458,13 @@ class Connections:
 
     def response_corrected(self, head: RequestHead, kind: str, reason: str) -> None:
         log_corrected_response(head, kind, reason)
+
+
+def _know_session(connection: Connection, session: TlsSession) -> None:
+    """Keep what our own handshake has agreed on, beside what a proxy has said of the one before."""
+    if connection.tls is not None:
+        session.proxied = connection.tls.proxied
+    connection.tls = session
 
 
 def _fixed_server(listener: socket.socket) -> tuple[str, int | None] | None:

@@ -10,6 +10,7 @@ import threading
 from wsgiref.validate import validator
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from wsgi_fakes import MODES, FakeExchange, answered, mode, request_head, run, serving
 
 from gracehttp.applications.drain_notice import DrainNotices
@@ -339,7 +340,7 @@ def test_in_flight_counts_until_the_application_is_done():
     def app(environ, start_response):
         start_response("200 OK", [])
         yield b"a"
-        release.wait(5)
+        release.wait(DEADLINE_SECONDS)
 
     async def main() -> None:
         async with serving(app) as served:

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 import uvloop
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.applications.drain_notice import DrainNotices
 from gracehttp.applications.wsgi import modes
@@ -17,7 +18,6 @@ from gracehttp.http.head import RequestLine
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 MODES = {"threads": 2, "loop": 0}
 """How many threads call the application."""
-_PATIENCE_SECONDS = 10
 
 
 def request_head(
@@ -57,7 +57,7 @@ class Moments:
         self._semaphore.release()
 
     async def next(self) -> None:
-        await asyncio.wait_for(self._semaphore.acquire(), _PATIENCE_SECONDS)
+        await asyncio.wait_for(self._semaphore.acquire(), DEADLINE_SECONDS)
 
 
 class FakeExchange(Exchange):

@@ -8,6 +8,7 @@ import select
 import socket
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.net.kernel_view import (
     acknowledged_bytes,
@@ -22,7 +23,7 @@ def pair():
     """A TCP connection: the server's end, which doesn't block, and the client's."""
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
-        socket.create_connection(listener.getsockname(), timeout=5) as client,
+        socket.create_connection(listener.getsockname(), timeout=DEADLINE_SECONDS) as client,
     ):
         server, _ = listener.accept()
         server.setblocking(False)
@@ -33,7 +34,7 @@ def pair():
 def wait_for(sock, what=select.POLLIN):
     poll = select.poll()
     poll.register(sock, what)
-    assert poll.poll(5000)
+    assert poll.poll(DEADLINE_SECONDS * 1000)
 
 
 def test_a_connection_on_which_nothing_came_is_not_readable(pair):
@@ -65,7 +66,7 @@ def test_a_listener_is_readable_while_connections_wait():
         assert not is_readable(listener.fileno())
         with contextlib.ExitStack() as clients:
             for count in (1, 2):
-                clients.enter_context(socket.create_connection(listener.getsockname(), timeout=5))
+                clients.enter_context(socket.create_connection(listener.getsockname(), timeout=DEADLINE_SECONDS))
                 assert is_readable(listener.fileno())
                 assert queue_length(listener) == count
 

@@ -12,6 +12,7 @@ import socket
 
 import pytest
 import uvloop
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.events import HandoverBroken, HandoverDelayed, HandoverQueueLost
 from gracehttp.http.connection import HttpSettings
@@ -34,7 +35,7 @@ GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 def run(request):
     def run(scenario):
         with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-            runner.run(asyncio.wait_for(scenario, 20))
+            runner.run(asyncio.wait_for(scenario, DEADLINE_SECONDS))
 
     return run
 

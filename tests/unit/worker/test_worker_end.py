@@ -9,6 +9,7 @@ import socket
 import pytest
 import trustme
 import uvloop
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.applications.loading import ApplicationLoader
 from gracehttp.applications.registry import ApplicationSettings
@@ -31,7 +32,7 @@ LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 def run(request):
     def run(scenario):
         with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-            runner.run(asyncio.wait_for(scenario, 10))
+            runner.run(asyncio.wait_for(scenario, DEADLINE_SECONDS))
 
     return run
 
