@@ -9,7 +9,8 @@ from conversation import Conversation
 from server_harness import wait_until
 
 LOOPS = ["uvloop", "asyncio"]
-OPTIONS = ("--header-timeout", "20s", "--drain-timeout", "20s")
+OPTIONS = ("--header-timeout", "2m", "--body-timeout", "2m", "--drain-timeout", "1m")
+"""Longer than a restart takes on a machine that is very busy: clients wait for it in the middle of a message."""
 
 
 @pytest.fixture(params=[*LOOPS, "unix"])
