@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from gracehttp.applications.asgi.application import AsgiApplication
 from gracehttp.applications.asgi.lifespan import check_mode
 from gracehttp.applications.drain_notice import DrainNotices
 from gracehttp.applications.importer import LoadedApplication
 from gracehttp.applications.loading import ApplicationLoader, ApplicationReference
-from gracehttp.applications.wsgi.application import WsgiApplication
-from gracehttp.applications.wsgi.on_loop import WsgiOnLoop
-from gracehttp.applications.wsgi.threads import ThreadPool
 from gracehttp.events import Event
 from gracehttp.http.exchange import Application
 from gracehttp.values import Value
+
+if TYPE_CHECKING:
+    from gracehttp.applications.wsgi.application import WsgiApplication
+    from gracehttp.applications.wsgi.threads import ThreadPool
 
 LONGEST_BETWEEN_LOOKS_SECONDS = 1.0
 LOOKS_PER_TIMEOUT = 10
@@ -58,6 +58,7 @@ class Applications:
         self._publish = publish
         self._notices = DrainNotices()
         self._applications: dict[Hashable, Application] = {}
+        self._with_threads: list[WsgiApplication] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def __iter__(self) -> Iterator[Application]:
@@ -71,12 +72,14 @@ class Applications:
     @property
     def thread_pools(self) -> list[ThreadPool]:
         """Those of the WSGI applications."""
-        return [one.pool for one in self._applications.values() if isinstance(one, WsgiApplication)]
+        return [one.pool for one in self._with_threads]
 
     def room_of(self, application: Application) -> ThreadPool | None:
         """The threads in which the requests of `application` run, if other processes run it as well."""
-        if self._settings.multiprocess and isinstance(application, WsgiApplication):
-            return application.pool
+        if self._settings.multiprocess:
+            for one in self._with_threads:
+                if one is application:
+                    return one.pool
         return None
 
     def limit_requests(self) -> None:
@@ -99,9 +102,8 @@ class Applications:
 
     def turn_away(self) -> None:
         """Answer the requests that wait for an application, which will not begin with them any more."""
-        for one in self._applications.values():
-            if isinstance(one, WsgiApplication):
-                one.turn_away()
+        for one in self._with_threads:
+            one.turn_away()
 
     def tell_of_drain(self) -> None:
         """Tell the applications that the drain has begun, if they listen."""
@@ -125,24 +127,38 @@ class Applications:
         return [self._applications[key] for key in keys]
 
     def _wrap(self, loaded: LoadedApplication) -> Application:
-        loop, threads = asyncio.get_running_loop(), self._settings.threads
-        if loaded.interface == "wsgi":
-            make = partial(WsgiApplication, threads=threads) if threads else WsgiOnLoop
-            return make(
-                loaded.application,
-                name=loaded.name,
-                loop=loop,
-                multiprocess=self._settings.multiprocess,
-                draining=self._notices.wsgi,
-                on_idle=self._on_idle,
-                timed=self._settings.request_timeout_seconds > 0,
-                startup=loaded.startup,
-                shutdown=loaded.shutdown,
-            )
+        """What one interface needs takes a megabyte, and most workers have applications of one alone."""
+        return self._wrap_wsgi(loaded) if loaded.interface == "wsgi" else self._wrap_asgi(loaded)
+
+    def _wrap_wsgi(self, loaded: LoadedApplication) -> Application:
+        settings = self._settings
+        common: dict[str, Any] = dict(
+            name=loaded.name,
+            loop=asyncio.get_running_loop(),
+            multiprocess=settings.multiprocess,
+            draining=self._notices.wsgi,
+            on_idle=self._on_idle,
+            timed=settings.request_timeout_seconds > 0,
+            startup=loaded.startup,
+            shutdown=loaded.shutdown,
+        )
+        if not settings.threads:
+            from gracehttp.applications.wsgi.on_loop import WsgiOnLoop
+
+            return WsgiOnLoop(loaded.application, **common)
+        from gracehttp.applications.wsgi.application import WsgiApplication
+
+        application = WsgiApplication(loaded.application, threads=settings.threads, **common)
+        self._with_threads.append(application)
+        return application
+
+    def _wrap_asgi(self, loaded: LoadedApplication) -> Application:
+        from gracehttp.applications.asgi.application import AsgiApplication
+
         return AsgiApplication(
             loaded.application,
             name=loaded.name,
-            loop=loop,
+            loop=asyncio.get_running_loop(),
             lifespan=self._settings.lifespan,
             draining=self._notices.asgi,
             on_idle=self._on_idle,

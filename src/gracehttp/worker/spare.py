@@ -29,6 +29,8 @@ MODULES = (
     "gracehttp.cli.serve",
     "gracehttp.api",
     "gracehttp.worker.process",
+    "gracehttp.applications.asgi.application",
+    "gracehttp.applications.wsgi.application",
     "gracehttp.http.http1.protocol",
     "websockets.extensions.permessage_deflate",
     "websockets.headers",

@@ -117,7 +117,7 @@ class _Framings(dict[tuple[str, tuple[Header, ...]], Framing]):
 class LatestFields:
     """What stands behind the request line of a connection's latest head. Empty, until a head was kept."""
 
-    __slots__ = ("block", "examined", "first", "framing", "headers", "kept", "line", "unforwarded")
+    __slots__ = ("block", "client", "examined", "first", "framing", "headers", "kept", "line", "unforwarded")
 
     framing: Framing
     line: RequestLine
@@ -132,6 +132,8 @@ class LatestFields:
         self.unforwarded = False
         self.kept: KeptFields | None = None
         """Of `headers`: what is made of them doesn't outlive them here."""
+        self.client: tuple[str, int] | None = None
+        """The caller's to set."""
 
     def keep(self, block: bytes, head: Http1Head) -> None:
         """`head` is what was parsed of `block`, which is whole."""
@@ -161,6 +163,7 @@ class LatestFields:
         self.block = self.first = b""
         self.headers = []
         self.kept = None
+        self.client = None
 
 
 class _OfThisThread(threading.local):
