@@ -132,16 +132,16 @@ class Applications:
 
     def _wrap_wsgi(self, loaded: LoadedApplication) -> Application:
         settings = self._settings
-        common: dict[str, Any] = dict(
-            name=loaded.name,
-            loop=asyncio.get_running_loop(),
-            multiprocess=settings.multiprocess,
-            draining=self._notices.wsgi,
-            on_idle=self._on_idle,
-            timed=settings.request_timeout_seconds > 0,
-            startup=loaded.startup,
-            shutdown=loaded.shutdown,
-        )
+        common: dict[str, Any] = {
+            "name": loaded.name,
+            "loop": asyncio.get_running_loop(),
+            "multiprocess": settings.multiprocess,
+            "draining": self._notices.wsgi,
+            "on_idle": self._on_idle,
+            "timed": settings.request_timeout_seconds > 0,
+            "startup": loaded.startup,
+            "shutdown": loaded.shutdown,
+        }
         if not settings.threads:
             from gracehttp.applications.wsgi.on_loop import WsgiOnLoop
 
