@@ -74,6 +74,7 @@ MODULES = [
 # Of these, compiled modules take the functions in C that stand in the `.pxd`; interpreted ones import the `.py`.
 SHARED = [
     "gracehttp.net.system_calls",
+    "gracehttp.http.http1.octets",
     "gracehttp.applications.asgi.interpreter_calls",
 ]
 DIRECTIVES = {

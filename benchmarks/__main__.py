@@ -61,6 +61,7 @@ def options_from(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--ours", nargs="+", default=[sys.executable], metavar="[NAME=]PATH", help="where gracehttp is (default: here)"
     )
+    parser.add_argument("--interfaces", nargs="+", choices=INTERFACES, default=INTERFACES, help="default: all three")
     parser.add_argument("--rounds", type=int, default=usual.rounds, help="of scenes 1 to 12 (default: %(default)s)")
     parser.add_argument(
         "--seconds",

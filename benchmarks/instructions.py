@@ -5,10 +5,12 @@
     python -m benchmarks.instructions --check    # exit status 1 if they have risen by more than 5 % of what is recorded
     python -m benchmarks.instructions --write    # record them in instructions.json
     python -m benchmarks.instructions --scenes 6 --profiles .  # only this one; see where they go: callgrind_annotate(1)
+    python -m benchmarks.instructions --scenes 1 --metrics     # what counting it for the metrics takes (--check: 2 %)
 
 A server runs in valgrind, which counts only while it is told to (`--instr-atstart=no`, then callgrind_control). One
 client sends request after request, on one connection or each on a new one. The batches that nothing else disturbs, such
-as a timer, are the most, so their median is taken. Hashes aren't randomised. What the kernel does isn't counted. Over
+as a timer, are the most, so their median is taken. `--metrics` looks for a difference that is smaller than what a timer
+takes: there it is the least of many. Hashes aren't randomised. What the kernel does isn't counted. Over
 TLS the library's own work is, and the handshake isn't.
 
 What is recorded holds for one version of CPython and one build of gracehttp (compiled or interpreted); others are
@@ -29,7 +31,7 @@ import ssl
 import statistics
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +47,9 @@ MOST_RISE = 0.05
 WARM_UP = 100
 """Requests before counting: the interpreter specialises code that has run some times (PEP 659)."""
 BATCHES, BATCH = 7, 40
+BATCHES_FOR_THE_LEAST = 60
+MOST_SHARE_OF_METRICS = 0.02
+"""Of a small GET: what the metrics may cost."""
 LIMIT_SECONDS = 300.0
 """It takes about one minute; a machine that is busy with other things takes longer."""
 START_SECONDS = 60.0
@@ -76,14 +81,23 @@ SCENES = (
 )
 
 
-def count(frame: Session, installation: Installation, scene: Counted, profiles: Path | None = None) -> int:
-    """Instructions per request, the median of some batches. A profile of one of them is left in `profiles`."""
+def count(
+    frame: Session,
+    installation: Installation,
+    scene: Counted,
+    profile: Path | None = None,
+    *,
+    options: Sequence[str] = (),
+    batches: int = BATCHES,
+) -> list[int]:
+    """Instructions of each of some batches, the server being started with `options`. A profile of the least of them is
+    left at `profile`."""
     with frame.part() as part:
         command = [
             *("valgrind", "--tool=callgrind", "--instr-atstart=no", "--trace-children=yes"),
             f"--callgrind-out-file={part.folder}/counts.%p",
             *(str(installation.python), "-m", "gracehttp", "serve", scene.app, "--bind", "127.0.0.1:{port}"),
-            *("--loop", "uvloop", "--threads", "1", "--no-access-log"),
+            *("--loop", "uvloop", "--threads", "1", "--no-access-log", *options),
         ]
         own = certificate(part.folder) if scene.tls else None
         if own is not None:
@@ -98,16 +112,54 @@ def count(frame: Session, installation: Installation, scene: Counted, profiles: 
             _control("-i", "on", worker)
             client.ask(BATCH)  # what is translated anew, now with counters
             _control("-z", worker)
-            for _ in range(BATCHES):
+            for _ in range(batches):
                 client.ask(BATCH)
                 _control("-d", worker)
         dumps = sorted(part.folder.glob(f"counts.{worker}.*"), key=lambda path: int(path.suffix[1:]))
         counted = [_total(path) for path in dumps]
-        if profiles is not None:
-            shutil.copy(dumps[counted.index(min(counted))], profiles / f"scene{scene.scene}.callgrind")
-    if len(counted) != BATCHES:
-        raise BenchmarkFailed(f"valgrind wrote {len(counted)} counts instead of {BATCHES}:\n{server.name}")
-    return round(statistics.median(counted) / BATCH)
+        if profile is not None:
+            shutil.copy(dumps[counted.index(min(counted))], profile)
+    if len(counted) != batches:
+        raise BenchmarkFailed(f"valgrind wrote {len(counted)} counts instead of {batches}:\n{server.name}")
+    return counted
+
+
+def usual(batches: Sequence[int]) -> int:
+    """Instructions per request."""
+    return round(statistics.median(batches) / BATCH)
+
+
+def undisturbed(batches: Sequence[int]) -> int:
+    """Instructions per request, as in the batch in which nothing else happened."""
+    return round(min(batches) / BATCH)
+
+
+def cost_of_metrics(
+    frame: Session, installation: Installation, scene: Counted, profiles: Path | None = None
+) -> tuple[float, str]:
+    """The share of a request that counting it takes, and a sentence that tells it. Profiles of both are left in
+    `profiles`."""
+    without, counting = (
+        undisturbed(
+            count(
+                frame,
+                installation,
+                scene,
+                _profile(profiles, scene, suffix),
+                options=options,
+                batches=BATCHES_FOR_THE_LEAST,
+            )
+        )
+        for suffix, options in (("", ()), ("-metrics", ("--metrics", "127.0.0.1:0")))
+    )
+    share = (counting - without) / without
+    what = f"{counting - without:,} of {without:,} instructions per request, {share:.1%}"
+    goal = f" (goal: at most {MOST_SHARE_OF_METRICS:.0%})" if scene.scene == 1 else ""
+    return share, f"scene {scene.scene}, {scene.title}: {what}{goal}"
+
+
+def _profile(folder: Path | None, scene: Counted, suffix: str = "") -> Path | None:
+    return folder and folder / f"scene{scene.scene}{suffix}.callgrind"
 
 
 def _control(*arguments: object) -> None:
@@ -225,6 +277,7 @@ def main() -> int:
     parser.add_argument("--scenes", nargs="+", type=int, metavar="N", help="only these, by their numbers")
     parser.add_argument("--ours", default=sys.executable, metavar="PATH", help="as of `python -m benchmarks`")
     parser.add_argument("--profiles", type=Path, metavar="FOLDER", help="leave profiles for callgrind_annotate there")
+    parser.add_argument("--metrics", action="store_true", help="what the metrics cost: with them, and without")
     options = parser.parse_args()
     if options.write and options.scenes:
         parser.error("what is recorded are all scenes: no --scenes with --write")
@@ -240,7 +293,17 @@ def main() -> int:
         return 0
     cores = sorted(os.sched_getaffinity(0))
     with session(server_core=cores[0], client_core=cores[-1], limit_seconds=LIMIT_SECONDS) as frame:
-        counted = {str(scene.scene): count(frame, installation, scene, options.profiles) for scene in scenes}
+        if options.metrics:
+            for scene in scenes:
+                share, sentence = cost_of_metrics(frame, installation, scene, options.profiles)
+                print(sentence)
+                if options.check and scene.scene == 1 and share > MOST_SHARE_OF_METRICS:
+                    raise BenchmarkFailed("That is more than the goal.")
+            return 0
+        counted = {
+            str(scene.scene): usual(count(frame, installation, scene, _profile(options.profiles, scene)))
+            for scene in scenes
+        }
     recorded: dict[str, int] = record.get(name, {}).get("instructions", {})
     for scene in scenes:
         before = recorded.get(str(scene.scene))

@@ -2,6 +2,9 @@
 
     python -m benchmarks.report results.json --markdown results.md --svg results.svg
     python -m benchmarks.report results.json --into README.md    # the targets, a line for each scene
+    python -m benchmarks.report results.json --into docs/comparison.md    # scene 17, a column for each server
+
+What goes into a page is told by the comments that it has.
 
 The file alone decides: the same results give the same pages, wherever they are made.
 """
@@ -11,18 +14,17 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .figures import Figure, Target
 from .peers import CALLED, NAMES
 from .picture import picture
+from .scenes.deploys import SILENT, SILENT_SECONDS, SILENT_TITLE, SITUATIONS
 from .scenes.requests import CPU
 from .session import BenchmarkFailed
 from .targets import TARGETS
-
-BEGIN, END = "<!-- targets -->", "<!-- end of targets -->"
 
 
 class Results:
@@ -144,13 +146,70 @@ def brief(results: Results) -> str:
     )
 
 
-def put_into(page: Path, said: str) -> None:
+_FOUR, _BROKEN, _SLOW = (one.name for one in SITUATIONS)
+_NEWEST = "newest code answered in the end, 1 = yes"
+_DEPLOYS = {
+    "lost, connection kept": f"{_FOUR}: lost or reset on kept connections",
+    "lost, new connection": f"{_FOUR}: lost or reset on new connections",
+    "refused": f"{_FOUR}: refused",
+    "answered with an error": f"{_FOUR}: answered with an error",
+    "connections opened again": f"{_FOUR}: reconnects",
+    "longest time without any answer, s": f"{_FOUR}: longest without any answer",
+    f"connected before, first byte {SILENT_SECONDS:g} s after: answered of {SILENT}": SILENT_TITLE,
+    "code that doesn't start, and good code 5 s later: refused": f"{_BROKEN}: refused",
+    "code that doesn't start, and good code 5 s later: served in the end": f"{_BROKEN}: {_NEWEST}",
+    "an import of 10 s: longest time without any answer, s": f"{_SLOW}: longest without any answer",
+}
+
+
+def deploys(results: Results) -> str:
+    """What scene 17 has found with ASGI, a column for each server. Raises `BenchmarkFailed` if it wasn't run."""
+    found = {one.title: one for one in results.figures if one.scene == 17 and one.interface == "asgi"}
+    if not found:
+        raise BenchmarkFailed("These results have no scene 17 with ASGI.")
+    names = [name for name in results.names() if any(name in figure.samples for figure in found.values())]
+    versions = {one["name"]: _version(one) for one in results.servers}
+    commit = next((one["commit"] for one in results.servers if one["name"] == results.ours[0] and "commit" in one), "")
+    of = f", commit {commit}" if commit else ""
+    lines = [
+        f"Measured by `python -m benchmarks --scenes 17` on {results.machine['date'][:10]} (gracehttp{of}):",
+        *(f"- {failure}" for failure in results.failures if failure.startswith("scene 17")),
+        "",
+        "| | " + " | ".join(f"{name} {versions.get(name, '')}".strip() for name in names) + " |",
+        "|---" * (1 + len(names)) + "|",
+    ]
+    for label, title in _DEPLOYS.items():
+        medians = [found[title].median(name) if found[title].samples.get(name) else math.nan for name in names]
+        cells = [
+            number(one) if math.isnan(one) or not title.endswith(_NEWEST) else ("yes" if one else "no")
+            for one in medians
+        ]
+        lines.append(f"| {label} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _version(facts: Mapping[str, str]) -> str:
+    """Of a server: what is told of the distribution that has its name, or begins with it."""
+    return next((value for key, value in facts.items() if key != "name" and key.startswith(facts["name"])), "")
+
+
+SECTIONS: Mapping[str, Callable[[Results], str]] = {"targets": brief, "deploys": deploys}
+"""What may stand in a page between `<!-- NAME -->` and `<!-- end of NAME -->`."""
+
+
+def put_into(page: Path, results: Results) -> None:
     """In the place of what stands in `page` between two comments."""
-    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, behind = rest.partition(END)
-    if not (begin and end):
-        raise BenchmarkFailed(f"{page} has no {BEGIN} with {END} behind it.")
-    page.write_text(f"{before}{begin}\n{said}\n{end}{behind}", encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    there = {name: say for name, say in SECTIONS.items() if f"<!-- {name} -->" in text}
+    for name, say in there.items():
+        before, begin, rest = text.partition(f"<!-- {name} -->")
+        _, end, behind = rest.partition(f"<!-- end of {name} -->")
+        if not end:
+            raise BenchmarkFailed(f"{page} has no <!-- end of {name} --> behind {begin}.")
+        text = f"{before}{begin}\n{say(results)}\n{end}{behind}"
+    if not there:
+        raise BenchmarkFailed(f"{page} has none of {', '.join(f'<!-- {name} -->' for name in SECTIONS)}.")
+    page.write_text(text, encoding="utf-8")
 
 
 def _commands(results: Results) -> Iterator[str]:
@@ -194,12 +253,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("results", type=Path, help="what `python -m benchmarks --json` wrote")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="(default: print it)")
     parser.add_argument("--svg", type=Path, metavar="FILE")
-    parser.add_argument("--into", type=Path, metavar="FILE", help=f"a page with {BEGIN} and {END}")
+    parser.add_argument("--into", type=Path, metavar="FILE", help="a page with a place for them")
     options = parser.parse_args(arguments)
     data = json.loads(options.results.read_text())
     said = write(data, options.markdown, options.svg)
     if options.into is not None:
-        put_into(options.into, brief(Results(data)))
+        put_into(options.into, Results(data))
     elif options.markdown is None:
         print(said)
 

@@ -48,6 +48,7 @@ Keys at the top level hold for every server. A `[[server]]` table describes one 
 `bind`; what it doesn't say is taken from the top level. Relative paths are relative to the folder of the file;
 `app_dir = "."` imports the application from there, wherever the command was given.
 
+<!-- configuration -->
 ```toml
 app = "main:app"
 workers = 4

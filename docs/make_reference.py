@@ -40,6 +40,7 @@ STATUSES = {
     "EXIT_INTERRUPTED": "Ctrl+C ended a command while it waited. What it ordered goes on.",
 }
 
+PLACES = {"tls": "TLS", "gracehttp.proxy_tls": "a PROXY header that tells of TLS"}
 EXTENSIONS = {
     "gracehttp.drain": "know that its worker goes away, and end streams in time ([restarts.md](restarts.md))",
     "http.response.pathsend": "send a whole file as the body: "
@@ -50,6 +51,7 @@ EXTENSIONS = {
     "http.response.trailers": "send fields behind the body",
     "websocket.http.response": "answer a handshake with an ordinary response ([websockets.md](websockets.md))",
     "tls": "find the client's certificate, the version and the cipher suite ([tls.md](tls.md))",
+    "gracehttp.proxy_tls": "find what a proxy says of the client's TLS ([proxies.md](proxies.md#the-proxy-protocol))",
 }
 ENVIRON = {
     "REQUEST_METHOD": "the method, as the client wrote it",
@@ -155,7 +157,7 @@ def api_page() -> str:
 def _described(name: str, thing: object) -> list[str]:
     signature = []
     if inspect.isfunction(thing) or thing is gracehttp.GraceHTTP:  # the others are made by the server
-        signature = ["```python", f"{name}{_signature(thing)}", "```", ""]
+        signature = ["<!-- tested by test_reference_pages.py -->", "```python", f"{name}{_signature(thing)}", "```", ""]
     own = inspect.isclass(thing) and "__doc__" not in vars(thing)
     return [*signature, *([] if own or not inspect.getdoc(thing) else [_text(thing), ""])]
 
@@ -232,7 +234,7 @@ def applications_page() -> str:
 
 
 def _extensions() -> list[str]:
-    every = dict.fromkeys((*extensions.OF_HTTP, *extensions.OF_WEBSOCKETS, "tls"))
+    every = dict.fromkeys((*extensions.OF_HTTP, *extensions.OF_WEBSOCKETS, *PLACES))
     rows = ["| extension | what the application may do with it | where |", "|---|---|---|"]
     for name in every:
         places = [
@@ -243,7 +245,7 @@ def _extensions() -> list[str]:
         where = ", ".join(place for place, there in places if there)
         if all(there for _, there in places):
             where = "everywhere"
-        rows.append(f"| `{name}` | {EXTENSIONS[name]} | {'TLS' if name == 'tls' else where} |")
+        rows.append(f"| `{name}` | {EXTENSIONS[name]} | {PLACES.get(name, where)} |")
     return rows
 
 

@@ -12,6 +12,8 @@ import pytest
 
 import gracehttp
 
+pytest_plugins = ["skips"]
+
 # How long one example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("suite", deadline=None)
 hypothesis.settings.load_profile("suite")

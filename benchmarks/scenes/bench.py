@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..figures import Figure
-from ..peers import Contender, Interface, Needs, Work
+from ..peers import INTERFACES, Contender, Interface, Needs, Work
 from ..server import Server
 from ..session import ROOT, BenchmarkFailed, Session
 
@@ -26,6 +26,7 @@ class Settings:
     first: bool = False
     access_log: bool = False
     restart_cores: Sequence[int] | None = None
+    interfaces: Sequence[Interface] = INTERFACES
     verbose: bool = False
 
 
@@ -46,6 +47,8 @@ class Bench:
 
     def who(self, work: Work, interface: Interface, needs: Needs) -> list[Contender]:
         """Those that take part; each name once."""
+        if interface not in self.settings.interfaces:
+            return []
         return [one for one in self.contenders if one.takes_part(work, interface, needs)]
 
     def start(

@@ -38,7 +38,7 @@ from gracehttp.config.env_file import add_variables
 from gracehttp.config.types import STANDARD_OUTPUT
 from gracehttp.console import echo
 from gracehttp.errors import CalledInWrongPlace, ConfigurationError, GraceHTTPError
-from gracehttp.events import Event, KeysLogged, StartFailed, VariableIgnored, WatcherLost
+from gracehttp.events import Event, KeysLogged, SpareImpossible, StartFailed, VariableIgnored, WatcherLost
 from gracehttp.events.bus import EventBus
 from gracehttp.hints import for_a_script, in_python
 from gracehttp.hooks.registry import E, Hooks
@@ -202,6 +202,8 @@ class GraceHTTP:
         self._configure_logging(_stderr_is_a_terminal())
         for variable, meant in self._mistyped:
             bus.publish(VariableIgnored(variable, meant))
+        if self._process.spare == "on" and not wants_spare(self._process):
+            bus.publish(SpareImpossible())
         return self._supervise(bus)
 
     def _enter_surroundings(self) -> None:
@@ -246,8 +248,9 @@ class GraceHTTP:
 
     def _supervise(self, bus: EventBus) -> int:
         from gracehttp.supervisor.endpoints.addresses import LIVE_PATH, READY_PATH, AddressOptions
+        from gracehttp.supervisor.options import SupervisorOptions
         from gracehttp.supervisor.succession.execve import claim_state
-        from gracehttp.supervisor.supervisor import Supervisor, SupervisorOptions
+        from gracehttp.supervisor.supervisor import supervise
 
         process = self._process
         options = SupervisorOptions(
@@ -281,7 +284,7 @@ class GraceHTTP:
             records_are_missing(predecessor.log_records_dropped)
         try:
             with asyncio.Runner() as runner:
-                return runner.run(Supervisor(options, bus, predecessor).run())
+                return runner.run(supervise(options, bus, predecessor))
         finally:
             if not self._is_whole_program:  # a script may go on, and be interrupted
                 for number, handler in before.items():
@@ -306,7 +309,11 @@ class GraceHTTP:
 
 
 def run(app: object, *, bind: str | Sequence[str] | None = None, **options: Unpack[RunKeywords]) -> None:
-    """Serve one application: `GraceHTTP`, `add_server` and `run` in one call. Takes the options of both."""
+    """Serve one application: `GraceHTTP`, `add_server` and `run` in one call. Takes the options of both.
+
+    Returns, exits and raises as `GraceHTTP.run` does. A mistake in the options is told on standard error, and ends the
+    process with status 2.
+    """
     _check_place()
     try:
         process, server = split_keywords(options)

@@ -62,6 +62,9 @@ def decide(environ: Mapping[str, str], package: Path) -> Build:
     changed = [name for name, expected in sources.items() if _checksum_of(package / name) != expected]
     if changed:
         return Build(False, f"{changed[0]} was changed after it was compiled", "\n".join(changed))
+    missing = [name for name in sources if name.endswith(".py") and not _module_of(package / name).exists()]
+    if missing:  # Python would take the source, and mix both builds
+        return Build(False, f"the compiled module of {missing[0]} is gone", "\n".join(missing))
     return Build(True)
 
 
@@ -93,6 +96,10 @@ class _SourcesFirst:
         if spec is None or not isinstance(spec.loader, ExtensionFileLoader):
             return spec
         return spec_from_file_location(fullname, Path(spec.loader.path).with_name(f"{fullname.rpartition('.')[2]}.py"))
+
+
+def _module_of(source: Path) -> Path:
+    return source.with_suffix(EXTENSION_SUFFIXES[0])
 
 
 def _checksum_of(source: Path) -> int | None:

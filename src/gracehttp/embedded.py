@@ -24,7 +24,7 @@ from gracehttp.net.permits import LocalPermits
 from gracehttp.net.tcp_keepalive import set_keepalive
 from gracehttp.observe.access_log import access_log_of
 from gracehttp.observe.logs import log_event
-from gracehttp.observe.request_logs import log_exit_of_a_task
+from gracehttp.observe.request_failures import log_exit_of_a_task
 from gracehttp.values import Value
 from gracehttp.worker.loops import loop_factory, run_to_the_end
 from gracehttp.worker.manifest import GivenListener

@@ -15,8 +15,8 @@ import time
 from dataclasses import dataclass, field
 
 import uvloop
+from deadlines import DEADLINE_SECONDS
 
-DEADLINE_SECONDS = 60.0
 LOOK_AGAIN_SECONDS = 0.005
 
 

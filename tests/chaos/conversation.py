@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import socket
 
-TIMEOUT_SECONDS = 20.0
+from deadlines import DEADLINE_SECONDS
+
 _NUMBERS = itertools.count(1)
 
 
@@ -23,7 +24,7 @@ class Conversation:
         self._received = b""
         family, address = (socket.AF_INET, ("127.0.0.1", where)) if isinstance(where, int) else (socket.AF_UNIX, where)
         self.sock = socket.socket(family, socket.SOCK_STREAM)
-        self.sock.settimeout(TIMEOUT_SECONDS)
+        self.sock.settimeout(DEADLINE_SECONDS)
         if receive_buffer_bytes is not None:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
         self.sock.connect(address)

@@ -6,6 +6,7 @@ with this module. Its order of names, kinds and fields is the one below.
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import os
 import re
@@ -28,6 +29,10 @@ SHORT = "short"
 _ARMED, _STRUCK, _DISARMED_BY_EXEC = 0, 7, 8
 _FIELDS = struct.Struct("=10i")
 _COUNTS = struct.Struct(f"={len(CALLS) * len(KINDS)}I")
+
+
+TELLS_PLACES = hasattr(ctypes.pythonapi, "_Py_DumpTraceback")
+"""Whether the library can tell the place of a failure. CPython 3.13 exports nothing with which it could."""
 
 
 class NoCompiler(Exception):
@@ -88,7 +93,8 @@ class FailingCalls:
         return {(call, kind): count for call in CALLS for kind in KINDS if (count := next(counts))}
 
     def places(self):
-        """For each failure the innermost functions of the interpreter that were running: `flush (channel.py:124)`."""
+        """For each failure the innermost functions of the interpreter that were running: `flush (channel.py:124)`.
+        Empty unless `TELLS_PLACES`."""
         try:
             text = self._where.read_text()
         except FileNotFoundError:

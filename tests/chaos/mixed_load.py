@@ -7,6 +7,7 @@ import ssl
 import threading
 
 from conversation import Conversation
+from deadlines import DEADLINE_SECONDS
 from tls_client import certificate_in
 
 ANSWERS_PER_RESTART = 200
@@ -133,7 +134,7 @@ class MixedLoad:
         for client in self.clients:
             client.stopped.set()
         for client in self.clients:
-            client.join(60)
+            client.join(DEADLINE_SECONDS)
 
     @property
     def answered(self):

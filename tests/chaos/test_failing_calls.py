@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from failing_calls import SHORT, FailingCalls
+from failing_calls import SHORT, TELLS_PLACES, FailingCalls
 
 PROGRAM = """
 import json, mmap, os, select, socket, sys, threading
@@ -127,6 +127,7 @@ def test_another_process_is_left_alone(outcomes):
     assert not calls.counted()
 
 
+@pytest.mark.skipif(not TELLS_PLACES, reason="this interpreter can't tell it")
 def test_the_place_of_the_fault_is_told(outcomes):
     run, calls = outcomes
     run("accept()", "accept", "tcp", errno.EMFILE)

@@ -29,7 +29,7 @@ from websocket_world import Socket
 
 from gracehttp.config import load
 from gracehttp.config.access_format import read_access_format
-from gracehttp.config.types import UnreadableError
+from gracehttp.config.readers import UnreadableError
 from gracehttp.errors import ConfigurationError
 from gracehttp.http.exchange import ClientDisconnected
 from gracehttp.http.fields import ResponseError

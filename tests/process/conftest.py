@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -24,6 +26,33 @@ def start(tmp_path):
     yield begin
     for server in running:
         server.end()
+
+
+@pytest.fixture
+def browse(tmp_path):
+    """Open a page in Chromium, which is ended when the test is over. Its own sandbox needs what root and containers
+    don't have, so it is off: the pages are those of the tests."""
+    # Debian's name, those of other distributions, and Google's.
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        pytest.skip("chromium is not installed")
+    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+    options += ["--ignore-certificate-errors", f"--user-data-dir={tmp_path / 'profile'}"]
+    begun = []
+
+    def open_page(url):
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        begun.append(subprocess.Popen([program, *options, url], **quiet))
+
+    yield open_page
+    for browser in begun:
+        browser.terminate()
+        try:
+            browser.wait(30)
+        except subprocess.TimeoutExpired:
+            browser.kill()
+            browser.wait()
 
 
 @pytest.fixture

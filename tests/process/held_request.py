@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 
+from deadlines import DEADLINE_SECONDS
 from server_harness import read_response
 
 BODY_APPLICATION = """
@@ -30,7 +31,7 @@ class HeldRequest(contextlib.AbstractContextManager):
     """
 
     def __init__(self, port, path="/held"):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS)
         head = f"POST {path} HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n"
         self.socket.sendall(head.encode())
         told = b""
@@ -52,4 +53,5 @@ class HeldRequest(contextlib.AbstractContextManager):
     def wait_until_cut(self):
         """Wait until the server closes the connection without an answer."""
         with contextlib.suppress(ConnectionResetError):
-            assert self.socket.recv(1000) == b""
+            received = self.socket.recv(1000)
+            assert received == b"", "a request that is cut gets no answer"

@@ -13,8 +13,7 @@ import h2.config
 import h2.connection
 import h2.events
 import h2.exceptions
-
-DEADLINE_SECONDS = 60.0
+from deadlines import DEADLINE_SECONDS
 
 
 class Http2Connection:
@@ -189,7 +188,7 @@ class Http2Load:
                     continue
                 number = connection.begin()
                 try:
-                    status, body, _ = await asyncio.wait_for(connection.answer(number), 20)
+                    status, body, _ = await asyncio.wait_for(connection.answer(number), DEADLINE_SECONDS)
                     assert status == 200, body
                 except (ConnectionError, TimeoutError, AssertionError) as error:
                     self.lost.append(repr(error))

@@ -15,8 +15,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-DEADLINE_SECONDS = 240.0
-ANSWER_SECONDS = 80.0
+from deadlines import DEADLINE_SECONDS
+
 PIECE_PAUSE_SECONDS = 0.002
 THINKING_SECONDS = 0.01
 """How long a client thinks after each answer. The machine is then busy and not full, so that a restart takes as long as
@@ -117,7 +117,7 @@ class Load:
 
     def join(self):
         """Wait until each client has been refused, or has finished."""
-        self._thread.join(DEADLINE_SECONDS)
+        self._thread.join(3 * DEADLINE_SECONDS)
         assert not self._thread.is_alive(), f"clients hang: {self.account}"
         assert self.account.balanced, self.account
         return self.account
@@ -149,7 +149,7 @@ class Load:
         while not self._finishing:
             self.account.begun += 1
             try:
-                reader, writer = await asyncio.wait_for(self._connect(), ANSWER_SECONDS)
+                reader, writer = await asyncio.wait_for(self._connect(), DEADLINE_SECONDS)
             except ConnectionRefusedError:
                 self._tell(refused=True)
                 return
@@ -179,7 +179,7 @@ class Load:
                 if piece is not request.pieces[-1]:
                     await asyncio.sleep(PIECE_PAUSE_SECONDS)  # this client is as slow as that
             try:
-                pid, body_bytes, closing = await asyncio.wait_for(_read_answer(reader), ANSWER_SECONDS)
+                pid, body_bytes, closing = await asyncio.wait_for(_read_answer(reader), DEADLINE_SECONDS)
             except (OSError, EOFError) as exc:
                 raise ConnectionError(f"served by {served_by} before: {exc!r}") from exc
             served_by = pid
@@ -197,7 +197,7 @@ class Load:
     async def _close(self, writer):
         writer.close()
         with contextlib.suppress(OSError, ssl.SSLError, TimeoutError):
-            await asyncio.wait_for(writer.wait_closed(), ANSWER_SECONDS)
+            await asyncio.wait_for(writer.wait_closed(), DEADLINE_SECONDS)
 
     def _tell(self, *, pid=None, refused=False, lost=None):
         with self._changed:
@@ -211,7 +211,7 @@ class Load:
             self._changed.notify_all()
 
     def _wait(self, condition, what):
-        deadline = time.monotonic() + DEADLINE_SECONDS
+        deadline = time.monotonic() + 2 * DEADLINE_SECONDS
         with self._changed:
             while not condition():
                 left = deadline - time.monotonic()

@@ -31,6 +31,7 @@ import pytest
 from server_harness import DEADLINE_SECONDS, free_port, log_and_reason
 
 _STEP = re.compile(r"^<!-- (file|run|seen)(?: in)?(?: ([^\s]+))? -->\n```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+PARTS_KINDS = ("file", "run", "seen")
 _ENDED = "\x01ended\x01"
 _LOOSE = re.compile(r"(?P<dots>\.\.\.)|(?P<seconds>\d+(?:\.\d+)?(?= ?s\b))|(?P<long>\d{4,})|(?P<space> +)")
 
@@ -57,7 +58,7 @@ def _is_installed(package):
 
 
 def parts(page):
-    """The parts of a page in which there is something to do."""
+    """The parts of a page in which there is something to do, and not only files."""
     together, found = "", []
     for section in re.split(r"^(?=## )", page.read_text(encoding="utf-8"), flags=re.MULTILINE):
         if _ALONE.search(section):
@@ -65,7 +66,7 @@ def parts(page):
             found.append(Part(f"{page.stem}: {title}", section))
         else:
             together += section
-    return [part for part in [Part(page.stem, together), *found] if part.steps]
+    return [part for part in [Part(page.stem, together), *found] if any(kind != "file" for kind, _, _ in part.steps)]
 
 
 class Reader:

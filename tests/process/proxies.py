@@ -10,8 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-
-DEADLINE_SECONDS = 20.0
+from deadlines import DEADLINE_SECONDS
 
 NGINX = """
 daemon off;

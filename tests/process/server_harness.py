@@ -17,7 +17,8 @@ import threading
 import time
 from pathlib import Path
 
-DEADLINE_SECONDS = 120.0
+from deadlines import DEADLINE_SECONDS
+
 LINES_SHOWN = 60
 """How much of a log stands above the reason of a failure: its last lines."""
 

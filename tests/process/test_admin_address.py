@@ -12,6 +12,7 @@ import time
 import pytest
 import trustme
 from cryptography import x509
+from deadlines import DEADLINE_SECONDS
 from server_harness import PID_APPLICATION, get, read_response, wait_until
 
 HANGING = """
@@ -39,7 +40,7 @@ def admin_port(server):
 
 
 def ask(port, request):
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS) as sock:
         sock.sendall(request)
         return read_response(sock)
 
@@ -132,7 +133,7 @@ def test_clients_that_say_nothing_keep_no_one_out_for_long(start):
 
 
 def ask_patiently(port):
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS) as sock:
         sock.sendall(b"GET /livez HTTP/1.1\r\n\r\n")
         return read_response(sock)[0]
 
@@ -183,7 +184,7 @@ def test_the_metrics_are_there_too_and_workers_count_for_them(start, tmp_path):
     server, admin = serve(start, "-b", "https://127.0.0.2:0?certfile=cert.pem")
     for _ in range(3):
         assert get(server.port)[0] == 200
-    with socket.create_connection(("127.0.0.1", admin), timeout=60) as sock:
+    with socket.create_connection(("127.0.0.1", admin), timeout=DEADLINE_SECONDS) as sock:
         sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
         head, _, body = b"".join(iter(lambda: sock.recv(65536), b"")).partition(b"\r\n\r\n")
     assert b"Content-Type: text/plain; version=0.0.4" in head

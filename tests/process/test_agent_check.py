@@ -9,6 +9,7 @@ import signal
 import socket
 import urllib.request
 
+from deadlines import DEADLINE_SECONDS
 from proxies import haproxy
 from server_harness import PID_APPLICATION, free_port, wait_until
 
@@ -33,7 +34,7 @@ def serve(start, *options, application=PID_APPLICATION):
 
 
 def said(agent):
-    with socket.create_connection(("127.0.0.1", agent), timeout=60) as sock:
+    with socket.create_connection(("127.0.0.1", agent), timeout=DEADLINE_SECONDS) as sock:
         return b"".join(iter(lambda: sock.recv(100), b""))
 
 

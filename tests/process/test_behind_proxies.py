@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from deadlines import DEADLINE_SECONDS
 from load_client import ECHO_APPLICATION, Load, post
 from proxies import haproxy, nginx
 from server_harness import free_port, get_on, read_response
@@ -37,11 +38,13 @@ APPLICATION = """
     def facts(scope):
         names = ("scheme", "client", "server", "root_path", "path")
         headers = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
-        return json.dumps({**{name: scope[name] for name in names}, "headers": headers}).encode()
+        told = {**{name: scope[name] for name in names}, "headers": headers, "extensions": scope["extensions"]}
+        return json.dumps(told).encode()
 
     def wsgi(environ, start_response):
         start_response("200 OK", [("Content-Type", "text/plain")])
-        return [json.dumps({name: text for name, text in environ.items() if isinstance(text, str)}).encode()]
+        told = {name: value for name, value in environ.items() if isinstance(value, (str, dict))}
+        return [json.dumps(told).encode()]
 """
 SCRIPT = """
     import gracehttp
@@ -71,7 +74,9 @@ def ask(port, *lines, target="/x", context=None):
     """One request from `CLIENT`; returns what the application says of it, and the port that the client had."""
     with contextlib.ExitStack() as opened:
         address = ("127.0.0.1", port)
-        sock = opened.enter_context(socket.create_connection(address, timeout=20, source_address=(CLIENT, 0)))
+        sock = opened.enter_context(
+            socket.create_connection(address, timeout=DEADLINE_SECONDS, source_address=(CLIENT, 0))
+        )
         own = sock.getsockname()[1]
         if context is not None:
             sock = opened.enter_context(context.wrap_socket(sock, server_hostname="localhost"))
@@ -87,7 +92,7 @@ def shake_hands(port, context, has=b""):
     lines = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")  # fmt: skip
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=20, source_address=(CLIENT, 0)) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS, source_address=(CLIENT, 0)) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as sock,
     ):
         sock.sendall("\r\n".join(("GET /ws HTTP/1.1", "Host: example.org", *lines, "", "")).encode())
@@ -268,6 +273,46 @@ def test_the_application_behind_haproxy_sees_the_client_and_not_the_proxy(start,
         server.wait_for(r"closed a connection from 127\.0\.0\.1, because it is no trusted proxy")
 
 
+def test_the_application_behind_haproxy_finds_what_it_says_of_the_client_s_tls(start, tmp_path):
+    """Beside its own extension, and through a restart; a client without a certificate has no name."""
+    authority, clients = trustme.CA(), trustme.CA()
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(tmp_path / "proxy.pem")
+    clients.cert_pem.write_to_path(tmp_path / "clients.pem")
+    server, ports = serve(start, ("application:asgi", {"proxy": True}), ("application:wsgi", {"proxy": True}))
+    listens = [free_port() for _ in ports]
+    tls = f"ssl crt {tmp_path / 'proxy.pem'} ca-file {tmp_path / 'clients.pem'} verify optional"
+    sections = [
+        section(listen, port, "tcp", tls=tls, server="send-proxy-v2-ssl-cn proxy-v2-options ssl-cipher")
+        for listen, port in zip(listens, ports, strict=True)
+    ]
+    nameless, named = ssl.create_default_context(), ssl.create_default_context()
+    for context in (nameless, named):
+        authority.configure_trust(context)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+    clients.issue_cert("client.example", common_name="J\u00f6rg").configure_cert(named)
+    with haproxy(tmp_path / "haproxy", listens, "\n".join(sections)):
+        for context, name in ((nameless, None), (named, "J\u00f6rg")):
+            facts = {"version": "TLSv1.2", "client_name": name, "client_verified": name is not None}
+            for listen in listens:
+                told, _ = ask(listen, context=context)
+                told = told.get("extensions", told)
+                assert "tls" not in told
+                assert "SSL_CLIENT_VERIFY" not in told
+                found = told["gracehttp.proxy_tls"]
+                assert found.pop("cipher")
+                assert found == facts
+        address = ("127.0.0.1", listens[0])
+        with (
+            socket.create_connection(address, timeout=20, source_address=(CLIENT, 0)) as plain,
+            named.wrap_socket(plain, server_hostname="localhost") as sock,
+        ):
+            first = json.loads(get_on(sock)[1])
+            server.restart(2)
+            server.wait_until_gone(1)
+            assert json.loads(get_on(sock)[1])["extensions"] == first["extensions"]
+            assert first["extensions"]["gracehttp.proxy_tls"]["client_name"] == "J\u00f6rg"
+
+
 def test_restarts_under_load_behind_nginx_are_no_502(start, tmp_path):
     server, (port,) = serve(start, ("echo:app", {}))
     listen = free_port()
@@ -325,7 +370,7 @@ def test_the_sample_for_caddy_is_one(tmp_path):
         pytest.skip("caddy is not installed")
     (sample,) = samples("caddy")
     (tmp_path / "Caddyfile").write_text(sample)
-    subprocess.run([program, "adapt", "--config", "Caddyfile"], cwd=tmp_path, check=True, timeout=60)
+    subprocess.run([program, "adapt", "--config", "Caddyfile"], cwd=tmp_path, check=True, timeout=DEADLINE_SECONDS)
 
 
 def test_a_restart_keeps_a_connection_and_knows_its_client_still(start, tmp_path):
@@ -335,7 +380,7 @@ def test_a_restart_keeps_a_connection_and_knows_its_client_still(start, tmp_path
     address = ("127.0.0.1", listen)
     with (
         haproxy(tmp_path / "haproxy", [listen], sections),
-        socket.create_connection(address, timeout=20, source_address=(CLIENT, 0)) as sock,
+        socket.create_connection(address, timeout=DEADLINE_SECONDS, source_address=(CLIENT, 0)) as sock,
     ):
         own = list(sock.getsockname())
         for generation in (2, 3, 4):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 
+from deadlines import DEADLINE_SECONDS
 from server_harness import get, read_response, wait_until
 
 # Each request tells that it has begun, and waits for the door to be opened.
@@ -34,7 +35,7 @@ def begin(start, *options):
 
 
 def ask(server, number):
-    client = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+    client = socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS)
     client.sendall(f"GET /{number} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
     return client
 

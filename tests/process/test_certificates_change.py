@@ -5,14 +5,13 @@ from __future__ import annotations
 import datetime
 import os
 import signal
-import ssl
 
 import pytest
 import trustme
 from cryptography import x509
 from load_client import ECHO_APPLICATION, Load
 from server_harness import PID_APPLICATION, get_on, wait_until
-from tls_client import connect_tls, context_for
+from tls_client import connect_tls, context_for, der
 
 AUTHORITY = trustme.CA()
 OPTIONS = ("--bind", "127.0.0.1:0", "--certfile", "cert.pem", "--keyfile", "key.pem")
@@ -20,10 +19,6 @@ OPTIONS = ("--bind", "127.0.0.1:0", "--certfile", "cert.pem", "--keyfile", "key.
 
 def issue(*names, **options):
     return AUTHORITY.issue_cert(*(names or ("localhost", "127.0.0.1")), **options)
-
-
-def der(issued):
-    return ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
 
 
 def certificate_of(issued):

@@ -8,9 +8,9 @@ import signal
 import socket
 import ssl
 import struct
-import time
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from server_harness import wait_until
 from tls_client import certificate_in
 
@@ -119,7 +119,7 @@ class Port:
             sock.connect(str(self.path))
         else:
             sock = socket.create_connection(("127.0.0.1", self.server.port))
-        sock.settimeout(60)
+        sock.settimeout(DEADLINE_SECONDS)
         if self.kind == "tls":
             sock = self.context.wrap_socket(sock, server_hostname="127.0.0.1", suppress_ragged_eofs=False)
         sock.sendall(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
@@ -173,14 +173,12 @@ def test_a_client_that_has_only_ended_its_half_gets_its_answers(start, port):
 
 @pytest.mark.parametrize("path", ["/events", "/silence"])
 def test_a_stream_of_events_ends_when_its_client_has_closed_and_no_drain_waits_for_it(start, port, path):
-    server = port.begin(start, ASGI)
+    server = port.begin(start, ASGI, "--drain-timeout", "1h")  # to wait for the end of that is to hang
     sock = port.ask(path)
     server.wait_for(f"{path[1:]} begun")
     sock.close()
     server.wait_for(f"{path[1:]} ended")
-    began = time.monotonic()
     assert server.stop() == 0
-    assert time.monotonic() - began < 15, "of 30"
     assert "ERROR" not in server.log
     assert "were cut" not in server.log
 

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from load_client import ECHO_APPLICATION, Load
 from load_client import get as request
 from server_harness import PID_APPLICATION, get, get_on, read_response, wait_until
@@ -48,7 +49,9 @@ def crowd():
         def gather(port, size):
             clients = []
             for _ in range(size):
-                clients.append(opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60)))
+                clients.append(
+                    opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS))
+                )
                 clients[-1].sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
             return clients
 
@@ -236,9 +239,9 @@ def test_a_worker_without_free_descriptors_pauses_and_goes_on_when_there_are_som
     server = start("-m", "gracehttp", "serve", "application:app", "-b", "127.0.0.1:0", files=files, most_files=200)
     (worker,) = server.wait_until_serving()
     address = ("127.0.0.1", server.port)
-    with socket.create_connection(address, timeout=60) as inside:
+    with socket.create_connection(address, timeout=DEADLINE_SECONDS) as inside:
         assert get_on(inside, "/take-all")[0] == 200
-        with socket.create_connection(address, timeout=60) as outside:
+        with socket.create_connection(address, timeout=DEADLINE_SECONDS) as outside:
             outside.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
             server.wait_for(r"accept\(\) failed \(Too many open files\)")
             began, before = time.monotonic(), busy_seconds(worker)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def run_there(tmp_path):
             ["sh", "-c", enter, "sh", gone, sys.executable, *map(str, arguments)],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=DEADLINE_SECONDS,
             env={**os.environ, "PWD": str(gone)},
             check=False,
         )
@@ -86,7 +87,7 @@ def test_a_restart_there_tells_that_the_folder_is_gone(start):
         cwd="/",
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=DEADLINE_SECONDS,
         check=False,
     )
     server.folder.with_name(f"{server.folder.name}-elsewhere").rename(server.folder)  # for the end of the test

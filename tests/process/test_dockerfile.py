@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from server_harness import free_port, get, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +65,7 @@ def test_its_commands_give_an_environment_that_serves_and_ends_at_term(tmp_path)
         try:
             assert wait_until(lambda: _answer(port)) == (200, "served")
             server.send_signal(signal.Signals[stop_signal])
-            assert server.wait(100) == 0
+            assert server.wait(DEADLINE_SECONDS) == 0
         finally:
             server.kill()
 

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from server_harness import PID_APPLICATION, get, get_on, read_response, wait_until
 
 ELSEWHERE = Path(__file__).parent / "elsewhere"
@@ -60,7 +61,7 @@ def test_workers_have_a_share_of_the_limit(serve) -> None:
     server = serve("--workers", "2", "--max-connections", "10")
     server.wait_until_serving()
     server.wait_for("the workers share 10 connections evenly")
-    clients = [socket.create_connection(("127.0.0.1", server.port), timeout=60) for _ in range(12)]
+    clients = [socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS) for _ in range(12)]
     for client in clients:
         client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
     answered = []
@@ -80,10 +81,10 @@ def test_workers_have_a_share_of_the_limit(serve) -> None:
 def test_a_connection_that_is_kept_is_told_to_close_at_a_restart(serve) -> None:
     server = serve()
     (first,) = server.wait_until_serving()
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as sock:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS) as sock:
         assert get_on(sock) == (200, str(first))
         server.restart(2)
-        sock.settimeout(60)
+        sock.settimeout(DEADLINE_SECONDS)
         sock.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
         status, headers, body = read_response(sock)
         assert (status, headers["connection"], int(body)) == (200, "close", first)
@@ -104,7 +105,9 @@ def test_commands_by_a_socket_in_a_file(serve) -> None:
 
     def command(*arguments):
         whole = [sys.executable, "-m", "gracehttp", *arguments, "--control", "app.sock"]
-        return subprocess.run(whole, cwd=server.folder, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(
+            whole, cwd=server.folder, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
+        )
 
     restarted = command("restart")
     assert restarted.returncode == 0, restarted.stderr

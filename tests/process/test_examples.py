@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from deadlines import DEADLINE_SECONDS
 from server_harness import get, get_on
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -45,7 +46,7 @@ def folder(tmp_path):
 def get_by_tls(folder, port):
     context = ssl.create_default_context(cafile=folder / "authority.pem")
     with (
-        socket.create_connection(("127.0.0.2", port), timeout=60) as plain,
+        socket.create_connection(("127.0.0.2", port), timeout=DEADLINE_SECONDS) as plain,
         context.wrap_socket(plain, server_hostname="127.0.0.2") as sock,
     ):
         return get_on(sock, close=True)
@@ -80,7 +81,7 @@ def test_two_servers(start, folder):
 @pytest.mark.parametrize("name", ["sse_goodbye", "stream_wsgi"])
 def test_a_stream_says_goodbye_at_a_restart(start, folder, name):
     server = serve(start, f"{name}:app", "--bind", "127.0.0.1:0")
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as sock:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
         received = b""
         while b"still here" not in received:
@@ -114,7 +115,12 @@ def test_the_file_of_options(start, folder):
 
 def test_embedded(folder):
     done = subprocess.run(
-        [sys.executable, "embedded.py"], cwd=folder, capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "embedded.py"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_SECONDS,
+        check=True,
     )
     assert "listening on http://127.0.0.1:" in done.stdout
     assert "Hello from process" in done.stdout

@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 
 yaml = pytest.importorskip("yaml")
 
@@ -50,7 +51,9 @@ def check(*command, cwd):
     if name is None:
         pytest.skip(f"{command[0]} is not installed")
     home = {**os.environ, "HOME": str(cwd), "XDG_DATA_HOME": str(cwd), "XDG_CONFIG_HOME": str(cwd)}
-    done = subprocess.run([name, *command[1:]], cwd=cwd, capture_output=True, text=True, timeout=60, env=home)
+    done = subprocess.run(
+        [name, *command[1:]], cwd=cwd, capture_output=True, text=True, timeout=DEADLINE_SECONDS, env=home
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from deadlines import DEADLINE_SECONDS
 from server_harness import get_on, read_response, wait_until
 
 SIZE = 5 * 1024 * 1024 + 123
@@ -92,7 +93,7 @@ def begin(start, content, application=APPLICATION, *options):
 
 
 def connect(server, **options):
-    return socket.create_connection(("127.0.0.1", server.port), timeout=20, **options)
+    return socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS, **options)
 
 
 def curl(server, path, *options, scheme="http"):
@@ -100,7 +101,7 @@ def curl(server, path, *options, scheme="http"):
     done = subprocess.run(
         ["curl", "--silent", "--show-error", "--insecure", "--write-out", "%{stderr}%{http_code} %{http_version}",
          *options, f"{scheme}://127.0.0.1:{server.port}{path}"],
-        capture_output=True, timeout=60, check=True,
+        capture_output=True, timeout=DEADLINE_SECONDS, check=True,
     )  # fmt: skip
     status, version = done.stderr.decode().split()
     return int(status), version, hashlib.sha256(done.stdout).hexdigest()

@@ -6,6 +6,7 @@ import os
 import signal
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from server_harness import get, is_alive, wait_until
 
 SERVE = ("-m", "gracehttp", "serve", "application:app", "-b", "127.0.0.1:0")
@@ -125,9 +126,11 @@ def begin(start, application, *options, **more):
 def test_a_process_that_a_request_starts_can_be_ended(start, application, options):
     server = begin(start, application, *options)
     paths = ("/terminate", "/terminate-later", "/terminate-forkserver", "/terminate-spawn", "/fork", "/execute")
-    assert {path: get(server.port, path, timeout=60) for path in paths} == dict.fromkeys(paths, (200, "-15"))
+    assert {path: get(server.port, path, timeout=DEADLINE_SECONDS) for path in paths} == dict.fromkeys(
+        paths, (200, "-15")
+    )
     for _ in range(20):
-        assert get(server.port, "/terminate", timeout=60) == (200, "-15")
+        assert get(server.port, "/terminate", timeout=DEADLINE_SECONDS) == (200, "-15")
     assert server.stop() == 0
 
 
@@ -135,8 +138,8 @@ def test_a_process_that_a_request_starts_can_be_ended(start, application, option
 def test_a_pool_of_processes_works_each_time(start, application, options):
     server = begin(start, application, *options)
     for _ in range(30):
-        assert get(server.port, "/pool", timeout=60) == (200, "140")
-    assert get(server.port, "/pool-forkserver", timeout=60) == (200, "140")
+        assert get(server.port, "/pool", timeout=DEADLINE_SECONDS) == (200, "140")
+    assert get(server.port, "/pool-forkserver", timeout=DEADLINE_SECONDS) == (200, "140")
     assert server.stop() == 0
 
 

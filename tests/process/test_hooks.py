@@ -6,6 +6,7 @@ import os
 import signal
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from held_request import BODY_APPLICATION, HeldRequest
 from server_harness import PID_APPLICATION, get, is_alive, wait_until
 
@@ -115,7 +116,7 @@ def test_hooks_of_a_restart_are_those_of_the_new_code(start):
 def test_the_last_events_of_a_service_reach_their_hooks(start):
     server = begin(start, {"supervisor_stopped": "my_hooks:every", "stop_requested": "my_hooks:every"})
     server.send_signal(signal.SIGTERM)
-    assert server.process.wait(30) == 0
+    assert server.process.wait(DEADLINE_SECONDS) == 0
     assert told(server, 2) == [["StopRequested"], ["SupervisorStopped"]]
 
 
@@ -135,7 +136,7 @@ def test_the_stages_of_a_worker_are_told_in_the_worker(start, preload):
     stages = ("worker_forked", "worker_serving", "worker_ending")
     server = begin(start, dict.fromkeys(stages, "my_hooks:stage"), "preload = true" if preload else "")
     server.send_signal(signal.SIGTERM)
-    assert server.process.wait(30) == 0
+    assert server.process.wait(DEADLINE_SECONDS) == 0
     assert all(line[2] == "True" for line in told(server))
     assert [line[0] for line in told(server)] == [*["WorkerForked"][: int(preload)], "WorkerServing", "WorkerEnding"]
 
@@ -172,7 +173,7 @@ def test_a_hook_that_blocks_stops_neither_a_restart_nor_the_end(start):
     server.wait_until_serving(2)
     server.wait_until_gone(1)
     server.send_signal(signal.SIGTERM)
-    assert server.process.wait(30) == 0
+    assert server.process.wait(DEADLINE_SECONDS) == 0
     wait_until(lambda: not is_alive(int(caller)))
 
 
@@ -197,7 +198,7 @@ def test_a_hook_of_a_stage_that_is_not_there_is_one_sentence(start):
     }
     server = start("-m", "gracehttp", "serve", "-c", "gracehttp.toml", files=files)
     server.wait_for("the hook my_hooks:nothing can't be loaded")
-    assert server.process.wait(30) == 3
+    assert server.process.wait(DEADLINE_SECONDS) == 3
     assert "Traceback" not in server.log
 
 
@@ -205,7 +206,7 @@ def test_an_event_that_does_not_exist_is_refused_with_the_nearest(start):
     files = {"gracehttp.toml": FILE.format(options="", hooks='worker_exit = "a:b"'), "application.py": PID_APPLICATION}
     server = start("-m", "gracehttp", "serve", "-c", "gracehttp.toml", files=files)
     server.wait_for("did you mean worker_exited")
-    assert server.process.wait(30) == 2
+    assert server.process.wait(DEADLINE_SECONDS) == 2
 
 
 def test_a_script_gives_functions(start):
@@ -260,17 +261,17 @@ def test_a_wsgi_application_has_a_startup_and_a_shutdown_function(start):
     (pid,) = server.wait_until_serving()
     assert told(server) == [["startup", str(pid)]]
     server.send_signal(signal.SIGTERM)
-    assert server.process.wait(30) == 0
+    assert server.process.wait(DEADLINE_SECONDS) == 0
     assert told(server, 2)[1] == ["shutdown", str(pid)]
 
 
 def test_a_worker_whose_startup_function_raises_is_not_ready(start):
     server = begin_wsgi(start, WSGI.replace('say("startup")', 'raise OSError("no database")'))
     server.wait_for("the startup function of application:app raised OSError: no database")
-    assert server.process.wait(30) == 3
+    assert server.process.wait(DEADLINE_SECONDS) == 3
 
 
 def test_an_asgi_application_with_a_startup_function_is_refused(start):
     server = begin_wsgi(start, PID_APPLICATION)
     server.wait_for("startup and shutdown are functions of WSGI applications")
-    assert server.process.wait(30) in {2, 3}
+    assert server.process.wait(DEADLINE_SECONDS) in {2, 3}

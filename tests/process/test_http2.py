@@ -10,6 +10,7 @@ import subprocess
 import httpx
 import pytest
 import trustme
+from deadlines import DEADLINE_SECONDS
 from http2_client import Http2Connection, Http2Load
 from server_harness import PID_APPLICATION
 from tls_client import context_for
@@ -77,7 +78,7 @@ def client_context():
 
 
 def run(main):
-    return asyncio.run(asyncio.wait_for(main, 60))
+    return asyncio.run(asyncio.wait_for(main, DEADLINE_SECONDS))
 
 
 def program(name):
@@ -148,7 +149,9 @@ def test_nghttp(begin):
     nghttp = program("nghttp")
     server = begin()
     url = f"https://localhost:{server.port}/"
-    done = subprocess.run([nghttp, "-v", "--no-verify-peer", url, url], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [nghttp, "-v", "--no-verify-peer", url, url], capture_output=True, text=True, timeout=DEADLINE_SECONDS
+    )
     assert "0 2" in done.stdout
     assert ":status: 200" in done.stdout
     assert "x-version: 2" in done.stdout
@@ -158,7 +161,7 @@ def test_h2load(begin):
     h2load = program("h2load")
     server = begin()
     command = [h2load, "-n", "2000", "-c", "8", "-m", "10", f"https://localhost:{server.port}/"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
     assert "2000 succeeded, 0 failed, 0 errored" in done.stdout, done.stdout
 
 
@@ -199,7 +202,7 @@ def test_stream_in_flight_is_completed_by_the_worker_that_drains(begin):
         assert connection.goaways == [(2**31 - 1, 0), (3, 0)]
         server.write("release", "")
         assert await connection.answer(number) == (200, b"begun and whole", [("x-sum", "1")])
-        await asyncio.wait_for(connection.ended.wait(), 20)
+        await asyncio.wait_for(connection.ended.wait(), DEADLINE_SECONDS)
         await connection.close()
 
     run(main())
@@ -219,11 +222,11 @@ def test_stop_while_streams_are_open(begin):
         server.write("release", "")
         for number in numbers:
             assert (await connection.answer(number))[:2] == (200, b"begun and whole")
-        await asyncio.wait_for(connection.ended.wait(), 20)
+        await asyncio.wait_for(connection.ended.wait(), DEADLINE_SECONDS)
         await connection.close()
 
     run(main())
-    assert server.process.wait(30) == 0
+    assert server.process.wait(DEADLINE_SECONDS) == 0
 
 
 def test_idle_connection_is_closed_at_a_restart_after_a_word(begin):
@@ -233,7 +236,7 @@ def test_idle_connection_is_closed_at_a_restart_after_a_word(begin):
         connection = await Http2Connection.open(server.port, tls=client_context())
         await connection.request()
         server.process.send_signal(signal.SIGHUP)
-        await asyncio.wait_for(connection.ended.wait(), 30)
+        await asyncio.wait_for(connection.ended.wait(), DEADLINE_SECONDS)
         assert connection.goaways == [(2**31 - 1, 0), (1, 0)]
         await connection.close()
 
@@ -307,7 +310,7 @@ def test_websockets_of_one_connection_are_told_at_a_restart(begin):
         for number in numbers:
             assert closing(await message(number))[0] == 1012
             connection.send(number, close(1012), end=True)
-        await asyncio.wait_for(connection.ended.wait(), 20)
+        await asyncio.wait_for(connection.ended.wait(), DEADLINE_SECONDS)
         await connection.close()
 
     run(main())
@@ -344,17 +347,9 @@ PAGE = """
 """
 
 
-def test_chromium_has_fifty_streams_of_one_page(begin, tmp_path):
-    chromium = program("chromium")
+@pytest.mark.browser
+def test_chromium_has_fifty_streams_of_one_page(begin, browse):
     server = begin(PAGE)
-    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-    options += ["--ignore-certificate-errors", f"--user-data-dir={tmp_path / 'profile'}"]
-    browser = subprocess.Popen(
-        [chromium, *options, f"https://127.0.0.1:{server.port}/"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        told = server.wait_for("the browser saw (.*) with 2", seconds=90)[1]
-    finally:
-        browser.terminate()
-        browser.wait(30)
+    browse(f"https://127.0.0.1:{server.port}/")
+    told = server.wait_for("the browser saw (.*) with 2")[1]
     assert told == ",".join(map(str, range(50)))

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import hpack
 import pytest
+from deadlines import DEADLINE_SECONDS
 from journals import Journal, answered, reached, with_log
 from server_harness import free_port
 
@@ -98,7 +99,7 @@ class Outcome(NamedTuple):
 
 
 def exchange(port, frames):
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS) as client:
         client.sendall(PREFACE + frame(SETTINGS) + frames)
         received, decoder, status, body = client.makefile("rb"), hpack.Decoder(), 0, b""
         try:

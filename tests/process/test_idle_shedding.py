@@ -8,6 +8,7 @@ import ssl
 import time
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from server_harness import get, get_on, wait_until
 from tls_client import certificate_in
 
@@ -82,7 +83,7 @@ def open_ones(socks):
 
 
 def connect(server):
-    return socket.create_connection(("127.0.0.1", server.port), timeout=60)
+    return socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS)
 
 
 def is_open(sock):
@@ -93,7 +94,7 @@ def is_open(sock):
     except BlockingIOError:
         return True
     finally:
-        sock.settimeout(60)
+        sock.settimeout(DEADLINE_SECONDS)
 
 
 def test_a_health_check_gets_in_when_idle_connections_fill_the_port(start):

@@ -10,6 +10,7 @@ import sys
 import textwrap
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from server_harness import PID_APPLICATION, get
 
 import gracehttp
@@ -203,7 +204,9 @@ def test_a_restart_during_a_long_import_takes_its_place(start, options, tmp_path
 
 def check(server, *arguments):
     command = [sys.executable, "-m", "gracehttp", "check", *arguments]
-    return subprocess.run(command, cwd=server.folder, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(
+        command, cwd=server.folder, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
+    )
 
 
 @pytest.mark.parametrize("options", [(), ("--preload",)], ids=["each", "preload"])

@@ -9,6 +9,7 @@ import socket
 import sys
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from load_client import ECHO_APPLICATION, Load
 from server_harness import PID_APPLICATION, get, get_on, is_alive, read_response, wait_until
 
@@ -43,7 +44,7 @@ def test_who_connects_between_two_services_is_served_by_the_second(begin, listen
     first = begin()
     assert first.stop() == 0
     assert not any(map(is_alive, first.first))
-    with socket.create_connection(listener.getsockname(), timeout=60) as waiting:
+    with socket.create_connection(listener.getsockname(), timeout=DEADLINE_SECONDS) as waiting:
         second = begin()
         status, body = get_on(waiting)
         assert status == 200
@@ -91,7 +92,7 @@ def test_a_descriptor_of_the_server_itself_is_no_listener(start):
 def test_after_a_kill_the_socket_lets_clients_in_for_the_next_program(begin, listener, killed):
     """What a service does to the socket must not outlive it: nobody may be left to undo it."""
     server = begin()
-    with socket.create_connection(listener.getsockname(), timeout=60) as busy:
+    with socket.create_connection(listener.getsockname(), timeout=DEADLINE_SECONDS) as busy:
         assert get_on(busy)[0] == 200
         os.kill(server.pid, signal.SIGKILL)
         server.wait_for("the supervisor is gone", count=2)
@@ -100,7 +101,7 @@ def test_after_a_kill_the_socket_lets_clients_in_for_the_next_program(begin, lis
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(worker, signal.SIGKILL)
     wait_until(lambda: not any(map(is_alive, server.first)), what="the end of the workers")
-    with socket.create_connection(listener.getsockname(), timeout=5) as waiting:
+    with socket.create_connection(listener.getsockname(), timeout=DEADLINE_SECONDS) as waiting:
         second = begin()
         status, body = get_on(waiting)
         assert status == 200
@@ -109,11 +110,11 @@ def test_after_a_kill_the_socket_lets_clients_in_for_the_next_program(begin, lis
 
 def test_who_connects_while_the_last_workers_drain_waits_for_the_next_program(begin, listener):
     server = begin()
-    with socket.create_connection(listener.getsockname(), timeout=60) as busy:
+    with socket.create_connection(listener.getsockname(), timeout=DEADLINE_SECONDS) as busy:
         busy.sendall(b"GET / HTTP/1.1\r\n")  # the drain waits for the rest of it
         os.kill(server.pid, signal.SIGKILL)
         server.wait_for("draining", count=2)
-        with socket.create_connection(listener.getsockname(), timeout=5):
+        with socket.create_connection(listener.getsockname(), timeout=DEADLINE_SECONDS):
             busy.sendall(b"Host: test\r\n\r\n")
             assert read_response(busy)[0] == 200
 

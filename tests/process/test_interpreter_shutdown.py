@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import trustme
+from deadlines import DEADLINE_SECONDS
 
 PROGRAM = """
 import asyncio, faulthandler, gc, socket, ssl, struct, sys, threading
@@ -115,7 +116,7 @@ def test_a_program_that_ends_with_connections_open_ends_as_it_says(how, loop, tm
         [sys.executable, "-c", PROGRAM, how, loop, str(certificate), str(key)],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=3 * DEADLINE_SECONDS,
         check=False,
     )
     said = ended.stderr

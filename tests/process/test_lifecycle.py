@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from server_harness import PID_APPLICATION, get, get_on, is_alive, read_response, wait_until
 
 from gracehttp.supervisor.fleet import SAME_STOP_SECONDS
@@ -130,7 +131,7 @@ def begin_slow(start, script=SCRIPT):
 
 
 def send_slow(server, seconds=""):
-    sock = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+    sock = socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS)
     query = f"?{seconds}" if seconds else ""
     sock.sendall(f"GET /slow{query} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
     server.wait_for("^began")
@@ -263,7 +264,7 @@ def test_the_supervisor_loads_neither_protocol_nor_application_code(start):
 
 def test_a_connection_that_was_idle_before_the_restart_is_answered_after_it(start):
     server = begin(start)
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as sock:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS) as sock:
         assert get_on(sock)[0] == 200
         second = server.restart(2)
         server.wait_until_gone(1)
@@ -272,7 +273,7 @@ def test_a_connection_that_was_idle_before_the_restart_is_answered_after_it(star
 
 def test_a_connection_that_never_spoke_before_the_restart_is_answered_after_it(start):
     server = begin(start)
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as sock:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS) as sock:
         wait_until(lambda: server.status()["listeners"][0]["open_connections"] == 1)
         second = server.restart(2)
         assert int(get_on(sock)[1]) in second

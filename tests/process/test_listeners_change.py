@@ -9,6 +9,7 @@ import socket
 
 import pytest
 import trustme
+from deadlines import DEADLINE_SECONDS
 from held_request import HeldRequest
 from load_client import ECHO_APPLICATION, Load
 from server_harness import free_port, get, get_on, read_response, wait_until
@@ -117,7 +118,7 @@ def test_who_waits_in_the_queue_of_a_port_that_is_left_out_is_served(start):
     full = script(("one", one), ("two", two)).replace(f'{two}"', f'{two}", max_connections=1')
     server = start("script.py", files={"application.py": NAMED_APPLICATIONS, "script.py": full})
     server.wait_until_serving()
-    with HeldRequest(two) as held, socket.create_connection(("127.0.0.1", two), timeout=60) as queued:
+    with HeldRequest(two) as held, socket.create_connection(("127.0.0.1", two), timeout=DEADLINE_SECONDS) as queued:
         queued.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
         server.write("script.py", script(("one", one)))
         server.restart(2)
@@ -130,7 +131,10 @@ def test_who_is_between_two_workers_when_a_port_is_left_out_is_answered_and_told
     one, two = free_port(), free_port()
     server = begin(start, ("one", one), ("two", two))
     with contextlib.ExitStack() as clients:
-        talking = [clients.enter_context(socket.create_connection(("127.0.0.1", two), timeout=60)) for _ in range(10)]
+        talking = [
+            clients.enter_context(socket.create_connection(("127.0.0.1", two), timeout=DEADLINE_SECONDS))
+            for _ in range(10)
+        ]
         for client in talking:
             client.sendall(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\n")
         takers = server.restart(2)
@@ -192,7 +196,7 @@ def test_a_plain_connection_goes_on_when_its_port_speaks_tls_from_now_on(start, 
     port = free_port()
     server = begin(start, ("one", port))
     trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(tmp_path / "cert.pem")
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as idle:
+    with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS) as idle:
         assert get_on(idle) == (200, "one")
         server.write("script.py", script(("two", port)).replace('")', '", certfile="cert.pem")'))
         server.restart(2)

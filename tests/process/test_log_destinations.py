@@ -7,6 +7,7 @@ import re
 import socket
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from server_harness import get, wait_until
 
 APPLICATION = """
@@ -114,7 +115,7 @@ TOML = """
 def test_a_configuration_of_the_user_has_the_fields_of_requests_as_attributes(start, tmp_path, name, text):
     server = begin(start, "--access-log", "--log-config", name, files={name: text})
     server.wait_until_serving()
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\nUser-Agent: mine/1.0\r\nConnection: close\r\n\r\n")
         while client.recv(65536):
             pass

@@ -12,8 +12,10 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from server_harness import PID_APPLICATION, free_port, get, get_on, read_response, wait_until
 
 NAUGHTY = """
@@ -36,7 +38,7 @@ def serve(start, *options, application=PID_APPLICATION, workers=2, **harness):
 
 
 def send(port, head):
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS) as sock:
         sock.sendall(head)
         return read_response(sock)[0]
 
@@ -75,7 +77,7 @@ def test_what_a_worker_writes_at_its_start_is_for_the_log_and_no_reason_of_its_l
         server.wait_for("generation 2 is on probation")
         (pid,) = server.wait_until_serving(2)
         os.kill(pid, signal.SIGKILL)
-        _, told = command.communicate(timeout=100)
+        _, told = command.communicate(timeout=DEADLINE_SECONDS)
     assert command.returncode == 1
     assert "was killed by SIGKILL; generation 1 serves again" in told
     assert "wrote to stderr" not in told
@@ -130,14 +132,16 @@ def test_a_first_start_that_fails_ends_a_json_log_with_its_traceback_if_nothing_
 def test_the_access_log_has_all_that_is_promised(start):
     server = serve(start, "--log-format", "json", "--access-log", application=NAUGHTY)
     pids = server.restart(2)
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as sock:
+    began = time.monotonic()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS) as sock:
         sock.sendall(b"GET /a?b=c HTTP/1.1\r\nHost: test\r\n\r\n")
         assert read_response(sock)[0] == 200
         host, port = sock.getsockname()
     entry = json.loads(server.wait_for("gracehttp.access").string)
+    took = time.monotonic() - began  # the line may be written behind the response
     expected = {"method": "GET", "target": "/a?b=c", "status": 200, "body_bytes": 5, "client": f"{host}:{port}"}
     assert {name: entry[name] for name in expected} == expected
-    assert 0 <= entry["seconds"] < 20
+    assert 0 <= entry["seconds"] <= took + 0.001  # it is rounded
     assert entry["worker"] >= 1
     assert entry["generation"] == 2
     assert entry["pid"] in pids
@@ -336,20 +340,20 @@ class Unwatched:
     def wait_until_serving(self):
         def serving():
             with contextlib.suppress(ConnectionRefusedError):
-                return get(self.port, timeout=60)[0] == 200
+                return get(self.port, timeout=DEADLINE_SECONDS)[0] == 200
 
         wait_until(serving)
 
     def assert_that_all_works(self):
         self.wait_until_serving()
         restart = [sys.executable, "-m", "gracehttp", "restart", "--pid", str(self.process.pid)]
-        restarted = subprocess.run(restart, capture_output=True, text=True, timeout=30, check=False)
+        restarted = subprocess.run(restart, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False)
         assert restarted.returncode == 0, restarted.stderr
-        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as sock:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE_SECONDS) as sock:
             for _ in range(200):
                 assert get_on(sock)[0] == 200
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(30) == 0
+        assert self.process.wait(DEADLINE_SECONDS) == 0
 
     def __enter__(self):
         return self
@@ -375,6 +379,7 @@ def test_a_log_that_nobody_reads_does_not_stop_the_service(tmp_path, kind):
         os.close(write_end)
 
 
+@pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a pipe that belongs to another user")
 def test_a_pipe_of_another_user_that_nobody_reads_does_not_stop_the_service(tmp_path):
     """As with `docker run --user` and `sudo -u`: such a pipe can't be opened anew, to write to it without blocking."""
@@ -415,7 +420,7 @@ def test_records_that_wait_when_the_supervisor_replaces_itself_are_counted_in_th
 def generations(pid):
     """Those that the supervisor tells of; none while it doesn't answer."""
     command = [sys.executable, "-m", "gracehttp", "status", "--json", "--pid", str(pid)]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout
+    said = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False).stdout
     return [one["generation"] for one in json.loads(said)["generations"]] if said else []
 
 

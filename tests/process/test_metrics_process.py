@@ -7,6 +7,7 @@ import signal
 import socket
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from prometheus_client.parser import text_string_to_metric_families
 from server_harness import PID_APPLICATION, get, get_on, wait_until
 
@@ -113,7 +114,7 @@ def test_no_counter_goes_back_when_a_worker_is_killed_nor_at_a_restart_nor_when_
 def test_connections_are_counted_by_listener(start):
     server = begin(start)
     listener = ("listener", f"127.0.0.1:{server.port}")
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS) as client:
         get_on(client)
 
         def seen():
@@ -153,12 +154,12 @@ def test_metrics_are_served_on_a_unix_socket_whose_file_goes_with_the_service(st
     server = start("-m", "gracehttp", "serve", "application:app", *options, files=files)
     server.wait_until_serving()
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(60)
+        client.settimeout(DEADLINE_SECONDS)
         client.connect(str(path))
         assert "gracehttp_generation 1" in get_on(client)[1]
     server.send_signal(signal.SIGTERM)
     server.wait_for("gracehttp stopped")
-    server.process.wait(20)
+    server.process.wait(DEADLINE_SECONDS)
     assert not path.exists()
 
 
@@ -169,7 +170,7 @@ def test_an_address_that_is_taken_is_told_and_nothing_starts(start):
         files = {"application.py": PID_APPLICATION}
         server = start("-m", "gracehttp", "serve", "application:app", *options, files=files)
         server.wait_for(rf"cannot listen on 127.0.0.1:{port}")
-        assert server.process.wait(20) == 3
+        assert server.process.wait(DEADLINE_SECONDS) == 3
 
 
 @pytest.mark.parametrize(
@@ -178,7 +179,7 @@ def test_an_address_that_is_taken_is_told_and_nothing_starts(start):
 )
 def test_what_is_no_scrape_is_refused(start, request_bytes, status):
     server = begin(start)
-    with socket.create_connection(("127.0.0.1", server.metrics_port), timeout=60) as client:
+    with socket.create_connection(("127.0.0.1", server.metrics_port), timeout=DEADLINE_SECONDS) as client:
         client.sendall(request_bytes)
         assert client.recv(100).startswith(b"HTTP/1.1 " + status)
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 
+from deadlines import DEADLINE_SECONDS
 from load_client import ECHO_APPLICATION, Load, get, post
 from server_harness import get_on, read_response
 from tls_client import certificate_in
@@ -70,10 +71,10 @@ def test_who_connected_before_the_restart_and_speaks_5_seconds_after_it_is_answe
     plain = begin(start, folder=tmp_path / "plain")
     address = ("127.0.0.1", plain.port)
     with (
-        socket.create_connection(address, timeout=60) as silent,
-        socket.create_connection(address, timeout=60) as idle,
-        socket.create_connection(address, timeout=60) as halfway,
-        socket.create_connection(("127.0.0.1", encrypted.port), timeout=60) as beneath,
+        socket.create_connection(address, timeout=DEADLINE_SECONDS) as silent,
+        socket.create_connection(address, timeout=DEADLINE_SECONDS) as idle,
+        socket.create_connection(address, timeout=DEADLINE_SECONDS) as halfway,
+        socket.create_connection(("127.0.0.1", encrypted.port), timeout=DEADLINE_SECONDS) as beneath,
         context.wrap_socket(beneath, server_hostname="localhost") as secret,
     ):
         assert get_on(idle)[0] == 200
@@ -93,7 +94,7 @@ def test_requests_that_arrive_byte_by_byte_across_a_restart_are_answered(start):
     sockets = []
     try:
         for cut in range(len(request)):
-            sock = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+            sock = socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sockets.append((sock, cut))
             for byte in request[:cut]:

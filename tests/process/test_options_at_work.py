@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from server_harness import PID_APPLICATION, get_on
 from sockets_of_port import backlog
 
@@ -40,7 +41,7 @@ def connect():
     opened = []
 
     def connect(server):
-        opened.append(socket.create_connection(("127.0.0.1", server.port), timeout=60))
+        opened.append(socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS))
         return opened[-1]
 
     yield connect

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from server_harness import PID_APPLICATION, children_of, get, wait_until
 
 from gracehttp.wire.control import abstract_name
@@ -17,11 +18,14 @@ UNSHARE = ("unshare", "--pid", "--fork", "--kill-child")
 SERVE = ("-m", "gracehttp", "serve", "application:app", "-b", "127.0.0.1:0")
 
 
+pytestmark = pytest.mark.root
+
+
 @functools.cache
 def obstacle():
     """Why there can be no other PID namespace here; "" if there can."""
     if os.geteuid() != 0:
-        return "another PID namespace needs root"
+        return "only root can make another PID namespace"
     if shutil.which("unshare") is None or shutil.which("nsenter") is None:
         return "there is no unshare, or no nsenter"
     tried = subprocess.run([*UNSHARE, "true"], capture_output=True, text=True, check=False)
@@ -48,7 +52,7 @@ def begin(start, tmp_path):
 def within(server, *arguments):
     """Run `gracehttp` in the PID namespace of a service."""
     inside = ["nsenter", "--target", str(server.first_process), "--pid", sys.executable, "-m", "gracehttp", *arguments]
-    return subprocess.run(inside, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(inside, capture_output=True, text=True, check=False, timeout=DEADLINE_SECONDS)
 
 
 def test_a_stop_in_one_container_leaves_the_other_alone(begin):
@@ -65,7 +69,7 @@ def test_a_stop_in_one_container_leaves_the_other_alone(begin):
 def test_a_container_without_a_service_stops_nobody(begin):
     server = begin("one")
     beside = [*UNSHARE, sys.executable, "-m", "gracehttp", "stop", "--pid", "1"]
-    told = subprocess.run(beside, capture_output=True, text=True, check=False, timeout=60)
+    told = subprocess.run(beside, capture_output=True, text=True, check=False, timeout=DEADLINE_SECONDS)
     assert told.returncode == 1
     assert "process 1 has no control socket" in told.stderr
     assert get(server.port)[0] == 200

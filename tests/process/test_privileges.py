@@ -1,11 +1,11 @@
 """Workers as another user, under a supervisor that stays root, and a supervisor that has no privileges at all.
 
 An interpreter that the other user may execute is needed: this one, else the system's, of the same version.
+Who isn't root runs them with `tests/as_root.py`.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pwd
 import re
@@ -42,16 +42,18 @@ SHOWS = """
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
         await send({"type": "http.response.body", "body": body})
 """
-NOBODY = pwd.getpwnam("nobody")
-AS_NOBODY = (
-    f"{(NOBODY.pw_uid,) * 3} {(NOBODY.pw_gid,) * 3} "
-    f"{[str(one) for one in os.getgrouplist('nobody', NOBODY.pw_gid)]} {NOBODY.pw_dir}"
+OTHER = pwd.getpwnam("bin")
+"""Without rights. Not `nobody`: in a user namespace what belongs to none of its users seems to be his (overflowuid in
+user_namespaces(7))."""
+AS_OTHER = (
+    f"{(OTHER.pw_uid,) * 3} {(OTHER.pw_gid,) * 3} "
+    f"{[str(one) for one in os.getgrouplist('bin', OTHER.pw_gid)]} {OTHER.pw_dir}"
 )
 LIBRARIES = os.pathsep.join([str(Path(gracehttp.__file__).parents[1]), sysconfig.get_paths()["purelib"]])
 
 
 def _interpreter():
-    """One that nobody may execute, with our modules."""
+    """One that this user may execute, with our modules."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     for path in (sys.executable, shutil.which(version, path="/usr/bin:/usr/local/bin")):
         if path and _works(path):
@@ -60,25 +62,28 @@ def _interpreter():
 
 
 def _works(path):
-    with_nobody = {"user": NOBODY.pw_uid, "group": NOBODY.pw_gid, "extra_groups": []}
+    as_other = {"user": OTHER.pw_uid, "group": OTHER.pw_gid, "extra_groups": []}
     try:
         command = [path, "-c", "import gracehttp.api"]
         environment = {**os.environ, "PYTHONPATH": LIBRARIES, "PYTHONDONTWRITEBYTECODE": "1"}
-        return subprocess.run(command, **with_nobody, cwd="/", env=environment, capture_output=True).returncode == 0
+        return subprocess.run(command, **as_other, cwd="/", env=environment, capture_output=True).returncode == 0
     except OSError:
         return False
 
 
 INTERPRETER = _interpreter() if os.geteuid() == 0 else None
 pytestmark = [
+    pytest.mark.root,
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user"),
-    pytest.mark.skipif(os.geteuid() == 0 and INTERPRETER is None, reason="nobody may execute no interpreter here"),
+    pytest.mark.skipif(
+        os.geteuid() == 0 and INTERPRETER is None, reason="another user may execute no interpreter here"
+    ),
 ]
 
 
 @pytest.fixture
 def folder():
-    """A folder that nobody may enter. Those of pytest are root's alone, and each new session makes them so again."""
+    """A folder that others may enter. Those of pytest are root's alone, and each new session makes them so again."""
     path = Path(tempfile.mkdtemp(prefix="gracehttp-"))
     path.chmod(0o755)
     yield path
@@ -90,7 +95,7 @@ def serve(start, folder):
     """Start a server with an interpreter that both users may execute."""
 
     def begin(*arguments, user=None, environment=None, **options):
-        privileges = ["setpriv", f"--reuid={user}", "--regid=nogroup", "--clear-groups"] if user else []
+        privileges = ["setpriv", f"--reuid={user}", "--regid=bin", "--clear-groups"] if user else []
         launcher = [*privileges, "sh", "-c", f'shift; exec {INTERPRETER} "$@"', "sh"]
         environment = {"PYTHONPATH": LIBRARIES, **(environment or {})}
         return start(
@@ -104,16 +109,17 @@ def serve(start, folder):
 def privileged_port():
     """Make a function that returns a free port below 1024, another one at each call.
 
-    The kernel chooses none of those, so tests that run at the same time agree by a lock for each port.
+    The kernel chooses none of those, so tests that run at the same time agree by an abstract name for each port, which
+    is of one network as the port is (unix(7)).
     """
     with ExitStack() as locks:
 
         def choose():
             for port in range(1023, 600, -1):
-                lock = locks.enter_context(open(Path(tempfile.gettempdir(), f"gracehttp-test-port-{port}"), "a"))
+                lock = locks.enter_context(socket.socket(socket.AF_UNIX))
                 with socket.socket() as probe:
                     try:
-                        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        lock.bind(f"\0gracehttp-test-port-{port}")
                         probe.bind(("127.0.0.1", port))
                     except OSError:
                         continue
@@ -134,26 +140,26 @@ def test_workers_are_another_user_through_restarts_and_the_supervisor_stays_root
     port = privileged_port()
     server = serve(
         *("serve", "-c", "g.toml", "--pidfile", "x.pid", *(["--preload"] if preload else [])),
-        files={"main.py": SHOWS, "g.toml": f'app = "main:app"\nuser = "nobody"\nbind = "127.0.0.1:{port}"\n'},
+        files={"main.py": SHOWS, "g.toml": f'app = "main:app"\nuser = "bin"\nbind = "127.0.0.1:{port}"\n'},
     )
     (worker,) = server.wait_until_serving()
-    assert get(port) == (200, AS_NOBODY)
-    assert uid_of(worker) == NOBODY.pw_uid
+    assert get(port) == (200, AS_OTHER)
+    assert uid_of(worker) == OTHER.pw_uid
     assert uid_of(server.pid) == 0
     for pid in server.workers():
-        assert uid_of(pid) == NOBODY.pw_uid
+        assert uid_of(pid) == OTHER.pw_uid
     # A restart adds a port below 1024, and keeps the other one.
     second = privileged_port()
-    server.write("g.toml", f'app = "main:app"\nuser = "nobody"\nbind = ["127.0.0.1:{port}", "127.0.0.1:{second}"]\n')
+    server.write("g.toml", f'app = "main:app"\nuser = "bin"\nbind = ["127.0.0.1:{port}", "127.0.0.1:{second}"]\n')
     server.restart(2)
-    assert get(port) == get(second) == (200, AS_NOBODY)
+    assert get(port) == get(second) == (200, AS_OTHER)
     server.send_signal(signal.SIGUSR2)
     (worker,) = server.wait_until_serving(3)
-    assert get(port) == get(second) == (200, AS_NOBODY)
+    assert get(port) == get(second) == (200, AS_OTHER)
     # One that crashes is replaced by one that is the same user.
     os.kill(worker, signal.SIGKILL)
     server.wait_for("worker . of generation 3 is ready", count=2)
-    assert get(port) == (200, AS_NOBODY)
+    assert get(port) == (200, AS_OTHER)
     assert (folder / "x.pid").stat().st_uid == 0
     assert server.stop() == 0
     assert not (folder / "x.pid").exists()
@@ -161,13 +167,13 @@ def test_workers_are_another_user_through_restarts_and_the_supervisor_stays_root
 
 def test_unix_sockets_belong_to_the_user_and_the_control_socket_stays_roots(serve, folder):
     server = serve(
-        *("serve", "main:app", "--user", "nobody", "--group", "daemon", "-b", "unix:s", "--unix-mode", "660"),
+        *("serve", "main:app", "--user", "bin", "--group", "daemon", "-b", "unix:s", "--unix-mode", "660"),
         *("--control", "c"),
         files={"main.py": SHOWS},
     )
     server.wait_until_serving()
     found = (folder / "s").stat()
-    assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (NOBODY.pw_uid, 0o660)
+    assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (OTHER.pw_uid, 0o660)
     assert found.st_gid == _gid("daemon")
     control = (folder / "c").stat()
     assert (control.st_uid, stat.S_IMODE(control.st_mode)) == (0, 0o600)
@@ -175,8 +181,8 @@ def test_unix_sockets_belong_to_the_user_and_the_control_socket_stays_roots(serv
         [INTERPRETER, "-m", "gracehttp", "restart", "--control", "c"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": LIBRARIES},
-        user=NOBODY.pw_uid,
-        group=NOBODY.pw_gid,
+        user=OTHER.pw_uid,
+        group=OTHER.pw_gid,
         extra_groups=[],
         capture_output=True,
         text=True,
@@ -192,13 +198,13 @@ def test_unix_sockets_belong_to_the_user_and_the_control_socket_stays_roots(serv
 def test_a_user_that_new_options_give_is_told_to_be_ignored_until_the_supervisor_is_replaced(serve):
     server = serve(
         *("serve", "-c", "g.toml"),
-        files={"main.py": SHOWS, "g.toml": 'app = "main:app"\nuser = "nobody"\nport = 0\n'},
+        files={"main.py": SHOWS, "g.toml": 'app = "main:app"\nuser = "bin"\nport = 0\n'},
     )
     server.wait_until_serving()
     server.write("g.toml", 'app = "main:app"\nuser = "daemon"\nport = 0\n')
     (worker,) = server.restart(2)
-    server.wait_for(r"another user \(daemon\): the supervisor keeps what it has \(nobody\) until it is replaced")
-    assert uid_of(worker) == NOBODY.pw_uid
+    server.wait_for(r"another user \(daemon\): the supervisor keeps what it has \(bin\) until it is replaced")
+    assert uid_of(worker) == OTHER.pw_uid
     server.send_signal(signal.SIGUSR2)
     (worker,) = server.wait_until_serving(3)
     assert uid_of(worker) == pwd.getpwnam("daemon").pw_uid
@@ -212,7 +218,7 @@ def test_a_user_that_new_options_give_is_told_to_be_ignored_until_the_supervisor
 def test_what_the_user_may_not_read_is_told(serve, folder):
     (folder / "private").mkdir(mode=0o700)
     server = serve(
-        *("serve", "main:app", "--user", "nobody", "--port", "0", "--app-dir", "private"),
+        *("serve", "main:app", "--user", "bin", "--port", "0", "--app-dir", "private"),
         files={"private/main.py": SHOWS},
     )
     assert server.wait() == 3
@@ -225,23 +231,23 @@ def test_what_keeps_the_user_from_the_interpreter_is_named_once(start, folder):
     (private / "python3").symlink_to(INTERPRETER)
     launcher = ["sh", "-c", f'shift; exec {private}/python3 "$@"', "sh"]
     server = start(
-        *("-m", "gracehttp", "serve", "main:app", "--user", "nobody", "--port", "0"),
+        *("-m", "gracehttp", "serve", "main:app", "--user", "bin", "--port", "0"),
         folder=folder,
         launcher=launcher,
         environment={"PYTHONPATH": LIBRARIES},
         files={"main.py": SHOWS},
     )
     assert server.wait() == 3
-    assert f"worker 1 of generation 1 could not be started: {private} may not be entered: " in server.log
+    assert f"worker 1 of generation 1 could not run: {private} may not be entered: " in server.log
     assert "Permission denied; use an interpreter and a folder that this user can reach" in server.log
     assert f"gracehttp: error: {private}" not in server.log, "the event has it"
 
 
 def test_user_needs_root(serve):
-    server = serve("serve", "main:app", "--user", "daemon", "--port", "0", user="nobody", files={"main.py": SHOWS})
+    server = serve("serve", "main:app", "--user", "daemon", "--port", "0", user="bin", files={"main.py": SHOWS})
     assert server.wait() == 2
     assert server.lines[0] == (
-        f"gracehttp: error: only root can run workers as user daemon, and this process is user {NOBODY.pw_uid}."
+        f"gracehttp: error: only root can run workers as user daemon, and this process is user {OTHER.pw_uid}."
     )
 
 
@@ -249,14 +255,14 @@ def test_supervisor_without_privileges_serves_an_inherited_port_through_restarts
     with socket.create_server(("127.0.0.1", privileged_port())) as listener:
         port, fd = listener.getsockname()[1], listener.fileno()
         server = serve(
-            *("serve", "main:app", "--user", "nobody", "-b", f"fd://{fd}"),
-            user="nobody",
+            *("serve", "main:app", "--user", "bin", "-b", f"fd://{fd}"),
+            user="bin",
             files={"main.py": SHOWS},
             environment={"HOME": "/nowhere"},
             pass_fds=(fd,),
         )
         server.wait_until_serving()
-    assert uid_of(server.pid) == NOBODY.pw_uid
+    assert uid_of(server.pid) == OTHER.pw_uid
     assert get(port)[0] == 200
     server.restart(2)
     server.send_signal(signal.SIGUSR2)
@@ -292,7 +298,7 @@ def served_certificate(port):
         return sock.getpeercert(binary_form=True)
 
 
-TLS = ("serve", "main:app", "--user", "nobody", "-b", "https://127.0.0.1:0")
+TLS = ("serve", "main:app", "--user", "bin", "-b", "https://127.0.0.1:0")
 
 
 @pytest.mark.parametrize("preload", [False, True], ids=["each imports", "preload"])
@@ -303,7 +309,7 @@ def test_a_key_that_only_root_may_read_is_served_through_changes_restarts_and_cr
         files={"main.py": SHOWS},
     )
     (worker,) = server.wait_until_serving()
-    assert uid_of(worker) == NOBODY.pw_uid
+    assert uid_of(worker) == OTHER.pw_uid
     assert served_certificate(server.port) == first
     second = put_certificate(folder)
     server.wait_for("1 worker of generation 1 changed to the new certificate")
@@ -335,7 +341,7 @@ def test_a_key_that_the_user_could_turn_to_another_file_is_not_read_for_it(serve
     put_certificate(folder)
     (folder / "theirs").mkdir()
     (folder / "theirs" / "key.pem").symlink_to(folder / "key.pem")
-    os.chown(folder / "theirs", NOBODY.pw_uid, NOBODY.pw_gid)
+    os.chown(folder / "theirs", OTHER.pw_uid, OTHER.pw_gid)
     server = serve(*TLS, "--certfile", "cert.pem", "--keyfile", "theirs/key.pem", files={"main.py": SHOWS})
     assert server.wait() == 3
     assert f"the keyfile {folder}/theirs/key.pem can't be read: permission denied" in server.log
@@ -343,7 +349,7 @@ def test_a_key_that_the_user_could_turn_to_another_file_is_not_read_for_it(serve
 
 def test_keys_that_new_options_name_are_read_when_the_supervisor_is_replaced(serve, folder):
     first = put_certificate(folder)
-    options = 'app = "main:app"\nuser = "nobody"\nbind = "https://127.0.0.1:0"\n'
+    options = 'app = "main:app"\nuser = "bin"\nbind = "https://127.0.0.1:0"\n'
     (folder / "new").mkdir()
     new = put_certificate(folder / "new")
     server = serve(
@@ -375,7 +381,7 @@ def test_check_reads_such_a_key_too(folder):
 
 # --- log files ---
 
-LOGS = ("--user", "nobody", "--port", "0", "--log-file", "logs/log", "--access-log-file", "logs/access")
+LOGS = ("--user", "bin", "--port", "0", "--log-file", "logs/log", "--access-log-file", "logs/access")
 
 
 @pytest.fixture
@@ -383,7 +389,7 @@ def logs(folder):
     """A folder that belongs to the user of the workers."""
     made = folder / "logs"
     made.mkdir()
-    os.chown(made, NOBODY.pw_uid, NOBODY.pw_gid)
+    os.chown(made, OTHER.pw_uid, OTHER.pw_gid)
     return made
 
 
@@ -399,13 +405,13 @@ def test_log_files_belong_to_the_workers_also_behind_a_rotation_a_restart_and_a_
     for generation in (2, 3):
         for file in (log, access):
             file.rename(file.with_suffix(f".{generation}"))
-        wait_until(lambda: get(port) == (200, AS_NOBODY) and access.exists(), what="the new file of requests")
+        wait_until(lambda: get(port) == (200, AS_OTHER) and access.exists(), what="the new file of requests")
         server.send_signal(signal.SIGHUP)
         wait_until(says(f"generation {generation} serves"), what="the restart")
         for file in (log, access):
-            assert (file.stat().st_uid, file.stat().st_gid) == (NOBODY.pw_uid, NOBODY.pw_gid)
+            assert (file.stat().st_uid, file.stat().st_gid) == (OTHER.pw_uid, OTHER.pw_gid)
     os.kill(int(re.search(r"generation 3 serves, pids (\d+)", log.read_text())[1]), signal.SIGKILL)
-    wait_until(lambda: get(port) == (200, AS_NOBODY), what="another worker")
+    wait_until(lambda: get(port) == (200, AS_OTHER), what="another worker")
     assert server.stop() == 0
 
 
@@ -437,4 +443,4 @@ def test_a_log_file_of_root_alone_is_an_error_that_names_user_and_file(serve, lo
     assert server.wait() == 2
     assert (logs / "access").stat().st_uid == 0, "what is there already is not given away"
     assert f"the log file {logs}/access can't be opened: Permission denied" in server.log
-    assert "Hint: its folder must exist, and the user nobody must be allowed to write to it" in server.log
+    assert "Hint: its folder must exist, and the user bin must be allowed to write to it" in server.log

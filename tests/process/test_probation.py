@@ -9,6 +9,7 @@ import signal
 import socket
 import textwrap
 
+from deadlines import DEADLINE_SECONDS
 from held_request import BODY_APPLICATION, HeldRequest
 from load_client import ECHO_APPLICATION, Load
 from server_harness import free_port, get, get_on, is_alive, wait_until
@@ -47,7 +48,7 @@ def only(load, pids):
 
 
 def outcome(command):
-    out, err = command.communicate(timeout=60)
+    out, err = command.communicate(timeout=DEADLINE_SECONDS)
     return command.returncode, out, err
 
 
@@ -142,7 +143,7 @@ def test_the_limit_holds_over_both_and_is_whole_again_after_a_rollback(start):
         old = hold()
         with restarting(server) as command:
             hold(), hold()
-            waiting = held.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=60))
+            waiting = held.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS))
             status = server.status()
             before, now = status["generations"]
             assert (before["state"], before["workers"][0]["state"]) == ("standing_by", "standing_by")
@@ -153,7 +154,7 @@ def test_the_limit_holds_over_both_and_is_whole_again_after_a_rollback(start):
             assert get_on(waiting)[1] == str(command.pids[0]), "the place that the old worker gave back"
             os.kill(command.pids[0], signal.SIGKILL)
             assert outcome(command)[0] == 1
-        server.wait_for("3 places of a dead worker are free again")
+        server.wait_for("a worker died with 3 open connections")
         hold(), hold(), hold()
         assert server.status()["listeners"][0]["open_connections"] == 3
 

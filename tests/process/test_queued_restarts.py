@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from server_harness import get
 
 APPLICATION = """
@@ -43,7 +44,7 @@ def server(start):
 
 
 def finished(process):
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=DEADLINE_SECONDS)
     return process.returncode, out, err
 
 

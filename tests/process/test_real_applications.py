@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from deadlines import DEADLINE_SECONDS
 from load_client import Load
 from load_client import get as request_to
 from server_harness import Server, get, read_response, wait_until
@@ -42,10 +43,10 @@ class Service:
         self.server.wait_until_gone(self.generation - 1)
 
     def client(self):
-        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20, trust_env=False)
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=DEADLINE_SECONDS, trust_env=False)
 
     def connect(self):
-        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE_SECONDS)
 
 
 @pytest.fixture(
@@ -181,7 +182,7 @@ def begin_upload(service, sock):
 def test_a_file_is_sent_whole_or_in_part(start, name):
     server = start("-m", "gracehttp", "serve", name, "--app-dir", APPS, "-b", "127.0.0.1:0")
     source = (APPS / f"{name.partition(':')[0]}.py").read_bytes()
-    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=20, trust_env=False) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=DEADLINE_SECONDS, trust_env=False) as client:
         whole = client.get("/file")
         assert whole.content == source
         assert int(whole.headers["content-length"]) == len(source)
@@ -194,7 +195,7 @@ def test_what_the_lifespan_left_in_its_state_is_there_in_each_request(start):
     server = start(
         *("-m", "gracehttp", "serve", "fastapi_app:app", "--app-dir", APPS, "-b", "127.0.0.1:0", "--lifespan", "on")
     )
-    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=20, trust_env=False) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=DEADLINE_SECONDS, trust_env=False) as client:
         home = client.get("/").json()
     assert home["started_in"] == home["pid"]
     assert [home["pid"]] == server.wait_until_serving()
@@ -227,7 +228,7 @@ def begin_background_task(start, *options):
     files = {"work.py": BACKGROUND}
     server = start("-m", "gracehttp", "serve", "work:app", "-w", "2", "-b", "127.0.0.1:0", *options, files=files)
     server.wait_until_serving()
-    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=20, trust_env=False) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=DEADLINE_SECONDS, trust_env=False) as client:
         assert client.get("/").text == "begun"
     return server
 
@@ -286,7 +287,7 @@ def test_exit_in_a_task_of_a_request_ends_that_request_alone(start, loop):
         files={"exiting.py": EXITING},
     )
     (pid,) = server.wait_until_serving()
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as waiting:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS) as waiting:
         waiting.sendall(b"GET /wait HTTP/1.1\r\nHost: test\r\n\r\n")
         wait_until((server.folder / "waits").exists, what="a request in flight")
         assert get(server.port, "/exit")[0] == 500

@@ -8,6 +8,7 @@ import re
 import socket
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from http2_client import Http2Connection
 from server_harness import free_port, read_response
 from websocket_client import handshake
@@ -58,7 +59,7 @@ def serve(start, tmp_path):
 
 
 def ask(port, path, *lines):
-    with socket.create_connection(("127.0.0.1", port), timeout=100) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS) as sock:
         sock.sendall("\r\n".join((f"GET {path} HTTP/1.1", "Host: a", "Connection: close", *lines, "", "")).encode())
         status, headers, body = read_response(sock)
     assert status == 200
@@ -97,7 +98,7 @@ def test_each_request_of_a_connection_has_its_own(serve):
     """Though its other fields are the same, so that what was made of them before is used again."""
     _, ports = serve(request_id="echo")
     for port in ports:
-        with socket.create_connection(("127.0.0.1", port), timeout=100) as sock:
+        with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS) as sock:
             seen = []
             for _ in range(4):
                 sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -115,7 +116,7 @@ def test_off_by_default(serve):
 
 def test_a_websocket_has_one(serve):
     _, (asgi, _) = serve(request_id="echo")
-    with socket.create_connection(("127.0.0.1", asgi), timeout=100) as sock:
+    with socket.create_connection(("127.0.0.1", asgi), timeout=DEADLINE_SECONDS) as sock:
         sock.sendall(handshake())
         received = b""
         while b"\r\n\r\n" not in received:
@@ -139,7 +140,7 @@ def test_http2_has_them(serve):
         await connection.close()
         return taken[1].decode(), dict(head.headers)["x-request-id"], given[1].decode()
 
-    taken, echoed, given = asyncio.run(asyncio.wait_for(scenario(), 100))
+    taken, echoed, given = asyncio.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))
     assert taken == "abc"
     assert echoed == given
     assert NEW.fullmatch(given)

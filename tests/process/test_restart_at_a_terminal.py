@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 
+from deadlines import DEADLINE_SECONDS
 from held_request import BODY_APPLICATION, HeldRequest
 from server_harness import read_until
 
@@ -70,7 +71,12 @@ def test_elsewhere_each_step_is_a_line(start):
     server = begin(start)
     with HeldRequest(server.port):  # nothing waits for the drain
         done = subprocess.run(
-            [sys.executable, *RESTART], cwd=server.folder, capture_output=True, text=True, check=True, timeout=200
+            [sys.executable, *RESTART],
+            cwd=server.folder,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=3 * DEADLINE_SECONDS,
         )
     assert done.stdout.startswith("generation 2 serves, worker PIDs: ")
     assert "\x1b" not in done.stderr

@@ -9,6 +9,7 @@ import time
 from urllib.parse import quote
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from server_harness import PID_APPLICATION, free_port, get, wait_until
 from service_manager import Manager, environment_of, passing
 
@@ -193,7 +194,7 @@ def test_the_queue_of_a_killed_supervisor_lives_and_the_next_one_serves_it(start
     for worker in workers:  # as KillMode=mixed does
         os.kill(worker, signal.SIGKILL)
     with socket.socket(family) as waiting:
-        waiting.settimeout(60)
+        waiting.settimeout(DEADLINE_SECONDS)
         waiting.connect(where)
         waiting.sendall(b"GET / HTTP/1.0\r\n\r\n")
         broken = serve(start, systemd, "--fd-store", "on", bind=bind, application="1 / 0", **passing(systemd.kept))
@@ -215,7 +216,7 @@ def test_workers_of_a_killed_supervisor_leave_a_kept_queue_open(start, systemd):
     os.kill(server.pid, signal.SIGKILL)
     server.wait_for("the supervisor is gone")
     server.wait_for("drained")
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS):
         pass
 
 

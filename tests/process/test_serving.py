@@ -10,6 +10,7 @@ from wsgiref.simple_server import demo_app
 import httpx
 import pytest
 import uvloop
+from deadlines import DEADLINE_SECONDS
 from server_harness import free_port, get
 
 import gracehttp
@@ -32,7 +33,7 @@ def within(loop, main):
 
 
 def client():
-    return httpx.AsyncClient(timeout=20, trust_env=False)
+    return httpx.AsyncClient(timeout=DEADLINE_SECONDS, trust_env=False)
 
 
 @each_loop

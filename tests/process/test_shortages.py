@@ -8,6 +8,7 @@ import errno
 import socket
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from fault_injector import Faults
 from server_harness import PID_APPLICATION, get, get_on, is_alive, wait_until
 
@@ -70,7 +71,7 @@ def test_a_worker_that_can_not_be_told_to_serve_is_replaced(begin, faults):
     broke = r"worker 1 of generation 1 \(pid \d+\) is ended by force: its channel to the supervisor broke \(Bad file"
     server.wait_for(broke)
     server.wait_for(r"worker 1 of generation 1 failed: its channel to the supervisor broke.* another one starts in")
-    assert int(get(server.port, timeout=60)[1]) not in server.first
+    assert int(get(server.port, timeout=DEADLINE_SECONDS)[1]) not in server.first
 
 
 def test_a_worker_that_can_not_be_told_to_drain_answers_no_more(begin, faults):
@@ -117,7 +118,7 @@ def test_a_worker_that_lost_its_channel_is_replaced_within_a_second_or_so(begin)
     assert get(server.port, "/close")[1] == str(server.first[0])
     server.wait_for(r"worker 1 of generation 1 .*is ended by force: it closed its channel to the supervisor")
     wait_until(lambda: not is_alive(server.first[0]), what="the end of the worker")
-    assert int(get(server.port, timeout=60)[1]) not in server.first
+    assert int(get(server.port, timeout=DEADLINE_SECONDS)[1]) not in server.first
 
 
 @pytest.mark.parametrize("number", [errno.ENOMEM, errno.ENOBUFS], ids=errno.errorcode.get)
@@ -127,7 +128,9 @@ def test_idle_connections_change_hands_in_a_shortage(begin, faults, number):
     with contextlib.ExitStack() as opened:
         clients = []
         for _ in range(60):
-            client = opened.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=60))
+            client = opened.enter_context(
+                socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS)
+            )
             assert int(get_on(client)[1]) in server.first
             clients.append(client)
         second = server.restart(2)

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from journals import Journal, reached, same, with_log
 from server_harness import free_port
 
@@ -109,7 +110,10 @@ def rows():
 
 def through(port, data):
     """Send `data`, and behind it a request that ends the connection; wait for that end."""
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as client, contextlib.suppress(ConnectionError):
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS) as client,
+        contextlib.suppress(ConnectionError),
+    ):
         client.sendall(data + b"GET /behind HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         while client.recv(65536):
             pass
@@ -117,7 +121,7 @@ def through(port, data):
 
 def probe(port, path):
     received = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS) as client:
         client.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
         while data := client.recv(65536):
             received += data

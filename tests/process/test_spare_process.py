@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -16,9 +17,11 @@ import threading
 from pathlib import Path
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from server_harness import get, get_on, is_alive, wait_until
 
 import gracehttp
+from gracehttp.worker.reserves import FEWEST
 
 APPLICATION = """
     import gc
@@ -123,11 +126,12 @@ def test_no_spare_process_is_there_if_it_is_not_wanted(start):
     assert "spare" not in server.log
 
 
-def test_a_script_has_none(start):
-    script = """
+@pytest.mark.parametrize("spare", ["auto", "on"])
+def test_a_script_has_none_and_is_told_if_it_asks_for_one(start, spare):
+    script = f"""
         import gracehttp
 
-        grace = gracehttp.GraceHTTP(workers=1, log_level="debug")
+        grace = gracehttp.GraceHTTP(workers=1, log_level="debug", spare={spare!r})
         grace.add_server("application:app", bind="127.0.0.1:0")
         grace.run()
     """
@@ -135,7 +139,9 @@ def test_a_script_has_none(start):
     server.wait_until_serving()
     restart(server, 2)
     assert not answer(server)["forked"]
-    assert "spare" not in server.log
+    told = [line for line in server.lines if "spare" in line]
+    assert len(told) == (spare == "on")
+    assert all("spare is on and has no effect here" in line for line in told)
 
 
 OF_A_USER = """
@@ -178,6 +184,68 @@ def test_a_program_that_is_called_as_the_command_and_begins_otherwise_becomes_no
     restart(server, 2)
     assert not answer(server)["forked"]
     assert server.log.count(" started, pid ") == 1 + 2 * 2, "the supervisor, and the workers of two generations"
+
+
+def reserves_of(server, spare):
+    """The PIDs of the processes that the spare one has forked in advance; waits for them."""
+
+    def found():
+        named = {}
+        for child in Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split():
+            with contextlib.suppress(OSError):
+                named[int(child)] = Path(f"/proc/{child}/comm").read_text().strip()
+        return [pid for pid, name in named.items() if name == "gracehttp-spare" and pid != spare]
+
+    wait_until(lambda: len(found()) == FEWEST)
+    return found()
+
+
+def test_workers_are_processes_that_it_has_forked_before_they_were_needed(start):
+    server = begin(start)
+    reserves = reserves_of(server, spare_of(server))
+    restart(server, 2)
+    pids = server.wait_for(r"generation 2 serves, pids (\d+), (\d+)").groups()
+    assert sorted(map(int, pids)) == sorted(reserves)
+    assert answer(server)["forked"]
+    assert answer(server)["parent"] == server.process.pid
+    assert set(reserves_of(server, spare_of(server))).isdisjoint(reserves), "there are new ones"
+
+
+def test_workers_that_wait_and_are_killed_delay_no_restart(start):
+    server = begin(start)
+    spare = spare_of(server)
+    for pid in reserves_of(server, spare):
+        os.kill(pid, signal.SIGKILL)
+    restart(server, 2)
+    assert answer(server)["forked"]
+    assert is_alive(spare), "it has forked them now"
+    assert "no spare process is used" not in server.log
+
+
+def test_a_worker_that_waits_and_is_stopped_is_given_up_with_the_spare_process(start):
+    server = begin(start)
+    spare = spare_of(server)
+    reserves = reserves_of(server, spare)
+    try:
+        for pid in reserves:
+            os.kill(pid, signal.SIGSTOP)
+        restart(server, 2)
+        assert not answer(server)["forked"]
+        wait_until(lambda: not is_alive(spare))
+    finally:
+        for pid in reserves:
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_workers_that_wait_end_with_the_spare_process(start):
+    server = begin(start)
+    spare = spare_of(server)
+    reserves_of(server, spare)
+    restart(server, 2)  # the workers that serve now hold none of them
+    reserves = reserves_of(server, spare)
+    os.kill(spare, signal.SIGKILL)
+    for pid in reserves:
+        wait_until(lambda pid=pid: not is_alive(pid))
 
 
 def test_a_killed_one_delays_no_restart(start):
@@ -376,10 +444,10 @@ def test_twenty_restarts_under_load_lose_nothing(start):
 
     def ask():
         try:
-            with socket.create_connection(("127.0.0.1", server.port), timeout=60) as kept:
+            with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS) as kept:
                 while not over.is_set():
                     assert get_on(kept)[0] == 200
-                    assert get(server.port, timeout=60)[0] == 200
+                    assert get(server.port, timeout=DEADLINE_SECONDS)[0] == 200
                     next(answered)
         except BaseException as exc:
             failures.append(repr(exc))

@@ -8,6 +8,7 @@ import socket
 import time
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from held_request import BODY_APPLICATION, HeldRequest
 from load_client import ECHO_APPLICATION, Load
 from server_harness import get_on, is_alive, read_response, wait_until
@@ -21,6 +22,9 @@ SCRIPT = """
     grace.run()
 """
 
+LONG_DRAIN = ", drain_timeout='1h'"
+"""A test whose server waits for the end of the drain hangs."""
+
 
 def begin(start, application=ECHO_APPLICATION, *, limit=1000, options=""):
     files = {"application.py": application, "script.py": SCRIPT.format(limit=limit, options=options)}
@@ -30,7 +34,7 @@ def begin(start, application=ECHO_APPLICATION, *, limit=1000, options=""):
 
 
 def connect(server):
-    return socket.create_connection(("127.0.0.1", server.port), timeout=60)
+    return socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS)
 
 
 def assert_nothing_is_left(server):
@@ -77,7 +81,7 @@ def test_who_waits_in_the_queue_of_a_full_port_is_served_before_the_end(start):
 
 
 def test_idle_connections_hold_up_the_end_for_about_a_second_and_are_closed_politely(start):
-    server = begin(start)
+    server = begin(start, options=LONG_DRAIN)
     with connect(server) as spoke, connect(server) as silent:
         assert get_on(spoke)[0] == 200
         wait_until(lambda: len(accepted(server.port)) == 2)
@@ -88,7 +92,7 @@ def test_idle_connections_hold_up_the_end_for_about_a_second_and_are_closed_poli
             sock.close()
         assert server.wait() == 0
         took = time.monotonic() - began
-    assert 0.5 < took < 20, "far less than the drain timeout of 30 s"
+    assert took > 0.5
     assert "no request was cut" in server.log
 
 
@@ -105,7 +109,7 @@ STREAM_UNTIL_THE_END_OF_THE_BODY = """
 
 
 def test_who_becomes_idle_after_the_others_were_closed_holds_up_the_end_for_about_a_second_too(start):
-    server = begin(start, STREAM_UNTIL_THE_END_OF_THE_BODY)
+    server = begin(start, STREAM_UNTIL_THE_END_OF_THE_BODY, options=LONG_DRAIN)
     with connect(server) as idle, connect(server) as sock:
         sock.sendall(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\n")
         received = b""
@@ -119,7 +123,7 @@ def test_who_becomes_idle_after_the_others_were_closed_holds_up_the_end_for_abou
         while not received.endswith(b"ended\r\n0\r\n\r\n"):
             received += sock.recv(65536)
         assert sock.recv(1) == b""
-        assert 0.5 < time.monotonic() - began < 20, "far less than the drain timeout of 30 s"
+        assert time.monotonic() - began > 0.5
     assert server.wait() == 0
     assert "no request was cut" in server.log
 
@@ -210,7 +214,7 @@ def test_a_stop_while_new_code_starts_ends_it_and_tells_who_asked_for_it(start):
     with server.command_in_background("restart") as restart:
         server.wait_for("^starting")
         assert server.stop() == 0
-        _out, told = restart.communicate(timeout=60)
+        _out, told = restart.communicate(timeout=DEADLINE_SECONDS)
         assert restart.returncode == 1
         assert "told to stop" in told
     assert_nothing_is_left(server)
@@ -251,7 +255,7 @@ def test_a_forced_stop_cuts_what_is_in_flight_at_once(start):
         forced = server.command("stop", "--force")
         assert forced.returncode == 0, forced
         held.wait_until_cut()
-        assert patient.wait(20) == 0
+        assert patient.wait(DEADLINE_SECONDS) == 0
     assert server.wait() == 1
     assert_nothing_is_left(server)
 

@@ -13,6 +13,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from held_request import BODY_APPLICATION, HeldRequest
 from server_harness import PID_APPLICATION, get, get_on, is_alive, wait_until
 
@@ -100,7 +101,7 @@ def test_a_worker_that_dies_while_the_system_refuses_to_open_a_file_is_replaced_
     (first,) = server.wait_until_serving()
     full = server.write("full", "")
     os.kill(first, signal.SIGKILL)
-    server.wait_for(r"places of dead workers can't be counted now \(Too many open files in system\)")
+    server.wait_for(r"workers that died still count .* can't be counted now \(Too many open files in system\)")
     server.wait_for("is ready after", count=2)
     assert get(server.port)[1] == str(server.workers()[0])
     full.unlink()
@@ -142,7 +143,7 @@ def test_a_newer_restart_takes_the_place_of_one_that_hangs_and_answers_for_both(
         server.wait_for("^hangs")
         server.write("application.py", PID_APPLICATION)
         second = server.command("restart", "--supersede")
-        out, err = first.communicate(timeout=60)
+        out, err = first.communicate(timeout=DEADLINE_SECONDS)
         assert first.returncode == 0, err
     assert second.returncode == 0, second
     assert out == second.stdout
@@ -159,7 +160,7 @@ def test_a_newer_restart_that_fails_tells_both_who_asked(start):
         server.wait_for("^hangs")
         server.write("application.py", "raise ValueError('half a deploy')")
         second = server.command("restart", "--supersede")
-        _out, err = first.communicate(timeout=60)
+        _out, err = first.communicate(timeout=DEADLINE_SECONDS)
     for status, told in ((first.returncode, err), (second.returncode, second.stderr)):
         assert status == 1
         assert "ValueError: half a deploy" in told
@@ -237,7 +238,7 @@ def test_a_control_socket_with_a_path_is_for_its_owner_only_and_gone_after_a_sto
 
 
 def ask(client, command="status"):
-    client.settimeout(60)
+    client.settimeout(DEADLINE_SECONDS)
     with contextlib.suppress(BrokenPipeError):  # who is refused isn't heard at all
         client.sendall(json.dumps({"version": 1, "command": command}).encode() + b"\n")
     with client.makefile("rb") as answers:

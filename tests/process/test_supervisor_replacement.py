@@ -154,7 +154,7 @@ def test_connections_go_on_through_an_upgrade_a_downgrade_and_an_upgrade(start):
     server = begin(start)
     with contextlib.ExitStack() as opened:
         address = ("127.0.0.1", server.port)
-        clients = [opened.enter_context(socket.create_connection(address, timeout=60)) for _ in range(20)]
+        clients = [opened.enter_context(socket.create_connection(address, timeout=DEADLINE_SECONDS)) for _ in range(20)]
         assert {get_on(client)[0] for client in clients} == {200}
         for generation, (release, script) in enumerate([("99.1", NEWER), (OURS, GOOD), ("99.1", NEWER)], start=2):
             server.write("script.py", script)
@@ -350,7 +350,7 @@ def test_a_generation_that_drains_goes_on_draining(start):
             await send({"type": "http.response.body", "body": str(os.getpid()).encode()})
     """
     server = begin(start, application=application)
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as sock:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS) as sock:
         sock.sendall(b"GET /slow HTTP/1.1\r\nHost: test\r\n\r\n")
         server.wait_for("^began")
         server.restart(2)
@@ -461,9 +461,9 @@ def test_the_limit_holds_on(start):
     server = begin(start, GOOD.replace("max_connections=100", "max_connections=2, shed_idle_after='1h'"))
     address = ("127.0.0.1", server.port)
     with (
-        socket.create_connection(address, timeout=60) as first,
-        socket.create_connection(address, timeout=60) as second,
-        socket.create_connection(address, timeout=60) as third,
+        socket.create_connection(address, timeout=DEADLINE_SECONDS) as first,
+        socket.create_connection(address, timeout=DEADLINE_SECONDS) as second,
+        socket.create_connection(address, timeout=DEADLINE_SECONDS) as third,
     ):
         assert [get_on(one)[0] for one in (first, second)] == [200] * 2
         replace(server, 2)
@@ -473,6 +473,6 @@ def test_the_limit_holds_on(start):
         third.setblocking(False)
         with pytest.raises(BlockingIOError):
             third.recv(1)
-        third.settimeout(60)
+        third.settimeout(DEADLINE_SECONDS)
         first.close()
         assert read_response(third)[0] == 200

@@ -162,6 +162,7 @@ def test_clients_under_load_lose_nothing_through_twenty_restarts(start, tmp_path
     with Load(server.port, keep_alive=32, tls=client_context()) as load:
         for generation in range(2, 22):
             load.wait_for_answers_of(server.restart(generation))
+    print(f"20 restarts: {load.account.answered} answers on {load.account.connections} connections")
     assert load.account.lost == []
     assert (load.account.refused, load.account.closed_after_notice, load.account.connections) == (0, 0, 32)
 
@@ -466,26 +467,16 @@ SETTLED = 5
 """Chromium opens two connections for a page, and may change from one to the other before it keeps to one."""
 
 
-def test_chromium_stays_on_one_connection_through_restarts(start, tmp_path):
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("chromium is not installed")
+@pytest.mark.browser
+def test_chromium_stays_on_one_connection_through_restarts(start, browse, tmp_path):
     server = begin(start, tmp_path, "--h2", "off", application=BROWSER_APPLICATION)
-    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-    options += ["--ignore-certificate-errors", f"--user-data-dir={tmp_path / 'profile'}"]
-    browser = subprocess.Popen(
-        [chromium, *options, f"https://127.0.0.1:{server.port}/"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    browse(f"https://127.0.0.1:{server.port}/")
     pids = list(server.first)
-    try:
-        server.wait_for(rf"^count \d+ {pids[0]} ", count=SETTLED, seconds=90)
-        for generation in range(2, 6):
-            (pid,) = server.restart(generation)
-            server.wait_for(rf"^count \d+ {pid} ", count=5)
-            pids.append(pid)
-    finally:
-        browser.terminate()
-        browser.wait(30)
+    server.wait_for(rf"^count \d+ {pids[0]} ", count=SETTLED)
+    for generation in range(2, 6):
+        (pid,) = server.restart(generation)
+        server.wait_for(rf"^count \d+ {pid} ", count=5)
+        pids.append(pid)
     seen = re.findall(r"^count (\d+) (\d+) (\d+) (\w+) (\S+)$", server.log, re.M)
     assert [int(number) for number, *_ in seen] == list(range(len(seen)))
     assert list(dict.fromkeys(int(pid) for _, pid, *_ in seen)) == pids

@@ -15,8 +15,9 @@ import pytest
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from deadlines import DEADLINE_SECONDS
 from server_harness import get_on, read_response, wait_until
-from tls_client import connect_tls, context_for
+from tls_client import connect_tls, context_for, der
 from websocket_client import WebSocket, run
 
 AUTHORITY = trustme.CA()
@@ -42,10 +43,6 @@ TLS_APPLICATION = """
         start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
 """
-
-
-def der(issued):
-    return ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
 
 
 def put(folder, issued, name):
@@ -176,7 +173,7 @@ def test_the_extension_is_there_with_http_2_too(start, tmp_path, authority):
         ],
         cwd=tmp_path,
         capture_output=True,
-        timeout=20,
+        timeout=DEADLINE_SECONDS,
     )
     told, version = finished.stdout.decode().rsplit("}", 1)
     assert version == "2"
@@ -295,7 +292,7 @@ def s_client(server, *options, request="GET / HTTP/1.1\r\nHost: localhost\r\nCon
         ["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", "-ign_eof", *options],
         input=request.encode(),
         capture_output=True,
-        timeout=20,
+        timeout=DEADLINE_SECONDS,
     )
     return finished.stdout.decode("latin-1")
 
@@ -359,7 +356,7 @@ def test_a_session_that_was_made_without_a_certificate_is_not_resumed_where_one_
 def test_plain_http_on_a_port_with_tls_is_answered_with_a_sentence_and_told_in_one_line(start, tmp_path):
     server = begin(start, tmp_path)
     for sent in (b"GET / HTTP/1.1\r\nHost: test\r\n\r\n", b"PATCH /thing HTTP/1.1\r\n", b"OPTIONS * HTTP/1.1\r\n\r\n"):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as sock:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS) as sock:
             sock.sendall(sent[:1])
             sock.sendall(sent[1:])
             status, headers, body = read_response(sock)
@@ -376,7 +373,7 @@ def test_plain_http_on_a_port_with_tls_is_answered_with_a_sentence_and_told_in_o
 @pytest.mark.parametrize("sent", [b"SSH-2.0-client\r\n", b"\x00" * 20, b"\x80\x2e\x01\x00\x02", b"hello\n"])
 def test_what_is_neither_tls_nor_http_gets_no_answer_in_clear_text(start, tmp_path, sent):
     server = begin(start, tmp_path, "--header-timeout", "2s")
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as sock:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS) as sock:
         sock.sendall(sent)
         with contextlib.suppress(ConnectionResetError):
             assert b"HTTP" not in read_to_end(sock)
@@ -395,7 +392,7 @@ def test_the_keys_of_connections_are_written_only_where_the_variable_says_and_th
 def test_sslscan_finds_nothing_old(start, tmp_path):
     server = begin(start, tmp_path)
     finished = subprocess.run(
-        ["sslscan", "--no-colour", "--xml=-", f"127.0.0.1:{server.port}"], capture_output=True, timeout=120
+        ["sslscan", "--no-colour", "--xml=-", f"127.0.0.1:{server.port}"], capture_output=True, timeout=DEADLINE_SECONDS
     )
     found = finished.stdout.decode()
     enabled = {
@@ -425,7 +422,10 @@ def test_check_tells_until_when_certificates_are_valid(tmp_path, monkeypatch):
         put(tmp_path, AUTHORITY.issue_cert("localhost", not_after=now + datetime.timedelta(days=days)), "server")
         options = ("application:app", "--certfile", "server.pem", "--keyfile", "server.key")
         return subprocess.run(
-            [sys.executable, "-m", "gracehttp", "check", *options], capture_output=True, text=True, timeout=60
+            [sys.executable, "-m", "gracehttp", "check", *options],
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_SECONDS,
         )
 
     good, bad = check(20.5), check(-1)

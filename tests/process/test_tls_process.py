@@ -11,6 +11,7 @@ import warnings
 
 import pytest
 import trustme
+from deadlines import DEADLINE_SECONDS
 from load_client import ECHO_APPLICATION, Load
 from server_harness import PID_APPLICATION, get, get_on, read_response
 from tls_client import connect_tls, context_for
@@ -126,7 +127,7 @@ def test_tls_1_1_is_refused_and_1_2_is_not(start, tmp_path):
 def test_a_client_that_speaks_plain_http_to_the_tls_port_is_let_go_and_costs_no_place(start, tmp_path):
     server = begin(start, tmp_path, limit=1)
     for _ in range(3):
-        with socket.create_connection(("127.0.0.1", server.tls_port), timeout=60) as sock:
+        with socket.create_connection(("127.0.0.1", server.tls_port), timeout=DEADLINE_SECONDS) as sock:
             sock.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
             assert b"HTTP/1.1 200" not in read_to_end(sock)
     with connect(server) as sock:
@@ -139,7 +140,7 @@ def test_a_client_that_speaks_tls_to_the_plain_port_gets_400(start, tmp_path):
     hello = ssl.MemoryBIO()
     with pytest.raises(ssl.SSLWantReadError):
         client_context().wrap_bio(ssl.MemoryBIO(), hello, server_hostname="localhost").do_handshake()
-    with socket.create_connection((PLAIN_HOST, server.plain_port), timeout=60) as sock:
+    with socket.create_connection((PLAIN_HOST, server.plain_port), timeout=DEADLINE_SECONDS) as sock:
         sock.sendall(hello.read())
         assert read_response(sock)[0] == 400
     assert get(server.plain_port, host=PLAIN_HOST)[0] == 200
@@ -148,7 +149,10 @@ def test_a_client_that_speaks_tls_to_the_plain_port_gets_400(start, tmp_path):
 def test_handshakes_that_take_too_long_are_cut_and_their_places_are_free_again(start, tmp_path):
     server = begin(start, tmp_path, limit=2, header_timeout=2)
     address = ("127.0.0.1", server.tls_port)
-    with socket.create_connection(address, timeout=60) as silent, socket.create_connection(address, timeout=20) as slow:
+    with (
+        socket.create_connection(address, timeout=DEADLINE_SECONDS) as silent,
+        socket.create_connection(address, timeout=DEADLINE_SECONDS) as slow,
+    ):
         slow.sendall(b"\x16\x03\x01\x02\x00\x01")
         read_to_end(silent)
         read_to_end(slow)
@@ -194,7 +198,7 @@ def test_a_slow_reader_gets_its_whole_response_over_tls_from_code_that_drains(st
     server = begin(start, tmp_path, application=LARGE_APPLICATION)
     with socket.socket() as plain:
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        plain.settimeout(60)
+        plain.settimeout(DEADLINE_SECONDS)
         plain.connect(("127.0.0.1", server.tls_port))
         with client_context().wrap_socket(plain, server_hostname="localhost") as sock:
             sock.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n")
@@ -217,7 +221,7 @@ class TlsRecords:
     """A client that sends its TLS records itself, so that it can send a part of one."""
 
     def __init__(self, server):
-        self.sock = socket.create_connection(("127.0.0.1", server.tls_port), timeout=60)
+        self.sock = socket.create_connection(("127.0.0.1", server.tls_port), timeout=DEADLINE_SECONDS)
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = client_context().wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
         self._when_readable(self._tls.do_handshake)

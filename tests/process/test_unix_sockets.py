@@ -9,6 +9,7 @@ import socket
 import stat
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from held_request import BODY_APPLICATION
 from server_harness import PID_APPLICATION, get_on, wait_until
 
@@ -32,7 +33,7 @@ def begin(start, path):
 def connect(path):
     with contextlib.ExitStack() as on_error:
         sock = on_error.enter_context(socket.socket(socket.AF_UNIX))
-        sock.settimeout(60)
+        sock.settimeout(DEADLINE_SECONDS)
         sock.connect(str(path))
         on_error.pop_all()
     return sock

@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 
+from deadlines import DEADLINE_SECONDS
 from server_harness import get, get_on, is_alive
 
 LOOP_HANGS = """
@@ -49,7 +50,7 @@ def begin(start, application, *arguments, hang_timeout="1s"):
 
 def ask(port, path):
     """Send a request that gets no answer."""
-    client = socket.create_connection(("127.0.0.1", port), timeout=60)
+    client = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS)
     client.sendall(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
     return client
 
@@ -68,7 +69,7 @@ def test_a_worker_whose_loop_hangs_is_replaced_and_the_log_says_where_it_hung(st
 
 def test_a_worker_whose_threads_all_hang_hands_its_connections_over_and_the_log_says_where_they_hung(start):
     server = begin(start, THREADS_HANG, "--threads", "1")
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as idle:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS) as idle:
         get_on(idle)
         with ask(server.port, "/hang"), ask(server.port, "/") as waits:
             server.wait_for("all its threads are at the same requests")

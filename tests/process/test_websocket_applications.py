@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-import subprocess
 
 import pytest
 from websocket_client import CLOSE, TEXT, WebSocket, close, closing, run, text
@@ -296,35 +294,15 @@ PAGE = """
 
 @pytest.mark.browser
 @pytest.mark.parametrize("deflate", ["off", "on"])
-def test_chromium(start, tmp_path, deflate):
+def test_chromium(start, browse, deflate):
     """A page with a WebSocket that is open through a restart: it hears 1012, connects again, and closes by itself."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("chromium is not installed (Debian's package has that name)")
     options = ("--ws-goodbye", "100ms", "--ws-deflate", deflate)
     arguments = ("-m", "gracehttp", "serve", "application:app", "-b", "127.0.0.1:0", *options)
     server = start(*arguments, files={"application.py": PAGE})
     server.wait_until_serving()
-    profile = tmp_path / "profile"
-    browser = subprocess.Popen(
-        [
-            chromium,
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            f"--user-data-dir={profile}",
-            f"http://127.0.0.1:{server.port}/",
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        server.wait_for("the browser is ready", seconds=90)
-        server.restart(2)
-        told = server.wait_for("the browser saw (.*)", seconds=90)[1]
-    finally:
-        browser.terminate()
-        browser.wait(30)
+    browse(f"http://127.0.0.1:{server.port}/")
+    server.wait_for("the browser is ready")
+    server.restart(2)
+    told = server.wait_for("the browser saw (.*)")[1]
     assert told == "open chat|\N{SNOWMAN}|close 1012 true|open chat|\N{SNOWMAN}|close 4000 true"
     assert server.stop() == 0

@@ -11,6 +11,7 @@ import time
 
 import pytest
 import trustme
+from deadlines import DEADLINE_SECONDS
 from server_harness import get, read_response
 from websocket_client import CLOSE, WebSocket, binary, close, closing, handshake, run, text
 from websocket_load import EchoClient, pid_of, through_restarts
@@ -92,6 +93,9 @@ def test_each_websocket_is_closed_by_its_application_or_with_1012(begin, restart
     server = begin("-w", "2", *QUICK)
     clients = [EchoClient(server.port, path) for path in ("/echo", "/listens") for _ in range(25)]
     run(through_restarts(server, restarts, clients), seconds=60.0 * restarts)
+    codes = [code for one in clients for code in one.codes]
+    echoes = sum(one.echoes for one in clients)
+    print(f"{restarts} restarts: {echoes} echoes, {codes.count(1012)} closed with 1012, {codes.count(4012)} with 4012")
     assert [one.wrong for one in clients] == [[]] * 50
     for one in clients:
         assert one.codes == [1012 if one.path == "/echo" else 4012] * restarts, one.path
@@ -119,18 +123,15 @@ def test_application_sees_the_close_and_the_access_log_has_its_code(begin):
 
 
 def test_application_has_a_while_to_say_goodbye(begin):
-    server = begin("--ws-goodbye", "1s")
+    server = begin("--ws-goodbye", "1s", "--drain-timeout", "1h")  # to wait for the end of that is to hang
 
     async def scenario():
         silent, listening = [await WebSocket.connect(server.port, path) for path in ("/echo", "/listens")]
         began = time.monotonic()
         server.send_signal(signal.SIGHUP)
         assert await closed(listening) == (4012, "goodbye")
-        await asyncio.to_thread(server.wait_for, "draining 2 connections")
-        drained = time.monotonic()
         assert (await closed(silent))[0] == 1012
         assert time.monotonic() - began > 1.0
-        assert time.monotonic() - drained < 10
 
     run(scenario())
     server.wait_until_gone(1)
@@ -296,7 +297,7 @@ def test_without_the_library(begin, tmp_path):
 
 
 def connected(server):
-    return socket.create_connection(("127.0.0.1", server.port), timeout=60)
+    return socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS)
 
 
 def test_request_and_websocket_on_one_connection(begin):

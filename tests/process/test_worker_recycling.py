@@ -8,6 +8,7 @@ import signal
 import socket
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from load_client import ECHO_APPLICATION, Load
 from server_harness import get, get_on, is_alive, read_response, wait_until
 
@@ -47,7 +48,7 @@ def begin(start, application=ECHO_OR_HOLD, **options):
 
 
 def connect(server):
-    return socket.create_connection(("127.0.0.1", server.port), timeout=60)
+    return socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -229,7 +230,7 @@ def test_a_receiver_that_may_open_no_more_files_leaves_the_rest_to_its_sender(st
     files = len(os.listdir(f"/proc/{server.first[0]}/fd")) - 40
     server.write("application.py", ECHO_OR_HOLD + FEW_FILES % (files + 20))
     (second,) = server.restart(2)
-    server.wait_for("no room", seconds=20)
+    server.wait_for("no room", seconds=DEADLINE_SECONDS)
     resource.prlimit(second, resource.RLIMIT_NOFILE, (1000, 1000))
     answered = {int(get_on(sock)[1]) for sock in socks}
     assert answered <= {second, server.first[0]}
@@ -243,12 +244,12 @@ def test_a_receiver_that_may_open_no_more_files_leaves_the_rest_to_its_sender(st
 FEW_FILES = """
     import resource
     import sys
-    import gracehttp.worker.handover
+    import gracehttp.worker.arrivals
 
-    def look_again(self, look_again=gracehttp.worker.handover.Arrivals._look_again):
+    def look_again(self, look_again=gracehttp.worker.arrivals.Arrivals._look_again):
         print("no room", file=sys.stderr, flush=True)
         look_again(self)
 
-    gracehttp.worker.handover.Arrivals._look_again = look_again
+    gracehttp.worker.arrivals.Arrivals._look_again = look_again
     resource.setrlimit(resource.RLIMIT_NOFILE, (%d, 1000))
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 
+from deadlines import DEADLINE_SECONDS
 from load_client import Load, post
 from load_client import get as request_to
 from server_harness import get, get_on, read_response, wait_until
@@ -52,7 +53,7 @@ def begin(start, *options, application=APPLICATION):
 
 
 def connect(server):
-    return socket.create_connection(("127.0.0.1", server.port), timeout=60)
+    return socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS)
 
 
 def test_neither_an_endless_stream_nor_a_slow_body_keeps_the_others(start):

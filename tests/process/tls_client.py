@@ -6,9 +6,7 @@ import socket
 import ssl
 
 import trustme
-
-GIVE_UP_SECONDS = 20
-"""A deadline against hanging."""
+from deadlines import DEADLINE_SECONDS
 
 
 def context_for(authority, *, certificate=None, alpn=()):
@@ -22,6 +20,11 @@ def context_for(authority, *, certificate=None, alpn=()):
     return context
 
 
+def der(issued):
+    """What `getpeercert(True)` gives of a certificate that an authority has issued."""
+    return ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
+
+
 def certificate_in(file, *names):
     """Write a certificate for `names` with its key to `file`; returns the context of clients that trust it."""
     authority = trustme.CA()
@@ -31,7 +34,7 @@ def certificate_in(file, *names):
 
 def connect_tls(port, context, name="localhost"):
     """A client of 127.0.0.1:`port`, after its handshake, in which it asks for `name`. Raises as `wrap_socket`."""
-    sock = socket.create_connection(("127.0.0.1", port), timeout=GIVE_UP_SECONDS)
+    sock = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS)
     try:
         return context.wrap_socket(sock, server_hostname=name)
     except BaseException:

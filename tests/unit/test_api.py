@@ -9,6 +9,7 @@ import sys
 import threading
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 
 import gracehttp
 from gracehttp.config import load
@@ -141,7 +142,12 @@ def test_hint_of_add_server_is_for_a_script() -> None:
 def test_a_script_from_standard_input_is_told_that_it_can_not_be_run_again(arguments) -> None:
     script = "import gracehttp; gracehttp.run('gracehttp.demo.app:application', bind='127.0.0.1:0')"
     ended = subprocess.run(
-        [sys.executable, *arguments], input=script, capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, *arguments],
+        input=script,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_SECONDS,
+        check=False,
     )
     assert ended.returncode == 2
     assert "this script comes from standard input, so it can't be run a second time" in ended.stderr

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import zlib
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ SOURCE = b"answer = 42\n"
 def package(tmp_path):
     """A package of one module that was compiled."""
     (tmp_path / "module.py").write_bytes(SOURCE)
+    (tmp_path / f"module{EXTENSION_SUFFIXES[0]}").write_bytes(b"")
     record(tmp_path, reason="", sources={"module.py": zlib.crc32(SOURCE)})
     return tmp_path
 
@@ -55,6 +57,11 @@ def test_source_that_was_changed_since_runs_as_it_stands(package):
 def test_source_that_is_gone_makes_no_compiled_build(package):
     (package / "module.py").unlink()
     assert not decide({}, package).compiled
+
+
+def test_a_compiled_module_that_is_gone_makes_no_compiled_build(package):
+    (package / f"module{EXTENSION_SUFFIXES[0]}").unlink()
+    assert str(decide({}, package)) == "interpreted (the compiled module of module.py is gone)"
 
 
 def test_another_python_has_another_record(package):

@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 
 import gracehttp
 from gracehttp import embedded
@@ -42,7 +43,7 @@ def wsgi(environ, start_response):
 
 
 def get(server, path="/"):
-    with urllib.request.urlopen(server.url + path, timeout=30) as response:
+    with urllib.request.urlopen(server.url + path, timeout=DEADLINE_SECONDS) as response:
         return response.read().decode()
 
 
@@ -68,7 +69,7 @@ def test_the_process_is_left_as_it_is() -> None:
         assert state() == before
     assert state() == before
     for thread in set(threading.enumerate()) - threads:  # those of WSGI applications end by themselves
-        thread.join(30)
+        thread.join(DEADLINE_SECONDS)
     assert set(threading.enumerate()) <= threads
 
 
@@ -145,7 +146,7 @@ def test_an_application_that_does_not_end_is_told_of(monkeypatch) -> None:
     finally:
         GO_ON.set()
         for thread in set(threading.enumerate()) - before:
-            thread.join(30)
+            thread.join(DEADLINE_SECONDS)
 
 
 PAGE = (Path(__file__).parents[2] / "docs" / "development.md").read_text(encoding="utf-8")
@@ -158,11 +159,13 @@ async def app(scope, receive, send):
 
 
 def test_the_tests_on_the_page_pass(tmp_path) -> None:
-    files = dict(re.findall(r"<!-- (\S+\.py) -->\n```python\n(.*?)```", PAGE, re.DOTALL))
+    files = dict(re.findall(r"<!-- tested by test_embedded.py as (\S+) -->\n```python\n(.*?)```", PAGE, re.DOTALL))
     assert files.keys() == {"conftest.py", "test_main.py", "test_async.py"}
     for name, text in {**files, "main.py": MAIN}.items():
         (tmp_path / name).write_text(text)
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:dash", "-W", "error", "--rootdir", tmp_path]
     command = [sys.executable, "-m", "pytest", *options]
-    done = subprocess.run([*command, tmp_path], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        [*command, tmp_path], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=DEADLINE_SECONDS
+    )
     assert "2 passed" in done.stdout, done.stdout + done.stderr

@@ -26,8 +26,14 @@ def test_up_to_ten_cut_requests_are_all_named():
 
 
 def test_one_is_told_in_the_singular():
-    assert str(PermitsReclaimed("a:1", 1)) == "a:1: 1 place of a dead worker is free again"
-    assert str(PermitsReclaimed("a:1", 2)) == "a:1: 2 places of a dead worker are free again"
+    assert (
+        str(PermitsReclaimed("a:1", 1))
+        == "a:1: a worker died with 1 open connection; it counts no longer against the limit"
+    )
+    assert (
+        str(PermitsReclaimed("a:1", 2))
+        == "a:1: a worker died with 2 open connections; they count no longer against the limit"
+    )
 
 
 def test_lowered_limit_tells_who_shares_what_a_process_may_open():

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gracehttp.config import ProcessOptions
-from gracehttp.http.exchange import Exchange, Handler, RequestFinished
+from gracehttp.http.exchange import Exchange, RequestFinished
+from gracehttp.http.handler import Handler
 from gracehttp.http.head import RequestHead, RequestLine
 
 if TYPE_CHECKING:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gracehttp.applications.asgi.lifespan import check_mode
 from gracehttp.applications.drain_notice import DrainNotices
 from gracehttp.applications.importer import LoadedApplication
 from gracehttp.applications.loading import ApplicationLoader, ApplicationReference
 from gracehttp.events import Event
-from gracehttp.http.exchange import Application
+from gracehttp.http.handler import Application
 from gracehttp.values import Value
 
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ class Applications:
     """Wraps each application once, and iterates over all of them.
 
     `on_idle` is called each time one of them has come to work on no request any more. `publish` is told how a lifespan
-    ends that nothing waits for. All methods are for the thread of
-    the loop.
+    ends that nothing waits for. All methods are for the thread of the loop.
     """
 
     def __init__(
@@ -100,10 +99,10 @@ class Applications:
         pause = min(LONGEST_BETWEEN_LOOKS_SECONDS, seconds / LOOKS_PER_TIMEOUT)
         self._timer = asyncio.get_running_loop().call_later(pause, self._end_overdue)
 
-    def turn_away(self) -> None:
+    def refuse_waiting(self) -> None:
         """Answer the requests that wait for an application, which will not begin with them any more."""
         for one in self._with_threads:
-            one.turn_away()
+            one.refuse_waiting()
 
     def tell_of_drain(self) -> None:
         """Tell the applications that the drain has begun, if they listen."""
@@ -131,26 +130,24 @@ class Applications:
         return self._wrap_wsgi(loaded) if loaded.interface == "wsgi" else self._wrap_asgi(loaded)
 
     def _wrap_wsgi(self, loaded: LoadedApplication) -> Application:
-        settings = self._settings
-        common: dict[str, Any] = {
-            "name": loaded.name,
-            "loop": asyncio.get_running_loop(),
-            "multiprocess": settings.multiprocess,
-            "draining": self._notices.wsgi,
-            "on_idle": self._on_idle,
-            "timed": settings.request_timeout_seconds > 0,
-            "startup": loaded.startup,
-            "shutdown": loaded.shutdown,
-        }
-        if not settings.threads:
-            from gracehttp.applications.wsgi.on_loop import WsgiOnLoop
-
-            return WsgiOnLoop(loaded.application, **common)
+        from gracehttp.applications.wsgi import modes
         from gracehttp.applications.wsgi.application import WsgiApplication
 
-        application = WsgiApplication(loaded.application, threads=settings.threads, **common)
-        self._with_threads.append(application)
-        return application
+        wrapped = modes.wrap(
+            loaded.application,
+            name=loaded.name,
+            loop=asyncio.get_running_loop(),
+            threads=self._settings.threads,
+            multiprocess=self._settings.multiprocess,
+            draining=self._notices.wsgi,
+            on_idle=self._on_idle,
+            timed=self._settings.request_timeout_seconds > 0,
+            startup=loaded.startup,
+            shutdown=loaded.shutdown,
+        )
+        if isinstance(wrapped, WsgiApplication):
+            self._with_threads.append(wrapped)
+        return wrapped
 
     def _wrap_asgi(self, loaded: LoadedApplication) -> Application:
         from gracehttp.applications.asgi.application import AsgiApplication

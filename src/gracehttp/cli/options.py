@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from gracehttp.config import OPTIONS, Option
 from gracehttp.config.model import GROUPS
@@ -26,6 +27,13 @@ class ConfiguredParameter(click.Option):
         self.option = option
         # Without default and variable: gracehttp.config chooses among all sources of a value, not click.
         super().__init__(_declarations(option), help=_help(option), **_form(option))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """What a shell offers as the value: one of the words that it may be, or a path."""
+        kind = self.option.kind
+        if kind.is_path:
+            return [CompletionItem(incomplete, type="dir" if kind.metavar == "FOLDER" else "file")]
+        return [CompletionItem(word) for word in kind.words if word.startswith(incomplete)]
 
 
 def configured(command: _Command) -> _Command:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -160,10 +162,18 @@ def program() -> None:
     """
 
 
+def _read_options_once() -> None:
+    """So that the code that reads them runs faster the next time (PEP 659). Nothing that is wrong with them matters."""
+    from gracehttp.cli.serve import serve  # the only command that has workers
+
+    with contextlib.suppress(Exception, SystemExit):
+        serve.make_context("serve", sys.argv[2:], resilient_parsing=True).close()
+
+
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command that `args` (default: those of this process) name, and exit with its status."""
     if SPARE_VARIABLE in os.environ:
         from gracehttp.worker.spare import wait_if_spare  # a process that waits here loads much
 
-        wait_if_spare(os.environ)
+        wait_if_spare(os.environ, _read_options_once)
     program.main(args, prog_name="gracehttp")

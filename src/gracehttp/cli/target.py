@@ -16,7 +16,8 @@ from gracehttp.cli.control_client import ControlAddress
 from gracehttp.cli.options import config_option
 from gracehttp.cli.parameters import WholeNumber
 from gracehttp.config import PROCESS_OPTIONS, places
-from gracehttp.config.types import UnreadableError, duration
+from gracehttp.config.readers import UnreadableError
+from gracehttp.config.types import duration
 from gracehttp.errors import CommandFailed, ConfigurationError
 
 _DURATION = duration()

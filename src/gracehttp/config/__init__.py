@@ -3,12 +3,13 @@
 The order of precedence: the command line, the environment, the file, variables which other programs know too (PORT),
 the defaults.
 
-Start reading in `model`: it declares each option once, with one of the `types`. `sources` are the places where values
-come from, `resolve` chooses among them, `checks` looks at options together and at the files that they name. `units`
-reads durations and sizes, `env_file` files of variables, `access_format` formats of the access log, `import_string` the
-names of applications. `near_names` tells what an unknown name was probably meant to be, `foreign_names` what one of
-another server is here (docs/make_foreign_names.py writes it). `keywords` has the types of keyword arguments, which
-docs/make_keywords.py writes. `release_links` and `certificate_files` tell which paths a process has to look at.
+Start reading in `model`: it declares each option once, with one of the `types`; `readers` reads values that have a form
+of their own. `sources` are the places where values come from, `resolve` chooses among them, `checks` looks at options
+together and at the files that they name. `units` reads durations and sizes, `env_file` files of variables,
+`access_format` formats of the access log, `import_string` the names of applications. `near_names` tells what an unknown
+name was probably meant to be, `foreign_names` what one of another server is here (docs/make_foreign_names.py writes
+it). `keywords` has the types of keyword arguments, which docs/make_keywords.py writes. `release_links` and
+`certificate_files` tell which paths a process has to look at.
 
 Nothing here opens a socket, imports an application or logs. It may import `net.address`, `errors`, `hints` and
 `values`.

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from gracehttp.config.types import Kind, UnreadableError
+from gracehttp.config.readers import UnreadableError
+from gracehttp.config.types import Kind
 from gracehttp.values import Value
 
 FIELDS: Final = (

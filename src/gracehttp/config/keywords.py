@@ -33,7 +33,7 @@ class ProgramKeywords(TypedDict, total=False):
     spare: Literal["auto", "on", "off"] | None
     """A spare process, which has loaded gracehttp and nothing of the application, forks the workers that start once
     a generation serves: a restart then takes little more than the application's import. auto: with two workers
-    or more, which share its memory. Default: auto.
+    or more, which share its memory. A script has none. Default: auto.
     """
 
     lifespan: Literal["auto", "on", "off"] | None

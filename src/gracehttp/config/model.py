@@ -156,7 +156,7 @@ class ProcessOptions:
         group=PROCESSES,
         help="A spare process, which has loaded gracehttp and nothing of the application, forks the workers that start "
         "once a generation serves: a restart then takes little more than the application's import. auto: with two "
-        "workers or more, which share its memory.",
+        "workers or more, which share its memory. A script has none.",
     )
     lifespan: str = option(
         "auto",

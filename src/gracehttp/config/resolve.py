@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from gracehttp.config.model import DEFAULT_BIND, SERVER_OPTIONS, Option, ServerOptions
+from gracehttp.config.readers import UnreadableError
 from gracehttp.config.sources import Source, from_query
-from gracehttp.config.types import STANDARD_OUTPUT, UnreadableError
+from gracehttp.config.types import STANDARD_OUTPUT
 from gracehttp.errors import ConfigurationError
 from gracehttp.hints import Named, hint, in_file
 from gracehttp.net.address import Address, Bind, UnixAddress, parse_bind

@@ -109,8 +109,9 @@ class PermitsReclaimed(Event):
     permits: int
 
     def __str__(self) -> str:
-        are = "is" if self.permits == 1 else "are"
-        return f"{self.address}: {counted(self.permits, 'place')} of a dead worker {are} free again"
+        they = "it counts" if self.permits == 1 else "they count"
+        held = counted(self.permits, "open connection")
+        return f"{self.address}: a worker died with {held}; {they} no longer against the limit"
 
 
 class PermitsNotCounted(Event):
@@ -119,7 +120,10 @@ class PermitsNotCounted(Event):
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.address}: places of dead workers can't be counted now ({self.reason}); it is tried again"
+        return (
+            f"{self.address}: connections of workers that died still count against the limit, because they can't be "
+            f"counted now ({self.reason}); it is tried again"
+        )
 
 
 class AcceptPaused(Event):

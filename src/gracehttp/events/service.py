@@ -83,6 +83,18 @@ class VariableIgnored(Event):
         return f"{self.variable} is set, and is no option; {self.meant} is one"
 
 
+class SpareImpossible(Event):
+    """`spare` is on in a program that isn't the command `gracehttp`."""
+
+    severity = Severity.NOTICE
+
+    def __str__(self) -> str:
+        return (
+            "spare is on and has no effect here: each worker must run this program from its beginning. "
+            "Only the command gracehttp has a spare process"
+        )
+
+
 class LinkMoved(Event):
     """A link by which the service was started leads elsewhere. `stays` is the working directory, if no name tells that
     the link is how the service manager came there."""

@@ -2,6 +2,7 @@
 
 - `connection`: a client's connection as the worker handles it, and what a protocol owes it (`WireProtocol`)
 - `exchange`: one request and its response, and the rules of a response; ASGI and WSGI are written against it
+- `handler`: what requests are given to, the contract of applications
 - `head`, `body`, `fields`: the parts of a message
 - `forwarded`: what a trusted proxy says of a request; `hosts`: what names a host
 - `request_ids`: the id that each request can have

@@ -11,8 +11,9 @@ import enum
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, Protocol
 
-from gracehttp.http.exchange import ExchangeObserver, Handler
+from gracehttp.http.exchange import ExchangeObserver
 from gracehttp.http.forwarded import Adjust
+from gracehttp.http.handler import Handler
 from gracehttp.http.server_fields import ServerLines
 from gracehttp.http.settings import HttpSettings
 from gracehttp.net.deadlines import Deadlines, Place
@@ -41,10 +42,10 @@ _LEAVING: Final = (1, 3)
 class Pace(NamedTuple):
     """How the closing of the connections of one kind that are at rest is spread over a drain.
 
-    After a restart they are closed evenly while between `first_left` and `last_left` of the drain's time is left, so
-    that their clients don't come back all at once, and so that one that was sending is still answered. At a stop each
-    has `grace_seconds` from the time at which it came to rest, in which a message that is on its way still arrives, and
-    the closings are spread over `stop_spread_seconds`.
+    After a restart they are closed evenly while between `first_left` and `last_left` of the drain's time is left. So
+    their clients don't come back all at once, and one that was sending is still answered. At a stop each has
+    `grace_seconds` from the time at which it came to rest, in which a message that is on its way still arrives, and the
+    closings are spread over `stop_spread_seconds`.
     """
 
     first_left: float = 0.25
@@ -258,7 +259,7 @@ class Connection(Place):
         self._terms = _STAY
         self._moved = False
         self.tls: TlsSession | None = None
-        """What TLS has agreed on with the client, when its handshake is done."""
+        """What TLS has agreed on with the client, when its handshake is done, and what a proxy says of its own one."""
 
     def begin(self, stream: Stream) -> None:
         """Own `stream`. It has no protocol before `switch`: a TLS handshake may come first."""
@@ -329,13 +330,16 @@ class Connection(Place):
 
     def see_off(self, terms: Terms) -> None:
         """The worker's terms from now on. What is at rest at this moment is the caller's to hand over or close."""
+        self.stream.flush()  # what is held a moment longer is no reason to be busy
         self._terms = _TERMS.index(terms)
         self.protocol.last_call(terms)
 
     def rested(self) -> None:
         """The protocol has come to rest. If something is not sent yet, the protocol calls again when it is."""
-        if self._terms in _LEAVING and not self.stream.unsent_bytes:
-            self.context.owner.connection_rested(self)
+        if self._terms in _LEAVING:
+            self.stream.flush()
+            if not self.stream.unsent_bytes:
+                self.context.owner.connection_rested(self)
 
     def pack(self) -> Parcel | None:
         """Stop reading and return what another process needs to go on; None if the connection can't go now.
@@ -343,6 +347,7 @@ class Connection(Place):
         To be followed by `left` or `unpack`. The client notices nothing: what it sends meanwhile waits in the kernel.
         """
         stream = self.stream
+        stream.flush()
         if not self.can_move or stream.shut or stream.input_over or stream.unsent_bytes:
             return None
         carried = self.protocol.carried()
@@ -377,6 +382,7 @@ class Connection(Place):
         Without `linger` the descriptor is free as soon as all is with the kernel, whether or not the client closes its
         side too.
         """
+        self.stream.flush()
         if self.stream.shut or not self.opened or not self.closable:
             return False
         since = self.idle_since

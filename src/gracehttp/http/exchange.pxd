@@ -5,6 +5,7 @@ from gracehttp.http cimport fields as checked
 from gracehttp.http.fields cimport ResponseFields
 from gracehttp.http.head cimport RequestHead as Head  # under another name: `exchange` gives RequestHead to others
 from gracehttp.http.request_counter cimport RequestCounter
+from gracehttp.net cimport system_calls
 
 
 cdef class Exchange
@@ -26,11 +27,11 @@ cdef class Exchange:
     cdef Carrier _carrier
     cdef object _observer
     cdef object _loop
-    cdef double _started_at
+    cdef public double started_at
     cdef bint _body_open
     cdef bint _blamed
     cdef bint _trailers_follow
-    cdef object _left
+    cdef long long _left
     cdef Waiters _waiters
     cdef readonly object body_length
     cdef readonly bint awaits_continue
@@ -47,7 +48,7 @@ cdef class Exchange:
     cdef readonly object reset_reason
     cdef public bint writable
     cdef readonly ResponseFields fields
-    cdef readonly object announced_length
+    cdef readonly long long announced_length
     cdef readonly bint bodyless
 
     cpdef begin(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import Callable, Iterable, Sequence
-from time import monotonic
 from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVarTuple, Unpack
 
 from gracehttp.http import fields as checked
@@ -18,19 +17,17 @@ from gracehttp.http.body import RequestBody
 from gracehttp.http.fields import ResponseError, ResponseFields, trailer_fields
 from gracehttp.http.head import Header, RequestHead
 from gracehttp.http.request_counter import RequestCounter
+from gracehttp.net import system_calls
 from gracehttp.net.file_part import FilePart
 
 if TYPE_CHECKING:
     from gracehttp.http.connection import MakeProtocol
-    from gracehttp.http.websocket.session import WebSocketSession
 
 __all__ = [
-    "Application",
     "Carrier",
     "ClientDisconnected",
     "Exchange",
     "ExchangeObserver",
-    "Handler",
     "Header",
     "RequestFinished",
     "RequestHead",
@@ -173,7 +170,6 @@ class Exchange:
         "_left",
         "_loop",
         "_observer",
-        "_started_at",
         "_trailers_follow",
         "_waiters",
         "announced_length",
@@ -191,25 +187,12 @@ class Exchange:
         "reset_reason",
         "response_complete",
         "response_started",
+        "started_at",
         "status",
         "timed_out",
         "when_gone",
         "writable",
     )
-
-    def __init__(
-        self,
-        head: RequestHead,
-        body: RequestBody,
-        carrier: Carrier,
-        observer: ExchangeObserver,
-        loop: asyncio.AbstractEventLoop,
-        body_length: int | None,
-        awaits_continue: bool,
-        writable: bool,
-    ) -> None:
-        """See the attributes."""
-        self.begin(head, body, carrier, observer, loop, body_length, awaits_continue, writable)
 
     def begin(
         self,
@@ -222,13 +205,14 @@ class Exchange:
         awaits_continue: bool,
         writable: bool,
     ) -> None:
-        """What `__init__` does, for an object that `__new__` has made: compiled, it is a call in C."""
+        """Comes first, and sets the attributes. No `__init__`: this is a call in C where it is compiled."""
         self.body = body
         self._carrier = carrier
         self._observer = observer
         self._loop = loop
         # Not loop.time(): uvloop reads the clock once per turn of the loop, to a millisecond, and that takes as long.
-        self._started_at = monotonic()
+        self.started_at = system_calls.monotonic()
+        """When the head of the request was complete, by `system_calls.monotonic`."""
         self._body_open = False  # body bytes of the response may be written
         self._blamed = False  # the application broke a rule, and was told
         self._waiters: Waiters | None = None
@@ -542,7 +526,7 @@ class Exchange:
         if not (self.response_complete or self.disconnected):
             self._carrier.cut(self, ResetReason.CANCEL)
 
-    def turn_away(self, reason: str) -> None:
+    def refuse(self, reason: str) -> None:
         """The application has not begun, and never will: answer 503. In place of `end`."""
         self.application_ended = True
         if self.response_complete or self.disconnected:
@@ -575,7 +559,7 @@ class Exchange:
     @property
     def age_seconds(self) -> float:
         """How long ago the head of the request was complete."""
-        return monotonic() - self._started_at
+        return system_calls.monotonic() - self.started_at
 
     def body_arrived(self) -> None:
         """The protocol has put something into the request body, or its end."""
@@ -608,7 +592,7 @@ class Exchange:
             return False
         if type(request_finished) is RequestCounter:
             counter = request_finished
-            counter.count(self.head.line.method, status, self.body_sent, monotonic() - self._started_at)
+            counter.count(self.head.line.method, status, self.body_sent, system_calls.monotonic() - self.started_at)
             request_finished = counter.then
         if request_finished is not None:
             if self.head_sent and not self.response_complete:
@@ -654,40 +638,6 @@ class Waiters:
         for future in futures:
             if not future.done():
                 future.set_result(None)
-
-
-class Handler(Protocol):
-    """What requests are given to."""
-
-    @property
-    def handle_websocket(self) -> Callable[[WebSocketSession], None] | None:
-        """As `handle`, for a WebSocket, which ends with `session.end()`; None if its interface knows none."""
-
-    def handle(self, exchange: Exchange) -> None:
-        """Begin to answer and return; the work goes on in a task or a thread, and ends with `exchange.end()`."""
-
-
-class Application(Handler, Protocol):
-    """A user's application behind the interface that it speaks (ASGI, WSGI)."""
-
-    name: str
-    """What the log calls it."""
-
-    @property
-    def in_flight(self) -> int:
-        """How many requests it works on, also those whose client is gone or has the whole response."""
-
-    async def startup(self) -> None:
-        """Let the application start; before its first request. Raises `ApplicationFailed`."""
-
-    def time_out(self, seconds: float) -> None:
-        """End the requests that take longer than `seconds`."""
-
-    def cancel_all(self) -> None:
-        """Cancel the requests in flight, as far as they can be cancelled."""
-
-    async def shutdown(self, timeout_seconds: float) -> str | None:
-        """Let the application end; after its last request. Returns what went wrong, None if nothing did."""
 
 
 def _as_bytes(data: object) -> bytes:

@@ -3,13 +3,15 @@ import cython
 cdef class ResponseFields:
     cdef readonly bytes block
     cdef readonly bint closes
-    cdef readonly object content_length
+    cdef readonly long long content_length
     cdef readonly bint has_date
     cdef readonly bint has_server
     cdef readonly object dropped
     cdef readonly bytes upgrade
     cdef readonly bint shared
     cdef readonly tuple latest_head
+    cdef readonly tuple latest_last_head
+    cdef readonly list given
 
     @cython.locals(known_lines=dict, known_lengths=dict, lines=list, shared=bint)
     cdef bytes _take(self, headers)
@@ -17,7 +19,10 @@ cdef class ResponseFields:
     cdef bint _note(self, int meaning, name, value) except -1
 
 
-@cython.locals(given=tuple, known=ResponseFields, known_fields=dict)
+cdef ResponseFields _latest
+
+
+@cython.locals(given=tuple, known=ResponseFields, latest=ResponseFields, known_fields=dict)
 cpdef ResponseFields response_fields(headers)
 cdef int _examine_name(name) except -1
 cdef _parse_content_length(value)

@@ -56,7 +56,8 @@ x-xss-protection
 """A list of those that differ or are secret would never be complete."""
 _known_lines: dict[Header, bytes] = {}
 _LONGEST_KNOWN_LENGTH: Final = 8
-_LENGTHS_END: Final = 10**_LONGEST_KNOWN_LENGTH
+_LARGEST_LENGTH: Final = 2**63 - 1
+"""Of a body that is sent: no file and no memory has more, and compiled code counts so far."""
 _known_lengths: dict[bytes, int] = {}
 
 _MOST_FIELDS_REMEMBERED: Final = 8
@@ -88,7 +89,8 @@ class ResponseFields:
 
     `shared`: other responses may have the same object (`response_fields`), in other threads, too. Then the protocol may
     keep in `latest_head` the head of the latest response that had these fields: its status, the lines that the server
-    has added, and all of it.
+    has added, and all of it; in `latest_last_head` that of one that was the last of its connection. `given` is what
+    they were made of.
     """
 
     __slots__ = (
@@ -96,9 +98,11 @@ class ResponseFields:
         "closes",
         "content_length",
         "dropped",
+        "given",
         "has_date",
         "has_server",
         "latest_head",
+        "latest_last_head",
         "shared",
         "upgrade",
     )
@@ -106,15 +110,17 @@ class ResponseFields:
     def __init__(self, headers: Iterable[Header]) -> None:
         """Take over all fields but those which frame the message or are about the connection.
 
-        Raises `ResponseError` when a name is no token, a value has a control character other than the tab (RFC 9110
-        section 5.5), one of both is not bytes, or Content-Length is no number or there are two that differ.
+        Raises `ResponseError` when a name is no token, or a value has a control character other than the tab (RFC 9110
+        section 5.5); when one of both is not bytes; when Content-Length is no number, or there are two that differ.
         """
         self.content_length = -1
         self.closes = self.has_date = self.has_server = False
         self.upgrade = b""
         self.dropped: Header | None = None
         self.shared = False
+        self.given: list[Header] | None = None
         self.latest_head: tuple[int, bytes, bytes] | None = None
+        self.latest_last_head: tuple[int, bytes, bytes] | None = None
         try:
             self.block = self._take(headers)
         except (TypeError, ValueError, AttributeError) as error:
@@ -136,15 +142,13 @@ class ResponseFields:
             if name == b"content-length" and self.content_length < 0 and type(value) is bytes:
                 # The usual case of what `_note` does.
                 length = known_lengths.get(value)
-                if length is None and value.isdigit():
+                if length is None and len(value) <= _LONGEST_KNOWN_LENGTH and value.isdigit():
                     length = int(value)
-                    if len(value) <= _LONGEST_KNOWN_LENGTH:
-                        if len(known_lengths) >= _MOST_REMEMBERED:
-                            known_lengths.clear()
-                        known_lengths[value] = length
+                    if len(known_lengths) >= _MOST_REMEMBERED:
+                        known_lengths.clear()
+                    known_lengths[value] = length
                 if length is not None:
                     self.content_length = length
-                    shared = shared and length < _LENGTHS_END
                     continue
             shared = False
             lines.append(self._read(name, value))
@@ -214,10 +218,19 @@ class ResponseFields:
         return True
 
 
+_latest = ResponseFields(())
+"""The latest ones that were given again."""
+
+
 def response_fields(headers: Iterable[Header]) -> ResponseFields:
     """As `ResponseFields`, and made once for those that applications give again and again."""
+    global _latest  # noqa: PLW0603  compiled, it is a variable in C
     if type(headers) is not list:
         return ResponseFields(headers)
+    latest = _latest
+    # Many applications give the same pairs each time. Then to compare them takes a fifth of what a look-up does.
+    if headers == latest.given:
+        return latest
     given = tuple(headers)
     known_fields = _known_fields
     try:
@@ -226,10 +239,13 @@ def response_fields(headers: Iterable[Header]) -> ResponseFields:
         return ResponseFields(headers)
     if known is None:
         known = ResponseFields(headers)
-        if known.shared:
-            if len(known_fields) >= _MOST_REMEMBERED:
-                known_fields.clear()
-            known_fields[given] = known
+        if not known.shared:
+            return known
+        known.given = headers.copy()  # applications may change theirs
+        if len(known_fields) >= _MOST_REMEMBERED:
+            known_fields.clear()
+        known_fields[given] = known
+    _latest = known
     return known
 
 
@@ -256,4 +272,7 @@ def _examine_name(name: bytes) -> int:
 def _parse_content_length(value: bytes) -> int:
     if type(value) is not bytes or not (value.isdigit() or value.strip().isdigit()):
         raise ResponseError(f"{value!r} is no Content-Length")
-    return int(value)
+    length = int(value)
+    if length > _LARGEST_LENGTH:
+        raise ResponseError(f"Content-Length {length} is more than any body has")
+    return length

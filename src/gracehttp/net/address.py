@@ -114,6 +114,11 @@ def _tcp(text: str, whole: str, default_port: int | None = None) -> TcpAddress:
             f"{whole!r} is a port without a host.",
             hint=f"write :{text} to listen on all addresses of this machine, or 127.0.0.1:{text} for this machine only",
         )
+    if port is None and text[:1].isdigit() and text.lstrip("0123456789").isalpha():
+        raise ConfigurationError(
+            f"{whole!r} is no address to listen on: a port is a number, and a host stands before a colon.",
+            hint=f"write 127.0.0.1:{text.rstrip(text.lstrip('0123456789'))}",
+        )
     if port is None and text:
         raise ConfigurationError(
             f"{whole!r} is no address to listen on: the port is missing.", hint=f"write {text}:8000"

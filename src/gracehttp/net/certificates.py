@@ -112,6 +112,9 @@ def load(settings: TlsSettings, contents: Mapping[str, bytes] | None = None) -> 
     """The contexts of a port, from its files or, with `contents`, from what is there under their paths. A file that is
     not there is read.
 
+    A certificate file is PEM: the certificate, then the intermediate ones. A key file is PEM: PKCS#8, PKCS#1 or SEC 1,
+    encrypted with the password or not. Both may be the same file. Nothing is asked for on the terminal.
+
     Raises `CertificateError`; and `OSError` if the system can't make files of `contents`.
     """
     if contents is None:
@@ -174,20 +177,6 @@ def check_validity(loaded: LoadedTls, now: float) -> None:
             raise CertificateError(
                 f"the certificate {path} is not valid yet.", hint="is the clock of this machine right?"
             )
-
-
-def server_context(
-    certfile: str, keyfile: str | None, password: str | None, *, alpn: Sequence[str] = ("http/1.1",)
-) -> TlsContext:
-    """A context for TLS 1.2 and 1.3, with the protocols `alpn` in the server's order of preference (RFC 7301).
-
-    `certfile` is PEM: the certificate, then the intermediate ones. `keyfile` is PEM: PKCS#8, PKCS#1 or SEC 1,
-    encrypted with `password` or not; None means that it stands in `certfile`. Never asks on the terminal.
-
-    Raises `CertificateError`.
-    """
-    settings = TlsSettings(((certfile, keyfile or certfile),), password, tuple(alpn))
-    return _context(certfile, keyfile or certfile, settings)
 
 
 class _Chooser:

@@ -3,7 +3,7 @@
 Old workers of a port send into one queue, and all new ones wake up when something is in it. Without more, the first
 that runs would take all. So each says in words of the port's shared page what it does: whether it takes, or how many
 connections it had when it began to hand over. The connections of all that hand over, divided by the workers that take,
-are the share of each. A worker that has its share leaves the queue to the others for a moment (`worker.handover`).
+are the share of each. A worker that has its share leaves the queue to the others for a moment (`worker.arrivals`).
 
 The words are advice: nothing is lost if one of them is wrong. The supervisor clears those of a worker that has died.
 """

@@ -7,7 +7,6 @@ function returns what is safe for its callers, as its docstring says.
 from __future__ import annotations
 
 import fcntl
-import math
 import select
 import socket
 import sys
@@ -17,7 +16,6 @@ from pathlib import Path
 _HAS_TCP_INFO = sys.platform == "linux"  # elsewhere the struct is another one
 # In the struct tcp_info of linux/tcp.h:
 _UNACKED = slice(24, 28)  # tcpi_unacked
-_LAST_DATA_RECV = slice(52, 56)  # tcpi_last_data_recv, in milliseconds
 _BYTES_ACKED = slice(120, 128)  # tcpi_bytes_acked
 
 _DEFAULT_SOMAXCONN = 4096
@@ -40,14 +38,6 @@ def is_readable(fd: int) -> bool:
         return True
 
 
-def has_unread_input(fd: int) -> bool:
-    """Whether the kernel holds bytes of the client, or its end of file, that were not read yet.
-
-    False for a socket that is closed (`fd` is negative).
-    """
-    return fd >= 0 and is_readable(fd)
-
-
 def unsent_bytes(fd: int) -> int:
     """Bytes in the kernel that the client has not acknowledged yet; 0 where the kernel doesn't tell.
 
@@ -63,12 +53,6 @@ def unsent_bytes(fd: int) -> int:
 def acknowledged_bytes(sock: socket.SocketType) -> int:
     """How many bytes the client has acknowledged since it connected; 0 if the kernel doesn't tell."""
     return int.from_bytes(_tcp_info(sock, _BYTES_ACKED.stop)[_BYTES_ACKED], sys.byteorder)
-
-
-def seconds_since_input(sock: socket.socket) -> float:
-    """How long ago the client has sent something, to a few milliseconds; infinite if the kernel doesn't tell."""
-    milliseconds = _tcp_info(sock, _LAST_DATA_RECV.stop)[_LAST_DATA_RECV]
-    return int.from_bytes(milliseconds, sys.byteorder) / 1000 if milliseconds else math.inf
 
 
 def waiting_in(listener: socket.socket) -> int:

@@ -5,6 +5,7 @@ from gracehttp.net cimport system_calls
 
 cdef class Pollable:
     cpdef ready(self, int events)
+    cpdef flush(self)
 
 
 cdef class Poller:
@@ -13,10 +14,21 @@ cdef class Poller:
     cdef object _long
     cdef bint _called
     cdef public Py_ssize_t credit
+    cdef readonly bint holding
+    cdef list _held
+    cdef double _held_since
+    cdef double _holds_from
+    cdef bint _turning
 
     cpdef line_up(self, Pollable pollable, Py_ssize_t size)
     @cython.locals(pollable=Pollable)
     cpdef void _take_turns(self) except *
+    @cython.locals(held=list)
+    cpdef hold(self, Pollable pollable)
+    @cython.locals(held=list, pollable=Pollable)
+    cpdef send_held(self)
+    cpdef _pass_is_over(self)
+    cdef _took(self, double seconds)
 
 
 cdef class EpollPoller(Poller):
@@ -33,5 +45,5 @@ cdef class EpollPoller(Poller):
     cpdef forget(self, int fd)
     cpdef change(self, int fd, int events)
     cpdef remove(self, int fd)
-    @cython.locals(ready=list, pollable=Pollable)
+    @cython.locals(ready=list, pollable=Pollable, before=double, since=double, now=double)
     cpdef void _turn(self) except *

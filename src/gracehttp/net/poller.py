@@ -7,6 +7,12 @@ application, timers and signals.
 Both pollers are level-triggered: what a turn leaves is told again in the next one. A turn handles a bounded number of
 events, so that the callbacks of the application get theirs.
 
+When there is more than one event in a turn, what streams have to send is held for a moment, and sent together
+(`holding`). A client that gets the first of many responses wakes up, and takes the processor from us, or a part of it,
+while we make the others. What a turn brings forth is sent at its end; what callbacks of the loop write between turns, a
+pass of the loop later; both when `HOLD_SECONDS` are over, if that comes first. That can only be noticed between two
+events. So after one that took long, as with an application that blocks, each response is sent at once for a while.
+
 A turn also sends a bounded number of bytes. A stream that has more for a kernel that would take it lines up
 (`line_up`), and isn't watched for room meanwhile: so hundreds of slow readers, for each of which the kernel has
 megabytes of room, stand neither before the requests of other clients nor between them.
@@ -38,6 +44,11 @@ HALF_CLOSED: Final = 0x2000
 """EPOLLRDHUP: the client has ended its half, though what it sent before may wait still. Only epoll tells of it."""
 
 EVENTS_PER_TURN: Final = 128
+HOLD_SECONDS: Final = 0.001
+"""How old the first of what is held may be, when it is noticed."""
+LONG_SECONDS: Final = 0.005
+CALM_AFTER: Final = 5
+"""Nothing is held after something took `LONG_SECONDS` or more, for as many times as long."""
 LONGEST_FAILURE_SECONDS: Final = 5.0
 """How long epoll_wait(2) may fail again and again, before the process ends."""
 BYTES_PER_TURN: Final = 1048576
@@ -56,11 +67,26 @@ class Pollable:
         """What holds for the descriptor: a sum of `READABLE`, `WRITABLE`, `HALF_CLOSED` and `BROKEN`."""
         raise NotImplementedError
 
+    def flush(self) -> None:
+        """Send what is held (`Poller.hold`)."""
+        raise NotImplementedError
+
 
 class Poller:
     """Watches descriptors. For the thread of the loop."""
 
-    __slots__ = ("_brief", "_called", "_long", "_loop", "credit")
+    __slots__ = (
+        "_brief",
+        "_called",
+        "_held",
+        "_held_since",
+        "_holds_from",
+        "_long",
+        "_loop",
+        "_turning",
+        "credit",
+        "holding",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -70,6 +96,12 @@ class Poller:
         self.credit = BYTES_PER_TURN
         """How many bytes may be written at once until the next turn, to all descriptors together: an application that
         has much to say must not keep the loop from the others. A stream that writes counts it down."""
+        self.holding = False
+        """Whether a stream should hold what it has to send, if that isn't much (`hold`)."""
+        self._held: list[Pollable] = []
+        self._held_since = 0.0  # by `system_calls.monotonic`, of the first of them
+        self._holds_from = 0.0
+        self._turning = False
 
     def add(self, fd: int, pollable: Pollable, events: int) -> None:
         """Tell `pollable` of `events` on `fd` from now on. Raises `OSError` (ENOMEM, ENOSPC: epoll_ctl(2))."""
@@ -119,6 +151,37 @@ class Poller:
             if (self._brief or self._long) and not self._called:
                 self._called = True
                 self._loop.call_soon(self._take_turns)
+
+    def hold(self, pollable: Pollable) -> None:
+        """Tell `pollable` soon to `flush` what it has to send."""
+        held = self._held
+        held.append(pollable)
+        if self._turning:
+            return
+        if len(held) == 1:
+            self._held_since = system_calls.monotonic()
+            self._loop.call_soon(self._pass_is_over)
+        elif system_calls.monotonic() - self._held_since > HOLD_SECONDS:
+            self.send_held()
+
+    def send_held(self) -> None:
+        """Tell those that hold something to send it."""
+        held = self._held
+        self._held = []
+        for pollable in held:
+            pollable.flush()
+
+    def _pass_is_over(self) -> None:
+        """Of the loop, in which something was held."""
+        if self._held:
+            self._took(system_calls.monotonic() - self._held_since)
+            self.send_held()
+
+    def _took(self, seconds: float) -> None:
+        """What was held might have had to wait for so long."""
+        if seconds > LONG_SECONDS:
+            self._holds_from = system_calls.monotonic() + seconds * CALM_AFTER
+            self.holding = False
 
     def close(self) -> None:
         """Release the poller's own descriptor."""
@@ -195,10 +258,25 @@ class EpollPoller(Poller):
             self._leave_out()
             return
         self._failing_since = None
-        for fd, events in ready:
-            pollable = pollables[fd]
-            if pollable is not None and not (removed and fd in removed):
-                pollable.ready(events)
+        before = since = system_calls.monotonic()
+        self.holding = len(ready) > 1 and since >= self._holds_from
+        self._turning = True
+        try:
+            for fd, events in ready:
+                pollable = pollables[fd]
+                if pollable is not None and not (removed and fd in removed):
+                    pollable.ready(events)
+                    now = system_calls.monotonic()
+                    if now - before > LONG_SECONDS:
+                        self._took(now - before)
+                    before = now
+                    if self._held and now - since > HOLD_SECONDS:
+                        self.send_held()
+                        since = now
+        finally:
+            self._turning = False
+            if self._held:
+                self.send_held()
 
     def _leave_out(self) -> None:
         """No events can be had in this turn. What is ready is told again in the next one, unless that goes on: a

@@ -30,6 +30,8 @@ _SSL: Final = 0x20
 _SSL_VERSION: Final = 0x21
 _SSL_CN: Final = 0x22
 _SSL_CIPHER: Final = 0x23
+_LONGEST_WORD_BYTES: Final = 64  # of a version or a cipher suite
+_LONGEST_NAME_BYTES: Final = 256  # RFC 5280 appendix A.1, ub-common-name: 64 characters
 _CLIENT_SSL: Final = 0x01
 _CLIENT_CERT: Final = 0x06  # in this connection, or in the session that it goes on with
 
@@ -49,7 +51,8 @@ class ProxyProtocolError(ValueError):
 class TlsFacts(NamedTuple):
     """What the proxy knows of the client's TLS. `version` and `cipher` are OpenSSL's names, empty if they aren't told.
 
-    `client_name` is the common name in the client's certificate, None without one; `verified`: the proxy trusts it.
+    `client_name` is the common name in the client's certificate, None without a certificate, and empty if the name
+    isn't told, or is none that two readers would read alike. `verified`: the proxy trusts the certificate.
     """
 
     version: str = ""
@@ -186,16 +189,25 @@ def _read_ssl(value: bytes) -> TlsFacts | None:
     if len(value) < 5:
         raise ProxyProtocolError("its PROXY header has a field of TLS that is cut")
     flags, verify = value[0], int.from_bytes(value[1:5], "big")
-    facts = {kind: text.decode("utf-8", "replace") for kind, _, text in _tlvs(value, 5)}
+    facts = {kind: text for kind, _, text in _tlvs(value, 5)}
     if not flags & _CLIENT_SSL:
         return None
     has_certificate = bool(flags & _CLIENT_CERT)
     return TlsFacts(
-        facts.get(_SSL_VERSION, ""),
-        facts.get(_SSL_CIPHER, ""),
-        facts.get(_SSL_CN, "") if has_certificate else None,
+        _text(facts.get(_SSL_VERSION, b""), "ascii", _LONGEST_WORD_BYTES),
+        _text(facts.get(_SSL_CIPHER, b""), "ascii", _LONGEST_WORD_BYTES),
+        _text(facts.get(_SSL_CN, b""), "utf-8", _LONGEST_NAME_BYTES) if has_certificate else None,
         has_certificate and verify == 0,
     )
+
+
+def _text(value: bytes, encoding: str, most: int) -> str:
+    """Empty for what is too long, or can't be shown as it is: a part of a name would be another name."""
+    try:
+        text = value.decode(encoding) if len(value) <= most else ""
+    except UnicodeDecodeError:
+        return ""
+    return text if text.isprintable() else ""
 
 
 def _make_table() -> tuple[int, ...]:

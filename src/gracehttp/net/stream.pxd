@@ -29,6 +29,7 @@ cdef class PlainStream(SocketStream):
     cdef public object consumer
     cdef public object owner
     cdef object _unsent
+    cdef bytes _held
     cdef object _ending
     cdef object _stall
     cdef readonly Py_ssize_t unsent_bytes
@@ -43,8 +44,14 @@ cdef class PlainStream(SocketStream):
     cpdef ready(self, int events)
     @cython.locals(services=StreamServices, poller=Poller, sent=Py_ssize_t)
     cpdef begin(self)
-    @cython.locals(services=StreamServices, poller=Poller, sent=Py_ssize_t, size=Py_ssize_t)
     cpdef write(self, data)
+    @cython.locals(size=Py_ssize_t)
+    cdef _hold(self, bytes data)
+    @cython.locals(held=bytes)
+    cpdef flush(self)
+    cdef _send_behind_held(self, data)
+    @cython.locals(services=StreamServices, poller=Poller, sent=Py_ssize_t, size=Py_ssize_t)
+    cdef _send(self, data)
     cpdef write_file(self, part)
     cpdef pause_reading(self)
     cpdef resume_reading(self)

@@ -1,8 +1,9 @@
 """A client's connection as a stream of bytes: the contract, and the plain one on a socket.
 
-A stream reads when the poller says so and hands what it has read to its `consumer`. It writes at once; what the kernel
-doesn't take waits in a queue of its own, whose size is known, until the kernel takes more. The descriptor is closed in
-the same moment in which the stream says that it is closed, so a permit never waits for a turn of the loop.
+A stream reads when the poller says so and hands what it has read to its `consumer`. It writes at once, or a moment
+later together with others (`Poller.holding`); what the kernel doesn't take waits in a queue of its own, whose size is
+known, until the kernel takes more. The descriptor is closed in the same moment in which the stream says that it is
+closed, so a permit never waits for a turn of the loop.
 
 How a stream ends (RFC 9112 section 9.6): a socket that is closed while its client still sends makes the kernel answer
 with RST, and RST can destroy the response in the client's buffer before the client has read it. So `close(linger=True)`
@@ -33,6 +34,8 @@ from gracehttp.net.tls13.state import TlsState
 _MUCH_BYTES: Final = 16384
 HIGH_WATER_BYTES: Final = 65536
 """When more than this waits for the kernel, the stream is not `writable` until all of it is gone."""
+HOLD_BYTES: Final = 16384
+"""As much of a stream as may wait for the end of a turn of the poller."""
 BURST_BYTES: Final = 131072
 """How much of what waits is given to the kernel at once. It has room for megabytes of each client, and to copy them all
 in one turn would let other clients wait for seconds. `Poller.credit` bounds it for all of them together."""
@@ -147,7 +150,10 @@ class Stream(Protocol):
         """Whether `write_file` can be used."""
 
     def write(self, data: bytes) -> None:
-        """Send. Never blocks, never raises; when the stream is shut or broken, `data` is dropped."""
+        """Send. Never blocks, never raises; when the stream is shut or broken, `data` is dropped.
+
+        While there is much to do, what is small is sent a moment later, with what others write (`Poller.holding`).
+        """
 
     def write_pieces(self, pieces: list[bytes]) -> None:
         """As `write` for all of them in order, without joining them first (sendmsg(2))."""
@@ -158,6 +164,9 @@ class Stream(Protocol):
         If the file can't be read to the end of the part, the stream is reset: the client can tell that bytes are
         missing.
         """
+
+    def flush(self) -> None:
+        """Send now what was to wait for the end of the poller's turn."""
 
     def pause_reading(self) -> None:
         """Read nothing until `resume_reading`: what the client sends waits in the kernel."""
@@ -242,6 +251,7 @@ class PlainStream(SocketStream):
         "_ending",
         "_events",
         "_fd",
+        "_held",
         "_much",
         "_socket",
         "_stall",
@@ -272,6 +282,7 @@ class PlainStream(SocketStream):
         self.services = services
         self.owner: Closed = owner
         self._unsent: deque[bytes | memoryview | FilePart] | None = None
+        self._held: bytes | None = None  # until the end of the poller's turn
         self._ending: Ending | None = None
         self._stall: Progress | None = None  # while something waits, since the kernel was full
         self._events = READABLE
@@ -375,6 +386,41 @@ class PlainStream(SocketStream):
             return
         if self.shut:
             return
+        if self.services.poller.holding and len(data) <= HOLD_BYTES and type(data) is bytes:
+            self._hold(data)
+        elif self._held is None:
+            self._send(data)
+        else:
+            self._send_behind_held(data)
+
+    def _hold(self, data: bytes) -> None:
+        """Let it wait for what others write, behind what waits already."""
+        size = len(data)
+        if self._held is None:
+            self._held = data
+            self.unsent_bytes = size
+            self.services.poller.hold(self)
+        elif self.unsent_bytes + size <= HOLD_BYTES:
+            self._held += data
+            self.unsent_bytes += size
+        else:
+            self._send_behind_held(data)
+
+    def flush(self) -> None:
+        held = self._held
+        if held is not None:
+            self._held = None
+            self.unsent_bytes = 0
+            self._send(held)
+
+    def _send_behind_held(self, data: bytes) -> None:
+        self.flush()
+        if self._unsent is not None:
+            self._keep((data,))
+        elif not self.shut:
+            self._send(data)
+
+    def _send(self, data: bytes) -> None:
         services = self.services
         poller = services.poller
         size = len(data)
@@ -392,6 +438,7 @@ class PlainStream(SocketStream):
             self._keep((memoryview(data)[sent:],), full=True)
 
     def write_pieces(self, pieces: list[bytes]) -> None:
+        self.flush()
         if self._unsent is not None:
             self._keep(pieces)
             return
@@ -422,6 +469,7 @@ class PlainStream(SocketStream):
             sent -= len(piece)
 
     def write_file(self, part: FilePart) -> None:
+        self.flush()
         if self.shut or self.closed:
             part.close()
             return
@@ -555,6 +603,7 @@ class PlainStream(SocketStream):
         """`client_ended` tells whether bytes that are discarded say that the client has ended its half."""
         if self.closed or self._ending is not None:
             return
+        self.flush()
         self._stall_no_more()
         self.shut = True
         linger = linger and not self.input_over
@@ -573,6 +622,7 @@ class PlainStream(SocketStream):
         Also before a close: the client learns of a close(2) only when the last copy of the descriptor is gone, and a
         process that the application has forked has one. A shutdown acts on the socket itself.
         """
+        self.flush()
         self.shut = True
         system_calls.shut(self._socket, self._fd)  # that the client is gone already (ENOTCONN) is no news
 
@@ -583,6 +633,7 @@ class PlainStream(SocketStream):
 
     def reset(self) -> None:
         if not self.closed:
+            self.flush()
             with contextlib.suppress(OSError):
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
             self._close()
@@ -636,6 +687,7 @@ class PlainStream(SocketStream):
                 if isinstance(piece, FilePart):
                     piece.close()
             self._unsent = None
+        self._held = None
         self.unsent_bytes = 0
         self._stall_no_more()
         if self._ending is not None:

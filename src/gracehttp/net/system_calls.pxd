@@ -19,7 +19,16 @@ cdef extern from *:
     #include <netinet/tcp.h>
     #include <poll.h>
     #include <string.h>
+    #include <time.h>
     #include <unistd.h>
+
+    static double gracehttp_monotonic(void)
+    {
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);  /* does not fail with a clock that POSIX names */
+        return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+    }
 
     /* Dotted-decimal (RFC 952), without the printf(3) that inet_ntop(3) takes for it. */
     static PyObject *gracehttp_ipv4(const unsigned char *address)
@@ -174,9 +183,14 @@ cdef extern from *:
     list gracehttp_epoll_wait(int fd, int most)
     object gracehttp_accept(int fd)
     int gracehttp_waiting(int fd)
+    double gracehttp_monotonic() noexcept
 
 cdef enum:
     MOST_BYTES = 65536  # READ_BYTES
+
+
+cdef inline double monotonic() noexcept:
+    return gracehttp_monotonic()
 
 
 cdef inline int waiting(object listener, int fd):

@@ -13,12 +13,15 @@ from __future__ import annotations
 import os
 import select
 import socket
+import time
 from typing import Any, Final
 
 from gracehttp.net.kernel_view import is_readable, waiting_in
 
 READ_BYTES: Final = 65536
 
+monotonic: Final = time.monotonic
+"""Seconds of a clock that only goes forward, for differences among themselves (clock_gettime(2))."""
 
 _OF_THE_STANDARD_LIBRARY = (socket.socket, socket.SocketType, getattr(select, "epoll", None))
 

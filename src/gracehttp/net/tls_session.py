@@ -1,6 +1,8 @@
 """What a TLS handshake has agreed on, and who the client is, as applications want to see it.
 
-Most applications never ask, so nothing is read before one does, and then once for a connection.
+Most applications never ask, so nothing is read before one does, and then once for a connection. What a proxy tells of
+its own handshake with the client stands beside that, under a name of its own: it is the word of another
+(docs/decisions/0040-what-a-proxy-says-of-tls.md).
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from gracehttp.net.proxy_protocol import TlsFacts
 from gracehttp.net.x509 import UnreadableCertificate, read_certificate
 
 if TYPE_CHECKING:  # it needs a library that may not be there
@@ -29,13 +32,21 @@ class SessionFacts(NamedTuple):
     client_chain: tuple[bytes, ...] = ()
 
 
+PROXY_TLS: Final = "gracehttp.proxy_tls"
+"""Where a proxy's word stands, in `scope["extensions"]` and in the environ."""
+
+
 class TlsSession:
-    """Gives the facts of one connection in the forms of ASGI and WSGI. `read` is called at most once."""
+    """Gives the facts of one connection in the forms of ASGI and WSGI.
 
-    __slots__ = ("_environ", "_extension", "_facts", "_read")
+    `read` is called at most once; None if we have had no handshake. `proxied` is what a proxy has said of its own one.
+    """
 
-    def __init__(self, read: Callable[[], SessionFacts]) -> None:
+    __slots__ = ("_environ", "_extension", "_facts", "_read", "proxied")
+
+    def __init__(self, read: Callable[[], SessionFacts] | None, proxied: TlsFacts | None = None) -> None:
         self._read = read
+        self.proxied = proxied
         self._facts: SessionFacts | None = None
         self._extension: dict[str, Any] | None = None
         self._environ: dict[str, str] | None = None
@@ -43,8 +54,13 @@ class TlsSession:
     @property
     def facts(self) -> SessionFacts:
         if self._facts is None:
-            self._facts = self._read()
+            self._facts = SessionFacts() if self._read is None else self._read()
         return self._facts
+
+    def extensions(self) -> dict[str, Any]:
+        """What belongs into `scope["extensions"]`."""
+        own = {} if self._read is None else {"tls": self.extension()}
+        return own if self.proxied is None else {**own, PROXY_TLS: _shown(self.proxied)}
 
     def extension(self) -> dict[str, Any]:
         """The extension `tls` of ASGI (https://asgi.readthedocs.io/en/latest/specs/tls.html).
@@ -63,8 +79,12 @@ class TlsSession:
             }
         return self._extension.copy()
 
-    def environ(self) -> dict[str, str]:
+    def environ(self) -> dict[str, Any]:
         """What a WSGI application finds in its environ, by the names that Apache's mod_ssl has for it."""
+        own = {} if self._read is None else self._own_environ()
+        return own if self.proxied is None else {**own, PROXY_TLS: _shown(self.proxied)}
+
+    def _own_environ(self) -> dict[str, str]:
         if self._environ is None:
             facts = self.facts
             self._environ = {
@@ -75,6 +95,15 @@ class TlsSession:
             if facts.client_chain:
                 self._environ.update(_client_variables(facts.client_chain[0]))
         return self._environ
+
+
+def _shown(facts: TlsFacts) -> dict[str, Any]:
+    return {
+        "version": facts.version,
+        "cipher": facts.cipher,
+        "client_name": facts.client_name,
+        "client_verified": facts.verified,
+    }
 
 
 def session_of(tls: ssl.SSLObject | ContinuedSession) -> TlsSession:

@@ -446,6 +446,9 @@ class TlsStream(SocketStream):
             if piece:
                 self.write(piece)
 
+    def flush(self) -> None:
+        self._plain.flush()
+
     def writable_again(self) -> None:
         """See `Consumer`: of the plain stream."""
         if self._unencrypted is not None:

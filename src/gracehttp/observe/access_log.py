@@ -18,7 +18,7 @@ from gracehttp.config.model import ProcessOptions
 from gracehttp.observe.access_lines import line_maker
 from gracehttp.observe.formatters import escaped
 from gracehttp.observe.loggers import ACCESS_LOGGER
-from gracehttp.observe.request_logs import LoggedRequest, client_text, target_text
+from gracehttp.observe.request_failures import LoggedRequest, client_text, target_text
 
 LOG_FORMAT: Final = AccessFormat("log")
 
@@ -65,7 +65,7 @@ class AccessedRequest(LoggedRequest, Protocol):
 
 
 class AccessLog:
-    """Logs each finished request to `gracehttp.access`, at level INFO. A `RequestObserver`."""
+    """Logs each finished request to `gracehttp.access`, at level INFO: the `request_finished` of a worker."""
 
     __slots__ = ("_beginnings", "_generation", "_line", "_paths", "_worker")
 

@@ -10,7 +10,8 @@ timeout. `received`: how many of the bytes behind the line are its. `protocol`: 
 `http/1.1`. The permit goes with the connection. If a proxy has introduced it (PROXY protocol), what it has said goes
 along, which the kernel doesn't know:
 
-    "proxied": {"client": ["192.0.2.1", 50000], "server": ["192.0.2.9", 443], "tls": true}
+    "proxied": {"client": ["192.0.2.1", 50000], "server": ["192.0.2.9", 443], "tls": true,
+                "tls_facts": {"version": "TLSv1.3", "cipher": "", "client_name": "someone", "client_verified": true}}
 
 A connection that speaks TLS 1.3 takes along what its session needs (`net.tls13`); then the version is 3. Its secrets,
 of `secret` bytes each, that of the client's direction first, stand behind the line before the bytes of its requests:
@@ -36,22 +37,35 @@ MOST_PIPELINED_BYTES = 32768
 """Of all connections in one message. A connection whose client has sent more than this ahead can't go."""
 MOST_SECRET_BYTES = 64
 """Of one direction: the longest digest of a cipher suite of TLS 1.3 has 48."""
-MESSAGE_BYTES = MOST_PIPELINED_BYTES + (512 + 2 * MOST_SECRET_BYTES) * (MOST_CONNECTIONS + 1)
+_MOST_PROXIED_TLS_BYTES = 1280
+"""Of `ProxiedTls` in the line: texts of 64, 64 and 256 bytes, of which JSON makes three times as many at most."""
+MESSAGE_BYTES = MOST_PIPELINED_BYTES + (512 + _MOST_PROXIED_TLS_BYTES + 2 * MOST_SECRET_BYTES) * (MOST_CONNECTIONS + 1)
 
 HTTP1 = "http/1.1"
 
 _LONGEST_IDLE_SECONDS = 1e9  # NaN isn't below it either
 
 
+class ProxiedTls(NamedTuple):
+    """What a proxy knows of the client's TLS: see `net.proxy_protocol.TlsFacts`."""
+
+    version: str
+    cipher: str
+    client_name: str | None
+    client_verified: bool
+
+
 class Proxied(NamedTuple):
     """What a proxy has said of a connection: both ends of its client's, and whether the client speaks TLS to it.
 
-    `client` is None, and `server` is `(path, None)` or None, for a Unix socket.
+    `client` is None, and `server` is `(path, None)` or None, for a Unix socket. `tls_facts` is None if the client
+    speaks no TLS.
     """
 
     client: tuple[str, int] | None
     server: tuple[str, int | None] | None
     tls: bool = False
+    tls_facts: ProxiedTls | None = None
 
 
 class CarriedTls(NamedTuple):
@@ -94,7 +108,7 @@ def encode(connections: Sequence[Carried]) -> bytearray:
     facts = [
         {"fresh": one.fresh, "idle_seconds": round(one.idle_seconds, 3), "received": len(one.received)}
         | ({} if one.protocol == HTTP1 else {"protocol": one.protocol})
-        | ({} if one.proxied is None else {"proxied": one.proxied._asdict()})
+        | ({} if one.proxied is None else {"proxied": _facts_of_proxied(one.proxied)})
         | ({} if one.tls is None else {"tls": _facts_of(one.tls)})
         for one in connections
     ]
@@ -109,6 +123,11 @@ def encode(connections: Sequence[Carried]) -> bytearray:
             message[size : size + len(part)] = part
             size += len(part)
     return message
+
+
+def _facts_of_proxied(proxied: Proxied) -> dict[str, object]:
+    facts = {"client": proxied.client, "server": proxied.server, "tls": proxied.tls}
+    return facts | ({} if proxied.tls_facts is None else {"tls_facts": proxied.tls_facts._asdict()})
 
 
 def _facts_of(tls: CarriedTls) -> dict[str, object]:
@@ -177,7 +196,21 @@ def _read_proxied(fact: object, line: bytes) -> Proxied:
             case None | [str(), int()] as client, None | [str(), int() | None] as server:
                 client = None if client is None else (client[0], client[1])
                 server = None if server is None else (server[0], server[1])
-                return Proxied(client, server, fact.get("tls") is True)
+                return Proxied(client, server, fact.get("tls") is True, _read_proxied_tls(fact.get("tls_facts"), line))
+    raise UnreadableHandover(f"it is no message ({line[:100]!r})")
+
+
+def _read_proxied_tls(fact: object, line: bytes) -> ProxiedTls | None:
+    match fact:
+        case None:
+            return None
+        case {
+            "version": str() as version,
+            "cipher": str() as cipher,
+            "client_name": None | str() as name,
+            "client_verified": bool() as verified,
+        }:
+            return ProxiedTls(version, cipher, name, verified)
     raise UnreadableHandover(f"it is no message ({line[:100]!r})")
 
 

@@ -3,14 +3,15 @@
 - `process` is the life of the process, `hello` and `manifest` its introduction, `link` its talk with the supervisor,
   `signals` what it does about them
 - `service` is what it serves: its ports and applications, from start to drain
-- `port` is one port of it, `connections` those that are open, `handover` those that go to or come from other workers
+- `port` is one port of it, `connections` those that are open, `departures` those that go to other workers, `arrivals`
+  those that come from them
 - `certificates`: those of all ports, loaded and changed together
 - `drain` (when connections are closed), `shedding` (making room on a full port), `turned_away` (telling of peers that
   begin wrongly)
 - `observers` are told of each request: the access log, `recycling`, `error_counter`, the metrics; `heartbeat` shows the
   supervisor that the worker lives
 - before it is ready: `loops`, `warmup` (requests of the user), `rehearsal` (one of our own); for preloading `template`,
-  the `spare` process and what it has `loaded`; `code_record`; `breakpoints` of a person
+  the `spare` process, what it has `loaded` and its `reserves`; `code_record`; `breakpoints` of a person
 
 It may import all but the supervisor, the command line and `api`, and no protocol by name. Start reading at `service`:
 its method `drain` is the order in which a worker ends.

@@ -40,15 +40,6 @@ def can_record() -> bool:
     return True
 
 
-_read_ahead: dict[FileFacts, int | None] = {}
-"""Checksums of files that were loaded, by all that tells whether they are still the same."""
-
-
-def read_ahead() -> None:
-    """Make the checksums of what is loaded now, so that a process that is forked from this one need not."""
-    _read_ahead.update({facts: checksum(facts[0], facts[1]) for facts in loaded_files(sys.modules).values()})
-
-
 class Noted(Value):
     """A file as it was imported. `checksum` is None if none was needed, or it could not be had."""
 
@@ -56,11 +47,23 @@ class Noted(Value):
     checksum: int | None
 
 
+_ahead: dict[str, Noted] = {}
+"""By path: files that were loaded before this process was forked."""
+
+
+def note_ahead() -> None:
+    """Note what is loaded now, so that a process that is forked from this one need not look at those files. To be
+    called where a fork is made only while the files are as they were loaded (`worker.loaded`)."""
+    found = loaded_files(sys.modules).values()
+    _ahead.update({facts[0]: Noted(facts, checksum(facts[0], facts[1])) for facts in found})
+
+
 class ImportNotes:
     """Notes each source file in the moment in which this process imports it, between `begin()` and `end()`.
 
     With `record`, the descriptor that another worker has written, it reads what seems to differ from that; without, it
-    reads each file, for a record of its own. Those that were imported before count as they are at the end.
+    reads each file, for a record of its own. Those that were imported before count as they were noted then
+    (`note_ahead`), else as they are at the end.
     """
 
     def __init__(self, record: int | None = None) -> None:
@@ -101,9 +104,10 @@ class ImportNotes:
     def write_record(self) -> int:
         """The record of this process, as a descriptor of memory that is the caller's. Raises `OSError`."""
         record = anonymous_file("code")
+        known = self._known()
         with open(record, "w", encoding="utf-8", closefd=False) as file:
             found = {
-                name: (*facts, self._checksum(facts)) for name, facts in loaded_files(sys.modules, self._noted).items()
+                name: (*facts, _checksum(facts, known)) for name, facts in loaded_files(sys.modules, known).items()
             }
             file.write(json.dumps(found, separators=(",", ":")))  # json.dump is not in C
         return record
@@ -111,12 +115,13 @@ class ImportNotes:
     def changed(self) -> list[str]:
         """The paths of the files that this process has imported otherwise than the one that wrote the record."""
         before: dict[str, FileFacts] = {}
-        now = loaded_files(sys.modules, self._noted)
+        known = self._known()
+        now = loaded_files(sys.modules, known)
         for name, noted in (self._record or {}).items():
             before[name] = noted.facts
             found = now.get(name)
             seems_touched = found is not None and noted.checksum is not None and _seems_touched(noted.facts, found)
-            if found is not None and seems_touched and self._checksum(found) == noted.checksum:
+            if found is not None and seems_touched and _checksum(found, known) == noted.checksum:
                 before[name] = found
         return changed_files(before, now)
 
@@ -144,12 +149,8 @@ class ImportNotes:
         wanted = self._record is None or (recorded is not None and _seems_touched(recorded.facts, facts))
         self._noted[path] = Noted(facts, checksum(path, facts[1]) if wanted else None)
 
-    def _checksum(self, facts: FileFacts) -> int | None:
-        """The checksum of a file that was loaded with these facts."""
-        noted = self._noted.get(facts[0])
-        if noted is not None:
-            return noted.checksum
-        return _read_ahead[facts] if facts in _read_ahead else checksum(facts[0], facts[1])
+    def _known(self) -> dict[str, Noted]:
+        return {**_ahead, **self._noted}
 
 
 def loaded_files(modules: Mapping[str, ModuleType], noted: Mapping[str, Noted] | None = None) -> dict[str, FileFacts]:
@@ -191,6 +192,12 @@ def _facts(path: str) -> FileFacts | None:
     except (OSError, ValueError):
         return None
     return path, about.st_size, about.st_mtime_ns
+
+
+def _checksum(facts: FileFacts, known: Mapping[str, Noted]) -> int | None:
+    """The checksum of a file that was loaded with these facts."""
+    noted = known.get(facts[0])
+    return noted.checksum if noted is not None else checksum(facts[0], facts[1])
 
 
 def _clock_of_files_ns() -> int:

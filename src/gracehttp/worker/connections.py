@@ -22,21 +22,23 @@ from gracehttp.events import (
 )
 from gracehttp.http import negotiation
 from gracehttp.http.connection import NEW, NO_PROTOCOL, Connection, Ends, Pace, ServerContext, Terms
-from gracehttp.http.exchange import Handler, RequestFinished
+from gracehttp.http.exchange import RequestFinished
 from gracehttp.http.forwarded import Forwarding
+from gracehttp.http.handler import Handler
 from gracehttp.http.head import RequestHead
 from gracehttp.http.request_ids import RequestIds
 from gracehttp.http.settings import HttpSettings
 from gracehttp.net.endpoints import client_of, server_of
 from gracehttp.net.introduction import Introduction
 from gracehttp.net.poller import Poller
-from gracehttp.net.proxy_protocol import ProxyHeader
+from gracehttp.net.proxy_protocol import ProxyHeader, TlsFacts
 from gracehttp.net.stream import PlainStream, StreamServices
 from gracehttp.net.tls13.handover import KeyLog, continue_session, witness_of
+from gracehttp.net.tls_session import TlsSession
 from gracehttp.net.tls_stream import TlsStream
 from gracehttp.net.trusted_peers import TrustedPeers
-from gracehttp.observe.request_logs import log_application_failure, log_broken_response, log_corrected_response
-from gracehttp.wire.handover import Carried, Proxied
+from gracehttp.observe.request_failures import log_application_failure, log_broken_response, log_corrected_response
+from gracehttp.wire.handover import Carried, Proxied, ProxiedTls
 from gracehttp.worker.turned_away import TurnedAway
 
 RequestFailed = Callable[[RequestHead], None]
@@ -219,7 +221,7 @@ class Connections:
                 connection.abort()
                 return
             secure = TlsStream(stream, None, NO_PROTOCOL, session=session, can_go_on=self._key_log is not None)
-            connection.tls = secure.session
+            _know_session(connection, secure.session)
             connection.begin(secure)
         negotiation.begin(connection, None, carried)
 
@@ -254,7 +256,7 @@ class Connections:
             return
 
         def opened(alpn: str | None) -> None:
-            connection.tls = secure.session
+            _know_session(connection, secure.session)
             negotiation.begin(connection, alpn)
 
         secure = TlsStream(
@@ -287,7 +289,8 @@ class Connections:
 
         def introduced(header: ProxyHeader, received: bytes) -> None:
             if header.told:
-                self._introduce(connection, Proxied(header.client, header.server, header.tls is not None))
+                facts = None if header.tls is None else ProxiedTls(*header.tls)
+                self._introduce(connection, Proxied(header.client, header.server, facts is not None, facts))
             self._begin(connection, stream, received)
 
         Introduction(stream, self._context.introduction, introduced, lambda why: self._turned_away.tell(proxy, why))
@@ -297,6 +300,8 @@ class Connections:
         believed what stands in its requests."""
         host, connection.port = proxied.client or (None, 0)
         server = proxied.server or connection.ends.server
+        if proxied.tls_facts is not None:
+            connection.tls = TlsSession(None, TlsFacts(*proxied.tls_facts))
         connection.ends = Ends(host, server, self._adjust_of(proxied.client), proxied)
 
     def _field_removed(self, peer: tuple[str, int] | None, field: str) -> None:
@@ -442,6 +447,13 @@ class Connections:
 
     def response_corrected(self, head: RequestHead, kind: str, reason: str) -> None:
         log_corrected_response(head, kind, reason)
+
+
+def _know_session(connection: Connection, session: TlsSession) -> None:
+    """Keep what our own handshake has agreed on, beside what a proxy has said of the one before."""
+    if connection.tls is not None:
+        session.proxied = connection.tls.proxied
+    connection.tls = session
 
 
 def _fixed_server(listener: socket.socket) -> tuple[str, int | None] | None:

@@ -6,11 +6,10 @@ import asyncio
 
 from gracehttp.applications.probes import Answers, without_probes
 from gracehttp.config import ProcessOptions
-from gracehttp.http.exchange import RequestFinished
+from gracehttp.http.exchange import RequestFinished, RequestHead
 from gracehttp.http.request_counter import RequestCounter
 from gracehttp.net.shared_page import SharedPage
 from gracehttp.observe.access_log import access_log_of
-from gracehttp.observe.request_logs import as_one
 from gracehttp.worker.connections import RequestFailed
 from gracehttp.worker.error_counter import ErrorCounter
 from gracehttp.worker.manifest import Manifest
@@ -37,6 +36,19 @@ class Observers:
             finished = RequestCounter(requests, durations, body_bytes, then=finished)
         self.request_finished = finished
         self.request_failed: RequestFailed | None = self.error_counter.failed if self.error_counter else None
+
+
+def as_one(*observers: RequestFinished | None) -> RequestFinished | None:
+    """One observer that tells all of `observers`, in order; None if there are none, so that this costs nothing."""
+    present = tuple(one for one in observers if one is not None)
+    if len(present) < 2:
+        return present[0] if present else None
+
+    def tell_all(head: RequestHead, status: int, body_bytes: int, seconds: float, /) -> None:
+        for observer in present:
+            observer(head, status, body_bytes, seconds)
+
+    return tell_all
 
 
 def has_metrics(process: ProcessOptions) -> bool:

@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 from gracehttp.events import ConnectionsShed, Event
 from gracehttp.http.connection import Connection, Terms
-from gracehttp.http.exchange import Handler, RequestFinished
+from gracehttp.http.exchange import RequestFinished
+from gracehttp.http.handler import Handler
 from gracehttp.http.settings import HttpSettings
 from gracehttp.net.acceptor import Acceptor
 from gracehttp.net.forks import close_in_children
@@ -22,8 +23,9 @@ from gracehttp.net.restraint import Restraint, Room
 from gracehttp.net.syn_filter import drop_new_connections
 from gracehttp.net.tls13.handover import KeyLog
 from gracehttp.wire.handover import Carried
+from gracehttp.worker.arrivals import Arrivals
 from gracehttp.worker.connections import Connections, RequestFailed
-from gracehttp.worker.handover import Arrivals, Departures
+from gracehttp.worker.departures import Departures
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.shedding import Shedder
 

@@ -27,7 +27,7 @@ from gracehttp.hooks.registry import Hooks
 from gracehttp.net.shared_page import SharedPage
 from gracehttp.net.worker_page import WORKER_LAYOUT
 from gracehttp.observe.local_time import use_offsets
-from gracehttp.observe.request_logs import log_exit_of_a_task
+from gracehttp.observe.request_failures import log_exit_of_a_task
 from gracehttp.system.process_title import set_title
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire import messages
@@ -115,6 +115,24 @@ def _live(channel: Channel, program: _Program, *, offers: Sequence[str], is_fork
 
 
 def _begin(channel: Channel, program: _Program, offers: Sequence[str], *, is_forked: bool) -> int:
+    manifest = _introduce(channel, program, offers)
+    new_loop = loop_factory(program.process.loop, program.bus.publish)
+    imports = _note_imports(manifest)
+    if manifest.template is not None:
+        _load_applications(channel, program)
+        own_channel = _leave_template(channel, manifest, program)
+        if own_channel is not None:  # this process was forked: it has the code of its generation, whatever is on disk
+            if imports is not None:
+                imports.end()
+            return _live(own_channel, program, offers=_offers_of_each_worker(program.process), is_forked=True)
+    if is_forked or manifest.template is not None:
+        # Also the first worker: its template has what the import made, such as connections, as every fork has.
+        program.hooks.at_stage(WorkerForked(*_stage(manifest)), program.process.app_dir)
+    return _run(channel, manifest, program, imports, new_loop)
+
+
+def _introduce(channel: Channel, program: _Program, offers: Sequence[str]) -> Manifest:
+    """Say hello, and become the worker that the supervisor says."""
     process = program.process
     manifest = introduce(
         channel,
@@ -133,19 +151,22 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str], *, is_for
     _show_role(manifest, program, "worker")
     use_offsets(manifest.utc_offsets)
     program.configure_logging(manifest.tty)
-    new_loop = loop_factory(process.loop, program.bus.publish)
-    stage = (manifest.generation, manifest.worker, os.getpid())
-    imports = _note_imports(manifest)
-    if manifest.template is not None:
-        _load_applications(channel, program)
-        own_channel = _leave_template(channel, manifest, program)
-        if own_channel is not None:  # this process was forked: it has the code of its generation, whatever is on disk
-            if imports is not None:
-                imports.end()
-            return _live(own_channel, program, offers=_offers_of_each_worker(process), is_forked=True)
-    if is_forked or manifest.template is not None:
-        # Also the first worker: its template has what the import made, such as connections, as every fork has.
-        program.hooks.at_stage(WorkerForked(*stage), process.app_dir)
+    return manifest
+
+
+def _stage(manifest: Manifest) -> tuple[int, int, int]:
+    """What events of the stages of a worker tell: its generation, its number, its PID."""
+    return manifest.generation, manifest.worker, os.getpid()
+
+
+def _run(
+    channel: Channel,
+    manifest: Manifest,
+    program: _Program,
+    imports: ImportNotes | None,
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> int:
+    """Load the applications, unless that has been done, and serve until all is drained. Returns the exit status."""
     status = EXIT_DONE
     try:
         with asyncio.Runner(loop_factory=new_loop) as runner:
@@ -154,7 +175,7 @@ def _begin(channel: Channel, program: _Program, offers: Sequence[str], *, is_for
             # up.
             status = _reporting(channel, program, lambda: _serve(runner, channel, manifest, program, imports))
             if status == EXIT_DONE:
-                _tell_of_the_end(WorkerEnding(*stage), program)
+                _tell_of_the_end(WorkerEnding(*_stage(manifest)), program)
             _give_way()
             faulthandler.dump_traceback_later(LEAVE_SECONDS, exit=True)
     except RuntimeError:
@@ -257,8 +278,7 @@ async def _work(channel: Channel, manifest: Manifest, program: _Program, imports
         _write_to_stderr_directly(manifest.stderr)
         # The application may have configured logging for itself, and disabled ours.
         program.configure_logging(manifest.tty)
-        stage = (manifest.generation, manifest.worker, os.getpid())
-        program.hooks.at_stage(WorkerServing(*stage), process.app_dir)
+        program.hooks.at_stage(WorkerServing(*_stage(manifest)), process.app_dir)
         if page is not None:
             at_the_end.enter_context(_heartbeat(page, service, process, bus))
         if imports is not None:

@@ -4,6 +4,8 @@ The interpreter makes code faster that it has seen run (PEP 659), and much is ma
 first clients would wait for that, and at a restart those are all the clients that an older worker hands over at once.
 So a worker serves some connections of its own first, hands them over to itself, and serves them again. No byte of it
 leaves the process, and the user's application isn't called.
+
+A spare process does this beforehand: its workers have the fast code from it, and rehearse in short.
 """
 
 from __future__ import annotations
@@ -13,19 +15,24 @@ import contextlib
 import gc
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from gracehttp.applications.asgi.application import AsgiApplication
 from gracehttp.applications.drain_notice import DrainNotices
 from gracehttp.http.settings import HttpSettings
 from gracehttp.net.permits import LocalPermits, Permits
-from gracehttp.net.poller import Poller
+from gracehttp.net.poller import Poller, new_poller
 from gracehttp.wire.handover import Carried
+from gracehttp.worker.arrivals import Arrivals
 from gracehttp.worker.connections import Connections
-from gracehttp.worker.handover import Arrivals, Departures
+from gracehttp.worker.departures import Departures
+from gracehttp.worker.loops import loop_factory
 
 _CLIENTS: Final = 16
 _ROUNDS: Final = 3
+_SHORT_CLIENTS: Final = 2
+_SHORT_ROUNDS: Final = 1
+"""What a fork leaves to do: objects of this process, and pages that it is the first to write to."""
 _MOST_TURNS: Final = 200
 """Of the loop, for each part of the rehearsal: it is given up if something doesn't come."""
 _REQUEST: Final = b"GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: gracehttp-rehearsal\r\nAccept: */*\r\n\r\n"
@@ -38,11 +45,27 @@ async def _application(_scope: Any, _receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": _ANSWER})
 
 
+def rehearse_ahead() -> None:
+    """Rehearse for the processes that will be forked from this one, which runs no loop. It may leave descriptors open
+    that the library of the loop makes once for each process."""
+
+    async def alone() -> None:
+        poller = new_poller(asyncio.get_running_loop())
+        try:
+            await rehearse(poller)
+        finally:
+            poller.close()
+
+    with asyncio.Runner(loop_factory=loop_factory("auto")) as runner:
+        runner.run(alone())
+    _Rehearsal.clients, _Rehearsal.rounds = _SHORT_CLIENTS, _SHORT_ROUNDS
+
+
 async def rehearse(poller: Poller) -> None:
     """Serve and hand over some connections within this process. Where the system lacks something for it, less is
     rehearsed; nothing of it can fail the start."""
     with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
-        pairs = [socket.socketpair() for _ in range(_CLIENTS)]
+        pairs = [socket.socketpair() for _ in range(_Rehearsal.clients)]
         for pair in pairs:
             for end in pair:
                 end.setblocking(False)
@@ -60,6 +83,9 @@ async def rehearse(poller: Poller) -> None:
 class _Rehearsal:
     """An old and a new worker, and their clients, in one process."""
 
+    clients: ClassVar = _CLIENTS
+    rounds: ClassVar = _ROUNDS
+
     def __init__(
         self,
         pairs: Sequence[tuple[socket.socket, socket.socket]],
@@ -68,7 +94,7 @@ class _Rehearsal:
     ) -> None:
         """Of `pairs`, the first ends are the server's, and the second ones those of the clients."""
         loop = asyncio.get_running_loop()
-        self.permits: Permits = LocalPermits(_CLIENTS)
+        self.permits: Permits = LocalPermits(len(pairs))
         self._clients = [client for _server, client in pairs]
         application = AsgiApplication(
             _application, name="rehearsal", loop=loop, lifespan="off", draining=DrainNotices().asgi, on_idle=_nothing
@@ -100,12 +126,12 @@ class _Rehearsal:
     async def run(self, opened: contextlib.ExitStack) -> None:
         """All of it. `opened` closes what is left."""
         opened.callback(self._close)
-        for _ in range(_ROUNDS):
+        for _ in range(self.rounds):
             await self._ask_all()
         self._old.see_off(hand_over=True)
         self._departures.offer_soon(self._old)
         await _turn_until(lambda: not self._old.open)
-        for _ in range(_ROUNDS):
+        for _ in range(self.rounds):
             await self._ask_all()
 
     def adopt(self, descriptor: int, carried: Carried) -> None:

@@ -277,7 +277,7 @@ class Service:
         await self._wait_until_quiet(drain)
         for port in self.ports:
             port.close_handover()
-        self._applications.turn_away()
+        self._applications.refuse_waiting()
         cut = [described for port in self.ports for described in port.cut()]
         await self._cancel_the_rest()
         self._applications.limit_no_more()

@@ -12,7 +12,7 @@ import gc
 import importlib
 import os
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import NoReturn
 
 from gracehttp.config.release_links import look_up_links_again
@@ -20,17 +20,19 @@ from gracehttp.system.process_title import set_title
 from gracehttp.wire.channel import Channel, ChannelClosed
 from gracehttp.wire.lineage import CHANNEL_VARIABLE, SPARE_VARIABLE, claim_socket
 from gracehttp.wire.messages import Fork, TemplateBegan
-from gracehttp.worker.code_record import read_ahead
+from gracehttp.worker.code_record import note_ahead
 from gracehttp.worker.hello import is_the_command
 from gracehttp.worker.loaded import Loaded, difference, loaded_now, looked_up_again, unfit
-from gracehttp.worker.template import fork_on_orders
+from gracehttp.worker.rehearsal import rehearse_ahead
+from gracehttp.worker.reserves import Reserves
+from gracehttp.worker.template import fork_on_orders, fork_orphan
 
 MODULES = (
     "gracehttp.cli.serve",
     "gracehttp.api",
     "gracehttp.worker.process",
     "gracehttp.applications.asgi.application",
-    "gracehttp.applications.wsgi.application",
+    "gracehttp.applications.wsgi.modes",
     "gracehttp.http.http1.protocol",
     "websockets.extensions.permessage_deflate",
     "websockets.headers",
@@ -40,9 +42,9 @@ MODULES = (
 """What a worker imports before it is ready, besides its application."""
 
 
-def wait_if_spare(environ: MutableMapping[str, str]) -> None:
+def wait_if_spare(environ: MutableMapping[str, str], prepare: Callable[[], None]) -> None:
     """If this process was started as the spare one, wait for orders. It then returns in workers only, which may go on
-    as if they had been started just now."""
+    as if they had been started just now. `prepare` is called before: what it makes, all workers have."""
     if SPARE_VARIABLE not in environ:
         return
     sock = claim_socket(environ, SPARE_VARIABLE)
@@ -55,10 +57,13 @@ def wait_if_spare(environ: MutableMapping[str, str]) -> None:
     for name in MODULES:
         with contextlib.suppress(ImportError):  # of what is optional
             importlib.import_module(name)
-    read_ahead()
-    loaded = loaded_now()
-    if reason := unfit(loaded, orders.fileno()):
+    if reason := unfit(loaded_now(), orders.fileno()):
         _decline(orders, reason)
+    with contextlib.suppress(OSError):  # of what the system lacks
+        rehearse_ahead()
+    prepare()
+    note_ahead()
+    loaded = loaded_now()
 
     def begin() -> None:
         set_title("gracehttp: spare", "gracehttp-spare")
@@ -66,7 +71,7 @@ def wait_if_spare(environ: MutableMapping[str, str]) -> None:
         gc.freeze()  # a collection would write to all objects, and end the sharing of their memory
         orders.send(TemplateBegan(os.getpid()))
 
-    order = fork_on_orders(orders, begin, lambda order: _obstacle(order, loaded))
+    order = fork_on_orders(orders, begin, lambda order: _obstacle(order, loaded), Reserves(orders, fork_orphan))
     orders.close()
     environ.update(order.variables)
     look_up_links_again(environ)

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from gracehttp.net.forks import forking_one_of_ours
 from gracehttp.wire.channel import Channel, ChannelClosed
 from gracehttp.wire.messages import Fork, Forked, TemplateBegan
+from gracehttp.worker.reserves import Reserves
 
 _MAIN_THREAD_ONLY = 1
 
@@ -39,7 +40,7 @@ def leave_template(end: socket.socket, *, become_template: Callable[[], None]) -
             stream.flush()  # or each worker would write once more what waits in its buffer
     gc.freeze()  # a collection would write to all objects, and end the sharing of their memory
     try:
-        if not _fork_orphan(lambda pid: orders.send(TemplateBegan(pid))):
+        if not fork_orphan(lambda pid: orders.send(TemplateBegan(pid))):
             return None
         return _channel_of(fork_on_orders(orders, become_template))
     finally:
@@ -60,21 +61,26 @@ def _thread_count() -> int:
 
 
 def fork_on_orders(
-    orders: Channel, begin: Callable[[], None], obstacle: Callable[[Fork], str] = lambda order: ""
+    orders: Channel,
+    begin: Callable[[], None],
+    obstacle: Callable[[Fork], str] = lambda order: "",
+    reserves: Reserves | None = None,
 ) -> Fork:
     """The life of a process that forks workers: it calls `begin`, and waits. Returns in the workers only, which have
     the descriptors of the order, and its stderr as theirs.
 
-    `obstacle(order)` tells why this worker must not be forked from here, "" if it may be.
+    `obstacle(order)` tells why this worker must not be forked from here, "" if it may be. Workers come from `reserves`
+    if there are some.
     """
     try:
         gc.disable()
         begin()
         while True:
+            if reserves is not None and (taken := reserves.fill()) is not None:
+                return _become_worker(taken)
             for order in orders.receive():
-                if isinstance(order, Fork) and _fork_worker(order, orders, obstacle):
-                    gc.enable()
-                    return order
+                if isinstance(order, Fork) and _fork_worker(order, orders, obstacle, reserves):
+                    return _become_worker(order)
     except ChannelClosed:
         os._exit(0)  # without the exit handlers of the application: they belong to processes that serve
     except BaseException:  # noqa: BLE001  whatever it is, the template must not go on into the user's script
@@ -82,23 +88,31 @@ def fork_on_orders(
         os._exit(1)
 
 
-def _fork_worker(order: Fork, orders: Channel, obstacle: Callable[[Fork], str]) -> bool:
-    """Carry out one order. True in the worker, False here."""
+def _fork_worker(order: Fork, orders: Channel, obstacle: Callable[[Fork], str], reserves: Reserves | None) -> bool:
+    """Carry out one order. True in a worker that is forked now, False here."""
     is_worker = False
     if reason := obstacle(order):
         orders.send(Forked(0, reason))
+    elif reserves is not None and (pid := reserves.take(order)):
+        orders.send(Forked(pid))
     else:
         try:
-            is_worker = _fork_orphan(lambda pid: orders.send(Forked(pid)))
+            is_worker = fork_orphan(lambda pid: orders.send(Forked(pid)))
         except OSError as exc:
             orders.send(Forked(0, exc.strerror or str(exc)))
     if not is_worker:
         os.close(order.channel)
         os.close(order.stderr)
-        return False
+    elif reserves is not None:
+        reserves.close()
+    return is_worker
+
+
+def _become_worker(order: Fork) -> Fork:
     os.dup2(order.stderr, 2)
     os.close(order.stderr)
-    return True
+    gc.enable()
+    return order
 
 
 def _channel_of(order: Fork) -> Channel:
@@ -107,7 +121,7 @@ def _channel_of(order: Fork) -> Channel:
     return Channel(sock)
 
 
-def _fork_orphan(report: Callable[[int], None]) -> bool:
+def fork_orphan(report: Callable[[int], None]) -> bool:
     """Fork a process that the supervisor adopts. True in that process, which does nothing before `report(pid)` is done
     and it has its new parent; False here. Raises `OSError`."""
     read_end, write_end = os.pipe()

@@ -10,8 +10,9 @@ from gracehttp.errors import ApplicationFailed
 from gracehttp.events import WarmUpAnswered, WarmUpMissed
 from gracehttp.http import negotiation
 from gracehttp.http.connection import NO_PROTOCOL, Connection, Ends, ServerContext
-from gracehttp.http.exchange import Application, RequestFinished, RequestHead
+from gracehttp.http.exchange import RequestFinished, RequestHead
 from gracehttp.http.forwarded import Forwarding
+from gracehttp.http.handler import Application
 from gracehttp.http.settings import HttpSettings, ProxySettings
 from gracehttp.net.poller import Poller
 from gracehttp.net.stream import PlainStream, StreamServices

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 import uvloop
+from deadlines import DEADLINE_SECONDS
 from starlette.requests import Request
 
 from gracehttp.applications.asgi.application import AsgiApplication
@@ -30,7 +31,7 @@ LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 def run(request):
     def run(main):
         with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-            return runner.run(asyncio.wait_for(main, 20))
+            return runner.run(asyncio.wait_for(main, DEADLINE_SECONDS))
 
     return run
 
@@ -49,7 +50,7 @@ class FakeExchange(Exchange):
         }  # fmt: skip
         for name, value in (facts | head).items():
             setattr(request, name, value)
-        super().__init__(request, NO_REQUEST_BODY, None, None, None, None if body else 0, False, True)
+        self.begin(request, NO_REQUEST_BODY, None, None, None, None if body else 0, False, True)
         self.pieces = list(body)
         self.given_up = False
         self.changed = asyncio.Event()
@@ -138,10 +139,10 @@ def test_a_thread_that_sends_has_the_loop_do_it(run):
             def produce():
                 made = send({"type": "http.response.start", "status": 200, "headers": []})
                 seen.append(exchange.response_started)
-                asyncio.run_coroutine_threadsafe(made, loop).result(10)
+                asyncio.run_coroutine_threadsafe(made, loop).result(DEADLINE_SECONDS)
                 for more in (True, True, False):
                     message = {"type": "http.response.body", "body": b"x", "more_body": more}
-                    asyncio.run_coroutine_threadsafe(send(message), loop).result(10)
+                    asyncio.run_coroutine_threadsafe(send(message), loop).result(DEADLINE_SECONDS)
 
             await asyncio.to_thread(produce)
 
@@ -533,7 +534,7 @@ def test_what_send_gives_is_a_coroutine_that_does_nothing_more(run):
         async def app(scope, receive, send):
             sent = send({"type": "http.response.start", "status": 200})
             assert asyncio.iscoroutine(sent)
-            assert await asyncio.gather(sent, asyncio.wait_for(sent, 5)) == [None, None]
+            assert await asyncio.gather(sent, asyncio.wait_for(sent, DEADLINE_SECONDS)) == [None, None]
             cancelled = asyncio.ensure_future(send({"type": "http.response.body", "body": b"x", "more_body": True}))
             cancelled.cancel()
             with pytest.raises(asyncio.CancelledError):

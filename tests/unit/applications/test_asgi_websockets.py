@@ -12,6 +12,7 @@ import socket
 
 import pytest
 import uvloop
+from deadlines import DEADLINE_SECONDS
 from websocket_client import BINARY, CLOSE, FIN, TEXT, Frame, WebSocket, binary, close, closing, frame, handshake, text
 
 from gracehttp.applications.asgi.application import AsgiApplication
@@ -117,7 +118,7 @@ def run(request):
             return world
 
         with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-            return runner.run(asyncio.wait_for(main(), 20))
+            return runner.run(asyncio.wait_for(main(), DEADLINE_SECONDS))
 
     return run
 
@@ -351,7 +352,7 @@ def test_close_before_accept_is_403_and_a_disconnect(run):
 
 
 def test_denial_response(run):
-    """Another status than 403 could not be told (daphne issue 486, asgiref issue 301)."""
+    """Another status than 403 could not be told (daphne issue 486, asgiref issue 301, falcon issue 2436)."""
     heard = []
 
     async def app(scope, receive, send):
@@ -369,6 +370,40 @@ def test_denial_response(run):
         assert await websocket.reader.readexactly(6) == b"whoyou"
         await world.all_ended()
         assert heard[0]["type"] == "websocket.disconnect"
+
+    run(app, scenario)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "http.response.trailers", "headers": [(b"grpc-status", b"0")]},
+        {"type": "http.response.zerocopysend", "file": 0},
+        {"type": "http.response.body", "body": b"more"},
+    ],
+    ids=lambda message: message["type"],
+)
+def test_extensions_of_http_have_no_place_in_a_denial_response(run, message):
+    """The application is told so, and the client has the response that was whole (asgiref issue 433)."""
+    told = []
+
+    async def app(scope, receive, send):
+        assert "http.response.trailers" not in scope["extensions"]
+        await receive()
+        headers = [(b"content-length", b"3")]
+        await send({"type": "websocket.http.response.start", "status": 401, "headers": headers, "trailers": True})
+        await send({"type": "websocket.http.response.body", "body": b"who"})
+        try:
+            await send(message)
+        except Exception as error:
+            told.append(str(error))
+
+    async def scenario(world):
+        websocket = await world.connect()
+        assert websocket.status == 401
+        assert await websocket.reader.readexactly(3) == b"who"
+        await world.all_ended()
+        assert message["type"] in told[0]
 
     run(app, scenario)
 
@@ -643,7 +678,7 @@ def test_a_client_that_has_ended_its_half_before_the_handshake_is_answered_is_go
             await send({"type": "http.response.body"})
             return
         seen.append((await receive())["type"])
-        seen.append((await asyncio.wait_for(receive(), 10))["type"])
+        seen.append((await asyncio.wait_for(receive(), DEADLINE_SECONDS))["type"])
 
     async def scenario(world):
         reader, writer = await world.client()

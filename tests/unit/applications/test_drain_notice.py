@@ -7,6 +7,7 @@ import threading
 from contextvars import copy_context
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.applications.drain_notice import DrainNotices, drain_notice, put_into
 
@@ -24,7 +25,7 @@ def test_all_tasks_that_wait_are_told_of_the_drain():
         waiting = [asyncio.create_task(notices.asgi.wait()) for _ in range(3)]
         await asyncio.sleep(0)
         notices.give()
-        await asyncio.wait_for(asyncio.gather(*waiting), 10)
+        await asyncio.wait_for(asyncio.gather(*waiting), DEADLINE_SECONDS)
         assert notices.asgi.is_set()
 
     asyncio.run(main())
@@ -35,17 +36,17 @@ def test_wait_returns_at_once_after_the_drain_began():
         notices = DrainNotices()
         notices.give()
         notices.give()
-        await asyncio.wait_for(notices.asgi.wait(), 10)
+        await asyncio.wait_for(notices.asgi.wait(), DEADLINE_SECONDS)
 
     asyncio.run(main())
 
 
 def test_a_thread_that_waits_is_told_of_the_drain():
     notices, heard = DrainNotices(), []
-    thread = threading.Thread(target=lambda: heard.append(notices.wsgi.wait(10)))
+    thread = threading.Thread(target=lambda: heard.append(notices.wsgi.wait(DEADLINE_SECONDS)))
     thread.start()
     notices.give()
-    thread.join(10)
+    thread.join(DEADLINE_SECONDS)
     assert heard == [True]
 
 

@@ -6,6 +6,7 @@ import gc
 
 import pytest
 import uvloop
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.applications.asgi import interpreter_calls
 from gracehttp.applications.asgi.first_steps import FirstSteps
@@ -50,7 +51,7 @@ def test_a_task_that_waits_goes_on_as_the_same_task_in_the_same_context(loop):
 
     async def waits():
         await noted(notes)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             await asyncio.sleep(0)
         await noted(notes)
 
@@ -151,11 +152,17 @@ def test_all_tasks_has_a_task_from_its_first_step_until_nobody_holds_it(loop):
 @pytest.mark.usefixtures("undisturbed")
 @pytest.mark.skipif(hasattr(asyncio, "eager_task_factory"), reason="asyncio keeps them in another way")
 def test_what_goes_while_somebody_looks_through_all_tasks_leaves_the_set_later(loop):
+    async def waits():
+        await asyncio.sleep(0)
+
     def make():
-        return FirstSteps(loop).take(noted([]), contextvars.copy_context())
+        return FirstSteps(loop).take(waits(), contextvars.copy_context())
 
     tasks = asyncio.tasks._all_tasks
     held = [outside_of_tasks(loop, make), outside_of_tasks(loop, make)]
+    for task in held:
+        loop.run_until_complete(task)
+    del task
     looks = iter(tasks)
     next(looks)  # it holds one of them
     size = len(tasks.data)
@@ -168,6 +175,78 @@ def test_what_goes_while_somebody_looks_through_all_tasks_leaves_the_set_later(l
     gc.collect()
     assert not tasks._pending_removals
     assert len(tasks.data) < size
+
+
+@pytest.mark.usefixtures("undisturbed")
+@pytest.mark.skipif(hasattr(asyncio, "eager_task_factory"), reason="asyncio keeps them in another way")
+def test_a_task_that_is_done_after_its_first_steps_is_not_put_into_the_set(loop):
+    task = outside_of_tasks(loop, lambda: FirstSteps(loop).take(noted([]), contextvars.copy_context()))
+    assert task.done()
+    assert task not in asyncio.tasks._all_tasks
+    assert gc.get_referrers(task) == [], "nothing waits with it"
+
+
+@pytest.mark.usefixtures("undisturbed")
+@pytest.mark.parametrize("look", [list, len, lambda tasks: tasks.copy(), lambda tasks: asyncio.current_task() in tasks])
+@pytest.mark.skipif(hasattr(asyncio, "eager_task_factory"), reason="asyncio keeps them in another way")
+def test_whoever_looks_into_the_set_meanwhile_finds_a_task_in_its_first_steps(loop, look):
+    found = []
+
+    async def looks():
+        task = asyncio.current_task()
+        look(asyncio.tasks._all_tasks)
+        found.extend(one for one in set.__iter__(asyncio.tasks._all_tasks.data) if one() is task)
+
+    outside_of_tasks(loop, lambda: FirstSteps(loop).take(looks(), contextvars.copy_context()))
+    assert len(found) == 1
+
+
+@pytest.mark.usefixtures("undisturbed")
+@pytest.mark.skipif(hasattr(asyncio, "eager_task_factory"), reason="asyncio keeps them in another way")
+def test_first_steps_on_two_loops_at_a_time_lose_no_task(loop):
+    """As of servers in several threads, of which one runs in the middle of the other's first steps."""
+    other = asyncio.new_event_loop()
+    inner, seen = [], []
+
+    async def waits():
+        await asyncio.sleep(0)
+
+    async def takes():
+        inner.append(FirstSteps(other).take(waits(), contextvars.copy_context()))
+        seen.append(asyncio.current_task() in asyncio.tasks._all_tasks)
+        await asyncio.sleep(0)
+
+    outer = outside_of_tasks(loop, lambda: FirstSteps(loop).take(takes(), contextvars.copy_context()))
+    assert seen == [True]
+    assert {outer, *inner} <= set(asyncio.tasks._all_tasks)
+    loop.run_until_complete(outer)
+    other.run_until_complete(inner[0])
+    other.close()
+
+
+@pytest.mark.usefixtures("undisturbed")
+@pytest.mark.skipif(hasattr(asyncio, "eager_task_factory"), reason="asyncio keeps them in another way")
+def test_a_task_that_others_make_while_one_is_made_is_put_into_the_set(loop):
+    """Such as a finalizer that the garbage collector calls in the middle."""
+    others = []
+
+    async def waits():
+        await asyncio.sleep(0)
+
+    def disturb():
+        del loop.get_debug
+        others.append(asyncio.Task(waits(), loop=loop))
+        return False
+
+    def make():
+        loop.get_debug = disturb  # which a task that is made calls
+        return FirstSteps(loop).take(waits(), contextvars.copy_context())
+
+    task = outside_of_tasks(loop, make)
+    assert len(others) == 1
+    assert {task, *others} <= set(asyncio.tasks._all_tasks)
+    for one in (task, *others):
+        loop.run_until_complete(one)
 
 
 # --- what both builds ask of the interpreter ---

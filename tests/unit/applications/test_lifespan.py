@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.applications.asgi.lifespan import Lifespan
 from gracehttp.errors import ApplicationFailed
@@ -17,7 +18,7 @@ def scenario(application, steps, mode="auto"):
 
     async def run():
         lifespan = Lifespan(application, mode, name="main:app", publish=events.append)
-        await asyncio.wait_for(steps(lifespan, events), 20)
+        await asyncio.wait_for(steps(lifespan, events), DEADLINE_SECONDS)
 
     asyncio.run(run())
     return events

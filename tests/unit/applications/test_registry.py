@@ -30,7 +30,7 @@ class EndingExchange(Exchange):
     """An `Exchange` without a client, that tells when it ends."""
 
     def __init__(self) -> None:
-        super().__init__(request_head(), NO_REQUEST_BODY, None, None, None, 0, False, True)
+        self.begin(request_head(), NO_REQUEST_BODY, None, None, None, 0, False, True)
         self.ended = Moments()
 
     def end(self, error: BaseException | None = None) -> None:

@@ -10,10 +10,11 @@ import threading
 from wsgiref.validate import validator
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from wsgi_fakes import MODES, FakeExchange, answered, mode, request_head, run, serving
 
 from gracehttp.applications.drain_notice import DrainNotices
-from gracehttp.applications.wsgi.application import WsgiApplication
+from gracehttp.applications.wsgi import modes
 from gracehttp.applications.wsgi.mistakes import explained
 from gracehttp.http.exchange import ResponseError
 
@@ -339,7 +340,7 @@ def test_in_flight_counts_until_the_application_is_done():
     def app(environ, start_response):
         start_response("200 OK", [])
         yield b"a"
-        release.wait(5)
+        release.wait(DEADLINE_SECONDS)
 
     async def main() -> None:
         async with serving(app) as served:
@@ -358,7 +359,7 @@ def test_in_flight_counts_until_the_application_is_done():
 def test_the_owner_is_told_when_the_last_request_is_done():
     async def main() -> None:
         counts = []
-        application = WsgiApplication(
+        application = modes.wrap(
             hello,
             name="hello",
             loop=asyncio.get_running_loop(),

@@ -8,12 +8,11 @@ from functools import partial
 from queue import SimpleQueue
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from wsgi_fakes import LOOPS, FakeExchange, request_head, run, serving
 
 from gracehttp.applications.wsgi import response
 from gracehttp.applications.wsgi.threads import ThreadPool
-
-PATIENCE_SECONDS = 10
 
 both_loops = pytest.mark.parametrize("loop", LOOPS, ids=["asyncio", "uvloop"])
 
@@ -29,7 +28,7 @@ class Busy:
         self.asked.append(environ["PATH_INFO"])
         if environ["PATH_INFO"] == "/busy":
             self.begun.set()
-            assert self.gate.wait(PATIENCE_SECONDS)
+            assert self.gate.wait(DEADLINE_SECONDS)
         start_response("200 OK", [])
         return [b"ok"]
 
@@ -50,7 +49,7 @@ def test_of_requests_that_wait_for_a_thread_only_those_of_living_clients_are_beg
             for exchange in dead:
                 served.application.handle(exchange)
             served.application.handle(live)
-            assert app.begun.wait(PATIENCE_SECONDS)
+            assert app.begun.wait(DEADLINE_SECONDS)
             for exchange in dead:
                 exchange.disconnect()
                 assert exchange.ends == 1
@@ -65,7 +64,7 @@ def test_of_requests_that_wait_for_a_thread_only_those_of_living_clients_are_beg
 
 
 @both_loops
-def test_requests_that_wait_for_a_thread_are_turned_away_when_there_will_be_none(loop):
+def test_requests_that_wait_for_a_thread_are_refused_when_there_will_be_none(loop):
     app = Busy()
 
     async def main() -> None:
@@ -73,10 +72,10 @@ def test_requests_that_wait_for_a_thread_are_turned_away_when_there_will_be_none
             busy, dead, live = get(b"/busy"), get(b"/dead"), get(b"/live")
             for exchange in (busy, dead, live):
                 served.application.handle(exchange)
-            assert app.begun.wait(PATIENCE_SECONDS)
+            assert app.begun.wait(DEADLINE_SECONDS)
             dead.disconnect()
-            served.application.turn_away()
-            assert (busy.ends, dead.turned_away, live.turned_away) == (0, False, True)
+            served.application.refuse_waiting()
+            assert (busy.ends, dead.refused, live.refused) == (0, False, True)
             assert served.application.in_flight == 1
             app.gate.set()
             await busy.ended.next()
@@ -93,7 +92,7 @@ def test_requests_whose_clients_are_gone_leave_nothing_behind():
         async with serving(app, threads=1) as served:
             busy = get(b"/busy")
             served.application.handle(busy)
-            assert app.begun.wait(PATIENCE_SECONDS)
+            assert app.begun.wait(DEADLINE_SECONDS)
             pool = served.application._pool
 
             def abort(count: int) -> None:
@@ -143,7 +142,7 @@ def test_a_client_that_leaves_while_its_request_runs_is_not_taken_for_one_that_w
         async with serving(app, threads=1) as served:
             exchange = get(b"/busy")
             served.application.handle(exchange)
-            assert app.begun.wait(PATIENCE_SECONDS)
+            assert app.begun.wait(DEADLINE_SECONDS)
             exchange.disconnect()
             assert served.application.in_flight == 1
             app.gate.set()
@@ -163,11 +162,11 @@ def busy_pool():
 
     def first() -> None:
         begun.set()
-        gate.wait(PATIENCE_SECONDS)
+        gate.wait(DEADLINE_SECONDS)
 
     job = [first]
     pool.submit(job)
-    assert begun.wait(PATIENCE_SECONDS)
+    assert begun.wait(DEADLINE_SECONDS)
     return pool, job, gate
 
 
@@ -181,7 +180,7 @@ def test_a_job_that_was_taken_back_is_not_run_and_the_next_one_is():
     assert pool.take_back(second)
     assert not pool.take_back(second)
     gate.set()
-    assert done.get(timeout=PATIENCE_SECONDS) == "third"
+    assert done.get(timeout=DEADLINE_SECONDS) == "third"
     pool.close()
 
 
@@ -196,7 +195,7 @@ def test_those_that_wait_keep_their_order_when_many_others_are_taken_back():
             assert pool.take_back(job)
     assert len(pool._jobs) < 300
     gate.set()
-    assert [done.get(timeout=PATIENCE_SECONDS) for _ in range(100)] == list(range(0, 1000, 10))
+    assert [done.get(timeout=DEADLINE_SECONDS) for _ in range(100)] == list(range(0, 1000, 10))
     pool.close()
 
 
@@ -211,8 +210,8 @@ def test_the_threads_end_also_when_jobs_are_taken_back_after_the_close():
     for job in jobs:
         assert pool.take_back(job)
     gate.set()
-    thread = ended.get(timeout=PATIENCE_SECONDS)
-    thread.join(PATIENCE_SECONDS)
+    thread = ended.get(timeout=DEADLINE_SECONDS)
+    thread.join(DEADLINE_SECONDS)
     assert not thread.is_alive()
 
 
@@ -245,7 +244,7 @@ def test_an_iterable_of_empty_pieces_is_closed_when_the_client_is_gone():
         async with serving(app) as served:
             exchange = FakeExchange()
             served.application.handle(exchange)
-            assert app.asked.acquire(timeout=PATIENCE_SECONDS)
+            assert app.asked.acquire(timeout=DEADLINE_SECONDS)
             exchange.disconnect()
             await exchange.ended.next()
             assert app.closed.is_set()
@@ -264,7 +263,7 @@ def test_an_iterable_of_empty_pieces_is_given_up_some_time_after_the_client_has_
             served.application.handle(exchange)
             exchange.half_closed = True
             for _ in range(100):
-                assert app.asked.acquire(timeout=PATIENCE_SECONDS)
+                assert app.asked.acquire(timeout=DEADLINE_SECONDS)
             assert not app.closed.is_set(), "it may listen"
             now[0] += 30.1
             await exchange.ended.next()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from wsgi_fakes import LOOPS, FakeExchange, run, serving
 
 from gracehttp.http.exchange import ClientDisconnected, ResponseError
@@ -70,7 +71,7 @@ def test_each_piece_is_sent_while_the_next_one_is_made(loop):
         start_response("200 OK", [])
         for number in range(3):
             yield b"%d" % number
-            assert gate.acquire(timeout=5)
+            assert gate.acquire(timeout=DEADLINE_SECONDS)
 
     async def main() -> None:
         async with serving(app) as served:
@@ -224,7 +225,7 @@ def test_a_loop_that_was_closed_does_not_keep_the_thread(body):
     def app(environ, start_response):
         threads.append(threading.current_thread())
         started.set()
-        release.wait(5)
+        release.wait(DEADLINE_SECONDS)
         start_response("200 OK", [])
         return body
 
@@ -233,7 +234,7 @@ def test_a_loop_that_was_closed_does_not_keep_the_thread(body):
             served.application.handle(FakeExchange())
 
     run(main)
-    assert started.wait(5)
+    assert started.wait(DEADLINE_SECONDS)
     release.set()
-    threads[0].join(5)
+    threads[0].join(DEADLINE_SECONDS)
     assert not threads[0].is_alive()

@@ -8,6 +8,7 @@ from collections import deque
 from queue import SimpleQueue
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.applications.wsgi.loop_calls import LoopCalls
 from gracehttp.applications.wsgi.threads import ThreadPool
@@ -26,12 +27,12 @@ def test_jobs_run_at_most_so_many_at_a_time():
 
     for _ in range(3):
         pool.submit([job])
-    assert running.acquire(timeout=5)
-    assert running.acquire(timeout=5)
+    assert running.acquire(timeout=DEADLINE_SECONDS)
+    assert running.acquire(timeout=DEADLINE_SECONDS)
     assert not running.acquire(blocking=False)
     gate.release(3)
     for _ in range(3):
-        assert finished.acquire(timeout=5)
+        assert finished.acquire(timeout=DEADLINE_SECONDS)
     pool.close()
     assert names == {"wsgi-0", "wsgi-1"}
 
@@ -40,8 +41,8 @@ def test_close_lets_the_threads_end_after_what_was_submitted():
     pool, threads = ThreadPool(1), SimpleQueue()
     pool.submit([lambda: threads.put(threading.current_thread())])
     pool.close()
-    thread = threads.get(timeout=5)
-    thread.join(5)
+    thread = threads.get(timeout=DEADLINE_SECONDS)
+    thread.join(DEADLINE_SECONDS)
     assert not thread.is_alive()
     assert thread.daemon
 
@@ -63,8 +64,8 @@ def test_a_thread_is_started_only_when_none_is_idle():
 
     for _ in range(3):
         pool.submit([job])
-        assert done.acquire(timeout=5)
-        assert idle.acquire(timeout=5)
+        assert done.acquire(timeout=DEADLINE_SECONDS)
+        assert idle.acquire(timeout=DEADLINE_SECONDS)
     pool.close()
     assert names == ["wsgi-0"] * 3
 
@@ -73,7 +74,7 @@ def test_threads_that_exist_do_the_work_when_the_system_gives_no_more(monkeypatc
     pool, gate, done = ThreadPool(2), threading.Event(), threading.Semaphore(0)
 
     def first() -> None:
-        gate.wait(5)
+        gate.wait(DEADLINE_SECONDS)
         done.release()
 
     def exhausted(thread: threading.Thread) -> None:
@@ -83,8 +84,8 @@ def test_threads_that_exist_do_the_work_when_the_system_gives_no_more(monkeypatc
     monkeypatch.setattr(threading.Thread, "start", exhausted)
     pool.submit([done.release])
     gate.set()
-    assert done.acquire(timeout=5)
-    assert done.acquire(timeout=5)
+    assert done.acquire(timeout=DEADLINE_SECONDS)
+    assert done.acquire(timeout=DEADLINE_SECONDS)
     pool.close()
 
 
@@ -167,10 +168,10 @@ def test_jobs_that_no_thread_has_begun_are_taken_back_all_at_once():
 
     def busy() -> None:
         begun.set()
-        gate.wait(5)
+        gate.wait(DEADLINE_SECONDS)
 
     pool.submit([busy])
-    assert begun.wait(5)
+    assert begun.wait(DEADLINE_SECONDS)
 
     def never() -> None:
         raise AssertionError

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 import uvloop
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.applications.drain_notice import DrainNotices
-from gracehttp.applications.wsgi.application import WsgiApplication
-from gracehttp.applications.wsgi.on_loop import WsgiOnLoop
+from gracehttp.applications.wsgi import modes
 from gracehttp.http.body import NO_REQUEST_BODY
 from gracehttp.http.exchange import Exchange, Header, RequestHead, ResponseError
 from gracehttp.http.head import RequestLine
@@ -19,7 +18,6 @@ from gracehttp.http.head import RequestLine
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 MODES = {"threads": 2, "loop": 0}
 """How many threads call the application."""
-_PATIENCE_SECONDS = 10
 
 
 def request_head(
@@ -59,7 +57,7 @@ class Moments:
         self._semaphore.release()
 
     async def next(self) -> None:
-        await asyncio.wait_for(self._semaphore.acquire(), _PATIENCE_SECONDS)
+        await asyncio.wait_for(self._semaphore.acquire(), DEADLINE_SECONDS)
 
 
 class FakeExchange(Exchange):
@@ -76,11 +74,9 @@ class FakeExchange(Exchange):
         awaits_continue: bool = False,
     ) -> None:
         """With `body` None nothing of the body has arrived, else all of it. `length` is what is known beforehand."""
-        super().__init__(
-            head or request_head(), NO_REQUEST_BODY, None, None, None, length, awaits_continue, writable=True
-        )
+        self.begin(head or request_head(), NO_REQUEST_BODY, None, None, None, length, awaits_continue, writable=True)
         self.corrections: list[tuple[str, str]] = []
-        self.given_up = self.turned_away = False
+        self.given_up = self.refused = False
         self.slow = False
         self.refuses: Exception | None = None
         # what the application did
@@ -173,8 +169,8 @@ class FakeExchange(Exchange):
     def correct(self, kind: str, reason: str) -> None:
         self.corrections.append((kind, reason))
 
-    def turn_away(self, reason: str) -> None:
-        self.turned_away = True
+    def refuse(self, reason: str) -> None:
+        self.refused = True
         self.end()
 
     def give_up(self) -> None:
@@ -210,11 +206,11 @@ class Served:
         # Without threads, the application sets its loop as the running one, by which asyncio knows the current task.
         loop = self._loop if threads else asyncio.get_running_loop()
         self.notices = DrainNotices()
-        make = functools.partial(WsgiApplication, threads=threads) if threads else WsgiOnLoop
-        self.application = make(
+        self.application = modes.wrap(
             app,
             name="app",
             loop=loop,
+            threads=threads,
             multiprocess=False,
             draining=self.notices.wsgi,
             on_idle=lambda: None,

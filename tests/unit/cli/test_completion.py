@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from click.testing import CliRunner
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.cli.program import program
 
@@ -35,5 +36,5 @@ def test_bash_completes_commands_and_options(tmp_path):
         _gracehttp_completion gracehttp
         echo "${{COMPREPLY[@]}}"
     """
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=True)
     assert done.stdout == "--keep-alive-timeout\nmigrate\n"

@@ -13,6 +13,7 @@ import tomllib
 import click
 import pytest
 from click.testing import CliRunner
+from deadlines import DEADLINE_SECONDS
 
 import gracehttp
 import gracehttp.events
@@ -634,7 +635,11 @@ def test_flags_are_those_of_the_server(server):
             real = {flag for one in granian.cli.cli.params for flag in (*one.opts, *one.secondary_opts)}
         case _:  # its parser is made and used in one function
             help_text = subprocess.run(
-                [sys.executable, "-m", server, "--help"], capture_output=True, text=True, check=True, timeout=100
+                [sys.executable, "-m", server, "--help"],
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=DEADLINE_SECONDS,
             ).stdout
             found = set(re.findall(r"(?<![\w-])--?[a-zA-Z][a-zA-Z0-9-]*", help_text))
             real = found - {"-h", "-c", "--config"}

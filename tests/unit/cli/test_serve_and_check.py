@@ -13,6 +13,7 @@ from typing import NoReturn
 import pytest
 import trustme
 from click.testing import CliRunner, Result
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.cli.checking.imports import try_import
 from gracehttp.cli.program import main, program
@@ -125,6 +126,7 @@ def test_mistake_in_the_command_is_told_as_all_errors_are(arguments: tuple[str, 
         (("--log-level", "trace"), "log_level must be one of", "--log-level debug"),
         (("--interface", "asginl"), "interface must be one of", "--lifespan off"),
         (("--bind", "127.0.0.1"), "the port is missing", "127.0.0.1:8000"),
+        (("--bind", "8000x"), "a port is a number", "127.0.0.1:8000"),
         (("--bind", "[::1]"), "the port is missing", "[::1]:8000"),
         (("--bind", "https://localhost:abc"), "its port, abc, is no number", "localhost:8000"),
     ],
@@ -140,7 +142,9 @@ def test_value_that_another_server_takes_is_told_with_ours(option: tuple[str, st
 def test_check_that_can_not_print_says_so() -> None:
     with open("/dev/full", "w") as full:
         command = [sys.executable, "-m", "gracehttp", "check", DEMO]
-        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+        ended = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=DEADLINE_SECONDS, check=False
+        )
     assert ended.returncode == 1
     assert ended.stderr == "gracehttp: error: standard output can't be written: No space left on device.\n"
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from textual.widgets import DataTable, ProgressBar, RichLog, Static
 
 from gracehttp.cli.live.figures import Figures, figures, read_samples
@@ -185,7 +186,7 @@ def test_q_quits_and_space_pauses():
 
 def test_without_a_terminal_it_is_one_sentence_and_status_2(tmp_path):
     command = [sys.executable, "-m", "gracehttp", "top", "--control", str(tmp_path / "c.sock")]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
     assert done.returncode == 2
     assert done.stderr.startswith("gracehttp: error: gracehttp top needs a terminal")
     assert "Traceback" not in done.stderr

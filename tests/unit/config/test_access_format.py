@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gracehttp.config.access_format import ATOMS, FIELDS, AccessFormat, read_access_format
-from gracehttp.config.types import UnreadableError
+from gracehttp.config.readers import UnreadableError
 
 
 @pytest.mark.parametrize(

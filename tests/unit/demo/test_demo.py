@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.cli.demo import called_as, demo_servers, introduction
 from gracehttp.cli.program import program
@@ -284,7 +285,7 @@ def test_only_the_supervisor_introduces_itself_once_it_serves(
 def test_demo_that_finds_its_port_in_use_invites_nobody() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         command = [sys.executable, "-m", "gracehttp", "demo", "--bind", f"127.0.0.1:{taken.getsockname()[1]}"]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False)
     assert (ended.returncode, ended.stdout) == (3, "")
     assert "it is in use by" in ended.stderr
 

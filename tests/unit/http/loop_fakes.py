@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import uvloop
+from deadlines import DEADLINE_SECONDS
 from http_fakes import FakeApplication, FakeOwner
 
 from gracehttp.http import negotiation
@@ -33,7 +34,7 @@ def runner(loop: str) -> Callable[[Any], Any]:
 
     def run(main: Any) -> Any:
         with asyncio.Runner(loop_factory=LOOPS[loop]) as running:
-            return running.run(asyncio.wait_for(main, 300))
+            return running.run(asyncio.wait_for(main, 3 * DEADLINE_SECONDS))
 
     return run
 

@@ -45,7 +45,8 @@ def make(method="GET", body=NO_REQUEST_BODY):
     head.line = RequestLine(method, b"/", "1.1")
     head.echoed = None
     carrier, owner = FakeCarrier(), FakeOwner()
-    exchange = Exchange(head, body, carrier, owner, FakeLoop(), body_length=None, awaits_continue=False, writable=True)
+    exchange = Exchange()
+    exchange.begin(head, body, carrier, owner, FakeLoop(), body_length=None, awaits_continue=False, writable=True)
     return exchange, carrier, owner
 
 

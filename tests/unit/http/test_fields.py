@@ -257,3 +257,20 @@ def test_fields_that_responses_share_have_no_head_before_the_first_response():
     assert fields.shared
     assert fields.latest_head is None
     assert fields is given_again(HARMLESS)
+
+
+def test_a_list_that_the_application_changes_is_not_taken_for_the_latest_one() -> None:
+    headers = [*HARMLESS]
+    before = given_again(headers)
+    assert response_fields(headers) is before
+
+    headers[0] = (b"content-type", b"text/other")
+
+    assert response_fields(headers).block.startswith(b"content-type: text/other\r\n")
+    assert response_fields([*HARMLESS]) is before
+
+
+def test_a_length_that_no_body_has_is_refused() -> None:
+    assert ResponseFields([(b"content-length", b"%d" % (2**63 - 1))]).content_length == 2**63 - 1
+    with pytest.raises(ResponseError, match="more than any body has"):
+        ResponseFields([(b"content-length", b"%d" % 2**63)])

@@ -6,6 +6,7 @@ import logging
 import socket
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 
 import gracehttp
 from gracehttp.http import unserved
@@ -38,7 +39,7 @@ def said(caplog, application, request, *, times=2, **options):
     with caplog.at_level(logging.WARNING, "gracehttp"), gracehttp.running(application, **options) as server:
         answers = []
         for _ in range(times):
-            with socket.create_connection((server.host, server.port), timeout=30) as sock:
+            with socket.create_connection((server.host, server.port), timeout=DEADLINE_SECONDS) as sock:
                 sock.sendall(request)
                 answers.append(sock.recv(1000).split(b"\r\n")[0])
     return answers, [record.message for record in caplog.records]

@@ -10,6 +10,7 @@ import socket
 import struct
 
 import uvloop
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.net.poller import EpollPoller, Pollable, SelectorsPoller
 from gracehttp.net.stream import PlainStream, StreamServices
@@ -42,7 +43,7 @@ def runner_for(name):
                 await scenario(floor)
 
         with asyncio.Runner(loop_factory=LOOPS[loop_name]) as runner:
-            runner.run(asyncio.wait_for(main(), 20))
+            runner.run(asyncio.wait_for(main(), DEADLINE_SECONDS))
 
     return run
 

@@ -8,6 +8,7 @@ import socket
 
 import pytest
 import uvloop
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.events import AcceptPaused
 from gracehttp.net import acceptor as module
@@ -55,10 +56,10 @@ class Harness:
 
     def connect(self, count=1):
         for _ in range(count):
-            self.clients.append(socket.create_connection(self.where, timeout=5))
+            self.clients.append(socket.create_connection(self.where, timeout=DEADLINE_SECONDS))
 
     async def until(self, condition):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             while not condition():
                 self._changed.clear()
                 await self._changed.wait()
@@ -229,7 +230,7 @@ def test_stopping_accepts_nothing_more_and_closes_only_our_copy(runner):
         harness.connect()
         await settle()
         assert harness.accepted == []
-        shared.settimeout(5)
+        shared.settimeout(DEADLINE_SECONDS)
         connection, _ = shared.accept()
         connection.close()
         shared.close()
@@ -245,7 +246,7 @@ def test_the_rest_of_the_queue_is_accepted_before_it_stops(runner):
         assert drop_new_connections(harness.listener)
         stopped = asyncio.Event()
         harness.acceptor.stop_when_queue_is_empty(stopped.set)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             await stopped.wait()
         assert len(harness.accepted) == 40
         harness.close()
@@ -264,7 +265,7 @@ def test_the_rest_of_the_queue_waits_for_permits_too(runner):
             await harness.until(lambda: harness.accepted)
             assert not stopped.is_set()
             harness.close_one()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             await stopped.wait()
         harness.close()
 
@@ -290,7 +291,7 @@ class Scans(list):
 
     async def until(self, more):
         wanted = len(self) + more
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             while len(self) < wanted:
                 await asyncio.sleep(0.001)
 
@@ -397,7 +398,7 @@ def test_an_empty_queue_is_the_end_of_a_full_port_too(runner):
         stopped = asyncio.Event()
         drop_new_connections(harness.listener)
         harness.acceptor.stop_when_queue_is_empty(stopped.set)
-        await asyncio.wait_for(stopped.wait(), 10)
+        await asyncio.wait_for(stopped.wait(), DEADLINE_SECONDS)
         harness.close()
 
     runner.run(scenario())
@@ -450,7 +451,7 @@ def test_a_paused_acceptor_can_still_empty_the_queue_at_the_end(runner):
         drop_new_connections(harness.listener)
         stopped = asyncio.Event()
         harness.acceptor.stop_when_queue_is_empty(stopped.set)
-        await asyncio.wait_for(stopped.wait(), 10)
+        await asyncio.wait_for(stopped.wait(), DEADLINE_SECONDS)
         assert len(harness.accepted) == 3
         harness.close()
 
@@ -506,11 +507,11 @@ def test_a_connection_that_the_system_can_not_serve_makes_accepting_pause(runner
         harness.acceptor._pause_seconds = 0.01
         harness.acceptor.start()
         harness.connect(5)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             while len(refused) < 3:
                 await asyncio.sleep(0)
         assert harness.acceptor._pause_seconds == 0.08, "ever longer, as long as it lasts"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             while len(refused) < 5:
                 await asyncio.sleep(0)
         assert permits.held == 0

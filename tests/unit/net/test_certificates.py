@@ -11,10 +11,9 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from tls_ends import shake_hands
+from tls_ends import context_of, shake_hands
 
 from gracehttp.errors import CertificateError
-from gracehttp.net.certificates import server_context
 
 AUTHORITY = trustme.CA()
 ISSUED = AUTHORITY.issue_cert("localhost")
@@ -51,7 +50,7 @@ def write(tmp_path: Path) -> Write:
 
 def failure(certfile: str, keyfile: str | None = None, password: str | None = None) -> CertificateError:
     with pytest.raises(CertificateError) as caught:
-        server_context(certfile, keyfile, password)
+        context_of(certfile, keyfile, password)
     return caught.value
 
 
@@ -63,7 +62,7 @@ def client_after_handshake(context: ssl.SSLContext, client: ssl.SSLContext) -> s
 def test_handshake_with_the_newest_protocol_and_http_1_1(write):
     client = ssl.create_default_context()
     client.set_alpn_protocols(["h2", "http/1.1"])
-    end = client_after_handshake(server_context(write("c", certificate()), write("k", key()), None), client)
+    end = client_after_handshake(context_of(write("c", certificate()), write("k", key())), client)
     assert end.version() == "TLSv1.3"
     assert end.selected_alpn_protocol() == "http/1.1"
     assert end.compression() is None
@@ -72,19 +71,19 @@ def test_handshake_with_the_newest_protocol_and_http_1_1(write):
 def test_alpn_prefers_what_the_server_names_first(write):
     client = ssl.create_default_context()
     client.set_alpn_protocols(["http/1.1", "h2"])
-    context = server_context(write("c", certificate()), write("k", key()), None, alpn=("h2", "http/1.1"))
+    context = context_of(write("c", certificate()), write("k", key()), alpn=("h2", "http/1.1"))
     assert client_after_handshake(context, client).selected_alpn_protocol() == "h2"
 
 
 def test_no_alpn_at_all(write):
     client = ssl.create_default_context()
     client.set_alpn_protocols(["http/1.1"])
-    context = server_context(write("c", certificate()), write("k", key()), None, alpn=())
+    context = context_of(write("c", certificate()), write("k", key()), alpn=())
     assert client_after_handshake(context, client).selected_alpn_protocol() is None
 
 
 def test_nothing_older_than_tls_1_2_and_no_renegotiation(write):
-    context = server_context(write("c", certificate()), write("k", key()), None)
+    context = context_of(write("c", certificate()), write("k", key()))
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
     assert context.options & ssl.OP_NO_COMPRESSION
     assert context.options & ssl.OP_NO_RENEGOTIATION
@@ -96,16 +95,16 @@ def test_nothing_older_than_tls_1_2_and_no_renegotiation(write):
 def test_all_forms_of_keys(write, issued, form, password):
     encoded = None if password is None else password.encode()
     keyfile = write("k", key(form, encoded, issued))
-    context = server_context(write("c", certificate(issued)), keyfile, password)
+    context = context_of(write("c", certificate(issued)), keyfile, password)
     assert client_after_handshake(context, ssl.create_default_context()).version() == "TLSv1.3"
 
 
 def test_key_in_the_certificate_file(write):
-    server_context(write("both", key() + certificate()), None, None)
+    context_of(write("both", key() + certificate()), None)
 
 
 def test_a_password_that_is_not_needed_does_no_harm(write):
-    server_context(write("c", certificate()), write("k", key()), "unneeded")
+    context_of(write("c", certificate()), write("k", key()), "unneeded")
 
 
 def test_missing_certificate_file(tmp_path):
@@ -209,4 +208,4 @@ def test_relative_paths(write, tmp_path, monkeypatch):
     write("c", certificate())
     write("k", key())
     monkeypatch.chdir(tmp_path)
-    server_context("c", "k", None)
+    context_of("c", "k", None)

@@ -11,6 +11,7 @@ import sys
 import threading
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.net import forks
 
@@ -53,7 +54,7 @@ def in_a_thread(call):
     found = []
     thread = threading.Thread(target=lambda: found.append(call()))
     thread.start()
-    thread.join(30)
+    thread.join(DEADLINE_SECONDS)
     return found[0]
 
 

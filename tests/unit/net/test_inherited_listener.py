@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import socket
 
+from deadlines import DEADLINE_SECONDS
+
 from gracehttp.net.address import DescriptorAddress
 from gracehttp.net.bind import open_listener
 from gracehttp.net.syn_filter import drop_new_connections
@@ -16,6 +18,6 @@ def test_the_filter_of_a_lost_service_is_removed():
         assert drop_new_connections(opened_by_somebody)
         with (
             contextlib.closing(open_listener(DescriptorAddress(opened_by_somebody.fileno()), backlog=1)) as listener,
-            socket.create_connection(listener.getsockname(), timeout=5),
+            socket.create_connection(listener.getsockname(), timeout=DEADLINE_SECONDS),
         ):
             pass

@@ -7,6 +7,7 @@ import contextlib
 import socket
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.http.connection import HttpSettings
 from gracehttp.net.acceptor import Acceptor
@@ -28,7 +29,7 @@ def listener():
 @pytest.fixture
 def connect(listener):
     with contextlib.ExitStack() as clients:
-        yield lambda: clients.enter_context(socket.create_connection(listener.getsockname(), timeout=5))
+        yield lambda: clients.enter_context(socket.create_connection(listener.getsockname(), timeout=DEADLINE_SECONDS))
 
 
 def test_the_kernel_tells_how_many_connections_wait(listener, connect):
@@ -64,7 +65,7 @@ def test_a_queue_that_is_never_empty_ends_with_what_waited(listener, connect):
         for _ in range(20):
             connect()
         acceptor.stop_when_queue_is_empty(stopped.set, at_most=queue_length(listener))
-        await asyncio.wait_for(stopped.wait(), 5)
+        await asyncio.wait_for(stopped.wait(), DEADLINE_SECONDS)
         assert len(accepted) == queue_length(listener) == 20, "what came later waits for the next program"
         for sock in accepted:
             sock.close()
@@ -92,7 +93,7 @@ def test_only_an_inherited_listener_needs_a_limit(listener, connect, monkeypatch
         for _ in range(3):
             connect()
         port.accept_the_rest(stopped.set, drop_new=False)
-        await asyncio.wait_for(stopped.wait(), 5)
+        await asyncio.wait_for(stopped.wait(), DEADLINE_SECONDS)
         assert port.permits.held == accepted
         port.cut()
         while not port.quiet:

@@ -96,6 +96,34 @@ GOOD = {
         v2(ENDS4 + ssl(1, 0, tlv(0x21, b"TLSv1.2"))),
         TCP4._replace(tls=TlsFacts("TLSv1.2")),
     ),
+    "v2 with TLS and a name in another alphabet": (
+        v2(ENDS4 + ssl(7, 0, tlv(0x22, "J\u00f6rg \u738b".encode()))),
+        TCP4._replace(tls=TlsFacts(client_name="J\u00f6rg \u738b", verified=True)),
+    ),
+    "v2 with TLS and a certificate without a name": (
+        v2(ENDS4 + ssl(7, 0)),
+        TCP4._replace(tls=TlsFacts(client_name="", verified=True)),
+    ),
+    "v2 with TLS and the longest name": (
+        v2(ENDS4 + ssl(7, 0, tlv(0x22, b"n" * 256))),
+        TCP4._replace(tls=TlsFacts(client_name="n" * 256, verified=True)),
+    ),
+    **{
+        f"v2 with TLS and a name that is {what}": (
+            v2(ENDS4 + ssl(7, 0, tlv(0x21, b"TLSv1.3") + tlv(0x22, name))),
+            TCP4._replace(tls=TlsFacts("TLSv1.3", client_name="", verified=True)),
+        )
+        for what, name in {
+            "no UTF-8": b"J\xf6rg",
+            "longer than any": b"n" * 257,
+            "of several lines": b"someone\nroot",
+            "cut by a zero": b"root\0.example.org",
+        }.items()
+    },
+    "v2 with TLS of a version and a cipher suite that are none": (
+        v2(ENDS4 + ssl(1, 0, tlv(0x21, b"\xff") + tlv(0x23, b"A" * 65))),
+        TCP4._replace(tls=TlsFacts()),
+    ),
     "v2 without TLS": (v2(ENDS4 + ssl(0, 1)), TCP4),
     "v2 with a checksum": (checked(ENDS4), TCP4),
     "v2 with fields and a checksum": (checked(ENDS6[:0] + ENDS4 + tlv(4, b"x")), TCP4),

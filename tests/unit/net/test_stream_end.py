@@ -7,6 +7,7 @@ import contextlib
 import os
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from floor import BOTH, LOOPS, STALL_SECONDS, Seen, opened, runner_for, turns, until
 from garbage import garbage_of_ours
 
@@ -473,5 +474,5 @@ def test_nothing_is_left_to_the_garbage_collector(loop, how):
             assert not len(floor.services.linger)
 
     with garbage_of_ours() as found, asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
-        runner.run(asyncio.wait_for(scenario(), 20))
+        runner.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))
     assert found == []

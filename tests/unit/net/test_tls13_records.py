@@ -13,7 +13,6 @@ pytest.importorskip("cryptography")
 from gracehttp.net.tls13.keys import (
     ALERT,
     APPLICATION_DATA,
-    CHANGE_CIPHER_SPEC,
     CIPHERS,
     HANDSHAKE,
     HEADER_BYTES,
@@ -33,6 +32,7 @@ from gracehttp.net.tls13.records import (
 )
 from gracehttp.net.tls13.state import TlsState
 
+CHANGE_CIPHER_SPEC = 20  # RFC 8446 section 5.1: never inside a protected record
 AES128 = "TLS_AES_128_GCM_SHA256"
 SUITES = sorted(CIPHERS)
 NOT_REQUESTED, REQUESTED = 0, 1

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 import trustme
+from deadlines import DEADLINE_SECONDS
 from floor import BOTH, LOOPS, STALL_SECONDS, Seen, aborted, opened, runner_for, turns, until
 from garbage import garbage_of_ours
+from tls_ends import context_of
 
-from gracehttp.net.certificates import server_context
 from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.ending import LINGER_SECONDS
 from gracehttp.net.kernel_view import is_readable
@@ -56,7 +57,7 @@ def context(tmp_path_factory):
     folder = tmp_path_factory.mktemp("certificate")
     ISSUED.cert_chain_pems[0].write_to_path(folder / "c")
     ISSUED.private_key_pem.write_to_path(folder / "k")
-    return server_context(str(folder / "c"), str(folder / "k"), None, alpn=("h2", "http/1.1"))
+    return context_of(str(folder / "c"), str(folder / "k"), alpn=("h2", "http/1.1"))
 
 
 class TlsClient:
@@ -820,7 +821,7 @@ def test_nothing_is_left_to_the_garbage_collector(context, loop, how):
             await until(lambda: session.seen.closes)
 
     with garbage_of_ours() as found, asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
-        runner.run(asyncio.wait_for(scenario(), 20))
+        runner.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))
     assert found == []
 
 
@@ -874,7 +875,7 @@ def test_what_an_idle_session_costs(context, soak, record_property, capsys):
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096) if hard != -1 else 4096, hard))
     try:
         with asyncio.Runner() as runner:
-            each = runner.run(asyncio.wait_for(scenario(), 120))
+            each = runner.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     record_property("bytes_per_idle_session", round(each))
@@ -1056,7 +1057,7 @@ def test_waves_of_connections_and_of_hung_handshakes_leave_nothing(context, loop
 
     before = count_sessions()
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
-        runner.run(asyncio.wait_for(scenario(), 60))
+        runner.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))
         left = count_sessions() - before
     assert left == 0
 

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import ssl
 
+from gracehttp.net.certificates import TlsSettings, load
+
+
+def context_of(certfile, keyfile, password=None, *, alpn=("http/1.1",)):
+    """The context of a port with one certificate."""
+    return load(TlsSettings(((certfile, keyfile or certfile),), password, alpn)).default
+
 
 def shake_hands(client_context, server_context, name="localhost", session=None):
     """The client's end and the server's, after a handshake in which the client asks for `name`."""

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from test_access_log import Head
 
 from gracehttp.errors import ConfigurationError
@@ -115,6 +116,6 @@ def test_lines_of_several_processes_dont_mix(tmp_path):
     for process in processes:
         process.start()
     for process in processes:
-        process.join(30)
+        process.join(DEADLINE_SECONDS)
     lines = [line.split("] ")[1] for line in (tmp_path / "log").read_text().splitlines()]
     assert sorted(lines) == sorted([str(one * 111_111_111) for one in range(1, 4)] * 100)

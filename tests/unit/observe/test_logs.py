@@ -12,6 +12,7 @@ import sys
 import threading
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.errors import ConfigurationError
 from gracehttp.events import (
@@ -303,7 +304,7 @@ def test_a_full_pipe_does_not_stop_whoever_logs_to_a_logger_without_a_handler(mo
 
         thread = threading.Thread(target=log, daemon=True)
         thread.start()
-        thread.join(20)
+        thread.join(DEADLINE_SECONDS)
         assert not thread.is_alive()
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from gracehttp.applications.wsgi.headers import wire_headers
 from gracehttp.http.exchange import ResponseError
-from gracehttp.observe import request_logs
+from gracehttp.observe import request_failures
 from gracehttp.observe.logs import configure_logging
-from gracehttp.observe.request_logs import (
+from gracehttp.observe.request_failures import (
     log_application_failure,
     log_broken_response,
     log_corrected_response,
@@ -126,7 +126,7 @@ def test_traceback_has_the_cause():
 
 
 def test_what_was_left_out_of_a_response_is_said_once_for_each_kind(stderr, monkeypatch):
-    monkeypatch.setattr(request_logs, "_told_corrections", set())
+    monkeypatch.setattr(request_failures, "_told_corrections", set())
     configure_logging("info", "text", color=False)
     for _ in range(3):
         log_corrected_response(Head(), "keep-alive", "Keep-Alive is left out")

@@ -14,6 +14,7 @@ import threading
 import time
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.observe import stderr
 from gracehttp.observe.stderr import KEPT_BYTES, NonBlockingWriter
@@ -252,7 +253,7 @@ def test_a_forked_process_neither_writes_again_what_waits_nor_waits_for_it(ends)
         child = os.fork()
         if not child:
             threading.Thread(target=lambda: (writer.close(), os._exit(0))).start()
-            threading.Event().wait(10)
+            threading.Event().wait(DEADLINE_SECONDS)
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     expected = b"".join(lines)

@@ -7,6 +7,8 @@ import errno
 import os
 import socket
 
+from deadlines import DEADLINE_SECONDS
+
 from gracehttp.supervisor import accepting
 from gracehttp.supervisor.accepting import Accepting
 
@@ -50,7 +52,7 @@ def accepted(listener, clients, *, rooms):
         assert one._watch is None, "the listener is closed"
         return counts
 
-    return asyncio.run(asyncio.wait_for(run(), 30))
+    return asyncio.run(asyncio.wait_for(run(), DEADLINE_SECONDS))
 
 
 def test_all_clients_are_accepted_also_after_one_that_has_left_already():
@@ -74,4 +76,4 @@ def test_a_shortage_of_descriptors_is_a_pause(monkeypatch):
         peer.close()
         listener.socket.close()
 
-    asyncio.run(asyncio.wait_for(run(), 30))
+    asyncio.run(asyncio.wait_for(run(), DEADLINE_SECONDS))

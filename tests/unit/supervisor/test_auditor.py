@@ -7,6 +7,8 @@ import errno
 import os
 from types import SimpleNamespace
 
+from deadlines import DEADLINE_SECONDS
+
 from gracehttp.events import PermitsNotCounted, PermitsReclaimed
 from gracehttp.supervisor.listeners import auditor
 from gracehttp.supervisor.listeners.auditor import Auditor
@@ -46,4 +48,4 @@ def test_an_audit_that_is_refused_is_told_once_and_done_later_and_does_not_hinde
         assert await told.get() == PermitsReclaimed("one", 3)
         audits.close()
 
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    asyncio.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))

@@ -14,8 +14,11 @@ from gracehttp.supervisor.certificates import files as module
 from gracehttp.supervisor.certificates.files import FilesForWorkers, changeable_by
 from gracehttp.system.credentials import Credentials
 
-THEIRS = Credentials(uid=65534, gid=65534, groups=(65534, 4242), name="nobody")
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+THEIRS = Credentials(uid=2, gid=2, groups=(2, 4242), name="bin")
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away"),
+]
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp import events
 from gracehttp.supervisor.certificates import watch as module
@@ -39,7 +40,7 @@ class World:
         return {worker: order.secret for worker, order in self.sent if isinstance(order, UseTicketSecret)}
 
     async def until(self, kind, count=1):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             while sum(isinstance(order, kind) for _, order in self.sent) < count:
                 await asyncio.sleep(0)
 
@@ -129,7 +130,7 @@ def test_that_a_certificate_expires_is_told_once_a_day(world, monkeypatch):
         assert world.events == told
         now = time.time()
         monkeypatch.setattr(module.time, "time", lambda: now + 86400)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             while len(world.events) < 2:
                 await asyncio.sleep(0)
         watch.close()

@@ -7,6 +7,8 @@ import json
 import os
 import socket
 
+from deadlines import DEADLINE_SECONDS
+
 from gracehttp.supervisor.control.connection import MOST_UNREAD_BYTES, ControlConnection
 from gracehttp.wire.control import Outcome, Progress, read_answer
 
@@ -19,7 +21,7 @@ class Talk:
 
     def __init__(self):
         ours, self.client = socket.socketpair()
-        self.client.settimeout(5)
+        self.client.settimeout(DEADLINE_SECONDS)
         self.lines = []
         self.ended = asyncio.get_running_loop().create_future()
         self.asked = asyncio.get_running_loop().create_future()
@@ -51,7 +53,7 @@ def talk(conversation):
     async def run():
         both = Talk()
         try:
-            await asyncio.wait_for(conversation(both), 10)
+            await asyncio.wait_for(conversation(both), DEADLINE_SECONDS)
         finally:
             both.close()
 

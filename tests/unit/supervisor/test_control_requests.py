@@ -10,6 +10,7 @@ import socket
 import time
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.events.bus import EventBus
 from gracehttp.supervisor.control import socket as module
@@ -64,7 +65,7 @@ def test_a_request_that_can_not_be_acted_on_is_refused(tmp_path, line, told):
         answer = await ask(tmp_path / "control", line)
         assert (answer["done"], answer["ok"], answer["message"]) == (True, False, told)
 
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    asyncio.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))
 
 
 class Living:
@@ -124,7 +125,7 @@ def test_those_who_are_turned_away_keep_nobody_waiting(monkeypatch, abstract):
             writer.close()
             await control.close()
 
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    asyncio.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))
 
 
 def strangers_first(count):

@@ -170,7 +170,7 @@ def test_a_script_that_cannot_be_compiled_is_told_with_its_sentence():
 @pytest.mark.parametrize("hold", [False, True])
 def test_an_error_of_gracehttp_is_in_the_reason_and_is_not_told_again(hold):
     told = ending("warm\ngracehttp: error: x can't be executed in /srv: No such file.\n", 127, hold=hold)
-    assert told.reason == "could not be started: x can't be executed in /srv: No such file"
+    assert told.reason == "could not run: x can't be executed in /srv: No such file"
     assert told.details == "warm\n"
     assert told.unlogged == ("warm\n" if hold else "")
 

@@ -179,6 +179,21 @@ def test_the_first_start_is_no_restart():
     assert facts_of(events.GenerationPromoted(1, (1,))).labelled("restarts")["promoted"] == 0
 
 
+@pytest.mark.parametrize(
+    ("event", "name", "label"),
+    [
+        (events.WorkerHung(1, 1, 5, "loop", 30.0), "worker_hangs", "loop"),
+        (events.WorkerHung(1, 1, 5, "threads", 30.0), "worker_hangs", "threads"),
+        (events.GenerationRolledBack(2, 1, 0.5, "too many errors"), "restarts", "rolled_back"),
+        (events.WorkerDied(1, 1, "hung, and was ended", None), "worker_deaths", "hung"),
+    ],
+)
+def test_what_happens_is_counted_under_its_label(event, name, label):
+    counts = facts_of(event, event).labelled(name)
+    assert counts.pop(label) == 2
+    assert not any(counts.values())
+
+
 def test_facts_go_on_in_another_process():
     facts = facts_of(events.WorkerStarted(1, 1, 5), events.WorkerDied(1, 1, "was killed by SIGKILL", None))
     again = Facts(lambda: 0.0, facts.carry())

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.wire.signals import SIGNALS
 
@@ -33,7 +34,9 @@ os.kill(os.getpid(), int(sys.argv[1]))
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 def test_it_changes_nothing(number):
-    done = subprocess.run([sys.executable, "-c", PROGRAM, str(int(number))], env=os.environ, timeout=30, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(int(number))], env=os.environ, timeout=DEADLINE_SECONDS, check=False
+    )
     assert done.returncode == 0
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from value_copies import changed
 
 from gracehttp.config.release_links import LINKS_VARIABLE
@@ -67,7 +68,9 @@ def test_a_policy_of_scheduling_counts():
         "import os; from gracehttp.supervisor.processes.spare import inheritance_now; before = inheritance_now();"
         "os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0)); print(inheritance_now() == before)"
     )
-    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    found = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=DEADLINE_SECONDS
+    )
     assert found.stdout == "False\n"
 
 
@@ -145,7 +148,7 @@ def in_world(monkeypatch, story, **options):
     async def run():
         world = World(monkeypatch, **options)
         try:
-            await asyncio.wait_for(story(world), 30)
+            await asyncio.wait_for(story(world), DEADLINE_SECONDS)
         finally:
             world.close()
 

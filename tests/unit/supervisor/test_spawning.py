@@ -158,4 +158,4 @@ def test_what_can_not_be_executed_ends_and_says_why(tmp_path, monkeypatch, gone)
         assert child.wait() == CANNOT_RUN
     folder, more = (tmp_path, "") if gone == "interpreter" else (tmp_path / "gone", " (that folder is gone)")
     where = f"in {folder}: No such file or directory{more}"
-    assert describe_exit(CANNOT_RUN, said) == f"could not be started: {sys.executable} can't be executed {where}"
+    assert describe_exit(CANNOT_RUN, said) == f"could not run: {sys.executable} can't be executed {where}"

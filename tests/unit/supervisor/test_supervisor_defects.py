@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.errors import StartError
 from gracehttp.events.bus import EventBus
@@ -47,7 +48,7 @@ def test_a_worker_that_has_no_process_is_no_reason_to_stay(monkeypatch, defects)
         assert met == ["a defect of ours"] * len(defects)
         assert requester.told == ["stopped by force"]
 
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    asyncio.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))
 
 
 def test_a_deadline_that_met_a_defect_of_the_table_comes_again(monkeypatch):
@@ -71,4 +72,4 @@ def test_a_deadline_that_met_a_defect_of_the_table_comes_again(monkeypatch):
             await Supervisor(options, EventBus()).run()
         assert met
 
-    asyncio.run(asyncio.wait_for(scenario(), 5))
+    asyncio.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))

@@ -9,6 +9,7 @@ import signal
 import socket
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.supervisor import signals
 from gracehttp.supervisor.signals import hear
@@ -41,7 +42,7 @@ def play(scenario):
         for number in (signal.SIGUSR1, signal.SIGUSR2):
             loop.remove_signal_handler(number)
 
-    asyncio.run(asyncio.wait_for(run(), 10))
+    asyncio.run(asyncio.wait_for(run(), DEADLINE_SECONDS))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

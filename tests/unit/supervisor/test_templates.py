@@ -11,6 +11,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from value_copies import changed
 
 from gracehttp.events import PreloadUnavailable, TemplateLost, TemplateStarted
@@ -96,7 +97,7 @@ def run(scenario):
     async def play():
         fleet = Fleet()
         try:
-            await asyncio.wait_for(scenario(fleet), 20)
+            await asyncio.wait_for(scenario(fleet), DEADLINE_SECONDS)
         finally:
             fleet.close()
 
@@ -422,4 +423,4 @@ def test_an_order_that_meets_a_shortage_is_sent_when_that_is_over(killed, monkey
         fleet.close()
         template.close()
 
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    asyncio.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))

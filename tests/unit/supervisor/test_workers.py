@@ -11,6 +11,7 @@ import subprocess
 from types import SimpleNamespace
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.events import WorkerOutputDropped
 from gracehttp.supervisor.processes import workers as module
@@ -72,7 +73,7 @@ def test_for_a_defect_of_ours_no_worker_is_killed():
         await world.end()
         assert world.ended == ["was killed by SIGKILL"], "by the test"
 
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    asyncio.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_who_does_not_speak_our_language_is_ended(line):
         assert world.ended[0].startswith("failed: it said what the supervisor can't read")
         await world.end()
 
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    asyncio.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))
 
 
 def broken_channel(world):
@@ -126,7 +127,7 @@ def test_a_worker_without_a_channel_is_ended_and_that_is_told(monkeypatch, lose,
         ]
         await world.end()
 
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    asyncio.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))
 
 
 def test_a_worker_that_drains_may_close_its_channel(monkeypatch):
@@ -140,7 +141,7 @@ def test_a_worker_that_drains_may_close_its_channel(monkeypatch):
         assert world.ended == world.published == []
         await world.end()
 
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    asyncio.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))
 
 
 def test_a_child_keeps_its_pid_until_the_one_before_has_been_dealt_with():
@@ -186,7 +187,7 @@ def test_a_fork_that_was_ordered_while_another_one_was_waited_for_is_waited_for_
         of_template.set()
         await settled
 
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    asyncio.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))
 
 
 def test_a_child_that_has_ended_before_it_is_watched_is_waited_for():
@@ -197,7 +198,7 @@ def test_a_child_that_has_ended_before_it_is_watched_is_waited_for():
         workers.reap()  # what SIGCHLD makes it do; it must leave a child alone that it doesn't know
         ended = asyncio.get_running_loop().create_future()
         workers.watch(child.pid, ended.set_result)
-        assert os.waitstatus_to_exitcode(await asyncio.wait_for(ended, 20)) == 3
+        assert os.waitstatus_to_exitcode(await asyncio.wait_for(ended, DEADLINE_SECONDS)) == 3
         child.returncode = 3  # or Popen would warn that nobody waited for it
 
     asyncio.run(scenario())
@@ -214,7 +215,7 @@ def test_who_has_ended_is_told_also_if_its_last_message_can_not_be_read():
         assert world.ended == ["was killed by SIGKILL"]
         assert world.defects
 
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    asyncio.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))
 
 
 def test_the_next_child_is_buried_also_if_the_end_of_the_one_before_could_not_be_acted_on():
@@ -246,4 +247,4 @@ def test_what_was_dropped_of_the_output_of_starting_workers_is_told():
         assert world.published == [WorkerOutputDropped(1)]
         await world.end()
 
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    asyncio.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))

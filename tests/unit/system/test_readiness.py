@@ -9,6 +9,7 @@ import socket
 
 import pytest
 import uvloop
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.system.readiness import Watch
 
@@ -55,7 +56,7 @@ class FullLoop:
 def run(request):
     def play(scenario):
         with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-            runner.run(asyncio.wait_for(scenario(), 10))
+            runner.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))
 
     return play
 

@@ -8,6 +8,7 @@ import socket
 
 import pytest
 import uvloop
+from deadlines import DEADLINE_SECONDS
 from failing_socket import Always, FailingSocket
 
 from gracehttp.wire import channel_watch
@@ -62,7 +63,7 @@ def play(request):
                 scene.close()
 
         with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-            runner.run(asyncio.wait_for(with_scene(), 20))
+            runner.run(asyncio.wait_for(with_scene(), DEADLINE_SECONDS))
 
     return run
 

@@ -17,6 +17,7 @@ from gracehttp.wire.handover import (
     Carried,
     CarriedTls,
     Proxied,
+    ProxiedTls,
     UnreadableHandover,
     count,
     decode,
@@ -24,7 +25,13 @@ from gracehttp.wire.handover import (
 )
 
 ENDS = st.tuples(st.ip_addresses().map(str), st.integers(0, 65535))
-PROXIED = st.builds(Proxied, st.none() | ENDS, st.none() | ENDS | st.just(("/run/x.sock", None)), st.booleans())
+PROXIED = st.builds(
+    Proxied,
+    st.none() | ENDS,
+    st.none() | ENDS | st.just(("/run/x.sock", None)),
+    st.booleans(),
+    st.none() | st.builds(ProxiedTls, st.text(), st.text(), st.none() | st.text(), st.booleans()),
+)
 SEQUENCES = st.integers(0, 2**64 - 1)
 TLS = st.integers(0, MOST_SECRET_BYTES).flatmap(
     lambda size: st.builds(
@@ -71,7 +78,10 @@ def test_pipelined_bytes_may_be_anything():
 def test_the_largest_message_is_not_longer_than_a_receiver_expects():
     address = ":".join(["ffff"] * 8)
     for server in ((address, 65535), ("\\" * 108, None)):
-        proxied = Proxied((address, 65535), server, True)
+        facts = ProxiedTls(
+            '"' * 64, "\\" * 64, "\u00e9" * 128, True
+        )  # what JSON makes most of, of 64, 64 and 256 bytes
+        proxied = Proxied((address, 65535), server, True, facts)
         size = MOST_PIPELINED_BYTES // MOST_CONNECTIONS
         secrets = bytearray(MOST_SECRET_BYTES), bytearray(MOST_SECRET_BYTES)
         tls = CarriedTls("TLS_CHACHA20_POLY1305_SHA256", secrets[0], 2**64 - 1, secrets[1], 2**64 - 1)
@@ -121,6 +131,9 @@ UNREADABLE = {
     "a secret that is not whole": message_of({"received": 0, "tls": FACTS | {"secret": 1}}, rest=b"x", version=3),
     "a negative secret": message_of({"received": 0, "tls": FACTS | {"secret": -1}}, version=3),
     "a secret that is too long": message_of({"received": 0, "tls": FACTS | {"secret": 65}}, rest=b"x" * 130, version=3),
+    "facts of a proxy's TLS that are not whole": message_of(
+        {"received": 0, "proxied": {"client": None, "server": None, "tls": True, "tls_facts": {"version": "TLSv1.3"}}}
+    ),
     "no connections": b'{"version": 2}\n',
     "connections that are no list": b'{"version": 2, "connections": {"received": 0}}\n',
     "a connection that is no object": message_of({"received": 0}, 5),

@@ -6,6 +6,7 @@ import asyncio
 import socket
 
 import uvloop
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.http.settings import HttpSettings
 from gracehttp.net.permits import LocalPermits
@@ -14,8 +15,6 @@ from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
-GIVE_UP_SECONDS = 20
-"""A deadline against hanging."""
 
 
 async def until(condition):
@@ -69,6 +68,6 @@ def runner_of(make_world, loop):
                 world.close()
 
         with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
-            runner.run(asyncio.wait_for(main(), GIVE_UP_SECONDS))
+            runner.run(asyncio.wait_for(main(), DEADLINE_SECONDS))
 
     return run

@@ -8,12 +8,13 @@ import os
 import sys
 import time
 from importlib.machinery import SourceFileLoader
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 
 from gracehttp.worker import code_record
-from gracehttp.worker.code_record import ImportNotes, can_record, changed_files, loaded_files
+from gracehttp.worker.code_record import ImportNotes, can_record, changed_files, loaded_files, note_ahead
 
 
 def module(path):
@@ -180,6 +181,37 @@ def test_a_module_that_the_application_writes_before_it_imports_it_is_no_half(fi
         files("generated", "number = 2")
         importlib.import_module("generated")
     assert notes.halves() == []
+
+
+def test_what_was_noted_before_a_fork_is_not_looked_at_again(files, monkeypatch):
+    path = files("loaded_early", "number = 1")
+    importlib.import_module("loaded_early")
+    monkeypatch.setattr(code_record, "_ahead", {})
+    note_ahead()
+    looked_at = []
+    monkeypatch.setattr(code_record, "_facts", lambda path: looked_at.append(path))
+    with ImportNotes() as first:
+        pass
+    Path(path).write_text("number = 22")
+    record = first.write_record()
+    with ImportNotes(record) as second:
+        pass
+    assert second.changed() == [], "both have what was loaded before they were forked"
+    assert path not in looked_at
+    os.close(record)
+
+
+def test_what_is_imported_again_counts_as_it_was_imported(files, monkeypatch):
+    path = files("loaded_again", "number = 1")
+    importlib.import_module("loaded_again")
+    monkeypatch.setattr(code_record, "_ahead", {})
+    note_ahead()
+    record = ImportNotes().write_record()
+    files("loaded_again", "number = 2")
+    with ImportNotes(record) as second:
+        importlib.import_module("loaded_again")
+    assert second.changed() == [path]
+    os.close(record)
 
 
 def test_the_import_system_is_as_before_when_the_notes_end():

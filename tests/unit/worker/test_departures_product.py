@@ -15,7 +15,7 @@ import pytest
 from gracehttp.http.connection import Parcel
 from gracehttp.net.permits import Transfer
 from gracehttp.wire.handover import MOST_CONNECTIONS, MOST_PIPELINED_BYTES, Carried, decode
-from gracehttp.worker.handover import MESSAGES_PER_TURN, Departures
+from gracehttp.worker.departures import MESSAGES_PER_TURN, Departures
 
 ROOM, DEAD = 0, errno.EPIPE
 QUEUES = (ROOM, errno.EAGAIN, errno.ETOOMANYREFS, DEAD)

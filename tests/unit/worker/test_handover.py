@@ -12,6 +12,7 @@ import socket
 
 import pytest
 import uvloop
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.events import HandoverBroken, HandoverDelayed, HandoverQueueLost
 from gracehttp.http.connection import HttpSettings
@@ -21,7 +22,7 @@ from gracehttp.net.poller import new_poller
 from gracehttp.net.shared_permits import SharedPermits
 from gracehttp.supervisor.listeners.queues import HandoverQueue
 from gracehttp.wire.handover import MESSAGE_BYTES, MOST_CONNECTIONS, MOST_PIPELINED_BYTES, Carried, encode
-from gracehttp.worker import handover
+from gracehttp.worker import arrivals, departures
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
 
@@ -34,7 +35,7 @@ GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 def run(request):
     def run(scenario):
         with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-            runner.run(asyncio.wait_for(scenario, 20))
+            runner.run(asyncio.wait_for(scenario, DEADLINE_SECONDS))
 
     return run
 
@@ -722,7 +723,7 @@ def test_descriptors_that_no_connection_of_the_message_owns_are_closed_and_their
 
 
 def test_one_message_carries_many_connections(run, monkeypatch):
-    monkeypatch.setattr(handover, "ACTIVE_SECONDS", 0.0)
+    monkeypatch.setattr(departures, "ACTIVE_SECONDS", 0.0)
 
     async def scenario():
         async with opened() as house:
@@ -754,7 +755,7 @@ def test_one_message_carries_few_connections_that_were_active_just_now(run):
             house.old.port.drain(hand_over=True)
             await until(lambda: house.old.port.quiet)
             message, descriptors, _, _ = socket.recv_fds(house.queue._receive_end, MESSAGE_BYTES, 253)
-            assert len(descriptors) == handover.MOST_ACTIVE
+            assert len(descriptors) == departures.MOST_ACTIVE
             socket.send_fds(house.queue._send_end, [message], descriptors)
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -808,20 +809,20 @@ def test_a_worker_takes_also_the_share_of_one_that_hangs_or_has_died(run, dies):
 
 def test_no_more_is_sent_than_can_be_taken_soon(run, monkeypatch):
     """A connection in the queue is served by no worker. So the others stay here until the first ones were taken."""
-    monkeypatch.setattr(handover, "QUEUED_BYTES", 1)
+    monkeypatch.setattr(departures, "QUEUED_BYTES", 1)
 
     async def scenario():
         async with opened() as house:
             house.old.port.take_no_more()  # so one worker takes, and need not share
             await house.connect(12)
             looks = []
-            crowded = handover.Departures._is_crowded
+            crowded = departures.Departures._is_crowded
             monkeypatch.setattr(
-                handover.Departures, "_is_crowded", lambda self: looks.append(crowded(self)) or looks[-1]
+                departures.Departures, "_is_crowded", lambda self: looks.append(crowded(self)) or looks[-1]
             )
             house.old.port.drain(hand_over=True)
             await until(lambda: looks.count(True) > 3)
-            assert house.old.open == 12 - handover.MOST_ACTIVE
+            assert house.old.open == 12 - departures.MOST_ACTIVE
             house.new.take_over()
             await until(lambda: house.new.open == 12)
             assert {await ask(client) for client in house.clients} == {(b"new", False)}
@@ -964,7 +965,7 @@ def test_a_receiver_without_places_takes_nothing_and_loses_nothing(run, monkeypa
                     raise OSError(24, "Too many open files")
                 return original(path, *arguments)
 
-            monkeypatch.setattr(handover.os, "open", no_room)
+            monkeypatch.setattr(arrivals.os, "open", no_room)
             house.new.arrivals._free_places()
             house.old.port.drain(hand_over=True)
             await until(lambda: house.old.port.quiet and house.new.arrivals._again is not None)

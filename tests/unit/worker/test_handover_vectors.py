@@ -9,12 +9,14 @@ import socket
 from pathlib import Path
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.http.connection import Parcel
 from gracehttp.net.permits import LocalPermits
 from gracehttp.release import RELEASE
-from gracehttp.wire.handover import Carried, CarriedTls, Proxied
-from gracehttp.worker.handover import Arrivals, Departures
+from gracehttp.wire.handover import Carried, CarriedTls, Proxied, ProxiedTls
+from gracehttp.worker.arrivals import Arrivals
+from gracehttp.worker.departures import Departures
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 RELEASES = sorted(folder.name for folder in VECTORS.iterdir() if folder.is_dir())
@@ -57,7 +59,8 @@ def proxied_of(one):
     if "proxied" not in one:
         return None
     client, server = (end and tuple(end) for end in (one["proxied"]["client"], one["proxied"]["server"]))
-    return Proxied(client, server, one["proxied"]["tls"])
+    facts = one["proxied"].get("tls_facts")
+    return Proxied(client, server, one["proxied"]["tls"], None if facts is None else ProxiedTls(**facts))
 
 
 class Target:
@@ -105,7 +108,7 @@ def arrive(queue, messages):
             await asyncio.sleep(0)
         arrivals.close()
 
-    asyncio.run(asyncio.wait_for(take(), 20))
+    asyncio.run(asyncio.wait_for(take(), DEADLINE_SECONDS))
     assert not broken
     return target.arrived
 

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 import uvloop
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.events import ChannelLost, ConnectionsShed, SupervisorLost
 from gracehttp.events.bus import EventBus
@@ -72,7 +73,7 @@ def play(request):
                 scene.close()
 
         with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-            runner.run(asyncio.wait_for(with_scene(), 10))
+            runner.run(asyncio.wait_for(with_scene(), DEADLINE_SECONDS))
 
     return run
 

@@ -7,6 +7,7 @@ import socket
 
 import pytest
 import uvloop
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.applications.drain_notice import drain_notice
 from gracehttp.applications.loading import ApplicationLoader
@@ -107,7 +108,7 @@ def run(request):
                 worker.close()
 
         with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-            runner.run(asyncio.wait_for(main(), 20))
+            runner.run(asyncio.wait_for(main(), DEADLINE_SECONDS))
 
     return run
 

@@ -14,13 +14,14 @@ from port_world import LOOPS, PortWorld, runner_of, until
 
 from gracehttp.events import ConnectionsNotIntroduced, ForwardedFieldRemoved
 from gracehttp.http.settings import HttpSettings, ProxySettings
-from gracehttp.net.certificates import server_context
-from gracehttp.wire.handover import Carried, Proxied
+from gracehttp.net.certificates import TlsSettings, load
+from gracehttp.wire.handover import Carried, Proxied, ProxiedTls
 
 HEADER = b"PROXY TCP4 192.0.2.1 192.0.2.9 56324 443\r\n"
 OVER_TLS = (
     b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x14\xc0\x00\x02\x01\xc0\x00\x02\x09\xdc\x04\x01\xbb\x20\x00\x05\x01\0\0\0\0"
 )
+FACTS = {"version": "", "cipher": "", "client_name": None, "client_verified": False}
 LOCAL = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00"
 GET = b"GET / HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: 203.0.113.7\r\n\r\n"
 
@@ -78,6 +79,44 @@ def test_the_client_of_each_request_is_the_one_that_the_proxy_has_introduced(run
         assert world.published == [ForwardedFieldRemoved("somewhere", "192.0.2.1", "x-forwarded-for")]
 
     run(scenario)
+
+
+def test_what_the_proxy_says_of_tls_stands_beside_our_own_handshake_and_not_in_its_place(run):
+    async def scenario(world):
+        world.connect(OVER_TLS + GET)
+        told = (await world.head()).tls.extensions()
+        assert told == {"gracehttp.proxy_tls": FACTS}
+        assert told["gracehttp.proxy_tls"] is not (await again(world)).tls.extensions()["gracehttp.proxy_tls"]
+        world.connect(HEADER + GET)
+        assert (await world.head()).tls is None
+
+    async def again(world):
+        world.connect(OVER_TLS + GET)
+        return await world.head()
+
+    run(scenario)
+
+
+def test_with_tls_behind_the_proxy_too_there_are_both(run, tmp_path):
+    authority = trustme.CA()
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(tmp_path / "cert.pem")
+    client_side = ssl.create_default_context()
+    authority.configure_trust(client_side)
+
+    async def scenario(world):
+        client = world.connect(OVER_TLS)
+        _reader, writer = await asyncio.open_connection(sock=client, ssl=client_side, server_hostname="localhost")
+        writer.write(GET)
+        await writer.drain()
+        tls = (await world.head()).tls
+        told, environ = tls.extensions(), tls.environ()
+        assert told.keys() == {"tls", "gracehttp.proxy_tls"}
+        assert (told["tls"]["tls_version"], told["gracehttp.proxy_tls"]) == (0x0304, FACTS)
+        assert (environ["SSL_PROTOCOL"], environ["gracehttp.proxy_tls"]) == ("TLSv1.3", FACTS)
+        writer.transport.abort()
+
+    path = str(tmp_path / "cert.pem")
+    run(scenario, tls=load(TlsSettings(((path, path),))).default)
 
 
 def test_a_connection_of_the_proxy_s_own_has_its_own_client(run):
@@ -197,7 +236,8 @@ def test_the_header_comes_before_tls(run, tmp_path, at_once):
         head = await world.head()
         assert (head.client, head.server, head.scheme) == (("192.0.2.1", 56324), ("192.0.2.9", 443), "https")
 
-    run(scenario, tls=server_context(str(make := tmp_path / "cert.pem"), str(make), None))
+    path = str(tmp_path / "cert.pem")
+    run(scenario, tls=load(TlsSettings(((path, path),))).default)
 
 
 def test_what_the_proxy_has_said_goes_along_to_another_worker(run):
@@ -208,7 +248,9 @@ def test_what_the_proxy_has_said_goes_along_to_another_worker(run):
         await until(lambda: not connection.busy)
         parcel = connection.pack()
         assert parcel is not None
-        assert parcel.carried.proxied == Proxied(("192.0.2.1", 56324), ("192.0.2.9", 443), True)
+        assert parcel.carried.proxied == Proxied(
+            ("192.0.2.1", 56324), ("192.0.2.9", 443), True, ProxiedTls("", "", None, False)
+        )
         descriptor = os.dup(parcel.descriptor)
         connection.left()
         assert world.permits.take()
@@ -216,6 +258,7 @@ def test_what_the_proxy_has_said_goes_along_to_another_worker(run):
         client.send(GET)
         head = await world.head()
         assert (head.client, head.server, head.scheme) == (("192.0.2.1", 56324), ("192.0.2.9", 443), "https")
+        assert head.tls.extensions() == {"gracehttp.proxy_tls": FACTS}
         assert head.headers == [(b"host", b"test")]
 
     run(scenario)

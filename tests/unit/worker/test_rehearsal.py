@@ -9,6 +9,7 @@ import socket
 
 import pytest
 import uvloop
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.net.poller import EpollPoller, SelectorsPoller
 from gracehttp.worker import rehearsal
@@ -25,7 +26,7 @@ def poller(request):
 def run(request):
     def run(scenario):
         with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-            runner.run(asyncio.wait_for(scenario, 20))
+            runner.run(asyncio.wait_for(scenario, DEADLINE_SECONDS))
         gc.unfreeze()
 
     return run
@@ -60,6 +61,23 @@ def test_connections_are_served_handed_over_and_served_again(run, poller, answer
     run(scenario())
     assert adopted == [False] * rehearsal._CLIENTS
     assert len(answers) == 2 * rehearsal._ROUNDS * rehearsal._CLIENTS
+
+
+def test_a_process_whose_parent_has_rehearsed_does_less(run, poller, answers, monkeypatch):
+    for name in ("clients", "rounds"):
+        monkeypatch.setattr(rehearsal._Rehearsal, name, getattr(rehearsal._Rehearsal, name))
+    rehearsal.rehearse_ahead()
+    gc.unfreeze()
+    ahead = len(answers)
+
+    async def scenario():
+        used = poller(asyncio.get_running_loop())
+        await rehearsal.rehearse(used)
+        used.close()
+
+    run(scenario())
+    assert ahead == 2 * rehearsal._ROUNDS * rehearsal._CLIENTS
+    assert len(answers) - ahead == 2 * rehearsal._SHORT_ROUNDS * rehearsal._SHORT_CLIENTS
 
 
 @pytest.mark.usefixtures("undisturbed")

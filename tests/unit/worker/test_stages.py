@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 
+from deadlines import DEADLINE_SECONDS
+
 from gracehttp.applications.loading import ApplicationLoader
 from gracehttp.applications.registry import ApplicationSettings
 from gracehttp.config import server_options
@@ -33,7 +35,7 @@ def test_each_stage_is_told_before_it_begins():
         service.order_drain(DrainReason.STOP, 20.0)
         await service.drain()
 
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    asyncio.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))
     assert told == [
         f"importing {DEMO}",
         f"in the lifespan startup of {DEMO}",

@@ -8,6 +8,7 @@ import socket
 
 import pytest
 import uvloop
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.applications.loading import ApplicationLoader
 from gracehttp.applications.registry import ApplicationSettings
@@ -68,7 +69,7 @@ def test_a_receiver_ends_only_when_the_queue_is_sealed_and_empty(factory):
         assert queue.close() == []
 
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(asyncio.wait_for(scenario(), 20))
+        runner.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))
 
 
 def test_what_no_worker_took_is_told_at_the_end():
@@ -98,7 +99,7 @@ def test_at_a_restart_only_the_ports_that_end_go_on_taking():
         await service.drain()
         assert [lost for queue in queues for lost in queue.close()] == []
 
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    asyncio.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))
 
 
 @pytest.mark.parametrize("factory", LOOPS.values(), ids=LOOPS)
@@ -126,7 +127,7 @@ def test_a_connection_that_is_accepted_after_a_restart_has_the_time_of_those_tha
         await draining
 
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(asyncio.wait_for(scenario(), 20))
+        runner.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))
 
 
 @pytest.mark.parametrize("reason", DrainReason)
@@ -157,4 +158,4 @@ def test_a_client_that_was_answered_just_before_idle_connections_are_closed_may_
             await draining
 
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(asyncio.wait_for(scenario(), 20))
+        runner.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))

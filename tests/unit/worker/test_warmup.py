@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 import uvloop
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.applications.asgi.application import AsgiApplication
 from gracehttp.applications.drain_notice import DrainNotices
@@ -35,7 +36,7 @@ def warmed(request):
 
     def run(app, path="/ready", root_path=""):
         with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-            return runner.run(asyncio.wait_for(scenario(app, path, root_path), 20))
+            return runner.run(asyncio.wait_for(scenario(app, path, root_path), DEADLINE_SECONDS))
 
     return run
 

@@ -9,13 +9,14 @@ import socket
 import pytest
 import trustme
 import uvloop
+from deadlines import DEADLINE_SECONDS
 
 from gracehttp.applications.loading import ApplicationLoader
 from gracehttp.applications.registry import ApplicationSettings
 from gracehttp.config import server_options
 from gracehttp.errors import StartError
 from gracehttp.http.connection import HttpSettings
-from gracehttp.net.certificates import server_context
+from gracehttp.net.certificates import TlsSettings, load
 from gracehttp.net.permits import LocalPermits
 from gracehttp.net.poller import new_poller
 from gracehttp.wire.messages import DrainReason
@@ -31,7 +32,7 @@ LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 def run(request):
     def run(scenario):
         with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-            runner.run(asyncio.wait_for(scenario, 10))
+            runner.run(asyncio.wait_for(scenario, DEADLINE_SECONDS))
 
     return run
 
@@ -72,7 +73,7 @@ def test_a_handshake_that_takes_its_time_is_cut_with_the_connections(run, certif
     async def scenario():
         listener = listening()
         poller = new_poller(asyncio.get_running_loop())
-        port = port_of(listener, poller, server_context(certificate, None, None))
+        port = port_of(listener, poller, load(TlsSettings(((certificate, certificate),))).default)
         port.accept()
         reader, writer = await asyncio.open_connection(*listener.getsockname())
         await until(lambda: port.connections)

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 
+from deadlines import DEADLINE_SECONDS
+
 PROGRAM = """
 import signal
 from gracehttp.worker.signals import leave_signals_to_the_supervisor
@@ -22,6 +24,6 @@ def test_a_worker_that_is_born_while_the_supervisor_holds_signals_back_gets_them
         child = subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    out, _ = child.communicate(timeout=30)
+    out, _ = child.communicate(timeout=DEADLINE_SECONDS)
     assert child.returncode == 0
     assert out.split() == []

@@ -4,6 +4,12 @@ from gracehttp.applications.asgi cimport interpreter_calls
 from gracehttp.applications.asgi.first_steps cimport FirstSteps
 
 
+cdef class AsgiApplication  # before what needs it in turn
+
+
+from gracehttp.applications.asgi.requests cimport RequestCycle
+
+
 cdef class AsgiApplication:
     cdef readonly object name
     cdef readonly object app
@@ -17,5 +23,6 @@ cdef class AsgiApplication:
     cdef object _context
     cdef dict _running
 
+    @cython.locals(cycle=RequestCycle)
     cpdef handle(self, exchange)
     cpdef finished(self, cycle)

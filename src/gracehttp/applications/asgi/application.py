@@ -69,7 +69,8 @@ class AsgiApplication:
 
     def handle(self, exchange: Exchange) -> None:
         """Call the application in a task of its own."""
-        cycle = RequestCycle(self, exchange)
+        cycle = RequestCycle.__new__(RequestCycle)
+        cycle.begin(self, exchange)
         task = self._first_steps.take(cycle.run(), interpreter_calls.copied(self._context))
         if not cycle.ended:
             cycle.waits = True

@@ -1,4 +1,5 @@
-"""The names in `scope["extensions"]`; and `tls` for a request or WebSocket that came over TLS.
+"""The names in `scope["extensions"]`. A request or WebSocket that came over TLS has `tls` beside them, one of which a
+proxy says so `gracehttp.proxy_tls` (`net.tls_session`).
 
 https://asgi.readthedocs.io/en/latest/extensions.html. `docs/make_reference.py` puts them into docs/applications.md.
 """

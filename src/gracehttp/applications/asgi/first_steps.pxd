@@ -3,6 +3,9 @@ import cython
 from gracehttp.applications.asgi cimport interpreter_calls
 
 
+cdef class TaskRegister
+
+
 cdef class FirstSteps:
     cdef object _loop
     cdef dict _attributes
@@ -11,14 +14,20 @@ cdef class FirstSteps:
     cdef object _step
     cdef object _before
     cdef dict _current
+    cdef TaskRegister _register
 
-    @cython.locals(attributes=dict, options=dict)
+    @cython.locals(attributes=dict, options=dict, register=TaskRegister)
     cpdef take(self, coroutine, context)
 
 
 cdef class TaskRegister:
     cdef object _tasks
-    cdef set _members
+    cdef object _members
     cdef set _readers
     cdef list _removals
     cdef object _gone
+    cdef public unsigned long expects_in
+    cdef public object newest
+
+    cpdef put_newest(self)
+    cpdef keep(self, task)

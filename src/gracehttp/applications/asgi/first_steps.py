@@ -6,7 +6,8 @@ soon (`Task.__init__` in asyncio). At that moment what the task asks is taken he
 task, step and context, a moment earlier.
 
 Before 3.12, asyncio keeps its tasks in a `WeakSet`, which is written in Python. To put a task into it and to take it
-out costs half as much as all else about a short task. `TaskRegister` does the same work on the same set.
+out costs half as much as all else about a short task. `TaskRegister` does the same work on the same set, and leaves out
+tasks that are done after their first steps, unless somebody looks meanwhile.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from asyncio import Task
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextvars import Context
 from typing import Any
 from weakref import WeakSet, ref
@@ -29,7 +30,7 @@ NAME = "request"
 class FirstSteps:
     """Makes tasks on one loop. For its thread."""
 
-    __slots__ = ("_attributes", "_before", "_capture", "_current", "_loop", "_options", "_step")
+    __slots__ = ("_attributes", "_before", "_capture", "_current", "_loop", "_options", "_register", "_step")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -39,9 +40,10 @@ class FirstSteps:
         self._step: Callable[[], object] | None = None
         self._before: Callable[..., object] | None = None  # what another library has put in the place of call_soon
         self._current: dict[Any, Any] = {}  # the running task of each loop
+        self._register: TaskRegister | None = None
         if not _HAS_EAGER_START:
             self._current = vars(asyncio.tasks)["_current_tasks"]
-            TaskRegister.take_over(vars(asyncio.tasks)["_all_tasks"])
+            self._register = TaskRegister.of(vars(asyncio.tasks)["_all_tasks"])
 
     def take(self, coroutine: Coroutine[Any, Any, None], context: Context) -> Task[None]:
         """A task of `coroutine` in `context`, which has run until it waits for something or is done.
@@ -54,22 +56,33 @@ class FirstSteps:
             return task
         if self._loop in self._current:
             return Task(coroutine, loop=self._loop, name=NAME, context=context)
+        register = self._register
+        assert register is not None
         attributes = self._attributes
         self._before = before = attributes.get("call_soon")
         attributes["call_soon"] = self._capture  # of this loop; that of its class stays as it is
         options = self._options
         options["context"] = context
+        register.expects_in = interpreter_calls.thread()
         try:
             made = Task(coroutine, **options)
         finally:
+            register.expects_in = 0
             options["context"] = None
             if before is None:
                 del attributes["call_soon"]
             else:
                 attributes["call_soon"] = before
         step, self._step = self._step, None
-        if step is not None:
-            interpreter_calls.run_in(context, step)
+        try:
+            if step is not None:
+                interpreter_calls.run_in(context, step)
+        finally:
+            if register.newest is not made:  # but a task of another thread, or of a finalizer
+                register.put_newest()
+            register.newest = None
+        if not made.done():
+            register.keep(made)
         return made
 
     def _call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> object:
@@ -84,31 +97,58 @@ class FirstSteps:
 class TaskRegister:
     """In the place of two functions of the set of all tasks: to add one, and to forget one that is gone.
 
-    The set stays as it is. Another thread may go through it at any moment: what is gone is left in it meanwhile, as a
-    `WeakSet` does.
+    Another thread may go through the set at any moment: what is gone is left in it meanwhile, as a `WeakSet` does.
+
+    A task of which `FirstSteps` knows is not put into the set before its first steps are over, and then only if it is
+    not done. Whoever looks into the set meanwhile, finds it: that look puts it there (`Members`). Several threads may
+    have such tasks; one of them waits here, the others are put into the set.
     """
 
-    __slots__ = ("_gone", "_members", "_readers", "_removals", "_tasks")
+    __slots__ = ("_gone", "_members", "_readers", "_removals", "_tasks", "expects_in", "newest")
 
     def __init__(self, tasks: WeakSet[Task[Any]]) -> None:
         inside = vars(tasks)
         self._tasks = tasks
-        self._members: set[ref[Task[Any]]] = inside["data"]
+        self._members: set[ref[Task[Any]]] = Members(inside["data"])
         self._readers: set[object] = inside["_iterating"]
         self._removals: list[ref[Task[Any]]] = inside["_pending_removals"]
         self._gone = self._forget
+        self.expects_in = 0
+        """The thread that is about to add a task which may wait; 0: none."""
+        self.newest: Task[Any] | None = None
+        """A task that takes its first steps, and is not in the set, as far as nobody has looked."""
 
     @staticmethod
-    def take_over(tasks: WeakSet[Task[Any]]) -> None:
-        """Let `tasks` be kept by an object of this class from now on."""
+    def of(tasks: WeakSet[Task[Any]]) -> TaskRegister:
+        """The one that keeps `tasks`, from now on if none does."""
         inside = vars(tasks)
         if "add" not in inside:
             register = TaskRegister(tasks)
+            members: Any = register._members
+            members.register = register
+            inside["data"] = members
             inside["add"] = register.add
             inside["_remove"] = register._gone
+        known: TaskRegister = inside["data"].register
+        return known
 
     def add(self, task: Task[Any]) -> None:
         """As `WeakSet.add`."""
+        if self.expects_in and self.expects_in == interpreter_calls.thread():
+            self.expects_in = 0
+            self.put_newest()
+            self.newest = task
+        else:
+            self.keep(task)
+
+    def put_newest(self) -> None:
+        """Put the task that waits for the end of its first steps into the set."""
+        newest = self.newest
+        if newest is not None:
+            self.keep(newest)
+
+    def keep(self, task: Task[Any]) -> None:
+        """Put `task` into the set, if it isn't there."""
         if self._removals:
             commit: Callable[[], None] = vars(WeakSet)["_commit_removals"].__get__(self._tasks)
             commit()
@@ -120,3 +160,26 @@ class TaskRegister:
             self._removals.append(gone)
         else:
             self._members.discard(gone)
+
+
+class Members(set["ref[Task[Any]]"]):
+    """What is in the set of all tasks. A look at it finds also the task that the register has not put there."""
+
+    register: TaskRegister
+
+    def __iter__(self) -> Iterator[ref[Task[Any]]]:
+        self.register.put_newest()
+        return super().__iter__()
+
+    def __len__(self) -> int:
+        self.register.put_newest()
+        return super().__len__()
+
+    def __contains__(self, task: object) -> bool:
+        self.register.put_newest()
+        return super().__contains__(task)
+
+    def copy(self) -> set[ref[Task[Any]]]:
+        """As `set.copy`."""
+        self.register.put_newest()
+        return super().copy()

@@ -1,9 +1,17 @@
 import cython
 
 from gracehttp.applications.asgi cimport interpreter_calls
+
+
+cdef class RequestCycle  # before what needs it in turn
+
+
 from gracehttp.applications.asgi.application cimport AsgiApplication
 from gracehttp.http.exchange cimport Exchange
 from gracehttp.http.head cimport KeptFields, RequestHead, RequestLine
+
+
+cdef dict _ASGI
 
 
 cdef class RequestCycle:
@@ -18,6 +26,7 @@ cdef class RequestCycle:
     cdef readonly bint ended
     cdef tuple _trailers
 
+    cpdef begin(self, AsgiApplication application, Exchange exchange)
     @cython.locals(exchange=Exchange, given=dict)
     cpdef send(self, message)
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from gracehttp.applications.asgi.application import AsgiApplication
 
 
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
+
+
 class RequestCycle:
     """One call of the application, which gets `receive`, and this object as its `send`."""
 
@@ -39,7 +42,8 @@ class RequestCycle:
         "waits",
     )
 
-    def __init__(self, application: AsgiApplication, exchange: Exchange) -> None:
+    def begin(self, application: AsgiApplication, exchange: Exchange) -> None:
+        """In the place of `__init__`, for an object that `__new__` has made: compiled, it is a call in C."""
         self._application = application
         self._exchange = exchange
         self._body_taken = False
@@ -65,7 +69,7 @@ class RequestCycle:
         head = exchange.head
         # Applications may change all of it, so that each request needs its own dictionaries, those within others too.
         scope: Scope = _new_scope(head)
-        scope["asgi"] = {"version": "3.0", "spec_version": "2.3"}
+        scope["asgi"] = _ASGI.copy()
         scope["headers"] = head.headers
         scope["state"] = application.state.copy()
         # `extensions` has the same names. Written out, it takes half of what a loop over them does.
@@ -84,7 +88,7 @@ class RequestCycle:
                 "http.response.trailers": {},
             }
         if head.tls is not None:
-            scope["extensions"]["tls"] = head.tls.extension()
+            scope["extensions"].update(head.tls.extensions())
         try:
             # mypy: an application returns None, unless its author took it for another kind.
             returned: object = await application.app(scope, self.receive, self)  # type: ignore[func-returns-value]
@@ -178,12 +182,13 @@ class RequestCycle:
                 if not exchange.writable:
                     return self._wait_until_writable()
             elif kind == "http.response.start":
-                if "status" not in given:
+                status = given.get("status")
+                if status is None:
                     raise ResponseError("http.response.start has no status")  # noqa: TRY301  all go one way
                 if given.get("trailers"):
-                    exchange.start_response(given["status"], given.get("headers", ()), True)
+                    exchange.start_response(status, given.get("headers", ()), True)
                 else:
-                    exchange.start_response(given["status"], given.get("headers", ()))
+                    exchange.start_response(status, given.get("headers", ()))
             elif kind == "http.response.trailers":
                 self._trailers += tuple(given.get("headers", ()))
                 if not given.get("more_trailers", False):

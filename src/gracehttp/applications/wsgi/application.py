@@ -7,12 +7,11 @@ from collections.abc import Callable
 from io import BufferedIOBase, BytesIO
 from typing import Any
 
-from gracehttp.applications.drain_notice import ThreadDrainNotice
 from gracehttp.applications.wsgi import environ as environs
-from gracehttp.applications.wsgi.environ import environ_template
+from gracehttp.applications.wsgi.environ import Environ
 from gracehttp.applications.wsgi.in_flight import InFlight
 from gracehttp.applications.wsgi.input import streaming_input
-from gracehttp.applications.wsgi.lifespan import Function, Lifespan
+from gracehttp.applications.wsgi.lifespan import Lifespan
 from gracehttp.applications.wsgi.loop_calls import LoopCalls
 from gracehttp.applications.wsgi.mistakes import RAISED, explained
 from gracehttp.applications.wsgi.response import WsgiResponse
@@ -53,29 +52,23 @@ class WsgiApplication:
         *,
         name: str,
         loop: asyncio.AbstractEventLoop,
-        threads: int,
-        multiprocess: bool,
-        draining: ThreadDrainNotice,
-        on_idle: Callable[[], object],
-        startup: Function | None = None,
-        shutdown: Function | None = None,
-        timed: bool = False,
+        requests: InFlight,
+        lifespan: Lifespan,
+        template: Environ,
+        pool: ThreadPool,
     ) -> None:
-        """`name` is what the log calls the application. `startup` and `shutdown` are called in each worker.
-        With `timed`, `time_out` will be called.
-
-        Applications find `draining` in the environ as `gracehttp.draining`. `on_idle` is called on the thread of the
-        loop each time `in_flight` has come down to 0.
+        """`name` is what the log calls the application. `template` is what the environs of its requests share, and
+        `pool` has the threads that call it.
         """
         self.name = name
         self._app = app
         self._loop = loop
-        self._requests = InFlight(on_idle, timed=timed)
+        self._requests = requests
         self._on_end = self._ended  # one for all requests
-        self._lifespan = Lifespan(startup, shutdown, name)
+        self._lifespan = lifespan
         self._calls = LoopCalls(loop)
-        self._pool = ThreadPool(threads)
-        self._template = environ_template(multithread=threads > 1, multiprocess=multiprocess, draining=draining)
+        self._pool = pool
+        self._template = template
         self._waiters: set[asyncio.Task[None]] = set()
 
     @property
@@ -111,11 +104,11 @@ class WsgiApplication:
     def cancel_all(self) -> None:
         """Nothing: threads can't be cancelled. They end with the process."""
 
-    def turn_away(self) -> None:
+    def refuse_waiting(self) -> None:
         """Answer the requests that wait for a thread, since none will be free for them."""
         for call in self._pool.take_all_back():
             assert isinstance(call, _Call)
-            call.turn_away()
+            call.refuse()
 
     async def shutdown(self, timeout_seconds: float) -> str | None:
         """Let the threads end when they are idle, without waiting for them, and call the shutdown function, if there is
@@ -188,11 +181,11 @@ class _Call:
             exchange.end()
             application._requests.end()
 
-    def turn_away(self) -> None:
+    def refuse(self) -> None:
         """It was taken back, and the client is there."""
         exchange, self._exchange = self._exchange, None
         assert exchange is not None
-        exchange.turn_away("the worker ends, and no thread was free for it (--threads)")
+        exchange.refuse("the worker ends, and no thread was free for it (--threads)")
         self._application._requests.end()
 
     def __call__(self) -> None:

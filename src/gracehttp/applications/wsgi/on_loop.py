@@ -15,11 +15,10 @@ from io import BufferedIOBase, BytesIO
 from time import monotonic
 from typing import Any, Final
 
-from gracehttp.applications.drain_notice import ThreadDrainNotice
 from gracehttp.applications.wsgi import environ as environs
-from gracehttp.applications.wsgi.environ import environ_template
+from gracehttp.applications.wsgi.environ import Environ
 from gracehttp.applications.wsgi.in_flight import InFlight
-from gracehttp.applications.wsgi.lifespan import Function, Lifespan
+from gracehttp.applications.wsgi.lifespan import Lifespan
 from gracehttp.applications.wsgi.mistakes import explained
 from gracehttp.applications.wsgi.response import WsgiResponse
 from gracehttp.http.exchange import Exchange
@@ -82,23 +81,20 @@ class WsgiOnLoop:
         *,
         name: str,
         loop: asyncio.AbstractEventLoop,
-        multiprocess: bool,
-        draining: ThreadDrainNotice,
-        on_idle: Callable[[], object],
-        startup: Function | None = None,
-        shutdown: Function | None = None,
-        timed: bool = False,
+        requests: InFlight,
+        lifespan: Lifespan,
+        template: Environ,
     ) -> None:
         """As `WsgiApplication`."""
         self.name = name
         self._app = app
         self.loop = loop
-        self._requests = InFlight(on_idle, timed=timed)
-        self._on_end = self._requests.end  # one for all requests
-        self._lifespan = Lifespan(startup, shutdown, name)
+        self._requests = requests
+        self._on_end = requests.end  # one for all requests
+        self._lifespan = lifespan
         self._calls = CallsAtOnce(loop)
         self._context = contextvars.copy_context()
-        self._template = environ_template(multithread=False, multiprocess=multiprocess, draining=draining)
+        self._template = template
         self._waiters: set[asyncio.Task[None]] = set()
 
     @property

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from gracehttp.config import OPTIONS
 from gracehttp.config.access_format import read_access_format
-from gracehttp.config.types import UnreadableError
+from gracehttp.config.readers import UnreadableError
 from gracehttp.values import Value
 
 _ONE_FLAG = re.compile(r"--([a-z][a-z0-9-]*) (\S+)")

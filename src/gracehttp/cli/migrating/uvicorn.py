@@ -6,7 +6,6 @@ from gracehttp.cli.migrating import plan as read
 from gracehttp.cli.migrating.plan import Plan, Rule, Takes, on_off, same, without
 from gracehttp.observe.log_config import YAML_ENDINGS, json_of_yaml
 
-CLIENT_CERTIFICATES = "clients are verified by --ssl-ca and --ssl-verify"
 _LOGGERS = "the loggers are gracehttp.*, not uvicorn.*"
 OWN_PARSER = "the parser is the server's own: there is nothing to choose"
 

@@ -2,7 +2,7 @@
 
 `protocol` is the conversation on a connection: bytes become exchanges, and responses become bytes. All else is pure:
 `parser` reads a head, `body_parser` a body, `checks` tells what makes a request unacceptable, `response` how a head
-looks.
+looks, `octets` joins bytes.
 
 It may import `http`, `net` and `wire.handover`. Start reading at `protocol.Http1Protocol.received`.
 """

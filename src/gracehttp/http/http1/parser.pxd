@@ -11,7 +11,7 @@ cdef class Http1Head(RequestHead):
 
 cdef class LatestFields:
     cdef readonly bytes block
-    cdef readonly bytes first
+    cdef readonly bytes whole
     cdef readonly RequestLine line
     cdef readonly list headers
     cdef readonly Framing framing
@@ -22,11 +22,21 @@ cdef class LatestFields:
 
     cpdef keep(self, bytes block, Http1Head head)
     cpdef examine(self)
+    cdef hold(self, Http1Head head)
+    @cython.locals(head=Http1Head)
+    cdef Http1Head again(self, str scheme, RequestLine line)
     cpdef forget(self)
 
 
-@cython.locals(head=Http1Head, line=RequestLine, first=bytes, size=Py_ssize_t)
+cdef dict _first_heads
+
+
+@cython.locals(line=RequestLine, first=bytes, size=Py_ssize_t)
 cpdef Http1Head parse_known_head(bytes block, str scheme, LatestFields latest)
 @cython.locals(head=Http1Head, line=RequestLine, lines=list, headers=list)
 cpdef Http1Head parse_head(bytes block, str scheme, LatestFields latest=*)
+@cython.locals(found=LatestFields)
+cpdef Http1Head find_first_head(bytes block, str scheme)
+@cython.locals(line=RequestLine, first=LatestFields)
+cpdef remember_first_head(bytes block, Http1Head head)
 cpdef Py_ssize_t skip_empty_lines(bytes data, Py_ssize_t start) except -1

@@ -9,11 +9,15 @@ hold a secret are parsed each time: targets with a query, and all fields but tho
 
 One client says the same fields in one request after the other. So a connection keeps all fields of its latest head, as
 they were sent and as they were parsed (`LatestFields`), and a head that ends with the same bytes costs a comparison.
+
+Clients of one kind say the same on each of their connections. So the first heads of connections are remembered as they
+are, if all of their lines may be (`remember_first_head`), and one that comes again costs a look-up.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from collections import deque
 from typing import Any, Final
@@ -67,6 +71,9 @@ _MOST_FRAMING_FIELDS: Final = 8
 _MOST_LATEST: Final = 256
 """How many connections of a thread keep their latest fields at a time: memory, which an idle one doesn't need."""
 _LONGEST_LATEST: Final = 2048
+_MOST_FIRST: Final = 256
+_LONGEST_FIRST: Final = 1024
+"""Of the first heads of connections. Full, they are forgotten, as the lines are: some 500 KiB in all."""
 _CR: Final = 13
 _QUESTION_MARK = ord("?")  # not b"?": to look for bytes in bytes, Python raises and drops a TypeError first
 
@@ -117,7 +124,7 @@ class _Framings(dict[tuple[str, tuple[Header, ...]], Framing]):
 class LatestFields:
     """What stands behind the request line of a connection's latest head. Empty, until a head was kept."""
 
-    __slots__ = ("block", "client", "examined", "first", "framing", "headers", "kept", "line", "unforwarded")
+    __slots__ = ("block", "client", "examined", "framing", "headers", "kept", "line", "unforwarded", "whole")
 
     framing: Framing
     line: RequestLine
@@ -125,8 +132,8 @@ class LatestFields:
     def __init__(self) -> None:
         self.block = b""
         """From the end of the request line on, its CRLF and the empty line included."""
-        self.first = b""
-        """The request line without that."""
+        self.whole = b""
+        """The request line, and that."""
         self.headers: list[Header] = []
         self.examined = False
         self.unforwarded = False
@@ -146,21 +153,38 @@ class LatestFields:
             keepers.append(self)
             if len(keepers) > _MOST_LATEST:
                 keepers.popleft().forget()
-        self.first, self.block = block[:end], block[end:]
+        self.whole, self.block = block, block[end:]
+        self.hold(head)
+        self.kept = KeptFields()
+        head.kept = self.kept
+
+    def hold(self, head: Http1Head) -> None:
+        """Take over what `head` says."""
         self.line = head.line
         self.headers = head.headers.copy()  # applications may change theirs
         self.framing = head.framing
         self.examined = False
-        self.kept = KeptFields()
-        head.kept = self.kept
 
     def examine(self) -> None:
         """Find out whether they are `unforwarded`, when they come again: others would pay for nothing."""
         self.examined = True
         self.unforwarded = not may_tell_of_clients(self.headers)
 
+    def again(self, scheme: str, line: RequestLine) -> Http1Head:
+        """A head with them."""
+        if not self.examined:
+            self.examine()
+        head = Http1Head.__new__(Http1Head)
+        head.scheme = scheme
+        head.line = line
+        head.headers = self.headers[:]
+        head.framing = self.framing
+        head.unforwarded = self.unforwarded
+        head.kept = self.kept
+        return head
+
     def forget(self) -> None:
-        self.block = self.first = b""
+        self.block = self.whole = b""
         self.headers = []
         self.kept = None
         self.client = None
@@ -180,34 +204,47 @@ _of_this_thread = _OfThisThread()
 _request_lines = _RequestLines()
 _field_lines = _FieldLines()
 _framings = _Framings()
+_first_heads: dict[bytes, LatestFields] = {}
 _read_field = _field_lines.__getitem__
 
 
 def parse_known_head(block: bytes, scheme: str, latest: LatestFields) -> Http1Head | None:
     """What `parse_head` gives, if the fields are those that the connection keeps; None if they aren't, or if `block` is
     no whole head and nothing else. Raises `RequestError` for the request line."""
+    if block == latest.whole:
+        return latest.again(scheme, latest.line)  # the usual case
     size = len(block) - len(latest.block)
     if size <= 0 or not latest.block or not block.endswith(latest.block):
         return None
-    if size == len(latest.first) and block.startswith(latest.first):
-        line = latest.line
-    else:
-        first = block[:size]
-        if _CR in first:
-            return None  # there are more lines in front of those that are known
-        line = _request_lines[first]
-        if line.http_version != latest.line.http_version or line.authority is not None:
-            return None
-    if not latest.examined:
-        latest.examine()
-    head = Http1Head.__new__(Http1Head)
-    head.scheme = scheme
-    head.line = line
-    head.headers = latest.headers[:]
-    head.framing = latest.framing
-    head.unforwarded = latest.unforwarded
-    head.kept = latest.kept
-    return head
+    first = block[:size]
+    if _CR in first:
+        return None  # there are more lines in front of those that are known
+    line = _request_lines[first]
+    if line.http_version != latest.line.http_version or line.authority is not None:
+        return None
+    return latest.again(scheme, line)
+
+
+def find_first_head(block: bytes, scheme: str) -> Http1Head | None:
+    """What `parse_head` gives, if the first request of a connection had the head `block` lately; None if none had, or
+    if `block` is no whole head and nothing else."""
+    found = _first_heads.get(block)
+    return None if found is None else found.again(scheme, found.line)
+
+
+def remember_first_head(block: bytes, head: Http1Head) -> None:
+    """`head` is what was parsed of `block`, which is whole, and the first one of its connection. It is remembered
+    under the same conditions as its lines."""
+    line = head.line
+    if len(block) > _LONGEST_FIRST or line.authority is not None or _QUESTION_MARK in line.target:
+        return
+    for name, _value in head.headers:
+        if name not in _REMEMBERED_FIELDS:
+            return
+    first = LatestFields()
+    first.hold(head)
+    _make_room(_first_heads, _MOST_FIRST)
+    _first_heads[block] = first
 
 
 def parse_head(block: bytes, scheme: str, latest: LatestFields | None = None) -> Http1Head:
@@ -250,7 +287,7 @@ def parse_request_line(line: bytes) -> RequestLine:
         raise _blame_request_line(line)
     check_target(method, target)
     # A minor version above ours is served as ours (RFC 9110 section 2.5).
-    return RequestLine(method.decode("ascii"), target, "1.0" if minor == b"0" else "1.1")
+    return RequestLine(sys.intern(method.decode("ascii")), target, "1.0" if minor == b"0" else "1.1")
 
 
 def parse_field(line: bytes) -> Header:
@@ -327,6 +364,6 @@ def _blame_request_line(line: bytes) -> RequestError:
     return RequestError(505, "this server speaks HTTP/1.1 and HTTP/1.0")
 
 
-def _make_room(known: dict[Any, Any]) -> None:
-    if len(known) >= _MOST_REMEMBERED:
+def _make_room(known: dict[Any, Any], most: int = _MOST_REMEMBERED) -> None:
+    if len(known) >= most:
         known.clear()

@@ -18,6 +18,7 @@ from gracehttp.http.exchange import Carrier, Exchange, ResetReason, tell
 from gracehttp.http.fields import ResponseFields
 from gracehttp.http.forwarded import ForwardedError
 from gracehttp.http.head import RefusedHead
+from gracehttp.http.http1 import octets
 from gracehttp.http.http1 import parser as heads
 from gracehttp.http.http1.body_parser import BodyParser, body_parser
 from gracehttp.http.http1.checks import Framing, RequestError
@@ -106,11 +107,13 @@ class Http1Protocol(Carrier):
         """`carried` is what came along with a connection that another process has had before, its bytes excepted: those
         are the `rest` of `Connection.switch`."""
         self.connection = connection
-        self._context: ServerContext = connection.context
-        self._stream: Stream = connection.stream
+        own = self.connection  # compiled, its attributes have a type
+        self._context: ServerContext = own.context
+        self._stream: Stream = own.stream
         self._secure = connection.scheme == "https"
         self._phase = IDLE
-        self._fresh = carried.fresh  # no request was received yet
+        is_new = carried is NEW  # the usual case, without a look into it
+        self._fresh = is_new or carried.fresh  # no request was received yet
         self._head = b""  # the part of the next head that has come
         self._look_again_at = 0  # when `_head` has so many bytes
         self._latest: LatestFields | None = None  # from the second request on
@@ -133,7 +136,8 @@ class Http1Protocol(Carrier):
         self._held_back = False  # the next request is, until the client has taken the responses before it
         self._waits: Deadlines | None = None
         # If the time is over already: `timed_out` looks for what the client has sent meanwhile before it closes.
-        self._wait(self._context.head if self._fresh else self._context.idle, carried.idle_seconds)
+        waited = 0.0 if is_new else carried.idle_seconds
+        self._wait(self._context.head if self._fresh else self._context.idle, waited)
 
     # --- the stream's side ---
 
@@ -194,8 +198,11 @@ class Http1Protocol(Carrier):
         known: Http1Head | None = None
         end = size = len(data)
         try:
-            if latest is not None and not start and size <= self._context.max_header_size_bytes:
-                known = heads.parse_known_head(data, scheme, latest)
+            if not start and size <= self._context.max_header_size_bytes:
+                if latest is not None:
+                    known = heads.parse_known_head(data, scheme, latest)
+                elif self._fresh:
+                    known = heads.find_first_head(data, scheme)
             if known is None:
                 end = data.find(END_OF_HEAD, search) + 4
                 size = end - start
@@ -219,9 +226,14 @@ class Http1Protocol(Carrier):
 
     def _parse(self, block: bytes) -> Http1Head:
         """Raises `RequestError`."""
-        if self._latest is None and not self._fresh:
+        scheme = "https" if self._secure else "http"
+        if self._fresh:
+            head = heads.parse_head(block, scheme)
+            heads.remember_first_head(block, head)
+            return head
+        if self._latest is None:
             self._latest = LatestFields()
-        return heads.parse_head(block, "https" if self._secure else "http", self._latest)
+        return heads.parse_head(block, scheme, self._latest)
 
     def _takes_preface(self, data: bytes) -> bool:
         """Whether the connection begins with what no request of ours begins with, and another protocol has it then
@@ -538,11 +550,17 @@ class Http1Protocol(Carrier):
         ours = added.date_and_server
         if fields.has_date or fields.has_server:
             ours = added.beside(fields.has_date, fields.has_server)
-        if framing == COUNTED and fields.shared and http11 and not closes and fields.content_length == length:
-            latest = fields.latest_head
+        if framing == COUNTED and fields.shared and http11 and fields.content_length == length:
+            latest = fields.latest_last_head if closes else fields.latest_head
             if latest is None or latest[1] is not ours or latest[0] != status:
-                head = b"".join((status_line(status), fields.block, content_length_line(length), ours, b"\r\n"))
-                fields.latest_head = latest = (status, ours, head)
+                connection = connection_line(True, closes)
+                framed = content_length_line(length)
+                head = b"".join((status_line(status), fields.block, framed, ours, connection, b"\r\n"))
+                latest = (status, ours, head)
+                if closes:
+                    fields.latest_last_head = latest
+                else:
+                    fields.latest_head = latest
             head = latest[2]
         else:
             connection = b""
@@ -553,7 +571,7 @@ class Http1Protocol(Carrier):
             if framing == CHUNKED and data:
                 data = b"%x\r\n%b\r\n" % (len(data), data)
         if len(data) <= _JOIN_LIMIT_BYTES:
-            self._stream.write(head + data)
+            self._stream.write(octets.joined(head, data))
         else:
             self._stream.write_pieces([head, data])
         if not self._stream.writable:
@@ -600,7 +618,8 @@ class Http1Protocol(Carrier):
         if self._exchange is not exchange:  # the connection was closed meanwhile
             return
         self._exchange = None
-        if exchange.finished(exchange.status) and self._phase == OVER:
+        told = self._context.owner.request_finished is not None and exchange.finished(exchange.status)
+        if told and self._phase == OVER:
             return  # the worker has closed the connection when it was told
         if self._closes:
             # A client that asked for it, or can't send more, needs no lingering; over TLS it answers our close_notify.

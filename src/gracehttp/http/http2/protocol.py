@@ -252,7 +252,8 @@ class Http2Protocol:
         """`body_length` is -1 if it is not known."""
         context = self._context
         continue_owed = expects_continue and stream.input_open
-        exchange = Exchange(
+        exchange = Exchange()
+        exchange.begin(
             head,
             RequestBody() if stream.input_open else NO_REQUEST_BODY,
             stream,

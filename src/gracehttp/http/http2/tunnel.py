@@ -124,6 +124,9 @@ class Tunnel:
     def closed(self) -> bool:
         return self._lost
 
+    def flush(self) -> None:
+        """See `Stream`. It holds nothing: the connection under it does."""
+
     def write(self, data: bytes) -> None:
         if not self.shut:
             self._stream.send_bytes(data, False)

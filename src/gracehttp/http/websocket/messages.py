@@ -187,8 +187,8 @@ class Messages:
     def release(self) -> None:
         """Give back what is large. Nothing may be fed or sent any more.
 
-        The library's parser and its state refer to each other, so that they, and the tens of kilobytes of a compressor,
-        would wait for the garbage collector, which a worker that has little else to collect starts rarely.
+        The library's parser and its state refer to each other. They, and the tens of kilobytes of a compressor, would
+        wait for the garbage collector, which a worker with little else to collect starts rarely.
         """
         self._protocol.extensions.clear()
         self._protocol.parser.close()

@@ -22,7 +22,6 @@ MOST_SEALED_BYTES: Final = MOST_PLAIN_BYTES + 256
 """Of one record after its header (section 5.2)."""
 LAST_SEQUENCE: Final = 2**64 - 1
 
-CHANGE_CIPHER_SPEC: Final = 20
 ALERT: Final = 21
 HANDSHAKE: Final = 22
 APPLICATION_DATA: Final = 23

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gracehttp.compiled import BUILD
-from gracehttp.net.kernel_view import queue_length
+from gracehttp.net.kernel_view import waiting_in
 from gracehttp.net.permits import PermitPool
 from gracehttp.net.worker_page import DURATION_BOUNDS_SECONDS, LAG_BOUNDS_SECONDS, METHODS, MICROSECONDS, STATUSES
 from gracehttp.supervisor.fleet import Fleet
@@ -69,7 +70,9 @@ class Collector:
         return {
             "connections_open": _by("listener", {bound: count for bound, _, count in held if count is not None}),
             "connections_idle": _by("listener", {bound: idle.get(bound, 0) for bound, _, _ in held}),
-            "connections_waiting": _by("listener", {bound: _waiting(one.socket) for bound, one, _ in held}),
+            "connections_waiting": _by(
+                "listener", {bound: waiting_in(one.socket) for bound, one, _ in held if _tells_who_waits(one.socket)}
+            ),
             "connections_limit": _by("listener", {bound: one.limit for bound, one, _ in held}),
             "connections_free": _by(
                 "listener", {bound: max(0, one.limit - count) for bound, one, count in held if count is not None}
@@ -162,5 +165,6 @@ def _by(label: str, values: Mapping[str, float]) -> list[Sample]:
     return [Sample(value, {label: name}) for name, value in values.items()]
 
 
-def _waiting(listener: socket.socket) -> int:
-    return queue_length(listener) if listener.family != socket.AF_UNIX else 0
+def _tells_who_waits(listener: socket.socket) -> bool:
+    """Whether the kernel does (`waiting_in`)."""
+    return sys.platform == "linux" and listener.family in (socket.AF_INET, socket.AF_INET6)

@@ -240,7 +240,7 @@ def describe_exit(code: int, said: str = "") -> str:
     """`ended with status 3` or `was killed by SIGSEGV`; with the error that ended the process, if it `said` one."""
     error = last_error(said)
     if code > 0 and NOT_EXECUTED in error:
-        return f"could not be started: {error}"
+        return f"could not run: {error}"
     if code > 0 and error:
         return f"ended with status {code}: {error}"
     if code >= 0:

@@ -6,6 +6,8 @@ The signals of a terminal are for the supervisor: they stay blocked, as `spawn` 
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import json
 import os
 import socket
@@ -22,6 +24,7 @@ from gracehttp.wire.messages import FilesChanged, WatchBegan
 FIRST_LOOK_MILLISECONDS = 300
 """How long after the watch has begun what has changed before is looked for."""
 MOST_NAMED = 20
+_IN_DELETE_SELF = 0x400  # inotify(7)
 _MODULE = "gracehttp.supervisor.reloading.watcher"
 
 
@@ -64,11 +67,12 @@ def watch(orders: WatcherOrders, channel: Channel) -> None:
     while True:
         try:
             _tell_changes(_heard(orders.folders, polling=polling), snapshot, new, channel, why)
-        except OSError as exc:
+        except (OSError, RuntimeError) as exc:
             if polling:
                 raise
-            # No inotify here, or fs.inotify.max_user_watches is used up (inotify(7)).
-            polling, why = True, exc.strerror or str(exc)
+            # No inotify here, or fs.inotify.max_user_watches is used up (inotify(7)). watchfiles raises a RuntimeError
+            # when that happens to max_user_instances.
+            polling, why = True, getattr(exc, "strerror", None) or str(exc)
 
 
 def _tell_changes(
@@ -92,6 +96,7 @@ def _heard(folders: Iterable[str], *, polling: bool) -> Iterator[set[str]]:
     from watchfiles import watch as watch_files
 
     forced = True if polling else None  # None leaves it to WATCHFILES_FORCE_POLLING
+    begun = False
     for changes in watch_files(
         *folders,
         watch_filter=None,
@@ -100,7 +105,25 @@ def _heard(folders: Iterable[str], *, polling: bool) -> Iterator[set[str]]:
         yield_on_timeout=True,
         ignore_permission_denied=True,
     ):
+        if not polling and (changes or not begun):
+            _see_that_folders_can_be_watched()
+        begun = True
         yield {path for _, path in changes}
+
+
+def _see_that_folders_can_be_watched() -> None:
+    """Raises `OSError` if the user has no watch left: then watchfiles leaves folders out, without a word."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "inotify_init1"):
+        return  # not Linux
+    notifier = libc.inotify_init1(os.O_CLOEXEC)  # IN_CLOEXEC (inotify_init(2))
+    if notifier < 0:
+        return  # no second instance; the first one may be all right
+    try:
+        if libc.inotify_add_watch(notifier, b"/", _IN_DELETE_SELF) < 0 and ctypes.get_errno() == errno.ENOSPC:
+            raise OSError(errno.ENOSPC, "no watches are left: fs.inotify.max_user_watches")
+    finally:
+        os.close(notifier)
 
 
 def _modified_at(path: str) -> float:

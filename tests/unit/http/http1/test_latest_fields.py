@@ -3,7 +3,9 @@
 import threading
 
 import pytest
+from http_fakes import Wire
 
+from gracehttp.http.exchange import Exchange
 from gracehttp.http.http1 import parser
 from gracehttp.http.http1.checks import RequestError
 from gracehttp.http.http1.parser import Http1Head, LatestFields, parse_known_head
@@ -151,3 +153,82 @@ def test_a_thread_lets_no_connection_of_another_one_forget() -> None:
 
     assert latest.block
     assert not here[0].block
+
+
+# --- the first heads of connections ---
+
+
+BROWSER = b"GET /page HTTP/1.1\r\nHost: example.org\r\nUser-Agent: a\r\nAccept: */*\r\nAccept-Encoding: gzip\r\n\r\n"
+
+
+def parse_first_head(block: bytes) -> Http1Head:
+    """As a protocol does it on a new connection."""
+    known = parser.find_first_head(block, "http")
+    if known is not None:
+        return known
+    head = parse_whole_head(block, "http")
+    parser.remember_first_head(block, head)
+    return head
+
+
+def is_remembered(block: bytes) -> bool:
+    parse_first_head(block)
+    return parser.find_first_head(block, "http") is not None
+
+
+def test_a_first_head_that_comes_again_says_the_same() -> None:
+    first, second = parse_first_head(BROWSER), parse_first_head(BROWSER)
+
+    assert said(second) == said(first) == said(parse_whole_head(BROWSER, "http"))
+    assert second.framing is first.framing
+    assert second.unforwarded
+    assert second.kept is None, "what is kept with it is of one connection"
+
+
+def test_what_an_application_does_to_the_headers_of_a_first_head_stays_with_it() -> None:
+    for _ in range(3):
+        head = parse_first_head(BROWSER)
+        assert len(head.headers) == 4
+        head.headers.clear()
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        BROWSER.replace(b"Accept: */*", b"Cookie: a=b"),
+        BROWSER.replace(b"Accept: */*", b"Authorization: Basic x"),
+        BROWSER.replace(b"Accept: */*", b"X-Anything: x"),
+        BROWSER.replace(b"/page", b"/page?token=1"),
+        BROWSER.replace(b"/page", b"http://example.org/page"),
+        BROWSER.replace(b"*/*", b"*/*," + b"x" * 1024),
+    ],
+)
+def test_a_first_head_that_may_hold_a_secret_or_is_long_is_not_remembered(block: bytes) -> None:
+    assert is_remembered(BROWSER)
+    assert not is_remembered(block)
+
+
+def test_a_first_head_that_may_tell_of_a_client_is_searched_each_time() -> None:
+    block = BROWSER.replace(b"Accept:", b"X-Forwarded-Host:")
+    for _ in range(3):
+        assert not parse_first_head(block).unforwarded
+
+
+def test_so_many_first_heads_are_remembered_and_no_more() -> None:
+    blocks = [BROWSER.replace(b"/page", b"/%d" % number) for number in range(1000)]
+    assert all(map(is_remembered, blocks))
+
+    found = [block for block in blocks if parser.find_first_head(block, "http") is not None]
+
+    assert 0 < len(found) <= 256
+    assert found == blocks[-len(found) :]
+
+
+def test_a_first_head_that_is_remembered_is_too_large_for_another_port() -> None:
+    def answer(exchange: Exchange) -> None:
+        exchange.start_response(200, [])
+        exchange.write(b"", False)
+
+    for _ in range(2):
+        assert Wire(answer).send(BROWSER).statuses == [200]
+    assert Wire(answer, max_header_size_bytes=len(BROWSER) - 1).send(BROWSER).statuses == [431]

@@ -7,7 +7,7 @@ import ssl
 import pytest
 import trustme
 
-from gracehttp.net.certificates import server_context
+from gracehttp.net.certificates import TlsSettings, load
 
 AUTHORITY = trustme.CA()
 PROHIBITED = ("ECDHE-{}-AES128-SHA256", "ECDHE-{}-AES256-SHA384")
@@ -27,9 +27,9 @@ def chosen(folder, key, ciphers):
     context.set_alpn_protocols(["h2"])
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = context.wrap_bio(to_client, to_server, server_hostname="localhost")
-    server = server_context(str(folder / "cert.pem"), None, None, alpn=("h2", "http/1.1")).wrap_bio(
-        to_server, to_client, server_side=True
-    )
+    path = str(folder / "cert.pem")
+    settings = TlsSettings(((path, path),), alpn=("h2", "http/1.1"))
+    server = load(settings).default.wrap_bio(to_server, to_client, server_side=True)
     for side in (client, server, client, server):
         try:
             side.do_handshake()

@@ -38,8 +38,23 @@ from gracehttp.http.http2.guard import FloodGuard
 MUCH = 20_000  # more than any guard lets pass
 
 
+MOST_BYTES = 5_000_000
+"""Of memory, at any time of a flood, with what the client here keeps."""
+
+
 def flood(client: Client, pieces, *, at_once: int = 100) -> int:
-    """Send until the connection ends; returns how many pieces that took."""
+    """Send until the connection ends; returns how many pieces that took. Memory is bounded meanwhile."""
+    tracemalloc.start()
+    try:
+        sent = _flood(client, pieces, at_once)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < MOST_BYTES
+    return sent
+
+
+def _flood(client, pieces, at_once):
     batch, sent = [], 0
     for piece in pieces:
         batch.append(piece)
@@ -142,7 +157,7 @@ def test_hpack_bomb():
         tracemalloc.stop()
     assert client.error == ENHANCE_YOUR_CALM
     assert not client.exchanges
-    assert peak < 5_000_000
+    assert peak < MOST_BYTES
 
 
 FRAMES = {

@@ -55,6 +55,25 @@ def test_connection_close_of_an_application_ends_the_connection_and_no_stream():
     assert client.wire.how_it_ended == "lingering"
 
 
+def test_responses_go_on_when_the_client_says_that_it_goes_away():
+    """hyperium/h2 885: the client's GOAWAY names our streams, of which there are none; those of its own stay."""
+    client = Client()
+    client.send(headers(1), headers(3))
+    first, second = client.exchanges
+    first.start_response(200, [])
+    first.write(b"a", True)
+    turned(client)
+    client.send(frame(GOAWAY, 0, 0, struct.pack(">II", 0, NO_ERROR)))
+    first.write(b"b", False)
+    first.end()
+    answer(second)
+    turned(client)
+    assert client.ended == {1, 3}
+    assert client.bodies[1] == b"ab"
+    assert client.resets == {}
+    assert client.wire.how_it_ended, "nothing more can come on it"
+
+
 def test_streams_behind_the_first_goaway_are_read_and_answered():
     """pingora 388 and 865, armeria 1346, grpc 29050."""
     client = Client(answer)

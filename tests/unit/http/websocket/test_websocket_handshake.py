@@ -301,6 +301,7 @@ def test_deflate_is_agreed_on(offer, agreed):
 
 
 def test_deflate_is_off_by_default():
+    """It could not be switched off, which some clients need (uvicorn issue 1298)."""
     socket = Socket(asks=handshake(Sec_WebSocket_Extensions="permessage-deflate"))
     assert b"Extensions" not in socket.head
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gracehttp.observe.request_logs import as_one
+from gracehttp.worker.observers import as_one
 
 
 def test_without_observers_there_is_nothing_to_call():

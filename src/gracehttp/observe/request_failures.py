@@ -1,9 +1,9 @@
-"""What is logged of a request: its line in the access log, and what the application did wrong with it."""
+"""What an application did wrong with a request, in the log; and how the log names a request and its client."""
 
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from gracehttp.observe.formatters import escaped
 from gracehttp.observe.loggers import LOGGER
@@ -29,30 +29,6 @@ class LoggedRequest(Protocol):
     @property
     def close_code(self) -> int | None:
         """With what a WebSocket ended that the request asked for. Asked only of those with status 101."""
-
-
-Head_contra = TypeVar("Head_contra", contravariant=True)
-
-
-class RequestObserver(Protocol[Head_contra]):
-    """Is told of each request that is finished, such as `AccessLog`. Must not raise."""
-
-    def __call__(self, head: Head_contra, status: int, body_bytes: int, seconds: float, /) -> None:
-        """`status` is 0 if the client left before there was one. `body_bytes` were sent as the body of a response that
-        took `seconds` from the head of its request on."""
-
-
-def as_one(*observers: RequestObserver[Head_contra] | None) -> RequestObserver[Head_contra] | None:
-    """One observer that tells all of `observers`, in order; None if there are none, so that this costs nothing."""
-    present = tuple(one for one in observers if one is not None)
-    if len(present) < 2:
-        return present[0] if present else None
-
-    def tell_all(head: Head_contra, status: int, body_bytes: int, seconds: float, /) -> None:
-        for observer in present:
-            observer(head, status, body_bytes, seconds)
-
-    return tell_all
 
 
 def log_application_failure(head: LoggedRequest, error: BaseException) -> None:

@@ -1,0 +1,98 @@
+"""Processes that a spare process has forked before a worker is ordered: each waits to be one.
+
+Two forks are what takes longest when a worker is ordered, because tables of pages are copied twice, and taken down once
+(`template`). So they are made beforehand, when no order has come for a moment. A process in reserve is a copy: it has
+what the spare process had loaded, and what tells whether that is still right, tells it for both.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from gracehttp.wire.channel import Channel, ChannelClosed
+from gracehttp.wire.messages import Fork, Forked
+
+REST_SECONDS: Final = 0.5
+"""After so long without an order, another one is forked."""
+FEWEST: Final = 2
+MOST: Final = 4
+"""Each has a megabyte or two of its own."""
+
+
+class Reserves:
+    """Belongs to the process that has the channel `orders`. `fork(report)` is `template.fork_orphan`."""
+
+    def __init__(self, orders: Channel, fork: Callable[[Callable[[int], None]], bool]) -> None:
+        self._orders = orders
+        self._fork = fork
+        self._waiting: list[Channel] = []
+        self._wanted = FEWEST
+
+    def fill(self) -> Fork | None:
+        """Fork until there are as many as are wanted, or an order comes. Returns None in this process; in each that was
+        forked it returns when it is to be a worker, with the order."""
+        while len(self._waiting) < self._wanted and not self._has_orders():
+            ours, theirs = socket.socketpair()
+            try:
+                is_reserve = self._fork(_report_nothing)
+            except OSError:  # there can't be one more process
+                ours.close()
+                theirs.close()
+                self._wanted = 0
+                return None
+            if is_reserve:
+                ours.close()
+                self._orders.close()
+                self.close()
+                return _wait(Channel(theirs))
+            theirs.close()
+            self._waiting.append(Channel(ours))
+        return None
+
+    def take(self, order: Fork) -> int:
+        """Have one carry out the order, which keeps its descriptors. Returns its PID, 0 if there is none."""
+        while self._waiting:
+            channel = self._waiting.pop()
+            try:
+                channel.send(order)
+                for answer in channel.receive():
+                    if isinstance(answer, Forked):
+                        return answer.pid
+            except ChannelClosed:
+                continue
+            finally:
+                channel.close()
+        self._wanted = min(self._wanted + 1, MOST)
+        return 0
+
+    def close(self) -> None:
+        """Let go of all, in a process that forks no more. They end with the one that still does."""
+        while self._waiting:
+            self._waiting.pop().close()
+
+    def _has_orders(self) -> bool:
+        poll = select.poll()
+        poll.register(self._orders.fileno(), select.POLLIN)
+        return bool(poll.poll(1000 * REST_SECONDS))
+
+
+def _wait(channel: Channel) -> Fork:
+    try:
+        while True:
+            for order in channel.receive():
+                if isinstance(order, Fork):
+                    if order.directory:
+                        os.chdir(order.directory)  # the other process could, a moment ago
+                    channel.send(Forked(os.getpid()))
+                    channel.close()
+                    return order
+    except (ChannelClosed, OSError):
+        os._exit(0)
+
+
+def _report_nothing(_pid: int) -> None:
+    return
