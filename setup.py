@@ -205,7 +205,9 @@ def write_record(package: Path, reason: str, details: str, sources: list[Path]) 
     """See `gracehttp.compiled.RECORD`."""
     checksums = {path.relative_to(SOURCES / "gracehttp").as_posix(): zlib.crc32(path.read_bytes()) for path in sources}
     package.mkdir(parents=True, exist_ok=True)
-    record = {"reason": reason, "details": details, "sources": checksums}
+    modules = [source_and_types(one)[0] for one in MODULES]
+    names = [path.relative_to(SOURCES / "gracehttp").as_posix() for path in modules if path in sources]
+    record = {"reason": reason, "details": details, "sources": checksums, "modules": names}
     (package / RECORD).write_text(json.dumps(record, indent=1) + "\n")
 
 

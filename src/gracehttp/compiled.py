@@ -31,6 +31,7 @@ RECORD: Final = f"compiled{EXTENSION_SUFFIXES[0]}.json"
 
 - `reason`: why it was not compiled; empty if it was. `details`: what the compiler said about that.
 - `sources`: the checksum of each file that was compiled, by its path from the package.
+- `modules`: those of them that became extension modules. From the others compiled modules took functions.
 """
 
 
@@ -62,8 +63,8 @@ def decide(environ: Mapping[str, str], package: Path) -> Build:
     changed = [name for name, expected in sources.items() if _checksum_of(package / name) != expected]
     if changed:
         return Build(False, f"{changed[0]} was changed after it was compiled", "\n".join(changed))
-    missing = [name for name in sources if name.endswith(".py") and not _module_of(package / name).exists()]
-    if missing:  # Python would take the source, and mix both builds
+    missing = [name for name in record.get("modules", ()) if not _module_of(package / name).exists()]
+    if missing:  # Python would take its source, and mix both builds
         return Build(False, f"the compiled module of {missing[0]} is gone", "\n".join(missing))
     return Build(True)
 

@@ -25,7 +25,7 @@ def package(tmp_path):
     """A package of one module that was compiled."""
     (tmp_path / "module.py").write_bytes(SOURCE)
     (tmp_path / f"module{EXTENSION_SUFFIXES[0]}").write_bytes(b"")
-    record(tmp_path, reason="", sources={"module.py": zlib.crc32(SOURCE)})
+    record(tmp_path, reason="", sources={"module.py": zlib.crc32(SOURCE)}, modules=["module.py"])
     return tmp_path
 
 
