@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from gracehttp.applications.asgi.application import AsgiApplication
 from gracehttp.applications.asgi.lifespan import check_mode
 from gracehttp.applications.drain_notice import DrainNotices
 from gracehttp.applications.importer import LoadedApplication
 from gracehttp.applications.loading import ApplicationLoader, ApplicationReference
-from gracehttp.applications.wsgi import modes
-from gracehttp.applications.wsgi.application import WsgiApplication
-from gracehttp.applications.wsgi.threads import ThreadPool
 from gracehttp.events import Event
 from gracehttp.http.handler import Application
 from gracehttp.values import Value
+
+if TYPE_CHECKING:
+    from gracehttp.applications.wsgi.application import WsgiApplication
+    from gracehttp.applications.wsgi.threads import ThreadPool
 
 LONGEST_BETWEEN_LOOKS_SECONDS = 1.0
 LOOKS_PER_TIMEOUT = 10
@@ -56,6 +57,7 @@ class Applications:
         self._publish = publish
         self._notices = DrainNotices()
         self._applications: dict[Hashable, Application] = {}
+        self._with_threads: list[WsgiApplication] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def __iter__(self) -> Iterator[Application]:
@@ -69,12 +71,14 @@ class Applications:
     @property
     def thread_pools(self) -> list[ThreadPool]:
         """Those of the WSGI applications."""
-        return [one.pool for one in self._applications.values() if isinstance(one, WsgiApplication)]
+        return [one.pool for one in self._with_threads]
 
     def room_of(self, application: Application) -> ThreadPool | None:
         """The threads in which the requests of `application` run, if other processes run it as well."""
-        if self._settings.multiprocess and isinstance(application, WsgiApplication):
-            return application.pool
+        if self._settings.multiprocess:
+            for one in self._with_threads:
+                if one is application:
+                    return one.pool
         return None
 
     def limit_requests(self) -> None:
@@ -97,9 +101,8 @@ class Applications:
 
     def refuse_waiting(self) -> None:
         """Answer the requests that wait for an application, which will not begin with them any more."""
-        for one in self._applications.values():
-            if isinstance(one, WsgiApplication):
-                one.refuse_waiting()
+        for one in self._with_threads:
+            one.refuse_waiting()
 
     def tell_of_drain(self) -> None:
         """Tell the applications that the drain has begun, if they listen."""
@@ -123,24 +126,36 @@ class Applications:
         return [self._applications[key] for key in keys]
 
     def _wrap(self, loaded: LoadedApplication) -> Application:
-        loop = asyncio.get_running_loop()
-        if loaded.interface == "wsgi":
-            return modes.wrap(
-                loaded.application,
-                name=loaded.name,
-                loop=loop,
-                threads=self._settings.threads,
-                multiprocess=self._settings.multiprocess,
-                draining=self._notices.wsgi,
-                on_idle=self._on_idle,
-                timed=self._settings.request_timeout_seconds > 0,
-                startup=loaded.startup,
-                shutdown=loaded.shutdown,
-            )
+        """What one interface needs takes a megabyte, and most workers have applications of one alone."""
+        return self._wrap_wsgi(loaded) if loaded.interface == "wsgi" else self._wrap_asgi(loaded)
+
+    def _wrap_wsgi(self, loaded: LoadedApplication) -> Application:
+        from gracehttp.applications.wsgi import modes
+        from gracehttp.applications.wsgi.application import WsgiApplication
+
+        wrapped = modes.wrap(
+            loaded.application,
+            name=loaded.name,
+            loop=asyncio.get_running_loop(),
+            threads=self._settings.threads,
+            multiprocess=self._settings.multiprocess,
+            draining=self._notices.wsgi,
+            on_idle=self._on_idle,
+            timed=self._settings.request_timeout_seconds > 0,
+            startup=loaded.startup,
+            shutdown=loaded.shutdown,
+        )
+        if isinstance(wrapped, WsgiApplication):
+            self._with_threads.append(wrapped)
+        return wrapped
+
+    def _wrap_asgi(self, loaded: LoadedApplication) -> Application:
+        from gracehttp.applications.asgi.application import AsgiApplication
+
         return AsgiApplication(
             loaded.application,
             name=loaded.name,
-            loop=loop,
+            loop=asyncio.get_running_loop(),
             lifespan=self._settings.lifespan,
             draining=self._notices.asgi,
             on_idle=self._on_idle,

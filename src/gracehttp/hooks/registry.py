@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import os
@@ -50,7 +49,9 @@ class Hooks:
     def add_named(self, name: str, hook: object, place: str) -> None:
         """As `add`, for the entry of a file at `place`. Raises `ConfigurationError`."""
         if name not in _NAMES:
-            near = difflib.get_close_matches(name, _NAMES, n=1)
+            from difflib import get_close_matches  # read only where something is wrong
+
+            near = get_close_matches(name, _NAMES, n=1)
             raise ConfigurationError(
                 f"there is no event {name!r} ({place}).",
                 hint=f"did you mean {near[0]}?" if near else "docs/hooks.md lists the events",
@@ -105,7 +106,9 @@ def found(hook: Hook | str, app_dir: str) -> Hook:
         try:
             function = getattr(function, name)
         except AttributeError:
-            near = difflib.get_close_matches(name, [one for one in dir(function) if not one.startswith("_")], n=1)
+            from difflib import get_close_matches  # read only where something is wrong
+
+            near = get_close_matches(name, [one for one in dir(function) if not one.startswith("_")], n=1)
             source = getattr(sys.modules[module], "__file__", None) or "a namespace package"
             raise StartError(
                 f"the hook {hook} can't be loaded: the module {module} ({source}) has no {path!r}.",

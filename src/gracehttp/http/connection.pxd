@@ -1,5 +1,5 @@
 from gracehttp.http.server_fields cimport ServerLines
-from gracehttp.net.deadlines cimport Deadlines
+from gracehttp.net.deadlines cimport Deadlines, Place
 
 
 cdef class ServerContext:
@@ -14,18 +14,26 @@ cdef class ServerContext:
     cdef readonly Deadlines handshake
     cdef readonly Deadlines introduction
     cdef readonly ServerLines server_lines
+    cdef public bint adjusts_unforwarded
     cdef dict _others
 
 
-cdef class Connection:
+cdef class Ends:
+    cdef readonly object host
+    cdef readonly object server
+    cdef readonly object adjust
+    cdef readonly object proxied
+
+
+cdef class Connection(Place):
     cdef readonly ServerContext context
-    cdef public object client
-    cdef public object server
+    cdef public Ends ends
     cdef readonly object stream
     cdef readonly object protocol
-    cdef readonly object terms
-    cdef readonly bint moved
-    cdef public object adjust
-    cdef public bint adjusts_unforwarded
-    cdef public object proxied
     cdef public object tls
+    # There are thousands of these: the small ones stand together, and are as small as they can be.
+    cdef public int port
+    cdef signed char _terms
+    cdef signed char _moved
+
+    cpdef timed_out(self)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from gracehttp.http.exchange import ExchangeObserver
 from gracehttp.http.forwarded import Adjust
 from gracehttp.http.handler import Handler
 from gracehttp.http.server_fields import ServerLines
 from gracehttp.http.settings import HttpSettings
-from gracehttp.net.deadlines import Deadlines
+from gracehttp.net.deadlines import Deadlines, Place
 from gracehttp.net.stream import Consumer, Stream
 from gracehttp.net.tls_session import TlsSession
 from gracehttp.wire.handover import Carried, CarriedTls, Proxied
@@ -32,6 +32,11 @@ class Terms(enum.Enum):
     """The client is told that the next response, or whatever its protocol has instead, is the last one."""
     SOON = "soon"
     """As `LAST_RESPONSE`, and when it is at rest it is closed a moment later."""
+
+
+_TERMS: Final = (Terms.STAY, Terms.HAND_OVER, Terms.LAST_RESPONSE, Terms.SOON)
+_STAY: Final = 0
+_LEAVING: Final = (1, 3)
 
 
 class Pace(NamedTuple):
@@ -65,6 +70,29 @@ class InFlight(NamedTuple):
 
 
 NEW = Carried()
+
+
+class Ends:
+    """What is known of both ends of a connection: one object for all connections that have it in common.
+
+    `host` is the client's, None on a Unix socket, `server` the address to which it has connected. The head of each
+    request is given to `adjust` before anything else sees it (`http.forwarded`). `proxied` is what a proxy has said of
+    the connection, by the PROXY protocol.
+    """
+
+    __slots__ = ("adjust", "host", "proxied", "server")
+
+    def __init__(
+        self,
+        host: str | None,
+        server: tuple[str, int | None] | None,
+        adjust: Adjust | None = None,
+        proxied: Proxied | None = None,
+    ) -> None:
+        self.host = host
+        self.server = server
+        self.adjust = adjust
+        self.proxied = proxied
 
 
 class Parcel(NamedTuple):
@@ -140,6 +168,7 @@ class ServerContext:
 
     __slots__ = (
         "_others",
+        "adjusts_unforwarded",
         "application",
         "body",
         "handshake",
@@ -173,6 +202,8 @@ class ServerContext:
         self.server_lines = ServerLines(
             server=settings.server_header, date=settings.date_header, more=settings.response_fields
         )
+        self.adjusts_unforwarded = True
+        """Whether `Connection.adjust` has something to do with a head, too, that is `RequestHead.unforwarded`."""
         self._others: dict[str, Deadlines] = {}
 
     def deadlines(self, name: str, seconds: float) -> Deadlines:
@@ -193,20 +224,20 @@ class ServerContext:
             others.close()
 
 
-class Connection:
-    """One client's connection. All methods are for the thread of the loop."""
+class Connection(Place):
+    """One client's connection. All methods are for the thread of the loop.
+
+    For its protocol it waits in one of the `Deadlines`, or in none.
+    """
 
     __slots__ = (
-        "adjust",
-        "adjusts_unforwarded",
-        "client",
+        "_moved",
+        "_terms",
         "context",
-        "moved",
+        "ends",
+        "port",
         "protocol",
-        "proxied",
-        "server",
         "stream",
-        "terms",
         "tls",
     )
 
@@ -216,23 +247,17 @@ class Connection:
     def __init__(
         self,
         context: ServerContext,
-        client: tuple[str, int] | None,
-        server: tuple[str, int | None] | None,
+        ends: Ends,
+        port: int = 0,
     ) -> None:
-        """`client` and `server` are both ends, see `RequestHead`."""
+        """`port` is the client's."""
+        Place.__init__(self)
         self.context = context
-        self.client = client
-        self.server = server
+        self.ends = ends
+        self.port = port
         self.protocol: WireProtocol = NO_PROTOCOL
-        self.terms = Terms.STAY
-        self.moved = False
-        """It goes on in another process."""
-        self.adjust: Adjust | None = None
-        """To be called with the head of each request before anything else sees it: see `http.forwarded`."""
-        self.adjusts_unforwarded = True
-        """Whether `adjust` has something to do with a head, too, that is `RequestHead.unforwarded`."""
-        self.proxied: Proxied | None = None
-        """What a proxy has said of the connection, by the PROXY protocol."""
+        self._terms = _STAY
+        self._moved = False
         self.tls: TlsSession | None = None
         """What TLS has agreed on with the client, when its handshake is done, and what a proxy says of its own one."""
 
@@ -257,9 +282,25 @@ class Connection:
             to.ended()
 
     @property
+    def client(self) -> tuple[str, int] | None:
+        """See `RequestHead`. Made anew each time: what is idle doesn't need it."""
+        host = self.ends.host
+        return None if host is None else (host, self.port)
+
+    @property
+    def moved(self) -> bool:
+        """It goes on in another process."""
+        return bool(self._moved)
+
+    @property
+    def terms(self) -> Terms:
+        return _TERMS[self._terms]
+
+    @property
     def scheme(self) -> str:
         """`https` if the client has connected by TLS: to us, or to the proxy that has introduced it."""
-        return "https" if self.stream.secure or (self.proxied is not None and self.proxied.tls) else "http"
+        proxied = self.ends.proxied
+        return "https" if self.stream.secure or (proxied is not None and proxied.tls) else "http"
 
     @property
     def opened(self) -> bool:
@@ -290,12 +331,12 @@ class Connection:
     def see_off(self, terms: Terms) -> None:
         """The worker's terms from now on. What is at rest at this moment is the caller's to hand over or close."""
         self.stream.flush()  # what is held a moment longer is no reason to be busy
-        self.terms = terms
+        self._terms = _TERMS.index(terms)
         self.protocol.last_call(terms)
 
     def rested(self) -> None:
         """The protocol has come to rest. If something is not sent yet, the protocol calls again when it is."""
-        if self.terms in (Terms.HAND_OVER, Terms.SOON):
+        if self._terms in _LEAVING:
             self.stream.flush()
             if not self.stream.unsent_bytes:
                 self.context.owner.connection_rested(self)
@@ -319,8 +360,8 @@ class Connection:
                     self.context.owner.connection_stays(self)
                 return None
             carried = carried._replace(tls=CarriedTls(*state))
-        if self.proxied is not None:
-            carried = carried._replace(proxied=self.proxied)
+        if self.ends.proxied is not None:
+            carried = carried._replace(proxied=self.ends.proxied)
         try:
             return Parcel(stream.leave(), carried)
         except OSError:  # the poller would go on to watch it here (net.failures)
@@ -328,7 +369,7 @@ class Connection:
 
     def left(self) -> None:
         """Another process has it: close our copy of the descriptor."""
-        self.moved = True
+        self._moved = True
         self.stream.detach()
 
     def unpack(self) -> None:
@@ -360,6 +401,9 @@ class Connection:
         if not described and self.stream.unsent_bytes:
             described.append(f"a response of which the client has not taken {self.stream.unsent_bytes} bytes yet")
         return described
+
+    def timed_out(self) -> None:
+        self.protocol.timed_out()
 
     def stream_closed(self) -> None:
         """See `Closed`."""

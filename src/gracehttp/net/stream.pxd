@@ -28,15 +28,15 @@ cdef class PlainStream(SocketStream):
     cdef readonly StreamServices services
     cdef public object consumer
     cdef public object owner
-    cdef int _fd
-    cdef bint _much
-    cdef bint _watched
     cdef object _unsent
     cdef object _held
     cdef object _ending
     cdef object _stall
-    cdef int _events
     cdef readonly Py_ssize_t unsent_bytes
+    cdef int _fd
+    cdef short _events
+    cdef signed char _much
+    cdef signed char _watched
     cdef readonly bint closed
     cdef readonly bint shut
 

@@ -13,10 +13,10 @@ kernel frees both with the last process that has the socket."""
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import socket
 import struct
 import sys
+from array import array
 
 _SO_ATTACH_FILTER = 26
 _SO_DETACH_FILTER = 27
@@ -42,8 +42,8 @@ def drop_new_connections(listener: socket.socket) -> bool:
     """
     if listener.family == socket.AF_UNIX or sys.platform != "linux":
         return False
-    program = ctypes.create_string_buffer(_DROP_SYN, len(_DROP_SYN))
-    header = struct.pack("HL", len(_DROP_SYN) // 8, ctypes.addressof(program))  # struct sock_fprog
+    program = array("B", _DROP_SYN)  # it tells its address, without the megabyte that ctypes takes
+    header = struct.pack("HL", len(_DROP_SYN) // 8, program.buffer_info()[0])  # struct sock_fprog
     try:
         listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, header)
     except OSError:

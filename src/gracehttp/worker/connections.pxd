@@ -1,6 +1,6 @@
 import cython
 
-from gracehttp.http.connection cimport Connection, ServerContext
+from gracehttp.http.connection cimport Connection, Ends, ServerContext
 from gracehttp.net.stream cimport PlainStream, StreamServices
 
 
@@ -23,7 +23,6 @@ cdef class Connections:
     cdef object _on_pace
     cdef object _publish
     cdef object _adjust_of
-    cdef bint _adjusts_unforwarded
     cdef bint _told_of_fields
     cdef readonly dict _hosts
     cdef object _introducers
@@ -38,7 +37,7 @@ cdef class Connections:
 
     @cython.locals(connection=Connection, stream=PlainStream)
     cdef _attach_plain(self, sock, peer)
-    @cython.locals(connection=Connection, known=tuple)
+    @cython.locals(connection=Connection, ends=Ends)
     cdef tuple _connect(self, sock, peer, bint watched=*)
     cpdef connection_speaks(self, connection)
     cpdef connection_closed(self, connection)

@@ -21,9 +21,9 @@ from gracehttp.events import (
     PlainHttpRefused,
 )
 from gracehttp.http import negotiation
-from gracehttp.http.connection import NEW, NO_PROTOCOL, Connection, Pace, ServerContext, Terms
+from gracehttp.http.connection import NEW, NO_PROTOCOL, Connection, Ends, Pace, ServerContext, Terms
 from gracehttp.http.exchange import RequestFinished
-from gracehttp.http.forwarded import Adjust, Forwarding
+from gracehttp.http.forwarded import Forwarding
 from gracehttp.http.handler import Handler
 from gracehttp.http.head import RequestHead
 from gracehttp.http.request_ids import RequestIds
@@ -61,7 +61,6 @@ class Connections:
     __slots__ = (
         "_address",
         "_adjust_of",
-        "_adjusts_unforwarded",
         "_context",
         "_family",
         "_hand_over",
@@ -134,9 +133,8 @@ class Connections:
             if settings.request_id == "off"
             else RequestIds(forwarding, echoes=settings.request_id == "echo").of
         )
-        self._adjusts_unforwarded = bool(settings.root_path) or settings.request_id != "off"
         self._told_of_fields = False
-        self._hosts: dict[str, tuple[str, Adjust | None]] = {}
+        self._hosts: dict[Any, Ends] = {}
         self._introducers = TrustedPeers(settings.proxies.trusted) if settings.proxies.introduced else None
         self._turned_away = TurnedAway(address, loop, publish)
         self._plain_http = TurnedAway(address, loop, publish, PlainHttpRefused)
@@ -145,6 +143,7 @@ class Connections:
         self._hand_over_tls = False
         self._untold: Iterator[Connection] = iter(())
         self._context = ServerContext(application, settings, self, loop)
+        self._context.adjusts_unforwarded = bool(settings.root_path) or settings.request_id != "off"
         self._streams = StreamServices(loop, poller, settings.body_timeout_seconds, self._connection_failed)
 
     def __len__(self) -> int:
@@ -227,33 +226,28 @@ class Connections:
         negotiation.begin(connection, None, carried)
 
     def _connect(self, sock: socket.SocketType, peer: Any, watched: bool = True) -> tuple[Connection, PlainStream]:
-        client: tuple[str, int] | None
-        known = self._hosts.get(peer[0]) if isinstance(peer, tuple) else None
-        if known is not None:
-            client, adjust = (known[0], peer[1]), known[1]
-        else:
-            client, adjust = self._newcomer(peer)
+        host, port = (peer[0], peer[1]) if isinstance(peer, tuple) else (None, 0)
         try:
-            connection = Connection(self._context, client, self._server or self._server_of(sock))
+            key = host if self._server is not None else (host, sock.getsockname())
+            ends = self._hosts.get(key)
+            if ends is None:
+                ends = self._newcomer(key, peer, self._server or self._server_of(sock))
+            connection = Connection(self._context, ends, port)
             stream = PlainStream(sock, self._streams, NO_PROTOCOL, connection, watched)
         except OSError as exc:
             self._refuse(sock, exc)
             raise
         self.open.add(connection)
-        connection.adjust = adjust
-        connection.adjusts_unforwarded = self._adjusts_unforwarded
         connection.begin(stream)
         return connection, stream
 
-    def _newcomer(self, peer: Any) -> tuple[tuple[str, int] | None, Adjust | None]:
-        """The client with the address `peer`, and what its requests go through."""
+    def _newcomer(self, key: Any, peer: Any, server: tuple[str, int | None] | None) -> Ends:
+        """Of a connection from `peer` to `server`. To be remembered by `key`."""
         client = client_of(peer)
-        adjust = self._adjust_of(client)
-        if client is not None:
-            if len(self._hosts) >= _MOST_HOSTS:
-                self._hosts.clear()
-            self._hosts[peer[0]] = client[0], adjust
-        return client, adjust
+        if len(self._hosts) >= _MOST_HOSTS:
+            self._hosts.clear()
+        ends = self._hosts[key] = Ends(client[0] if client is not None else None, server, self._adjust_of(client))
+        return ends
 
     def _begin(self, connection: Connection, stream: PlainStream, received: bytes = b"") -> None:
         """TLS, or the protocol; of its bytes `received` were read already."""
@@ -304,12 +298,11 @@ class Connections:
     def _introduce(self, connection: Connection, proxied: Proxied) -> None:
         """From here on the client is the one that the proxy has named. So it is that which must be trusted to be
         believed what stands in its requests."""
-        connection.proxied = proxied
-        connection.client = proxied.client
-        connection.server = proxied.server or connection.server
+        host, connection.port = proxied.client or (None, 0)
+        server = proxied.server or connection.ends.server
         if proxied.tls_facts is not None:
             connection.tls = TlsSession(None, TlsFacts(*proxied.tls_facts))
-        connection.adjust = self._adjust_of(proxied.client)
+        connection.ends = Ends(host, server, self._adjust_of(proxied.client), proxied)
 
     def _field_removed(self, peer: tuple[str, int] | None, field: str) -> None:
         if not self._told_of_fields:
@@ -395,11 +388,7 @@ class Connections:
     def longest_idle(self, most: int) -> list[tuple[float, Connection]]:
         """At most `most` connections that aren't busy, with since when, by the loop's clock; the longest idle first."""
         waiting = merge(self._context.idle.longest(), self._context.head.longest(), key=lambda found: found[0])
-        idle = (
-            (since, connection)
-            for since, protocol in waiting
-            if (connection := protocol.connection).idle_since is not None
-        )
+        idle = ((since, connection) for since, connection in waiting if connection.idle_since is not None)
         return list(islice(idle, most))
 
     @property

@@ -31,6 +31,8 @@ MODULES = (
     "gracehttp.cli.serve",
     "gracehttp.api",
     "gracehttp.worker.process",
+    "gracehttp.applications.asgi.application",
+    "gracehttp.applications.wsgi.modes",
     "gracehttp.http.http1.protocol",
     "websockets.extensions.permessage_deflate",
     "websockets.headers",

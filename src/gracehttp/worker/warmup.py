@@ -9,7 +9,7 @@ import socket
 from gracehttp.errors import ApplicationFailed
 from gracehttp.events import WarmUpAnswered, WarmUpMissed
 from gracehttp.http import negotiation
-from gracehttp.http.connection import NO_PROTOCOL, Connection, ServerContext
+from gracehttp.http.connection import NO_PROTOCOL, Connection, Ends, ServerContext
 from gracehttp.http.exchange import RequestFinished, RequestHead
 from gracehttp.http.forwarded import Forwarding
 from gracehttp.http.handler import Application
@@ -107,11 +107,11 @@ def _serve(
         header_timeout_seconds=_NO_TIMEOUT_SECONDS,
         body_timeout_seconds=_NO_TIMEOUT_SECONDS,
     )
-    connection = Connection(ServerContext(application, settings, owner, loop), None, None)
-    if root_path:
-        connection.adjust = Forwarding(ProxySettings(), root_path, lambda client, name: None).of(None)
-    if scheme == "https":
-        connection.proxied = Proxied(None, None, tls=True)  # as behind a proxy that has ended TLS
+    adjust = Forwarding(ProxySettings(), root_path, lambda client, name: None).of(None) if root_path else None
+    # As behind a proxy that has ended TLS.
+    proxied = Proxied(None, None, tls=True) if scheme == "https" else None
+    ends = Ends(None, None, adjust, proxied)
+    connection = Connection(ServerContext(application, settings, owner, loop), ends)
     services = StreamServices(loop, poller, _NO_TIMEOUT_SECONDS)
     connection.begin(PlainStream(sock, services, NO_PROTOCOL, connection))
     negotiation.begin(connection, None)

@@ -18,7 +18,7 @@ from gracehttp.applications.asgi.extensions import OF_HTTP, OF_HTTP10
 from gracehttp.applications.drain_notice import DrainNotices, drain_notice
 from gracehttp.http import negotiation
 from gracehttp.http.body import NO_REQUEST_BODY
-from gracehttp.http.connection import NO_PROTOCOL, Connection, HttpSettings, ServerContext
+from gracehttp.http.connection import NO_PROTOCOL, Connection, Ends, HttpSettings, ServerContext
 from gracehttp.http.exchange import ClientDisconnected, Exchange, RequestHead, ResponseError
 from gracehttp.http.head import RequestLine
 from gracehttp.net.poller import EpollPoller
@@ -760,7 +760,7 @@ async def exchange_bytes(app, data):
     streams = StreamServices(loop, poller, context.settings.body_timeout_seconds)
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
-    connection = Connection(context, None, None)
+    connection = Connection(context, Ends(None, None))
     connection.begin(PlainStream(ours, streams, NO_PROTOCOL, connection))
     negotiation.begin(connection, None)
     reader, writer = await asyncio.open_connection(sock=theirs)
@@ -1087,7 +1087,7 @@ def test_application_that_waits_for_nothing_else_hears_at_once_that_its_client_i
         streams = StreamServices(loop, poller, 30.0)
         ours, gone = socket.socketpair()
         ours.setblocking(False)
-        connection = Connection(context, None, None)
+        connection = Connection(context, Ends(None, None))
         connection.begin(PlainStream(ours, streams, NO_PROTOCOL, connection))
         negotiation.begin(connection, None)
         gone.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -18,7 +18,7 @@ from websocket_client import BINARY, CLOSE, FIN, TEXT, Frame, WebSocket, binary,
 from gracehttp.applications.asgi.application import AsgiApplication
 from gracehttp.applications.drain_notice import DrainNotices, drain_notice
 from gracehttp.http import negotiation
-from gracehttp.http.connection import NO_PROTOCOL, Connection, ServerContext
+from gracehttp.http.connection import NO_PROTOCOL, Connection, Ends, ServerContext
 from gracehttp.http.settings import HttpSettings, WebSocketSettings
 from gracehttp.net.poller import EpollPoller
 from gracehttp.net.stream import PlainStream, StreamServices
@@ -72,7 +72,7 @@ class World:
     async def client(self):
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        connection = Connection(self.context, ("192.0.2.1", 5), ("192.0.2.9", 80))
+        connection = Connection(self.context, Ends("192.0.2.1", ("192.0.2.9", 80)), 5)
         connection.begin(PlainStream(ours, self.streams, NO_PROTOCOL, connection))
         negotiation.begin(connection, None)
         reader, writer = await asyncio.open_connection(sock=theirs)

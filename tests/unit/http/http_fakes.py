@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gracehttp.http import negotiation
-from gracehttp.http.connection import NEW, NO_PROTOCOL, Connection, HttpSettings, ServerContext, Terms
+from gracehttp.http.connection import NEW, NO_PROTOCOL, Connection, Ends, HttpSettings, ServerContext, Terms
 from gracehttp.http.exchange import Exchange, RequestHead
 from gracehttp.net.poller import BROKEN, BYTES_PER_TURN, HALF_CLOSED, READABLE, WRITABLE, Poller
 from gracehttp.net.stream import PlainStream, StreamServices
@@ -374,7 +374,7 @@ class Wire:
         if unread:
             self.kernel.inbox.append(unread)
         self._unsent_at_close = 0
-        self.connection = Connection(server.context, ("192.0.2.1", 50000), ("192.0.2.9", 80))
+        self.connection = Connection(server.context, Ends("192.0.2.1", ("192.0.2.9", 80)), 50000)
         stream_of = TlsStandIn if tls else PlainStream
         self.stream = stream_of(
             self.kernel,  # type: ignore[arg-type]  # a fake

@@ -16,7 +16,7 @@ from deadlines import DEADLINE_SECONDS
 from http_fakes import FakeApplication, FakeOwner
 
 from gracehttp.http import negotiation
-from gracehttp.http.connection import NO_PROTOCOL, Connection, HttpSettings, ServerContext
+from gracehttp.http.connection import NO_PROTOCOL, Connection, Ends, HttpSettings, ServerContext
 from gracehttp.http.exchange import Exchange
 from gracehttp.net.endpoints import client_of, server_of
 from gracehttp.net.poller import EpollPoller, Poller, SelectorsPoller
@@ -107,7 +107,8 @@ class Service:
         sock.setblocking(False)
         if self.keep_copies:
             self.copies.append(os.dup(sock.fileno()))
-        connection = Connection(self.context, client_of(peer), server_of(sock.getsockname()))
+        host, port = client_of(peer) or (None, 0)
+        connection = Connection(self.context, Ends(host, server_of(sock.getsockname())), port)
         self.accepted.append(connection)
         plain = PlainStream(sock, self.streams, NO_PROTOCOL, connection)
         if self._tls is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 
 import pytest
@@ -9,7 +10,7 @@ from floor import Clock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gracehttp.net.deadlines import Deadlines
+from gracehttp.net.deadlines import Deadlines, Place
 
 SECONDS = 10.0
 
@@ -27,14 +28,23 @@ class Item:
         self.then()
 
 
+class Linked(Item, Place):
+    """As `Item`, and it has its place in itself."""
+
+    def __init__(self, name, told, clock):
+        Place.__init__(self)
+        Item.__init__(self, name, told, clock)
+
+
 class World:
-    def __init__(self):
+    def __init__(self, kind=Item):
+        self.kind = kind
         self.clock = Clock()
         self.deadlines = Deadlines(SECONDS, self.clock)
         self.told = []
 
     def item(self, name):
-        return Item(name, self.told, self.clock)
+        return self.kind(name, self.told, self.clock)
 
     def add(self, name, waited=0.0):
         item = self.item(name)
@@ -42,9 +52,14 @@ class World:
         return item
 
 
+@pytest.fixture(params=[Item, Linked])
+def world(request):
+    return World(request.param)
+
+
 @pytest.fixture
-def world():
-    return World()
+def linked():
+    return World(Linked)
 
 
 def test_each_is_told_once_when_its_time_is_up_in_the_order_in_which_they_began(world):
@@ -183,31 +198,53 @@ def test_longest_tells_one_that_came_back_at_the_same_moment_once(world):
     assert [item.name for _, item in world.deadlines.longest()] == ["a"]
 
 
-def test_one_that_was_renewed_has_all_its_time_again_and_its_place_behind_those_that_began_before(world):
-    renewed, other = world.add("renewed"), world.add("other")
-    world.clock.pass_time(4)
-    renewed.renewed_at = world.clock.now
-    world.clock.pass_time(1)
-    world.add("last")
-    assert world.deadlines.since(renewed) == 1004
-    assert [(since, item.name) for since, item in world.deadlines.longest()] == [
+def test_one_that_was_renewed_has_all_its_time_again_and_its_place_behind_those_that_began_before(linked):
+    renewed, other = linked.add("renewed"), linked.add("other")
+    linked.clock.pass_time(4)
+    renewed.renewed_at = linked.clock.now
+    linked.clock.pass_time(1)
+    linked.add("last")
+    assert linked.deadlines.since(renewed) == 1004
+    assert [(since, item.name) for since, item in linked.deadlines.longest()] == [
         (1000, "other"), (1004, "renewed"), (1005, "last"),
     ]  # fmt: skip
-    world.deadlines.discard(other)
-    world.clock.pass_time(100)
-    assert world.told == [("renewed", 1014), ("last", 1015)]
+    linked.deadlines.discard(other)
+    linked.clock.pass_time(100)
+    assert linked.told == [("renewed", 1014), ("last", 1015)]
 
 
-def test_one_that_is_renewed_again_and_again_is_looked_at_once_in_its_time(world):
-    item = world.add("a")
+def test_one_that_is_renewed_again_and_again_is_looked_at_once_in_its_time(linked):
+    item = linked.add("a")
     for _ in range(1000):
-        item.renewed_at = world.clock.now
-        world.clock.pass_time(0.1)
-    assert world.told == []
-    assert world.clock.timers_made <= 11
-    assert len(world.deadlines._early) == 1
-    world.clock.pass_time(100)
-    assert world.told == [("a", pytest.approx(1099.9 + SECONDS))]
+        item.renewed_at = linked.clock.now
+        linked.clock.pass_time(0.1)
+    assert linked.told == []
+    assert linked.clock.timers_made <= 11
+    assert len(linked.deadlines._early) == 1
+    linked.clock.pass_time(100)
+    assert linked.told == [("a", pytest.approx(1099.9 + SECONDS))]
+
+
+def test_one_that_begins_to_wait_for_something_else_waits_for_the_first_no_more(linked):
+    others = Deadlines(2 * SECONDS, linked.clock)
+    item, other = linked.add("a"), linked.add("b")
+    others.add(item)
+    assert (item in linked.deadlines, item in others, len(linked.deadlines), len(others)) == (False, True, 1, 1)
+    linked.deadlines.discard(item)
+    assert (linked.deadlines.since(item), others.since(item)) == (None, 1000)
+    linked.deadlines.discard(other)
+    linked.clock.pass_time(100)
+    assert linked.told == [("a", 1020)]
+    assert (len(linked.deadlines), len(others)) == (0, 0)
+
+
+def test_many_that_wait_are_forgotten_with_those_who_let_them_wait(linked):
+    """A chain of thousands of links is freed, whoever frees it, without a call within a call for each."""
+    for number in range(50_000):
+        linked.add(str(number))
+    linked.deadlines = None
+    linked.clock.armed.clear()
+    gc.collect()
 
 
 def test_close_forgets_all_and_leaves_no_timer(world):
@@ -230,7 +267,7 @@ STEPS = st.one_of(
 
 @given(st.lists(STEPS, max_size=40))
 def test_in_any_history_each_is_told_at_its_time(steps):
-    world = World()
+    world = World(Linked)
     items = [world.item(str(number)) for number in range(6)]
     expected = {}  # the model: when the time of each is up
     for kind, value, waited in steps:

@@ -8,7 +8,7 @@ import time
 import pytest
 from floor import runner_for, turns, until
 
-from gracehttp.http.connection import Connection, ServerContext, Terms
+from gracehttp.http.connection import Connection, Ends, ServerContext, Terms
 from gracehttp.http.settings import HttpSettings
 from gracehttp.net.poller import HOLD_SECONDS, LONG_SECONDS
 from gracehttp.net.stream import HOLD_BYTES
@@ -284,7 +284,7 @@ def test_a_drain_finds_a_connection_whose_response_is_held_at_rest(run, act):
         clients, streams, seen = speaking(floor, 2)
         owner = Owner()
         context = ServerContext(None, HttpSettings(), owner, floor.loop)
-        connection = Connection(context, ("client", 1), ("server", 2))
+        connection = Connection(context, Ends("client", ("server", 2)), 1)
         connection.begin(streams[0])
         protocol = Protocol()
         connection.switch(protocol)

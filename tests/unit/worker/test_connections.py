@@ -261,7 +261,7 @@ def test_both_ends_of_a_connection_are_known(run):
         world.port.accept()
         client, connection = await world.connect()
         assert connection.client == client.getsockname()
-        assert connection.server == world.listener.getsockname()
+        assert connection.ends.server == world.listener.getsockname()
 
     run(scenario)
 
@@ -511,7 +511,7 @@ def test_connections_from_one_host_share_what_is_known_of_it(run):
         assert {connection.client for _, connection in clients} == {one.getsockname() for one, _ in clients}
         for other in others:
             assert other.client[0] is first.client[0]
-            assert other.adjust is first.adjust
+            assert other.ends is first.ends
 
     run(scenario)
 

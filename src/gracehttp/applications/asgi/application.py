@@ -16,7 +16,6 @@ from gracehttp.applications.asgi.websockets import WebSocketCycle
 from gracehttp.applications.drain_notice import DrainNotice, put_into
 from gracehttp.events import Event
 from gracehttp.http.exchange import Exchange
-from gracehttp.http.websocket import handshake
 
 if TYPE_CHECKING:
     from gracehttp.http.websocket.session import WebSocketSession
@@ -66,7 +65,6 @@ class AsgiApplication:
     async def startup(self) -> None:
         """Run the startup of the lifespan. Raises `ApplicationFailed`."""
         self.thread = interpreter_calls.thread()
-        handshake.prepare()
         await self._loop.create_task(self.lifespan.startup(), context=self._context)
 
     def handle(self, exchange: Exchange) -> None:

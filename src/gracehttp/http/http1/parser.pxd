@@ -18,6 +18,7 @@ cdef class LatestFields:
     cdef readonly bint unforwarded
     cdef readonly bint examined
     cdef readonly KeptFields kept
+    cdef public tuple client
 
     cpdef keep(self, bytes block, Http1Head head)
     cpdef examine(self)

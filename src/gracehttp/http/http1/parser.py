@@ -124,7 +124,7 @@ class _Framings(dict[tuple[str, tuple[Header, ...]], Framing]):
 class LatestFields:
     """What stands behind the request line of a connection's latest head. Empty, until a head was kept."""
 
-    __slots__ = ("block", "examined", "framing", "headers", "kept", "line", "unforwarded", "whole")
+    __slots__ = ("block", "client", "examined", "framing", "headers", "kept", "line", "unforwarded", "whole")
 
     framing: Framing
     line: RequestLine
@@ -139,6 +139,8 @@ class LatestFields:
         self.unforwarded = False
         self.kept: KeptFields | None = None
         """Of `headers`: what is made of them doesn't outlive them here."""
+        self.client: tuple[str, int] | None = None
+        """The caller's to set."""
 
     def keep(self, block: bytes, head: Http1Head) -> None:
         """`head` is what was parsed of `block`, which is whole."""
@@ -185,6 +187,7 @@ class LatestFields:
         self.block = self.whole = b""
         self.headers = []
         self.kept = None
+        self.client = None
 
 
 class _OfThisThread(threading.local):

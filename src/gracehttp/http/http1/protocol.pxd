@@ -17,39 +17,39 @@ cdef class Http1Protocol(Carrier):
     cdef public Connection connection
     cdef ServerContext _context
     cdef SocketStream _stream
-    cdef str _scheme
-    cdef int _phase
-    cdef bint _fresh
-    cdef bytes _head
-    cdef Py_ssize_t _look_again_at
     cdef LatestFields _latest
-    cdef double _head_began_at
     cdef object _body
-    cdef bint _keep_alive
     cdef Exchange _exchange
-    cdef Exchange _handshake
+    cdef bytes _head
     cdef readonly bytes _unparsed
-    cdef readonly Py_ssize_t _taken
-    cdef bint _continue_owed
-    cdef Py_ssize_t _discarded
-    cdef int _framing
-    cdef bint _closes
-    cdef bint _last_response
-    cdef bint _leaving
-    cdef bint _paused
-    cdef bint _held_back
     cdef readonly Deadlines _waits
-    cdef readonly double renewed_at
+    cdef double _head_began_at
+    # There are as many of these as connections, so they are in the order that leaves no gaps, and as small as they can.
+    cdef int _look_again_at
+    cdef int _discarded
+    cdef readonly int _taken
+    cdef signed char _phase
+    cdef signed char _framing
+    cdef signed char _secure
+    cdef signed char _fresh
+    cdef signed char _keep_alive
+    cdef signed char _continue_owed
+    cdef signed char _closes
+    cdef signed char _last_response
+    cdef signed char _leaving
+    cdef signed char _paused
+    cdef signed char _held_back
+    cdef signed char _upgradable
 
     cpdef received(self, bytes data)
     cpdef ended(self)
     cpdef writable_again(self)
-    @cython.locals(search=Py_ssize_t, end=Py_ssize_t, size=Py_ssize_t, latest=LatestFields, known=Http1Head)
+    @cython.locals(search=Py_ssize_t, end=Py_ssize_t, size=Py_ssize_t, latest=LatestFields, known=Http1Head, scheme=str)
     cdef _read_head(self, bytes data, Py_ssize_t start)
     @cython.locals(size=Py_ssize_t, limit=Py_ssize_t)
     cdef _await_head(self, bytes data)
     cdef Http1Head _parse(self, bytes block)
-    @cython.locals(framing=Framing, body=RequestBody, context=ServerContext, connection=Connection, exchange=Exchange)
+    @cython.locals(framing=Framing, body=RequestBody, context=ServerContext, connection=Connection, exchange=Exchange, latest=LatestFields)
     cdef _begin_request(self, Http1Head head)
     cdef RequestBody _begin_body(self, Framing framing)
     cdef _read_body(self, parser, bytes data)

@@ -84,7 +84,6 @@ class Http1Protocol(Carrier):
         "_exchange",
         "_framing",
         "_fresh",
-        "_handshake",
         "_head",
         "_head_began_at",
         "_held_back",
@@ -95,13 +94,13 @@ class Http1Protocol(Carrier):
         "_look_again_at",
         "_paused",
         "_phase",
-        "_scheme",
+        "_secure",
         "_stream",
         "_taken",
         "_unparsed",
+        "_upgradable",
         "_waits",
         "connection",
-        "renewed_at",
     )
 
     def __init__(self, connection: Connection, carried: Carried = NEW) -> None:
@@ -111,7 +110,7 @@ class Http1Protocol(Carrier):
         own = self.connection  # compiled, its attributes have a type
         self._context: ServerContext = own.context
         self._stream: Stream = own.stream
-        self._scheme = connection.scheme
+        self._secure = connection.scheme == "https"
         self._phase = IDLE
         is_new = carried is NEW  # the usual case, without a look into it
         self._fresh = is_new or carried.fresh  # no request was received yet
@@ -133,11 +132,9 @@ class Http1Protocol(Carrier):
         self._last_response = False  # the next response must say so
         self._leaving = False  # stop before the next request, for the connection to be handed over
         self._paused = False  # reading is
-        self._handshake: Exchange | None = None  # the last exchange that may end with another protocol
+        self._upgradable = False  # the exchange may end with another protocol
         self._held_back = False  # the next request is, until the client has taken the responses before it
         self._waits: Deadlines | None = None
-        self.renewed_at = 0.0
-        """When it became idle, while its place in the deadlines is that of an earlier time: see `Timed`."""
         # If the time is over already: `timed_out` looks for what the client has sent meanwhile before it closes.
         waited = 0.0 if is_new else carried.idle_seconds
         self._wait(self._context.head if self._fresh else self._context.idle, waited)
@@ -164,7 +161,7 @@ class Http1Protocol(Carrier):
     def ended(self) -> None:
         """The client has sent all, and may still listen for the answers to it."""
         exchange = self._exchange
-        if exchange is not None and exchange is self._handshake and not exchange.response_started:
+        if exchange is not None and self._upgradable and not exchange.response_started:
             self._give_up(exchange)  # what the client wants to speak takes two
             self._finish(linger=False)
             return
@@ -197,14 +194,15 @@ class Http1Protocol(Carrier):
         if self._head:
             search = max(start, len(self._head) - 3)  # the part that has come before has no end
         latest = self._latest
+        scheme = "https" if self._secure else "http"
         known: Http1Head | None = None
         end = size = len(data)
         try:
             if not start and size <= self._context.max_header_size_bytes:
                 if latest is not None:
-                    known = heads.parse_known_head(data, self._scheme, latest)
+                    known = heads.parse_known_head(data, scheme, latest)
                 elif self._fresh:
-                    known = heads.find_first_head(data, self._scheme)
+                    known = heads.find_first_head(data, scheme)
             if known is None:
                 end = data.find(END_OF_HEAD, search) + 4
                 size = end - start
@@ -216,7 +214,7 @@ class Http1Protocol(Carrier):
                 self._begin_request(self._parse(data))  # the usual case: one whole head and nothing else
             else:
                 block = data[start:end]
-                known = heads.parse_known_head(block, self._scheme, latest) if latest is not None else None
+                known = heads.parse_known_head(block, scheme, latest) if latest is not None else None
                 head = known if known is not None else self._parse(block)
                 self._leave_unparsed(data, end)
                 self._begin_request(head)
@@ -228,13 +226,14 @@ class Http1Protocol(Carrier):
 
     def _parse(self, block: bytes) -> Http1Head:
         """Raises `RequestError`."""
+        scheme = "https" if self._secure else "http"
         if self._fresh:
-            head = heads.parse_head(block, self._scheme)
+            head = heads.parse_head(block, scheme)
             heads.remember_first_head(block, head)
             return head
         if self._latest is None:
             self._latest = LatestFields()
-        return heads.parse_head(block, self._scheme, self._latest)
+        return heads.parse_head(block, scheme, self._latest)
 
     def _takes_preface(self, data: bytes) -> bool:
         """Whether the connection begins with what no request of ours begins with, and another protocol has it then
@@ -244,6 +243,7 @@ class Http1Protocol(Carrier):
         make = negotiation.by_preface(data, self._context, secure=self._stream.secure) if self._fresh else None
         if make is None:
             return False
+        self._wait_no_more()  # it is the connection that waits, whatever it speaks
         self.connection.switch(make(self.connection, NEW), data)
         return True
 
@@ -281,14 +281,22 @@ class Http1Protocol(Carrier):
     def _begin_request(self, head: Http1Head) -> None:
         """Raises `RequestError` if the body, or its beginning, is unacceptable."""
         connection = self.connection
+        context = self._context
         framing = head.framing
-        head.client = connection.client
-        head.server = connection.server
+        latest = self._latest
+        if latest is None:
+            head.client = connection.client
+        else:  # kept with what comes again: most connections are idle, and need it not
+            if latest.client is None:
+                latest.client = connection.client
+            head.client = latest.client
+        head.server = connection.ends.server
         head.tls = connection.tls
         head.echoed = None
-        if connection.adjust is not None and (connection.adjusts_unforwarded or not head.unforwarded):
+        adjust = connection.ends.adjust
+        if adjust is not None and (context.adjusts_unforwarded or not head.unforwarded):
             try:
-                connection.adjust(head)
+                adjust(head)
             except ForwardedError as error:
                 raise RequestError(400, str(error)) from error
         body = NO_REQUEST_BODY
@@ -299,8 +307,8 @@ class Http1Protocol(Carrier):
             if self._body is not None and self._stream.input_over:
                 self._finish(linger=False)  # the rest of the body will never come
                 return
-        context = self._context
         self._head = b""
+        self._upgradable = False
         self._keep_alive = framing.keep_alive
         self._fresh = False
         # A deadline for the head stays in its order, and `timed_out` ignores it: to leave and to come back for each
@@ -329,10 +337,10 @@ class Http1Protocol(Carrier):
         """Whether the request asks for a protocol that we can upgrade to, which has it then. Raises `RequestError`."""
         from gracehttp.http import negotiation  # it knows all protocols, this one too
 
-        self._handshake = exchange  # already, because the application may answer at once
+        self._upgradable = True  # already, because the application may answer at once
         if negotiation.upgrade(exchange, self._context):
             return True
-        self._handshake = None
+        self._upgradable = False
         return False
 
     def _begin_body(self, framing: Framing) -> RequestBody:
@@ -419,7 +427,7 @@ class Http1Protocol(Carrier):
             return
         idle = self._context.idle
         if self._waits is idle:
-            self.renewed_at = idle.now()
+            self.connection.renewed_at = idle.now()
         else:
             self._wait(idle)
         if self._paused:
@@ -459,7 +467,7 @@ class Http1Protocol(Carrier):
             or len(self._unparsed) - self._taken > _UNPARSED_HIGH_WATER_BYTES
             or (exchange is not None and exchange.body.full and self._body is not None)
         )
-        if pause is not self._paused:
+        if pause != self._paused:
             self._paused = pause
             if pause:
                 self._stream.pause_reading()
@@ -472,11 +480,11 @@ class Http1Protocol(Carrier):
         if self._waits is not deadlines:
             self._wait_no_more()
             self._waits = deadlines
-        deadlines.add(self, waited)
+        deadlines.add(self.connection, waited)
 
     def _wait_no_more(self) -> None:
         if self._waits is not None:
-            self._waits.discard(self)
+            self._waits.discard(self.connection)
             self._waits = None
 
     def timed_out(self) -> None:
@@ -527,13 +535,14 @@ class Http1Protocol(Carrier):
         else:
             framing = choose_framing(exchange.bodyless, http11, length)
         self._framing = framing
-        self._closes = closes = (
+        closes = (
             fields.closes
             or framing == UNTIL_CLOSE
             or self._last_response
             or not self._keep_alive
             or ((self._body is not None or self._stream.input_over) and self._ends_here(end))
         )
+        self._closes = closes  # by itself: Cython 3.3 miscompiles an assignment to two targets of different types
         added = self._context.server_lines
         if not added.begins <= (now := time()) < added.ends:
             added.renew(now)
@@ -657,6 +666,7 @@ class Http1Protocol(Carrier):
             exchange.finished(101)
         exchange.disconnect()
         if self._phase != OVER:
+            self._wait_no_more()  # it is the connection that waits, whatever it speaks
             self.connection.switch(make(self.connection, Carried(fresh=False)), rest)
 
     def _ends_here(self, response_ends: bool) -> bool:
@@ -723,7 +733,7 @@ class Http1Protocol(Carrier):
 
     @property
     def idle_since(self) -> float | None:
-        return self._waits.since(self) if self._waits is not None and self._phase == IDLE else None
+        return self._waits.since(self.connection) if self._waits is not None and self._phase == IDLE else None
 
     def last_call(self, terms: Terms) -> None:
         self._last_response = terms in (Terms.LAST_RESPONSE, Terms.SOON)

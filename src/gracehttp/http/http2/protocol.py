@@ -236,12 +236,13 @@ class Http2Protocol:
         connection = self.connection
         head.scheme = connection.scheme
         head.client = connection.client
-        head.server = connection.server
+        head.server = connection.ends.server
         head.tls = connection.tls
         head.echoed = None
-        if connection.adjust is not None:
+        adjust = connection.ends.adjust
+        if adjust is not None:
             try:
-                connection.adjust(head)
+                adjust(head)
             except ForwardedError as error:
                 raise RequestError(400, str(error)) from error
 
@@ -454,11 +455,11 @@ class Http2Protocol:
     def _wait(self, deadlines: Deadlines, waited: float = 0.0) -> None:
         self._wait_no_more()
         self._waits = deadlines
-        deadlines.add(self, waited)
+        deadlines.add(self.connection, waited)
 
     def _wait_no_more(self) -> None:
         if self._waits is not None and self._state != LEAVING:
-            self._waits.discard(self)
+            self._waits.discard(self.connection)
             self._waits = None
 
     def _look_for_rest(self) -> None:
@@ -541,13 +542,13 @@ class Http2Protocol:
             if stream.tunnel is not None:
                 self._end_tunnel(stream.tunnel)
         self._waits = self._context.deadlines("http2 goodbye", ANSWER_SECONDS)
-        self._waits.add(self)
+        self._waits.add(self.connection)
         self.flush_soon()
 
     def _say_last(self) -> None:
         """The client knows: what it has sent until now is all that it will send."""
         if self._waits is not None:
-            self._waits.discard(self)
+            self._waits.discard(self.connection)
             self._waits = None
         self._state = LAST
         if self.engine.failed is None:
@@ -562,7 +563,7 @@ class Http2Protocol:
     def _end_all(self) -> None:
         self._state = OVER
         if self._waits is not None:
-            self._waits.discard(self)
+            self._waits.discard(self.connection)
             self._waits = None
         streams, self._streams = self._streams, {}
         self.blocked.clear()
@@ -581,7 +582,7 @@ class Http2Protocol:
 
     @property
     def idle_since(self) -> float | None:
-        return self._waits.since(self) if self._waits is not None and self._state == OPEN else None
+        return self._waits.since(self.connection) if self._waits is not None and self._state == OPEN else None
 
     def last_call(self, terms: Terms) -> None:
         """As with `Connection: close`: the next response says it. A client that asks for nothing is told by

@@ -51,7 +51,7 @@ class Tunnel:
         self.shut = False
         self.consumer: Consumer = CLOSED_STREAM
         outer = protocol.connection
-        self.connection = Connection(outer.context, outer.client, outer.server)
+        self.connection = Connection(outer.context, outer.ends, outer.port)
         self.connection.begin(self)
         self.connection.switch(make(self.connection, Carried(fresh=False)))
         self._deliver()

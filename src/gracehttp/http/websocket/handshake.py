@@ -77,11 +77,6 @@ class _Library:
 _library = _Library()
 
 
-def prepare() -> None:
-    """Import what WebSockets need, if it is installed, so that no client waits for it."""
-    _library.find()
-
-
 def available() -> bool:
     """Whether WebSockets can be served. If not, the log says once what to install."""
     if _library.find():

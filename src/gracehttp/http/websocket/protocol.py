@@ -193,11 +193,11 @@ class WebSocketProtocol:
     def _wait(self, deadlines: Deadlines) -> None:
         self._wait_no_more()
         self._waits = deadlines
-        deadlines.add(self)
+        deadlines.add(self.connection)
 
     def _wait_no_more(self) -> None:
         if self._waits is not None:
-            self._waits.discard(self)
+            self._waits.discard(self.connection)
             self._waits = None
 
     def _wait_to_ping(self) -> None:

@@ -628,7 +628,7 @@ def test_upgrade_makes_the_request_stream_1():
     assert (wire.exchange.head.path, wire.exchange.head.http_version) == ("/a", "2")
     assert wire.exchange.head.headers == [(b"host", b"a")]
     connection = wire.connection
-    assert (wire.exchange.head.client, wire.exchange.head.server) == (connection.client, connection.server)
+    assert (wire.exchange.head.client, wire.exchange.head.server) == (connection.client, connection.ends.server)
     wire.send(PREFACE + frame(SETTINGS) + headers(3))
     kinds = [(one.kind, one.stream) for one in frames_of(bytes(wire.kernel.sent).partition(b"\r\n\r\n")[2])]
     assert kinds[0] == (SETTINGS, 0)
