@@ -633,7 +633,7 @@ def limits(world):
     for option, told in (("", "listening on"), ("--max-connections 50000", "the limit of")):
         line = f"ulimit -n 20000; exec gracehttp serve main:app --bind 127.0.0.1:0 {option}"
         if world.run("ulimit -n 20000").returncode:
-            pytest.skip("no process may open 20,000 files here")
+            pytest.skip("no more than 19,999 open files are allowed")
         server = world.serve(line)
         shown += server.wait_for(told).string + "\n"
         server.stop()
