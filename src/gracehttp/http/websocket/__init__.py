@@ -6,6 +6,6 @@
 - `protocol`: what the connection speaks after the handshake: pings, back-pressure, the closing, the drain
 
 It may import what `http` may. Only `messages` and the negotiation of the extension in `handshake` know the library.
-A worker imports it when a client first asks for a WebSocket: it takes megabytes, and most workers never need it. Start
-reading at `session`, then `protocol`.
+A worker imports it when it starts an application that can have WebSockets (`handshake.prepare`). Start reading at
+`session`, then `protocol`.
 """

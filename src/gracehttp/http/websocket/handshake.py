@@ -77,6 +77,13 @@ class _Library:
 _library = _Library()
 
 
+def prepare() -> None:
+    """Import what WebSockets need, if it is installed: a worker must be able to serve them when the folder of its
+    release is gone, or has another release in it."""
+    if _library.find():
+        import gracehttp.http.websocket.protocol  # noqa: F401  from here on it is imported
+
+
 def available() -> bool:
     """Whether WebSockets can be served. If not, the log says once what to install."""
     if _library.find():
