@@ -1,6 +1,6 @@
 """Which tests may be skipped where all that they need can be had, as in CI.
 
-`.ci/run` installs it and sets GRACEHTTP_SKIPS=refuse. Then a test that is skipped for a reason that isn't in the list
+`.ci/run` installs it, and sets GRACEHTTP_SKIPS=refuse in GitHub's workflows. Then a test that is skipped for a reason that isn't in the list
 below fails, and so does a file that is skipped as a whole. Without the variable a test whose program or package is
 missing is skipped, and says so.
 """
@@ -20,6 +20,9 @@ HOLD = {
     r"asyncio keeps them in another way": "Python 3.12 and later have eager tasks of their own",
     r"this interpreter can't even import asyncio there": "CPython 3.13.0 alone",
     r"^(Skipped: )?only root can ": "run a second time by `.ci/run`, as root of a user namespace",
+    r"this interpreter can't tell it": "CPython 3.13 exports no function for it",
+    r"no user namespace with limits of its own can be made here": "a container may be forbidden to make one",
+    r"another user may execute no interpreter here": "the machine's interpreter may lie in root's home",
     r"systemd-analyze": "`.ci/run` doesn't install an init system",
     r"needs the extra docs": "run a second time by `.ci/run`, behind `mkdocs build`",
 }

@@ -24,7 +24,7 @@ async def app(scope, receive, send):
         await send({"type": "websocket.accept"})
     elif scope["path"] == "/begun":
         await send({"type": "http.response.start", "status": 200})
-        await send({"type": "http.response.body", "body": bytes(40_000_000), "more_body": True})  # the client takes none
+        await send({"type": "http.response.body", "body": bytes(40_000_000), "more_body": True})  # it takes none
     CALLED.append(scope["path"])
     try:
         while True:

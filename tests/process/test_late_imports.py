@@ -120,3 +120,48 @@ def test_a_worker_that_is_ready_imports_nothing_of_its_own(start, tmp_path, inte
         run(talk(server.port, tls))
     assert loaded() - before == set()
     assert server.stop() == 0
+
+
+HOOKS = """
+    import sys
+
+    OURS = ("gracehttp", "websockets", "ngh2")
+    had = set()
+
+    def forked(event):
+        had.update(name for name in sys.modules if name.partition(".")[0] in OURS)
+"""
+OPTIONS = """
+    app = "application:app"
+    bind = "127.0.0.1:0"
+    preload = true
+    workers = 2
+    ws_deflate = "on"
+    h2c = true
+    threads = {threads}
+
+    [hooks]
+    worker_forked = "my_hooks:forked"
+"""
+
+
+@pytest.mark.parametrize(("interface", "threads"), [("asgi", 1), ("wsgi", 1), ("wsgi", 0)])
+def test_a_worker_that_a_template_has_forked_imports_nothing_of_its_own(start, interface, threads):
+    code = (ASGI if interface == "asgi" else WSGI).replace("import sys", "import sys\n    import my_hooks", 1)
+    of_all = 'in ("gracehttp", "websockets", "ngh2")'
+    assert code.count(of_all) == 1
+    code = code.replace(of_all, f"{of_all} and name not in my_hooks.had")
+    files = {"application.py": code, "my_hooks.py": HOOKS, "gracehttp.toml": OPTIONS.format(threads=threads)}
+    server = start("-m", "gracehttp", "serve", "-c", "gracehttp.toml", files=files)
+    server.wait_until_serving()
+
+    def loaded():
+        with connected(server.port, None) as sock:
+            return get_on(sock)
+
+    everything(server.port, None)
+    assert loaded() == (200, "")
+    if interface == "asgi":
+        run(talk(server.port, None))
+    assert [loaded() for _ in range(4)] == [(200, "")] * 4
+    assert server.stop() == 0

@@ -65,4 +65,16 @@ class ApplicationLoader:
             if reference.key not in self._loaded:
                 target = reference.target
                 on_stage(f"importing {target if isinstance(target, str) else 'the application'}")
-            self.load(reference)
+            prepare(self.load(reference).interface)
+
+
+def prepare(interface: str) -> None:
+    """Import what serves applications of this `interface`, and the clients of them: a process must have all of its own
+    code before it forks workers, and before it is ready. The folder of its release may go, or have another release in
+    it."""
+    if interface == "wsgi":  # all others need none of it
+        import gracehttp.applications.wsgi.modes
+    import gracehttp.applications.asgi.application  # noqa: F401  workers of WSGI rehearse with it
+    from gracehttp.http import negotiation
+
+    negotiation.prepare()

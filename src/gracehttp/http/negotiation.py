@@ -107,6 +107,12 @@ def upgrade(exchange: Exchange, context: ServerContext) -> bool:
     return True
 
 
+def prepare() -> None:
+    """Import what a client may ask for, HTTP/2 and WebSockets, if their libraries are installed."""
+    http2.available()
+    handshake.prepare()
+
+
 def connect(exchange: Exchange, context: ServerContext) -> None:
     """Let the application answer the request of `exchange`, which asks for a WebSocket, and can have one here.
 

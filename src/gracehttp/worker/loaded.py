@@ -84,6 +84,11 @@ def unfit(loaded: Loaded, channel: int = -1) -> str:
         return f"it has {others} threads, and fork copies one"
     if others_open := _opened(channel):
         return f"it has {others_open} open, which its workers would share"
+    return changed(loaded)
+
+
+def changed(loaded: Loaded) -> str:
+    """Which file may have other contents than this process has loaded, as a reason; "" if none."""
     try:
         began = _began_at() - _SLACK_SECONDS
     except OSError as exc:  # no /proc, in a chroot(2) for example

@@ -22,7 +22,7 @@ from gracehttp.wire.lineage import CHANNEL_VARIABLE, SPARE_VARIABLE, claim_socke
 from gracehttp.wire.messages import Fork, TemplateBegan
 from gracehttp.worker.code_record import note_ahead
 from gracehttp.worker.hello import is_the_command
-from gracehttp.worker.loaded import Loaded, difference, loaded_now, looked_up_again, unfit
+from gracehttp.worker.loaded import Loaded, changed, difference, loaded_now, looked_up_again, unfit
 from gracehttp.worker.rehearsal import rehearse_ahead
 from gracehttp.worker.reserves import Reserves
 from gracehttp.worker.template import fork_on_orders, fork_orphan
@@ -34,6 +34,8 @@ MODULES = (
     "gracehttp.applications.asgi.application",
     "gracehttp.applications.wsgi.modes",
     "gracehttp.http.http1.protocol",
+    "gracehttp.http.http2.protocol",
+    "gracehttp.http.websocket.protocol",
     "websockets.extensions.permessage_deflate",
     "websockets.headers",
     "websockets.protocol",
@@ -59,11 +61,13 @@ def wait_if_spare(environ: MutableMapping[str, str], prepare: Callable[[], None]
             importlib.import_module(name)
     if reason := unfit(loaded_now(), orders.fileno()):
         _decline(orders, reason)
-    with contextlib.suppress(OSError):  # of what the system lacks
+    with contextlib.suppress(OSError, RuntimeError):  # of what the system lacks, and of a loop that could not begin
         rehearse_ahead()
     prepare()
-    note_ahead()
     loaded = loaded_now()
+    note_ahead()
+    if reason := changed(loaded):  # behind all that is compared with later: what changes from here on is noticed then
+        _decline(orders, reason)
 
     def begin() -> None:
         set_title("gracehttp: spare", "gracehttp-spare")
