@@ -1,8 +1,8 @@
 """Which tests may be skipped where all that they need can be had, as in CI.
 
-`.ci/run` installs it, and sets GRACEHTTP_SKIPS=refuse in GitHub's workflows. Then a test that is skipped for a reason that isn't in the list
-below fails, and so does a file that is skipped as a whole. Without the variable a test whose program or package is
-missing is skipped, and says so.
+`.ci/run` installs it, and sets GRACEHTTP_SKIPS=refuse in GitHub's workflows. Then a test that is skipped for a reason
+that isn't in the list below fails, and so does a file that is skipped as a whole. Without the variable a test whose
+program or package is missing is skipped, and says so.
 """
 
 from __future__ import annotations
