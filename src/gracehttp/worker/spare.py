@@ -28,7 +28,7 @@ from gracehttp.worker.reserves import Reserves
 from gracehttp.worker.template import fork_on_orders, fork_orphan
 
 MODULES = (
-    "gracehttp.cli.serve",
+    "gracehttp.cli.service",
     "gracehttp.api",
     "gracehttp.worker.process",
     "gracehttp.applications.asgi.application",
