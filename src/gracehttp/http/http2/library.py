@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import logging
 
 
@@ -16,6 +17,12 @@ def available() -> bool:
             raise
         return False
     return True
+
+
+@functools.cache
+def installed() -> bool:
+    """Whether the library is there. It is not imported."""
+    return importlib.util.find_spec("ngh2") is not None
 
 
 @functools.cache
