@@ -179,7 +179,7 @@ class GraceHTTP:
             raise ConfigurationError("there is no server to run.", hint="call add_server() before run()")
         check_build()
         if SPARE_VARIABLE in os.environ:
-            from gracehttp.worker.spare import decline_to_be_spare
+            from gracehttp.worker.forking.spare import decline_to_be_spare
 
             decline_to_be_spare(os.environ)
         bus = EventBus()

@@ -173,7 +173,7 @@ def _read_options_once() -> None:
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command that `args` (default: those of this process) name, and exit with its status."""
     if SPARE_VARIABLE in os.environ:
-        from gracehttp.worker.spare import wait_if_spare  # a process that waits here loads much
+        from gracehttp.worker.forking.spare import wait_if_spare  # a process that waits here loads much
 
         wait_if_spare(os.environ, _read_options_once)
     program.main(args, prog_name="gracehttp")

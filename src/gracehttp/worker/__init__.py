@@ -10,8 +10,9 @@
   begin wrongly)
 - `observers` are told of each request: the access log, `recycling`, `error_counter`, the metrics; `heartbeat` shows the
   supervisor that the worker lives
-- before it is ready: `loops`, `warmup` (requests of the user), `rehearsal` (one of our own); for preloading `template`,
-  the `spare` process, what it has `loaded` and its `reserves`; `code_record`; `breakpoints` of a person
+- before it is ready: `loops`, `warmup` (requests of the user), `rehearsal` (some of our own), `code_record`,
+  `breakpoints`
+- `forking`: the processes from which workers are forked
 
 It may import all but the supervisor, the command line and `api`, and no protocol by name. Start reading at `service`:
 its method `drain` is the order in which a worker ends.

@@ -35,6 +35,7 @@ from gracehttp.wire.channel import Channel, ChannelBroken, ChannelClosed
 from gracehttp.worker.breakpoints import leave_ctrl_c_to_the_supervisor
 from gracehttp.worker.certificates import read_contents
 from gracehttp.worker.code_record import ImportNotes, can_record
+from gracehttp.worker.forking.template import leave_template, threads
 from gracehttp.worker.heartbeat import Heartbeat
 from gracehttp.worker.hello import fixed_options, fleet_settings, listen_requests, title_of
 from gracehttp.worker.link import SupervisorLink
@@ -43,7 +44,6 @@ from gracehttp.worker.manifest import Manifest, introduce
 from gracehttp.worker.observers import Observers, has_metrics
 from gracehttp.worker.service import Service, ServiceSettings
 from gracehttp.worker.signals import ignore_signals_to_the_end, leave_signals_to_the_supervisor
-from gracehttp.worker.template import leave_template, threads
 
 LEAVE_SECONDS = 5.0
 """How long tasks, threads and exit handlers of the application may hold the process up when all its work is done."""

@@ -18,8 +18,9 @@ from gracehttp.events import PreloadUnavailable, TemplateLost, TemplateStarted
 from gracehttp.release import RELEASE
 from gracehttp.supervisor.processes import templates
 from gracehttp.supervisor.processes.early_stderr import EarlyStderr
+from gracehttp.supervisor.processes.fork_server import StartReports
 from gracehttp.supervisor.processes.process import WorkerProcess
-from gracehttp.supervisor.processes.templates import StartReports, Templates, TemplatesRecord
+from gracehttp.supervisor.processes.templates import Templates, TemplatesRecord
 from gracehttp.values import Descriptor, from_plain, to_plain
 from gracehttp.wire.channel import Channel, ChannelClosed
 from gracehttp.wire.messages import Fork, Forked, TemplateBegan

@@ -15,6 +15,7 @@ from gracehttp.supervisor.guard import guarded
 from gracehttp.supervisor.processes.code_records import CodeRecords
 from gracehttp.supervisor.processes.command_line import CommandLine, Launch
 from gracehttp.supervisor.processes.early_stderr import EarlyStderr
+from gracehttp.supervisor.processes.fork_server import StartReports
 from gracehttp.supervisor.processes.launches import Launches
 from gracehttp.supervisor.processes.process import (
     Ending,
@@ -24,7 +25,7 @@ from gracehttp.supervisor.processes.process import (
     ended_children,
 )
 from gracehttp.supervisor.processes.spare import Spare
-from gracehttp.supervisor.processes.templates import StartReports, Templates, TemplatesRecord
+from gracehttp.supervisor.processes.templates import Templates, TemplatesRecord
 from gracehttp.supervisor.signals import hear
 from gracehttp.system.credentials import Credentials
 from gracehttp.values import EMPTY, Descriptor, Value
