@@ -94,12 +94,12 @@ class Reception:
     def _order_what_is_offered(self, process: WorkerProcess, offers: tuple[str, ...]) -> None:
         """See `messages.Hello.offers`."""
         generation = process.generation
-        if "template" in offers and (channel := self._workers.templates.expect(generation)) is not None:
+        if "template" in offers and (channel := self._workers.starter.templates.expect(generation)) is not None:
             self._workers.send(process.number, messages.LeaveTemplate(Descriptor(channel)))
         if "page" in offers:
             self._workers.send(process.number, messages.TakePage(self._pages.give(process.number)))
         if "code" in offers:
-            record = self._workers.codes.of(generation)
+            record = self._workers.starter.codes.of(generation)
             order = messages.CompareCode(record) if record is not None else messages.RecordCode()
             self._workers.send(process.number, order)
 

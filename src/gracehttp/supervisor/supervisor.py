@@ -82,7 +82,7 @@ class Supervisor:
         workers = self._holdings.workers
         self._hook_process = HookProcess(
             options.command_line,
-            workers,
+            workers.children,
             self._stderr,
             bus,
             self._events_with_hooks,
@@ -119,7 +119,7 @@ class Supervisor:
         self._reports = self._reports_to_fleet()
         self.requests = OperatorRequests(
             self._fleet,
-            workers.launches,
+            workers.starter.launches,
             self._requesters,
             bus,
             self._terminal,
@@ -224,7 +224,7 @@ class Supervisor:
         self._addresses.adopt(carried.addresses)
         let_signals_come()
         self._bus.publish(events.SupervisorReplaced(os.getpid(), self._options.release, carried.release))
-        self._holdings.workers.reap()
+        self._holdings.workers.children.reap()
         self._hook_process.go_on()
         self._holdings.ports.audit()
         self._begin_to_reload()
@@ -234,7 +234,7 @@ class Supervisor:
         if self._options.reload is not None:
             self._reloader = Reloader(
                 self._options.reload,
-                watch_child=self._holdings.workers.watch,
+                watch_child=self._holdings.workers.children.watch,
                 publish=self._bus.publish,
                 restart=self.requests.restart_now,
                 stderr=self._stderr,
@@ -243,7 +243,7 @@ class Supervisor:
 
     async def _shut_down(self, finish: commands.Finish) -> int:
         self._holdings.listeners.close_all()
-        await self._holdings.workers.ended()
+        await self._holdings.workers.starter.ended()
         self._bus.publish(events.SupervisorStopped(os.getpid()))
         await self._hook_process.end()
         self._requesters.stopped(Outcome(ok=True, message="stopped by force" if finish.forced else "stopped"))

@@ -91,11 +91,11 @@ class World:
         monkeypatch.setattr(os, "kill", lambda pid, number: self.killed.append((pid, number)))
         self.inheritance = Inheritance()
         self.spawned_now = asyncio.Event()
+        self.reports = StartReports(
+            lambda process, pid: self.started.put_nowait((process.number, pid)),
+            lambda process, reason: self.failed.put_nowait((process.number, reason)),
+        )
         self.spare = Spare(
-            StartReports(
-                lambda process, pid: self.started.put_nowait((process.number, pid)),
-                lambda process, reason: self.failed.put_nowait((process.number, reason)),
-            ),
             self.watched.__setitem__,
             self.told.append,
             adopt_orphans=lambda: adopts,
@@ -122,7 +122,7 @@ class World:
     def order(self, worker=1, launch=LAUNCH):
         process, ends = WorkerProcess.prepare(worker, 1, 0, hear_nothing)
         self.processes.append(process)
-        self.spare.for_launch(launch).order(process, ends, launch)
+        self.spare.for_launch(launch).order(process, ends, self.reports, launch)
 
     def reap(self, status):
         self.watched.pop(PID)(status)

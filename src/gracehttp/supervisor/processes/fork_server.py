@@ -45,13 +45,21 @@ class ForkServerFacts(Value):
     unfit: Callable[[str], Event]
 
 
+class _Ordered(Value):
+    """A worker that was ordered, and not forked yet."""
+
+    process: WorkerProcess
+    ends: WorkerEnds
+    reports: StartReports
+    launch: Launch | None
+
+
 class ForkServer:
     """Its PID, the channel to it, and the workers that are ordered from it."""
 
     def __init__(
         self,
         facts: ForkServerFacts,
-        starts: StartReports,
         publish: Callable[[Event], None],
         *,
         channel: Channel,
@@ -71,12 +79,11 @@ class ForkServer:
         """Called once, when it has told that it has begun."""
         self._facts = facts
         self._fork_seconds = fork_seconds
-        self._starts = starts
         self._publish = publish
         self._loop = asyncio.get_running_loop()
         self._channel = channel
         self._their_end = their_end
-        self._ordered: deque[tuple[WorkerProcess, WorkerEnds, Launch | None]] = deque()
+        self._ordered: deque[_Ordered] = deque()
         self._deadline: asyncio.TimerHandle | None = None
         self._ended = False
         self.idle.set()
@@ -101,11 +108,13 @@ class ForkServer:
         """Whether there may be a child whose PID isn't known yet: this process, or a worker."""
         return self.alive and (not self.pid or bool(self._ordered))
 
-    def order(self, process: WorkerProcess, ends: WorkerEnds, launch: Launch | None = None) -> None:
+    def order(
+        self, process: WorkerProcess, ends: WorkerEnds, reports: StartReports, launch: Launch | None = None
+    ) -> None:
         """Have `process` forked, with `ends`, which are closed here when it has them. With `launch` it also takes the
         working directory and the variables of that."""
         self.idle.clear()
-        self._ordered.append((process, ends, launch))
+        self._ordered.append(_Ordered(process, ends, reports, launch))
         self._send_order()
 
     def end(self, reason: str = "its generation is gone") -> None:
@@ -126,13 +135,13 @@ class ForkServer:
         # One at a time: it can do no more, and descriptors under way count against RLIMIT_NOFILE (unix(7)).
         if self._deadline is not None or not self._ordered or not self.alive:
             return
-        process, ends, launch = self._ordered[0]
+        first = self._ordered[0]
         self._deadline = self._loop.call_later(
             self._fork_seconds, self._abandon, f"{self._facts.name} did not fork it within {self._fork_seconds:g} s"
         )
-        order = Fork(process.number, Descriptor(ends.channel), Descriptor(ends.early_stderr))
-        if launch is not None:
-            order = Fork(order.worker, order.channel, order.stderr, launch.directory, launch.variables)
+        order = Fork(first.process.number, Descriptor(first.ends.channel), Descriptor(first.ends.early_stderr))
+        if first.launch is not None:
+            order = Fork(order.worker, order.channel, order.stderr, first.launch.directory, first.launch.variables)
         self._watch.send(order)
 
     def _receive(self, received: Sequence[Message]) -> None:
@@ -175,12 +184,12 @@ class ForkServer:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-        process, ends, _launch = self._ordered.popleft()
-        ends.close()
+        order = self._ordered.popleft()
+        order.ends.close()
         if pid:
-            self._starts.started(process, pid)
+            order.reports.started(order.process, pid)
         else:
-            self._starts.failed(process, reason)
+            order.reports.failed(order.process, reason)
         if not self._ordered:
             self.idle.set()
         self._send_order()

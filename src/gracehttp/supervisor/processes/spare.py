@@ -16,7 +16,7 @@ from gracehttp.config.release_links import LINKS_VARIABLE
 from gracehttp.events import Event, SpareLost, SpareNotUsed, SpareOrdersDelayed, SpareStarted
 from gracehttp.supervisor.processes.command_line import Launch
 from gracehttp.supervisor.processes.debugger import is_attached
-from gracehttp.supervisor.processes.fork_server import END_SECONDS, ForkServer, ForkServerFacts, StartReports
+from gracehttp.supervisor.processes.fork_server import END_SECONDS, ForkServer, ForkServerFacts
 from gracehttp.supervisor.processes.inheritance import Inheritance, inheritance_now
 from gracehttp.supervisor.processes.spawning import spawn
 from gracehttp.system.credentials import Credentials
@@ -55,7 +55,6 @@ class Spare:
 
     def __init__(
         self,
-        starts: StartReports,
         watch: Callable[[int, Callable[[int], None]], None],
         publish: Callable[[Event], None],
         *,
@@ -63,9 +62,8 @@ class Spare:
         stderr: int,
         credentials: Credentials | None,
     ) -> None:
-        """`watch(pid, on_end)` has a child reaped. `starts.failed` must start the worker in another way."""
+        """`watch` is `Children.watch`. `adopt_orphans` is `Templates.adopt_orphans`."""
         self._loop = asyncio.get_running_loop()
-        self._starts = starts
         self._watch = watch
         self._publish = publish
         self._adopt_orphans = adopt_orphans
@@ -160,7 +158,7 @@ class Spare:
             return
         self._launch, self._inheritance = launch, inheritance_now()
         self._process = ForkServer(
-            _FACTS, self._starts, self._publish, channel=channel, their_end=None, pid=pid, fork_seconds=FORK_SECONDS
+            _FACTS, self._publish, channel=channel, their_end=None, pid=pid, fork_seconds=FORK_SECONDS
         )
         self._process.on_start = self._loaded
         self._load_deadline = self._loop.call_later(LOAD_SECONDS, self._process.end, "it took too long to load")

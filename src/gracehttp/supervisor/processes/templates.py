@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable
 
 from gracehttp.events import Event, PreloadUnavailable, TemplateLost, TemplateOrdersDelayed, TemplateStarted
-from gracehttp.supervisor.processes.fork_server import END_SECONDS, ForkServer, ForkServerFacts, StartReports
+from gracehttp.supervisor.processes.fork_server import END_SECONDS, ForkServer, ForkServerFacts
 from gracehttp.supervisor.processes.subreaper import adopt_orphans, adopts_orphans_anyway
 from gracehttp.values import Descriptor, Value
 from gracehttp.wire.channel import Channel, ChannelRecord, channel_pair
@@ -49,13 +49,11 @@ class Templates:
 
     def __init__(
         self,
-        starts: StartReports,
         watch: Callable[[int, Callable[[int], None]], None],
         publish: Callable[[Event], None],
         record: TemplatesRecord | None = None,
     ) -> None:
-        """Begin without, or with those that another process carried. `watch` is `WorkerProcesses.watch`."""
-        self._starts = starts
+        """Begin without, or with those that another process carried. `watch` is `Children.watch`."""
         self._watch = watch
         self._publish = publish
         self._templates: dict[int, ForkServer] = {}
@@ -141,7 +139,6 @@ class Templates:
     def _add(self, generation: int, channel: Channel, their_end: socket.socket | None, pid: int = 0) -> ForkServer:
         template = ForkServer(
             _facts_of(generation),
-            self._starts,
             self._publish,
             channel=channel,
             their_end=their_end,
