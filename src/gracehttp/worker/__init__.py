@@ -1,7 +1,7 @@
 """A process that serves: from its hello to the supervisor until its drain has ended.
 
-- `process` is the life of the process, with its `standard_streams`; `hello` and `manifest` its introduction, `link` its talk with the supervisor,
-  `signals` what it does about them
+- `process` is the life of the process; `hello` and `manifest` its introduction, `link` its talk with the supervisor,
+  `signals` and `standard_streams` what it does about them
 - `service` is what it serves: its ports and applications, from start to drain
 - `port` is one port of it, `connections` those that are open, `departures` those that go to other workers, `arrivals`
   those that come from them

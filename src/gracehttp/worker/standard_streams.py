@@ -1,4 +1,4 @@
-"""The standard streams of a worker: it prints whole lines, and once it is ready it writes to the supervisor's stderr."""
+"""The standard streams of a worker: it prints whole lines, and once ready it writes to the supervisor's stderr."""
 
 from __future__ import annotations
 

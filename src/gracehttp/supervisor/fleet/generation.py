@@ -84,7 +84,7 @@ class Generation:
         elif self.probation is not None:  # it does not end before the generation was announced
             yield self.probation.deadline
 
-    def hung(self, doing: str) -> str:
+    def why_not_ready(self, doing: str) -> str:
         """Why a worker failed that was not ready in time: the rest of a sentence that begins with "the worker".
 
         `doing` says what the worker was still doing; "" if that is not known.
