@@ -53,7 +53,8 @@ from gracehttp.system.process_title import set_title
 from gracehttp.system.surroundings import enter
 from gracehttp.wire.lineage import CHANNEL_VARIABLE, SPARE_VARIABLE, is_first_process, is_trial
 from gracehttp.wire.signals import SIGNALS
-from gracehttp.worker.hello import fleet_settings, title_of, wants_spare
+from gracehttp.worker.forking.spare_option import wants_spare
+from gracehttp.worker.hello import fleet_settings, title_of
 from gracehttp.worker.manifest import claim_channel
 
 if TYPE_CHECKING:

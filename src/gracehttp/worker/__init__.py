@@ -2,7 +2,7 @@
 
 - `process` is the life of the process; `hello` and `manifest` its introduction, `link` its talk with the supervisor,
   `signals` and `standard_streams` what it does about them
-- `service` is what it serves: its ports and applications, from start to drain
+- `service` is what it serves: its ports and applications, from start to drain; `successors` go on with them
 - `port` is one port of it, `connections` those that are open, `departures` those that go to other workers, `arrivals`
   those that come from them
 - `certificates`: those of all ports, loaded and changed together

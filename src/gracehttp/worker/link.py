@@ -22,6 +22,7 @@ from gracehttp.worker.certificates import read_contents
 from gracehttp.worker.error_counter import ErrorCounter
 from gracehttp.worker.recycling import Usage
 from gracehttp.worker.service import Service
+from gracehttp.worker.successors import Successors
 
 _OF_THE_CHANNEL: Final = (ChannelLost, ReportsDelayed, SupervisorLost)
 """Events that the channel can't tell, because they are about it."""
@@ -153,11 +154,12 @@ class SupervisorLink:
                 self._begin_counting()
                 self._service.take_over(self._receive)
             case messages.Pause(listeners, queues, tls_listeners):
-                self._service.pause(listeners, queues, tls_listeners)
+                self._service.pause(Successors.of(listeners, queues, tls_listeners))
                 self.report(messages.Paused())
             case messages.Drain(reason, timeout_seconds, listeners, queues, tls_listeners):
                 self._end_counting()
-                self._service.order_drain(reason, timeout_seconds, listeners, queues, tls_listeners)
+                successors = Successors.of(listeners, queues, tls_listeners)
+                self._service.order_drain(reason, timeout_seconds, successors)
             case messages.Hold():
                 self._service.hold()
             case messages.Resume():

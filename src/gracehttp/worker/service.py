@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gracehttp.applications.loading import ApplicationLoader, application_of
@@ -27,6 +27,7 @@ from gracehttp.worker.drain import Action, Drain
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
 from gracehttp.worker.rehearsal import rehearse
+from gracehttp.worker.successors import NO_SUCCESSORS, Successors
 from gracehttp.worker.warmup import warm_up
 
 if TYPE_CHECKING:
@@ -67,9 +68,7 @@ class Service:
         self._loop = asyncio.get_running_loop()
         self._settings = settings
         self._publish = publish
-        self._goes_on: frozenset[int] = frozenset()
-        self._live_queues: frozenset[int] | None = None
-        self._tls_goes_on: frozenset[int] = frozenset()
+        self._successors = NO_SUCCESSORS
         self._drops_new_connections = settings.drops_new_connections
         self._changed = asyncio.Event()
         self._applications = Applications(settings.applications, loader, self._changed.set, publish)
@@ -185,19 +184,16 @@ class Service:
         for port in self.ports:
             port.accept()
 
-    def pause(
-        self, goes_on: Iterable[int], live_queues: Iterable[int] | None = None, tls_goes_on: Iterable[int] = ()
-    ) -> None:
-        """Leave to a next generation what it has too, and keep everything ready to go on. The applications hear nothing
-        of it. Nothing is closed, except to make room on a full port. The arguments are as in `order_drain`; other
-        listeners are served as before, or again.
+    def pause(self, successors: Successors) -> None:
+        """Leave to `successors` what they have too, and keep everything ready to go on. Other listeners are served as
+        before, or again. The applications hear nothing of it. Nothing is closed, except to make room on a full port.
         """
         if self._drain is not None:
             return
-        self._succeeded_by(goes_on, live_queues, tls_goes_on)
+        self._successors = successors
         for port in self.ports:
-            if port.number in self._goes_on:
-                port.pause(hand_over=self._is_taken(port), hand_over_tls=port.number in self._tls_goes_on)
+            if port.number in successors.listeners:
+                port.pause(hand_over=self._is_taken(port), hand_over_tls=port.number in successors.tls_listeners)
             elif port.paused:
                 port.accept()
 
@@ -237,16 +233,9 @@ class Service:
         self,
         reason: DrainReason,
         timeout_seconds: float,
-        goes_on: Iterable[int] = (),
-        live_queues: Iterable[int] | None = None,
-        tls_goes_on: Iterable[int] = (),
+        successors: Successors = NO_SUCCESSORS,
     ) -> None:
-        """Begin to drain, or, if that was ordered before, hurry up: of two deadlines the earlier one holds.
-
-        `goes_on` are the numbers of the listeners that others go on with. `live_queues` are the handover queues out of
-        which they take connections: a listener that was left out and came back has another one than ours. None: all.
-        `tls_goes_on` are the listeners of which others go on with sessions of TLS.
-        """
+        """Begin to drain, or, if that was ordered before, hurry up: of two deadlines the earlier one holds."""
         now = self._loop.time()
         if reason is DrainReason.STOP:
             self._health.stops = True
@@ -254,7 +243,7 @@ class Service:
             self._drain = Drain(reason, timeout_seconds, now)
         else:
             self._drain.ordered_again(reason, timeout_seconds, now)
-        self._succeeded_by(goes_on, live_queues, tls_goes_on)
+        self._successors = successors
         for port in self.ports:
             if reason is DrainReason.RESTART and self._is_taken(port):
                 port.take_no_more()
@@ -295,28 +284,21 @@ class Service:
             if complaint:
                 logging.getLogger("gracehttp").error("%s", complaint)
 
-    def _succeeded_by(
-        self, goes_on: Iterable[int], live_queues: Iterable[int] | None, tls_goes_on: Iterable[int]
-    ) -> None:
-        self._goes_on = frozenset(goes_on)
-        self._live_queues = frozenset(live_queues) if live_queues is not None else None
-        self._tls_goes_on = frozenset(tls_goes_on)
-
     def _is_taken(self, port: Port) -> bool:
         """Whether other workers take what is in the handover queue of `port`."""
-        return port.number in self._goes_on and (self._live_queues is None or port.queue in self._live_queues)
+        return self._successors.take_from(port.queue, port.number)
 
     def _tell_ports(self) -> None:
         soon = self._drain is not None and self._drain.reason is DrainReason.STOP
         for port in self.ports:
-            tls = port.number in self._tls_goes_on
+            tls = port.number in self._successors.tls_listeners
             port.drain(hand_over=self._is_taken(port), hand_over_tls=tls, soon=soon)
 
     def _stop_accepting(self, reason: DrainReason) -> None:
-        goes_on = self._goes_on if reason is DrainReason.RESTART else ()
-        ending = [port for port in self.ports if port.number not in goes_on]
+        left = self._successors.listeners if reason is DrainReason.RESTART else frozenset()
+        ending = [port for port in self.ports if port.number not in left]
         for port in self.ports:
-            if port.number in goes_on:
+            if port.number in left:
                 port.stop_accepting()  # the queue belongs to the next generation
         self._accepting = len(ending)
         for port in ending:
