@@ -163,7 +163,8 @@ def program() -> None:
 
 
 def _read_options_once() -> None:
-    """So that the code that reads them runs faster the next time (PEP 659). Nothing that is wrong with them matters."""
+    """Read the options, so that a worker forked from here reads them faster (PEP 659). Their mistakes don't matter
+    here."""
     from gracehttp.cli.serve import serve  # the only command that has workers
 
     with contextlib.suppress(Exception, SystemExit):

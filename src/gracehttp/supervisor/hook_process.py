@@ -54,7 +54,7 @@ class HookProcess:
         self._credentials = credentials  # hooks are code of the user, as the application is
         self._waiting = bytearray(waiting.encode())
         self._begun = b""
-        """Of the first line that waits, what the process has been sent already."""
+        """The part of the first waiting line that the process has got already."""
         self._dropping = False
         self._socket: socket.socket | None = None
         self._watch: Watch | None = None

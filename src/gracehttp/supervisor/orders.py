@@ -201,7 +201,7 @@ class Orders:
         self._requesters.concluded(outcome)
 
     def _gone(self, number: int, retired_for_seconds: float | None) -> None:
-        """None: the generation never served."""
+        """`retired_for_seconds` is None if the generation never served."""
         self._ports.forget(number, at_the_end=self._fleet.ending)
         self._workers.starter.forget(number)
         self._certificates.forget(number)

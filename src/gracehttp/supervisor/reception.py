@@ -62,7 +62,8 @@ class Reception:
             self._refuse(process, messages.Refuse(sentence, hint=""))
 
     def _tell_ignored_options(self, generation: Generation, wanted: messages.FixedOptions | None) -> None:
-        """For the first worker of a generation, unless that is the first generation."""
+        """Publish which options the supervisor ignores. The first worker of each generation but the first one causes
+        it."""
         is_first = generation.state is GenerationState.STARTING
         if wanted is not None and is_first and self._fleet.serving is not None:
             for event in ignored(wanted, self._fixed_options()):

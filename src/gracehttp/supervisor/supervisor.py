@@ -52,7 +52,7 @@ class Supervisor:
     """
 
     def __init__(self, options: SupervisorOptions, bus: EventBus, predecessor: SupervisorState | None = None) -> None:
-        """To be called in a running loop. `predecessor` is what another image of this very process left."""
+        """Must be called in a running loop. `predecessor` is what another image of this process left."""
         self._options = options
         self._bus = bus
         self._predecessor = predecessor
@@ -185,7 +185,7 @@ class Supervisor:
         )
 
     def _carry(self, source: str) -> SupervisorState:
-        """All that the next image needs to go on. Must be called between two turns of the loop."""
+        """What the next image needs. Must be called between two turns of the loop."""
 
         def awaited_by(requester: Requester) -> int | None:
             return self._requesters.awaited_by(requester, next_generation=self._fleet.next_generation)
@@ -268,7 +268,7 @@ class Supervisor:
     # --- what the control socket shows ---
 
     def status(self) -> Status:
-        """All that is known."""
+        """What `gracehttp status` shows."""
         return status_of(
             self._fleet,
             self._holdings.workers,
@@ -281,7 +281,7 @@ class Supervisor:
         )
 
     def metrics(self) -> str:
-        """As Prometheus reads them."""
+        """The text that Prometheus reads."""
         return self._collector.text()
 
     def recent_events(self) -> str:

@@ -35,11 +35,11 @@ def _end_at_once() -> NoReturn:
 
 
 class SupervisorLink:
-    """To be used in a `with` statement, from before the service starts until it has drained.
+    """Must be entered before the service starts, and left when it has drained.
 
     When the supervisor is gone, the worker finishes what is in flight, within `drain_timeout_seconds`, and ends. When
-    only the channel is of no use any more, it ends at once: it would never hear that it must drain, and the supervisor
-    starts another one.
+    only the channel is broken, the worker ends at once: no order to drain could reach it, and the supervisor starts
+    another one.
     """
 
     def __init__(

@@ -75,7 +75,7 @@ class Service:
         self._opened = contextlib.ExitStack()  # what is closed last, from a successful start on
         self.ports: list[Port] = []
         self.certificates: Certificates | None = None
-        """From the start on."""
+        """None before the start."""
         self._key_logs: list[KeyLog | None] = []
         self._ticket_secret = b""
         self._given_certificates: Mapping[str, bytes] | None = None
@@ -173,7 +173,7 @@ class Service:
 
     @property
     def thread_pools(self) -> list[ThreadPool]:
-        """Those of the WSGI applications."""
+        """The thread pools of the WSGI applications."""
         return self._applications.thread_pools
 
     def accept(self) -> None:

@@ -8,8 +8,11 @@ import sys
 
 
 def print_whole_lines() -> None:
-    """With PYTHONUNBUFFERED, which images of containers set, each argument of a `print` is a write of its own, and
-    other workers write in between. So what it asks for is done line by line (`io.TextIOWrapper.reconfigure`)."""
+    """Write standard output and standard error line by line.
+
+    Containers often set PYTHONUNBUFFERED. Then each argument of a `print` is a write of its own, and other workers
+    write in between. A line is soon enough (`io.TextIOWrapper.reconfigure`).
+    """
     for stream in (sys.__stdout__, sys.__stderr__):
         if isinstance(stream, io.TextIOWrapper) and stream.write_through and not stream.isatty():
             stream.reconfigure(line_buffering=True, write_through=False)

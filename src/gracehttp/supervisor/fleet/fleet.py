@@ -257,8 +257,8 @@ class Fleet:
             staffing.note_recovered(generation, generation.workers[number])
 
     def _differs(self, found: WorkerDiffers, turn: Turn) -> None:
-        """A generation whose workers differ doesn't come to serve. Once it serves, one that differs is better than one
-        that is missing."""
+        """Give a generation up whose workers differ before it serves. Once it serves, a worker that differs is better
+        than a missing one."""
         generation = self.generation_of(found.worker)
         if generation is None or generation.state in LEAVING:
             return

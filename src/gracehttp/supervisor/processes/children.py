@@ -24,8 +24,8 @@ class Children:
         self._loop = asyncio.get_running_loop()
         self._watched: dict[int, Callable[[int], None]] = dict.fromkeys(adopted, _ignore)
         self.may_reap_orphans: Callable[[], bool] = lambda: False
-        """Whether a child that nobody watches is an orphan of the application. Otherwise it may be one of the user's
-        script, which waits for it itself."""
+        """Whether a child that is not watched here is an orphan of the application. Otherwise the user's script may
+        have started it, and reaps it."""
         hear(self._loop, signal.SIGCHLD, self.reap)
 
     @property

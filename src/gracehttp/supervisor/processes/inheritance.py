@@ -22,7 +22,7 @@ class Inheritance(Value):
 
 
 def inheritance_now() -> Inheritance:
-    """That of this process."""
+    """What a child of this process would inherit now."""
     kinds = sorted({value for name, value in vars(resource).items() if name.startswith("RLIMIT_")})
     return Inheritance(
         limits=tuple(map(resource.getrlimit, kinds)),

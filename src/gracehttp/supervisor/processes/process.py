@@ -95,7 +95,7 @@ class WorkerProcess:
         self.leaving = False
         """It was told to drain: it closes its channel when it has."""
         self.build = ""
-        """Which build it runs, as it said when it introduced itself."""
+        """The build that it runs, from its hello."""
         self.offers_spare = False
         """Its command line can also be run as a spare process."""
         self.is_of_spare = False

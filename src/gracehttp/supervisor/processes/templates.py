@@ -67,7 +67,7 @@ class Templates:
             self._add(one.generation, Channel.adopt(one.channel), their_end, one.pid)
 
     def carry(self) -> TemplatesRecord:
-        """To be taken when all is `settled`."""
+        """Must be called when all is `settled`."""
         return TemplatesRecord(
             templates=tuple(
                 TemplateRecord(generation=number, pid=one.pid, channel=one.carry(), their_end=one.their_end)

@@ -88,7 +88,7 @@ def unfit(loaded: Loaded, channel: int = -1) -> str:
 
 
 def changed(loaded: Loaded) -> str:
-    """Which file may have other contents than this process has loaded, as a reason; "" if none."""
+    """Why a file may have other contents than this process has loaded; "" if none may."""
     try:
         began = _began_at() - _SLACK_SECONDS
     except OSError as exc:  # no /proc, in a chroot(2) for example
