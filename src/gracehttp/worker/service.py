@@ -16,6 +16,7 @@ from gracehttp.applications.wsgi.threads import ThreadPool
 from gracehttp.config import ServerOptions
 from gracehttp.events import DrainFinished, DrainStarted, Event, RequestsCut
 from gracehttp.http.exchange import RequestFinished
+from gracehttp.http.handler import Application
 from gracehttp.http.settings import settings_of
 from gracehttp.net.poller import Poller, new_poller
 from gracehttp.net.tls13.handover import KeyLog, new_key_log
@@ -118,33 +119,46 @@ class Service:
         for application in self._applications:
             on_stage(f"in the lifespan startup of {application.name}")
             await application.startup()
+        root_paths = {one: server.root_path for server, one in reversed(list(zip(servers, applications, strict=True)))}
         for application in self._applications:
-            for path in self._settings.warmup:
-                on_stage(f"waiting for the answer to the warm-up request GET {path}")
-                root_path = next(
-                    one.root_path for one, its in zip(servers, applications, strict=True) if its is application
-                )
-                self._publish(await warm_up(application, path, poller, root_path=root_path))
+            await self._warm_up(application, root_paths[application], on_stage, poller)
         for server, listener, tls, key_log, application in zip(
             servers, listeners, loaded, self._key_logs, applications, strict=True
         ):
-            port = Port(
-                listener,
-                Probed(application, self._settings.probes) if self._settings.probes else application,
-                settings_of(server),
-                poller=poller,
-                tls=tls.default if tls is not None else None,
-                key_log=key_log,
-                request_finished=self._settings.request_finished,
-                request_failed=self._settings.request_failed,
-                publish=self._publish,
-                on_change=self._changed.set,
-                shed_idle_after_seconds=server.shed_idle_after,
-                room=self._applications.room_of(application),
-            )
-            self.ports.append(port)
+            self.ports.append(self._port(server, listener, tls, key_log, application, poller))
         if self._settings.rehearses:
             await rehearse(poller)
+
+    async def _warm_up(
+        self, application: Application, root_path: str, on_stage: Callable[[str], None], poller: Poller
+    ) -> None:
+        for path in self._settings.warmup:
+            on_stage(f"waiting for the answer to the warm-up request GET {path}")
+            self._publish(await warm_up(application, path, poller, root_path=root_path))
+
+    def _port(
+        self,
+        server: ServerOptions,
+        listener: GivenListener,
+        tls: LoadedTls | None,
+        key_log: KeyLog | None,
+        application: Application,
+        poller: Poller,
+    ) -> Port:
+        return Port(
+            listener,
+            Probed(application, self._settings.probes) if self._settings.probes else application,
+            settings_of(server),
+            poller=poller,
+            tls=tls.default if tls is not None else None,
+            key_log=key_log,
+            request_finished=self._settings.request_finished,
+            request_failed=self._settings.request_failed,
+            publish=self._publish,
+            on_change=self._changed.set,
+            shed_idle_after_seconds=server.shed_idle_after,
+            room=self._applications.room_of(application),
+        )
 
     def take_certificates(self, contents: Mapping[str, bytes]) -> None:
         """Before the start: load these, by the paths of their files, instead of what is in the files now."""
