@@ -453,6 +453,7 @@ class TlsStream(SocketStream):
         """See `Consumer`: of the plain stream."""
         if self._unencrypted is not None:
             self._encrypt_waiting()
+            self._plain.flush()  # what is held there and sent at once brings no second word of room
             if self._plain.unsent_bytes or self._unencrypted is not None:
                 return
         self.writable = True

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import resource
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
@@ -23,8 +24,8 @@ from tls_ends import context_of
 from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.ending import LINGER_SECONDS
 from gracehttp.net.kernel_view import is_readable
-from gracehttp.net.poller import READABLE
-from gracehttp.net.stream import PlainStream
+from gracehttp.net.poller import READABLE, Pollable
+from gracehttp.net.stream import HOLD_BYTES, PlainStream
 from gracehttp.net.system_calls import READ_BYTES
 from gracehttp.net.tls13.key_log import KeyLog
 from gracehttp.net.tls13.session import ContinuedSession
@@ -931,6 +932,44 @@ def test_a_large_response_is_encrypted_as_the_client_takes_it(run, context, vers
         assert session.stream.writable
 
     run(scenario)
+
+
+class AlwaysReady(Pollable):
+    """A socket that is readable and is not read: whatever else a turn of the poller has, it isn't alone."""
+
+    def ready(self, events):
+        return
+
+
+@contextlib.contextmanager
+def company(floor):
+    """The poller always has several events, and so holds what is small."""
+    with contextlib.ExitStack() as opened:
+        for _ in range(2):
+            ours, theirs = socket.socketpair()
+            opened.callback(theirs.close)
+            opened.callback(ours.close)
+            theirs.send(b"?")
+            floor.poller.add(ours.fileno(), AlwaysReady(), READABLE)
+            opened.callback(floor.poller.remove, ours.fileno())
+        yield
+
+
+@every_session
+@pytest.mark.parametrize("end", [1, HOLD_BYTES - 2000, HOLD_BYTES])
+def test_a_large_response_whose_end_is_held_makes_room_again(run_epoll, context, version, end):
+    async def scenario(floor):
+        session = await Session.open(floor, context, version, small=True)
+        with company(floor):
+            await until(lambda: floor.poller.holding)
+            size = 65536 * 2 + end  # what is encrypted at last is small
+            session.stream.write(bytes(size))
+            assert await session.client.take(size) == bytes(size)
+            await until(lambda: session.seen.rooms)
+            await turns()
+            assert (session.seen.rooms, session.stream.writable, session.stream.unsent_bytes) == (1, True, 0)
+
+    run_epoll(scenario)
 
 
 @pytest.mark.parametrize("linger", [True, False])
