@@ -641,7 +641,7 @@ def test_a_client_may_change_its_keys_and_ask_for_ours(run, context):
 
 
 def record_layer_of(client, file):
-    """Goes on for the client with what it has agreed on: with Python's ssl it can't send KeyUpdate. `file` is its log of
+    """Goes on for the client, with whose ssl module no KeyUpdate can be sent. `file` is its log of
     keys."""
     lines = [line.split() for line in file.read_text().splitlines() if not line.startswith("#")]
     secrets = {line[0]: bytearray.fromhex(line[2]) for line in lines}
