@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from server_harness import children_of, get, wait_until
 
+from gracehttp.cli.process_table import supervisors
+
 SHOWS = """
     import os
 
@@ -75,6 +77,8 @@ def test_ps_tells_which_process_is_which(start, tmp_path):
     )
     workers = server.wait_until_serving()
     assert shown_by_ps(server.pid) == "gracehttp: supervisor [main:app]"
+    # That is how a command that names no supervisor can name those that there are.
+    assert (server.pid, "main:app") in supervisors()
     assert Path(f"/proc/{server.pid}/comm").read_text() == "gracehttp\n"
     titles = {pid: shown_by_ps(pid) for pid in wait_until(lambda: len(server.workers()) == 3 and server.workers())}
     assert sorted(titles[pid] for pid in workers) == [
