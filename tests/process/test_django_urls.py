@@ -89,7 +89,7 @@ def test_an_application_that_uses_django_without_its_handlers_is_left_alone(star
 
 
 def test_the_module_for_development_serves_static_files_as_runserver_does(start, tmp_path):
-    (dev,) = (block for block in BLOCKS if block.mark.endswith("as mysite/dev.py"))
+    (dev,) = (block for block in BLOCKS if block.page == "frameworks" and block.mark.endswith("as mysite/dev.py"))
     subprocess.run([sys.executable, "-m", "django", "startproject", "mysite", tmp_path], check=True)
     (tmp_path / "mysite" / "dev.py").write_text(dev.text)
     command = ("serve", "mysite.dev:application", "-b", "127.0.0.1:0", "--app-dir", str(tmp_path))
