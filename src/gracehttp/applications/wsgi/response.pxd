@@ -4,6 +4,9 @@ from gracehttp.applications.wsgi cimport headers as checked
 from gracehttp.http.exchange cimport Exchange
 
 
+cdef Py_ssize_t _HIGH_WATER_BYTES
+
+
 cdef class WsgiResponse:
     cdef Exchange _exchange
     cdef object _calls

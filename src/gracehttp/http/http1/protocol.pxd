@@ -23,6 +23,18 @@ from gracehttp.net.deadlines cimport Deadlines
 from gracehttp.net.stream cimport SocketStream
 
 
+cdef signed char IDLE
+cdef signed char READING_HEAD
+cdef signed char ANSWERING
+cdef signed char DISCARDING
+cdef signed char OVER
+cdef unsigned char _CR
+cdef Py_ssize_t _SHORT_HEAD_BYTES
+cdef Py_ssize_t _UNPARSED_HIGH_WATER_BYTES
+cdef Py_ssize_t _DISCARD_LIMIT_BYTES
+cdef Py_ssize_t _JOIN_LIMIT_BYTES
+
+
 cdef class Http1Protocol(Carrier):
     cdef public Connection connection
     cdef ServerContext _context
