@@ -77,7 +77,7 @@ SHARED = [
     "gracehttp.net.system_calls",
     "gracehttp.http.http1.framing",
     "gracehttp.http.http1.octets",
-    "gracehttp.applications.asgi.interpreter_calls",
+    "gracehttp.applications.interpreter_calls",
 ]
 DIRECTIVES = {
     "language_level": 3,

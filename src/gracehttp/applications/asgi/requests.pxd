@@ -1,6 +1,6 @@
 import cython
 
-from gracehttp.applications.asgi cimport interpreter_calls
+from gracehttp.applications cimport interpreter_calls
 
 
 cdef class RequestCycle  # before what needs it in turn
