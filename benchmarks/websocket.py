@@ -155,7 +155,7 @@ def report(rates: Samples, used: Samples, memory: dict[str, float], options: arg
     print(f"{options.rounds} rounds of {options.seconds} s, {options.connections} WebSockets, {options.bytes} bytes,")
     facts = Installation.here("gracehttp").facts("gracehttp", "gracehttp", "websockets", "uvloop")
     versions = ", ".join(f"{name} {facts[name]}" for name in ("commit", "websockets", "uvloop") if name in facts)
-    print(f"{'with' if options.deflate else 'without'} permessage-deflate, Python {sys.version.split()[0]}, {versions}.\n")
+    print(f"{'with' if options.deflate else 'without'} permessage-deflate, Python {facts['python']}, {versions}.\n")
     print(f"| server | messages/s | CPU per message | CPU, {reference} = 1 | bytes per idle WebSocket |")
     print("|---|---|---|---|---|")
     for name in used:
