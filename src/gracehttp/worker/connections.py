@@ -320,6 +320,8 @@ class Connections:
         """The address that the client has connected to; one object for all connections that have the same."""
         name = sock.getsockname()
         if name not in self._servers:
+            if len(self._servers) >= _MOST_HOSTS:  # a machine may answer for a whole network
+                self._servers.clear()
             self._servers[name] = server_of(name)
         return self._servers[name]
 
