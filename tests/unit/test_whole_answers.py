@@ -41,7 +41,15 @@ ENCRYPTED_BYTES = 65536
 SIZES = sorted(
     {
         edge + by
-        for edge in (HOLD_BYTES, BRIEF_BYTES, RECORD_BYTES, ENCRYPTED_BYTES, HIGH_WATER_BYTES, BURST_BYTES, _JOIN_LIMIT_BYTES)
+        for edge in (
+            HOLD_BYTES,
+            BRIEF_BYTES,
+            RECORD_BYTES,
+            ENCRYPTED_BYTES,
+            HIGH_WATER_BYTES,
+            BURST_BYTES,
+            _JOIN_LIMIT_BYTES,
+        )
         for by in (-200, -1, 0, 1)  # a head comes before it
     }
     | {0, 1, 100, 8 * ENCRYPTED_BYTES, 8 * ENCRYPTED_BYTES + 100, 8 * ENCRYPTED_BYTES + HOLD_BYTES}
@@ -80,6 +88,8 @@ async def asgi(scope, receive, send):
         await asgi_websocket(receive, send)
         return
     size, form = read_path(scope["path"])
+    if scope["query_string"]:
+        send = SENDS[scope["query_string"]](send)
     fields = [(name.encode(), value.encode()) for name, value in fields_of(size, form)]
     await send({"type": "http.response.start", "status": 200, "headers": fields})
     pieces = pieces_of(size, form)
@@ -88,6 +98,35 @@ async def asgi(scope, receive, send):
     await send({"type": "http.response.body", "body": pieces[-1], "more_body": form.startswith("chunked")})
     if form.startswith("chunked"):
         await send({"type": "http.response.body"})
+
+
+def raising(send):
+    """A `send` that raises instead of the second piece of a body."""
+    pieces = []
+
+    async def send_or_raise(message):
+        if message["type"].endswith("body"):
+            pieces.append(message)
+            if len(pieces) == 2:
+                raise ZeroDivisionError
+        await send(message)
+
+    return send_or_raise
+
+
+def cancelled(send):
+    """A `send` whose waiting is cancelled, with each message."""
+
+    async def send_and_cancel(message):
+        sending = asyncio.ensure_future(send(message))
+        await asyncio.sleep(0)
+        sending.cancel()
+        await asyncio.wait([sending])
+
+    return send_and_cancel
+
+
+SENDS = {b"raises": raising, b"cancelled": cancelled}
 
 
 async def asgi_websocket(receive, send):
@@ -112,12 +151,17 @@ class Http1:
     def __init__(self, end):
         self._end = end
 
-    def ask(self, size, form):
+    def ask(self, size, form, query=""):
         self._end.data.clear()
-        self._end.say(f"GET {path_of(size, form)} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        self._end.say(f"GET {path_of(size, form)}?{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
 
     def look(self, most):
         return self._end.look(most)
+
+    @property
+    def reset(self):
+        """The answer was cut."""
+        return self._end.over
 
     @property
     def answer(self):
@@ -152,13 +196,16 @@ class Http2:
         self._h2.initiate_connection()
         self._stream = -1
         self._body = bytearray()
+        self.reset = False
+        """The answer was cut."""
         self._ended = False
 
-    def ask(self, size, form):
+    def ask(self, size, form, query=""):
         self._body.clear()
-        self._ended = False
+        self._ended = self.reset = False
         self._stream += 2
-        fields = [(":method", "GET"), (":scheme", "https"), (":authority", "localhost"), (":path", path_of(size, form))]
+        path = f"{path_of(size, form)}?{query}"
+        fields = [(":method", "GET"), (":scheme", "https"), (":authority", "localhost"), (":path", path)]
         self._h2.send_headers(self._stream, fields, end_stream=True)
         self._end.say(self._h2.data_to_send())
 
@@ -173,8 +220,10 @@ class Http2:
                 self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             elif isinstance(event, h2.events.StreamEnded):
                 self._ended = True
+            elif isinstance(event, h2.events.StreamReset):
+                self.reset = True
             else:
-                assert not isinstance(event, (h2.events.StreamReset, h2.events.ConnectionTerminated)), event
+                assert not isinstance(event, h2.events.ConnectionTerminated)
         if more := self._h2.data_to_send():
             self._end.say(more)
         return came
@@ -243,6 +292,7 @@ CARRIERS = {
     "WebSocket over TLS": (WebSocket, ("http/1.1",)),
 }
 APPLICATIONS = ("ASGI", "WSGI in threads", "WSGI on the loop")
+MATRIX = [(carrier, one) for carrier in CARRIERS for one in APPLICATIONS if one == "ASGI" or "WebSocket" not in carrier]
 
 
 class Site:
@@ -323,9 +373,7 @@ async def application_of(interface):
     loop = asyncio.get_running_loop()
     notices = DrainNotices()
     if interface == "ASGI":
-        yield AsgiApplication(
-            asgi, name="app", loop=loop, lifespan="off", draining=notices.asgi, on_idle=lambda: None
-        )
+        yield AsgiApplication(asgi, name="app", loop=loop, lifespan="off", draining=notices.asgi, on_idle=lambda: None)
         return
     threads = CLIENTS if "threads" in interface else 0
     wrapped = modes.wrap(
@@ -352,13 +400,10 @@ async def answers(clients, most):
 
 
 @pytest.mark.parametrize("pace", ["fast", "slow"])
-@pytest.mark.parametrize("interface", APPLICATIONS)
-@pytest.mark.parametrize("carrier", CARRIERS)
+@pytest.mark.parametrize(("carrier", "interface"), MATRIX)
 @pytest.mark.parametrize("loop", LOOPS)
 def test_clients_that_ask_at_the_same_time_get_all_of_their_answers(loop, carrier, interface, pace):
     make, alpn = CARRIERS[carrier]
-    if make is WebSocket and interface != "ASGI":
-        pytest.skip("WSGI has no WebSockets")
 
     async def scenario():
         async with application_of(interface) as application:
@@ -376,3 +421,47 @@ def test_clients_that_ask_at_the_same_time_get_all_of_their_answers(loop, carrie
 
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         runner.run(scenario())
+
+
+HTTP_OF_ASGI = [carrier for carrier in CARRIERS if "WebSocket" not in carrier]
+
+
+async def scenes(carrier, scenario):
+    make, alpn = CARRIERS[carrier]
+    async with application_of("ASGI") as application:
+        with contextlib.closing(Site(application, secure=bool(alpn), moves="handed" in carrier)) as site:
+            clients = [await site.client(make, alpn, slow=True) for _ in range(CLIENTS)]
+            await scenario(site, clients)
+
+
+@pytest.mark.parametrize("carrier", HTTP_OF_ASGI)
+def test_an_application_that_stops_waiting_in_the_middle_sends_all_nevertheless(carrier):
+    async def scenario(site, clients):
+        for form in FORMS:
+            for size in (HOLD_BYTES, ENCRYPTED_BYTES + 1, max(SIZES)):
+                for client in clients:
+                    client.ask(size, form, "cancelled")
+                found = await answers(clients, SLOW_BYTES)
+                assert [one == NOISE[:size] for one in found] == [True] * CLIENTS, (form, size)
+        assert site.faults == []
+
+    asyncio.run(scenes(carrier, scenario))
+
+
+@pytest.mark.parametrize("size", [HOLD_BYTES, ENCRYPTED_BYTES + 1, max(SIZES)])
+@pytest.mark.parametrize("carrier", HTTP_OF_ASGI)
+def test_an_application_that_raises_in_the_middle_costs_its_own_answer_alone(carrier, size):
+    async def scenario(site, clients):
+        failing, *others = clients
+        failing.ask(size, "counted, one byte last", "raises")
+        for client in others:
+            client.ask(size, "counted, one byte last")
+        found = await answers(others, SLOW_BYTES)
+        assert [one == NOISE[:size] for one in found] == [True] * len(others)
+        while not failing.reset:
+            failing.look(SLOW_BYTES)
+            await asyncio.sleep(0)
+        assert failing.answer is None
+        assert len(site.faults) == 1  # it was told
+
+    asyncio.run(asyncio.wait_for(scenes(carrier, scenario), DEADLINE_SECONDS))

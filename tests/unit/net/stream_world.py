@@ -57,12 +57,17 @@ class Party:
         self._name = name
         self.stream = None
         self.client = None
+        self.socket = None
+        """The server's, if it can fail."""
         self.todo = []
         """What it does when its client speaks next."""
         self.faults = []
         self._backlog = deque()
         self._written = bytearray()
-        self._cut = False  # what was written may be lost
+        self.may_be_cut = False
+        """What was written may be lost."""
+        self.failed = bool
+        """Tells whether the system has failed it, of which it must die."""
         self._waits = False  # it saw that it must not write, and was not told otherwise
         self._wrote = False  # since it was told
         self.rooms = self._ends = self._closes = 0
@@ -151,11 +156,11 @@ class Party:
         self.stream.close(linger=linger)
 
     def _abort(self):
-        self._cut = True
+        self.may_be_cut = True
         self.stream.abort()
 
     def _reset(self):
-        self._cut = True
+        self.may_be_cut = True
         self.stream.reset()
 
     def _response(self, size, piece):
@@ -172,7 +177,7 @@ class Party:
 
     def client_does(self, what, *how):
         if what == "leave":
-            self._cut = True
+            self.may_be_cut = True
         if not self.client.over or what != "leave":
             getattr(self.client, what)(*how)
 
@@ -193,15 +198,19 @@ class Party:
     def judge(self):
         """Its client has read all that it will ever get."""
         stream, got = self.stream, bytes(self.client.data)
-        if self._cut:
+        if self.failed():
+            self.may_be_cut = True
+            if not stream.closed:
+                self._blame("it goes on after a failure")
+        if self.may_be_cut:
             if not self._written.startswith(got):
                 self._blame("the client has got other bytes than were written")
         elif got != self._written:
             whole = "the beginning" if self._written.startswith(got) else "other bytes"
             self._blame(f"the client has got {len(got)} bytes of {len(self._written)}, {whole}")
-        if stream.unsent_bytes and not self._cut:
+        if stream.unsent_bytes and not self.may_be_cut:
             self._blame(f"{stream.unsent_bytes} bytes wait for ever")
-        if not (stream.shut or self._cut):
+        if not (stream.shut or self.may_be_cut):
             if self._waits or not stream.writable:
                 self._blame(f"it waits for room for ever: {stream.writable=}")
             if self._backlog:
@@ -239,12 +248,14 @@ class World:
         self._at = (self._at + 65537) % (len(NOISE) - size)
         return NOISE[self._at : self._at + size]
 
-    async def open(self, *, room):
-        """One stream more. `room`: about how many bytes the kernel holds for its client."""
+    async def open(self, *, room, failing=None):
+        """One stream more. `room`: about how many bytes the kernel holds for its client. `failing`: its socket's class."""
         theirs, ours = socket.socketpair()
         ours.setblocking(False)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, room)
         party = Party(self, f"stream {len(self.parties)}")
+        if failing is not None:
+            ours = party.socket = failing.of(ours)
         self.parties.append(party)
         stream = PlainStream(ours, self.floor.services, party, party)
         if self._kind == "plain":
@@ -346,7 +357,7 @@ class World:
         faults = [f"left: {name}: {what}" for name, what in left.items() if what]
         for party in self.parties:
             faults += party.faults
-            party.stream = party.client = party._world = None  # no circle is left
+            party.stream = party.client = party.socket = party._world = None  # no circle is left
         floor.loop.set_exception_handler(None)
         return faults
 

@@ -18,7 +18,7 @@ from stream_world import KINDS, Certificates, play
 from gracehttp.net.poller import BRIEF_BYTES
 from gracehttp.net.stream import BURST_BYTES, HIGH_WATER_BYTES, HOLD_BYTES
 
-HISTORIES = int(__import__('os').environ.get('H', 40))
+HISTORIES = 40
 STREAMS = 4
 RECORD_BYTES = 16384
 ENCRYPTED_BYTES = 65536
