@@ -23,6 +23,7 @@ import pytest
 import uvloop
 from client_ends import ISSUED, PlainEnd, TlsEnd
 from deadlines import DEADLINE_SECONDS
+from garbage import garbage_of_ours
 
 from gracehttp.applications.asgi.application import AsgiApplication
 from gracehttp.applications.drain_notice import DrainNotices
@@ -56,6 +57,12 @@ SIZES = sorted(
 )
 PIECE_BYTES = 20_000
 FORMS = ("counted whole", "counted pieces", "counted, one byte last", "chunked whole", "chunked pieces")
+OF_ONE_CONNECTION = {
+    "Connection", "PlainStream", "TlsStream", "Ending", "Witness", "ContinuedSession", "Http1Protocol", "Exchange",
+    "RequestBody", "RequestCycle", "WsgiResponse", "Http2Protocol", "Http2Stream", "Engine", "WebSocketProtocol",
+    "WebSocketSession", "WebSocketCycle", "Messages",
+}  # fmt: skip
+"""What each connection has of its own, and what must not be left to the garbage collector."""
 NOISE = random.Random(2).randbytes(max(SIZES))
 SLOW_BYTES = 30_000
 """A slow client reads so much in a pass of the loop, at the most."""
@@ -419,8 +426,9 @@ def test_clients_that_ask_at_the_same_time_get_all_of_their_answers(loop, carrie
                 assert site.faults == []
                 assert [one.stream.unsent_bytes for one in site.connections] == [0] * CLIENTS
 
-    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+    with garbage_of_ours() as found, asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         runner.run(scenario())
+    assert [one for one in found if type(one).__name__ in OF_ONE_CONNECTION] == []
 
 
 HTTP_OF_ASGI = [carrier for carrier in CARRIERS if "WebSocket" not in carrier]

@@ -249,7 +249,7 @@ class World:
         return NOISE[self._at : self._at + size]
 
     async def open(self, *, room, failing=None):
-        """One stream more. `room`: about how many bytes the kernel holds for its client. `failing`: its socket's class."""
+        """One stream more. The kernel has about `room` bytes for its client. `failing`: a class of sockets."""
         theirs, ours = socket.socketpair()
         ours.setblocking(False)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, room)
