@@ -10,8 +10,8 @@ cdef class Pollable:
 
 cdef class Poller:
     cdef readonly object _loop
-    cdef object _brief
-    cdef object _long
+    cdef readonly object _brief
+    cdef readonly object _long
     cdef bint _called
     cdef public Py_ssize_t credit
     cdef readonly bint holding

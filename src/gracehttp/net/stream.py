@@ -624,6 +624,12 @@ class PlainStream(SocketStream):
             self.shut_our_half()
             self._close()
 
+    def abort_soon(self) -> None:
+        """As `abort`, in the next turn, because the caller is in the middle of a write; nothing is written any more."""
+        self.shut = True
+        self.writable = False  # as in `_break`
+        self.services.loop.call_soon(self.abort)
+
     def reset(self) -> None:
         if not self.closed:
             self.flush()

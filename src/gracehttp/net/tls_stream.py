@@ -398,7 +398,10 @@ class TlsStream(SocketStream):
 
     def write(self, data: bytes) -> None:
         plain = self._plain
-        if plain.shut or self._said_goodbye:
+        if self._said_goodbye:
+            return
+        if plain.shut:  # a close follows, of which one that never waits would never hear
+            self.writable = False
             return
         if self._unencrypted is not None:
             self._keep(data)
@@ -422,7 +425,7 @@ class TlsStream(SocketStream):
                 data = data[-LAST_RECORD_BYTES:]
             self._engine.write(data)
         except ssl.SSLError:  # the session is broken; reading tells the same
-            self._plain.services.loop.call_soon(self._plain.abort)
+            self._plain.abort_soon()
             return
         records = self._outgoing.read()
         if self._mover is not None and self._witness is not None:
