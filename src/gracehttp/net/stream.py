@@ -407,6 +407,10 @@ class PlainStream(SocketStream):
             self.flush()
 
     def flush(self) -> None:
+        self._send_held(False)
+
+    def _send_held(self, last: bool) -> None:
+        """`last`: the end of our half follows at once, and goes along in the same segment."""
         data = self._held
         if data is None:
             return
@@ -419,7 +423,7 @@ class PlainStream(SocketStream):
             self._send_some([data])
             return
         try:
-            sent = system_calls.send(self._socket, self._fd, data)
+            sent = system_calls.send(self._socket, self._fd, data, last)
         except OSError as exc:
             self._break(exc)
             return
@@ -594,7 +598,7 @@ class PlainStream(SocketStream):
         """`client_ended` tells whether bytes that are discarded say that the client has ended its half."""
         if self.closed or self._ending is not None:
             return
-        self.flush()
+        self._send_held(True)
         self._stall_no_more()
         self.shut = True
         linger = linger and not self.input_over
@@ -613,7 +617,7 @@ class PlainStream(SocketStream):
         Also before a close: the client learns of a close(2) only when the last copy of the descriptor is gone, and a
         process that the application has forked has one. A shutdown acts on the socket itself.
         """
-        self.flush()
+        self._send_held(True)
         self.shut = True
         system_calls.shut(self._socket, self._fd)  # that the client is gone already (ENOTCONN) is no news
 
