@@ -45,6 +45,7 @@ cdef class TlsStream(SocketStream):
     cpdef _deliver_rest(self)
     cdef _end_input(self)
     cpdef write(self, data)
+    cpdef flush(self)
     cpdef writable_again(self)
     cdef _encrypt(self, data)
     cdef _flush(self)

@@ -132,7 +132,7 @@ class TlsStream(SocketStream):
         *,
         handshakes: Deadlines | None = None,
         on_open: OnOpen | None = None,
-        answer_plain: AnswerPlain = lambda data: b"",
+        answer_plain: AnswerPlain | None = None,
         witness: Witness | None = None,
         session: ContinuedSession | None = None,
         can_go_on: bool = True,
@@ -145,7 +145,7 @@ class TlsStream(SocketStream):
         Or go on with a `session`, without any of the others, that can move again if `can_go_on`.
         """
         SocketStream.__init__(self)
-        self._answer_plain = answer_plain
+        self._answer_plain = answer_plain or _no_answer
         self._plain = plain
         self._context: ssl.SSLContext | None = context  # until the session begins
         self._first = b""  # what has come before that
@@ -321,6 +321,7 @@ class TlsStream(SocketStream):
             self._handshakes.discard(self)
             self._handshakes = None
             self._on_open = _opened
+            self._answer_plain = _no_answer  # neither of them may keep a circle for the garbage collector
 
     def _deliver(self) -> None:
         """Pass on what can be decrypted."""
@@ -453,6 +454,7 @@ class TlsStream(SocketStream):
         """See `Consumer`: of the plain stream."""
         if self._unencrypted is not None:
             self._encrypt_waiting()
+            self._plain.flush()  # nothing would tell when what is held is sent
             if self._plain.unsent_bytes or self._unencrypted is not None:
                 return
         self.writable = True
@@ -573,3 +575,8 @@ def _blames_certificate(error: OSError) -> bool:
 
 def _opened(alpn: str | None) -> None:
     """In the place of `OnOpen` when it was called."""
+
+
+def _no_answer(data: bytes) -> bytes:
+    """In the place of `AnswerPlain` when the client speaks TLS."""
+    return b""

@@ -24,7 +24,7 @@ from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.ending import LINGER_SECONDS
 from gracehttp.net.kernel_view import is_readable
 from gracehttp.net.poller import READABLE
-from gracehttp.net.stream import PlainStream
+from gracehttp.net.stream import HOLD_BYTES, PlainStream
 from gracehttp.net.system_calls import READ_BYTES
 from gracehttp.net.tls13.key_log import KeyLog
 from gracehttp.net.tls13.session import ContinuedSession
@@ -48,6 +48,11 @@ every_session = pytest.mark.parametrize("version", [*VERSIONS, GOES_ON])
 
 @pytest.fixture(params=BOTH)
 def run(request):
+    return runner_for(request.param)
+
+
+@pytest.fixture(params=["asyncio-epoll", "uvloop-epoll"])
+def run_epoll(request):
     return runner_for(request.param)
 
 
@@ -122,6 +127,17 @@ class TlsClient:
                 await self._read()
         return taken
 
+    def take_now(self):
+        """What has come so far."""
+        with contextlib.suppress(BlockingIOError):
+            while data := self.client.socket.recv(65536):
+                self.incoming.write(data)
+        taken = []
+        with contextlib.suppress(ssl.SSLWantReadError):
+            while True:
+                taken.append(self.tls.read(65536))
+        return b"".join(taken)
+
     async def take_all(self):
         """Everything up to close_notify. Raises `ssl.SSLEOFError` if the connection ends without one."""
         taken = []
@@ -142,7 +158,7 @@ class TlsClient:
 class Session:
     """A TLS stream, its client, and what consumer and owner have seen."""
 
-    def __init__(self, floor, context, version="1.3", *, small=False, alpn=(), sockets=None):
+    def __init__(self, floor, context, version="1.3", *, small=False, alpn=(), sockets=None, answer_plain=None):
         self.seen = Seen()
         self.opened = []
         self.handshakes = Deadlines(HANDSHAKE_SECONDS, floor.clock)
@@ -156,10 +172,16 @@ class Session:
                 KEY_LOGS[context].attach(context)
             witness = Witness(KEY_LOGS[context])
         self.stream = TlsStream(
-            self.plain, context, self.seen, handshakes=self.handshakes, on_open=self.opened.append, witness=witness
+            self.plain,
+            context,
+            self.seen,
+            handshakes=self.handshakes,
+            on_open=self.opened.append,
+            answer_plain=answer_plain,
+            witness=witness,
         )
         floor.own(aborted(self.stream))
-        self.client = TlsClient(self.raw, version, alpn) if sockets is None else None
+        self.client = TlsClient(self.raw, version, alpn) if self.raw else None
 
     @classmethod
     async def open(cls, floor, context, version="1.3", **options):
@@ -785,6 +807,37 @@ def test_of_a_client_that_reads_nothing_every_byte_that_waits_is_known(run, cont
     run(scenario)
 
 
+async def until_holding(floor):
+    """Handshakes take long, and nothing is held for a while after what takes long."""
+    speaking = [floor.stream() for _ in range(2)]
+    while not floor.poller.holding:
+        for client, _stream, _seen in speaking:
+            client.send(b"?")
+        await asyncio.sleep(0)
+
+
+@every_session
+@pytest.mark.parametrize("last", [1, 100, HOLD_BYTES // 2, HOLD_BYTES, HOLD_BYTES + 1])
+def test_a_large_answer_that_ends_with_what_is_held_is_told_to_be_sent(run_epoll, context, version, last):
+    async def scenario(floor):
+        # Both have room at the same time, so that one turn handles both, and small writes are held in it.
+        sessions = [await Session.open(floor, context, version, sockets=floor.unix()) for _ in range(2)]
+        await until_holding(floor)
+        answer = b"x" * (65536 * 8 + last)
+        for session in sessions:
+            session.stream.write(answer)
+        assert not any(session.stream.writable for session in sessions)
+        missing = [len(answer)] * 2
+        while any(missing):
+            for number, session in enumerate(sessions):
+                missing[number] -= len(session.client.take_now())
+            await asyncio.sleep(0)
+        await until(lambda: all(session.seen.rooms for session in sessions))
+        assert [(session.stream.writable, session.stream.unsent_bytes) for session in sessions] == [(True, 0)] * 2
+
+    run_epoll(scenario)
+
+
 def test_a_client_that_reads_nothing_is_given_up(run, context):
     async def scenario(floor):
         session = await Session.open(floor, context, small=True)
@@ -801,13 +854,18 @@ def test_a_client_that_reads_nothing_is_given_up(run, context):
 @pytest.mark.parametrize("how", ["abort", "close", "in the handshake", "reset in the handshake", "tampered"])
 @pytest.mark.parametrize("loop", LOOPS)
 def test_nothing_is_left_to_the_garbage_collector(context, loop, how):
+    class Protocol(Seen):
+        def answer_plain(self, data):
+            return b""
+
     async def scenario():
         async with opened() as floor:
+            protocol = Protocol()
             if "handshake" in how:
-                session = Session(floor, context)
+                session = Session(floor, context, answer_plain=protocol.answer_plain)
             else:
-                session = await Session.open(floor, context)
-            session.stream.consumer = protocol = Seen()
+                session = await Session.open(floor, context, answer_plain=protocol.answer_plain)
+            session.stream.consumer = protocol
             protocol.stream = session.stream  # the circle of a protocol and its stream
             match how:
                 case "abort" | "in the handshake":
@@ -885,11 +943,6 @@ def test_what_an_idle_session_costs(context, soak, record_property, capsys):
 
 
 # --- a client that leaves while it is not read ---
-
-
-@pytest.fixture(params=["asyncio-epoll", "uvloop-epoll"])
-def run_epoll(request):
-    return runner_for(request.param)
 
 
 @every_session
