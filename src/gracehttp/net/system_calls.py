@@ -71,7 +71,7 @@ def receive(sock: socket.SocketType, fd: int, much: bool) -> bytes | None:
         return None
 
 
-def send(sock: socket.SocketType, fd: int, data: bytes, more: bool) -> int:
+def send(sock: socket.SocketType, fd: int, data: bytes, more: bool = False) -> int:
     """How many bytes of `data` the kernel has taken (send(2)). `more`: what follows, or the end of our half, comes at
     once, and the kernel may wait for it with the last segment."""
     try:

@@ -570,7 +570,9 @@ class Http1Protocol(Carrier):
             head = b"".join((status_line(status), fields.block, framed, ours, connection, b"\r\n"))
             if framing == CHUNKED and data:
                 data = b"%x\r\n%b\r\n" % (len(data), data)
-        if len(data) <= _JOIN_LIMIT_BYTES:
+        if closes and end and len(data) <= _JOIN_LIMIT_BYTES:
+            self._stream.write_last(octets.joined(head, data))  # `response_completed` comes at once
+        elif len(data) <= _JOIN_LIMIT_BYTES:
             self._stream.write(octets.joined(head, data))
         else:
             self._stream.write_pieces([head, data])
@@ -591,7 +593,9 @@ class Http1Protocol(Carrier):
                     data = b"%x\r\n%b\r\n%b" % (len(data), data, last)
             elif end:
                 data = LAST_CHUNK
-        if data:
+        if data and end and self._closes:
+            self._stream.write_last(data)
+        elif data:
             self._stream.write(data)
         if not self._stream.writable:
             exchange.writable = False
@@ -716,7 +720,7 @@ class Http1Protocol(Carrier):
             seconds = monotonic() - self._head_began_at if self._phase == READING_HEAD else 0.0
             tell(self._context.loop, request_finished, head, status, body_bytes, seconds)
 
-    def _finish(self, *, linger: bool) -> None:
+    def _finish(self, linger: bool) -> None:
         """Nothing more will be written; what was written reaches the client first."""
         self._phase = OVER
         self._wait_no_more()
