@@ -419,7 +419,7 @@ class PlainStream(SocketStream):
                 self._held += data
                 self.unsent_bytes += size
                 return
-            self.flush()
+            self._send_held(False)
             if self._unsent is not None:
                 self._keep((data,))
                 return
@@ -431,7 +431,7 @@ class PlainStream(SocketStream):
             if not poller.turning:
                 poller.send_soon()
         else:
-            self.flush()
+            self._send_held(False)
 
     def write_last(self, data: bytes) -> None:
         if self._held is None and self._unsent is None and len(data) <= HOLD_BYTES and not self.shut:

@@ -29,6 +29,7 @@ cdef class TlsStream(SocketStream):
     cdef object _answer_plain
     cdef object _owner
     cdef bint _paused
+    cdef bint _choked
     cdef bint _undelivered
     cdef bint _said_goodbye
     cdef object _unencrypted

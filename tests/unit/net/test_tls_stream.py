@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import resource
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
@@ -23,11 +25,13 @@ from tls_ends import context_of
 from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.ending import LINGER_SECONDS
 from gracehttp.net.kernel_view import is_readable
-from gracehttp.net.poller import READABLE
+from gracehttp.net.poller import READABLE, Pollable
 from gracehttp.net.stream import HOLD_BYTES, PlainStream
 from gracehttp.net.system_calls import READ_BYTES
 from gracehttp.net.tls13.key_log import KeyLog
+from gracehttp.net.tls13.records import RecordLayer
 from gracehttp.net.tls13.session import ContinuedSession
+from gracehttp.net.tls13.state import TlsState
 from gracehttp.net.tls13.witness import Witness
 from gracehttp.net.tls_stream import TlsStream
 
@@ -70,6 +74,8 @@ class TlsClient:
 
     def __init__(self, client, version="1.3", alpn=()):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if os.environ.get("SSLKEYLOGFILE"):
+            context.keylog_filename = os.environ["SSLKEYLOGFILE"]
         AUTHORITY.configure_trust(context)
         context.minimum_version = context.maximum_version = VERSIONS[version[:3]]
         if alpn:
@@ -656,6 +662,86 @@ def test_a_client_may_change_its_keys_and_ask_for_ours(run, context):
     run(scenario)
 
 
+def record_layer_of(client, file):
+    """Goes on for the client, with whose ssl module no KeyUpdate can be sent. `file` is its log of
+    keys."""
+    lines = [line.split() for line in file.read_text().splitlines() if not line.startswith("#")]
+    secrets = {line[0]: bytearray.fromhex(line[2]) for line in lines}
+    return RecordLayer(
+        TlsState(client.tls.cipher()[0], secrets["SERVER_TRAFFIC_SECRET_0"], 2, secrets["CLIENT_TRAFFIC_SECRET_0"], 0)
+    )
+
+
+@pytest.fixture
+def knowing(monkeypatch, tmp_path):
+    """The file to which clients write their keys."""
+    file = tmp_path / "keys"
+    monkeypatch.setenv("SSLKEYLOGFILE", str(file))
+    return file
+
+
+def key_updates(records, count):
+    """Ask for our keys to be changed `count` times, with some data between: a row of them alone is an error."""
+    for at in range(count):
+        records.update(ask=True)
+        if at % 16 == 15:
+            yield records.seal(b"x")
+    yield records.seal(b"end")
+
+
+def test_a_client_that_takes_no_answers_to_its_key_updates_is_not_read(run, context, knowing):
+    async def scenario(floor):
+        session = await Session.open(floor, context, small=True)
+        records = record_layer_of(session.client, knowing)
+        sending = asyncio.create_task(session.raw.send_all(b"".join(key_updates(records, 8_000))))
+        await until(lambda: not session.plain.reading)
+        await turns(50)
+        assert not session.plain.reading
+        assert session.stream.unsent_bytes < 65536 * 3
+        taking = asyncio.create_task(session.raw.take_all())
+        await sending
+        await until(lambda: session.seen.pieces[-1] == b"end")
+        await until(lambda: session.plain.reading)
+        taking.cancel()
+
+    run(scenario)
+
+
+def test_a_consumer_that_resumes_reads_nothing_of_such_a_client_either(run, context, knowing):
+    async def scenario(floor):
+        session = await Session.open(floor, context, small=True)
+        records = record_layer_of(session.client, knowing)
+        sending = asyncio.create_task(session.raw.send_all(b"".join(key_updates(records, 8_000))))
+        await until(lambda: not session.plain.reading)
+        session.stream.pause_reading()
+        session.stream.resume_reading()
+        assert not session.plain.reading
+        session.stream.pause_reading()
+        sending.cancel()
+        taking = asyncio.create_task(session.raw.take_all())
+        await until(lambda: not session.stream.unsent_bytes)
+        await turns()
+        assert not session.plain.reading
+        session.stream.resume_reading()
+        assert session.plain.reading
+        taking.cancel()
+
+    run(scenario)
+
+
+def test_a_client_that_asks_for_keys_and_takes_no_end_is_cut(run, context, knowing):
+    async def scenario(floor):
+        session = await Session.open(floor, context, small=True)
+        records = record_layer_of(session.client, knowing)
+        session.stream.write(BIG)
+        session.stream.close(linger=True)
+        with contextlib.suppress(ConnectionError):
+            await session.raw.send_all(b"".join(key_updates(records, 8_000)))
+        await until(lambda: session.seen.closes)
+
+    run(scenario)
+
+
 # --- the ends of both directions ---
 
 
@@ -984,6 +1070,44 @@ def test_a_large_response_is_encrypted_as_the_client_takes_it(run, context, vers
         assert session.stream.writable
 
     run(scenario)
+
+
+class AlwaysReady(Pollable):
+    """A socket that is readable and is not read: whatever else a turn of the poller has, it isn't alone."""
+
+    def ready(self, events):
+        return
+
+
+@contextlib.contextmanager
+def company(floor):
+    """The poller always has several events, and so holds what is small."""
+    with contextlib.ExitStack() as opened:
+        for _ in range(2):
+            ours, theirs = socket.socketpair()
+            opened.callback(theirs.close)
+            opened.callback(ours.close)
+            theirs.send(b"?")
+            floor.poller.add(ours.fileno(), AlwaysReady(), READABLE)
+            opened.callback(floor.poller.remove, ours.fileno())
+        yield
+
+
+@every_session
+@pytest.mark.parametrize("end", [1, HOLD_BYTES - 2000, HOLD_BYTES])
+def test_a_large_response_whose_end_is_held_makes_room_again(run_epoll, context, version, end):
+    async def scenario(floor):
+        session = await Session.open(floor, context, version, small=True)
+        with company(floor):
+            await until(lambda: floor.poller.holding)
+            size = 65536 * 2 + end  # what is encrypted at last is small
+            session.stream.write(bytes(size))
+            assert await session.client.take(size) == bytes(size)
+            await until(lambda: session.seen.rooms)
+            await turns()
+            assert (session.seen.rooms, session.stream.writable, session.stream.unsent_bytes) == (1, True, 0)
+
+    run_epoll(scenario)
 
 
 @pytest.mark.parametrize("linger", [True, False])
