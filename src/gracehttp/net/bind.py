@@ -242,11 +242,8 @@ def _cannot_bind(address: Address, exc: OSError) -> ListenError:
                 advice = hint("stop that process, or choose another address with {}", Named("bind"))
                 if owner is not None and owner.endswith(f"({SUPERVISOR})"):
                     pid = owner.split()[1]
-                    advice = hint(
-                        f"it serves already: gracehttp restart --pid {pid} brings new code, stop --pid {pid} ends it; or "
-                        "choose another address with {}",
-                        Named("bind"),
-                    )
+                    commands = f"gracehttp restart --pid {pid} brings new code, gracehttp stop --pid {pid} ends it"
+                    advice = hint(f"it serves already: {commands}; or choose another address with {{}}", Named("bind"))
         case errno.EACCES if isinstance(address, TcpAddress) and address.port < 1024:
             reason = "ports below 1024 need privileges"
             advice = hint(
