@@ -186,7 +186,8 @@ def program() -> None:
 
 
 def _read_options_once() -> None:
-    """So that the code that reads them runs faster the next time (PEP 659). Nothing that is wrong with them matters."""
+    """Read the options, so that a worker forked from here reads them faster (PEP 659). Their mistakes don't matter
+    here."""
     from gracehttp.cli.serve import serve  # the only command that has workers
 
     with contextlib.suppress(Exception, SystemExit):
@@ -196,7 +197,7 @@ def _read_options_once() -> None:
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command that `args` (default: those of this process) name, and exit with its status."""
     if SPARE_VARIABLE in os.environ:
-        from gracehttp.worker.spare import wait_if_spare  # a process that waits here loads much
+        from gracehttp.worker.forking.spare import wait_if_spare  # a process that waits here loads much
 
         wait_if_spare(os.environ, _read_options_once)
     program.main(args, prog_name="gracehttp")

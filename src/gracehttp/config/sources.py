@@ -122,8 +122,8 @@ def read_file(path: Path) -> FileSources:
 
 
 def read_keys(path: Path, names: Collection[str]) -> Source:
-    """Those of the options `names` that stand at the top level of the TOML file `path`, whatever else is in it. Raises
-    `ConfigurationError` if it can't be read."""
+    """The options `names`, as far as they stand at the top level of the TOML file `path`. Nothing else in it counts.
+    Raises `ConfigurationError` if the file can't be read."""
     wanted = {key: value for key, value in _content(path).items() if ALIASES.get(key, key) in names}
     return Source(_by_own_names(wanted, str(path)), _always(str(path)), path.absolute().parent, is_file=True)
 

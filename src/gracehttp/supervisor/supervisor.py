@@ -52,7 +52,7 @@ class Supervisor:
     """
 
     def __init__(self, options: SupervisorOptions, bus: EventBus, predecessor: SupervisorState | None = None) -> None:
-        """To be called in a running loop. `predecessor` is what another image of this very process left."""
+        """Must be called in a running loop. `predecessor` is what another image of this process left."""
         self._options = options
         self._bus = bus
         self._predecessor = predecessor
@@ -82,7 +82,7 @@ class Supervisor:
         workers = self._holdings.workers
         self._hook_process = HookProcess(
             options.command_line,
-            workers,
+            workers.children,
             self._stderr,
             bus,
             self._events_with_hooks,
@@ -119,7 +119,7 @@ class Supervisor:
         self._reports = self._reports_to_fleet()
         self.requests = OperatorRequests(
             self._fleet,
-            workers.launches,
+            workers.starter.launches,
             self._requesters,
             bus,
             self._terminal,
@@ -185,7 +185,7 @@ class Supervisor:
         )
 
     def _carry(self, source: str) -> SupervisorState:
-        """All that the next image needs to go on. Must be called between two turns of the loop."""
+        """What the next image needs. Must be called between two turns of the loop."""
 
         def awaited_by(requester: Requester) -> int | None:
             return self._requesters.awaited_by(requester, next_generation=self._fleet.next_generation)
@@ -224,7 +224,7 @@ class Supervisor:
         self._addresses.adopt(carried.addresses)
         let_signals_come()
         self._bus.publish(events.SupervisorReplaced(os.getpid(), self._options.release, carried.release))
-        self._holdings.workers.reap()
+        self._holdings.workers.children.reap()
         self._hook_process.go_on()
         self._holdings.ports.audit()
         self._begin_to_reload()
@@ -234,7 +234,7 @@ class Supervisor:
         if self._options.reload is not None:
             self._reloader = Reloader(
                 self._options.reload,
-                watch_child=self._holdings.workers.watch,
+                watch_child=self._holdings.workers.children.watch,
                 publish=self._bus.publish,
                 restart=self.requests.restart_now,
                 stderr=self._stderr,
@@ -243,7 +243,7 @@ class Supervisor:
 
     async def _shut_down(self, finish: commands.Finish) -> int:
         self._holdings.listeners.close_all()
-        await self._holdings.workers.ended()
+        await self._holdings.workers.starter.ended()
         self._bus.publish(events.SupervisorStopped(os.getpid()))
         await self._hook_process.end()
         self._requesters.stopped(Outcome(ok=True, message="stopped by force" if finish.forced else "stopped"))
@@ -268,7 +268,7 @@ class Supervisor:
     # --- what the control socket shows ---
 
     def status(self) -> Status:
-        """All that is known."""
+        """What `gracehttp status` shows."""
         return status_of(
             self._fleet,
             self._holdings.workers,
@@ -281,7 +281,7 @@ class Supervisor:
         )
 
     def metrics(self) -> str:
-        """As Prometheus reads them."""
+        """The text that Prometheus reads."""
         return self._collector.text()
 
     def recent_events(self) -> str:

@@ -114,7 +114,7 @@ class Connections:
         self.accepted = self.adopted = self.handed_over = 0
         """How many connections have come from the kernel and from other workers, and gone to other workers."""
         self.paces: set[Pace] = set()
-        """Of the connections that a drain has found."""
+        """The paces of the connections that a drain has found."""
         self.request_finished = request_finished
         self._request_failed = request_failed
         self._address = address
@@ -242,7 +242,7 @@ class Connections:
         return connection, stream
 
     def _newcomer(self, key: Any, peer: Any, server: tuple[str, int | None] | None) -> Ends:
-        """Of a connection from `peer` to `server`. To be remembered by `key`."""
+        """The ends of a connection from `peer` to `server`, remembered by `key` for later connections of that host."""
         client = client_of(peer)
         if len(self._hosts) >= _MOST_HOSTS:
             self._hosts.clear()
@@ -296,8 +296,8 @@ class Connections:
         Introduction(stream, self._context.introduction, introduced, lambda why: self._turned_away.tell(proxy, why))
 
     def _introduce(self, connection: Connection, proxied: Proxied) -> None:
-        """From here on the client is the one that the proxy has named. So it is that which must be trusted to be
-        believed what stands in its requests."""
+        """Take the client that the proxy has named for the client. Whether its fields are believed depends on that one,
+        too."""
         host, connection.port = proxied.client or (None, 0)
         server = proxied.server or connection.ends.server
         if proxied.tls_facts is not None:
@@ -367,7 +367,7 @@ class Connections:
             self._context.loop.call_soon(self._tell_some, untold, offer)
 
     def keep(self) -> None:
-        """Take `see_off` back. A response whose head has said that it is the last one still is."""
+        """Take `see_off` back. A response that has said `Connection: close` is still the last one."""
         self._terms = Terms.STAY
         self._hand_over = False
         self._new_round()
