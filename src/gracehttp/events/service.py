@@ -48,7 +48,10 @@ class StopRequested(Event):
     forced: bool
 
     def __str__(self) -> str:
-        return f"{'forced stop' if self.forced else 'stop'} requested by {self.source}"
+        if self.forced:
+            return f"forced stop requested by {self.source}"
+        # Ctrl+C comes from a person, who looks at the terminal while requests in flight end.
+        return f"stop requested by {self.source}{' (a second one forces)' if self.source == 'SIGINT' else ''}"
 
 
 class StopDelayed(Event):

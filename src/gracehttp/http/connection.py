@@ -397,6 +397,7 @@ class Connection(Place):
 
     def describe(self) -> list[str]:
         """What is in flight, for logs: `GET /slow for 12.3 s`; empty when nothing is."""
+        self.stream.flush()  # the client takes what is held a moment longer
         described = [str(one) for one in self.protocol.in_flight()]
         if not described and self.stream.unsent_bytes:
             described.append(f"a response of which the client has not taken {self.stream.unsent_bytes} bytes yet")

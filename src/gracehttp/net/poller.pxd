@@ -24,7 +24,7 @@ cdef class Poller:
     @cython.locals(pollable=Pollable)
     cpdef void _take_turns(self) except *
     cpdef send_soon(self)
-    @cython.locals(held=list, pollable=Pollable)
+    @cython.locals(held=list, pollable=Pollable, sent=Py_ssize_t)
     cpdef send_held(self)
     cpdef _pass_is_over(self)
     cdef _took(self, double seconds)

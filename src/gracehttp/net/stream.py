@@ -111,7 +111,9 @@ class Stream(Protocol):
 
     @property
     def unsent_bytes(self) -> int:
-        """How many of the bytes that were written wait in this process."""
+        """How many of the bytes that were written wait in this process. `Consumer.writable_again` follows when they
+        wait for the kernel. It doesn't when they wait for the end of the poller's turn: to wait for them, `flush`
+        first."""
 
     @property
     def reading(self) -> bool:

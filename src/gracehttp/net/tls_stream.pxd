@@ -29,6 +29,7 @@ cdef class TlsStream(SocketStream):
     cdef object _answer_plain
     cdef object _owner
     cdef bint _paused
+    cdef bint _choked
     cdef bint _undelivered
     cdef bint _said_goodbye
     cdef object _unencrypted
@@ -45,6 +46,7 @@ cdef class TlsStream(SocketStream):
     cpdef _deliver_rest(self)
     cdef _end_input(self)
     cpdef write(self, data)
+    cpdef flush(self)
     cpdef writable_again(self)
     cdef _encrypt(self, data)
     cdef _flush(self)

@@ -32,7 +32,15 @@ GUNICORN = {
     "the least": ("", {"interface": "wsgi", "threads": 1}, []),
     "Django in Docker": (
         'bind = "0.0.0.0:8000"\nworkers = 3\ntimeout = 120\naccesslog = "-"\nerrorlog = "-"\nloglevel = "info"\n',
-        {"bind": "0.0.0.0:8000", "workers": 3, "access_log": True, "hang_timeout": 120, "threads": 1},
+        {
+            "bind": "0.0.0.0:8000",
+            "workers": 3,
+            "hang_timeout": 120,
+            "threads": 1,
+            "access_log": True,
+            "access_log_file": "-",
+            "access_log_format": "combined",
+        },
         ["one long request is enough for that"],
     ),
     "the formula for workers": (

@@ -20,7 +20,7 @@ from contextvars import Context
 from typing import Any
 from weakref import WeakSet, ref
 
-from gracehttp.applications.asgi import interpreter_calls
+from gracehttp.applications import interpreter_calls
 
 _HAS_EAGER_START = sys.version_info >= (3, 12)
 NAME = "request"

@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Awaitable, Generator
 from typing import TYPE_CHECKING, Any, cast
 
-from gracehttp.applications.asgi import interpreter_calls
+from gracehttp.applications import interpreter_calls
 from gracehttp.applications.asgi.files import send_open_file, send_path
 from gracehttp.applications.asgi.mistakes import explained, nothing_sent
 from gracehttp.applications.asgi.types import Message, Scope

@@ -24,5 +24,13 @@ cdef inline int run_in(object context, object step) except -1:
     return 0
 
 
+cdef inline object call_in(object context, object call, object first, object second):
+    PyContext_Enter(context)
+    try:
+        return call(first, second)
+    finally:
+        PyContext_Exit(context)
+
+
 cdef inline object reference(object to, object gone):
     return PyWeakref_NewRef(to, gone)

@@ -16,5 +16,8 @@ copied: Final = Context.copy
 """Takes a context, gives a copy of it."""
 run_in: Final = Context.run
 """Takes a context, which must not be entered already, and what to call in it without arguments."""
+call_in: Final = Context.run
+"""Takes a context, which must not be entered already, what to call in it, and two arguments for that; gives what it
+returns."""
 reference: Final = ref
 """Takes an object and what to call with the reference when the object is no more; gives a weak reference to it."""
