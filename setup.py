@@ -51,6 +51,7 @@ MODULES = [
     "gracehttp.http.http1.parser",
     "gracehttp.http.http1.body_parser",
     "gracehttp.http.http1.response",
+    "gracehttp.http.http1.response_body",
     "gracehttp.http.http1.protocol",
     "gracehttp.http.http2.engine",
     "gracehttp.http.http2.guard",
@@ -74,8 +75,9 @@ MODULES = [
 # Of these, compiled modules take the functions in C that stand in the `.pxd`; interpreted ones import the `.py`.
 SHARED = [
     "gracehttp.net.system_calls",
+    "gracehttp.http.http1.framing",
     "gracehttp.http.http1.octets",
-    "gracehttp.applications.asgi.interpreter_calls",
+    "gracehttp.applications.interpreter_calls",
 ]
 DIRECTIVES = {
     "language_level": 3,

@@ -4,7 +4,8 @@
 `python -m benchmarks.instructions`    instructions per request by valgrind, and the check that they don't rise
 `python -m benchmarks.scale`           many idle connections through a restart, balance, how cost grows
 websocket.py                           an echoed WebSocket message, beside other servers: websocket.md
-handover_drain.py, soak.py, accept_wakeups.py, hostile_clients.py    one question each
+handover_drain.py, accept_wakeups.py, hostile_clients.py, tls_records.py, tls_memory.py    one question each
+soak.py, mixed_soak.py                 hours of load, and whether anything grows
 
 session.py frames a run and ends all that it starts. installed.py, peers.py and nginx.py know the servers and their
 commands, server.py runs one and reads what it uses. loads.py saturates a server; clients.py and deploy_clients.py

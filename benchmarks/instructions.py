@@ -270,7 +270,7 @@ def _read() -> dict[str, Any]:
     return {}
 
 
-def main() -> int:
+def options_from(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Instructions per request, by valgrind.")
     parser.add_argument("--check", action="store_true", help="compare with what is recorded")
     parser.add_argument("--write", action="store_true", help="record it")
@@ -278,9 +278,14 @@ def main() -> int:
     parser.add_argument("--ours", default=sys.executable, metavar="PATH", help="as of `python -m benchmarks`")
     parser.add_argument("--profiles", type=Path, metavar="FOLDER", help="leave profiles for callgrind_annotate there")
     parser.add_argument("--metrics", action="store_true", help="what the metrics cost: with them, and without")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.write and options.scenes:
         parser.error("what is recorded are all scenes: no --scenes with --write")
+    return options
+
+
+def main() -> int:
+    options = options_from()
     scenes = [scene for scene in SCENES if not options.scenes or scene.scene in options.scenes]
     if shutil.which("callgrind_control") is None or shutil.which("valgrind") is None:
         raise BenchmarkFailed("valgrind is not installed. On Debian: apt install valgrind")
@@ -294,33 +299,51 @@ def main() -> int:
     cores = sorted(os.sched_getaffinity(0))
     with session(server_core=cores[0], client_core=cores[-1], limit_seconds=LIMIT_SECONDS) as frame:
         if options.metrics:
-            for scene in scenes:
-                share, sentence = cost_of_metrics(frame, installation, scene, options.profiles)
-                print(sentence)
-                if options.check and scene.scene == 1 and share > MOST_SHARE_OF_METRICS:
-                    raise BenchmarkFailed("That is more than the goal.")
+            _tell_cost_of_metrics(frame, installation, scenes, options)
             return 0
         counted = {
             str(scene.scene): usual(count(frame, installation, scene, _profile(options.profiles, scene)))
             for scene in scenes
         }
     recorded: dict[str, int] = record.get(name, {}).get("instructions", {})
+    _tell_counts(scenes, counted, recorded)
+    if options.write:
+        _write(record, name, installation, counted)
+    else:
+        _compare(counted, recorded, must_not_rise=options.check)
+    return 0
+
+
+def _tell_cost_of_metrics(
+    frame: Session, installation: Installation, scenes: Sequence[Counted], options: argparse.Namespace
+) -> None:
+    for scene in scenes:
+        share, sentence = cost_of_metrics(frame, installation, scene, options.profiles)
+        print(sentence)
+        if options.check and scene.scene == 1 and share > MOST_SHARE_OF_METRICS:
+            raise BenchmarkFailed("That is more than the goal.")
+
+
+def _tell_counts(scenes: Sequence[Counted], counted: Mapping[str, int], recorded: Mapping[str, int]) -> None:
     for scene in scenes:
         before = recorded.get(str(scene.scene))
         beside = f" (recorded: {before:,})" if before else ""
         print(f"scene {scene.scene}, {scene.title}: {counted[str(scene.scene)]:,} instructions per request{beside}")
-    if options.write:
-        facts = installation.facts("gracehttp", "gracehttp", *TOGETHER)
-        versions = {one: facts[one] for one in ("python", *TOGETHER) if one in facts}
-        record[name] = {"versions": versions, "instructions": counted}
-        RECORD.write_text(json.dumps(dict(sorted(record.items())), indent=1) + "\n")
-        return 0
+
+
+def _write(record: dict[str, Any], name: str, installation: Installation, counted: Mapping[str, int]) -> None:
+    facts = installation.facts("gracehttp", "gracehttp", *TOGETHER)
+    versions = {one: facts[one] for one in ("python", *TOGETHER) if one in facts}
+    record[name] = {"versions": versions, "instructions": dict(counted)}
+    RECORD.write_text(json.dumps(dict(sorted(record.items())), indent=1) + "\n")
+
+
+def _compare(counted: Mapping[str, int], recorded: Mapping[str, int], *, must_not_rise: bool) -> None:
     for sentence in falls(counted, recorded):
         print(sentence)
     risen = rises(counted, recorded)
-    if options.check and risen:
+    if must_not_rise and risen:
         raise BenchmarkFailed("\n".join(risen))
-    return 0
 
 
 if __name__ == "__main__":

@@ -86,57 +86,65 @@ def memory(make: Callable[[], object]) -> float:
     return (resident_bytes() - before) / SESSIONS / 1024
 
 
-def main() -> None:
+def pairs() -> Callable[[], Pair]:
+    """What makes a client and a server that have shaken hands."""
     authority = trustme.CA()
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(server)
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     authority.configure_trust(client)
     key_log = new_key_log([server])
+    return lambda: Pair(server, client, witness_of(key_log))
 
-    def pair() -> Pair:
-        return Pair(server, client, witness_of(key_log))
 
-    one = pair()
+def handed_over(pair: Pair) -> Pair:
+    """`pair`, after the trial has seen a record of each direction: it can go on with our record layer."""
+    pair.client.write(SMALL)
+    record = pair.from_client.read()
+    pair.witness.read(record)
+    pair.to_server.write(record)
+    pair.server.read(65536)
+    return pair
 
-    def openssl_seals() -> None:
-        one.server.write(SMALL)
-        one.from_server.read()
 
-    def openssl_is_asked() -> None:
-        one.client.write(SMALL)
-        one.to_server.write(one.from_client.read())
-        one.server.read(65536)
+def tell_records(one: Pair, two: Pair) -> None:
+    """The time to seal a record and to open one, without what the client takes for its own."""
+    session = two.go_on()
 
     def client_alone() -> None:
         one.client.write(SMALL)
         one.from_client.read()
 
-    openssl = microseconds(openssl_seals), microseconds(openssl_is_asked) - microseconds(client_alone)
-    two = pair()
-    two.client.write(SMALL)  # so that the trial has a record of each direction
-    record = two.from_client.read()
-    two.witness.read(record)
-    two.to_server.write(record)
-    two.server.read(65536)
-    session = two.go_on()
+    def openssl_seals() -> None:
+        one.server.write(SMALL)
+        one.from_server.read()
+
+    def openssl_opens() -> None:
+        one.client.write(SMALL)
+        one.to_server.write(one.from_client.read())
+        one.server.read(65536)
 
     def ours_seals() -> None:
         session.write(SMALL)
         session.outgoing.read()
 
-    def ours_is_asked() -> None:
+    def ours_opens() -> None:
         two.client.write(SMALL)
         session.incoming.write(two.from_client.read())
         session.read(65536)
 
-    ours = microseconds(ours_seals), microseconds(ours_is_asked) - microseconds(client_alone)
     print(f"{one.server.cipher()}, records of {len(SMALL)} bytes")
-    print(f"OpenSSL: {openssl[0]:.1f} us to seal, {openssl[1]:.1f} us to open")
-    print(f"ours:    {ours[0]:.1f} us to seal, {ours[1]:.1f} us to open")
+    for name, seals, opens in (("OpenSSL:", openssl_seals, openssl_opens), ("ours:   ", ours_seals, ours_opens)):
+        open_us = microseconds(opens) - microseconds(client_alone)
+        print(f"{name} {microseconds(seals):.1f} us to seal, {open_us:.1f} us to open")
+
+
+def tell_handover(two: Pair) -> None:
     leave, arrive = microseconds(two.witness.state), microseconds(two.go_on)
     print(f"to leave {leave:.0f} us, the trial included; to arrive {arrive - leave:.0f} us")
 
+
+def tell_memory(pair: Callable[[], Pair], two: Pair) -> None:
     def server_alone() -> object:
         made = pair()
         return made.server, made.to_server, made.from_server
@@ -148,6 +156,14 @@ def main() -> None:
         return made
 
     print(f"memory of a session: OpenSSL {memory(server_alone):.1f} KiB, ours {memory(continued):.1f} KiB")
+
+
+def main() -> None:
+    pair = pairs()
+    two = handed_over(pair())
+    tell_records(pair(), two)
+    tell_handover(two)
+    tell_memory(pair, two)
 
 
 if __name__ == "__main__":

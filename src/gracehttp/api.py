@@ -53,7 +53,8 @@ from gracehttp.system.process_title import set_title
 from gracehttp.system.surroundings import enter
 from gracehttp.wire.lineage import CHANNEL_VARIABLE, SPARE_VARIABLE, is_first_process, is_trial
 from gracehttp.wire.signals import SIGNALS
-from gracehttp.worker.hello import fleet_settings, title_of, wants_spare
+from gracehttp.worker.forking.spare_option import wants_spare
+from gracehttp.worker.hello import fleet_settings, title_of
 from gracehttp.worker.manifest import claim_channel
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ class GraceHTTP:
             raise ConfigurationError("there is no server to run.", hint="call add_server() before run()")
         check_build()
         if SPARE_VARIABLE in os.environ:
-            from gracehttp.worker.spare import decline_to_be_spare
+            from gracehttp.worker.forking.spare import decline_to_be_spare
 
             decline_to_be_spare(os.environ)
         bus = EventBus()

@@ -16,6 +16,7 @@ import textwrap
 import threading
 import time
 from pathlib import Path
+from typing import Final
 
 from deadlines import DEADLINE_SECONDS
 
@@ -33,8 +34,25 @@ PID_APPLICATION = """
 """
 
 
+PATIENT: Final = (
+    *("header_timeout", "body_timeout", "keep_alive_timeout", "ws_ping_timeout"),
+    *("drain_timeout", "hang_timeout", "ready_timeout"),
+)
+"""How long the server waits for clients and for the application. Many tests hold one of them back on purpose while they
+wait for something else, which takes as long as the machine is busy."""
+
+
+def patience(arguments, files):
+    """Variables for the options `PATIENT` that the test doesn't name: the server waits longer than the test."""
+    said = "\n".join([*map(str, arguments), *files.values()]).replace("-", "_")
+    return {f"GRACEHTTP_{name.upper()}": "1h" for name in PATIENT if name not in said}
+
+
 class Server:
     """One supervisor in a folder of its own; `files` are written there first.
+
+    No timeout of the server comes before the test's own deadline, unless the arguments or files set it. `variables` is
+    the environment of the supervisor.
 
     `arguments` are those of the interpreter (`-m gracehttp serve ...` or a script), or of `program`. `most_files` is a
     limit on the open files of each process, `launcher` a command that executes the program. The log is read by a
@@ -59,19 +77,21 @@ class Server:
         self.lines: list[str] = []
         self._changed = threading.Condition()
         self._ended = False
+        self.variables = {
+            **os.environ,
+            "NO_COLOR": "",
+            "FORCE_COLOR": "",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "GRACEHTTP_LOG_LEVEL": "debug",  # or no line tells of a drain
+            **patience(arguments, files or {}),
+            "PWD": str(self.folder),
+            **(environment or {}),
+        }
         launcher = [*launcher] if most_files is None else ["sh", "-c", f'ulimit -n {most_files}; exec "$@"', "sh"]
         self.process = subprocess.Popen(
             [*launcher, *map(str, program), *map(str, arguments)],
             cwd=self.folder,
-            env={
-                **os.environ,
-                "NO_COLOR": "",
-                "FORCE_COLOR": "",
-                "PYTHONDONTWRITEBYTECODE": "1",
-                "GRACEHTTP_LOG_LEVEL": "debug",  # or no line tells of a drain
-                "PWD": str(self.folder),
-                **(environment or {}),
-            },
+            env=self.variables,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+from deadlines import DEADLINE_SECONDS
+
 _PASS_ON = """
 import fcntl, os, sys
 numbers = [int(one) for one in sys.argv[1].split(",") if one]
@@ -44,7 +46,7 @@ class Manager:
     def environment(self):
         return {"NOTIFY_SOCKET": self.address}
 
-    def receive(self, seconds=30.0):
+    def receive(self, seconds=DEADLINE_SECONDS):
         """The next message."""
         self.socket.settimeout(seconds)
         data, ancillary, _, _ = self.socket.recvmsg(65536, 1024)
@@ -61,7 +63,7 @@ class Manager:
 
     def wait_for(self, **wanted):
         """The next message that has these fields; those before are in `said`."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + DEADLINE_SECONDS
         while time.monotonic() < deadline:
             message = self.receive()
             if all(message.get(name) == value for name, value in wanted.items()):

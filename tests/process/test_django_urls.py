@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import textwrap
 
 import pytest
+from code_blocks import BLOCKS
 from server_harness import get
 
 pytest.importorskip("django")
@@ -61,6 +64,14 @@ def test_check_finds_them_too(start):
     assert "ModuleNotFoundError: No module named 'none'" in server.log
 
 
+def test_a_mistake_in_the_urls_is_told_without_frames_of_django(start):
+    server = start("-m", "gracehttp", "check", "project:asgi", files={"project.py": PROJECT, "urls.py": "1 / 0"})
+    assert server.wait() != 0
+    frames = [line for line in server.log.splitlines() if line.startswith("  File ")]
+    assert len(frames) == 1
+    assert "urls.py" in frames[0]
+
+
 def test_an_application_that_uses_django_without_its_handlers_is_left_alone(start):
     application = """
         from django.conf import settings
@@ -75,3 +86,15 @@ def test_an_application_that_uses_django_without_its_handlers_is_left_alone(star
     server = start("-m", "gracehttp", "serve", "a:app", "-b", "127.0.0.1:0", files={"a.py": application})
     server.wait_until_serving()
     assert get(server.port) == (200, "ok")
+
+
+def test_the_module_for_development_serves_static_files_as_runserver_does(start, tmp_path):
+    (dev,) = (block for block in BLOCKS if block.page == "frameworks" and block.mark.endswith("as mysite/dev.py"))
+    subprocess.run([sys.executable, "-m", "django", "startproject", "mysite", tmp_path], check=True)
+    (tmp_path / "mysite" / "dev.py").write_text(dev.text)
+    command = ("serve", "mysite.dev:application", "-b", "127.0.0.1:0", "--app-dir", str(tmp_path))
+    server = start("-m", "gracehttp", *command)
+    server.wait_until_serving()
+    status, text = get(server.port, "/static/admin/css/base.css")
+    assert status == 200
+    assert "DJANGO" in text.upper()

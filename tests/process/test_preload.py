@@ -271,7 +271,7 @@ def test_threads_that_an_import_started_are_told_and_the_workers_run_anyway(star
     assert "DeprecationWarning" not in server.log
 
 
-def test_orphans_of_the_application_are_buried(start):
+def test_orphans_of_the_application_are_reaped(start):
     server = begin(start, "--preload")
     get(server.port, "/orphan")
     orphan = int(server.wait_for(r"orphan (\d+)")[1])

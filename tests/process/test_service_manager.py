@@ -47,7 +47,7 @@ def serve(start, manager, *options, bind="127.0.0.1:0", application=PID_APPLICAT
 
 
 def test_ready_comes_with_the_first_generation_and_a_restart_is_a_reload_until_it_serves(start, manager):
-    server = serve(start, manager)
+    server = serve(start, manager, "--ready-timeout", "60s", "--drain-timeout", "30s")
     ready = manager.wait_for(READY="1")
     assert ready["MAINPID"] == str(server.pid)
     assert ready["STATUS"].startswith("generation 1 serves")

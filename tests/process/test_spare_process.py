@@ -21,7 +21,7 @@ from deadlines import DEADLINE_SECONDS
 from server_harness import get, get_on, is_alive, wait_until
 
 import gracehttp
-from gracehttp.worker.reserves import FEWEST
+from gracehttp.worker.forking.reserves import FEWEST
 
 APPLICATION = """
     import gc

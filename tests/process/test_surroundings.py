@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from server_harness import children_of, get, wait_until
 
+from gracehttp.cli.process_table import supervisors
+
 SHOWS = """
     import os
 
@@ -75,6 +77,8 @@ def test_ps_tells_which_process_is_which(start, tmp_path):
     )
     workers = server.wait_until_serving()
     assert shown_by_ps(server.pid) == "gracehttp: supervisor [main:app]"
+    # That is how a command that names no supervisor can name those that there are.
+    assert (server.pid, "main:app") in supervisors()
     assert Path(f"/proc/{server.pid}/comm").read_text() == "gracehttp\n"
     titles = {pid: shown_by_ps(pid) for pid in wait_until(lambda: len(server.workers()) == 3 and server.workers())}
     assert sorted(titles[pid] for pid in workers) == [
@@ -165,3 +169,12 @@ def test_an_address_that_the_program_holds_itself_is_said_to_be_so(start):
     server = start("script.py", files={"script.py": script, "main.py": SHOWS})
     assert server.wait() == 3
     assert "this program listens there itself already" in server.log
+
+
+def test_a_second_service_on_the_port_of_a_first_one_is_told_how_to_restart_that(start):
+    first = start("-m", "gracehttp", "serve", "main:app", "--port", "0", "--workers", "2", files={"main.py": SHOWS})
+    first.wait_until_serving()
+    second = start("-m", "gracehttp", "serve", "main:app", "--port", str(first.port), files={"main.py": SHOWS})
+    assert second.wait() == 3
+    assert f"it is in use by pid {first.pid} (gracehttp)" in second.log
+    assert f"gracehttp restart --pid {first.pid} brings new code" in second.log

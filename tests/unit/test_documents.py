@@ -7,9 +7,12 @@ import importlib
 import re
 from pathlib import Path
 
+import click
 import pytest
 
+from gracehttp.cli.program import program
 from gracehttp.config import OPTIONS
+from gracehttp.config.near_names import foreign_flag
 from gracehttp.worker.service import LIFESPAN_SHUTDOWN_SECONDS
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +26,14 @@ MODULES = [
     for file in ROOT.glob(f"{top}/**/*.py")
 ] + ["/setup.py"]
 CALLED = re.compile(r"\bgracehttp (serve|check|restart|stop|status|top|demo|example|migrate|completion)\b([^\n;|&#]*)")
+FLAGS = {
+    flag
+    for name in program.list_commands(click.Context(program))
+    if (command := program.get_command(click.Context(program), name)) is not None
+    for given in command.params
+    for flag in (*given.opts, *given.secondary_opts)
+} | {"--help", "--version"}
+"""Of all commands."""
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "tests" / "vectors" / "README.md"])
 
 
@@ -104,6 +115,28 @@ def test_every_option_on_a_line_of_gracehttp_exists(page):
             known = {flag for given in command.params for flag in (*given.opts, *given.secondary_opts)}
             wrong += [word for word in re.findall(r"(?<!\S)(--?[a-z][\w-]*)", arguments) if word not in known]
     assert wrong == []
+
+
+OF_OTHERS = {
+    "building": "pip", "comparison": "other servers; the test below looks at the column of ours",
+    "performance": "the benchmarks; test_code_blocks.py looks at them",
+}  # fmt: skip
+"""Pages on which most options are those of other programs."""
+OF_OTHER_PROGRAMS = {
+    "--editable", "--init", "--listen", "--rm", "--scenes", "--silent", "--soak",
+}  # fmt: skip
+"""pip, docker, debugpy, the benchmarks, curl and the tests of faults have them."""
+
+
+@pytest.mark.parametrize("page", [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md"], ids=lambda page: page.stem)
+def test_every_option_that_a_page_names_exists(page):
+    """In sentences and tables too. On the page for those who move here it may be one that their server has."""
+    if page.stem in OF_OTHERS:
+        return
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z\d-]+", page.read_text(encoding="utf-8"))) - OF_OTHER_PROGRAMS
+    if page.stem == "migrating":
+        named = {flag for flag in named if foreign_flag(flag) is None}
+    assert named - FLAGS == set()
 
 
 def test_every_option_of_ours_in_the_comparison_exists():

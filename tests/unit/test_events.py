@@ -8,6 +8,7 @@ from gracehttp.events import (
     ListenerOpened,
     PermitsReclaimed,
     RequestsCut,
+    StopRequested,
     SubscriberFailed,
     WorkerStarted,
 )
@@ -59,6 +60,12 @@ def test_default_limit_that_is_lowered_is_told_where_it_listens() -> None:
     )
     every = ListenerOpened("0.0.0.0:1", 5, url="http://127.0.0.1:1")
     assert str(every) == "listening on 0.0.0.0:1 (http://127.0.0.1:1), at most 5 connections; no worker accepts yet"
+
+
+def test_who_presses_ctrl_c_is_told_what_a_second_one_does() -> None:
+    assert str(StopRequested("SIGINT", forced=False)) == "stop requested by SIGINT (a second one forces)"
+    assert str(StopRequested("SIGINT", forced=True)) == "forced stop requested by SIGINT"
+    assert str(StopRequested("SIGTERM", forced=False)) == "stop requested by SIGTERM"
 
 
 def test_a_subscriber_that_raises_is_told_once_and_keeps_nothing_from_the_others():

@@ -13,6 +13,8 @@ from gracehttp.hints import Named, hint
 from gracehttp.observe.tracebacks import application_frames, application_traceback
 
 _SHOWN_PATHS = 4
+_USUAL_MODULES = {"asgi": "application", "wsgi": "application", "main": "app", "app": "app"}
+"""Where frameworks and tutorials put the application in a package, and its name there."""
 _FACTORY_WORDS = ("create", "make", "get", "build", "factory", "app")
 
 
@@ -66,8 +68,10 @@ def attribute_missing(module: object, module_name: str, attribute: str) -> Appli
     found = f"the module {module_name} ({source or 'a namespace package'})"
     message = f"{found} has no {attribute!r}." if attribute else f"{found} has neither app nor application."
     near = _near_attribute(module, attribute)
-    meant = f"did you mean {module_name}:{near}?"
-    return ApplicationNotFound(message, hint=meant if near else _looks_like_applications(module, module_name))
+    if near:
+        return ApplicationNotFound(message, hint=f"did you mean {module_name}:{near}?")
+    found = _looks_like_applications(module, module_name) or _inside_package(module, module_name, attribute)
+    return ApplicationNotFound(message, hint=found)
 
 
 def candidates_hint(name: str) -> str:
@@ -84,6 +88,17 @@ def _near_attribute(module: object, attribute: str) -> str:
         return ""
     public = [name for name in dir(module) if not name.startswith("_") and not _is_module(module, name)]
     return next(iter(get_close_matches(attribute, public, n=1)), "")
+
+
+def _inside_package(module: object, package: str, attribute: str) -> str:
+    """A hint at the modules of a package that usually have the application, if it has such; none is imported."""
+    folders = [Path(path) for path in getattr(module, "__path__", ())]
+    meant = [
+        f"{package}.{name}:{attribute or usual}"
+        for name, usual in _USUAL_MODULES.items()
+        if any((folder / f"{name}.py").is_file() for folder in folders)
+    ]
+    return f"that is a package: did you mean {' or '.join(meant)}?" if meant else ""
 
 
 def _is_module(module: object, name: str) -> bool:

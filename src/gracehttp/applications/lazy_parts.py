@@ -38,6 +38,8 @@ def _load_django_urls(name: str) -> None:
     if not module:
         return
     try:
+        if isinstance(module, str):
+            importlib.import_module(module)  # before the checks, whose own frames would hide the mistake
         problems = _check_urls()
         if not problems:
             importlib.import_module("django.urls").get_resolver().reverse_dict  # noqa: B018  that fills the resolver

@@ -50,7 +50,7 @@ def config_option(text: str) -> Callable[[_Command], _Command]:
         *CONFIG_FLAGS,
         CONFIG,
         metavar="FILE",
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, readable=False),  # who reads it tells what is in the way
         envvar=CONFIG_VARIABLE,
         help=f"{text}  [env: {CONFIG_VARIABLE}]",
     )

@@ -1,7 +1,8 @@
-"""What the system knows of a process that a command was pointed at (proc_pid_stat(5))."""
+"""What the system knows of a process that a command was pointed at (proc_pid_stat(5)), and which supervisors run."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,7 @@ from gracehttp.values import Value
 SUPERVISOR_NAME: Final = "gracehttp"
 """The short name of a supervisor; those of workers and templates have it with a hyphen behind (docs/running.md)."""
 
+_SUPERVISOR_TITLE = "gracehttp: supervisor"  # as gracehttp.system.process_title writes it; the application follows
 _ENDED_STATES = ("Z", "X")
 
 
@@ -27,6 +29,20 @@ def entry_of(pid: int) -> Entry | None:
         return read_stat(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace"))
     except (OSError, ValueError):
         return None
+
+
+def supervisors() -> list[tuple[int, str]]:
+    """The PID of each supervisor of this user (of all users for root), and what its title has in brackets; empty where
+    the system has no /proc."""
+    found = []
+    for folder in sorted(Path("/proc").glob("[0-9]*"), key=lambda one: int(one.name)):
+        try:
+            title = (folder / "cmdline").read_bytes().rstrip(b"\0 ").decode("utf-8", "replace")
+            if title.startswith(_SUPERVISOR_TITLE) and os.geteuid() in (0, folder.stat().st_uid):
+                found.append((int(folder.name), title.removeprefix(_SUPERVISOR_TITLE).strip(" []")))
+        except OSError:  # it has just ended
+            continue
+    return found
 
 
 def read_stat(text: str) -> Entry:

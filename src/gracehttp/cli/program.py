@@ -19,6 +19,17 @@ from gracehttp.release import RELEASE
 _COMMANDS = ("serve", "check", "restart", "stop", "status", "top", "migrate", "example", "completion", "demo")
 """In the order of their use. Each is a function in the module of the same name."""
 
+_RELOAD = "gracehttp restart brings new code into use; while you develop, gracehttp serve main:app --reload does"
+_SERVE = "gracehttp serve main:app serves an application"
+_DEVELOP = "gracehttp serve main:app --reload restarts at each change"
+_MEANT = {
+    "run": _SERVE, "start": _SERVE, "runserver": _DEVELOP, "dev": _DEVELOP,
+    "reload": _RELOAD, "deploy": _RELOAD,
+    "kill": "gracehttp stop ends a service", "quit": "gracehttp stop ends a service",
+    "ps": "gracehttp status shows what runs", "list": "gracehttp status shows what runs",
+}  # fmt: skip
+"""What other programs call their commands."""
+
 
 class Program(click.Group):
     """The group of commands. Imports only the command that is called."""
@@ -69,6 +80,8 @@ def _tell(error: click.UsageError, command: str | None = None) -> None:
     if isinstance(error, click.NoSuchOption):
         sentence = f"No such option: {error.option_name}"
         meant = meant_option(error.option_name, error.ctx) if error.ctx is not None else ""
+        if error.ctx is not None and error.ctx.parent is None and _is_option_of_serve(error.option_name):
+            meant = f"it is an option of serve, and stands behind that: gracehttp serve main:app {error.option_name}"
     elif isinstance(error, click.BadParameter):
         flag = next((one for one in getattr(error.param, "opts", ()) if one.startswith("--")), "")
         if isinstance(error.param, click.Argument):
@@ -80,6 +93,12 @@ def _tell(error: click.UsageError, command: str | None = None) -> None:
     echo(f"gracehttp: error: {told}.\nHint: {meant or f'{path} --help tells how it is called'}", err=True)
 
 
+def _is_option_of_serve(flag: str) -> bool:
+    from gracehttp.cli.serve import serve
+
+    return any(flag in (*one.opts, *one.secondary_opts) for one in serve.params)
+
+
 def _meant(words: Sequence[str]) -> str:
     import difflib  # read only where something is wrong
 
@@ -88,6 +107,10 @@ def _meant(words: Sequence[str]) -> str:
         return " ".join(["gracehttp", *words[1:2], "--help"])
     if ":" in name:
         return f"gracehttp serve {name} serves an application"
+    if name.endswith(".py"):
+        return f"gracehttp serve {name.removesuffix('.py').replace('/', '.')}:app serves an application"
+    if name in _MEANT:
+        return _MEANT[name]
     near = difflib.get_close_matches(name, _COMMANDS, n=1)
     return f"did you mean {near[0]}?" if near else f"there are: {', '.join(_COMMANDS)}"
 

@@ -15,12 +15,14 @@ import click
 from gracehttp.cli.control_client import ControlAddress
 from gracehttp.cli.options import config_option
 from gracehttp.cli.parameters import WholeNumber
+from gracehttp.cli.process_table import supervisors
 from gracehttp.config import PROCESS_OPTIONS, places
 from gracehttp.config.readers import UnreadableError
 from gracehttp.config.types import duration
 from gracehttp.errors import CommandFailed, ConfigurationError
 
 _DURATION = duration()
+_SHOWN_SUPERVISORS = 8
 
 
 def read_duration(ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
@@ -107,9 +109,11 @@ def find(
             f"{config_file} names neither a pidfile nor a control socket.",
             hint='give --pid PID now, and the file a line such as pidfile = "app.pid" for the next start',
         )
+    running = "; ".join(f"--pid {number} is {name}" for number, name in supervisors()[:_SHOWN_SUPERVISORS])
     raise ConfigurationError(
         "which supervisor is meant?",
-        hint="give --pidfile PATH, --pid PID, --control PATH or --config FILE, as it was started",
+        hint="give --pidfile PATH, --pid PID, --control PATH or --config FILE, as it was started"
+        + (f". Here run: {running}" if running else ""),
     )
 
 

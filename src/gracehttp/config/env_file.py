@@ -15,6 +15,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, MutableMapping
 
 from gracehttp.errors import ConfigurationError
+from gracehttp.hints import Named, hint
 
 _LINE = re.compile(
     r"""\s*(?:export\s+)?(?P<key>[A-Za-z_][A-Za-z0-9_.-]*)\s*=[ \t]*
@@ -56,7 +57,9 @@ def completed(environ: Mapping[str, str], paths: Iterable[str]) -> Mapping[str, 
             with open(path, encoding="utf-8-sig") as file:
                 variables.update(read(file.read(), path))
         except OSError as exc:
-            raise ConfigurationError(f"cannot read the environment file {path}: {exc.strerror}.") from None
+            raise ConfigurationError(
+                f"cannot read the environment file {path}: {exc.strerror}.", hint=hint("see {}", Named("env_file"))
+            ) from None
         except UnicodeDecodeError:
             raise ConfigurationError(f"the environment file {path} is not UTF-8.") from None
     return {**variables, **environ} if variables else environ

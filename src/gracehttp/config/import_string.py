@@ -41,10 +41,13 @@ def import_string_hint(text: str) -> str | None:
     if (call := read_call(text)) is not None:
         text = call.target
     module_name, separator, attribute = text.partition(":")
-    wanted = (attribute or "app").removesuffix("()")
     if module_name.endswith(".py") or "/" in module_name or "\\" in module_name:
         module = module_name.removesuffix(".py").replace("\\", "/").strip("./").replace("/", ".")
-        return f"name the module, not its file: did you mean {module}:{wanted}?"
+        name = module.rpartition(".")[2]
+        if name == "manage":
+            return "that runs Django's commands; the application of a project is such as mysite.wsgi:application"
+        usual = "application" if name in ("asgi", "wsgi") else "app"  # as django-admin startproject names it
+        return f"name the module, not its file: did you mean {module}:{(attribute or usual).removesuffix('()')}?"
     if attribute.endswith(")"):
         return 'a call of a factory takes literal arguments, such as main:create_app("prod", debug=False)'
     parts = [*module_name.split("."), *(attribute.split(".") if separator else [])]

@@ -41,7 +41,7 @@ def foreign_flag(flag: str) -> str | None:
 
 
 def foreign_key(key: str) -> str | None:
-    """As `foreign_flag`, for a key of a file or a keyword argument."""
+    """See `foreign_flag`. For a key of a file or a keyword argument."""
     from gracehttp.config.foreign_names import FOREIGN  # read only where something is wrong
 
     found = FOREIGN.get(_as_name(key))

@@ -6,6 +6,7 @@ Pure, except `read_file`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ SERVER_TABLE = "server"
 HOOKS_TABLE = "hooks"
 UNKNOWN_OPTION = "gracehttp serve --help and docs/options.md list the options"
 _PREFIX = "GRACEHTTP_"
+_BARE_VALUE = re.compile(r"\s*(?P<key>[\w-]+)\s*=\s*(?P<value>[^\s\"'\[{#][^\"'#]*?)\s*(#.*)?")
+"""A line of TOML whose value has no quotes."""
 
 
 class Source(Value):
@@ -119,8 +122,8 @@ def read_file(path: Path) -> FileSources:
 
 
 def read_keys(path: Path, names: Collection[str]) -> Source:
-    """Those of the options `names` that stand at the top level of the TOML file `path`, whatever else is in it. Raises
-    `ConfigurationError` if it can't be read."""
+    """The options `names`, as far as they stand at the top level of the TOML file `path`. Nothing else in it counts.
+    Raises `ConfigurationError` if the file can't be read."""
     wanted = {key: value for key, value in _content(path).items() if ALIASES.get(key, key) in names}
     return Source(_by_own_names(wanted, str(path)), _always(str(path)), path.absolute().parent, is_file=True)
 
@@ -128,15 +131,38 @@ def read_keys(path: Path, names: Collection[str]) -> Source:
 def _content(path: Path) -> dict[str, object]:
     import tomllib  # most processes have no file
 
+    data = b""
     try:
         with open(as_released(str(path.absolute())), "rb") as file:
-            return tomllib.load(file)
+            data = file.read()
+        return tomllib.loads(data.decode())
     except OSError as exc:
-        raise ConfigurationError(f"cannot read the configuration file {path}: {exc.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise ConfigurationError(
+            f"cannot read the configuration file {path}: {exc.strerror}.", hint=_near_file(path)
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path} is not valid TOML: it is not UTF-8.", hint="see https://toml.io") from None
+    except tomllib.TOMLDecodeError as exc:
         python = path.suffix == ".py"
-        hint = f"gracehttp migrate {path} makes TOML of a file of gunicorn" if python else "see https://toml.io"
+        hint = f"gracehttp migrate {path} makes TOML of a file of gunicorn" if python else _toml_hint(str(exc), data)
         raise ConfigurationError(f"{path} is not valid TOML: {exc}.", hint=hint) from None
+
+
+def _near_file(path: Path) -> str:
+    """A hint at the files of options that are where `path` should be."""
+    found = sorted(str(one) for one in path.parent.glob("*.toml") if one.name != "pyproject.toml")
+    return f"there is {', '.join(found)}" if found and not path.exists() else ""
+
+
+def _toml_hint(message: str, data: bytes) -> str:
+    """What is to be written instead of the line that the message of tomllib tells, if it is the usual mistake."""
+    line = re.match(r"(?:Invalid value|Expected newline).*at line (\d+)", message)
+    pair = _BARE_VALUE.fullmatch(data.decode().split("\n")[int(line[1]) - 1].rstrip()) if line else None
+    if pair is None:
+        return "see https://toml.io"
+    if pair["value"].lower() in ("true", "false"):
+        return f"write {pair['key']} = {pair['value'].lower()}, in lower case"
+    return f'a text stands in quotes: {pair["key"]} = "{pair["value"]}"'
 
 
 def from_toml(content: Mapping[str, object], name: str, folder: Path) -> FileSources:
@@ -178,6 +204,8 @@ def _meant_table(key: str) -> str:
     if key.lower().startswith(HOOKS_TABLE[:-1]):
         return f"did you mean [{HOOKS_TABLE}]?"
     tables = f"the tables are [[{SERVER_TABLE}]], one for each server, and [{HOOKS_TABLE}]"
+    if key == "tool":
+        return f"pyproject.toml isn't for this: write a file such as gracehttp.toml; {tables}"
     near = nearest_name(key.lower(), (SERVER_TABLE, "listener"))
     return f"did you mean [[{SERVER_TABLE}]]? {tables.capitalize()}" if near else tables
 

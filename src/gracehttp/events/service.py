@@ -48,7 +48,10 @@ class StopRequested(Event):
     forced: bool
 
     def __str__(self) -> str:
-        return f"{'forced stop' if self.forced else 'stop'} requested by {self.source}"
+        by = self.source
+        if by == "SIGINT" and not self.forced:  # from a person, who looks on while requests in flight end
+            by += " (a second one forces)"
+        return f"{'forced stop' if self.forced else 'stop'} requested by {by}"
 
 
 class StopDelayed(Event):

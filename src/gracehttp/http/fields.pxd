@@ -1,5 +1,19 @@
 import cython
 
+
+cdef int _PLAIN
+cdef int _CONTENT_LENGTH
+cdef int _TRANSFER_ENCODING
+cdef int _CONNECTION
+cdef int _DATE
+cdef int _SERVER
+cdef int _UPGRADE
+cdef int _HOP_BY_HOP
+cdef Py_ssize_t _LONGEST_REMEMBERED
+cdef Py_ssize_t _LONGEST_KNOWN_LENGTH
+cdef Py_ssize_t _MOST_FIELDS_REMEMBERED
+
+
 cdef class ResponseFields:
     cdef readonly bytes block
     cdef readonly bint closes

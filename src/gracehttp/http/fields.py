@@ -64,8 +64,9 @@ _MOST_FIELDS_REMEMBERED: Final = 8
 _known_fields: dict[tuple[Header, ...], ResponseFields] = {}
 """Of whole responses, if each of their fields is remembered."""
 
-_OUR_OPTIONS = frozenset((b"close", b"upgrade"))
-"""What Connection may say that the response says then, one way or another."""
+_OUR_OPTIONS = frozenset((b"close", b"keep-alive", b"upgrade"))
+"""What Connection may say that the response says then, one way or another. Applications with server-sent events say
+keep-alive, which is so anyway."""
 
 _NOT_IN_TRAILERS = frozenset((
     b"content-length", b"transfer-encoding", b"connection", b"host", b"trailer", b"te", b"expect", b"upgrade",

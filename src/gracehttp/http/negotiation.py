@@ -157,7 +157,7 @@ def _upgrade_to_http2(exchange: Exchange) -> bool:
         payload = base64.urlsafe_b64decode(payloads[0] + b"=" * (-len(payloads[0]) % 4))
     except binascii.Error:
         return False
-    if len(payload) % 6:
+    if not http2.takes_settings(payload):  # before 101 is written: then there is no way back
         return False
     request = RequestHead()
     line, asked_for = RequestLine(head.method, head.target, "2"), head.line

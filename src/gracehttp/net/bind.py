@@ -14,7 +14,7 @@ from gracehttp.errors import ListenError
 from gracehttp.hints import Named, hint
 from gracehttp.net.activation import named, passed_descriptors
 from gracehttp.net.address import Address, DescriptorAddress, TcpAddress, UnixAddress
-from gracehttp.net.port_owner import OURSELVES, owner_of_port
+from gracehttp.net.port_owner import OURSELVES, SUPERVISOR, owner_of_port
 from gracehttp.net.syn_filter import admit_new_connections
 from gracehttp.net.unix_files import bind_file, own_file, remove_stale_file
 from gracehttp.system.credentials import Credentials
@@ -242,6 +242,10 @@ def _cannot_bind(address: Address, exc: OSError) -> ListenError:
             else:
                 reason = f"it is in use by {owner}" if owner else "it is in use by another process"
                 advice = hint("stop that process, or choose another address with {}", Named("bind"))
+                if owner is not None and owner.endswith(f"({SUPERVISOR})"):
+                    pid = owner.split()[1]
+                    commands = f"gracehttp restart --pid {pid} brings new code, gracehttp stop --pid {pid} ends it"
+                    advice = hint(f"it serves already: {commands}; or choose another address with {{}}", Named("bind"))
         case errno.EACCES if isinstance(address, TcpAddress) and address.port < 1024:
             reason = "ports below 1024 need privileges"
             advice = hint(

@@ -165,8 +165,16 @@ class Poller:
         """Tell those that hold something to send it."""
         held = self.held
         self.held = []
-        for pollable in held:
-            pollable.flush()
+        sent = 0
+        try:
+            for pollable in held:
+                sent += 1
+                pollable.flush()
+        finally:
+            if sent < len(held):  # one of them has raised: nothing else would tell the others
+                self.held = held[sent:] + self.held
+                self._held_since = system_calls.monotonic()
+                self._loop.call_soon(self._pass_is_over)
 
     def _pass_is_over(self) -> None:
         """Of the loop, in which something was held."""

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 
 OURSELVES = "this program itself"
+SUPERVISOR = "gracehttp"
+"""The short name of a supervisor; those of its other processes have it with a hyphen behind."""
 _LISTEN = "0A"  # the state TCP_LISTEN in /proc/net/tcp
 
 
@@ -23,9 +25,16 @@ def owner_of_port(port: int) -> str | None:
                     if str(descriptor.readlink()) in inodes:
                         if str(os.getpid()) in (process.name, _parent_of(process)):
                             return OURSELVES
-                        name = (process / "comm").read_text().strip()
-                        return f"pid {process.name} ({name})"
+                        pid, name = process.name, _name_of(process)
+                        if name.startswith(f"{SUPERVISOR}-"):  # a worker has it from its supervisor
+                            pid = _parent_of(process)
+                            name = _name_of(Path("/proc", pid))
+                        return f"pid {pid} ({name})"
     return None
+
+
+def _name_of(process: Path) -> str:
+    return (process / "comm").read_text(errors="replace").strip()
 
 
 def _parent_of(process: Path) -> str:

@@ -29,6 +29,7 @@ cdef class TlsStream(SocketStream):
     cdef object _answer_plain
     cdef object _owner
     cdef bint _paused
+    cdef bint _choked
     cdef bint _undelivered
     cdef bint _said_goodbye
     cdef object _unencrypted
@@ -45,7 +46,10 @@ cdef class TlsStream(SocketStream):
     cpdef _deliver_rest(self)
     cdef _end_input(self)
     cpdef write(self, data)
+    cpdef write_last(self, data)
+    cpdef close(self, bint linger)
+    cpdef flush(self)
     cpdef writable_again(self)
-    cdef _encrypt(self, data)
+    cdef _encrypt(self, data, bint last=*)
     cdef _flush(self)
     cdef _say_goodbye(self)

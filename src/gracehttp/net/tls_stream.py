@@ -98,6 +98,7 @@ class TlsStream(SocketStream):
 
     __slots__ = (
         "_answer_plain",
+        "_choked",
         "_context",
         "_continued",
         "_engine",
@@ -132,7 +133,7 @@ class TlsStream(SocketStream):
         *,
         handshakes: Deadlines | None = None,
         on_open: OnOpen | None = None,
-        answer_plain: AnswerPlain = lambda data: b"",
+        answer_plain: AnswerPlain | None = None,
         witness: Witness | None = None,
         session: ContinuedSession | None = None,
         can_go_on: bool = True,
@@ -145,7 +146,7 @@ class TlsStream(SocketStream):
         Or go on with a `session`, without any of the others, that can move again if `can_go_on`.
         """
         SocketStream.__init__(self)
-        self._answer_plain = answer_plain
+        self._answer_plain = answer_plain or _no_answer
         self._plain = plain
         self._context: ssl.SSLContext | None = context  # until the session begins
         self._first = b""  # what has come before that
@@ -159,6 +160,7 @@ class TlsStream(SocketStream):
         self._handshakes: Deadlines | None = handshakes
         self._on_open = on_open or _opened
         self._paused = False  # by the consumer
+        self._choked = False  # reading is, until the client takes what TLS itself has to answer
         self._undelivered = False  # OpenSSL may have bytes that the consumer did not get, because it paused reading
         self._said_goodbye = False  # or will, behind what is not encrypted yet
         self._lingers = False  # after that
@@ -321,6 +323,7 @@ class TlsStream(SocketStream):
             self._handshakes.discard(self)
             self._handshakes = None
             self._on_open = _opened
+            self._answer_plain = _no_answer  # neither of them may keep a circle for the garbage collector
 
     def _deliver(self) -> None:
         """Pass on what can be decrypted."""
@@ -359,6 +362,9 @@ class TlsStream(SocketStream):
             self._end_input()
         if self._outgoing.pending:  # a KeyUpdate was asked for, for example
             self._flush()
+            if not plain.writable and not plain.shut:  # each of them is answered, and the consumer knows of none
+                self._choked = True
+                plain.pause_reading()
 
     def _deliver_rest(self) -> None:
         """Pass on what the consumer did not get, if it still wants to."""
@@ -383,7 +389,7 @@ class TlsStream(SocketStream):
 
     def resume_reading(self) -> None:
         self._paused = False
-        if not self.input_over:
+        if not self.input_over and not self._choked:
             self._plain.resume_reading()
             if self._undelivered:
                 self._plain.services.loop.call_soon(self._deliver_rest)
@@ -392,7 +398,10 @@ class TlsStream(SocketStream):
 
     def write(self, data: bytes) -> None:
         plain = self._plain
-        if plain.shut or self._said_goodbye:
+        if self._said_goodbye:
+            return
+        if plain.shut:  # a close follows, of which one that never waits would never hear
+            self.writable = False
             return
         if self._unencrypted is not None:
             self._keep(data)
@@ -404,24 +413,36 @@ class TlsStream(SocketStream):
             self._keep(data)
             self._encrypt_waiting()
 
+    def write_last(self, data: bytes) -> None:
+        plain = self._plain
+        if self._unencrypted is not None or len(data) > _MOST_CONTENT_BYTES:
+            self.write(data)
+        elif not (plain.shut or self._said_goodbye):
+            self._encrypt(data, last=True)
+            self.writable = plain.writable
+
     def _keep(self, data: bytes) -> None:
         assert self._unencrypted is not None
         self._unencrypted.append(memoryview(data))
         self._unencrypted_bytes += len(data)
 
-    def _encrypt(self, data: bytes | memoryview) -> None:
+    def _encrypt(self, data: bytes | memoryview, last: bool = False) -> None:
+        """`last`: see `write_last`."""
         try:
             if self._witness is not None and len(data) > SMALL_BYTES:
                 self._engine.write(data[:-LAST_RECORD_BYTES])
                 data = data[-LAST_RECORD_BYTES:]
             self._engine.write(data)
         except ssl.SSLError:  # the session is broken; reading tells the same
-            self._plain.services.loop.call_soon(self._plain.abort)
+            self._plain.abort_soon()
             return
         records = self._outgoing.read()
         if self._mover is not None and self._witness is not None:
             self._witness.written(records)
-        self._plain.write(records)
+        if last:
+            self._plain.write_last(records)
+        else:
+            self._plain.write(records)
 
     def _encrypt_waiting(self) -> None:
         """Encrypt what waits, as long as the plain stream takes it."""
@@ -451,8 +472,13 @@ class TlsStream(SocketStream):
 
     def writable_again(self) -> None:
         """See `Consumer`: of the plain stream."""
+        if self._choked:
+            self._choked = False
+            if not self._paused and not self.input_over:
+                self._plain.resume_reading()
         if self._unencrypted is not None:
             self._encrypt_waiting()
+            self._plain.flush()  # nothing would tell when what is held is sent
             if self._plain.unsent_bytes or self._unencrypted is not None:
                 return
         self.writable = True
@@ -468,7 +494,7 @@ class TlsStream(SocketStream):
 
     # --- the end ---
 
-    def close(self, *, linger: bool) -> None:
+    def close(self, linger: bool) -> None:
         if self.shut:
             return
         self._said_goodbye = True
@@ -509,7 +535,7 @@ class TlsStream(SocketStream):
         self._flush()
         # The client's own may be among what has come already.
         lingers = self._lingers and not (self.input_over or self._client_ended(b""))
-        self._plain.close(linger=lingers, client_ended=self._client_ended)
+        self._plain.close_until(lingers, self._client_ended)
 
     def _client_ended(self, data: bytes) -> bool:
         """Whether the client's close_notify stands in `data`, records of which nothing else counts any more."""
@@ -520,6 +546,10 @@ class TlsStream(SocketStream):
         except ssl.SSLZeroReturnError:
             return True
         except ssl.SSLError:  # more has to come, or nothing can be understood any more
+            if self._unencrypted is None:
+                self._outgoing.read()  # no answer can stand behind our close_notify
+            elif self._outgoing.pending > _ENCRYPT_BYTES:  # it asks on and on, and takes nothing
+                self._plain.services.loop.call_soon(self._plain.abort)
             return False
         return True
 
@@ -573,3 +603,8 @@ def _blames_certificate(error: OSError) -> bool:
 
 def _opened(alpn: str | None) -> None:
     """In the place of `OnOpen` when it was called."""
+
+
+def _no_answer(data: bytes) -> bytes:
+    """In the place of `AnswerPlain` when the client speaks TLS."""
+    return b""

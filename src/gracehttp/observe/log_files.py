@@ -65,7 +65,7 @@ class FileHandler(OwnHandler):
         return 0
 
     def drop(self, records: int) -> None:
-        """So many records are missing before the next one: those of standard error, which this isn't."""
+        """How many records are missing before the next one. They were for standard error, which this file isn't."""
 
     def _open(self) -> int:
         # Not blocking: to open a named pipe without a reader would wait for a reader.

@@ -183,7 +183,7 @@ def _take_over_last_resort(printing: _PrintingHandler | FileHandler, formatter: 
 
 
 def records_are_missing(records: int) -> None:
-    """So many records were dropped before this program began: the next one that is printed tells it."""
+    """Have the next record that is printed tell that so many `records` were dropped before this program began."""
     for handler in LOGGER.handlers:
         if isinstance(handler, (_PrintingHandler, FileHandler)):
             handler.drop(records)

@@ -28,7 +28,7 @@ class LoggedRequest(Protocol):
 
     @property
     def close_code(self) -> int | None:
-        """With what a WebSocket ended that the request asked for. Asked only of those with status 101."""
+        """How the WebSocket ended that the request asked for. Asked only of requests with status 101."""
 
 
 def log_application_failure(head: LoggedRequest, error: BaseException) -> None:

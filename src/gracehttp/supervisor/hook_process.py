@@ -19,9 +19,9 @@ from gracehttp.events.bus import EventBus
 from gracehttp.hooks.registry import names_of
 from gracehttp.hooks.runner import write
 from gracehttp.supervisor.fleet.backoff import wait_before_restart
+from gracehttp.supervisor.processes.children import Children
 from gracehttp.supervisor.processes.command_line import CommandLine
 from gracehttp.supervisor.processes.spawning import spawn
-from gracehttp.supervisor.processes.workers import WorkerProcesses
 from gracehttp.system.credentials import Credentials
 from gracehttp.system.readiness import Watch
 from gracehttp.wire.lineage import HOOKS_VARIABLE
@@ -37,7 +37,7 @@ class HookProcess:
     def __init__(
         self,
         command_line: CommandLine,
-        workers: WorkerProcesses,
+        children: Children,
         stderr: int,
         bus: EventBus,
         wanted: Callable[[], tuple[str, ...]],
@@ -47,14 +47,14 @@ class HookProcess:
         """`waiting` is what `carry` gave in another image of this process."""
         self._loop = asyncio.get_running_loop()
         self._command_line = command_line
-        self._workers = workers
+        self._children = children
         self._stderr = stderr
         self._bus = bus
         self._wanted = wanted
         self._credentials = credentials  # hooks are code of the user, as the application is
         self._waiting = bytearray(waiting.encode())
         self._begun = b""
-        """Of the first line that waits, what the process has been sent already."""
+        """The part of the first waiting line that the process has got already."""
         self._dropping = False
         self._socket: socket.socket | None = None
         self._watch: Watch | None = None
@@ -140,7 +140,7 @@ class HookProcess:
         ours.setblocking(False)
         self._socket, self._pid = ours, pid
         self._leaving[pid] = self._loop.create_future()
-        self._workers.watch(pid, lambda status: self._reaped(pid, status))
+        self._children.watch(pid, lambda status: self._reaped(pid, status))
         self._flush()
 
     def _flush(self) -> None:

@@ -140,7 +140,7 @@ class OperatorRequests:
         self._requesters.not_replaced(Outcome(ok=False, message=message, details=details))
 
     def _stop_as_soon_as_wanted(self, source: str) -> None:
-        """For a person at the terminal."""
+        """Stop as a person at the terminal wants it."""
         if not self._ends_at_once:
             self._stop(source, force=False)
             return

@@ -78,7 +78,7 @@ class Orders:
                 self._bus.publish(events.StopDelayed(delay_seconds))
                 self._workers.send_all(messages.AnnounceStop())
             case commands.StopAdmitting():
-                self._workers.end_spare()
+                self._workers.starter.end_spare()
                 self._ports.stop_admitting()
             case _:
                 self._tell(command)
@@ -201,9 +201,9 @@ class Orders:
         self._requesters.concluded(outcome)
 
     def _gone(self, number: int, retired_for_seconds: float | None) -> None:
-        """None: the generation never served."""
+        """`retired_for_seconds` is None if the generation never served."""
         self._ports.forget(number, at_the_end=self._fleet.ending)
-        self._workers.forget(number)
+        self._workers.starter.forget(number)
         self._certificates.forget(number)
         if retired_for_seconds is not None:
             self._bus.publish(events.GenerationRetired(number, retired_for_seconds))

@@ -62,7 +62,8 @@ class Reception:
             self._refuse(process, messages.Refuse(sentence, hint=""))
 
     def _tell_ignored_options(self, generation: Generation, wanted: messages.FixedOptions | None) -> None:
-        """For the first worker of a generation, unless that is the first generation."""
+        """Publish which options the supervisor ignores. The first worker of each generation but the first one causes
+        it."""
         is_first = generation.state is GenerationState.STARTING
         if wanted is not None and is_first and self._fleet.serving is not None:
             for event in ignored(wanted, self._fixed_options()):
@@ -94,12 +95,12 @@ class Reception:
     def _order_what_is_offered(self, process: WorkerProcess, offers: tuple[str, ...]) -> None:
         """See `messages.Hello.offers`."""
         generation = process.generation
-        if "template" in offers and (channel := self._workers.templates.expect(generation)) is not None:
+        if "template" in offers and (channel := self._workers.starter.templates.expect(generation)) is not None:
             self._workers.send(process.number, messages.LeaveTemplate(Descriptor(channel)))
         if "page" in offers:
             self._workers.send(process.number, messages.TakePage(self._pages.give(process.number)))
         if "code" in offers:
-            record = self._workers.codes.of(generation)
+            record = self._workers.starter.codes.of(generation)
             order = messages.CompareCode(record) if record is not None else messages.RecordCode()
             self._workers.send(process.number, order)
 

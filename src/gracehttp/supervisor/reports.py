@@ -102,7 +102,7 @@ class Reports:
 
     def _told_of_code(self, process: WorkerProcess, message: messages.CodeRecorded | messages.CodeDiffers) -> None:
         if isinstance(message, messages.CodeRecorded):
-            self._workers.codes.keep(process.generation, message.record)
+            self._workers.starter.codes.keep(process.generation, message.record)
         else:
             self._apply(inputs.WorkerDiffers(process.number, message.files, message.more, message.alone))
 

@@ -29,14 +29,14 @@ from typing import NamedTuple
 
 MESSAGE_VERSION = 2
 TLS_VERSION = 3
-"""Of a message with connections that speak TLS. To a release that doesn't know it, it can't be read: it would take them
-for plain ones."""
+"""The version of a message with connections that speak TLS. A release that doesn't know it can't take them for plain
+ones."""
 MOST_CONNECTIONS = 16
 """In one message: the receiver keeps as many places free in its table of descriptors. SCM_RIGHTS would take 253."""
 MOST_PIPELINED_BYTES = 32768
-"""Of all connections in one message. A connection whose client has sent more than this ahead can't go."""
+"""The most bytes read ahead of all connections in one message. A connection with more can't go."""
 MOST_SECRET_BYTES = 64
-"""Of one direction: the longest digest of a cipher suite of TLS 1.3 has 48."""
+"""The longest secret of one direction: the digests of TLS 1.3's cipher suites have up to 48 bytes."""
 _MOST_PROXIED_TLS_BYTES = 1280
 """Of `ProxiedTls` in the line: texts of 64, 64 and 256 bytes, of which JSON makes three times as many at most."""
 MESSAGE_BYTES = MOST_PIPELINED_BYTES + (512 + _MOST_PROXIED_TLS_BYTES + 2 * MOST_SECRET_BYTES) * (MOST_CONNECTIONS + 1)

@@ -13,8 +13,8 @@ CHANNEL_VARIABLE = "GRACEHTTP_WORKER_CHANNEL"
 """The number of a descriptor: this process is a worker, and that socket is its channel to the supervisor."""
 
 SPARE_VARIABLE = "GRACEHTTP_SPARE_CHANNEL"
-"""The number of a descriptor: this process loads what every worker needs, and forks workers for the supervisor, whose
-orders come on that socket."""
+"""The number of a descriptor. A process that has it is the spare process: orders to fork workers come on that socket.
+"""
 
 HOOKS_VARIABLE = "GRACEHTTP_HOOKS"
 """The number of a descriptor: this process calls the hooks for the events that come on that socket."""
@@ -50,8 +50,8 @@ def is_trial(environ: Mapping[str, str]) -> bool:
 
 
 def claim_socket(environ: MutableMapping[str, str], variable: str) -> socket.socket | None:
-    """The socket whose descriptor `variable` has; None without it. The variable is removed: a program that this process
-    starts must not take itself for what this one is."""
+    """The socket whose descriptor is in `variable`; None if it isn't set. Removes the variable, so that a program that
+    this process starts isn't taken for it."""
     number = environ.pop(variable, None)
     if number is None:
         return None

@@ -202,8 +202,8 @@ class CodeRecorded(Report):
 
 
 class CodeDiffers(Report):
-    """The worker has imported these files otherwise than the one whose record it compared, and so many `more`. With
-    `alone` no other worker is meant: it has imported these files before they changed, and others after that."""
+    """The worker has imported these `files`, and so many `more`, otherwise than the worker whose record it compared.
+    With `alone` it compared itself: it has imported them before they changed, and other files after that."""
 
     files: tuple[str, ...]
     more: int = 0
@@ -237,7 +237,7 @@ class Paused(Report):
 
 
 class Answered(Report):
-    """So many responses more were sent, of which so many were server errors; while new code is on probation."""
+    """How many more responses were sent, and how many of them were errors. Sent while new code is on probation."""
 
     responses: int
     errors: int
@@ -256,7 +256,7 @@ class DueForRecycling(Report):
 
 
 class Shed(Report):
-    """So many idle connections of a full listener were closed to make room."""
+    """How many idle connections of a full listener were closed to make room."""
 
     listener: int
     connections: int

@@ -31,7 +31,7 @@ UseTls = Callable[[Sequence["LoadedTls | None"]], None]
 
 
 class Certificates:
-    """Those of all ports of this worker. `use_tls` is called when new ones are used."""
+    """The certificates of all ports of this worker. `use_tls` is called when new ones come into use."""
 
     def __init__(self, servers: Sequence[ServerOptions], use_tls: UseTls) -> None:
         self._servers = servers
@@ -85,7 +85,7 @@ class Certificates:
 
     @property
     def facts(self) -> tuple[CertificateFacts, ...]:
-        """Of what was prepared, or else is used; each certificate once."""
+        """Each certificate once: of those prepared, or else of those in use."""
         used = self._prepared if self._prepared is not None else self._used
         found: dict[str, CertificateFacts] = {}
         for loaded in used:

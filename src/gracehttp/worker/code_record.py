@@ -53,7 +53,7 @@ _ahead: dict[str, Noted] = {}
 
 def note_ahead() -> None:
     """Note what is loaded now, so that a process that is forked from this one need not look at those files. To be
-    called where a fork is made only while the files are as they were loaded (`worker.loaded`)."""
+    called where a fork is made only while the files are as they were loaded (`worker.forking.loaded`)."""
     found = loaded_files(sys.modules).values()
     _ahead.update({facts[0]: Noted(facts, checksum(facts[0], facts[1])) for facts in found})
 

@@ -45,6 +45,9 @@ RequestFailed = Callable[[RequestHead], None]
 """Takes the head of a request that the application did not answer as it should have. Comes before `RequestFinished`."""
 
 
+_WITHOUT_TLS: Final = negotiation.PROTOCOLS[NEW.protocol]
+"""What each connection begins with, as `negotiation.begin` would find."""
+_STAY: Final = Terms.STAY
 _TOLD_PER_TURN: Final = 512
 _MOST_HOSTS: Final = 1024
 """Clients' hosts that are remembered: from one host there are often several connections, and behind a proxy all."""
@@ -114,7 +117,7 @@ class Connections:
         self.accepted = self.adopted = self.handed_over = 0
         """How many connections have come from the kernel and from other workers, and gone to other workers."""
         self.paces: set[Pace] = set()
-        """Of the connections that a drain has found."""
+        """The paces of the connections that a drain has found."""
         self.request_finished = request_finished
         self._request_failed = request_failed
         self._address = address
@@ -180,7 +183,7 @@ class Connections:
         """Often the request is there already, and often the connection ends with its response: then it needs no place
         in the poller."""
         connection, stream = self._connect(sock, peer, False)
-        negotiation.begin(connection, None, NEW)
+        connection.switch(_WITHOUT_TLS(connection, NEW))
         try:
             stream.begin()
         except OSError as exc:
@@ -233,7 +236,8 @@ class Connections:
             if ends is None:
                 ends = self._newcomer(key, peer, self._server or self._server_of(sock))
             connection = Connection(self._context, ends, port)
-            stream = PlainStream(sock, self._streams, NO_PROTOCOL, connection, watched)
+            stream = PlainStream.__new__(PlainStream)
+            stream.set_up(sock, self._streams, NO_PROTOCOL, connection, watched)
         except OSError as exc:
             self._refuse(sock, exc)
             raise
@@ -242,7 +246,7 @@ class Connections:
         return connection, stream
 
     def _newcomer(self, key: Any, peer: Any, server: tuple[str, int | None] | None) -> Ends:
-        """Of a connection from `peer` to `server`. To be remembered by `key`."""
+        """The ends of a connection from `peer` to `server`, remembered by `key` for later connections of that host."""
         client = client_of(peer)
         if len(self._hosts) >= _MOST_HOSTS:
             self._hosts.clear()
@@ -296,8 +300,8 @@ class Connections:
         Introduction(stream, self._context.introduction, introduced, lambda why: self._turned_away.tell(proxy, why))
 
     def _introduce(self, connection: Connection, proxied: Proxied) -> None:
-        """From here on the client is the one that the proxy has named. So it is that which must be trusted to be
-        believed what stands in its requests."""
+        """Take the client that the proxy has named for the client. Whether its fields are believed depends on that one,
+        too."""
         host, connection.port = proxied.client or (None, 0)
         server = proxied.server or connection.ends.server
         if proxied.tls_facts is not None:
@@ -320,6 +324,8 @@ class Connections:
         """The address that the client has connected to; one object for all connections that have the same."""
         name = sock.getsockname()
         if name not in self._servers:
+            if len(self._servers) >= _MOST_HOSTS:  # a machine may answer for a whole network
+                self._servers.clear()
             self._servers[name] = server_of(name)
         return self._servers[name]
 
@@ -367,7 +373,7 @@ class Connections:
             self._context.loop.call_soon(self._tell_some, untold, offer)
 
     def keep(self) -> None:
-        """Take `see_off` back. A response whose head has said that it is the last one still is."""
+        """Take `see_off` back. A response that has said `Connection: close` is still the last one."""
         self._terms = Terms.STAY
         self._hand_over = False
         self._new_round()
@@ -414,7 +420,7 @@ class Connections:
     # --- what connections report ---
 
     def connection_speaks(self, connection: Connection) -> None:
-        if self._terms is not Terms.STAY:
+        if self._terms is not _STAY:
             # It came out of the queue, or ended its handshake, after the drain began: it has the same right to be heard
             # as the others.
             self._tell_terms(connection)
@@ -429,8 +435,9 @@ class Connections:
 
     def connection_closed(self, connection: Connection) -> None:
         self.open.discard(connection)
-        self.handed_over += connection.moved
-        self._on_closed(not connection.moved)
+        moved = connection.moved
+        self.handed_over += moved
+        self._on_closed(not moved)
 
     def _connection_failed(self, error: OSError) -> None:
         self._publish(ConnectionFailed(self._address, error.strerror or str(error)))

@@ -36,8 +36,8 @@ QUEUED_BYTES: Final = 32768
 """When so much is in the queue, no more is sent. A connection on its way isn't served: its next request waits until a
 worker has taken all that was sent before it, some 200 connections here."""
 MOST_ACTIVE: Final = 4
-"""Of the connections in a message: the client of one that was active a moment ago is likely to send again while it is
-on its way, and must not wait for many others."""
+"""The most connections in a message whose client was active a moment ago. Such a client is likely to send again while
+its connection is on the way, and must not wait for many others."""
 ACTIVE_SECONDS: Final = 0.25
 CROWDED_SECONDS: Final = 0.001
 RETRY_SECONDS: Final = 0.02
@@ -156,7 +156,7 @@ class Departures:
         self._schedule()
 
     def _most(self) -> int:
-        """Of connections in a message: a worker's share can't be met by messages that are larger."""
+        """How many connections go in a message. With larger messages no worker would get just its share."""
         share = self._shares.share()
         return MOST_CONNECTIONS if share is None else max(1, min(MOST_CONNECTIONS, share // 2))
 

@@ -63,15 +63,3 @@ def listen_requests(servers: Iterable[ServerOptions]) -> tuple[ListenRequest, ..
         )
         for server in servers
     )
-
-
-def is_the_command() -> bool:
-    """Whether this is the command `gracehttp` itself. A program of the user that calls it does so after code of its
-    own, which each worker must run."""
-    name = sys.argv[0]
-    return os.path.basename(os.path.dirname(name) if name.endswith("__main__.py") else name) == "gracehttp"
-
-
-def wants_spare(process: ProcessOptions) -> bool:
-    """Whether there is to be a spare process, and can be one. A single worker has nobody to share its memory with."""
-    return (process.spare == "on" or (process.spare == "auto" and process.workers > 1)) and is_the_command()

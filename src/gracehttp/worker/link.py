@@ -22,6 +22,7 @@ from gracehttp.worker.certificates import read_contents
 from gracehttp.worker.error_counter import ErrorCounter
 from gracehttp.worker.recycling import Usage
 from gracehttp.worker.service import Service
+from gracehttp.worker.successors import Successors
 
 _OF_THE_CHANNEL: Final = (ChannelLost, ReportsDelayed, SupervisorLost)
 """Events that the channel can't tell, because they are about it."""
@@ -34,11 +35,11 @@ def _end_at_once() -> NoReturn:
 
 
 class SupervisorLink:
-    """To be used in a `with` statement, from before the service starts until it has drained.
+    """Must be entered before the service starts, and left when it has drained.
 
     When the supervisor is gone, the worker finishes what is in flight, within `drain_timeout_seconds`, and ends. When
-    only the channel is of no use any more, it ends at once: it would never hear that it must drain, and the supervisor
-    starts another one.
+    only the channel is broken, the worker ends at once: no order to drain could reach it, and the supervisor starts
+    another one.
     """
 
     def __init__(
@@ -153,11 +154,12 @@ class SupervisorLink:
                 self._begin_counting()
                 self._service.take_over(self._receive)
             case messages.Pause(listeners, queues, tls_listeners):
-                self._service.pause(listeners, queues, tls_listeners)
+                self._service.pause(Successors.of(listeners, queues, tls_listeners))
                 self.report(messages.Paused())
             case messages.Drain(reason, timeout_seconds, listeners, queues, tls_listeners):
                 self._end_counting()
-                self._service.order_drain(reason, timeout_seconds, listeners, queues, tls_listeners)
+                successors = Successors.of(listeners, queues, tls_listeners)
+                self._service.order_drain(reason, timeout_seconds, successors)
             case messages.Hold():
                 self._service.hold()
             case messages.Resume():

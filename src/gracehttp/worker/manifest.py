@@ -18,7 +18,7 @@ from gracehttp.wire.channel import Channel
 from gracehttp.wire.lineage import CHANNEL_VARIABLE, claim_socket, forget_fault_handler
 
 BothEnds = tuple[socket.socket, socket.socket]
-"""Of a handover queue: the one to send to, the one to receive from."""
+"""The two ends of a handover queue: to send to, to receive from."""
 
 
 class GivenListener(Value):
@@ -69,7 +69,7 @@ class Manifest(Value):
     ticket_secret: bytes = b""
     """Empty: none was given."""
     certificates: int | None = None
-    """Those of the generation, as `TakeCertificates` has them; None: those that are in the files."""
+    """The certificates of the generation, as `TakeCertificates` has them. None: the worker reads the files."""
     page: int | None = None
     probes_are_answered: bool = True
     """Whether the supervisor has an admin address."""

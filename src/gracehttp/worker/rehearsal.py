@@ -34,7 +34,7 @@ _SHORT_CLIENTS: Final = 2
 _SHORT_ROUNDS: Final = 1
 """What a fork leaves to do: objects of this process, and pages that it is the first to write to."""
 _MOST_TURNS: Final = 200
-"""Of the loop, for each part of the rehearsal: it is given up if something doesn't come."""
+"""How many turns of the loop a part of the rehearsal may take. Then it is given up."""
 _REQUEST: Final = b"GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: gracehttp-rehearsal\r\nAccept: */*\r\n\r\n"
 _ANSWER: Final = b"rehearsed"
 
@@ -92,7 +92,7 @@ class _Rehearsal:
         queue: tuple[socket.socket, socket.socket],
         poller: Poller,
     ) -> None:
-        """Of `pairs`, the first ends are the server's, and the second ones those of the clients."""
+        """In each of `pairs`, the server has the first end, a client the second one."""
         loop = asyncio.get_running_loop()
         self.permits: Permits = LocalPermits(len(pairs))
         self._clients = [client for _server, client in pairs]

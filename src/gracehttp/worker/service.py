@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gracehttp.applications.loading import ApplicationLoader, application_of
@@ -16,6 +16,7 @@ from gracehttp.applications.wsgi.threads import ThreadPool
 from gracehttp.config import ServerOptions
 from gracehttp.events import DrainFinished, DrainStarted, Event, RequestsCut
 from gracehttp.http.exchange import RequestFinished
+from gracehttp.http.handler import Application
 from gracehttp.http.settings import settings_of
 from gracehttp.net.poller import Poller, new_poller
 from gracehttp.net.tls13.handover import KeyLog, new_key_log
@@ -27,6 +28,7 @@ from gracehttp.worker.drain import Action, Drain
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
 from gracehttp.worker.rehearsal import rehearse
+from gracehttp.worker.successors import NO_SUCCESSORS, Successors
 from gracehttp.worker.warmup import warm_up
 
 if TYPE_CHECKING:
@@ -67,16 +69,14 @@ class Service:
         self._loop = asyncio.get_running_loop()
         self._settings = settings
         self._publish = publish
-        self._goes_on: frozenset[int] = frozenset()
-        self._live_queues: frozenset[int] | None = None
-        self._tls_goes_on: frozenset[int] = frozenset()
+        self._successors = NO_SUCCESSORS
         self._drops_new_connections = settings.drops_new_connections
         self._changed = asyncio.Event()
         self._applications = Applications(settings.applications, loader, self._changed.set, publish)
         self._opened = contextlib.ExitStack()  # what is closed last, from a successful start on
         self.ports: list[Port] = []
         self.certificates: Certificates | None = None
-        """From the start on."""
+        """None before the start."""
         self._key_logs: list[KeyLog | None] = []
         self._ticket_secret = b""
         self._given_certificates: Mapping[str, bytes] | None = None
@@ -119,33 +119,46 @@ class Service:
         for application in self._applications:
             on_stage(f"in the lifespan startup of {application.name}")
             await application.startup()
+        root_paths = {one: server.root_path for server, one in reversed(list(zip(servers, applications, strict=True)))}
         for application in self._applications:
-            for path in self._settings.warmup:
-                on_stage(f"waiting for the answer to the warm-up request GET {path}")
-                root_path = next(
-                    one.root_path for one, its in zip(servers, applications, strict=True) if its is application
-                )
-                self._publish(await warm_up(application, path, poller, root_path=root_path))
+            await self._warm_up(application, root_paths[application], on_stage, poller)
         for server, listener, tls, key_log, application in zip(
             servers, listeners, loaded, self._key_logs, applications, strict=True
         ):
-            port = Port(
-                listener,
-                Probed(application, self._settings.probes) if self._settings.probes else application,
-                settings_of(server),
-                poller=poller,
-                tls=tls.default if tls is not None else None,
-                key_log=key_log,
-                request_finished=self._settings.request_finished,
-                request_failed=self._settings.request_failed,
-                publish=self._publish,
-                on_change=self._changed.set,
-                shed_idle_after_seconds=server.shed_idle_after,
-                room=self._applications.room_of(application),
-            )
-            self.ports.append(port)
+            self.ports.append(self._port(server, listener, tls, key_log, application, poller))
         if self._settings.rehearses:
             await rehearse(poller)
+
+    async def _warm_up(
+        self, application: Application, root_path: str, on_stage: Callable[[str], None], poller: Poller
+    ) -> None:
+        for path in self._settings.warmup:
+            on_stage(f"waiting for the answer to the warm-up request GET {path}")
+            self._publish(await warm_up(application, path, poller, root_path=root_path))
+
+    def _port(
+        self,
+        server: ServerOptions,
+        listener: GivenListener,
+        tls: LoadedTls | None,
+        key_log: KeyLog | None,
+        application: Application,
+        poller: Poller,
+    ) -> Port:
+        return Port(
+            listener,
+            Probed(application, self._settings.probes) if self._settings.probes else application,
+            settings_of(server),
+            poller=poller,
+            tls=tls.default if tls is not None else None,
+            key_log=key_log,
+            request_finished=self._settings.request_finished,
+            request_failed=self._settings.request_failed,
+            publish=self._publish,
+            on_change=self._changed.set,
+            shed_idle_after_seconds=server.shed_idle_after,
+            room=self._applications.room_of(application),
+        )
 
     def take_certificates(self, contents: Mapping[str, bytes]) -> None:
         """Before the start: load these, by the paths of their files, instead of what is in the files now."""
@@ -174,7 +187,7 @@ class Service:
 
     @property
     def thread_pools(self) -> list[ThreadPool]:
-        """Those of the WSGI applications."""
+        """The thread pools of the WSGI applications."""
         return self._applications.thread_pools
 
     def accept(self) -> None:
@@ -185,19 +198,16 @@ class Service:
         for port in self.ports:
             port.accept()
 
-    def pause(
-        self, goes_on: Iterable[int], live_queues: Iterable[int] | None = None, tls_goes_on: Iterable[int] = ()
-    ) -> None:
-        """Leave to a next generation what it has too, and keep everything ready to go on. The applications hear nothing
-        of it. Nothing is closed, except to make room on a full port. The arguments are as in `order_drain`; other
-        listeners are served as before, or again.
+    def pause(self, successors: Successors) -> None:
+        """Leave to `successors` what they have too, and keep everything ready to go on. Other listeners are served as
+        before, or again. The applications hear nothing of it. Nothing is closed, except to make room on a full port.
         """
         if self._drain is not None:
             return
-        self._succeeded_by(goes_on, live_queues, tls_goes_on)
+        self._successors = successors
         for port in self.ports:
-            if port.number in self._goes_on:
-                port.pause(hand_over=self._is_taken(port), hand_over_tls=port.number in self._tls_goes_on)
+            if port.number in successors.listeners:
+                port.pause(hand_over=self._is_taken(port), hand_over_tls=port.number in successors.tls_listeners)
             elif port.paused:
                 port.accept()
 
@@ -237,16 +247,9 @@ class Service:
         self,
         reason: DrainReason,
         timeout_seconds: float,
-        goes_on: Iterable[int] = (),
-        live_queues: Iterable[int] | None = None,
-        tls_goes_on: Iterable[int] = (),
+        successors: Successors = NO_SUCCESSORS,
     ) -> None:
-        """Begin to drain, or, if that was ordered before, hurry up: of two deadlines the earlier one holds.
-
-        `goes_on` are the numbers of the listeners that others go on with. `live_queues` are the handover queues out of
-        which they take connections: a listener that was left out and came back has another one than ours. None: all.
-        `tls_goes_on` are the listeners of which others go on with sessions of TLS.
-        """
+        """Begin to drain, or, if that was ordered before, hurry up: of two deadlines the earlier one holds."""
         now = self._loop.time()
         if reason is DrainReason.STOP:
             self._health.stops = True
@@ -254,7 +257,7 @@ class Service:
             self._drain = Drain(reason, timeout_seconds, now)
         else:
             self._drain.ordered_again(reason, timeout_seconds, now)
-        self._succeeded_by(goes_on, live_queues, tls_goes_on)
+        self._successors = successors
         for port in self.ports:
             if reason is DrainReason.RESTART and self._is_taken(port):
                 port.take_no_more()
@@ -295,28 +298,21 @@ class Service:
             if complaint:
                 logging.getLogger("gracehttp").error("%s", complaint)
 
-    def _succeeded_by(
-        self, goes_on: Iterable[int], live_queues: Iterable[int] | None, tls_goes_on: Iterable[int]
-    ) -> None:
-        self._goes_on = frozenset(goes_on)
-        self._live_queues = frozenset(live_queues) if live_queues is not None else None
-        self._tls_goes_on = frozenset(tls_goes_on)
-
     def _is_taken(self, port: Port) -> bool:
         """Whether other workers take what is in the handover queue of `port`."""
-        return port.number in self._goes_on and (self._live_queues is None or port.queue in self._live_queues)
+        return self._successors.take_from(port.queue, port.number)
 
     def _tell_ports(self) -> None:
         soon = self._drain is not None and self._drain.reason is DrainReason.STOP
         for port in self.ports:
-            tls = port.number in self._tls_goes_on
+            tls = port.number in self._successors.tls_listeners
             port.drain(hand_over=self._is_taken(port), hand_over_tls=tls, soon=soon)
 
     def _stop_accepting(self, reason: DrainReason) -> None:
-        goes_on = self._goes_on if reason is DrainReason.RESTART else ()
-        ending = [port for port in self.ports if port.number not in goes_on]
+        left = self._successors.listeners if reason is DrainReason.RESTART else frozenset()
+        ending = [port for port in self.ports if port.number not in left]
         for port in self.ports:
-            if port.number in goes_on:
+            if port.number in left:
                 port.stop_accepting()  # the queue belongs to the next generation
         self._accepting = len(ending)
         for port in ending:

@@ -8,7 +8,7 @@ import pytest
 import uvloop
 from deadlines import DEADLINE_SECONDS
 
-from gracehttp.applications.asgi import interpreter_calls
+from gracehttp.applications import interpreter_calls
 from gracehttp.applications.asgi.first_steps import FirstSteps
 
 variable = contextvars.ContextVar("variable", default=0)

@@ -227,6 +227,17 @@ def test_missing_attribute_names_what_looks_like_an_application(project):
     assert error.hint == "these look like applications: gtest_names:web, --factory gtest_names:create_app"
 
 
+@pytest.mark.parametrize(
+    ("named", "attribute"),
+    [("gtest_site", "application"), ("gtest_site:application", "application"), ("gtest_site:x", "x")],
+)
+def test_package_of_a_project_names_its_module_with_the_application(project, named, attribute):
+    for name in ("__init__", "settings", "wsgi", "asgi"):
+        project(f"gtest_site/{name}.py", "")
+    meant = f"gtest_site.asgi:{attribute} or gtest_site.wsgi:{attribute}"
+    assert failure(named).hint == f"that is a package: did you mean {meant}?"
+
+
 def test_attribute_that_raises_is_told_with_its_traceback(project):
     project("gtest_prop.py", "class A:\n    @property\n    def app(self): raise KeyError('k')\na = A()\n")
     error = failure("gtest_prop:a.app")

@@ -145,6 +145,11 @@ def test_no_supervisor_named_is_a_mistake_of_usage() -> None:
     assert "which supervisor is meant?" in result.stderr
 
 
+def test_no_supervisor_named_shows_those_that_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gracehttp.cli.target.supervisors", lambda: [(12, "main:app"), (34, "shop")])
+    assert run("status").stderr.endswith(". Here run: --pid 12 is main:app; --pid 34 is shop\n")
+
+
 def test_control_socket_of_another_process_is_not_trusted() -> None:
     other = os.getppid()
     with supervisor([RESTARTED], address=abstract_name(other)) as fake:

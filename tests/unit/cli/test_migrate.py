@@ -32,7 +32,15 @@ GUNICORN = {
     "the least": ("", {"interface": "wsgi", "threads": 1}, []),
     "Django in Docker": (
         'bind = "0.0.0.0:8000"\nworkers = 3\ntimeout = 120\naccesslog = "-"\nerrorlog = "-"\nloglevel = "info"\n',
-        {"bind": "0.0.0.0:8000", "workers": 3, "access_log": True, "hang_timeout": 120, "threads": 1},
+        {
+            "bind": "0.0.0.0:8000",
+            "workers": 3,
+            "hang_timeout": 120,
+            "threads": 1,
+            "access_log": True,
+            "access_log_file": "-",
+            "access_log_format": "combined",
+        },
         ["one long request is enough for that"],
     ),
     "the formula for workers": (
@@ -531,6 +539,25 @@ def test_what_is_no_server_and_no_file_is_told():
         plan_for(["daphne", "main:app"])
     with pytest.raises(ConfigurationError, match="--port has no value"):
         plan_for(["uvicorn", "main:app", "--port"])
+
+
+@pytest.mark.parametrize(
+    ("command", "hint"),
+    [
+        ("fastapi dev main.py", "fastapi dev is gracehttp serve main:app --reload"),
+        ("python manage.py runserver 0.0.0.0:80", "runserver is gracehttp serve mysite.wsgi:application --reload"),
+        ("flask --app shop run", "flask run --debug is gracehttp serve app:app --port 5000 --reload"),
+    ],
+)
+def test_other_programs_that_serve_get_a_command_that_does_the_same(command, hint):
+    with pytest.raises(ConfigurationError, match="is called there") as caught:
+        plan_for(command.split())
+    assert hint in caught.value.hint
+
+
+def test_a_whole_command_in_quotes_is_read_as_its_words():
+    quoted = plan_for(["uvicorn 'main:create_app(\"a b\")' --port 80"])
+    assert (quoted.app, quoted.options["port"]) == ('main:create_app("a b")', 80)
 
 
 def test_value_that_is_none_of_ours_is_left_out_and_told():

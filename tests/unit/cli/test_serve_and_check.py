@@ -88,6 +88,14 @@ def test_every_command_has_short_help(command: str) -> None:
     [
         (("server", "main:app"), "did you mean serve?"),
         (("main:app",), "gracehttp serve main:app serves an application"),
+        (("main.py",), "gracehttp serve main:app serves an application"),
+        (("run", "main:app"), "gracehttp serve main:app serves an application"),
+        (("dev",), "gracehttp serve main:app --reload restarts at each change"),
+        (("ps",), "gracehttp status shows what runs"),
+        (
+            ("reload",),
+            "gracehttp restart brings new code into use; while you develop, gracehttp serve main:app --reload does",
+        ),
         (("help",), "gracehttp --help"),
         (("help", "serve"), "gracehttp serve --help"),
         (("xyz",), "there are: serve, check, restart, stop, status, top, migrate, example, completion, demo"),
@@ -97,6 +105,15 @@ def test_command_that_does_not_exist_names_one_that_does(arguments: tuple[str, .
     result = run(*arguments)
     assert result.exit_code == 2
     assert result.stderr == f"gracehttp: error: no such command {arguments[0]!r}.\nHint: {hint}\n"
+
+
+def test_an_option_before_its_command_is_told_where_it_stands() -> None:
+    result = run("--reload", "serve", "main:app")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "gracehttp: error: no such option: --reload.\n"
+        "Hint: it is an option of serve, and stands behind that: gracehttp serve main:app --reload\n"
+    )
 
 
 @pytest.mark.parametrize(

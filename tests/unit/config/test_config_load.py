@@ -185,6 +185,11 @@ def test_paths_of_the_command_line_stay_relative_to_the_working_directory(tmp_pa
         ),
         ("[[server]]\nssl_certificate = 'x'", "'ssl_certificate' is no option", "granian; here: certfile"),
         ("workers = ", "is not valid TOML", "toml.io"),
+        ("workers = 1\nworkers = 2", "is not valid TOML", "toml.io"),
+        ("app = main:app", "is not valid TOML", 'a text stands in quotes: app = "main:app"'),
+        ("\nbind = 127.0.0.1:8000  # here", "is not valid TOML", 'a text stands in quotes: bind = "127.0.0.1:8000"'),
+        ("reload = True", "is not valid TOML", "write reload = true, in lower case"),
+        ("[tool.gracehttp]\nworkers = 2", "'tool' is no table", "pyproject.toml isn't for this"),
         ("workers = 'x'", "workers must be a whole number", ""),
         ("bind = []", "bind is empty", "leave it away"),
         ("[[server]]\nbind = ':1'\n[[server]]\nbind = ':1'", "two servers have the same address, :1", "of its own"),
@@ -202,6 +207,14 @@ def test_mistake_in_the_file_is_told(tmp_path: Path, toml: str, message: str, hi
 def test_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"cannot read the configuration file .*No such file"):
         load(cli={}, environ={}, file=tmp_path / "nothing.toml")
+
+
+def test_missing_file_names_those_that_are_there(tmp_path: Path) -> None:
+    (tmp_path / "gracehttp.toml").write_text("workers = 1")
+    (tmp_path / "pyproject.toml").write_text("[project]")
+    with pytest.raises(ConfigurationError) as caught:
+        load(cli={}, environ={}, file=tmp_path / "grace.toml")
+    assert caught.value.hint == f"there is {tmp_path}/gracehttp.toml"
 
 
 def test_file_that_is_no_text_is_told(tmp_path: Path) -> None:

@@ -45,7 +45,9 @@ def test_what_the_environment_has_stays_and_a_later_file_wins(tmp_path: Path) ->
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"cannot read the environment file .*/no: No such file"):
+    with pytest.raises(
+        ConfigurationError, match=r"cannot read the environment file .*/no: No such file.*\n.*--env-file"
+    ):
         completed({}, [str(tmp_path / "no")])
 
 

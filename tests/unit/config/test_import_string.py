@@ -21,6 +21,9 @@ def test_import_string_is_taken(text: str) -> None:
     [
         ("src/main.py:web", "did you mean src.main:web?"),
         ("main.py", "did you mean main:app?"),
+        ("mysite/wsgi.py", "did you mean mysite.wsgi:application?"),
+        ("./mysite/asgi.py:app", "did you mean mysite.asgi:app?"),
+        ("manage.py", "the application of a project is such as mysite.wsgi:application"),
         ("main:create_app(x)", 'such as main:create_app("prod", debug=False)'),
         ("main:create_app(*[1])", 'such as main:create_app("prod", debug=False)'),
         ("main:create_app('a'", "write it as module:attribute, for example main:app"),

@@ -80,7 +80,7 @@ def test_connection_keep_alive_of_the_application_means_nothing():
 @pytest.mark.parametrize(
     "field",
     [
-        *((b"Connection", b"keep-alive"), (b"connection", b"close, X-Mine"), (b"Keep-Alive", b"timeout=5")),
+        *((b"Connection", b"keep-alive, X-Mine"), (b"connection", b"close, X-Mine"), (b"Keep-Alive", b"timeout=5")),
         *((b"proxy-connection", b"keep-alive"), (b"TE", b"trailers")),
     ],
 )
@@ -91,7 +91,7 @@ def test_fields_of_the_connection_that_change_nothing_are_dropped_and_told(field
         assert fields.dropped == field
 
 
-@pytest.mark.parametrize("value", [b"close", b"Close, Upgrade", b"upgrade"])
+@pytest.mark.parametrize("value", [b"close", b"Close, Upgrade", b"upgrade", b"keep-alive", b"Keep-Alive"])
 def test_what_the_response_says_anyway_is_not_told_as_dropped(value):
     assert ResponseFields([(b"Connection", value), (b"Upgrade", b"x")]).dropped is None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 
@@ -243,6 +244,35 @@ def test_a_stream_that_is_closed_meanwhile_holds_nothing(run):
     run(scenario)
 
 
+def test_one_that_raises_keeps_nobody_elses_response_back(run):
+    class Failing:
+        def __call__(self, error):
+            raise RuntimeError("a subscriber fails")
+
+    async def scenario(floor):
+        floor.loop.set_exception_handler(lambda loop, context: raised.append(context["exception"]))
+        raised = []
+        clients, streams, seen = speaking(floor, 3)
+        floor.services.on_failure = Failing()
+        reading, writing = os.pipe()
+        for end in (reading, writing):
+            floor.own(os.fdopen(end))
+
+        def answer(number):
+            streams[number].write(b"answer")
+            if not number:
+                os.dup2(reading, streams[0]._socket.fileno())  # send(2) fails with ENOTSOCK
+
+        for number, one in enumerate(seen):
+            one.on_received = lambda _, number=number: answer(number)
+        await handled(seen)
+        await until(lambda: not any(stream.unsent_bytes for stream in streams))
+        assert [has(client) for client in clients[1:]] == [b"answer"] * 2
+        assert [str(one) for one in raised] == ["a subscriber fails"]
+
+    run(scenario)
+
+
 class Owner:
     """What a connection tells the worker."""
 
@@ -265,6 +295,9 @@ class Protocol:
     can_move = at_rest = True
     answer = None
 
+    def in_flight(self):
+        return ()
+
     def last_call(self, terms):
         return
 
@@ -278,7 +311,7 @@ class Protocol:
         return
 
 
-@pytest.mark.parametrize("act", ["see_off", "rested", "pack"])
+@pytest.mark.parametrize("act", ["see_off", "rested", "pack", "describe"])
 def test_a_drain_finds_a_connection_whose_response_is_held_at_rest(run, act):
     async def scenario(floor):
         clients, streams, seen = speaking(floor, 2)
@@ -299,6 +332,8 @@ def test_a_drain_finds_a_connection_whose_response_is_held_at_rest(run, act):
                 connection.see_off(Terms.HAND_OVER)
             elif act == "rested":
                 connection.rested()
+            elif act == "describe":
+                assert connection.describe() == []
             else:
                 connection.pack()
             found.append(connection.busy)

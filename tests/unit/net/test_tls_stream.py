@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import resource
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
@@ -23,11 +25,13 @@ from tls_ends import context_of
 from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.ending import LINGER_SECONDS
 from gracehttp.net.kernel_view import is_readable
-from gracehttp.net.poller import READABLE
-from gracehttp.net.stream import PlainStream
+from gracehttp.net.poller import READABLE, Pollable
+from gracehttp.net.stream import HOLD_BYTES, PlainStream
 from gracehttp.net.system_calls import READ_BYTES
 from gracehttp.net.tls13.key_log import KeyLog
+from gracehttp.net.tls13.records import RecordLayer
 from gracehttp.net.tls13.session import ContinuedSession
+from gracehttp.net.tls13.state import TlsState
 from gracehttp.net.tls13.witness import Witness
 from gracehttp.net.tls_stream import TlsStream
 
@@ -51,6 +55,11 @@ def run(request):
     return runner_for(request.param)
 
 
+@pytest.fixture(params=["asyncio-epoll", "uvloop-epoll"])
+def run_epoll(request):
+    return runner_for(request.param)
+
+
 @pytest.fixture(scope="module")
 def context(tmp_path_factory):
     """The server's."""
@@ -65,6 +74,8 @@ class TlsClient:
 
     def __init__(self, client, version="1.3", alpn=()):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if os.environ.get("SSLKEYLOGFILE"):
+            context.keylog_filename = os.environ["SSLKEYLOGFILE"]
         AUTHORITY.configure_trust(context)
         context.minimum_version = context.maximum_version = VERSIONS[version[:3]]
         if alpn:
@@ -122,6 +133,17 @@ class TlsClient:
                 await self._read()
         return taken
 
+    def take_now(self):
+        """What has come so far."""
+        with contextlib.suppress(BlockingIOError):
+            while data := self.client.socket.recv(65536):
+                self.incoming.write(data)
+        taken = []
+        with contextlib.suppress(ssl.SSLWantReadError):
+            while True:
+                taken.append(self.tls.read(65536))
+        return b"".join(taken)
+
     async def take_all(self):
         """Everything up to close_notify. Raises `ssl.SSLEOFError` if the connection ends without one."""
         taken = []
@@ -142,7 +164,7 @@ class TlsClient:
 class Session:
     """A TLS stream, its client, and what consumer and owner have seen."""
 
-    def __init__(self, floor, context, version="1.3", *, small=False, alpn=(), sockets=None):
+    def __init__(self, floor, context, version="1.3", *, small=False, alpn=(), sockets=None, answer_plain=None):
         self.seen = Seen()
         self.opened = []
         self.handshakes = Deadlines(HANDSHAKE_SECONDS, floor.clock)
@@ -156,10 +178,16 @@ class Session:
                 KEY_LOGS[context].attach(context)
             witness = Witness(KEY_LOGS[context])
         self.stream = TlsStream(
-            self.plain, context, self.seen, handshakes=self.handshakes, on_open=self.opened.append, witness=witness
+            self.plain,
+            context,
+            self.seen,
+            handshakes=self.handshakes,
+            on_open=self.opened.append,
+            answer_plain=answer_plain,
+            witness=witness,
         )
         floor.own(aborted(self.stream))
-        self.client = TlsClient(self.raw, version, alpn) if sockets is None else None
+        self.client = TlsClient(self.raw, version, alpn) if self.raw else None
 
     @classmethod
     async def open(cls, floor, context, version="1.3", **options):
@@ -634,6 +662,86 @@ def test_a_client_may_change_its_keys_and_ask_for_ours(run, context):
     run(scenario)
 
 
+def record_layer_of(client, file):
+    """Goes on for the client, with whose ssl module no KeyUpdate can be sent. `file` is its log of
+    keys."""
+    lines = [line.split() for line in file.read_text().splitlines() if not line.startswith("#")]
+    secrets = {line[0]: bytearray.fromhex(line[2]) for line in lines}
+    return RecordLayer(
+        TlsState(client.tls.cipher()[0], secrets["SERVER_TRAFFIC_SECRET_0"], 2, secrets["CLIENT_TRAFFIC_SECRET_0"], 0)
+    )
+
+
+@pytest.fixture
+def knowing(monkeypatch, tmp_path):
+    """The file to which clients write their keys."""
+    file = tmp_path / "keys"
+    monkeypatch.setenv("SSLKEYLOGFILE", str(file))
+    return file
+
+
+def key_updates(records, count):
+    """Ask for our keys to be changed `count` times, with some data between: a row of them alone is an error."""
+    for at in range(count):
+        records.update(ask=True)
+        if at % 16 == 15:
+            yield records.seal(b"x")
+    yield records.seal(b"end")
+
+
+def test_a_client_that_takes_no_answers_to_its_key_updates_is_not_read(run, context, knowing):
+    async def scenario(floor):
+        session = await Session.open(floor, context, small=True)
+        records = record_layer_of(session.client, knowing)
+        sending = asyncio.create_task(session.raw.send_all(b"".join(key_updates(records, 8_000))))
+        await until(lambda: not session.plain.reading)
+        await turns(50)
+        assert not session.plain.reading
+        assert session.stream.unsent_bytes < 65536 * 3
+        taking = asyncio.create_task(session.raw.take_all())
+        await sending
+        await until(lambda: session.seen.pieces[-1] == b"end")
+        await until(lambda: session.plain.reading)
+        taking.cancel()
+
+    run(scenario)
+
+
+def test_a_consumer_that_resumes_reads_nothing_of_such_a_client_either(run, context, knowing):
+    async def scenario(floor):
+        session = await Session.open(floor, context, small=True)
+        records = record_layer_of(session.client, knowing)
+        sending = asyncio.create_task(session.raw.send_all(b"".join(key_updates(records, 8_000))))
+        await until(lambda: not session.plain.reading)
+        session.stream.pause_reading()
+        session.stream.resume_reading()
+        assert not session.plain.reading
+        session.stream.pause_reading()
+        sending.cancel()
+        taking = asyncio.create_task(session.raw.take_all())
+        await until(lambda: not session.stream.unsent_bytes)
+        await turns()
+        assert not session.plain.reading
+        session.stream.resume_reading()
+        assert session.plain.reading
+        taking.cancel()
+
+    run(scenario)
+
+
+def test_a_client_that_asks_for_keys_and_takes_no_end_is_cut(run, context, knowing):
+    async def scenario(floor):
+        session = await Session.open(floor, context, small=True)
+        records = record_layer_of(session.client, knowing)
+        session.stream.write(BIG)
+        session.stream.close(linger=True)
+        with contextlib.suppress(ConnectionError):
+            await session.raw.send_all(b"".join(key_updates(records, 8_000)))
+        await until(lambda: session.seen.closes)
+
+    run(scenario)
+
+
 # --- the ends of both directions ---
 
 
@@ -714,6 +822,36 @@ def test_without_linger_close_notify_and_end_come_at_once(run, context):
     run(scenario)
 
 
+@every_session
+@pytest.mark.parametrize("linger", [False, True])
+def test_the_last_bytes_wait_for_close_notify_and_go_with_it(run, context, version, linger):
+    async def scenario(floor):
+        session = await Session.open(floor, context, version)
+        sent = floor.services.sent_bytes
+        session.stream.write_last(b"answer")
+        held = session.stream.unsent_bytes
+        assert floor.services.sent_bytes == sent
+        session.stream.close(linger=linger)
+        assert floor.services.sent_bytes > sent + held, "close_notify too"
+        assert session.stream.unsent_bytes == 0
+        assert await session.client.take_all() == b"answer"
+        session.raw.end()
+        await until(lambda: session.seen.closes)
+
+    run(scenario)
+
+
+def test_last_bytes_that_are_long_arrive_whole(run, context):
+    async def scenario(floor):
+        session = await Session.open(floor, context, small=True)
+        session.stream.write_last(BIG)
+        session.stream.close(linger=False)
+        assert await session.client.take_all() == BIG
+        await until(lambda: session.seen.closes)
+
+    run(scenario)
+
+
 @pytest.mark.parametrize("how", ["abort", "reset"])
 def test_a_cut_is_no_close_notify(run, context, how):
     async def scenario(floor):
@@ -785,6 +923,37 @@ def test_of_a_client_that_reads_nothing_every_byte_that_waits_is_known(run, cont
     run(scenario)
 
 
+async def until_holding(floor):
+    """Handshakes take long, and nothing is held for a while after what takes long."""
+    speaking = [floor.stream() for _ in range(2)]
+    while not floor.poller.holding:
+        for client, _stream, _seen in speaking:
+            client.send(b"?")
+        await asyncio.sleep(0)
+
+
+@every_session
+@pytest.mark.parametrize("last", [1, 100, HOLD_BYTES // 2, HOLD_BYTES, HOLD_BYTES + 1])
+def test_a_large_answer_that_ends_with_what_is_held_is_told_to_be_sent(run_epoll, context, version, last):
+    async def scenario(floor):
+        # Both have room at the same time, so that one turn handles both, and small writes are held in it.
+        sessions = [await Session.open(floor, context, version, sockets=floor.unix()) for _ in range(2)]
+        await until_holding(floor)
+        answer = b"x" * (65536 * 8 + last)
+        for session in sessions:
+            session.stream.write(answer)
+        assert not any(session.stream.writable for session in sessions)
+        missing = [len(answer)] * 2
+        while any(missing):
+            for number, session in enumerate(sessions):
+                missing[number] -= len(session.client.take_now())
+            await asyncio.sleep(0)
+        await until(lambda: all(session.seen.rooms for session in sessions))
+        assert [(session.stream.writable, session.stream.unsent_bytes) for session in sessions] == [(True, 0)] * 2
+
+    run_epoll(scenario)
+
+
 def test_a_client_that_reads_nothing_is_given_up(run, context):
     async def scenario(floor):
         session = await Session.open(floor, context, small=True)
@@ -801,13 +970,18 @@ def test_a_client_that_reads_nothing_is_given_up(run, context):
 @pytest.mark.parametrize("how", ["abort", "close", "in the handshake", "reset in the handshake", "tampered"])
 @pytest.mark.parametrize("loop", LOOPS)
 def test_nothing_is_left_to_the_garbage_collector(context, loop, how):
+    class Protocol(Seen):
+        def answer_plain(self, data):
+            return b""
+
     async def scenario():
         async with opened() as floor:
+            protocol = Protocol()
             if "handshake" in how:
-                session = Session(floor, context)
+                session = Session(floor, context, answer_plain=protocol.answer_plain)
             else:
-                session = await Session.open(floor, context)
-            session.stream.consumer = protocol = Seen()
+                session = await Session.open(floor, context, answer_plain=protocol.answer_plain)
+            session.stream.consumer = protocol
             protocol.stream = session.stream  # the circle of a protocol and its stream
             match how:
                 case "abort" | "in the handshake":
@@ -887,11 +1061,6 @@ def test_what_an_idle_session_costs(context, soak, record_property, capsys):
 # --- a client that leaves while it is not read ---
 
 
-@pytest.fixture(params=["asyncio-epoll", "uvloop-epoll"])
-def run_epoll(request):
-    return runner_for(request.param)
-
-
 @every_session
 def test_the_end_of_a_client_that_is_not_read_is_told_once(run_epoll, context, version):
     async def scenario(floor):
@@ -931,6 +1100,44 @@ def test_a_large_response_is_encrypted_as_the_client_takes_it(run, context, vers
         assert session.stream.writable
 
     run(scenario)
+
+
+class AlwaysReady(Pollable):
+    """A socket that is readable and is not read: whatever else a turn of the poller has, it isn't alone."""
+
+    def ready(self, events):
+        return
+
+
+@contextlib.contextmanager
+def company(floor):
+    """The poller always has several events, and so holds what is small."""
+    with contextlib.ExitStack() as opened:
+        for _ in range(2):
+            ours, theirs = socket.socketpair()
+            opened.callback(theirs.close)
+            opened.callback(ours.close)
+            theirs.send(b"?")
+            floor.poller.add(ours.fileno(), AlwaysReady(), READABLE)
+            opened.callback(floor.poller.remove, ours.fileno())
+        yield
+
+
+@every_session
+@pytest.mark.parametrize("end", [1, HOLD_BYTES - 2000, HOLD_BYTES])
+def test_a_large_response_whose_end_is_held_makes_room_again(run_epoll, context, version, end):
+    async def scenario(floor):
+        session = await Session.open(floor, context, version, small=True)
+        with company(floor):
+            await until(lambda: floor.poller.holding)
+            size = 65536 * 2 + end  # what is encrypted at last is small
+            session.stream.write(bytes(size))
+            assert await session.client.take(size) == bytes(size)
+            await until(lambda: session.seen.rooms)
+            await turns()
+            assert (session.seen.rooms, session.stream.writable, session.stream.unsent_bytes) == (1, True, 0)
+
+    run_epoll(scenario)
 
 
 @pytest.mark.parametrize("linger", [True, False])

@@ -101,7 +101,7 @@ def fleet_of(first, workers, other, *, stopping, due, wanted=2, asked=False, sil
     """A fleet with one generation of `workers` and, if `other`, a second one in that state. `asked`: if one is on
     probation, its time was up a second ago, and its workers have been asked whether they are there."""
     fleet = Fleet(SETTINGS)
-    fleet.stopping = stopping
+    fleet._stop.requested = stopping
     deadline_in = -1 if due else 3
     settings = SETTINGS if stopping else ON_PROBATION
     generation = Generation(1, first, settings, wanted=wanted, retired_at=NOW - 5)

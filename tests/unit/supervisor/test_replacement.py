@@ -15,12 +15,18 @@ from gracehttp.supervisor.succession.replacement import Replacement
 from gracehttp.supervisor.succession.trial import Verdict
 
 
-class SettledCrew:
+class SettledWorkers:
+    """Stands for the workers, and what starts them."""
+
+    @property
+    def starter(self):
+        return self
+
     async def settled(self):
         return
 
 
-class UnsettledCrew:
+class UnsettledWorkers(SettledWorkers):
     """It has ordered a worker from a template."""
 
     def __init__(self, events):
@@ -40,7 +46,7 @@ class World:
         self.execve = FileNotFoundError("no such interpreter")
         self.events = []
         self.mask_at_execve = None
-        self.workers = SettledCrew()
+        self.workers = SettledWorkers()
         monkeypatch.setattr(replacement, "try_image", self.try_image)
         monkeypatch.setattr(replacement, "become", self.become)
 
@@ -108,8 +114,8 @@ def test_a_signal_that_was_caught_before_is_acted_on_by_the_old_image(world):
     assert world.events[:3] == ["trial of 5 s", "signal", "execve"]
 
 
-def test_execve_waits_until_no_worker_is_half_born(world):
-    world.workers = UnsettledCrew(world.events)
+def test_execve_waits_until_no_worker_is_half_started(world):
+    world.workers = UnsettledWorkers(world.events)
     world.play()
     assert world.events[:3] == ["trial of 5 s", "started", "execve"]
 
@@ -140,7 +146,7 @@ def test_a_newer_request_supersedes_the_one_before(world):
 
 def test_there_is_nothing_to_cancel_without_an_attempt_or_after_it(world):
     async def run():
-        one = Replacement(CommandLine(("none",), "."), SettledCrew(), carry=world.carry, on_failure=world.failed)
+        one = Replacement(CommandLine(("none",), "."), SettledWorkers(), carry=world.carry, on_failure=world.failed)
         before = one.cancel()
         one.begin("somebody", timeout_seconds=5)
         await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})

@@ -46,7 +46,9 @@ class WithoutProcesses:
         self.queues = HandoverQueues()
         self.workers = SimpleNamespace(
             send=lambda worker, order: self.told.append(order),
-            codes=SimpleNamespace(keep=lambda generation, record: self.codes.append((generation, record))),
+            starter=SimpleNamespace(
+                codes=SimpleNamespace(keep=lambda generation, record: self.codes.append((generation, record)))
+            ),
             slots=lambda: [],
             none_accepts=False,
         )

@@ -18,9 +18,10 @@ from gracehttp.config.release_links import LINKS_VARIABLE
 from gracehttp.events import SpareLost, SpareNotUsed, SpareStarted
 from gracehttp.supervisor.processes import spare as module
 from gracehttp.supervisor.processes.command_line import Launch
+from gracehttp.supervisor.processes.fork_server import StartReports
+from gracehttp.supervisor.processes.inheritance import Inheritance, inheritance_now
 from gracehttp.supervisor.processes.process import WorkerProcess
-from gracehttp.supervisor.processes.spare import Inheritance, Spare, inheritance_now, misfit
-from gracehttp.supervisor.processes.templates import StartReports
+from gracehttp.supervisor.processes.spare import Spare, difference
 from gracehttp.wire.channel import Channel
 from gracehttp.wire.messages import Fork, Forked, TemplateBegan
 
@@ -47,7 +48,7 @@ LAUNCH = Launch("/venv/bin/python", ("python", "-m", "gracehttp", "serve", "main
     ],
 )
 def test_it_stands_for_what_would_load_the_same(wanted, expected):
-    assert misfit(LAUNCH, wanted) == expected
+    assert difference(LAUNCH, wanted) == expected
 
 
 def test_what_a_process_inherits_counts():
@@ -65,7 +66,7 @@ def test_what_a_process_inherits_counts():
 
 def test_a_policy_of_scheduling_counts():
     code = (
-        "import os; from gracehttp.supervisor.processes.spare import inheritance_now; before = inheritance_now();"
+        "import os; from gracehttp.supervisor.processes.inheritance import inheritance_now; before = inheritance_now();"
         "os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0)); print(inheritance_now() == before)"
     )
     found = subprocess.run(
@@ -83,18 +84,18 @@ class World:
         self.process = None
         self.processes = []
         monkeypatch.setattr(module, "spawn", self._spawn)
-        monkeypatch.setattr(module, "LEISURE_SECONDS", 0.0)
+        monkeypatch.setattr(module, "DELAY_SECONDS", 0.0)
         monkeypatch.setattr(module, "is_attached", lambda: False)
         monkeypatch.setattr(Launch, "missing", lambda self: "")
         monkeypatch.setattr(module, "inheritance_now", lambda: self.inheritance)
         monkeypatch.setattr(os, "kill", lambda pid, number: self.killed.append((pid, number)))
         self.inheritance = Inheritance()
         self.spawned_now = asyncio.Event()
+        self.reports = StartReports(
+            lambda process, pid: self.started.put_nowait((process.number, pid)),
+            lambda process, reason: self.failed.put_nowait((process.number, reason)),
+        )
         self.spare = Spare(
-            StartReports(
-                lambda process, pid: self.started.put_nowait((process.number, pid)),
-                lambda process, reason: self.failed.put_nowait((process.number, reason)),
-            ),
             self.watched.__setitem__,
             self.told.append,
             adopt_orphans=lambda: adopts,
@@ -121,7 +122,7 @@ class World:
     def order(self, worker=1, launch=LAUNCH):
         process, ends = WorkerProcess.prepare(worker, 1, 0, hear_nothing)
         self.processes.append(process)
-        self.spare.for_launch(launch).order(process, ends, launch)
+        self.spare.for_launch(launch).order(process, ends, self.reports, launch)
 
     def reap(self, status):
         self.watched.pop(PID)(status)
@@ -287,7 +288,7 @@ def test_one_that_has_loaded_gives_way_to_the_one_that_is_wanted_next(monkeypatc
         world.spawned_now.clear()
         old = world.process
         other = changed(LAUNCH, executable="/2/bin/python")
-        monkeypatch.setattr(module, "LEISURE_SECONDS", 0.2)
+        monkeypatch.setattr(module, "DELAY_SECONDS", 0.2)
         world.spare.renew_soon(other)
         old.send(BEGAN)
         await world.spawned_now.wait()
@@ -310,7 +311,7 @@ def test_one_that_can_not_be_one_says_why(monkeypatch):
 
 def test_none_is_started_beside_a_worker_that_starts(monkeypatch):
     async def story(world):
-        monkeypatch.setattr(module, "LEISURE_SECONDS", 1000.0)
+        monkeypatch.setattr(module, "DELAY_SECONDS", 1000.0)
         world.spare.renew_soon(LAUNCH)
         before = world.spare._timer
         assert world.spare.for_launch(LAUNCH) is None

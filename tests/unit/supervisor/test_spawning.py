@@ -112,7 +112,7 @@ def test_the_fault_handler_is_on_from_the_first_moment_and_not_left_to_what_the_
     assert said_by(code) == f"True {users}"
 
 
-def test_the_child_is_born_with_the_signals_of_the_supervisor_blocked_and_the_parent_hears_them():
+def test_the_child_starts_with_the_signals_of_the_supervisor_blocked_and_the_parent_hears_them():
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     code = "import signal, sys; print(*sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())), file=sys.stderr)"
     assert said_by(code) == " ".join(map(str, sorted(map(int, SIGNALS.keys() | before))))

@@ -13,7 +13,11 @@ from gracehttp.supervisor.fleet import (
 
 
 class NoProcesses:
-    """Stands for the workers and its templates."""
+    """Stands for the workers, what starts them, and their templates."""
+
+    @property
+    def starter(self):
+        return self
 
     @property
     def templates(self):

@@ -18,8 +18,9 @@ from gracehttp.events import PreloadUnavailable, TemplateLost, TemplateStarted
 from gracehttp.release import RELEASE
 from gracehttp.supervisor.processes import templates
 from gracehttp.supervisor.processes.early_stderr import EarlyStderr
+from gracehttp.supervisor.processes.fork_server import StartReports
 from gracehttp.supervisor.processes.process import WorkerProcess
-from gracehttp.supervisor.processes.templates import StartReports, Templates, TemplatesRecord
+from gracehttp.supervisor.processes.templates import Templates, TemplatesRecord
 from gracehttp.values import Descriptor, from_plain, to_plain
 from gracehttp.wire.channel import Channel, ChannelClosed
 from gracehttp.wire.messages import Fork, Forked, TemplateBegan
@@ -39,11 +40,11 @@ class Fleet:
         self.watched = {}
         self.started = asyncio.Queue()
         self.failed = asyncio.Queue()
-        starts = StartReports(
+        self.reports = StartReports(
             lambda process, pid: self.started.put_nowait((process.number, pid)),
             lambda process, reason: self.failed.put_nowait((process.number, reason)),
         )
-        self.templates = Templates(starts, self.watched.__setitem__, self.told.append, record)
+        self.templates = Templates(self.watched.__setitem__, self.told.append, record)
         self.processes = []
 
     def leave_template(self, generation=1):
@@ -55,7 +56,7 @@ class Fleet:
     def order(self, worker, generation=1):
         process, ends = WorkerProcess.prepare(worker, generation, 0, hear_nothing)
         self.processes.append(process)
-        self.templates.of(generation).order(process, ends)
+        self.templates.of(generation).order(process, ends, self.reports)
 
     def reap(self, pid, status):
         self.watched.pop(pid)(status)
@@ -297,7 +298,7 @@ def test_without_subreapers_there_are_no_templates(monkeypatch):
     run(scenario)
 
 
-def test_a_signal_to_a_worker_that_is_not_born_yet_waits_for_its_birth(killed):
+def test_a_signal_to_a_worker_that_has_no_process_yet_waits_for_it(killed):
     async def scenario(fleet):
         process, ends = WorkerProcess.prepare(7, 1, 0, hear_nothing)
         fleet.processes.append(process)

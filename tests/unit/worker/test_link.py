@@ -14,6 +14,7 @@ from gracehttp.wire import messages
 from gracehttp.wire.channel import Channel, ChannelBroken, channel_pair
 from gracehttp.wire.messages import DrainReason
 from gracehttp.worker.link import SupervisorLink
+from gracehttp.worker.successors import NO_SUCCESSORS, Successors
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
@@ -82,11 +83,11 @@ def play(request):
     ("order", "call"),
     [
         (messages.Serve(), ("accept",)),
-        (messages.Pause((1,), (7001,), (1,)), ("pause", (1,), (7001,), (1,))),
-        (messages.Drain(DrainReason.STOP, 3.0), ("order_drain", DrainReason.STOP, 3.0, (), None, ())),
+        (messages.Pause((1,), (7001,), (1,)), ("pause", Successors.of([1], [7001], [1]))),
+        (messages.Drain(DrainReason.STOP, 3.0), ("order_drain", DrainReason.STOP, 3.0, NO_SUCCESSORS)),
         (
             messages.Drain(DrainReason.RESTART, 3.0, (1, 2), (), (2,)),
-            ("order_drain", DrainReason.RESTART, 3.0, (1, 2), (), (2,)),
+            ("order_drain", DrainReason.RESTART, 3.0, Successors.of([1, 2], [], [2])),
         ),
         (messages.Hold(), ("hold",)),
         (messages.Resume(), ("resume",)),

@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from gracehttp.worker import loaded
-from gracehttp.worker.loaded import Loaded, difference, loaded_now, looked_up_again, unfit
+from gracehttp.worker.forking import loaded
+from gracehttp.worker.forking.loaded import Loaded, difference, loaded_now, looked_up_again, unfit
 
 FILE = (1, 2, 3, 4)
 BEFORE = Loaded({"/a.py": FILE, "/gone": None}, {"": frozenset(), "/site": frozenset({"a.pth"})})
@@ -127,7 +127,7 @@ LONG_AGO = Loaded({}, {})
 def of_its_own(monkeypatch):
     """The facts of this process, which runs tests, are others."""
     monkeypatch.setattr(sys, "path", [one for one in sys.path if os.path.isabs(one)])
-    monkeypatch.setattr(loaded, "_threads", lambda: 1)
+    monkeypatch.setattr(loaded, "thread_count", lambda: 1)
     monkeypatch.setattr(loaded, "_is_watched", lambda: False)
     monkeypatch.setattr(loaded, "_opened", lambda channel: "")
 

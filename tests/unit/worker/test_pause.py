@@ -19,6 +19,7 @@ from gracehttp.wire.handover import Carried, encode
 from gracehttp.wire.messages import DrainReason
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.service import Service, ServiceSettings
+from gracehttp.worker.successors import Successors
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 SETTINGS = ServiceSettings(
@@ -71,7 +72,7 @@ class Worker:
         for number, queue in self.queues.items():
             if number not in goes_on:
                 queue.seal()  # as the supervisor does with the queues that no generation comes after
-        self.service.order_drain(reason, 5.0, goes_on)
+        self.service.order_drain(reason, 5.0, Successors.of(goes_on))
         await draining
 
     def close(self):
@@ -115,7 +116,7 @@ def run(request):
 
 def test_it_serves_what_only_it_has_and_after_the_pause_everything(run):
     async def scenario(worker):
-        worker.service.pause([SHARED])
+        worker.service.pause(Successors.of([SHARED]))
         shared = await worker.connect(SHARED)
         assert b"200" in await answer(await worker.connect(OWN))
         assert await unanswered(shared)
@@ -132,8 +133,8 @@ def test_it_serves_what_only_it_has_and_after_the_pause_everything(run):
 
 def test_told_again_it_serves_what_the_newest_successor_does_not_have(run):
     async def scenario(worker):
-        worker.service.pause([SHARED])
-        worker.service.pause([OWN])
+        worker.service.pause(Successors.of([SHARED]))
+        worker.service.pause(Successors.of([OWN]))
         own = await worker.connect(OWN)
         assert b"200" in await answer(await worker.connect(SHARED))
         assert await unanswered(own)
@@ -145,7 +146,7 @@ def test_told_again_it_serves_what_the_newest_successor_does_not_have(run):
 
 def test_a_pause_ends_with_an_order_to_drain_as_well(run):
     async def scenario(worker):
-        worker.service.pause([SHARED])
+        worker.service.pause(Successors.of([SHARED]))
         shared = await worker.connect(SHARED)
         await worker.end(DrainReason.RESTART)
         assert worker.heard == ["lifespan.startup", "lifespan.shutdown"]
@@ -156,7 +157,7 @@ def test_a_pause_ends_with_an_order_to_drain_as_well(run):
 
 def test_at_a_stop_a_paused_worker_helps_to_empty_the_queue(run):
     async def scenario(worker):
-        worker.service.pause([SHARED])
+        worker.service.pause(Successors.of([SHARED]))
         shared = await worker.connect(SHARED)
         await worker.end(DrainReason.STOP)
         assert b"200" in await answer(shared)
@@ -170,7 +171,7 @@ def test_after_a_pause_what_waits_to_be_handed_over_is_not(run):
         head = await client[0].readuntil(b"\r\n\r\n")
         assert b"close" not in head
         worker.service.hold()
-        worker.service.pause([SHARED])
+        worker.service.pause(Successors.of([SHARED]))
         worker.service.accept()
         worker.service.resume()
         for _ in range(20):
@@ -196,7 +197,7 @@ def hand_over(worker):
 def test_while_it_is_paused_it_takes_nothing_from_the_queue(run):
     async def scenario(worker):
         worker.service.take_over(lambda: None)
-        worker.service.pause([SHARED])
+        worker.service.pause(Successors.of([SHARED]))
         with hand_over(worker) as client:
             for _ in range(20):
                 await asyncio.sleep(0)
@@ -214,7 +215,7 @@ def test_at_a_stop_a_paused_worker_helps_to_empty_the_handover_queue(run):
 
     async def scenario(worker):
         worker.service.take_over(lambda: None)
-        worker.service.pause([SHARED])
+        worker.service.pause(Successors.of([SHARED]))
         with hand_over(worker) as client:
             await worker.end(DrainReason.STOP)
             assert b"connection: close" in client.recv(1000).lower()
@@ -231,8 +232,8 @@ def test_a_queue_that_is_not_the_one_that_others_take_from_is_emptied(run):
             worker.queue.seal()
             draining = asyncio.create_task(worker.service.drain())
             worker.queues[OWN].seal()
-            worker.service.order_drain(DrainReason.RESTART, 5.0, [])
-            worker.service.order_drain(DrainReason.RESTART, 5.0, [SHARED], live_queues=[4711])
+            worker.service.order_drain(DrainReason.RESTART, 5.0, Successors.of([]))
+            worker.service.order_drain(DrainReason.RESTART, 5.0, Successors.of([SHARED], [4711]))
             await draining
             assert b"connection: close" in client.recv(1000).lower()
 
@@ -242,7 +243,7 @@ def test_a_queue_that_is_not_the_one_that_others_take_from_is_emptied(run):
 def test_it_pauses_no_more_once_it_drains(run):
     async def scenario(worker):
         worker.service.order_drain(DrainReason.STOP, 5.0)
-        worker.service.pause([SHARED])
+        worker.service.pause(Successors.of([SHARED]))
         shared = await worker.connect(SHARED)
         await worker.end(DrainReason.STOP)
         assert b"200" in await answer(shared)

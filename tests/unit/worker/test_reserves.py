@@ -12,8 +12,8 @@ from deadlines import DEADLINE_SECONDS
 from gracehttp.values import Descriptor
 from gracehttp.wire.channel import Channel, ChannelClosed
 from gracehttp.wire.messages import Fork, Forked
-from gracehttp.worker import reserves as module
-from gracehttp.worker.reserves import FEWEST, MOST, Reserves
+from gracehttp.worker.forking import reserves as module
+from gracehttp.worker.forking.reserves import FEWEST, MOST, Reserves
 
 
 @pytest.fixture

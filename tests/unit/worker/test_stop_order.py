@@ -22,6 +22,7 @@ from gracehttp.wire.handover import HTTP1, Carried, encode
 from gracehttp.wire.messages import DrainReason
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.service import Service, ServiceSettings
+from gracehttp.worker.successors import Successors
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 SETTINGS = ServiceSettings(
@@ -93,7 +94,7 @@ def test_at_a_restart_only_the_ports_that_end_go_on_taking():
         await service.start([*server_options(answer), *server_options(answer)], given)
         service.accept()
         service.take_over(lambda: None)
-        service.order_drain(DrainReason.RESTART, 20.0, goes_on=[0])
+        service.order_drain(DrainReason.RESTART, 20.0, Successors.of([0]))
         assert [port._arrivals.ended for port in service.ports] == [True, False]
         queues[1].seal()
         await service.drain()

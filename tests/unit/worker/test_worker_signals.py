@@ -16,7 +16,7 @@ print(*sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])))
 """
 
 
-def test_a_worker_that_is_born_while_the_supervisor_holds_signals_back_gets_them():
+def test_a_worker_that_starts_while_the_supervisor_holds_signals_back_gets_them():
     """The mask is inherited (sigprocmask(2)); with SIGCHLD blocked an application waits for its children in vain."""
     held_back = {signal.SIGCHLD, signal.SIGHUP, signal.SIGTERM}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, held_back)

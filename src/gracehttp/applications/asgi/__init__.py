@@ -3,8 +3,8 @@
 `application` is the entrance: one task per request or WebSocket, and the lifespan of the worker. `requests` has the
 scope and the messages of one request, `websockets` those of one WebSocket, `lifespan` those of the lifespan, `types`
 the callables and dictionaries of the specification. `files` are bodies that are files (`http.response.pathsend`), and
-`first_steps` runs a task at once up to where it waits. `extensions` are those of the scopes, `interpreter_calls` is
-what each request asks of the interpreter, and `mistakes` names what an application sent or returned that is no message.
+`first_steps` runs a task at once up to where it waits. `extensions` are those of the scopes, and `mistakes` names what
+an application sent or returned that is no message.
 
 It may import what `applications` may, and not `wsgi`. Start reading at `application`.
 """

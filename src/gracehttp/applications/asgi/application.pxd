@@ -1,6 +1,6 @@
 import cython
 
-from gracehttp.applications.asgi cimport interpreter_calls
+from gracehttp.applications cimport interpreter_calls
 from gracehttp.applications.asgi.first_steps cimport FirstSteps
 
 

@@ -7,7 +7,7 @@ import contextvars
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gracehttp.applications.asgi import interpreter_calls
+from gracehttp.applications import interpreter_calls
 from gracehttp.applications.asgi.first_steps import FirstSteps
 from gracehttp.applications.asgi.lifespan import Lifespan
 from gracehttp.applications.asgi.requests import RequestCycle

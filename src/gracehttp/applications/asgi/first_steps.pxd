@@ -1,6 +1,9 @@
 import cython
 
-from gracehttp.applications.asgi cimport interpreter_calls
+from gracehttp.applications cimport interpreter_calls
+
+
+cdef bint _HAS_EAGER_START
 
 
 cdef class TaskRegister

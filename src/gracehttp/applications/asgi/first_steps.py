@@ -20,7 +20,7 @@ from contextvars import Context
 from typing import Any
 from weakref import WeakSet, ref
 
-from gracehttp.applications.asgi import interpreter_calls
+from gracehttp.applications import interpreter_calls
 
 _HAS_EAGER_START = sys.version_info >= (3, 12)
 NAME = "request"
@@ -65,7 +65,7 @@ class FirstSteps:
         options["context"] = context
         register.expects_in = interpreter_calls.thread()
         try:
-            made = Task(coroutine, **options)
+            made: Task[None] = interpreter_calls.call_by(Task, (coroutine,), options)
         finally:
             register.expects_in = 0
             options["context"] = None

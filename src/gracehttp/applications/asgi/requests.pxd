@@ -1,9 +1,10 @@
 import cython
 
-from gracehttp.applications.asgi cimport interpreter_calls
+from gracehttp.applications cimport interpreter_calls
 
 
 cdef class RequestCycle  # before what needs it in turn
+cdef class Sent
 
 
 from gracehttp.applications.asgi.application cimport AsgiApplication
@@ -12,6 +13,7 @@ from gracehttp.http.head cimport KeptFields, RequestHead, RequestLine
 
 
 cdef dict _ASGI
+cdef Sent _SENT
 
 
 cdef class RequestCycle:

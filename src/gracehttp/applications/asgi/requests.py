@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Awaitable, Generator
 from typing import TYPE_CHECKING, Any, cast
 
-from gracehttp.applications.asgi import interpreter_calls
+from gracehttp.applications import interpreter_calls
 from gracehttp.applications.asgi.files import send_open_file, send_path
 from gracehttp.applications.asgi.mistakes import explained, nothing_sent
 from gracehttp.applications.asgi.types import Message, Scope
@@ -88,7 +88,7 @@ class RequestCycle:
                 "http.response.trailers": {},
             }
         if head.tls is not None:
-            scope["extensions"].update(head.tls.extensions())
+            head.tls.add_to(scope["extensions"])
         try:
             # mypy: an application returns None, unless its author took it for another kind.
             returned: object = await application.app(scope, self.receive, self)  # type: ignore[func-returns-value]

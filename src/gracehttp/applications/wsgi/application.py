@@ -196,7 +196,9 @@ class _Call:
         application = self._application
         exchange, self._exchange = self._exchange, None
         assert exchange is not None
-        response = WsgiResponse(exchange, application._calls, application._on_end)
+        response = WsgiResponse.__new__(WsgiResponse)
+        response.begin(exchange, application._calls, True)
+        response.on_end = application._on_end
         error: BaseException | None = None
         whole = False
         result: Any = RAISED

@@ -56,7 +56,8 @@ def build_environ(head: RequestHead, template: Environ, body: io.BufferedIOBase)
             environ = _of_the_rest(head, template)
             environ.update(derived)
             kept.environ = found = (line, environ)
-        environ = found[1].copy()  # applications may change theirs
+        known = found[1]
+        environ = known.copy()  # applications may change theirs
         if found[0] is not line:
             environ.update(derived)
     environ["wsgi.input"] = body

@@ -32,6 +32,8 @@ _LONGEST_REMEMBERED: Final = 256
 _LONGEST_LENGTH: Final = 8
 _known_codes: dict[str, int] = {}
 _known_fields: dict[tuple[str, str], Header] = {}
+_latest: tuple[list[tuple[str, str]], list[Header]] = ([], [])
+"""The latest fields that were all known, and what they are as bytes. In one, since several threads may set it."""
 
 
 def status_code(status: object) -> int:
@@ -61,13 +63,21 @@ def _read_status(status: str) -> int:
 
 
 def wire_headers(headers: Iterable[tuple[str, str]]) -> list[Header]:
-    """The fields as bytes, with names in lower case. Raises `ResponseError` for a field that can't be sent."""
-    result = []
+    """The fields as bytes, with names in lower case; not to be changed. Raises `ResponseError` for a field that can't
+    be sent."""
+    global _latest  # noqa: PLW0603  compiled, it is a variable in C
+    latest = _latest
+    # Many applications give the same each time. Then to compare them takes a tenth of what a look-up of each does.
+    if type(headers) is list and headers == latest[0]:
+        return latest[1]
+    result: list[Header] = []
     known = _known_fields
+    all_known = type(headers) is list
     for pair in headers:
         if type(pair) is tuple and len(pair) == 2 and type(pair[0]) is str and type(pair[1]) is str:
             field = known.get(pair)
             if field is None:
+                all_known = False
                 field = _wire_field(pair)
                 if _is_remembered(field):
                     if len(known) >= _MOST_REMEMBERED:
@@ -77,7 +87,10 @@ def wire_headers(headers: Iterable[tuple[str, str]]) -> list[Header]:
         elif isinstance(headers, Mapping):
             raise ResponseError("the headers are a dict, and must be a list of tuples (name, value)")
         else:
+            all_known = False
             result.append(_wire_field(pair))
+    if all_known:
+        _latest = (list(headers), result)  # applications may change theirs
     return result
 
 

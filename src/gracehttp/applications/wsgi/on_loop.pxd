@@ -1,5 +1,6 @@
 import cython
 
+from gracehttp.applications cimport interpreter_calls
 from gracehttp.applications.wsgi cimport environ as environs
 from gracehttp.applications.wsgi.in_flight cimport InFlight
 from gracehttp.applications.wsgi.response cimport WsgiResponse
@@ -22,8 +23,8 @@ cdef class WsgiOnLoop:
     cdef set _waiters
 
     cpdef handle(self, Exchange exchange)
-    @cython.locals(response=WsgiResponse)
-    cpdef _answer(self, Exchange exchange, body)
+    @cython.locals(response=WsgiResponse, environ=dict)
+    cpdef _answer(self, Exchange exchange, body, bint counted)
 
 cdef class _Stream:
     cdef WsgiOnLoop _application

@@ -15,6 +15,7 @@ from io import BufferedIOBase, BytesIO
 from time import monotonic
 from typing import Any, Final
 
+from gracehttp.applications import interpreter_calls
 from gracehttp.applications.wsgi import environ as environs
 from gracehttp.applications.wsgi.environ import Environ
 from gracehttp.applications.wsgi.in_flight import InFlight
@@ -99,7 +100,7 @@ class WsgiOnLoop:
 
     @property
     def in_flight(self) -> int:
-        """See `InFlight`."""
+        """See `InFlight`. A request that is answered in one go is never seen here."""
         return self._requests.count
 
     async def startup(self) -> None:
@@ -108,10 +109,10 @@ class WsgiOnLoop:
 
     def handle(self, exchange: Exchange) -> None:
         """Answer `exchange`, or begin to: at once, or as soon as its body has arrived."""
-        self._requests.begin(exchange)
         if exchange.body_length == 0:
-            self._answer(exchange, BytesIO())
+            self._answer(exchange, BytesIO(), False)
         else:
+            self._requests.begin(exchange)
             # In the next turn of the loop: most bodies come together with their head and are whole by then.
             self.loop.call_soon(self._take_body, exchange)
 
@@ -133,7 +134,7 @@ class WsgiOnLoop:
         if more:
             self.wait_for(self._collect(exchange, data))
         else:
-            self._answer(exchange, BytesIO(data))
+            self._answer(exchange, BytesIO(data), True)
 
     async def _collect(self, exchange: Exchange, data: bytes) -> None:
         """Wait for the rest of the body, which begins with `data`. Then answer in a turn of the loop that is no task's:
@@ -158,7 +159,7 @@ class WsgiOnLoop:
         except OSError as exc:  # such as a disk that is full
             self._refuse(exchange, body, exc)
             return
-        self.loop.call_soon(self._answer, exchange, body)
+        self.loop.call_soon(self._answer, exchange, body, True)
 
     def _refuse(self, exchange: Exchange, body: BufferedIOBase, error: BaseException | None) -> None:
         body.close()
@@ -167,35 +168,41 @@ class WsgiOnLoop:
 
     # --- the response ---
 
-    def _answer(self, exchange: Exchange, body: BufferedIOBase) -> None:
-        """Call the application. Never raises."""
+    def _answer(self, exchange: Exchange, body: BufferedIOBase, counted: bool) -> None:
+        """Call the application. Never raises. `counted`: the request is in flight already, because it had to wait."""
         if exchange.disconnected:
+            if not counted:
+                self._requests.begin(exchange)
             self._refuse(exchange, body, None)
             return
-        response = WsgiResponse(exchange, self._calls, self._on_end, False)
-        run = self._context.copy().run
+        response = WsgiResponse.__new__(WsgiResponse)
+        response.begin(exchange, self._calls, False)
+        context = interpreter_calls.copied(self._context)
         error: BaseException | None = None
         stream: _Stream | None = None
         whole = False
         _set_running_loop(None)
         try:
-            result = run(
-                self._app, environs.build_environ(exchange.head, self._template, body), response.start_response
-            )
+            environ = environs.build_environ(exchange.head, self._template, body)
+            result = interpreter_calls.call_in(context, self._app, environ, response.start_response)
             try:
                 if response.send_at_once(result):
                     whole = True
                 else:
-                    stream = _Stream(self, exchange, response, body, run, result)
+                    stream = _Stream(self, exchange, response, body, context.run, result)
             finally:
-                if stream is None:
+                if stream is None and type(result) is not list:  # which has none
                     close = getattr(result, "close", None)
                     if close is not None:
-                        run(close)
+                        context.run(close)
         except BaseException as exc:  # noqa: BLE001  even SystemExit ends the request, not the worker
             error = exc
         finally:
             _set_running_loop(self.loop)
+        if counted or not response.at_once() or stream is not None:
+            if not counted:
+                self._requests.begin(exchange)
+            response.on_end = self._on_end
         if stream is not None:
             stream.take_turn()
             return

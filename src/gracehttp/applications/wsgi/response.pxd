@@ -4,15 +4,19 @@ from gracehttp.applications.wsgi cimport headers as checked
 from gracehttp.http.exchange cimport Exchange
 
 
+cdef Py_ssize_t _HIGH_WATER_BYTES
+
+
 cdef class WsgiResponse:
     cdef Exchange _exchange
     cdef object _calls
-    cdef object _on_end
+    cdef public object on_end
     cdef int _status
     cdef list _headers
     cdef bint _sent
     cdef bint _bodiless
     cdef bint _cut
+    cdef bytes _body
     cdef object _lock
     cdef object _room
     cdef list _pieces
@@ -31,6 +35,8 @@ cdef class WsgiResponse:
     cdef bint _waits
     cdef double _silent_since
 
+    cpdef begin(self, Exchange exchange, calls, bint waits)
+    cpdef bint at_once(self) except -1
     cpdef bint send_at_once(self, body) except -1
     cpdef bint send_next(self, given) except -1
     cpdef finish(self, error, bint whole)
@@ -39,8 +45,9 @@ cdef class WsgiResponse:
     cdef bint _send_file(self, wrapper) except -1
     cdef _promised(self, piece)
     cdef _require_start(self)
-    @cython.locals(exchange=Exchange, pieces=list, data=bytes, done=bint, whole=bint)
+    @cython.locals(exchange=Exchange, data=bytes, done=bint, whole=bint)
     cpdef _flush(self)
+    cdef _over(self)
     @cython.locals(exchange=Exchange)
     cdef _write(self, bytes data, bint last)
     @cython.locals(exchange=Exchange)

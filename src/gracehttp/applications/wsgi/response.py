@@ -37,17 +37,20 @@ class Calls(Protocol):
 
 
 class WsgiResponse:
-    """One response. The methods of the first part are for the thread, those of the second for the loop.
+    """One response, and the `write` of PEP 3333.
+
+    The methods of the first part are for the thread, those of the second for the loop.
 
     `_lock` guards what both touch: the pieces that the loop has not taken, how many bytes are not written yet, whether
     the loop was asked to come, the end, and the failure that the loop has met. There is none before the loop is asked
-    to come while the application goes on: most responses are whole when the loop first hears of them. `_room` is made
-    when the thread has to wait for the first time.
+    to come while the application goes on (`at_once`): most responses are whole when the loop first hears of them, and
+    stand in `_body`. `_room` is made when the thread has to wait for the first time.
     """
 
     __slots__ = (
         "_asked",
         "_bodiless",
+        "_body",
         "_calls",
         "_cut",
         "_done",
@@ -61,7 +64,6 @@ class WsgiResponse:
         "_left",
         "_listed",
         "_lock",
-        "_on_end",
         "_pieces",
         "_room",
         "_sent",
@@ -71,17 +73,24 @@ class WsgiResponse:
         "_waiter",
         "_waits",
         "_whole",
+        "on_end",
     )
 
-    def __init__(self, exchange: Exchange, calls: Calls, on_end: Callable[[], None], waits: bool = True) -> None:
-        """`waits`: the thread of the application may wait for the loop. It must not if it is the loop's own."""
+    _headers: list[Header]  # set with `_status`
+    _pieces: list[bytes]  # set with `_lock`
+
+    def begin(self, exchange: Exchange, calls: Calls, waits: bool) -> None:
+        """In the place of `__init__`, for an object that `__new__` has made: compiled, it is a call in C.
+
+        `waits`: the thread of the application may wait for the loop. It must not if it is the loop's own.
+        """
         self._exchange = exchange
         self._calls = calls
-        self._on_end = on_end
+        self.on_end: Callable[[], None] | None = None
+        """Is called on the loop when the response is over."""
         self._waits = waits
         self._silent_since = 0.0  # since when only empty pieces came for a client that has ended its half; 0: not so
         self._status = 0
-        self._headers: list[Header] = []
         self._sent = False  # the head is on its way and can't be changed any more
         self._bodiless = False
         self._cut = False  # the rest of the body was not asked for, since the response has none
@@ -92,7 +101,7 @@ class WsgiResponse:
         self._whole = False  # whatever went wrong, the response is not touched by it
         self._lock: Lock | None = None
         self._room: Condition | None = None
-        self._pieces: list[bytes] = []
+        self._body = b""
         self._file: FilePart | None = None  # behind the pieces; it is the last of the body
         self._unwritten = 0
         self._asked = False
@@ -101,12 +110,16 @@ class WsgiResponse:
         self._failure: BaseException | None = None
         self._waiter: asyncio.Task[None] | None = None
 
+    def at_once(self) -> bool:
+        """The loop was not asked to come yet: all of the response is sent by `finish`."""
+        return self._lock is None
+
     # --- on the thread of the application ---
 
     def start_response(
         self, status: str, headers: Iterable[tuple[str, str]], exc_info: ExcInfo | None = None
     ) -> Callable[[bytes], None]:
-        """The `start_response` of PEP 3333; returns its `write`."""
+        """The `start_response` of PEP 3333; returns its `write`, which is this object: most don't use it."""
         if exc_info is not None:
             try:
                 if self._sent:
@@ -119,9 +132,9 @@ class WsgiResponse:
         self._headers = checked.wire_headers(headers)
         self._status = code
         self._bodiless = code == 204 or code == 304 or self._exchange.head.line.method == "HEAD"  # noqa: PLR1714  in C
-        return self.write
+        return self
 
-    def write(self, data: bytes) -> None:
+    def __call__(self, data: bytes) -> None:
         """The `write` of PEP 3333. Raises `ClientDisconnected` when the client is gone, and `ResponseError` when `data`
         goes beyond Content-Length, after what was promised was sent."""
         if not _checked(data):
@@ -156,7 +169,7 @@ class WsgiResponse:
                 else:
                     whole = self._promised(whole)
                 if self._lock is None:
-                    self._pieces.append(whole)
+                    self._body = whole
                 else:
                     with self._lock:
                         self._pieces.append(whole)
@@ -201,10 +214,11 @@ class WsgiResponse:
     def _conclude(self, error: BaseException | None, whole: bool) -> bool:
         """Set the end. Returns whether the loop must be asked to come."""
         self._whole = whole and bool(self._status)
-        if error is None and not self._status:
+        if error is not None:
+            if isinstance(error, ClientDisconnected):
+                error = None  # not the application's fault, and the exchange knows it
+        elif not self._status:
             error = ResponseError("the application returned without having called start_response")
-        if isinstance(error, ClientDisconnected):
-            error = None  # not the application's fault, and the exchange knows it
         if self._lock is None:
             self._done = True
             self._error = error
@@ -235,6 +249,7 @@ class WsgiResponse:
     def _send(self, piece: bytes) -> bool:
         """Send `piece`, and wait until there is room for more. Returns False when the client is gone."""
         if self._lock is None:
+            self._pieces = []
             self._lock = Lock()
         with self._lock:
             if self._failure is not None:
@@ -276,22 +291,21 @@ class WsgiResponse:
     def _flush(self) -> None:
         """Send the pieces that are there. If the client reads too slowly, come again when there is room."""
         exchange = self._exchange
-        pieces = self._pieces
         if self._lock is None:  # and so the application is done
-            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            data = self._body
             file, self._file = self._file, None
             done, error = True, self._error
         else:
             with self._lock:
-                data = b"".join(pieces)
-                pieces.clear()
+                data = b"".join(self._pieces)
+                self._pieces.clear()
                 file, self._file = self._file, None
                 done, error = self._done, self._error
                 self._asked = done
         whole = error is None or self._whole
         if done and self._gave_up:
             exchange.give_up()
-            self._on_end()
+            self._over()
             return
         last = done and whole
         failure = self._write(data, last) if file is None else self._write_file(file, last)
@@ -303,7 +317,7 @@ class WsgiResponse:
                     " promised, the rest is left out",
                 )
             exchange.end(failure if error is None else error)  # an error may be false: one with a length of 0
-            self._on_end()
+            self._over()
         elif failure is not None or exchange.writable or exchange.disconnected:
             self._written(len(data), failure)
         else:
@@ -311,6 +325,10 @@ class WsgiResponse:
             with self._lock:
                 self._asked = True  # `_flush_later` comes without being asked
             self._waiter = asyncio.get_running_loop().create_task(self._flush_later(len(data)))
+
+    def _over(self) -> None:
+        if self.on_end is not None:
+            self.on_end()
 
     def _write(self, data: bytes, last: bool) -> BaseException | None:
         """Give `data` to the exchange. Returns the error that it raises, if it does."""

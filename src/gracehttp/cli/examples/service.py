@@ -14,7 +14,7 @@ from gracehttp.values import Value
 LIFESPAN_SECONDS = 10
 """How long the supervisor gives the lifespan shutdown of the application after the drain."""
 MARGIN_SECONDS = 5
-"""For a busy machine, and for what ends after the last worker."""
+"""Time for a busy machine, and for what ends after the last worker."""
 
 
 class Service(Value):
@@ -122,7 +122,7 @@ def upstream(server: ServerOptions) -> str:
 
 
 def seconds(value: float) -> str:
-    """For tools that know whole seconds."""
+    """Rounded up, for tools that know whole seconds."""
     return f"{math.ceil(value)}s"
 
 

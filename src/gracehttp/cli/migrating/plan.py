@@ -270,6 +270,8 @@ def access_log(value: object, plan: Plan) -> object:
     if value in (None, "", "None"):
         return None
     plan.set("access_log", True)
+    if not plan.given.get("access_log_format"):
+        plan.set("access_log_format", "combined")  # the default there, which programs read
     if value in ("/dev/stderr", "/proc/1/fd/2"):
         return None
     return "-" if value in ("-", "/dev/stdout", "/proc/1/fd/1") else value

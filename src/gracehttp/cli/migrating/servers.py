@@ -28,10 +28,10 @@ SERVERS = {
 
 
 def foreign_rules() -> Mapping[str, tuple[Server, Rule]]:
-    """Each name that is none of our options, with the server that has it and its rule.
+    """The names of options that other servers have and gracehttp doesn't, each with its server and its rule.
 
-    A name is that in a file, or a flag: as a name too, except for one of a single letter (`-t`). Of several servers
-    the first one counts for whose rule there is something to write here.
+    A name is one in a file, or a flag. A flag of one letter (`-t`) has no other name. If several servers have the name,
+    the first one counts whose rule says what to write here.
     """
     found: dict[str, tuple[Server, Rule]] = {}
     ours = {*OPTIONS, *ALIASES, *(option.short for option in OPTIONS.values()), "config", "-c"}

@@ -154,7 +154,8 @@ def finish(plan: Plan) -> None:
         plan.defaults.append("uvicorn logs each request unless told otherwise; gracehttp does with access_log = true")
     if plan.options.get("access_log"):
         plan.defaults.append(
-            'uvicorn logs requests to stdout, gracehttp to stderr with the rest; access_log_file = "-" is stdout'
+            'uvicorn logs requests to stdout, gracehttp to stderr with the rest; access_log_file = "-" is stdout. The '
+            'lines look different; access_log_format = "combined" makes those that Apache and nginx write'
         )
     if "timeout_keep_alive" not in plan.given:
         plan.defaults.append(

@@ -4,6 +4,14 @@ from gracehttp.http.head cimport KeptFields, RequestHead, RequestLine
 from gracehttp.http.http1.checks cimport Framing
 
 
+cdef Py_ssize_t _MOST_REMEMBERED
+cdef Py_ssize_t _LONGEST_REMEMBERED
+cdef Py_ssize_t _LONGEST_LATEST
+cdef Py_ssize_t _LONGEST_FIRST
+cdef unsigned char _CR
+cdef unsigned char _QUESTION_MARK
+
+
 cdef class Http1Head(RequestHead):
     cdef readonly Framing framing
     cdef readonly bint unforwarded

@@ -4,13 +4,35 @@ from gracehttp.http.body cimport RequestBody
 from gracehttp.http.connection cimport Connection, ServerContext
 from gracehttp.http.exchange cimport Carrier, Exchange
 from gracehttp.http.fields cimport ResponseFields
+from gracehttp.http.http1 cimport framing as framings
 from gracehttp.http.http1 cimport octets
 from gracehttp.http.http1 cimport parser as heads
 from gracehttp.http.http1.checks cimport Framing
 from gracehttp.http.http1.parser cimport Http1Head, LatestFields
+from gracehttp.http.http1.response cimport interim_head, response_head
+from gracehttp.http.http1.response_body cimport (
+    choose_framing,
+    chunk,
+    chunk_end,
+    chunk_pieces,
+    chunk_size,
+    last_chunk,
+)
 from gracehttp.http.server_fields cimport ServerLines
 from gracehttp.net.deadlines cimport Deadlines
 from gracehttp.net.stream cimport SocketStream
+
+
+cdef signed char IDLE
+cdef signed char READING_HEAD
+cdef signed char ANSWERING
+cdef signed char DISCARDING
+cdef signed char OVER
+cdef unsigned char _CR
+cdef Py_ssize_t _SHORT_HEAD_BYTES
+cdef Py_ssize_t _UNPARSED_HIGH_WATER_BYTES
+cdef Py_ssize_t _DISCARD_LIMIT_BYTES
+cdef Py_ssize_t _JOIN_LIMIT_BYTES
 
 
 cdef class Http1Protocol(Carrier):
@@ -67,7 +89,7 @@ cdef class Http1Protocol(Carrier):
     cdef bint _is_late(self) except -1
     cpdef body_wanted(self, Exchange exchange)
     cpdef body_taken(self, Exchange exchange)
-    @cython.locals(fields=ResponseFields, status=int, http11=bint, framing=int, closes=bint, length=cython.longlong, now=double, added=ServerLines, latest=tuple, head=bytes)
+    @cython.locals(fields=ResponseFields, http11=bint, framing=int, closes=bint, added=ServerLines, head=bytes)
     cpdef send_head(self, Exchange exchange, bytes data, bint end)
     @cython.locals(framing=int)
     cpdef send_body(self, Exchange exchange, bytes data, bint end)
@@ -75,6 +97,7 @@ cdef class Http1Protocol(Carrier):
     cpdef send_file(self, Exchange exchange, part, bint end)
     cpdef response_completed(self, Exchange exchange)
     cpdef cut(self, Exchange exchange, reason)
+    cdef _finish(self, bint linger)
     cdef bint _ends_here(self, bint response_ends) except -1
     cdef _refuse(self, status, reason, lines=*)
     cdef _give_up(self, Exchange exchange, status=*)

@@ -18,6 +18,7 @@ from gracehttp.http.exchange import Carrier, Exchange, ResetReason, tell
 from gracehttp.http.fields import ResponseFields
 from gracehttp.http.forwarded import ForwardedError
 from gracehttp.http.head import RefusedHead
+from gracehttp.http.http1 import framing as framings
 from gracehttp.http.http1 import octets
 from gracehttp.http.http1 import parser as heads
 from gracehttp.http.http1.body_parser import BodyParser, body_parser
@@ -30,19 +31,14 @@ from gracehttp.http.http1.parser import (
     method_and_target,
     skip_empty_lines,
 )
-from gracehttp.http.http1.response import (
-    CHUNKED,
-    CONTINUE,
-    COUNTED,
-    LAST_CHUNK,
-    NO_BODY,
-    UNTIL_CLOSE,
+from gracehttp.http.http1.response import CONTINUE, error_response, interim_head, response_head
+from gracehttp.http.http1.response_body import (
     choose_framing,
-    connection_line,
-    content_length_line,
-    error_response,
-    framing_line,
-    status_line,
+    chunk,
+    chunk_end,
+    chunk_pieces,
+    chunk_size,
+    last_chunk,
 )
 from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.file_part import FilePart
@@ -127,7 +123,7 @@ class Http1Protocol(Carrier):
         self._taken = 0
         self._continue_owed = False  # the client waits for 100 (Continue) before it sends the body
         self._discarded = 0
-        self._framing = NO_BODY
+        self._framing = framings.NO_BODY
         self._closes = False  # the response has said that it is the last one
         self._last_response = False  # the next response must say so
         self._leaving = False  # stop before the next request, for the connection to be handed over
@@ -523,54 +519,31 @@ class Http1Protocol(Carrier):
 
     def send_interim(self, exchange: Exchange, status: int, fields: ResponseFields) -> None:
         if not exchange.head.line.http10:  # HTTP/1.0 knows none (RFC 9110 section 15.2)
-            self._stream.write(b"".join((status_line(status), fields.block, b"\r\n")))
+            self._stream.write(interim_head(status, fields))
 
     def send_head(self, exchange: Exchange, data: bytes, end: bool) -> None:
         fields = exchange.fields
-        status = exchange.status
-        length = exchange.announced_length
         http11 = not exchange.head.line.http10
-        if length >= 0 and not exchange.bodyless:
-            framing = COUNTED
-        else:
-            framing = choose_framing(exchange.bodyless, http11, length)
+        framing = choose_framing(exchange.bodyless, http11, exchange.announced_length)
         self._framing = framing
         closes = (
             fields.closes
-            or framing == UNTIL_CLOSE
+            or framing == framings.UNTIL_CLOSE
             or self._last_response
             or not self._keep_alive
-            or ((self._body is not None or self._stream.input_over) and self._ends_here(end))
+            or self._ends_here(end)
         )
         self._closes = closes  # by itself: Cython 3.3 miscompiles an assignment to two targets of different types
         added = self._context.server_lines
-        if not added.begins <= (now := time()) < added.ends:
-            added.renew(now)
-        # Functions that have nothing to say in the usual case aren't called in it.
-        ours = added.date_and_server
+        ours = added.of(time())
         if fields.has_date or fields.has_server:
             ours = added.beside(fields.has_date, fields.has_server)
-        if framing == COUNTED and fields.shared and http11 and fields.content_length == length:
-            latest = fields.latest_last_head if closes else fields.latest_head
-            if latest is None or latest[1] is not ours or latest[0] != status:
-                connection = connection_line(True, closes)
-                framed = content_length_line(length)
-                head = b"".join((status_line(status), fields.block, framed, ours, connection, b"\r\n"))
-                latest = (status, ours, head)
-                if closes:
-                    fields.latest_last_head = latest
-                else:
-                    fields.latest_head = latest
-            head = latest[2]
-        else:
-            connection = b""
-            if closes or not http11 or fields.upgrade:
-                connection = connection_line(http11, closes, fields.upgrade)
-            framed = content_length_line(length) if framing == COUNTED else framing_line(framing, status, length)
-            head = b"".join((status_line(status), fields.block, framed, ours, connection, b"\r\n"))
-            if framing == CHUNKED and data:
-                data = b"%x\r\n%b\r\n" % (len(data), data)
-        if len(data) <= _JOIN_LIMIT_BYTES:
+        head = response_head(exchange.status, fields, framing, exchange.announced_length, http11, closes, ours)
+        if framing == framings.CHUNKED:
+            data = chunk(data, False)
+        if closes and end and len(data) <= _JOIN_LIMIT_BYTES:
+            self._stream.write_last(octets.joined(head, data))  # `response_completed` comes at once
+        elif len(data) <= _JOIN_LIMIT_BYTES:
             self._stream.write(octets.joined(head, data))
         else:
             self._stream.write_pieces([head, data])
@@ -579,19 +552,17 @@ class Http1Protocol(Carrier):
 
     def send_body(self, exchange: Exchange, data: bytes, end: bool) -> None:
         framing = self._framing
-        if framing == NO_BODY:
+        if framing == framings.NO_BODY:
             return
-        if framing == CHUNKED:
-            if data:
-                last = LAST_CHUNK if end else b""
-                if len(data) > _JOIN_LIMIT_BYTES:
-                    self._stream.write_pieces([b"%x\r\n" % len(data), data, b"\r\n" + last])
-                    data = b""
-                else:
-                    data = b"%x\r\n%b\r\n%b" % (len(data), data, last)
-            elif end:
-                data = LAST_CHUNK
-        if data:
+        if framing == framings.CHUNKED:
+            if len(data) > _JOIN_LIMIT_BYTES:
+                self._stream.write_pieces(chunk_pieces(data, end))
+                data = b""
+            else:
+                data = chunk(data, end)
+        if data and end and self._closes:
+            self._stream.write_last(data)
+        elif data:
             self._stream.write(data)
         if not self._stream.writable:
             exchange.writable = False
@@ -601,18 +572,18 @@ class Http1Protocol(Carrier):
         return self._stream.takes_files
 
     def send_file(self, exchange: Exchange, part: FilePart, end: bool) -> None:
-        if self._framing == CHUNKED:
-            self._stream.write(b"%x\r\n" % len(part))
+        if self._framing == framings.CHUNKED:
+            self._stream.write(chunk_size(len(part)))
             self._stream.write_file(part)
-            self._stream.write(b"\r\n" + LAST_CHUNK if end else b"\r\n")
+            self._stream.write(chunk_end(end))
         else:
             self._stream.write_file(part)
         if not self._stream.writable:
             exchange.writable = False
 
     def send_trailers(self, exchange: Exchange, fields: ResponseFields) -> None:
-        if self._framing == CHUNKED:
-            self._stream.write(b"0\r\n%b\r\n" % fields.block)
+        if self._framing == framings.CHUNKED:
+            self._stream.write(last_chunk(fields.block))
 
     def response_completed(self, exchange: Exchange) -> None:
         if self._exchange is not exchange:  # the connection was closed meanwhile
@@ -640,7 +611,7 @@ class Http1Protocol(Carrier):
         if self._exchange is not exchange:
             return
         # Where the client takes the end of the connection for the end of the body, it must not see an orderly one.
-        looks_whole = exchange.head_sent and self._framing == UNTIL_CLOSE
+        looks_whole = exchange.head_sent and self._framing == framings.UNTIL_CLOSE
         self._give_up(exchange)
         if looks_whole:
             self._phase = OVER
@@ -656,9 +627,7 @@ class Http1Protocol(Carrier):
         """
         if self._exchange is not exchange:  # the connection was closed meanwhile
             return
-        connection = connection_line(True, False, fields.upgrade)
-        more = self._context.server_lines.more
-        self._stream.write(b"".join((status_line(101), connection, fields.block, more, b"\r\n")))
+        self._stream.write(interim_head(101, fields, self._context.server_lines.more))
         rest = self._rest()
         self._regulate_reading()
         self._exchange = None
@@ -672,9 +641,10 @@ class Http1Protocol(Carrier):
     def _ends_here(self, response_ends: bool) -> bool:
         """Whether no request can follow the current one, of which a part is missing, or behind which the client's half
         has ended. `response_ends`: the whole body of the response is known."""
+        input_over = self._stream.input_over
         if self._body is None:
-            return not self._unparsed
-        if self._stream.input_over:
+            return input_over and not self._unparsed
+        if input_over:
             return True
         if self._continue_owed:
             return True  # whether the body will come is up to the client: where the next request begins is unknown
@@ -716,7 +686,7 @@ class Http1Protocol(Carrier):
             seconds = monotonic() - self._head_began_at if self._phase == READING_HEAD else 0.0
             tell(self._context.loop, request_finished, head, status, body_bytes, seconds)
 
-    def _finish(self, *, linger: bool) -> None:
+    def _finish(self, linger: bool) -> None:
         """Nothing more will be written; what was written reaches the client first."""
         self._phase = OVER
         self._wait_no_more()

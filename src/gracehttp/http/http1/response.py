@@ -1,4 +1,4 @@
-"""The head of an HTTP/1.1 response: how the end of its body is told, and responses of the server's own. Pure.
+"""The head of an HTTP/1.1 response, and responses of the server's own. Pure.
 
 RFC 9112 sections 4 (status line), 6 (framing) and 9.3 (persistence), RFC 9110 section 8.6 (Content-Length).
 """
@@ -9,24 +9,42 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
-# How the end of a body is told (RFC 9112 section 6.3).
-NO_BODY: Final = 0  # HEAD, 204, 304: the head is all
-COUNTED: Final = 1  # Content-Length
-CHUNKED: Final = 2
-UNTIL_CLOSE: Final = 3  # HTTP/1.0 without Content-Length
+from gracehttp.http.fields import ResponseFields
+from gracehttp.http.http1 import framing as framings
 
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
-LAST_CHUNK: Final = b"0\r\n\r\n"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-def choose_framing(bodyless: bool, http11: bool, content_length: int) -> int:
-    """How the end of the body is told. `content_length` is -1 if it is not known yet."""
-    if bodyless:
-        return NO_BODY
-    if content_length >= 0:
-        return COUNTED
-    return CHUNKED if http11 else UNTIL_CLOSE
+def response_head(
+    status: int, fields: ResponseFields, framing: int, length: int, http11: bool, closes: bool, ours: bytes
+) -> bytes:
+    """The head of a final response.
+
+    `length` is that of the body, -1 if the head doesn't tell it. `http11`: the client speaks HTTP/1.1. `closes`: it is
+    the last response of the connection. `ours` are the lines that the server adds. The head is made once a second for
+    fields that come again.
+    """
+    if framing != framings.COUNTED or not fields.shared or not http11 or fields.content_length != length:
+        framed = framing_line(framing, status, length)
+        connection = connection_line(http11, closes, fields.upgrade)
+        return b"".join((status_line(status), fields.block, framed, ours, connection, b"\r\n"))
+    latest = fields.latest_last_head if closes else fields.latest_head
+    if latest is None or latest[1] is not ours or latest[0] != status:
+        framed = content_length_line(length)
+        head = b"".join((status_line(status), fields.block, framed, ours, connection_line(True, closes), b"\r\n"))
+        latest = (status, ours, head)
+        if closes:
+            fields.latest_last_head = latest
+        else:
+            fields.latest_head = latest
+    return latest[2]
+
+
+def interim_head(status: int, fields: ResponseFields, ours: bytes = b"") -> bytes:
+    """The head of an interim response (RFC 9110 section 15.2), which has no body. `fields` may have Upgrade."""
+    connection = connection_line(True, False, fields.upgrade)
+    return b"".join((status_line(status), connection, fields.block, ours, b"\r\n"))
 
 
 @lru_cache(maxsize=1024)
@@ -37,7 +55,7 @@ def content_length_line(length: int) -> bytes:
 
 def framing_line(framing: int, status: int, content_length: int) -> bytes:
     """The field that announces the framing; empty if there is none to send."""
-    if framing == CHUNKED:
+    if framing == framings.CHUNKED:
         return b"Transfer-Encoding: chunked\r\n"
     # HEAD and 304 tell the length that GET or 200 would have; 204 must not have the field (RFC 9110 section 8.6).
     if content_length >= 0 and status != 204:

@@ -1,4 +1,4 @@
-"""Whether the library ngh2 is there, which carries out the framing of HTTP/2."""
+"""Whether the library ngh2 is there, which carries out the framing of HTTP/2, and what it takes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,17 @@ def available() -> bool:
     except ImportError as error:
         if (error.name or "").partition(".")[0] != "ngh2":
             raise
+        return False
+    return True
+
+
+def takes_settings(payload: bytes) -> bool:
+    """Whether the library goes on from HTTP2-Settings with this payload (RFC 7540 section 3.2.1). It must be there."""
+    from gracehttp.http.http2.engine import Engine
+
+    try:
+        Engine(1, 1, payload)
+    except ValueError:
         return False
     return True
 

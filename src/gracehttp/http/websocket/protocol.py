@@ -148,9 +148,9 @@ class WebSocketProtocol:
             self._stream.close(linger=self._stream.secure or not messages.closed_by_both)
 
     def _regulate_reading(self) -> None:
-        """Read on only while there is room for what comes, and the client takes our pongs."""
+        """Read on only while there is room for what comes, and the client takes our pongs, also after a close frame."""
         session = self._session
-        pause = session.state == OPEN and (session.full or not self._stream.writable)
+        pause = not self._stream.writable or (session.full and session.state == OPEN)
         if pause is not self._paused:
             self._paused = pause
             if pause:

@@ -53,14 +53,15 @@ class ChangesRecord(Value):
 
 @dataclass(slots=True)
 class Changes:
-    """Of one generation. Each method returns what to do; `number`, `workers` and `reason` tell more of it."""
+    """The changes of one generation. Each method returns what to do. `number` counts them, `workers` are asked, and
+    `reason` says why one was refused."""
 
     files: tuple[str, ...]
     workers: set[int] = field(default_factory=set)
     """Those that have certificates."""
     used: Loaded | None = None
     number: int = 0
-    """Of the latest change."""
+    """The number of the latest change."""
     reason: str = ""
     """Why it was refused."""
     _seen: Signature = ()

@@ -16,7 +16,7 @@ from gracehttp.net.shared_page import anonymous_file
 from gracehttp.system.credentials import Credentials
 
 MOST_BYTES: Final = 4 * 1024 * 1024
-"""Of one file. Lists of revoked certificates are the longest."""
+"""The most that is read of one file. Lists of revoked certificates are the longest."""
 _MOST_LINKS: Final = 40
 """As many as the kernel follows (path_resolution(7))."""
 

@@ -62,7 +62,7 @@ def _generation(
     return GenerationStatus(
         generation=generation.number,
         state="starting" if coming else generation.state.value,
-        template=workers.templates.pid(generation.number),
+        template=workers.starter.templates.pid(generation.number),
         probation_seconds_left=None if probation is None else round(max(0.0, probation.ends_at - now), 3),
         starts_in_seconds=tuple(round(max(0.0, at - now), 3) for at in sorted(generation.start_again_at)),
         workers=tuple(

@@ -46,10 +46,7 @@ class AddressesRecord(Value):
 
 
 class Addresses:
-    """Those of one supervisor. It keeps them for its life.
-
-    `metrics()` returns the text that Prometheus reads.
-    """
+    """The addresses of one supervisor, for its life. `metrics()` returns the text that Prometheus reads."""
 
     def __init__(
         self,

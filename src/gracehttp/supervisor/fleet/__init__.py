@@ -3,8 +3,8 @@
 `inputs` go in, `commands` come out, and `fleet.Fleet` keeps what is known in between. Start reading at `states`, which
 tells the rules, then `fleet`, which has a step for each input. The steps: `takeover` (which generation serves),
 `staffing` (how many workers, and which), `mixtures` (workers that differ), `generation` (one, until it is given up or
-gone; `generations`: all of them), `worker`, `probation`. `turn` is what all of them write to. `backoff` tells how long
-to wait, `hang_detector` whether a worker hangs.
+gone; `generations`: all of them), `worker`, `probation`, `stop`. All of them write to a `turn`. `backoff` tells how
+long to wait, `hang_detector` whether a worker hangs.
 
 The fleet imports nothing that acts: of gracehttp only `values` and `wire.messages`, of the standard library only what
 computes. So each of its histories can be tested in memory, and `supervisor.supervisor` carries the commands out.
@@ -38,7 +38,7 @@ from gracehttp.supervisor.fleet.commands import (
     StopAdmitting,
     Superseded,
 )
-from gracehttp.supervisor.fleet.fleet import SAME_STOP_SECONDS, Fleet, FleetMemory
+from gracehttp.supervisor.fleet.fleet import Fleet, FleetMemory
 from gracehttp.supervisor.fleet.generation import STOP_ACCEPTING_SECONDS, Generation
 from gracehttp.supervisor.fleet.inputs import (
     Input,
@@ -60,6 +60,7 @@ from gracehttp.supervisor.fleet.inputs import (
 from gracehttp.supervisor.fleet.mixtures import MOST_STARTS
 from gracehttp.supervisor.fleet.probation import ANSWER_SECONDS, FEWEST_RESPONSES, Probation
 from gracehttp.supervisor.fleet.states import GenerationState, WorkerState
+from gracehttp.supervisor.fleet.stop import SAME_STOP_SECONDS
 from gracehttp.supervisor.fleet.takeover import MOST_DRAINING_GENERATIONS
 from gracehttp.supervisor.fleet.turn import Numbers
 from gracehttp.supervisor.fleet.worker import HURRY_SECONDS, LIFESPAN_SECONDS, TRACEBACK_SECONDS, Worker

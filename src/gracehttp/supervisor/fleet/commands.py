@@ -62,10 +62,10 @@ class Ping(Value):
 
 
 class RequestDump(Value):
-    """Tell a worker that is not ready in time to write down where its tasks wait and the stacks of its threads, and to
-    exit. Only a worker whose event loop runs can do that.
+    """Tell a worker to write down where its tasks wait and the stacks of its threads, and to exit.
 
-    `hangs` is that of a worker that served (`inputs.WorkerHung`). Without `ends` it goes on.
+    Only a worker whose event loop runs can do that. `hangs` is empty if the worker was not ready in time; of one that
+    served it is the kind of hang (`inputs.WorkerHung`). Without `ends` it runs on.
     """
 
     worker: int
@@ -166,7 +166,7 @@ class Died(Value):
     again_in_seconds: float | None
     """When a worker is started in its place; None: none is."""
     unlogged: str = ""
-    """As in `inputs.WorkerExited`."""
+    """See `inputs.WorkerExited`."""
     served: bool = True
     """Whether it was ready before."""
 

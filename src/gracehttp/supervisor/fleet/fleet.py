@@ -1,4 +1,4 @@
-"""The fleet: what each input makes necessary, and the end of the service. Pure: no clock, no process.
+"""The fleet: what each input makes necessary. Pure: no clock, no process.
 
 `Fleet.apply(input, now)` changes the state and returns commands, in the order in which they must be carried out.
 `Fleet.next_deadline()` tells when `apply(TimePassed(), now)` is due.
@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from gracehttp.supervisor.fleet import mixtures, staffing, takeover
 from gracehttp.supervisor.fleet.commands import (
-    AnnounceStop,
     Command,
     Died,
     Differs,
-    Finish,
     Gone,
     Hung,
     Recovered,
     StartRepeated,
-    StopAdmitting,
     Superseded,
 )
 from gracehttp.supervisor.fleet.generation import Generation
@@ -40,15 +37,10 @@ from gracehttp.supervisor.fleet.inputs import (
     WorkerStoppedAccepting,
 )
 from gracehttp.supervisor.fleet.states import COMING, IN_USE, LEAVING, GenerationState, WorkerState
+from gracehttp.supervisor.fleet.stop import Stop
 from gracehttp.supervisor.fleet.turn import Numbers, Turn
 from gracehttp.values import Value
-from gracehttp.wire.messages import DrainReason, FleetSettings
-
-SAME_STOP_SECONDS = 0.2
-"""Stop signals this close together are one: a program that signals a process group often signals its leader as well.
-
-The second one comes from a program that passes it on (timeout(1), a runner). On a busy machine it may be tens of
-milliseconds late, and it would cut requests. A person who presses twice within that time has only to press again."""
+from gracehttp.wire.messages import FleetSettings
 
 
 class FleetMemory(Value):
@@ -64,10 +56,7 @@ class FleetMemory(Value):
 
 
 class Fleet:
-    """All generations of one supervisor.
-
-    `stopping`: the service was told to stop. `ending`: and its stop delay, if it has one, is over. `forced`: by force.
-    """
+    """All generations of one supervisor."""
 
     def __init__(
         self, settings: FleetSettings, memory: FleetMemory | None = None, *, outlives_failed_starts: bool = False
@@ -79,18 +68,28 @@ class Fleet:
         """
         memory = memory or FleetMemory(generations={}, settings=settings, last_generation=0, last_worker=0)
         self.generations = Generations(memory.generations)
-        self.stopping = False
-        self.ending = False
-        self.forced = False
         self._settings = memory.settings  # for the very first worker, until it has introduced itself
         self._numbers = Numbers(memory.last_generation, memory.last_worker)
-        self._stopping_since = 0.0
         self._outlives_failed_starts = outlives_failed_starts
-        self._ends_at: float | None = None  # while the stop delay lasts
         self._starts_repeated = 0
-        self._finished = False
+        self._stop = Stop(self.generations)
 
     # --- questions ---
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the service was told to stop."""
+        return self._stop.requested
+
+    @property
+    def ending(self) -> bool:
+        """Whether it was, and its stop delay, if it has one, is over."""
+        return self._stop.began
+
+    @property
+    def forced(self) -> bool:
+        """Whether it was told to stop by force."""
+        return self._stop.forced
 
     @property
     def first_settings(self) -> FleetSettings:
@@ -131,18 +130,12 @@ class Fleet:
 
     def next_deadline(self) -> float | None:
         """When `TimePassed` has something to do; None: never, as things stand."""
-        deadline = self.generations.next_deadline
-        if self._ends_at is None:
-            return deadline
-        return self._ends_at if deadline is None else min(deadline, self._ends_at)
+        deadlines = (self.generations.next_deadline, self._stop.begins_at)
+        return min((one for one in deadlines if one is not None), default=None)
 
     def stop_forces(self, force: bool, now: float) -> bool:
-        """Whether a request to stop at `now` ends the service by force.
-
-        It does if it says so or is the second one, unless the service is at its end already.
-        """
-        second = self.stopping and now - self._stopping_since > SAME_STOP_SECONDS
-        return (force or second) and not self._finished
+        """See `Stop.forces`."""
+        return self._stop.forces(force, now)
 
     def memory(self) -> FleetMemory:
         """What the next image of the supervisor must know. The service must not be stopping."""
@@ -163,7 +156,7 @@ class Fleet:
             case RestartRequested():
                 self._restart(turn)
             case StopRequested(force, drain_timeout_seconds):
-                self._stop(force, drain_timeout_seconds, turn)
+                self._stop.request(force, drain_timeout_seconds, turn)
             case ScaleRequested(by):
                 self._scale(by, turn)
             case WorkerIntroduced(worker, settings):
@@ -264,8 +257,8 @@ class Fleet:
             staffing.note_recovered(generation, generation.workers[number])
 
     def _differs(self, found: WorkerDiffers, turn: Turn) -> None:
-        """A generation whose workers differ doesn't come to serve. Once it serves, one that differs is better than one
-        that is missing."""
+        """Give a generation up whose workers differ before it serves. Once it serves, a worker that differs is better
+        than a missing one."""
         generation = self.generation_of(found.worker)
         if generation is None or generation.state in LEAVING:
             return
@@ -304,7 +297,7 @@ class Fleet:
             turn.add(Died(generation.number, number, "hung, and was ended", None, exited.unlogged))
             return
         if worker.state is WorkerState.DUMPING:
-            reason = generation.hung(exited.doing)
+            reason = generation.why_not_ready(exited.doing)
         fault = f"its worker {number} {reason}"
         if generation.state in COMING:
             turn.add(Died(generation.number, number, reason, None, exited.unlogged, served=False))
@@ -319,8 +312,7 @@ class Fleet:
             takeover.roll_back(self.generations, fault, exited.details, turn)
 
     def _time_passed(self, turn: Turn) -> None:
-        if self._ends_at is not None and self._ends_at <= turn.now:
-            self._end(None, turn)
+        self._stop.time_passed(turn)
         for generation in self.generations.values():
             staffing.start_due(generation, turn)
             if generation.hang_wait_until is not None and generation.hang_wait_until <= turn.now:
@@ -355,60 +347,5 @@ class Fleet:
                 del self.generations[generation.number]
                 served = generation.state is GenerationState.DRAINING
                 turn.add(Gone(generation.number, served, turn.now - generation.retired_at))
-        if self._numbers.generation and not self.generations and not self._finished and not self.awaits_other_code:
-            self._finished = True
-            turn.add(Finish(could_start=self.stopping, forced=self.forced))
-
-    # --- the stop ---
-
-    def _stop(self, force: bool, drain_timeout_seconds: float | None, turn: Turn) -> None:
-        forces = self.stop_forces(force, turn.now)
-        if self.stopping and not forces:
-            return
-        if not self.stopping:
-            self._begin_to_stop(turn, forced=forces)
-        serving = self.serving
-        if forces:
-            self._admit_no_more(turn)
-            self._kill_all(turn)
-        elif drain_timeout_seconds is None and serving is not None and serving.settings.stop_delay_seconds:
-            self._ends_at = turn.now + serving.settings.stop_delay_seconds
-            turn.add(AnnounceStop(serving.settings.stop_delay_seconds))
-        else:
-            self._end(drain_timeout_seconds, turn)
-
-    def _begin_to_stop(self, turn: Turn, *, forced: bool) -> None:
-        self.stopping = True
-        self._stopping_since = turn.now
-        if (serving := self.serving) is not None:
-            # An announcement may open ports to new connections, so it comes before they are closed.
-            serving.announce(turn)
-            serving.end_probation(turn, passed=False, reason="the service was told to stop")
-        if (coming := self.coming) is not None:
-            coming.give_up("the service was told to stop", turn, forced=forced)
-
-    def _end(self, drain_timeout_seconds: float | None, turn: Turn) -> None:
-        """The stop begins, now that the stop delay is over."""
-        self._admit_no_more(turn)
-        self._drain_all(drain_timeout_seconds, turn)
-
-    def _admit_no_more(self, turn: Turn) -> None:
-        self._ends_at = None
-        if not self.ending:
-            self.ending = True
-            turn.add(StopAdmitting())
-
-    def _drain_all(self, timeout_seconds: float | None, turn: Turn) -> None:
-        draining = self.generations.in_state(GenerationState.DRAINING)
-        for generation in self.generations.in_state(*IN_USE):
-            generation.drain(DrainReason.STOP, turn, timeout_seconds=timeout_seconds)
-        # These keep their deadlines, but close idle connections soon: there is no successor that could take them.
-        for generation in draining:
-            generation.drain_again(DrainReason.STOP, turn, timeout_seconds=timeout_seconds)
-
-    def _kill_all(self, turn: Turn) -> None:
-        self.forced = True
-        for generation in self.generations.values():
-            if generation.state in IN_USE:
-                generation.leave(GenerationState.DRAINING, turn)
-            generation.kill_all("a forced stop", turn)
+        if self._numbers.generation and not self.generations and not self.awaits_other_code:
+            self._stop.finish(turn)

@@ -50,7 +50,7 @@ class Generation:
     """How many of its workers were replaced because they hung, without a long time in between."""
     hang_replaced_at: float = 0.0
     hang_wait_until: float | None = None
-    """Until when no other worker that hangs is replaced."""
+    """Before this time no other worker that hangs is replaced."""
     predecessors: set[int] = field(default_factory=set)
     """Workers of other generations that may still accept. The generation is announced when there are none."""
     announce_at: float | None = None
@@ -84,7 +84,7 @@ class Generation:
         elif self.probation is not None:  # it does not end before the generation was announced
             yield self.probation.deadline
 
-    def hung(self, doing: str) -> str:
+    def why_not_ready(self, doing: str) -> str:
         """Why a worker failed that was not ready in time: the rest of a sentence that begins with "the worker".
 
         `doing` says what the worker was still doing; "" if that is not known.

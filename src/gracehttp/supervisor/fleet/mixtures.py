@@ -5,8 +5,8 @@ from __future__ import annotations
 from gracehttp.supervisor.fleet.inputs import WorkerDiffers
 
 MOST_STARTS = 3
-"""How many times a service starts whose workers come to differ, before it is refused. What copies the files needs time,
-and one that never ends is an application that writes its own modules."""
+"""How many first generations may come to differ before the start fails. The copying of files needs time. A difference
+that comes each time is an application that writes its own modules."""
 
 HINT = (
     "restart again when the new code is in place; deploys that switch a link, or --preload, leave no such moment "
@@ -21,7 +21,8 @@ _NAMED_FILES = 3
 
 
 def difference(found: WorkerDiffers, first: int) -> str:
-    """What the worker did, whose generation began with worker `first`: the rest of a sentence that begins with it."""
+    """The rest of a sentence that begins with the worker: what it has imported. `first` is the first worker of its
+    generation."""
     files = list(found.files[:_NAMED_FILES])
     more = found.more + len(found.files) - len(files)
     if more:

@@ -19,9 +19,9 @@ class Probation:
     ends_at: float
     responses: int = 0
     errors: int = 0
-    """Those of the `responses` that were server errors (5xx), or that the application broke off."""
+    """How many `responses` were server errors (5xx), or were broken off by the application."""
     answers_due: float | None = None
-    """Until when the workers must answer. None: they were not pinged yet."""
+    """The workers must answer before this time. None: they were not pinged yet."""
     silent: set[int] = field(default_factory=set)
     """The workers that were pinged and have not answered yet."""
 

@@ -19,7 +19,7 @@ LIFESPAN_SECONDS = 10.0
 """How long the lifespan shutdown of the application may take after the drain."""
 
 HANGING_DRAIN_SECONDS = 5.0
-"""How long the drain of a worker may take whose threads hang: what they are at doesn't end."""
+"""How long a worker whose threads hang may drain: their requests don't end."""
 LOOP = "loop"
 """What hangs is the event loop."""
 
@@ -71,9 +71,9 @@ class Worker:
         turn.add(RequestDump(self.number))
 
     def end_hanging(self, drain_timeout_seconds: float, turn: Turn) -> None:
-        """It hangs, and its successor serves: end it, after it has written down where.
+        """Its successor serves: write down where it hangs, and end it.
 
-        One whose loop turns still can hand over the connections that no thread works for, so that one drains.
+        A worker whose loop still turns drains: it can hand over the connections that no thread works for.
         """
         if self.hangs == LOOP:
             self.become(WorkerState.DUMPING, turn.now + TASKS_SECONDS)

@@ -62,7 +62,7 @@ class Auditor:
             self._again = self._loop.call_later(min(waits), self.audit)
 
     def _audit(self, listener: HeldListener) -> float | None:
-        """None, or in how many seconds to try again."""
+        """In how many seconds to try again; None: not at all."""
         if listener.pool is None:
             return None
         try:

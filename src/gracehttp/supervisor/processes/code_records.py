@@ -12,7 +12,7 @@ class CodeRecords:
     """One descriptor for each generation. Only workers read what is in it (`worker.code_record`)."""
 
     def __init__(self, carried: Mapping[int, Descriptor] | None = None) -> None:
-        """None, or those that another process carried."""
+        """`carried` are those of another process."""
         self._records = dict(carried or {})
 
     def carry(self) -> dict[int, Descriptor]:

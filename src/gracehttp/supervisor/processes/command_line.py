@@ -33,7 +33,7 @@ class Launch(Value):
     arguments: tuple[str, ...]
     directory: str
     variables: tuple[tuple[str, str], ...] = ()
-    """Those of the environment that are other ones than the supervisor's, by name."""
+    """Variables whose value differs from that in the supervisor's environment, by name."""
 
     def missing(self) -> str:
         """The first of its folders and files that isn't there any more; "" if all are."""

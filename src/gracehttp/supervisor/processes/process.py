@@ -6,16 +6,12 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import Self
 
-from gracehttp.supervisor.processes.command_line import Launch
 from gracehttp.supervisor.processes.early_stderr import NOT_EXECUTED, EarlyStderr, EarlyStderrRecord, beyond, last_error
-from gracehttp.supervisor.processes.spawning import spawn
-from gracehttp.system.credentials import Credentials
 from gracehttp.values import Value
 from gracehttp.wire.channel import Channel, ChannelRecord, channel_pair
-from gracehttp.wire.lineage import CHANNEL_VARIABLE
 from gracehttp.wire.messages import Failed
 
 TRACEBACK_SIGNAL = signal.SIGABRT
@@ -99,7 +95,7 @@ class WorkerProcess:
         self.leaving = False
         """It was told to drain: it closes its channel when it has."""
         self.build = ""
-        """Which build it runs, as it said when it introduced itself."""
+        """The build that it runs, from its hello."""
         self.offers_spare = False
         """Its command line can also be run as a spare process."""
         self.is_of_spare = False
@@ -124,13 +120,6 @@ class WorkerProcess:
         early_stderr = read_stderr(read_end)
         ends = WorkerEnds(theirs.detach(), write_end)
         return cls(number, generation, slot, started_at=loop.time(), channel=channel, early_stderr=early_stderr), ends
-
-    def execute(self, launch: Launch, ends: WorkerEnds, credentials: Credentials | None) -> None:
-        """Start by running the command line, with `credentials`. Raises `OSError`."""
-        environment = {CHANNEL_VARIABLE: str(ends.channel)}
-        self.started(
-            spawn(launch, environment, pass_fds=(ends.channel,), stderr=ends.early_stderr, credentials=credentials)
-        )
 
     def started(self, pid: int) -> None:
         """The process exists, as a child of the supervisor."""
@@ -248,19 +237,3 @@ def describe_exit(code: int, said: str = "") -> str:
     with contextlib.suppress(ValueError):
         return f"was killed by {signal.Signals(-code).name}"
     return f"was killed by signal {-code}"
-
-
-def ended_children(pids: Iterable[int], *, orphans: Callable[[], bool]) -> Iterator[tuple[int, int]]:
-    """Reap the children that have ended, and yield each with its wait status (waitpid(2)).
-
-    Each is reaped after the caller has dealt with the one before, and keeps its PID until then. While `orphans()`,
-    children that aren't in `pids` are reaped too, which the caller drops: a process that adopts orphans must allow that
-    now and then. Otherwise such a child belongs to the user's script, which reaps it itself.
-    """
-    with contextlib.suppress(ChildProcessError):
-        while orphans() and (found := os.waitpid(-1, os.WNOHANG))[0]:
-            yield found
-    for target in sorted(set(pids)):
-        with contextlib.suppress(ChildProcessError):
-            while (found := os.waitpid(target, os.WNOHANG))[0]:
-                yield found

@@ -1,31 +1,25 @@
-"""All worker processes: starts them, sends them orders and signals, reads their reports, and reaps them. Decides
-nothing, except that a worker whose reports can't be read is of no use."""
+"""All worker processes, by number: their orders, signals and reports, and how each ends. Decides nothing, except that a
+worker whose reports can't be read is of no use."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
-from gracehttp.events import Event, OrdersDelayed, SpareNotUsed, WorkerCut, WorkerOutputDropped, WorkerStarted
+from gracehttp.events import Event, OrdersDelayed, WorkerCut, WorkerOutputDropped, WorkerStarted
 from gracehttp.net.shared_page import MAX_WORKERS
 from gracehttp.observe.stderr import NonBlockingWriter
 from gracehttp.supervisor.guard import guarded
-from gracehttp.supervisor.processes.code_records import CodeRecords
+from gracehttp.supervisor.processes.children import Children
 from gracehttp.supervisor.processes.command_line import CommandLine, Launch
 from gracehttp.supervisor.processes.early_stderr import EarlyStderr
-from gracehttp.supervisor.processes.launches import Launches
-from gracehttp.supervisor.processes.process import (
-    Ending,
-    WorkerEnds,
-    WorkerProcess,
-    WorkerRecord,
-    ended_children,
-)
-from gracehttp.supervisor.processes.spare import Spare
-from gracehttp.supervisor.processes.templates import StartReports, Templates, TemplatesRecord
-from gracehttp.supervisor.signals import hear
+from gracehttp.supervisor.processes.fork_server import StartReports
+from gracehttp.supervisor.processes.process import Ending, WorkerProcess, WorkerRecord
+from gracehttp.supervisor.processes.starter import Starter, StarterRecord
+from gracehttp.supervisor.processes.templates import TemplatesRecord
 from gracehttp.system.credentials import Credentials
 from gracehttp.values import EMPTY, Descriptor, Value
 from gracehttp.wire.channel import ChannelBroken, UnreadableMessage
@@ -68,13 +62,12 @@ class WorkerProcesses:
         credentials: Credentials | None = None,
         record: ProcessesRecord | None = None,
     ) -> None:
-        """Begin without processes, or with those that another process carried; then call `reap` once all is set up.
+        """Begin without processes, or with those that another process carried.
 
         With `hold_early_stderr`, what children write to stderr while they start is held back, except lines of JSON.
         Workers run with `credentials`; None are those of this process.
         """
         self._loop = asyncio.get_running_loop()
-        self._credentials = credentials
         self.stderr = stderr
         """Where each worker writes once it is ready."""
         self._stderr = NonBlockingWriter(stderr)
@@ -84,38 +77,30 @@ class WorkerProcesses:
         self._hold_early_stderr = hold_early_stderr
         self._processes: dict[int, WorkerProcess] = {}
         self._channels: dict[int, ChannelWatch] = {}
-        self._watched: dict[int, Callable[[int], None]] = dict.fromkeys(record.watched if record else (), _ignore)
-        starts = StartReports(self._started, self._failed)
-        self.templates = Templates(starts, self.watch, publish, record.templates if record else None)
-        self._spare = Spare(
-            StartReports(self._started, self._start_without_spare),
-            self.watch,
+        self.children = Children(record.watched if record else ())
+        self.starter = Starter(
+            command_line,
+            self.children,
             publish,
-            adopt_orphans=self.templates.adopt_orphans,
             stderr=stderr,
             credentials=credentials,
+            record=StarterRecord(record.templates, record.code, record.launches) if record else None,
         )
-        self.codes = CodeRecords(record.code if record else None)
-        self.launches = Launches(command_line, publish, record.launches if record else None)
-        hear(self._loop, signal.SIGCHLD, self.reap)
+        self._reports = StartReports(self._started, self._failed)
         for one in record.workers if record else ():
             self._add(WorkerProcess.adopt(one, self.pass_on))
 
     def carry(self) -> ProcessesRecord:
         """Must be called when all is `settled`."""
+        pids = {process.pid for process in self._processes.values()}
+        held = self.starter.carry()
         return ProcessesRecord(
             workers=tuple(one.carry() for one in self._processes.values()),
-            watched=tuple(self._watched),
-            templates=self.templates.carry(),
-            code=self.codes.carry(),
-            launches=self.launches.carry(),
+            watched=tuple(pid for pid in self.children.pids if pid not in pids),
+            templates=held.templates,
+            code=held.code,
+            launches=held.launches,
         )
-
-    async def settled(self) -> None:
-        """Wait until no start is under way: each worker has a PID, or has failed to start."""
-        while not (self.templates.are_idle and self._spare.is_idle):
-            await self.templates.settled()
-            await self._spare.settled()
 
     def pid(self, worker: int) -> int:
         """The PID of a worker, 0 if it has no process."""
@@ -147,59 +132,21 @@ class WorkerProcesses:
         return all(process.stopped_accepting for process in self._processes.values())
 
     def start(self, worker: int, generation: int) -> None:
-        """Start the process of `worker`, from the template of its generation if there is one. Raises `OSError`."""
+        """Start the process of `worker`. Raises `OSError`."""
         used = set(self.slots())
         slot = next((free for free in range(MAX_WORKERS) if free not in used), None)
         if slot is None:
             raise OSError(f"there are {MAX_WORKERS} workers already")
         process, ends = WorkerProcess.prepare(worker, generation, slot, self.read_stderr)
-        template = self.templates.of(generation)
-        if template is not None:
-            self._add(process)
-            template.order(process, ends)
-            return
-        launch = self.launches.of(generation, worker)
-        if (spare := self._spare.for_launch(launch)) is not None:
-            self._add(process)
-            process.is_of_spare = True
-            spare.order(process, ends, launch)
-            return
-        self._execute(process, ends, launch)
-
-    def _execute(self, process: WorkerProcess, ends: WorkerEnds, launch: Launch) -> None:
-        try:
-            process.execute(launch, ends, self._credentials)
-        except BaseException:
-            process.discard()
-            raise
-        finally:
-            ends.close()
         self._add(process)
-        self._publish_start(process)
+        with self._removed_if_it_fails(process):
+            self.starter.start(process, ends, self._reports)
 
     def prepare_for_next(self, generation: int) -> None:
-        """`generation` serves: have a spare process for the workers that start from now on, if its own have offered
-        that."""
+        """`generation` serves: prepare for the workers that start from now on."""
         of_it = [process for process in self._processes.values() if process.generation == generation]
-        if any(process.offers_spare for process in of_it):
-            self._spare.renew_soon(self.launches.of(generation, of_it[0].number))
-        else:
-            self._spare.end()
-
-    async def ended(self) -> None:
-        """Wait until the processes that are no workers are gone, which were ended, or take too long for it."""
-        await self.templates.ended()
-        await self._spare.ended()
-
-    def end_spare(self) -> None:
-        """No worker starts any more."""
-        self._spare.end()
-
-    def forget(self, generation: int) -> None:
-        """End the template of a generation whose last worker is gone."""
-        self.templates.end(generation)
-        self.codes.forget(generation)
-        self.launches.forget(generation)
+        offering = [process for process in of_it if process.offers_spare]
+        self.starter.prepare_for_next(next(iter(offering), None))
 
     def pass_on(self, data: bytes) -> None:
         """Write to the supervisor's stderr what a child wrote to its own. Never blocks."""
@@ -210,11 +157,6 @@ class WorkerProcesses:
     def read_stderr(self, read_end: int) -> EarlyStderr:
         """Read from `read_end` of a pipe what a child writes to stderr while it starts."""
         return EarlyStderr(self._loop, read_end, self.pass_on, hold=self._hold_early_stderr)
-
-    def watch(self, pid: int, on_end: Callable[[int], None]) -> None:
-        """Also reap `pid`, a child that is no worker: `on_end` is called with its wait status (waitpid(2))."""
-        self._watched[pid] = on_end
-        self._loop.call_soon(self.reap)  # it may have ended before it was known
 
     def send(self, worker: int, order: Order) -> None:
         """Send `order` to `worker`, if it lives; a shortage of the system delays it. Descriptors in it stay the
@@ -245,6 +187,8 @@ class WorkerProcesses:
             on_lost=partial(self._lost, process),
             on_shortage=lambda reason: self._publish(OrdersDelayed(process.generation, process.number, reason)),
         )
+        if process.pid:
+            self.children.watch(process.pid, partial(self._ended, process))
 
     def _receive(self, process: WorkerProcess, received: Sequence[Message]) -> None:
         for message in received:
@@ -273,64 +217,53 @@ class WorkerProcesses:
         process.failure = process.failure or Failed(reason, hint="", details="")
         process.signal(signal.SIGKILL)
 
+    @contextlib.contextmanager
+    def _removed_if_it_fails(self, process: WorkerProcess) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._remove(process)
+            process.discard()
+            raise
+
     def _started(self, process: WorkerProcess, pid: int) -> None:
         process.started(pid)
-        self._publish_start(process)
-        self.reap()  # while its PID wasn't known, it was not reaped
-
-    def _publish_start(self, process: WorkerProcess) -> None:
         self._publish(WorkerStarted(process.generation, process.number, process.pid))
+        self.children.watch(pid, partial(self._ended, process))
 
     def _failed(self, process: WorkerProcess, reason: str) -> None:
+        """A fork server could not fork it. In place of the spare process, its command line starts it."""
         self._remove(process)
         process.discard()
-        self._on_exit(process, Ending(f"could not be started ({reason})"))
-        self.reap()
+        if process.is_of_spare:
+            self._start_without_spare(process, reason)
+        else:
+            self._on_exit(process, Ending(f"could not be started ({reason})"))
+        self.children.reap()  # now that no fork is under way, what isn't known is an orphan
 
     def _start_without_spare(self, process: WorkerProcess, reason: str) -> None:
-        """The spare process could not fork it. Its channel and stderr are given up with it: a process that was forked
-        after all, and too late, must not share those of another one."""
-        self._spare.end()
-        self._publish(SpareNotUsed(reason))
-        self._remove(process)
-        process.discard()
+        """The new process has a channel and a stderr of its own: a process that was forked after all, and too late,
+        must not share them."""
+        self.starter.spare_failed(reason)
         try:
             new, ends = WorkerProcess.prepare(process.number, process.generation, process.slot, self.read_stderr)
             new.take_signals(process)
-            self._execute(new, ends, self.launches.of(process.generation, process.number))
+            self._add(new)
+            with self._removed_if_it_fails(new):
+                self.starter.start_without_spare(new, ends, self._reports)
         except OSError as exc:
             self._on_exit(process, Ending(f"could not be started ({exc})"))
-        self.reap()
 
     def _remove(self, process: WorkerProcess) -> None:
         self._channels.pop(process.number).close()
         del self._processes[process.number]
 
-    def reap(self) -> None:
-        """Reap all children that have ended. SIGCHLD doesn't tell how many (signal(7)), so this looks at each."""
-        pids = [process.pid for process in self._processes.values() if process.pid]
-        for pid, status in ended_children([*pids, *self._watched], orphans=self._may_reap_orphans):
-            guarded("act on the end of pid {0}", self._reaped, pid, status)
-
-    def _may_reap_orphans(self) -> bool:
-        return self.templates.may_reap_orphans and not self._spare.expecting
-
-    def _reaped(self, pid: int, status: int) -> None:
-        """A child was reaped; it won't be found again."""
-        if pid in self._watched:
-            self._watched.pop(pid)(status)
-            return
-        process = next((one for one in self._processes.values() if one.pid == pid), None)
-        if process is None:
-            return
+    def _ended(self, process: WorkerProcess, status: int) -> None:
+        """It was reaped, with this wait status; it won't be found again."""
         if process.failure is None:
             receive = self._channels[process.number].receive
             guarded("receive the last message of worker {0}", lambda _: receive(), process.number)  # it may lie there
         self._remove(process)
         if process.is_of_spare and not process.introduced:
-            self._spare.end()  # it may be the cause: the next one starts without
+            self.starter.end_spare()  # it may be the cause: the next one starts without
         self._on_exit(process, process.ended(status))
-
-
-def _ignore(_status: int) -> None:
-    return

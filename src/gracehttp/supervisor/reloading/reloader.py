@@ -33,7 +33,7 @@ class ReloadSettings(Value):
 class Reloader:
     """`start` begins to watch. `restart(source)` is called when a change wants it, in a turn of the loop of its own.
 
-    `watch_child(pid, on_end)` is `WorkerProcesses.watch`. `stderr` becomes that of the watcher.
+    `watch_child(pid, on_end)` is `Children.watch`. `stderr` becomes that of the watcher.
     """
 
     def __init__(

@@ -69,7 +69,7 @@ class Replacement:
                 # A signal that was caught before is acted on two rounds later (asyncio reads it from a socket in
                 # one, and calls the handler in the next): it would be lost with this image.
                 await asyncio.sleep(0)
-            await self._workers.settled()
+            await self._workers.starter.settled()
             become(self._command_line.by_name(), self._carry(source))
         finally:
             let_signals_come()

@@ -54,7 +54,7 @@ class SupervisorState(Value):
     processes: ProcessesRecord
     listeners: TableRecord
     queues: Mapping[int, tuple[QueueRecord, ...]]
-    """Of connections that are handed over, by the number of their listener."""
+    """The handover queues, by the number of their listener."""
     pidfile: PidFileRecord | None
     control: ControlRecord | None
     last_outcome: Outcome | None

@@ -98,12 +98,12 @@ async def try_image(
         environment = {TRIAL_VARIABLE: f"{state_file},{answer_end}"}
         pid = spawn(launch, environment, pass_fds=(state_file, answer_end), stderr=write_end)
         once_started.close()
-        workers.watch(pid, lambda status: None if ended.done() else ended.set_result(status))
+        workers.children.watch(pid, lambda status: None if ended.done() else ended.set_result(status))
         try:
             in_time = await _ended_in_time(pid, ended, timeout_seconds)
         finally:
             if not ended.done():
-                os.kill(pid, signal.SIGKILL)  # its answer is no longer wanted; `WorkerProcesses` reaps it
+                os.kill(pid, signal.SIGKILL)  # its answer is no longer wanted; `Children` reaps it
         if not in_time:
             said, held = stderr.finish()
             reason = f"did not reach run() within {timeout_seconds:g} s"

@@ -1,20 +1,20 @@
 """The head of a response as it is sent."""
 
+import re
+from pathlib import Path
+
 import pytest
 from http_fakes import Wire, answer
 
-from gracehttp.http.http1 import protocol
+from gracehttp.http.http1 import framing, protocol
+from gracehttp.http.http1.framing import CHUNKED, COUNTED, NO_BODY, UNTIL_CLOSE
 from gracehttp.http.http1.response import (
-    CHUNKED,
-    COUNTED,
-    NO_BODY,
-    UNTIL_CLOSE,
-    choose_framing,
     connection_line,
     error_response,
     framing_line,
     status_line,
 )
+from gracehttp.http.http1.response_body import choose_framing, chunk, chunk_pieces
 from gracehttp.http.server_fields import ServerLines, date_line
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -22,7 +22,7 @@ HEAD = b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 @pytest.mark.parametrize(
-    ("bodyless", "http11", "length", "framing"),
+    ("bodyless", "http11", "length", "how"),
     [
         (False, True, 5, COUNTED),
         (False, True, 0, COUNTED),
@@ -35,8 +35,8 @@ HEAD = b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"
         (True, False, 5, NO_BODY),
     ],
 )
-def test_framing_follows_from_version_and_length(bodyless, http11, length, framing):
-    assert choose_framing(bodyless, http11, length) == framing
+def test_framing_follows_from_version_and_length(bodyless, http11, length, how):
+    assert choose_framing(bodyless, http11, length) == how
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_method_and_status_tell_whether_there_is_a_body(request_bytes, status, b
 
 
 @pytest.mark.parametrize(
-    ("framing", "status", "length", "line"),
+    ("how", "status", "length", "line"),
     [
         (COUNTED, 200, 5, b"Content-Length: 5\r\n"),
         (COUNTED, 200, 0, b"Content-Length: 0\r\n"),
@@ -62,8 +62,8 @@ def test_method_and_status_tell_whether_there_is_a_body(request_bytes, status, b
         (NO_BODY, 200, -1, b""),
     ],
 )
-def test_framing_is_announced_as_the_rfc_says(framing, status, length, line):
-    assert framing_line(framing, status, length) == line
+def test_framing_is_announced_as_the_rfc_says(how, status, length, line):
+    assert framing_line(how, status, length) == line
 
 
 def test_each_version_is_told_what_it_does_not_assume():
@@ -188,3 +188,26 @@ def test_fields_of_the_options_are_in_every_response_the_server_s_own_too():
     assert wire.kernel.sent.startswith(b"HTTP/1.1 400")
     assert b"\r\nX-A: b\r\n" in wire.kernel.sent
     assert b"Server:" not in wire.kernel.sent
+
+
+@pytest.mark.parametrize(
+    ("data", "end", "sent"),
+    [
+        (b"", False, b""),
+        (b"", True, b"0\r\n\r\n"),
+        (b"x" * 26, False, b"1a\r\n" + b"x" * 26 + b"\r\n"),
+        (b"x" * 26, True, b"1a\r\n" + b"x" * 26 + b"\r\n0\r\n\r\n"),
+    ],
+)
+def test_chunk_is_as_the_rfc_says(data, end, sent):
+    assert chunk(data, end) == sent
+    if data:
+        assert b"".join(chunk_pieces(data, end)) == sent
+
+
+def test_numbers_of_the_framings_are_the_same_in_both_builds():
+    """Compiled modules take them from the `.pxd`."""
+    written = dict(re.findall(r"^    ([A-Z_]+) = (\d+)$", Path(framing.__file__).with_suffix(".pxd").read_text(), re.M))
+    assert {name: int(number) for name, number in written.items()} == {
+        name: number for name, number in vars(framing).items() if name.isupper()
+    }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import struct
+
 import pytest
 from h2_client import (
     CANCEL,
@@ -642,6 +645,23 @@ def test_upgrade_that_breaks_the_rules_is_an_ordinary_request(payload):
     wire.send(UPGRADE % payload)
     assert wire.statuses == [200] or wire.raw.startswith(b"HTTP/1.1 101")
     assert wire.exchange.head.path == "/a"
+
+
+def test_upgrade_with_more_settings_than_the_library_takes_is_an_ordinary_request():
+    wire = Wire(answer, http2=CLEAR)
+    wire.send(UPGRADE % base64.urlsafe_b64encode(b"\0\x63\0\0\0\1" * 33))
+    assert wire.statuses == [200]
+    wire.send(UPGRADE % base64.urlsafe_b64encode(b"\0\x63\0\0\0\1" * 32))
+    assert b"HTTP/1.1 101" in wire.raw
+
+
+@pytest.mark.parametrize("setting", [(2, 2), (4, 2**31), (5, 0), (5, 2**24), (8, 2), (9, 2)])
+def test_upgrade_with_a_setting_that_has_no_such_value_ends_with_goaway(setting):
+    wire = Wire(answer, http2=CLEAR)
+    wire.send(UPGRADE % base64.urlsafe_b64encode(struct.pack(">HI", *setting)))
+    _, _, rest = bytes(wire.kernel.sent).partition(b"\r\n\r\n")
+    assert [one.kind for one in frames_of(rest)][-1] == GOAWAY
+    assert wire.kernel.shut
 
 
 def test_upgrade_is_not_spoken_unless_asked_for():

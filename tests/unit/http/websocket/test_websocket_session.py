@@ -177,6 +177,23 @@ def test_client_that_takes_no_pongs_is_not_read_either():
     assert socket.reading
 
 
+def test_client_that_takes_no_pongs_is_not_read_while_it_is_to_close_either():
+    socket = Socket()
+    socket.session.close(4000)
+    socket.turn()
+    socket.take_nothing()
+    for _ in range(2000):
+        socket.send(frame(PING, b"p" * 125))
+        if not socket.reading:
+            break
+    assert not socket.reading
+    assert socket.stream.unsent_bytes < 2 * 65536
+    socket.take()
+    assert socket.reading
+    socket.send(frame(CLOSE, b"\x0f\xa0"))
+    assert socket.kernel.shut
+
+
 def test_client_that_takes_nothing_for_too_long_is_lost():
     socket = Socket(ping_interval_seconds=0.0)
     socket.take_nothing()

@@ -24,7 +24,7 @@ MOST: Final = 4
 
 
 class Reserves:
-    """Belongs to the process that has the channel `orders`. `fork(report)` is `template.fork_orphan`."""
+    """Belongs to the process that has the channel `orders`. `fork(report)` is `fork_server.fork_orphan`."""
 
     def __init__(self, orders: Channel, fork: Callable[[Callable[[int], None]], bool]) -> None:
         self._orders = orders

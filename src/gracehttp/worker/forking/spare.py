@@ -21,11 +21,11 @@ from gracehttp.wire.channel import Channel, ChannelClosed
 from gracehttp.wire.lineage import CHANNEL_VARIABLE, SPARE_VARIABLE, claim_socket
 from gracehttp.wire.messages import Fork, TemplateBegan
 from gracehttp.worker.code_record import note_ahead
-from gracehttp.worker.hello import is_the_command
-from gracehttp.worker.loaded import Loaded, changed, difference, loaded_now, looked_up_again, unfit
+from gracehttp.worker.forking.fork_server import fork_on_orders, fork_orphan
+from gracehttp.worker.forking.loaded import Loaded, changed, difference, loaded_now, looked_up_again, unfit
+from gracehttp.worker.forking.reserves import Reserves
+from gracehttp.worker.forking.spare_option import is_the_command
 from gracehttp.worker.rehearsal import rehearse_ahead
-from gracehttp.worker.reserves import Reserves
-from gracehttp.worker.template import fork_on_orders, fork_orphan
 
 MODULES = (
     "gracehttp.cli.service",

@@ -11,10 +11,10 @@ import contextlib
 import os
 import ssl
 import sys
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Set
 
+from gracehttp.system.threads import thread_count
 from gracehttp.values import Value
 
 FileIdentity = tuple[int, int, int, int]
@@ -80,7 +80,7 @@ def unfit(loaded: Loaded, channel: int = -1) -> str:
         return "sys.path depends on the working directory"
     if _is_watched():
         return "its interpreter is traced"
-    if (others := _threads()) > 1:
+    if (others := thread_count()) > 1:
         return f"it has {others} threads, and fork copies one"
     if others_open := _opened(channel):
         return f"it has {others_open} open, which its workers would share"
@@ -88,7 +88,7 @@ def unfit(loaded: Loaded, channel: int = -1) -> str:
 
 
 def changed(loaded: Loaded) -> str:
-    """Which file may have other contents than this process has loaded, as a reason; "" if none."""
+    """Why a file may have other contents than this process has loaded; "" if none may."""
     try:
         began = _began_at() - _SLACK_SECONDS
     except OSError as exc:  # no /proc, in a chroot(2) for example
@@ -156,12 +156,6 @@ def _is_watched() -> bool:
     monitoring = getattr(sys, "monitoring", None)  # Python 3.12
     tools = [monitoring.get_tool(number) for number in range(6)] if monitoring is not None else []
     return sys.gettrace() is not None or sys.getprofile() is not None or any(tools)
-
-
-def _threads() -> int:
-    with contextlib.suppress(OSError):
-        return len(os.listdir("/proc/self/task"))
-    return threading.active_count()
 
 
 def _opened(channel: int) -> str:

@@ -1,8 +1,7 @@
-"""The template of a generation: a copy of its first worker, made when the application is imported and before anything
-of it runs. It waits for orders to fork workers.
+"""The loop of a process that forks workers on the supervisor's orders, and how each fork becomes the supervisor's.
 
-The copy is made by forking twice, and so are the workers that it forks: the process in between ends at once, and the
-supervisor, which adopts orphans (`supervisor.processes.templates`), is the parent of all.
+The template of a generation and the spare process both run it. A worker is forked twice, and the process in between
+ends at once. So the supervisor, which adopts orphans (`supervisor.processes.subreaper`), is the parent of all workers.
 """
 
 from __future__ import annotations
@@ -11,53 +10,14 @@ import contextlib
 import gc
 import os
 import signal
-import socket
 import sys
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 
 from gracehttp.net.forks import forking_one_of_ours
 from gracehttp.wire.channel import Channel, ChannelClosed
-from gracehttp.wire.messages import Fork, Forked, TemplateBegan
-from gracehttp.worker.reserves import Reserves
-
-_MAIN_THREAD_ONLY = 1
-
-
-def leave_template(end: socket.socket, *, become_template: Callable[[], None]) -> Channel | None:
-    """Leave a copy of this process behind that forks workers for the supervisor, which holds the other end of `end`.
-
-    Returns None in this process, and in each worker that is forked later the channel of that worker. The copy itself
-    never returns: it ends when the supervisor is gone, or kills it. `become_template` is called in the copy first, to
-    let go of what belongs to this process. Takes `end`. Raises `OSError` if there can't be one more process.
-
-    To be called before an event loop exists; threads aren't copied (see `threads`).
-    """
-    orders = Channel(end)
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()  # or each worker would write once more what waits in its buffer
-    gc.freeze()  # a collection would write to all objects, and end the sharing of their memory
-    try:
-        if not fork_orphan(lambda pid: orders.send(TemplateBegan(pid))):
-            return None
-        return _channel_of(fork_on_orders(orders, become_template))
-    finally:
-        orders.close()
-
-
-def threads() -> tuple[str, ...]:
-    """Names of the threads of this process besides the main one; those that Python doesn't know are counted."""
-    named = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
-    foreign = _thread_count() - len(named) - _MAIN_THREAD_ONLY
-    return (*named, f"{foreign} not of Python") if foreign > 0 else tuple(named)
-
-
-def _thread_count() -> int:
-    with contextlib.suppress(OSError):
-        return len(os.listdir("/proc/self/task"))
-    return threading.active_count()
+from gracehttp.wire.messages import Fork, Forked
+from gracehttp.worker.forking.reserves import Reserves
 
 
 def fork_on_orders(
@@ -66,11 +26,11 @@ def fork_on_orders(
     obstacle: Callable[[Fork], str] = lambda order: "",
     reserves: Reserves | None = None,
 ) -> Fork:
-    """The life of a process that forks workers: it calls `begin`, and waits. Returns in the workers only, which have
-    the descriptors of the order, and its stderr as theirs.
+    """Call `begin`, then carry out orders until the supervisor is gone. Returns in the workers only, each of which has
+    the descriptors of its order, and writes to the stderr of it.
 
-    `obstacle(order)` tells why this worker must not be forked from here, "" if it may be. Workers come from `reserves`
-    if there are some.
+    `obstacle(order)` tells why this process must not fork that worker; "" if it may. Workers come from `reserves` as
+    long as there are some.
     """
     try:
         gc.disable()
@@ -83,7 +43,7 @@ def fork_on_orders(
                     return _become_worker(order)
     except ChannelClosed:
         os._exit(0)  # without the exit handlers of the application: they belong to processes that serve
-    except BaseException:  # noqa: BLE001  whatever it is, the template must not go on into the user's script
+    except BaseException:  # noqa: BLE001  whatever it is, this process must not go on into the user's script
         sys.excepthook(*sys.exc_info())
         os._exit(1)
 
@@ -113,12 +73,6 @@ def _become_worker(order: Fork) -> Fork:
     os.close(order.stderr)
     gc.enable()
     return order
-
-
-def _channel_of(order: Fork) -> Channel:
-    sock = socket.socket(fileno=order.channel)
-    sock.setblocking(True)
-    return Channel(sock)
 
 
 def fork_orphan(report: Callable[[int], None]) -> bool:
