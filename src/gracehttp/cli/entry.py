@@ -16,7 +16,7 @@ def main(args: Sequence[str] | None = None) -> None:
     """Run the command that `args` (default: those of this process) name, and exit with its status."""
     arguments = sys.argv[1:] if args is None else list(args)
     if SPARE_VARIABLE in os.environ:
-        from gracehttp.worker.spare import wait_if_spare  # a process that waits here loads much
+        from gracehttp.worker.forking.spare import wait_if_spare  # a process that waits here loads much
 
         wait_if_spare(os.environ, _read_options_once)
     if arguments[:1] == ["serve"]:
