@@ -7,9 +7,10 @@ Start reading at `supervisor`, which makes the parts and joins them. They work i
 - `turns` asks `fleet`, which decides as a pure function, and `orders` carries out what it commands.
 
 `options` is what the supervisor is told by those that start it. What it holds (`holdings`): the `pidfile`;
-`processes`, from the fork to the wait status; `listeners` with their permits and handover queues; `certificates`. What
-tells others of it: `control` (commands and their outcome), `endpoints` (health checks, scrapes), `metrics`,
-`service_manager` (systemd), `hook_process`. `succession` is how it replaces itself, `reloading` what `--reload` does.
+`processes`, from the fork to the wait status; `listeners` with their permits and handover queues; `certificates`;
+`service_manager` (systemd). What tells others of it (`observability`): `metrics`, `endpoints` (health checks, scrapes),
+`hook_process`, and what `control` shows beside the outcome of commands. `succession` is how it replaces itself,
+`reloading` what `--reload` does.
 
 `signals` and `terminal` are how the operator reaches it, and `accepting` takes clients at its own sockets. `guard`
 keeps a defect from stopping it, and `first_failure` is the last line of a service that never served.

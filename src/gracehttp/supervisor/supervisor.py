@@ -9,6 +9,7 @@ import asyncio
 import os
 import sys
 from functools import partial
+from typing import TYPE_CHECKING
 
 from gracehttp import events
 from gracehttp.compiled import BUILD
@@ -17,20 +18,15 @@ from gracehttp.supervisor.control.fixed_options import kept
 from gracehttp.supervisor.control.recent import RecentEvents
 from gracehttp.supervisor.control.requesters import Requester, Requesters
 from gracehttp.supervisor.control.socket import ControlSocket, open_control
-from gracehttp.supervisor.control.status import status_of
-from gracehttp.supervisor.endpoints.addresses import Addresses
-from gracehttp.supervisor.endpoints.health import Liveness
 from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import Fleet, commands, inputs
 from gracehttp.supervisor.holdings import Holdings
-from gracehttp.supervisor.hook_process import HookProcess
-from gracehttp.supervisor.metrics.collector import Collector
+from gracehttp.supervisor.observability import Observability
 from gracehttp.supervisor.operator_requests import OperatorRequests
 from gracehttp.supervisor.options import SupervisorOptions
 from gracehttp.supervisor.orders import Orders
 from gracehttp.supervisor.processes.process import Ending, WorkerProcess
 from gracehttp.supervisor.reception import Reception
-from gracehttp.supervisor.reloading.reloader import Reloader
 from gracehttp.supervisor.reports import Reports
 from gracehttp.supervisor.signals import hear, ignore_from_now_on
 from gracehttp.supervisor.succession.execve import let_signals_come
@@ -40,8 +36,11 @@ from gracehttp.supervisor.terminal import Terminal
 from gracehttp.supervisor.turns import Turns
 from gracehttp.supervisor.watchdog import Watchdog
 from gracehttp.wire import messages
-from gracehttp.wire.control import Outcome, Status
+from gracehttp.wire.control import Outcome
 from gracehttp.wire.signals import SIGNALS
+
+if TYPE_CHECKING:
+    from gracehttp.supervisor.reloading.reloader import Reloader
 
 
 class Supervisor:
@@ -62,8 +61,8 @@ class Supervisor:
         self._control: ControlSocket | None = None
         self._reloader: Reloader | None = None
         self._terminal = Terminal()
-        self._recent = RecentEvents()
-        bus.subscribe(self._recent.on_event)
+        recent = RecentEvents()
+        bus.subscribe(recent.on_event)  # first, so that it hears what the others publish when they are made
         memory = predecessor.fleet if predecessor else None
         self._fleet = Fleet(options.fleet, memory, outlives_failed_starts=options.reload is not None)
         self._requesters = Requesters(predecessor.last_outcome if predecessor else None)
@@ -77,49 +76,25 @@ class Supervisor:
             on_message=self._on_message,
             on_exit=self._on_exit,
         )
-
-        # What tells others of the service, and answers them.
-        workers = self._holdings.workers
-        self._hook_process = HookProcess(
-            options.command_line,
-            workers.children,
-            self._stderr,
+        self._observability = Observability(
+            options,
+            self._fleet,
+            self._holdings,
+            self._requesters,
             bus,
-            self._events_with_hooks,
-            options.credentials,
-            predecessor.hook_events if predecessor else "",
-        )
-        bus.subscribe(self._hook_process.on_event)
-        self._collector = Collector(
-            self._fleet,
-            workers,
-            self._holdings.listeners,
-            self._holdings.pages,
-            self._holdings.facts,
-            release=options.release,
-            uptime_seconds=lambda: self._loop.time() - self._holdings.started_at,
-            certificates=lambda: {one.path: one.not_after for one in self._holdings.certificates.used},
-        )
-        self._liveness = Liveness(self._fleet, lambda worker: workers.send(worker, messages.Ping(for_health=True)))
-        self._holdings.manager.begin(self._fleet, self._liveness)
-        self._addresses = Addresses(
-            options.addresses,
-            self._fleet,
-            workers,
-            self._holdings.listeners,
-            self._liveness,
-            bus.publish,
-            metrics=self._collector.text,
+            recent,
+            stderr=self._stderr,
+            hook_events=predecessor.hook_events if predecessor else "",
         )
 
         # What becomes an input of the fleet, and what carries its commands out.
         self._turns = Turns(self._fleet, self._finished, self._turn_ended)
-        self._watchdog = Watchdog(self._fleet, workers, self._holdings.pages, self._turns.apply)
+        self._watchdog = Watchdog(self._fleet, self._holdings.workers, self._holdings.pages, self._turns.apply)
         self._turns.orders = self._orders()
         self._reports = self._reports_to_fleet()
         self.requests = OperatorRequests(
             self._fleet,
-            workers.starter.launches,
+            self._holdings.workers.starter.launches,
             self._requesters,
             bus,
             self._terminal,
@@ -129,7 +104,7 @@ class Supervisor:
             ends_at_once=options.reload is not None,
         )
         self.requests.replacement = Replacement(
-            options.command_line, workers, carry=self._carry, on_failure=self.requests.not_replaced
+            options.command_line, self._holdings.workers, carry=self._carry, on_failure=self.requests.not_replaced
         )
 
     async def run(self) -> int:
@@ -168,9 +143,9 @@ class Supervisor:
             held.pages,
             publish=self._bus.publish,
             fixed_options=lambda: kept(
-                held.pidfile, self._control, self._addresses, user=options.user, group=options.group
+                held.pidfile, self._control, self._observability.addresses, user=options.user, group=options.group
             ),
-            answers_probes=lambda: self._addresses.of("admin") is not None,
+            answers_probes=lambda: self._observability.addresses.of("admin") is not None,
         )
         return Reports(
             self._fleet,
@@ -180,8 +155,8 @@ class Supervisor:
             self._bus,
             apply=self._turns.apply,
             welcome=reception.welcome,
-            heard=self._liveness.heard,
-            tell_hooks=self._hook_process.pass_on,
+            heard=self._observability.liveness.heard,
+            tell_hooks=self._observability.hook_process.pass_on,
         )
 
     def _carry(self, source: str) -> SupervisorState:
@@ -202,16 +177,16 @@ class Supervisor:
             control=self._control.carry(awaited_by) if self._control else None,
             last_outcome=self._requesters.last,
             certificates=self._holdings.certificates.carry(),
-            addresses=self._addresses.carry(),
+            addresses=self._observability.addresses.carry(),
             metrics=MetricsRecord(pages=self._holdings.pages.carry(), facts=self._holdings.facts.carry()),
-            hook_events=self._hook_process.carry(),
+            hook_events=self._observability.hook_process.carry(),
         )
 
     def _begin(self) -> None:
         """The first generation starts."""
         self._bus.publish(events.SupervisorStarted(os.getpid(), self._options.release, str(BUILD)))
-        self._addresses.open()
-        self._control = open_control(self._options.control, self.requests, self, self._bus)
+        self._observability.addresses.open()
+        self._control = open_control(self._options.control, self.requests, self._observability, self._bus)
         self._begin_to_reload()
         self._turns.apply(inputs.RestartRequested())
 
@@ -219,19 +194,21 @@ class Supervisor:
         """Where the image before left off; then restart, as it was asked to."""
         if carried.control is not None:
             self._control = ControlSocket.adopt(
-                carried.control, self.requests, self, self._bus, self._requesters.of_restart
+                carried.control, self.requests, self._observability, self._bus, self._requesters.of_restart
             )
-        self._addresses.adopt(carried.addresses)
+        self._observability.addresses.adopt(carried.addresses)
         let_signals_come()
         self._bus.publish(events.SupervisorReplaced(os.getpid(), self._options.release, carried.release))
         self._holdings.workers.children.reap()
-        self._hook_process.go_on()
+        self._observability.hook_process.go_on()
         self._holdings.ports.audit()
         self._begin_to_reload()
         self.requests.restart_now(carried.source)
 
     def _begin_to_reload(self) -> None:
         if self._options.reload is not None:
+            from gracehttp.supervisor.reloading.reloader import Reloader  # a service that is in use has none
+
             self._reloader = Reloader(
                 self._options.reload,
                 watch_child=self._holdings.workers.children.watch,
@@ -245,7 +222,7 @@ class Supervisor:
         self._holdings.listeners.close_all()
         await self._holdings.workers.starter.ended()
         self._bus.publish(events.SupervisorStopped(os.getpid()))
-        await self._hook_process.end()
+        await self._observability.hook_process.end()
         self._requesters.stopped(Outcome(ok=True, message="stopped by force" if finish.forced else "stopped"))
         if self._control is not None:
             await self._control.close()
@@ -259,38 +236,10 @@ class Supervisor:
         self.requests.replacement.cancel()
         if self._reloader is not None:
             self._reloader.close()
-        self._liveness.close()
-        self._addresses.close()
+        self._observability.close()
         self._holdings.close()
         ignore_from_now_on(self._loop)
         self._terminal.restore()
-
-    # --- what the control socket shows ---
-
-    def status(self) -> Status:
-        """What `gracehttp status` shows."""
-        return status_of(
-            self._fleet,
-            self._holdings.workers,
-            self._holdings.listeners,
-            self._holdings.certificates.used,
-            last=self._requesters.last,
-            release=self._options.release,
-            started_at=self._holdings.started_at,
-            now=self._loop.time(),
-        )
-
-    def metrics(self) -> str:
-        """The text that Prometheus reads."""
-        return self._collector.text()
-
-    def recent_events(self) -> str:
-        """See `RecentEvents.lines`."""
-        return self._recent.lines()
-
-    def _events_with_hooks(self) -> tuple[str, ...]:
-        newest = self._fleet.serving or self._fleet.coming
-        return newest.settings.hooks if newest is not None else self._options.fleet.hooks
 
     def _turn_ended(self) -> None:
         if self._reloader is not None:

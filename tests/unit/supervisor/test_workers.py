@@ -15,7 +15,6 @@ from deadlines import DEADLINE_SECONDS
 
 from gracehttp.events import WorkerOutputDropped
 from gracehttp.supervisor.processes import workers as module
-from gracehttp.supervisor.processes.children import Children, ended_children
 from gracehttp.supervisor.processes.command_line import CommandLine
 from gracehttp.supervisor.processes.early_stderr import EarlyStderr
 from gracehttp.supervisor.processes.process import WorkerProcess
@@ -145,19 +144,6 @@ def test_a_worker_that_drains_may_close_its_channel(monkeypatch):
     asyncio.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))
 
 
-def test_a_child_keeps_its_pid_until_the_one_before_has_been_dealt_with():
-    children = [subprocess.Popen(["true"]) for _ in range(2)]
-    pids = sorted(child.pid for child in children)
-    for pid in pids:
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    reaped = ended_children(pids, orphans=lambda: False)
-    assert next(reaped) == (pids[0], 0)
-    assert os.waitid(os.P_PID, pids[1], os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
-    assert list(reaped) == [(pids[1], 0)]
-    for child in children:
-        child.returncode = 0
-
-
 def no_workers():
     return WorkerProcesses(
         CommandLine(("none",), "."),
@@ -191,20 +177,6 @@ def test_a_fork_that_was_ordered_while_another_one_was_waited_for_is_waited_for_
     asyncio.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))
 
 
-def test_a_child_that_has_ended_before_it_is_watched_is_waited_for():
-    async def scenario():
-        child = subprocess.Popen(["sh", "-c", "exit 3"])
-        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        children = Children()  # so late that SIGCHLD has come and gone
-        children.reap()  # what SIGCHLD makes it do; it must leave a child alone that it doesn't know
-        ended = asyncio.get_running_loop().create_future()
-        children.watch(child.pid, ended.set_result)
-        assert os.waitstatus_to_exitcode(await asyncio.wait_for(ended, DEADLINE_SECONDS)) == 3
-        child.returncode = 3  # or Popen would warn that nobody waited for it
-
-    asyncio.run(scenario())
-
-
 def test_who_has_ended_is_told_also_if_its_last_message_can_not_be_read():
     async def scenario():
         def refuse():
@@ -217,27 +189,6 @@ def test_who_has_ended_is_told_also_if_its_last_message_can_not_be_read():
         assert world.defects
 
     asyncio.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))
-
-
-def test_the_next_child_is_reaped_also_if_the_end_of_the_one_before_could_not_be_acted_on():
-    async def scenario():
-        loop = asyncio.get_running_loop()
-        defects = []
-        loop.set_exception_handler(lambda _loop, context: defects.append(str(context["exception"])))
-        ended_before = sorted((subprocess.Popen(["true"]) for _ in range(2)), key=lambda child: child.pid)
-        for child in ended_before:
-            os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        children = Children()
-        ended = loop.create_future()
-        children.watch(ended_before[0].pid, {}.__getitem__)
-        children.watch(ended_before[1].pid, ended.set_result)
-        children.reap()
-        assert ended.result() == 0
-        assert defects == ["0"], "the key that was not there"
-        for child in ended_before:
-            child.returncode = 0
-
-    asyncio.run(scenario())
 
 
 def test_what_was_dropped_of_the_output_of_starting_workers_is_told():
