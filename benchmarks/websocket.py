@@ -153,8 +153,9 @@ def measure(
 def report(rates: Samples, used: Samples, memory: dict[str, float], options: argparse.Namespace) -> None:
     reference = REFERENCE if REFERENCE in used else next(iter(used))
     print(f"{options.rounds} rounds of {options.seconds} s, {options.connections} WebSockets, {options.bytes} bytes,")
-    print(f"{'with' if options.deflate else 'without'} permessage-deflate, Python {sys.version.split()[0]}, ", end="")
-    print(", ".join(f"{name} {_version(name)}" for name in ("websockets", "uvloop")) + ".\n")
+    facts = Installation.here("gracehttp").facts("gracehttp", "gracehttp", "websockets", "uvloop")
+    versions = ", ".join(f"{name} {facts[name]}" for name in ("commit", "websockets", "uvloop") if name in facts)
+    print(f"{'with' if options.deflate else 'without'} permessage-deflate, Python {facts['python']}, {versions}.\n")
     print(f"| server | messages/s | CPU per message | CPU, {reference} = 1 | bytes per idle WebSocket |")
     print("|---|---|---|---|---|")
     for name in used:

@@ -51,7 +51,8 @@ def patience(arguments, files):
 class Server:
     """One supervisor in a folder of its own; `files` are written there first.
 
-    No timeout of the server comes before the test's own deadline, unless the arguments or files set it.
+    No timeout of the server comes before the test's own deadline, unless the arguments or files set it. `variables` is
+    the environment of the supervisor.
 
     `arguments` are those of the interpreter (`-m gracehttp serve ...` or a script), or of `program`. `most_files` is a
     limit on the open files of each process, `launcher` a command that executes the program. The log is read by a
@@ -76,20 +77,21 @@ class Server:
         self.lines: list[str] = []
         self._changed = threading.Condition()
         self._ended = False
+        self.variables = {
+            **os.environ,
+            "NO_COLOR": "",
+            "FORCE_COLOR": "",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "GRACEHTTP_LOG_LEVEL": "debug",  # or no line tells of a drain
+            **patience(arguments, files or {}),
+            "PWD": str(self.folder),
+            **(environment or {}),
+        }
         launcher = [*launcher] if most_files is None else ["sh", "-c", f'ulimit -n {most_files}; exec "$@"', "sh"]
         self.process = subprocess.Popen(
             [*launcher, *map(str, program), *map(str, arguments)],
             cwd=self.folder,
-            env={
-                **os.environ,
-                "NO_COLOR": "",
-                "FORCE_COLOR": "",
-                "PYTHONDONTWRITEBYTECODE": "1",
-                "GRACEHTTP_LOG_LEVEL": "debug",  # or no line tells of a drain
-                **patience(arguments, files or {}),
-                "PWD": str(self.folder),
-                **(environment or {}),
-            },
+            env=self.variables,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 import trustme
+from deadlines import DEADLINE_SECONDS
 from http2_client import Http2Load
 from load_client import Load
 from tls_client import context_for
@@ -66,7 +67,7 @@ def test_nothing_is_lost_and_each_websocket_is_told(start, tmp_path, restarts):
         Load(server.port, keep_alive=KEPT, tls=tls) as kept,
         Http2Load(server.port, clients=HTTP2, streams=STREAMS, tls=tls_with_http2) as streams,
     ):
-        run(through_restarts(server, restarts, websockets), seconds=60.0 * restarts)
+        run(through_restarts(server, restarts, websockets), seconds=DEADLINE_SECONDS * restarts)
         kept.wait_for_answers_of(server.pids)
         streams.pids.clear()
         streams.wait_for_answers(2 * HTTP2 * STREAMS)

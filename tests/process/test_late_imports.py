@@ -122,6 +122,20 @@ def test_a_worker_that_is_ready_imports_nothing_of_its_own(start, tmp_path, inte
     assert server.stop() == 0
 
 
+@pytest.mark.parametrize(("interface", "absent"), [("asgi", {"ngh2"}), ("wsgi", {"ngh2", "websockets"})])
+def test_a_worker_has_no_code_for_what_no_client_can_get(start, interface, absent):
+    code = ASGI if interface == "asgi" else WSGI
+    arguments = ("-m", "gracehttp", "serve", "application:app", "--bind", "127.0.0.1:0", "--spare", "off")
+    server = start(*arguments, files={"application.py": code})
+    server.wait_until_serving()
+    everything(server.port, None)
+    with connected(server.port, None) as sock:
+        status, names = get_on(sock)
+    assert status == 200
+    assert absent.isdisjoint(name.partition(".")[0] for name in names.splitlines())
+    assert server.stop() == 0
+
+
 HOOKS = """
     import sys
 

@@ -9,6 +9,7 @@ import socket
 import time
 
 import pytest
+from deadlines import DEADLINE_SECONDS
 from server_harness import get, get_on, read_response
 
 ASGI = """
@@ -75,7 +76,7 @@ def test_during_the_stop_delay_ready_is_503_and_new_connections_are_served(start
         assert get_on(sock, "/readyz")[0] == 200
         server.send_signal(signal.SIGTERM)
         server.wait_for("stop requested")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + DEADLINE_SECONDS
         while get_on(sock, "/readyz") != (503, "stopping\n"):  # the order is on its way to the worker
             assert time.monotonic() < deadline
         assert get(server.port, "/livez") == (200, "ok\n")

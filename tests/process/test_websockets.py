@@ -92,7 +92,7 @@ async def closed(websocket):
 def test_each_websocket_is_closed_by_its_application_or_with_1012(begin, restarts):
     server = begin("-w", "2", *QUICK)
     clients = [EchoClient(server.port, path) for path in ("/echo", "/listens") for _ in range(25)]
-    run(through_restarts(server, restarts, clients), seconds=60.0 * restarts)
+    run(through_restarts(server, restarts, clients), seconds=DEADLINE_SECONDS * restarts)
     codes = [code for one in clients for code in one.codes]
     echoes = sum(one.echoes for one in clients)
     print(f"{restarts} restarts: {echoes} echoes, {codes.count(1012)} closed with 1012, {codes.count(4012)} with 4012")

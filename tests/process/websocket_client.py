@@ -7,6 +7,8 @@ import ssl
 from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
+from deadlines import DEADLINE_SECONDS
+
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 CONTINUATION = 0
 FIN, RSV1, RSV2, RSV3 = 0x80, 0x40, 0x20, 0x10
@@ -96,7 +98,7 @@ def handshake(path: str = "/", headers: tuple[tuple[str, str], ...] = (), **chan
 _opened: list[asyncio.StreamWriter] = []
 
 
-def run(scenario: Coroutine[Any, Any, None], seconds: float = 100) -> None:
+def run(scenario: Coroutine[Any, Any, None], seconds: float = DEADLINE_SECONDS) -> None:
     """Run a scenario with WebSockets; those that it leaves open are cut. The time-out is against hanging only."""
 
     async def main() -> None:

@@ -1,7 +1,7 @@
 """How long a test waits for what should come at once, before it fails instead of hanging: one deadline for all.
 
 It says nothing of how fast anything must be, and fits a machine that is many times slower and busy with other things.
-`test_deadlines` finds those that are written as numbers.
+`test_time_limits` finds those that are written as numbers.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 # See interpreter_calls.py.
 
 from cpython.contextvars cimport PyContext_Copy, PyContext_Enter, PyContext_Exit
+from cpython.object cimport PyObject_Call
 from cpython.weakref cimport PyWeakref_NewRef
 
 cdef extern from "Python.h":
@@ -30,6 +31,10 @@ cdef inline object call_in(object context, object call, object first, object sec
         return call(first, second)
     finally:
         PyContext_Exit(context)
+
+
+cdef inline object call_by(object call, tuple arguments, dict keywords):
+    return PyObject_Call(call, arguments, keywords)
 
 
 cdef inline object reference(object to, object gone):

@@ -6,8 +6,9 @@ Compiled modules call the functions of the same names in `interpreter_calls.pxd`
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextvars import Context
-from typing import Final
+from typing import Any, Final
 from weakref import ref
 
 thread: Final = threading.get_ident
@@ -21,3 +22,8 @@ call_in: Final = Context.run
 returns."""
 reference: Final = ref
 """Takes an object and what to call with the reference when the object is no more; gives a weak reference to it."""
+
+
+def call_by(call: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """Gives what `call` returns, which must not change or keep `keywords`: in C they are not copied for it."""
+    return call(*arguments, **keywords)

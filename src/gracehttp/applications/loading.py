@@ -61,20 +61,22 @@ class ApplicationLoader:
 
     def load_all(self, servers: Iterable[ServerOptions], on_stage: Callable[[str], None]) -> None:
         """Load the applications of all `servers`. Raises as `load` does. `on_stage` is called before each import."""
-        for reference in map(application_of, servers):
+        for server in servers:
+            reference = application_of(server)
             if reference.key not in self._loaded:
                 target = reference.target
                 on_stage(f"importing {target if isinstance(target, str) else 'the application'}")
-            prepare(self.load(reference).interface)
+            prepare(server, self.load(reference).interface)
 
 
-def prepare(interface: str) -> None:
-    """Import what serves applications of this `interface`, and the clients of them: a process must have all of its own
-    code before it forks workers, and before it is ready. The folder of its release may go, or have another release in
-    it."""
+def prepare(server: ServerOptions, interface: str) -> None:
+    """Import what serves an application of this `interface`, and the clients of `server`: a process must have all of
+    its own code before it forks workers, and before it is ready. The folder of its release may go, or have another
+    release in it."""
     if interface == "wsgi":  # all others need none of it
         import gracehttp.applications.wsgi.modes
     import gracehttp.applications.asgi.application  # noqa: F401  workers of WSGI rehearse with it
     from gracehttp.http import negotiation
+    from gracehttp.http.settings import settings_of
 
-    negotiation.prepare()
+    negotiation.prepare(settings_of(server), secure=bool(server.certfile), websockets=interface != "wsgi")

@@ -151,7 +151,9 @@ class Applications:
 
     def _wrap_asgi(self, loaded: LoadedApplication) -> Application:
         from gracehttp.applications.asgi.application import AsgiApplication
+        from gracehttp.http.websocket import handshake
 
+        handshake.prepare()
         return AsgiApplication(
             loaded.application,
             name=loaded.name,

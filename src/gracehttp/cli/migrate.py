@@ -46,6 +46,8 @@ def migrate(words: tuple[str, ...]) -> None:
 
 def plan_for(words: Sequence[str]) -> Plan:
     """The plan for a file, or for the words of a command. Raises `ConfigurationError`."""
+    if len(words) == 1 and " " in words[0] and not os.path.exists(words[0]):
+        words = shlex.split(words[0])  # the whole command in quotes
     if len(words) == 1 and os.path.basename(words[0]) not in SERVERS:
         server = SERVERS["hypercorn" if words[0].endswith(".toml") else "gunicorn"]
         plan = Plan(server.name)

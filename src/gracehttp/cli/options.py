@@ -9,14 +9,12 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from gracehttp.cli.arguments import CONFIG, CONFIG_FLAGS, CONFIG_VARIABLE, flags_of, negative_flag_of
 from gracehttp.config import OPTIONS, Option
 from gracehttp.config.model import GROUPS
 from gracehttp.config.near_names import foreign_flag, near_flag
-from gracehttp.hints import Named
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-
-CONFIG_VARIABLE = "GRACEHTTP_CONFIG"
 
 
 class ConfiguredParameter(click.Option):
@@ -49,9 +47,8 @@ def configured(command: _Command) -> _Command:
 def config_option(text: str) -> Callable[[_Command], _Command]:
     """The option --config, with `text` as its help."""
     return click.option(
-        "--config",
-        "-c",
-        "config_file",
+        *CONFIG_FLAGS,
+        CONFIG,
         metavar="FILE",
         type=click.Path(path_type=Path, readable=False),  # who reads it tells what is in the way
         envvar=CONFIG_VARIABLE,
@@ -97,11 +94,9 @@ def meant_option(flag: str, ctx: click.Context) -> str:
 
 
 def _declarations(option: Option) -> Sequence[str]:
-    flag = option.flag
-    if option.kind.negatable:
-        flag = f"{flag}/--no-{flag.removeprefix('--')}"
-    aliases = [Named(alias).flag for alias in option.aliases]
-    return [name for name in (flag, *aliases, option.short, option.name) if name]
+    flag, *others = flags_of(option)
+    no = negative_flag_of(option)
+    return [f"{flag}/{no}" if no else flag, *others, option.name]
 
 
 def _form(option: Option) -> dict[str, Any]:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import os
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from gracehttp.cli.endings import errors_end_the_command
 from gracehttp.cli.options import meant_option
 from gracehttp.compiled import BUILD
 from gracehttp.compiled import check as check_build
 from gracehttp.console import echo
-from gracehttp.errors import EXIT_INTERRUPTED, EXIT_USAGE, GraceHTTPError
+from gracehttp.errors import EXIT_USAGE, GraceHTTPError
 from gracehttp.release import RELEASE
-from gracehttp.wire.lineage import SPARE_VARIABLE
 
 _COMMANDS = ("serve", "check", "restart", "stop", "status", "top", "migrate", "example", "completion", "demo")
 """In the order of their use. Each is a function in the module of the same name."""
@@ -35,7 +32,7 @@ _MEANT = {
 
 
 class Program(click.Group):
-    """The group of commands. Imports only the command that is called: each worker starts through here, too."""
+    """The group of commands. Imports only the command that is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -65,16 +62,11 @@ class Program(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with errors_end_the_command():
+                return super().invoke(ctx)
         except click.UsageError as error:
             _tell(error, ctx.invoked_subcommand)
             ctx.exit(EXIT_USAGE)
-        except GraceHTTPError as error:
-            echo(f"gracehttp: error: {error}", err=True)
-            ctx.exit(error.exit_status)
-        except KeyboardInterrupt:
-            # The user who pressed Ctrl+C needs no message.
-            ctx.exit(EXIT_INTERRUPTED)
 
 
 def _tell(error: click.UsageError, command: str | None = None) -> None:
@@ -183,21 +175,3 @@ def program() -> None:
     Exit status: 0 done; 1 the command failed; 2 a mistake in the options; 3 the service could not start;
     4 what was ordered is still under way after --timeout; 130 the same after Ctrl+C.
     """
-
-
-def _read_options_once() -> None:
-    """Read the options, so that a worker forked from here reads them faster (PEP 659). Their mistakes don't matter
-    here."""
-    from gracehttp.cli.serve import serve  # the only command that has workers
-
-    with contextlib.suppress(Exception, SystemExit):
-        serve.make_context("serve", sys.argv[2:], resilient_parsing=True).close()
-
-
-def main(args: Sequence[str] | None = None) -> None:
-    """Run the command that `args` (default: those of this process) name, and exit with its status."""
-    if SPARE_VARIABLE in os.environ:
-        from gracehttp.worker.forking.spare import wait_if_spare  # a process that waits here loads much
-
-        wait_if_spare(os.environ, _read_options_once)
-    program.main(args, prog_name="gracehttp")

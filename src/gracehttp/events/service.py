@@ -48,10 +48,10 @@ class StopRequested(Event):
     forced: bool
 
     def __str__(self) -> str:
-        if self.forced:
-            return f"forced stop requested by {self.source}"
-        # Ctrl+C comes from a person, who looks at the terminal while requests in flight end.
-        return f"stop requested by {self.source}{' (a second one forces)' if self.source == 'SIGINT' else ''}"
+        by = self.source
+        if by == "SIGINT" and not self.forced:  # from a person, who looks on while requests in flight end
+            by += " (a second one forces)"
+        return f"{'forced stop' if self.forced else 'stop'} requested by {by}"
 
 
 class StopDelayed(Event):

@@ -36,4 +36,9 @@ cdef class Connection(Place):
     cdef signed char _terms
     cdef signed char _moved
 
+    cpdef set_up(self, ServerContext context, Ends ends, int port)
+    cpdef begin(self, stream)
+    cpdef switch(self, to, rest=*)
+    cpdef stream_closed(self)
+    cpdef lose_protocol(self)
     cpdef timed_out(self)

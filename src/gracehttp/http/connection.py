@@ -252,6 +252,10 @@ class Connection(Place):
     ) -> None:
         """`port` is the client's."""
         Place.__init__(self)
+        self.set_up(context, ends, port)
+
+    def set_up(self, context: ServerContext, ends: Ends, port: int) -> None:
+        """As `__init__`, of one that was made by `__new__`, where it is compiled: there this is a call in C."""
         self.context = context
         self.ends = ends
         self.port = port
@@ -274,7 +278,8 @@ class Connection(Place):
         self.stream.consumer = to
         if not to.can_move:
             self.stream.stay()
-        before.lost()
+        if before is not NO_PROTOCOL:
+            before.lost()
         self.context.owner.connection_speaks(self)
         if rest:
             to.received(rest)

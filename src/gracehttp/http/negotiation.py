@@ -48,13 +48,27 @@ PROTOCOLS: dict[str, MakeProtocol] = {HTTP1: Http1Protocol, HTTP2: _http2}
 def offers(settings: HttpSettings, *, secure: bool) -> Sequence[str]:
     """The protocols for ALPN, in our order of preference. Without TLS there are none, but what is asked for is prepared
     all the same. What is asked for and missing is told in the log."""
-    wanted = settings.http2.alpn if secure else settings.http2.cleartext
-    if wanted is not False:
+    if _may_speak_http2(settings, secure=secure):
         if http2.available():
             return (HTTP2, HTTP1)
-        if wanted:
+        if settings.http2.alpn if secure else settings.http2.cleartext:
             http2.tell_missing()
     return (HTTP1,)
+
+
+def prepare(settings: HttpSettings, *, secure: bool, websockets: bool) -> None:
+    """Import what a client of a port with these settings may ask for, HTTP/2 and WebSockets, if their libraries are
+    installed. What no client can get is left out, because it takes two megabytes each."""
+    if _may_speak_http2(settings, secure=secure):
+        http2.available()
+    else:
+        http2.installed()  # so that a client that asks for it is told of from memory
+    if websockets:
+        handshake.prepare()
+
+
+def _may_speak_http2(settings: HttpSettings, *, secure: bool) -> bool:
+    return (settings.http2.alpn if secure else settings.http2.cleartext) is not False
 
 
 def begin(connection: Connection, alpn: str | None, carried: Carried = NEW) -> None:
@@ -81,7 +95,7 @@ def by_preface(data: bytes, context: ServerContext, *, secure: bool) -> MakeProt
     if secure or not _PREFACE.startswith(data[: len(_PREFACE)]):
         return None
     if not context.settings.http2.cleartext or not http2.available():
-        unserved.tell_of_http2_in_clear_text(installed=http2.available())
+        unserved.tell_of_http2_in_clear_text(installed=http2.installed())
         return None
     return _http2
 
@@ -96,7 +110,7 @@ def upgrade(exchange: Exchange, context: ServerContext) -> bool:
         return True
     if not handshake.is_asked_for(exchange.head):
         if _asks_for_http2(exchange.head) and not (context.settings.http2.cleartext and http2.available()):
-            unserved.tell_of_http2_in_clear_text(installed=http2.available())
+            unserved.tell_of_http2_in_clear_text(installed=http2.installed())
         return False
     if context.application.handle_websocket is None:
         unserved.tell_of_websocket_for_wsgi()
@@ -105,12 +119,6 @@ def upgrade(exchange: Exchange, context: ServerContext) -> bool:
         return False
     connect(exchange, context)
     return True
-
-
-def prepare() -> None:
-    """Import what a client may ask for, HTTP/2 and WebSockets, if their libraries are installed."""
-    http2.available()
-    handshake.prepare()
 
 
 def connect(exchange: Exchange, context: ServerContext) -> None:

@@ -22,10 +22,14 @@ cdef class Acceptor:
     cdef bint _closed
     cdef int _fd
     cdef int _family
+    cdef bint _in_wake_up
+    cdef int _at_hand
 
     cpdef release(self)
-    @cython.locals(waiting=int, accepted=tuple)
+    cdef _give_back(self)
     cpdef _on_acceptable(self)
+    @cython.locals(waiting=int, accepted=tuple)
+    cdef _accept_some(self)
     cdef _after_some(self)
     cdef bint _may_accept(self) except -1
     cdef int _waiting(self) except -2

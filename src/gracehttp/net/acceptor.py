@@ -25,6 +25,7 @@ SHORTEST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 1.0
 
 # That the socket doesn't block is known, so its object needs no system call for it.
+_SOCKET = socket.SocketType
 _STREAM = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)
 
 Accepted = Callable[[socket.SocketType, Any], None]
@@ -41,11 +42,13 @@ class Acceptor:
     __slots__ = (
         "_accepting",
         "_address",
+        "_at_hand",
         "_awaiting_permit",
         "_backlog",
         "_closed",
         "_family",
         "_fd",
+        "_in_wake_up",
         "_left",
         "_listener",
         "_loop",
@@ -93,6 +96,8 @@ class Acceptor:
         self._left: int | None = None  # how many connections may still be accepted, if that is limited
         self._accepting = False
         self._closed = False
+        self._in_wake_up = False
+        self._at_hand = 0  # permits of connections that were closed in this wake-up, for its next ones
 
     def start(self) -> None:
         """Accept from now on, for the first time or again."""
@@ -143,13 +148,35 @@ class Acceptor:
 
     def release(self) -> None:
         """Give back the permit of a connection that is closed."""
+        if self._in_wake_up:
+            self._at_hand += 1
+            return
+        self._give_back()
+
+    def _give_back(self) -> None:
         self._permits.give_back()
         if self._awaiting_permit and self._permits.fileno() is None:
             self._awaiting_permit = False
             self._loop.call_soon(self._resume)
 
     def _on_acceptable(self) -> None:
-        listener, permits = self._listener, self._permits
+        """Many a connection is answered and closed when it is accepted. Its permit is the next one's then, and is given
+        back when the wake-up ends: two system calls less for each connection, and other workers of a full port wait no
+        longer than they would for the wake-up."""
+        if self._in_wake_up:  # something that a new connection has led to has called
+            self._accept_some()
+            return
+        self._in_wake_up = True
+        try:
+            self._accept_some()
+        finally:
+            self._in_wake_up = False
+            while self._at_hand:
+                self._at_hand -= 1
+                self._give_back()
+
+    def _accept_some(self) -> None:
+        listener = self._listener
         waiting = -1  # how many is not known
         for _ in range(ACCEPTS_PER_WAKE_UP):
             if self._left == 0:
@@ -175,12 +202,12 @@ class Acceptor:
             try:
                 accepted = system_calls.accept(listener, self._fd)
                 if accepted is None:  # another worker was faster
-                    permits.give_back()
+                    self._at_hand += 1
                     self._on_empty_queue()
                     return
-                connection = socket.SocketType(self._family, _STREAM, 0, accepted[0])
+                connection = _SOCKET(self._family, _STREAM, 0, accepted[0])
             except OSError as exc:
-                permits.give_back()
+                self._at_hand += 1
                 if not self._can_continue_after(exc):
                     return
                 continue
@@ -209,6 +236,9 @@ class Acceptor:
         if self._restraint is not None and self._on_stopped is None and not self._restraint.takes_one():
             self._watch(None)
             return False
+        if self._at_hand:
+            self._at_hand -= 1
+            return True
         if not self._permits.take():
             self._wait_for_permit()
             return False

@@ -51,9 +51,11 @@ def open_listener(
 
 def resolve(address: TcpAddress) -> tuple[int, tuple[str, int]]:
     """Address family and socket address of `address`; an empty host is all IPv4 addresses. Raises `ListenError`."""
+    host = address.host or "0.0.0.0"  # noqa: S104  all interfaces is what ":PORT" says
     try:
         found = socket.getaddrinfo(
-            address.host or "0.0.0.0",  # noqa: S104  all interfaces is what ":PORT" says
+            # Text would be encoded by IDNA (RFC 3490), whose tables each supervisor would keep.
+            host.encode() if host.isascii() else host,
             address.port,
             type=socket.SOCK_STREAM,
             flags=socket.AI_PASSIVE,

@@ -22,6 +22,9 @@ _RESOLUTION_SECONDS = 0.001
 """uvloop's timers have milliseconds: an item whose time is up within one is due, or the timer would spin."""
 
 
+_NEVER = float("-inf")
+
+
 class Timed(Protocol):
     """What can wait. It is hashed by identity."""
 
@@ -43,7 +46,7 @@ class Place:
         self.after: Place | None = None
         self.waits_in: Deadlines | None = None
         self.due_at = 0.0  # unless it was renewed since
-        self.renewed_at = 0.0
+        self.renewed_at = _NEVER
 
     def timed_out(self) -> None:
         raise NotImplementedError
@@ -173,6 +176,7 @@ class Deadlines:
         last = self._last
         place.waits_in = self
         place.due_at = when
+        place.renewed_at = _NEVER  # what was before it began to wait here doesn't count
         place.before = last
         if last is None:
             self._first = place

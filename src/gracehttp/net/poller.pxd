@@ -10,8 +10,8 @@ cdef class Pollable:
 
 cdef class Poller:
     cdef readonly object _loop
-    cdef object _brief
-    cdef object _long
+    cdef readonly object _brief
+    cdef readonly object _long
     cdef bint _called
     cdef public Py_ssize_t credit
     cdef readonly bint holding
@@ -20,6 +20,11 @@ cdef class Poller:
     cdef double _held_since
     cdef double _holds_from
 
+    cpdef add(self, int fd, pollable, int events)
+    cpdef expect(self, int fd, pollable)
+    cpdef forget(self, int fd)
+    cpdef change(self, int fd, int events)
+    cpdef remove(self, int fd)
     cpdef line_up(self, Pollable pollable, Py_ssize_t size)
     @cython.locals(pollable=Pollable)
     cpdef void _take_turns(self) except *

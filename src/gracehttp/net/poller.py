@@ -173,6 +173,7 @@ class Poller:
         finally:
             if sent < len(held):  # one of them has raised: nothing else would tell the others
                 self.held = held[sent:] + self.held
+                self._held_since = system_calls.monotonic()
                 self._loop.call_soon(self._pass_is_over)
 
     def _pass_is_over(self) -> None:

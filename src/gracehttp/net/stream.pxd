@@ -21,6 +21,8 @@ cdef class SocketStream(Pollable):
     cdef readonly bint half_closed
 
     cpdef write(self, data)
+    cpdef write_last(self, data)
+    cpdef close(self, bint linger)
 
 
 cdef class PlainStream(SocketStream):
@@ -40,14 +42,19 @@ cdef class PlainStream(SocketStream):
     cdef readonly bint closed
     cdef readonly bint shut
 
+    @cython.locals(poller=Poller)
+    cpdef set_up(self, sock, StreamServices services, consumer, owner, bint watched)
+    cdef int _descriptor(self) except? -1
     @cython.locals(data=bytes)
     cpdef ready(self, int events)
-    @cython.locals(services=StreamServices, poller=Poller, sent=Py_ssize_t)
+    @cython.locals(poller=Poller)
     cpdef begin(self)
     @cython.locals(poller=Poller, size=Py_ssize_t)
     cpdef write(self, data)
-    @cython.locals(services=StreamServices, poller=Poller, sent=Py_ssize_t, size=Py_ssize_t)
+    cpdef write_last(self, data)
     cpdef flush(self)
+    @cython.locals(services=StreamServices, poller=Poller, sent=Py_ssize_t, size=Py_ssize_t)
+    cdef _send_held(self, bint last)
     cpdef write_file(self, part)
     cpdef pause_reading(self)
     cpdef resume_reading(self)
@@ -56,11 +63,14 @@ cdef class PlainStream(SocketStream):
     @cython.locals(poller=Poller)
     cdef _send_waiting(self)
     cdef _all_sent(self)
+    cpdef close(self, bint linger)
+    cpdef close_until(self, bint linger, client_ended)
     cpdef shut_our_half(self)
     cpdef abort(self)
     cdef _break(self, error)
     cpdef _lose(self)
     cpdef _lose_after(self, error)
+    @cython.locals(poller=Poller)
     cdef _close(self)
     cdef _close_descriptor(self)
     cdef _forget(self)

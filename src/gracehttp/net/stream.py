@@ -157,6 +157,10 @@ class Stream(Protocol):
         While there is much to do, what is small is sent a moment later, with what others write (`Poller.holding`).
         """
 
+    def write_last(self, data: bytes) -> None:
+        """As `write`, for what `close` follows at once, in the same call of the protocol: the end of our half can go
+        along with it."""
+
     def write_pieces(self, pieces: list[bytes]) -> None:
         """As `write` for all of them in order, without joining them first (sendmsg(2))."""
 
@@ -178,7 +182,7 @@ class Stream(Protocol):
     def read_now(self) -> bool:
         """Read what is there without waiting for the poller; tells whether there was something, the end included."""
 
-    def close(self, *, linger: bool) -> None:
+    def close(self, linger: bool) -> None:
         """Nothing more will be written: end our half after what was written, and close.
 
         With `linger` the client may still send: reads and discards until it closes its half too. Nothing reaches the
@@ -223,6 +227,12 @@ class SocketStream(Pollable):
     def write(self, data: bytes) -> None:
         raise NotImplementedError
 
+    def write_last(self, data: bytes) -> None:
+        raise NotImplementedError
+
+    def close(self, linger: bool) -> None:
+        raise NotImplementedError
+
 
 class _ClosedStream:
     """In the place of consumer and owner of a stream that is closed."""
@@ -244,6 +254,8 @@ class _ClosedStream:
 
 
 CLOSED_STREAM = _ClosedStream()
+_ACCEPTED: Final = socket.SocketType
+"""What an acceptor makes, whose descriptor is known without a look for others."""
 
 
 class PlainStream(SocketStream):
@@ -277,9 +289,17 @@ class PlainStream(SocketStream):
     ) -> None:
         """`sock` is connected and non-blocking. Raises `OSError` if the poller can't watch it. Unless it is `watched`
         from the start, `begin` must follow."""
-        SocketStream.__init__(self)
+        self.set_up(sock, services, consumer, owner, watched)
+
+    def set_up(
+        self, sock: socket.SocketType, services: StreamServices, consumer: Consumer, owner: Closed, watched: bool
+    ) -> None:
+        """Of a stream that was made by `__new__`: as `__init__`, and a call in C where it is compiled."""
+        self.writable = True
+        self.input_over = False
+        self.half_closed = False
         self._socket = sock
-        self._fd = system_calls.descriptor_of(sock)
+        self._fd = sock.fileno() if type(sock) is _ACCEPTED else system_calls.descriptor_of(sock)
         self._much = False  # the last read was long, and so may be the next one
         self.services = services
         self.owner: Closed = owner
@@ -293,10 +313,14 @@ class PlainStream(SocketStream):
         self.closed = False
         self.shut = False
         self._watched = watched
+        poller = services.poller
         if watched:
-            services.poller.add(sock.fileno(), self, READABLE)
+            poller.add(self._descriptor(), self, READABLE)
         else:
-            services.poller.expect(sock.fileno(), self)
+            poller.expect(self._descriptor(), self)
+
+    def _descriptor(self) -> int:
+        return self._fd if self._fd >= 0 else self._socket.fileno()
 
     # --- reading ---
 
@@ -345,7 +369,8 @@ class PlainStream(SocketStream):
         can't watch it."""
         self.ready(READABLE)
         if not self.closed:
-            self.services.poller.add(self._socket.fileno(), self, self._events)
+            poller = self.services.poller
+            poller.add(self._descriptor(), self, self._events)
             self._watched = True
 
     def read_now(self) -> bool:
@@ -394,7 +419,7 @@ class PlainStream(SocketStream):
                 self._held += data
                 self.unsent_bytes += size
                 return
-            self.flush()
+            self._send_held(False)
             if self._unsent is not None:
                 self._keep((data,))
                 return
@@ -406,9 +431,20 @@ class PlainStream(SocketStream):
             if not poller.turning:
                 poller.send_soon()
         else:
-            self.flush()
+            self._send_held(False)
+
+    def write_last(self, data: bytes) -> None:
+        if self._held is None and self._unsent is None and len(data) <= HOLD_BYTES and not self.shut:
+            self._held = data
+            self.unsent_bytes = len(data)
+        else:
+            self.write(data)
 
     def flush(self) -> None:
+        self._send_held(False)
+
+    def _send_held(self, last: bool) -> None:
+        """`last`: the end of our half follows at once, and goes along in the same segment."""
         data = self._held
         if data is None:
             return
@@ -421,7 +457,7 @@ class PlainStream(SocketStream):
             self._send_some([data])
             return
         try:
-            sent = system_calls.send(self._socket, self._fd, data)
+            sent = system_calls.send(self._socket, self._fd, data, last)
         except OSError as exc:
             self._break(exc)
             return
@@ -592,11 +628,14 @@ class PlainStream(SocketStream):
 
     # --- the end ---
 
-    def close(self, *, linger: bool, client_ended: Callable[[bytes], bool] | None = None) -> None:
-        """`client_ended` tells whether bytes that are discarded say that the client has ended its half."""
+    def close(self, linger: bool) -> None:
+        self.close_until(linger, None)
+
+    def close_until(self, linger: bool, client_ended: Callable[[bytes], bool] | None) -> None:
+        """As `close`. `client_ended` tells whether bytes that are discarded say that the client has ended its half."""
         if self.closed or self._ending is not None:
             return
-        self.flush()
+        self._send_held(True)
         self._stall_no_more()
         self.shut = True
         linger = linger and not self.input_over
@@ -615,7 +654,7 @@ class PlainStream(SocketStream):
         Also before a close: the client learns of a close(2) only when the last copy of the descriptor is gone, and a
         process that the application has forked has one. A shutdown acts on the socket itself.
         """
-        self.flush()
+        self._send_held(True)
         self.shut = True
         system_calls.shut(self._socket, self._fd)  # that the client is gone already (ENOTCONN) is no news
 
@@ -623,6 +662,12 @@ class PlainStream(SocketStream):
         if not self.closed:
             self.shut_our_half()
             self._close()
+
+    def abort_soon(self) -> None:
+        """As `abort`, in the next turn, because the caller is in the middle of a write; nothing is written any more."""
+        self.shut = True
+        self.writable = False  # as in `_break`
+        self.services.loop.call_soon(self.abort)
 
     def reset(self) -> None:
         if not self.closed:
@@ -658,9 +703,9 @@ class PlainStream(SocketStream):
     def _close(self) -> None:
         poller = self.services.poller
         if self._watched:
-            poller.remove(self._socket.fileno())
+            poller.remove(self._descriptor())
         else:
-            poller.forget(self._socket.fileno())
+            poller.forget(self._descriptor())
         self._close_descriptor()
         self._forget()
 

@@ -12,6 +12,9 @@ cdef extern from *:
     #ifndef MSG_NOSIGNAL
     #define MSG_NOSIGNAL 0  /* CPython ignores SIGPIPE from its start on */
     #endif
+    #ifndef MSG_MORE
+    #define MSG_MORE 0
+    #endif
 
     #include <arpa/inet.h>
     #include <fcntl.h>
@@ -174,6 +177,7 @@ cdef extern from *:
     """
     ctypedef Py_ssize_t ssize_t
     int MSG_NOSIGNAL
+    int MSG_MORE
     int SHUT_WR
     int c_shutdown "shutdown"(int fd, int how)
     ssize_t c_recv "recv"(int fd, void *buffer, size_t size, int flags)
@@ -228,14 +232,14 @@ cdef inline bytes receive(object sock, int fd, bint much):
     PyErr_SetFromErrno(OSError)
 
 
-cdef inline Py_ssize_t send(object sock, int fd, object data) except -1:
+cdef inline Py_ssize_t send(object sock, int fd, object data, bint more) except -1:
     cdef ssize_t size
     if fd < 0 or type(data) is not bytes:
         try:
             return sock.send(data)
         except (BlockingIOError, InterruptedError):
             return 0
-    size = c_send(fd, PyBytes_AS_STRING(data), len(<bytes>data), MSG_NOSIGNAL)
+    size = c_send(fd, PyBytes_AS_STRING(data), len(<bytes>data), MSG_NOSIGNAL | MSG_MORE if more else MSG_NOSIGNAL)
     if size >= 0:
         return size
     if errno == EAGAIN or errno == EINTR:

@@ -23,6 +23,7 @@ READ_BYTES: Final = 65536
 monotonic: Final = time.monotonic
 """Seconds of a clock that only goes forward, for differences among themselves (clock_gettime(2))."""
 
+_MORE: Final = getattr(socket, "MSG_MORE", 0)
 _OF_THE_STANDARD_LIBRARY = (socket.socket, socket.SocketType, getattr(select, "epoll", None))
 
 
@@ -70,10 +71,11 @@ def receive(sock: socket.SocketType, fd: int, much: bool) -> bytes | None:
         return None
 
 
-def send(sock: socket.SocketType, fd: int, data: bytes) -> int:
-    """How many bytes of `data` the kernel has taken (send(2))."""
+def send(sock: socket.SocketType, fd: int, data: bytes, more: bool = False) -> int:
+    """How many bytes of `data` the kernel has taken (send(2)). `more`: what follows, or the end of our half, comes at
+    once, and the kernel may wait for it with the last segment."""
     try:
-        return sock.send(data)
+        return sock.send(data, _MORE) if more and fd >= 0 else sock.send(data)
     except (BlockingIOError, InterruptedError):
         return 0
 

@@ -59,8 +59,17 @@ class TlsSession:
 
     def extensions(self) -> dict[str, Any]:
         """What belongs into `scope["extensions"]`."""
-        own = {} if self._read is None else {"tls": self.extension()}
-        return own if self.proxied is None else {**own, PROXY_TLS: _shown(self.proxied)}
+        found: dict[str, Any] = {}
+        self.add_to(found)
+        return found
+
+    def add_to(self, extensions: dict[str, Any]) -> None:
+        """Put there what belongs into it: those of a scope."""
+        if self._read is not None:
+            known = self._extension
+            extensions["tls"] = self.extension() if known is None else known.copy()
+        if self.proxied is not None:
+            extensions[PROXY_TLS] = _shown(self.proxied)
 
     def extension(self) -> dict[str, Any]:
         """The extension `tls` of ASGI (https://asgi.readthedocs.io/en/latest/specs/tls.html).

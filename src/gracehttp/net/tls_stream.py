@@ -398,7 +398,10 @@ class TlsStream(SocketStream):
 
     def write(self, data: bytes) -> None:
         plain = self._plain
-        if plain.shut or self._said_goodbye:
+        if self._said_goodbye:
+            return
+        if plain.shut:  # a close follows, of which one that never waits would never hear
+            self.writable = False
             return
         if self._unencrypted is not None:
             self._keep(data)
@@ -410,24 +413,36 @@ class TlsStream(SocketStream):
             self._keep(data)
             self._encrypt_waiting()
 
+    def write_last(self, data: bytes) -> None:
+        plain = self._plain
+        if self._unencrypted is not None or len(data) > _MOST_CONTENT_BYTES:
+            self.write(data)
+        elif not (plain.shut or self._said_goodbye):
+            self._encrypt(data, last=True)
+            self.writable = plain.writable
+
     def _keep(self, data: bytes) -> None:
         assert self._unencrypted is not None
         self._unencrypted.append(memoryview(data))
         self._unencrypted_bytes += len(data)
 
-    def _encrypt(self, data: bytes | memoryview) -> None:
+    def _encrypt(self, data: bytes | memoryview, last: bool = False) -> None:
+        """`last`: see `write_last`."""
         try:
             if self._witness is not None and len(data) > SMALL_BYTES:
                 self._engine.write(data[:-LAST_RECORD_BYTES])
                 data = data[-LAST_RECORD_BYTES:]
             self._engine.write(data)
         except ssl.SSLError:  # the session is broken; reading tells the same
-            self._plain.services.loop.call_soon(self._plain.abort)
+            self._plain.abort_soon()
             return
         records = self._outgoing.read()
         if self._mover is not None and self._witness is not None:
             self._witness.written(records)
-        self._plain.write(records)
+        if last:
+            self._plain.write_last(records)
+        else:
+            self._plain.write(records)
 
     def _encrypt_waiting(self) -> None:
         """Encrypt what waits, as long as the plain stream takes it."""
@@ -479,7 +494,7 @@ class TlsStream(SocketStream):
 
     # --- the end ---
 
-    def close(self, *, linger: bool) -> None:
+    def close(self, linger: bool) -> None:
         if self.shut:
             return
         self._said_goodbye = True
@@ -520,7 +535,7 @@ class TlsStream(SocketStream):
         self._flush()
         # The client's own may be among what has come already.
         lingers = self._lingers and not (self.input_over or self._client_ended(b""))
-        self._plain.close(linger=lingers, client_ended=self._client_ended)
+        self._plain.close_until(lingers, self._client_ended)
 
     def _client_ended(self, data: bytes) -> bool:
         """Whether the client's close_notify stands in `data`, records of which nothing else counts any more."""

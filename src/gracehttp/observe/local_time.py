@@ -7,7 +7,6 @@ zone is ahead of UTC, the changes of the next years included (daylight saving ti
 
 from __future__ import annotations
 
-import calendar
 import time
 from bisect import bisect_right
 from functools import lru_cache
@@ -69,4 +68,4 @@ def _begin(noted: tuple[int, int]) -> int:
 
 
 def _ahead(second: int) -> int:
-    return calendar.timegm(time.localtime(second)) - second
+    return time.localtime(second).tm_gmtoff

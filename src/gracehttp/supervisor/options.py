@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gracehttp.supervisor.endpoints.addresses import AddressOptions
 from gracehttp.supervisor.fleet import FleetSettings
 from gracehttp.supervisor.processes.command_line import CommandLine
-from gracehttp.supervisor.reloading.reloader import ReloadSettings
 from gracehttp.system.credentials import Credentials
 from gracehttp.values import Value
+
+if TYPE_CHECKING:
+    from gracehttp.supervisor.reloading.reloader import ReloadSettings
 
 
 class SupervisorOptions(Value):

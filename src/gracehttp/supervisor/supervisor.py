@@ -9,6 +9,7 @@ import asyncio
 import os
 import sys
 from functools import partial
+from typing import TYPE_CHECKING
 
 from gracehttp import events
 from gracehttp.compiled import BUILD
@@ -26,7 +27,6 @@ from gracehttp.supervisor.options import SupervisorOptions
 from gracehttp.supervisor.orders import Orders
 from gracehttp.supervisor.processes.process import Ending, WorkerProcess
 from gracehttp.supervisor.reception import Reception
-from gracehttp.supervisor.reloading.reloader import Reloader
 from gracehttp.supervisor.reports import Reports
 from gracehttp.supervisor.signals import hear, ignore_from_now_on
 from gracehttp.supervisor.succession.execve import let_signals_come
@@ -38,6 +38,9 @@ from gracehttp.supervisor.watchdog import Watchdog
 from gracehttp.wire import messages
 from gracehttp.wire.control import Outcome
 from gracehttp.wire.signals import SIGNALS
+
+if TYPE_CHECKING:
+    from gracehttp.supervisor.reloading.reloader import Reloader
 
 
 class Supervisor:
@@ -204,6 +207,8 @@ class Supervisor:
 
     def _begin_to_reload(self) -> None:
         if self._options.reload is not None:
+            from gracehttp.supervisor.reloading.reloader import Reloader  # a service that is in use has none
+
             self._reloader = Reloader(
                 self._options.reload,
                 watch_child=self._holdings.workers.children.watch,

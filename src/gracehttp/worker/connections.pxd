@@ -37,7 +37,7 @@ cdef class Connections:
 
     @cython.locals(connection=Connection, stream=PlainStream)
     cdef _attach_plain(self, sock, peer)
-    @cython.locals(connection=Connection, ends=Ends)
+    @cython.locals(connection=Connection, stream=PlainStream, ends=Ends)
     cdef tuple _connect(self, sock, peer, bint watched=*)
     cpdef connection_speaks(self, connection)
     cpdef connection_closed(self, connection)

@@ -45,6 +45,9 @@ RequestFailed = Callable[[RequestHead], None]
 """Takes the head of a request that the application did not answer as it should have. Comes before `RequestFinished`."""
 
 
+_WITHOUT_TLS: Final = negotiation.PROTOCOLS[NEW.protocol]
+"""What each connection begins with, as `negotiation.begin` would find."""
+_STAY: Final = Terms.STAY
 _TOLD_PER_TURN: Final = 512
 _MOST_HOSTS: Final = 1024
 """Clients' hosts that are remembered: from one host there are often several connections, and behind a proxy all."""
@@ -180,7 +183,7 @@ class Connections:
         """Often the request is there already, and often the connection ends with its response: then it needs no place
         in the poller."""
         connection, stream = self._connect(sock, peer, False)
-        negotiation.begin(connection, None, NEW)
+        connection.switch(_WITHOUT_TLS(connection, NEW))
         try:
             stream.begin()
         except OSError as exc:
@@ -233,7 +236,8 @@ class Connections:
             if ends is None:
                 ends = self._newcomer(key, peer, self._server or self._server_of(sock))
             connection = Connection(self._context, ends, port)
-            stream = PlainStream(sock, self._streams, NO_PROTOCOL, connection, watched)
+            stream = PlainStream.__new__(PlainStream)
+            stream.set_up(sock, self._streams, NO_PROTOCOL, connection, watched)
         except OSError as exc:
             self._refuse(sock, exc)
             raise
@@ -320,6 +324,8 @@ class Connections:
         """The address that the client has connected to; one object for all connections that have the same."""
         name = sock.getsockname()
         if name not in self._servers:
+            if len(self._servers) >= _MOST_HOSTS:  # a machine may answer for a whole network
+                self._servers.clear()
             self._servers[name] = server_of(name)
         return self._servers[name]
 
@@ -414,7 +420,7 @@ class Connections:
     # --- what connections report ---
 
     def connection_speaks(self, connection: Connection) -> None:
-        if self._terms is not Terms.STAY:
+        if self._terms is not _STAY:
             # It came out of the queue, or ended its handshake, after the drain began: it has the same right to be heard
             # as the others.
             self._tell_terms(connection)
@@ -429,8 +435,9 @@ class Connections:
 
     def connection_closed(self, connection: Connection) -> None:
         self.open.discard(connection)
-        self.handed_over += connection.moved
-        self._on_closed(not connection.moved)
+        moved = connection.moved
+        self.handed_over += moved
+        self._on_closed(not moved)
 
     def _connection_failed(self, error: OSError) -> None:
         self._publish(ConnectionFailed(self._address, error.strerror or str(error)))

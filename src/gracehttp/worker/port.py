@@ -282,7 +282,8 @@ class Port:
     def _connection_closed(self, permit_is_free: bool) -> None:
         if permit_is_free:
             self._acceptor.release()
-        self._on_change()
+        if not self.connections.open:
+            self._on_change()
 
     def _connection_rested(self, connection: Connection) -> None:
         if connection.terms is Terms.SOON:

@@ -93,3 +93,15 @@ def test_what_is_remembered_has_an_end(monkeypatch):
     for number in range(3000):
         wire_headers([("Content-Length", str(number))])
         assert len(headers._known_fields) <= 1024
+
+
+def test_fields_that_come_again_are_those_that_the_list_has_then():
+    """They are compared with the latest ones."""
+    given = [("Content-Type", "text/again"), ("X-Frame-Options", "DENY")]
+    for _ in range(3):
+        assert wire_headers(given) == [(b"content-type", b"text/again"), (b"x-frame-options", b"DENY")]
+    given[1] = ("X-Frame-Options", "SAMEORIGIN")
+    for _ in range(3):
+        assert wire_headers(given) == [(b"content-type", b"text/again"), (b"x-frame-options", b"SAMEORIGIN")]
+    given.pop()
+    assert wire_headers(given) == [(b"content-type", b"text/again")]

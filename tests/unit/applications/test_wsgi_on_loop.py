@@ -261,3 +261,45 @@ def test_an_iterable_is_closed_when_the_client_is_gone():
 
     assert run(main).error is None
     assert closed == [True]
+
+
+def test_what_goes_on_after_the_call_is_in_flight_until_its_end_and_what_is_answered_at_once_never():
+    async def main():
+        def app(environ, start_response):
+            start_response("200 OK", [])
+            return next(results)
+
+        def pieces():
+            for piece in (b"a", b"b"):
+                counts.append(served.application.in_flight)
+                yield piece
+
+        counts = []
+        results = iter([[b"whole"], pieces(), [b"whole"]])
+        async with serving(app, threads=0) as served:
+            for _ in range(3):
+                await served.answer(FakeExchange())
+                counts.append(served.application.in_flight)
+        return counts
+
+    assert run(main) == [0, 1, 1, 0, 0]
+
+
+def test_response_that_waits_for_its_client_is_in_flight_until_all_is_written():
+    async def main():
+        def app(environ, start_response):
+            start_response("200 OK", [])(b"begun ")
+            return [b"rest"]
+
+        exchange = FakeExchange()
+        exchange.slow = True
+        async with serving(app, threads=0) as served:
+            served.application.handle(exchange)
+            await exchange.room_waits.next()
+            counts = [served.application.in_flight]
+            exchange.make_room()
+            await exchange.ended.next()
+            counts.append(served.application.in_flight)
+        return exchange.body, counts
+
+    assert run(main) == (b"begun rest", [1, 0])

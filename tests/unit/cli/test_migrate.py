@@ -541,6 +541,25 @@ def test_what_is_no_server_and_no_file_is_told():
         plan_for(["uvicorn", "main:app", "--port"])
 
 
+@pytest.mark.parametrize(
+    ("command", "hint"),
+    [
+        ("fastapi dev main.py", "fastapi dev is gracehttp serve main:app --reload"),
+        ("python manage.py runserver 0.0.0.0:80", "runserver is gracehttp serve mysite.wsgi:application --reload"),
+        ("flask --app shop run", "flask run --debug is gracehttp serve app:app --port 5000 --reload"),
+    ],
+)
+def test_other_programs_that_serve_get_a_command_that_does_the_same(command, hint):
+    with pytest.raises(ConfigurationError, match="is called there") as caught:
+        plan_for(command.split())
+    assert hint in caught.value.hint
+
+
+def test_a_whole_command_in_quotes_is_read_as_its_words():
+    quoted = plan_for(["uvicorn 'main:create_app(\"a b\")' --port 80"])
+    assert (quoted.app, quoted.options["port"]) == ('main:create_app("a b")', 80)
+
+
 def test_value_that_is_none_of_ours_is_left_out_and_told():
     plan = plan_for(["uvicorn", "main:app", "--port", "http"])
     assert "port" not in plan.options

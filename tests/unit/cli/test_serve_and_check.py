@@ -15,8 +15,9 @@ import trustme
 from click.testing import CliRunner, Result
 from deadlines import DEADLINE_SECONDS
 
+from gracehttp.cli import main
 from gracehttp.cli.checking.imports import try_import
-from gracehttp.cli.program import main, program
+from gracehttp.cli.program import program
 from gracehttp.compiled import BUILD
 from gracehttp.config import OPTIONS, Configuration
 from gracehttp.errors import ApplicationFailed, ApplicationNotFound, ListenError

@@ -58,7 +58,7 @@ def test_a_websocket_for_a_wsgi_application(caplog) -> None:
 @pytest.mark.parametrize("application", [asgi, wsgi])
 @pytest.mark.parametrize("installed", [True, False])
 def test_http2_in_clear_text_by_upgrade(caplog, monkeypatch, application, installed) -> None:
-    monkeypatch.setattr(library, "available", lambda: installed)
+    monkeypatch.setattr(library, "installed", lambda: installed)
     answers, (told,) = said(caplog, application, upgrade(H2C))
     assert answers == [b"HTTP/1.1 200 OK"] * 2
     assert told.endswith("give --h2c")

@@ -581,3 +581,68 @@ def test_a_listener_that_the_loop_can_not_watch_is_watched_later(monkeypatch):
         harness.close()
 
     asyncio.run(scenario())
+
+
+class TalliedPermits(LocalPermits):
+    """Counts how often it is asked."""
+
+    def __init__(self, limit):
+        super().__init__(limit)
+        self.taken = self.given_back = 0
+
+    def take(self):
+        self.taken += 1
+        return super().take()
+
+    def give_back(self):
+        self.given_back += 1
+        super().give_back()
+
+
+@pytest.mark.parametrize("limit", [1, 10])
+def test_the_permit_of_a_connection_that_is_closed_at_once_is_the_next_ones(runner, limit):
+    async def scenario():
+        permits = TalliedPermits(limit)
+        harness = Harness(permits)
+        served = []
+
+        def serve(sock, peer):
+            sock.close()
+            assert permits.held == 1
+            harness.acceptor.release()
+            assert permits.held == 1, "given back when the wake-up ends"
+            served.append(peer)
+            harness._changed.set()
+
+        harness.acceptor._on_connection = serve
+        harness.connect(5)
+        harness.acceptor.start()
+        await harness.until(lambda: len(served) == 5)
+        await settle()
+        assert (permits.taken, permits.given_back, permits.held) == (1, 1, 0)
+        harness.close()
+
+    runner.run(scenario())
+
+
+def test_a_permit_at_hand_is_given_back_when_a_connection_can_not_be_served(runner):
+    async def scenario():
+        permits = TalliedPermits(10)
+        harness = Harness(permits)
+        failed = []
+
+        def fail(sock, peer):
+            sock.close()
+            harness.acceptor.release()
+            failed.append(peer)
+            harness._changed.set()
+            raise OSError(errno.ENOMEM, "no memory")
+
+        harness.acceptor._on_connection = fail
+        harness.connect()
+        harness.acceptor.start()
+        await harness.until(lambda: failed)
+        assert permits.held == 0
+        harness.close()
+
+    runner.run(scenario())

@@ -238,6 +238,24 @@ def test_one_that_begins_to_wait_for_something_else_waits_for_the_first_no_more(
     assert (len(linked.deadlines), len(others)) == (0, 0)
 
 
+def test_what_was_renewed_before_it_waited_here_counts_no_more(linked):
+    item = linked.add("item")
+    linked.clock.pass_time(5)
+    item.renewed_at = linked.clock.now
+    linked.deadlines.discard(item)
+    linked.deadlines.add(item, waited=4.0)
+    assert linked.deadlines.since(item) == 1001
+    linked.clock.pass_time(100)
+    assert linked.told == [("item", 1011)]
+
+
+def test_a_clock_may_begin_at_0(world):
+    world.clock.now = 0.0
+    world.add("waited elsewhere", waited=4.0)
+    world.clock.pass_time(100)
+    assert world.told == [("waited elsewhere", 6)]
+
+
 def test_many_that_wait_are_forgotten_with_those_who_let_them_wait(linked):
     """A chain of thousands of links is freed, whoever frees it, without a call within a call for each."""
     for number in range(50_000):

@@ -822,6 +822,36 @@ def test_without_linger_close_notify_and_end_come_at_once(run, context):
     run(scenario)
 
 
+@every_session
+@pytest.mark.parametrize("linger", [False, True])
+def test_the_last_bytes_wait_for_close_notify_and_go_with_it(run, context, version, linger):
+    async def scenario(floor):
+        session = await Session.open(floor, context, version)
+        sent = floor.services.sent_bytes
+        session.stream.write_last(b"answer")
+        held = session.stream.unsent_bytes
+        assert floor.services.sent_bytes == sent
+        session.stream.close(linger=linger)
+        assert floor.services.sent_bytes > sent + held, "close_notify too"
+        assert session.stream.unsent_bytes == 0
+        assert await session.client.take_all() == b"answer"
+        session.raw.end()
+        await until(lambda: session.seen.closes)
+
+    run(scenario)
+
+
+def test_last_bytes_that_are_long_arrive_whole(run, context):
+    async def scenario(floor):
+        session = await Session.open(floor, context, small=True)
+        session.stream.write_last(BIG)
+        session.stream.close(linger=False)
+        assert await session.client.take_all() == BIG
+        await until(lambda: session.seen.closes)
+
+    run(scenario)
+
+
 @pytest.mark.parametrize("how", ["abort", "reset"])
 def test_a_cut_is_no_close_notify(run, context, how):
     async def scenario(floor):

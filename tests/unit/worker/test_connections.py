@@ -534,6 +534,18 @@ def test_no_more_than_some_hosts_are_remembered(run, monkeypatch):
     run(scenario)
 
 
+def test_no_more_than_some_addresses_of_a_machine_that_has_a_whole_network_are_remembered(run, monkeypatch):
+    monkeypatch.setattr(connections_module, "_MOST_HOSTS", 2)
+
+    async def scenario(world):
+        for number in range(1, 6):
+            with socket.create_server((f"127.0.0.{number}", 0)) as bound:
+                assert world.connections._server_of(bound) == bound.getsockname()
+            assert len(world.connections._servers) <= 2
+
+    run(scenario)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.10.99.100", "127.199.200.255"])
 def test_a_client_is_named_as_the_socket_module_names_it(run, host):
     async def scenario(world):

@@ -16,7 +16,6 @@ from gracehttp.applications.asgi.websockets import WebSocketCycle
 from gracehttp.applications.drain_notice import DrainNotice, put_into
 from gracehttp.events import Event
 from gracehttp.http.exchange import Exchange
-from gracehttp.http.websocket import handshake
 
 if TYPE_CHECKING:
     from gracehttp.http.websocket.session import WebSocketSession
@@ -49,7 +48,6 @@ class AsgiApplication:
         self.state = self.lifespan.state
         self.cancelled = False
         self.thread = interpreter_calls.thread()
-        handshake.prepare()
         """Of the loop."""
         self._loop = loop
         self._first_steps = FirstSteps(loop)

@@ -65,7 +65,7 @@ class FirstSteps:
         options["context"] = context
         register.expects_in = interpreter_calls.thread()
         try:
-            made = Task(coroutine, **options)
+            made: Task[None] = interpreter_calls.call_by(Task, (coroutine,), options)
         finally:
             register.expects_in = 0
             options["context"] = None

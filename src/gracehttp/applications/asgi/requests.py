@@ -88,7 +88,7 @@ class RequestCycle:
                 "http.response.trailers": {},
             }
         if head.tls is not None:
-            scope["extensions"].update(head.tls.extensions())
+            head.tls.add_to(scope["extensions"])
         try:
             # mypy: an application returns None, unless its author took it for another kind.
             returned: object = await application.app(scope, self.receive, self)  # type: ignore[func-returns-value]

@@ -61,7 +61,7 @@ class WebSocketCycle:
             "extensions": {name: {} for name in OF_WEBSOCKETS},
         }
         if head.tls is not None:
-            scope["extensions"].update(head.tls.extensions())
+            head.tls.add_to(scope["extensions"])
         try:
             await application.app(scope, self.receive, self.send)
         except asyncio.CancelledError as error:

@@ -37,7 +37,9 @@ class Calls(Protocol):
 
 
 class WsgiResponse:
-    """One response, and the `write` of PEP 3333. The methods of the first part are for the thread, those of the second for the loop.
+    """One response, and the `write` of PEP 3333.
+
+    The methods of the first part are for the thread, those of the second for the loop.
 
     `_lock` guards what both touch: the pieces that the loop has not taken, how many bytes are not written yet, whether
     the loop was asked to come, the end, and the failure that the loop has met. There is none before the loop is asked

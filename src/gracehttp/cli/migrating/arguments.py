@@ -11,6 +11,18 @@ from gracehttp.errors import ConfigurationError
 from gracehttp.values import Value
 
 _CONFIG_FLAGS = ("-c", "--config")
+_EXAMPLES = "gracehttp migrate -- uvicorn main:app --port 80; or gracehttp migrate gunicorn.conf.py"
+_OTHERS = {
+    "fastapi": "fastapi dev is gracehttp serve main:app --reload here, and fastapi run --host 0.0.0.0 instead",
+    "flask": "flask run --debug is gracehttp serve app:app --port 5000 --reload here",
+    "quart": "quart run is gracehttp serve app:app --port 5000 here",
+    "litestar": "litestar run is gracehttp serve app:app here; --port and --reload are the same",
+    "manage.py": "runserver is gracehttp serve mysite.wsgi:application --reload; static files: docs/frameworks.md",
+    "daphne": "gracehttp serve mysite.asgi:application does the same; -b and -p are --host and --port",
+    "waitress-serve": "gracehttp serve main:app does the same; --listen is --bind",
+    "uwsgi": "gracehttp serve main:app --workers 4 --threads 8 is what a wsgi-file with processes and threads does",
+}
+"""Programs whose options aren't read, for they have few: what to write instead."""
 
 
 class CommandLine(Value):
@@ -68,9 +80,10 @@ def _server_in(words: Sequence[str]) -> tuple[Server, list[str]]:
             if rest[:1] == ["run"] and name in ("gunicorn", "hypercorn"):
                 rest = rest[1:]
             return SERVERS[name], rest
+    names = (os.path.basename(word).removesuffix(".exe") for word in words)
     raise ConfigurationError(
         "none of gunicorn, uvicorn, granian and hypercorn is called there.",
-        hint="gracehttp migrate -- uvicorn main:app --port 80; or gracehttp migrate gunicorn.conf.py",
+        hint=next((_OTHERS[name] for name in names if name in _OTHERS), _EXAMPLES),
     )
 
 

@@ -97,6 +97,7 @@ cdef class Http1Protocol(Carrier):
     cpdef send_file(self, Exchange exchange, part, bint end)
     cpdef response_completed(self, Exchange exchange)
     cpdef cut(self, Exchange exchange, reason)
+    cdef _finish(self, bint linger)
     cdef bint _ends_here(self, bint response_ends) except -1
     cdef _refuse(self, status, reason, lines=*)
     cdef _give_up(self, Exchange exchange, status=*)

@@ -541,7 +541,9 @@ class Http1Protocol(Carrier):
         head = response_head(exchange.status, fields, framing, exchange.announced_length, http11, closes, ours)
         if framing == framings.CHUNKED:
             data = chunk(data, False)
-        if len(data) <= _JOIN_LIMIT_BYTES:
+        if closes and end and len(data) <= _JOIN_LIMIT_BYTES:
+            self._stream.write_last(octets.joined(head, data))  # `response_completed` comes at once
+        elif len(data) <= _JOIN_LIMIT_BYTES:
             self._stream.write(octets.joined(head, data))
         else:
             self._stream.write_pieces([head, data])
@@ -558,7 +560,9 @@ class Http1Protocol(Carrier):
                 data = b""
             else:
                 data = chunk(data, end)
-        if data:
+        if data and end and self._closes:
+            self._stream.write_last(data)
+        elif data:
             self._stream.write(data)
         if not self._stream.writable:
             exchange.writable = False
@@ -682,7 +686,7 @@ class Http1Protocol(Carrier):
             seconds = monotonic() - self._head_began_at if self._phase == READING_HEAD else 0.0
             tell(self._context.loop, request_finished, head, status, body_bytes, seconds)
 
-    def _finish(self, *, linger: bool) -> None:
+    def _finish(self, linger: bool) -> None:
         """Nothing more will be written; what was written reaches the client first."""
         self._phase = OVER
         self._wait_no_more()

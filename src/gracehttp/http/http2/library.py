@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import logging
 
 
@@ -27,6 +28,12 @@ def takes_settings(payload: bytes) -> bool:
     except ValueError:
         return False
     return True
+
+
+@functools.cache
+def installed() -> bool:
+    """Whether the library is there. It is not imported."""
+    return importlib.util.find_spec("ngh2") is not None
 
 
 @functools.cache

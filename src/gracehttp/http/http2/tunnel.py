@@ -131,6 +131,8 @@ class Tunnel:
         if not self.shut:
             self._stream.send_bytes(data, False)
 
+    write_last = write
+
     def write_pieces(self, pieces: list[bytes]) -> None:
         for piece in pieces:
             self.write(piece)
@@ -145,7 +147,7 @@ class Tunnel:
     def read_now(self) -> bool:
         return self._protocol.connection.stream.read_now()
 
-    def close(self, *, linger: bool) -> None:
+    def close(self, linger: bool) -> None:
         """What the client still sends is not waited for: its stream is told so (RFC 9113 section 8.1)."""
         if not self.shut:
             self.shut = True

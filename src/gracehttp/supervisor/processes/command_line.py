@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -64,7 +63,7 @@ class CommandLine(Value):
     def executable(self) -> str:
         """What to execute: by its path if one was typed, else through PATH as a shell would find it now."""
         typed = self.arguments[0]
-        return typed if os.sep in typed else shutil.which(typed) or sys.executable
+        return typed if os.sep in typed else found_program(typed) or sys.executable
 
     def launch(self) -> Launch:
         """Where the names lead now."""
@@ -96,12 +95,20 @@ _FOLDER_VARIABLES = ("PATH", "VIRTUAL_ENV", "PYTHONPATH")
 """They may name an environment that is part of a release."""
 
 
+def found_program(name: str) -> str:
+    """What a shell would execute by `name`: itself if it is a path, else through PATH; "" if there is no such program.
+    As `shutil.which`, which would leave three libraries for archives in each process."""
+    folders = [""] if os.sep in name else os.get_exec_path()
+    paths = (os.path.join(folder, name) for folder in folders)
+    return next((path for path in paths if os.path.isfile(path) and os.access(path, os.X_OK)), "")
+
+
 def this_command_line() -> CommandLine:
     """How this process was started. To be called before anything changes the working directory."""
     arguments = tuple(sys.orig_argv)
     if is_attached():
         arguments = without_debugger(arguments)
-    if arguments and not os.access(shutil.which(arguments[0]) or "", os.X_OK):
+    if arguments and not found_program(arguments[0]):
         arguments = (
             sys.executable,
             *arguments[1:],

@@ -28,7 +28,7 @@ from gracehttp.worker.forking.spare_option import is_the_command
 from gracehttp.worker.rehearsal import rehearse_ahead
 
 MODULES = (
-    "gracehttp.cli.serve",
+    "gracehttp.cli.service",
     "gracehttp.api",
     "gracehttp.worker.process",
     "gracehttp.applications.asgi.application",

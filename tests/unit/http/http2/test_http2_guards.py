@@ -16,6 +16,7 @@ from h2_client import (
     PADDED,
     PING,
     POST,
+    PREFACE,
     PRIORITY,
     PROTOCOL_ERROR,
     SETTINGS,
@@ -33,6 +34,7 @@ from h2_client import (
 from http_fakes import answer
 
 from gracehttp.http.http2 import guard as guards
+from gracehttp.http.http2.engine import Engine
 from gracehttp.http.http2.guard import FloodGuard
 
 MUCH = 20_000  # more than any guard lets pass
@@ -143,10 +145,11 @@ def test_empty_continuations_without_end():
     assert client.error == ENHANCE_YOUR_CALM
 
 
-def test_hpack_bomb():
+@pytest.mark.parametrize("times", [12000, 2000], ids=["too many fields", "too many bytes"])
+def test_hpack_bomb(times):
     """4000 bytes in the dynamic table, and a byte for each time that they are meant."""
     client = Client()
-    bomb = block(GET) + b"\x40\x01a\x7f\x81\x1e" + b"b" * 4000 + b"\xbe" * 12000
+    bomb = block(GET) + b"\x40\x01a\x7f\x81\x1e" + b"b" * 4000 + b"\xbe" * times
     tracemalloc.start()
     try:
         for number in range(1, 41, 2):
@@ -158,6 +161,16 @@ def test_hpack_bomb():
     assert client.error == ENHANCE_YOUR_CALM
     assert not client.exchanges
     assert peak < MOST_BYTES
+
+
+@pytest.mark.parametrize("asks", [frame(PING, 0, 0, b"12345678"), frame(SETTINGS)], ids=["ping", "settings"])
+def test_the_engine_keeps_no_more_answers_than_a_client_may_leave(asks):
+    engine = Engine(100, 65536)
+    engine.receive(PREFACE + frame(SETTINGS))
+    engine.receive(asks * 900)
+    assert engine.failed is None
+    engine.receive(asks * 200)
+    assert engine.failed == ENHANCE_YOUR_CALM
 
 
 FRAMES = {

@@ -11,6 +11,7 @@ import pytest
 from h2_client import (
     ACK,
     CANCEL,
+    GET,
     GOAWAY,
     NO_ERROR,
     POST,
@@ -72,6 +73,15 @@ def test_responses_go_on_when_the_client_says_that_it_goes_away():
     assert client.bodies[1] == b"ab"
     assert client.resets == {}
     assert client.wire.how_it_ended, "nothing more can come on it"
+
+
+@pytest.mark.parametrize(("host", "status"), [(b"a", b"200"), (b"A", b"200"), (b"b", b"400"), (b"a:81", b"400")])
+def test_host_and_authority_never_say_two_things(host, status):
+    """hyperium/h2 876: a client that sends both, with different names."""
+    client = Client(answer)
+    client.send(headers(1, [*GET, (b"host", host)]))
+    assert dict(client.heads[1][0])[b":status"] == status
+    assert [one.head.headers for one in client.exchanges] == ([[(b"host", b"a")]] if status == b"200" else [])
 
 
 def test_streams_behind_the_first_goaway_are_read_and_answered():
