@@ -55,7 +55,7 @@ def in_connect(outer):
 @pytest.mark.parametrize("case", CASES)
 def test_where_a_suspended_task_of_the_application_waits_is_in_the_log(start, case, loop):
     application, options = CASES[case]
-    arguments = (*SERVE, "--ready-timeout", "6s", "--loop", loop, *options)
+    arguments = (*SERVE, "--ready-timeout", "15s", "--loop", loop, *options)
     server = start(*arguments, files={"application.py": application})
     assert server.wait() == 3
     assert chain(server.log) == in_connect("await connect()")
@@ -75,20 +75,20 @@ def test_where_it_waits_is_told_to_whoever_asked_for_the_restart(start):
 
 
 def test_where_it_waits_is_told_of_a_worker_that_is_forked_from_a_template(start):
-    arguments = (*SERVE, "--ready-timeout", "6s", "--preload", "-w", "2")
+    arguments = (*SERVE, "--ready-timeout", "15s", "--preload", "-w", "2")
     server = start(*arguments, files={"application.py": IN_SIBLINGS})
     assert server.wait() == 3
-    assert "worker 2 of generation 1 was not ready within 6 s" in server.log
+    assert "worker 2 of generation 1 was not ready within 15 s" in server.log
     assert [function for function, _ in chain(server.log)] == ["app", "connect"]
 
 
 def test_a_blocked_event_loop_can_not_tell_so_the_stacks_of_the_threads_do(start):
-    server = start(*SERVE, "--ready-timeout", "6s", files={"application.py": BLOCKED})
+    server = start(*SERVE, "--ready-timeout", "15s", files={"application.py": BLOCKED})
     assert server.wait() == 3
     assert "waits here" not in server.log
     stack = server.log.partition("Fatal Python error: Aborted")[2]
     assert re.findall(r'application\.py", line \d+ in (\w+)', stack) == ["block", "app"]
-    assert "was not ready within 6 s" in server.log
+    assert "was not ready within 15 s" in server.log
 
 
 STUBBORN = """

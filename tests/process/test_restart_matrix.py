@@ -85,7 +85,7 @@ FAULTS = {
         wait_for_what_never_comes()
         """,
         ("was not ready within 15 s: it was still running the code before run()", "in wait_for_what_never_comes"),
-        ("was not ready within 5 s: it was still importing application:app", "in wait_for_what_never_comes"),
+        ("was not ready within 15 s: it was still importing application:app", "in wait_for_what_never_comes"),
         hangs=True,
     ),
     "segmentation-fault-at-import": Fault(
@@ -169,7 +169,7 @@ def test_old_workers_serve_on_when_new_code_has(start, fault, form):
     with Load(server.port, keep_alive=4, reconnecting=2) as load:
         server.write("application.py", fault.application)
         if fault.hangs and form == "serve":
-            server.write("gracehttp.toml", OPTIONS.format(ready_timeout="5s"))
+            server.write("gracehttp.toml", OPTIONS.format(ready_timeout="15s"))
         told = fault.told_of_script if form == "script" else fault.told_of_serve
         assert_a_restart_fails_and_nothing_else_happens(server, load, *told)
         server.write("application.py", ECHO_APPLICATION)
@@ -224,17 +224,19 @@ FIRST_STARTS = [
 @pytest.mark.parametrize(("fault", "options"), FIRST_STARTS)
 def test_a_first_start_ends_with_status_3_and_the_reason_when_the_code_has(start, fault, options):
     arguments = ["-m", "gracehttp", "serve", "application:app", "-w", "2", "-b", "127.0.0.1:0"]
-    timeout = ["--ready-timeout", "5s" if fault.hangs else "30s"]
+    timeout = ["--ready-timeout", "15s" if fault.hangs else "30s"]
     server = start(*arguments, *timeout, *options, files={"application.py": fault.application})
     assert_it_ends_with_status_3(server, *fault.told_of_serve)
 
 
 def test_a_first_start_that_hangs_names_the_timeout_as_the_reason(start):
     files = {"application.py": FAULTS["hang-at-import"].application}
-    arguments = ["-m", "gracehttp", "serve", "application:app", "-b", "127.0.0.1:0", "--ready-timeout", "5s"]
+    arguments = ["-m", "gracehttp", "serve", "application:app", "-b", "127.0.0.1:0", "--ready-timeout", "15s"]
     server = start(*arguments, files=files)
     assert server.wait() == 3
-    reason = "its worker 1 was not ready within 5 s: it was still importing application:app (ready_timeout allows more)"
+    reason = (
+        "its worker 1 was not ready within 15 s: it was still importing application:app (ready_timeout allows more)"
+    )
     assert server.lines[-1].endswith(f"the service could not start: {reason}.")
     stack = next(at for at, line in enumerate(server.lines) if line.startswith("Fatal Python error: Aborted"))
     # Right before it, unless the supervisor has told of something else meanwhile.

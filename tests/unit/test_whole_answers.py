@@ -28,7 +28,6 @@ from garbage import garbage_of_ours
 from gracehttp.applications.asgi.application import AsgiApplication
 from gracehttp.applications.drain_notice import DrainNotices
 from gracehttp.applications.wsgi import modes
-from gracehttp.http.http1.protocol import _JOIN_LIMIT_BYTES
 from gracehttp.http.settings import HttpSettings
 from gracehttp.net.poller import BRIEF_BYTES, new_poller
 from gracehttp.net.stream import BURST_BYTES, HIGH_WATER_BYTES, HOLD_BYTES
@@ -39,6 +38,8 @@ LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 CLIENTS = 3
 RECORD_BYTES = 16384
 ENCRYPTED_BYTES = 65536
+JOINED_BYTES = 65536
+"""Head and body of HTTP/1.1 are joined up to this."""
 SIZES = sorted(
     {
         edge + by
@@ -49,7 +50,7 @@ SIZES = sorted(
             ENCRYPTED_BYTES,
             HIGH_WATER_BYTES,
             BURST_BYTES,
-            _JOIN_LIMIT_BYTES,
+            JOINED_BYTES,
         )
         for by in (-200, -1, 0, 1)  # a head comes before it
     }
