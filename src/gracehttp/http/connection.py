@@ -409,7 +409,11 @@ class Connection(Place):
         return described
 
     def timed_out(self) -> None:
-        self.protocol.timed_out()
+        try:
+            self.protocol.timed_out()
+        except Exception:
+            self.stream.reset()  # nothing else would end it
+            raise
 
     def stream_closed(self) -> None:
         """See `Closed`."""

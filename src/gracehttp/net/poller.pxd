@@ -6,6 +6,10 @@ from gracehttp.net cimport system_calls
 cdef class Pollable:
     cpdef ready(self, int events)
     cpdef flush(self)
+    cpdef failed(self)
+
+
+cpdef tell(Pollable pollable, int events)
 
 
 cdef class Poller:

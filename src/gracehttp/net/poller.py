@@ -59,7 +59,10 @@ BRIEF_BYTES: Final = 16384
 
 
 class Pollable:
-    """What a poller watches for. It must not raise. A class, because compiled code needs no look-up for it."""
+    """What a poller watches for. A class, because compiled code needs no look-up for it.
+
+    `ready` and `flush` must not raise. If they do it nevertheless, `failed` follows, and the event loop tells why.
+    """
 
     __slots__ = ()
 
@@ -70,6 +73,18 @@ class Pollable:
     def flush(self) -> None:
         """Send what is held (`Poller.held`)."""
         raise NotImplementedError
+
+    def failed(self) -> None:
+        """Keep nobody waiting: `ready` or `flush` has raised, and what it was to do is done in part only."""
+
+
+def tell(pollable: Pollable, events: int) -> None:
+    """Call `ready`. Raises what that raises; what was ready and is not told then, is told again."""
+    try:
+        pollable.ready(events)
+    except Exception:
+        pollable.failed()
+        raise
 
 
 class Poller:
@@ -144,7 +159,7 @@ class Poller:
             for line in (self._brief, self._long):
                 self.credit = BYTES_PER_LINE
                 for _ in range(len(line)):
-                    line.popleft().ready(WRITABLE)
+                    tell(line.popleft(), WRITABLE)
                     if self.credit <= 0:
                         break
         finally:  # also when one of them raises: nothing else would tell the others
@@ -169,7 +184,11 @@ class Poller:
         try:
             for pollable in held:
                 sent += 1
-                pollable.flush()
+                try:
+                    pollable.flush()
+                except Exception:
+                    pollable.failed()
+                    raise
         finally:
             if sent < len(held):  # one of them has raised: nothing else would tell the others
                 self.held = held[sent:] + self.held
@@ -268,7 +287,7 @@ class EpollPoller(Poller):
             fd, events = ready[0]
             pollable = pollables[fd]
             if pollable is not None:
-                pollable.ready(events)
+                tell(pollable, events)
             return
         before = since = system_calls.monotonic()
         self.holding = since >= self._holds_from
@@ -277,7 +296,7 @@ class EpollPoller(Poller):
             for fd, events in ready:
                 pollable = pollables[fd]
                 if pollable is not None and not (removed and fd in removed):
-                    pollable.ready(events)
+                    tell(pollable, events)
                     now = system_calls.monotonic()
                     if now - before > LONG_SECONDS:
                         self._took(now - before)
@@ -369,7 +388,7 @@ class SelectorsPoller(Poller):
         for key, events in self._selector.select(0):  # all of them: which ones it would tell first is up to the system
             pollable = self._pollables.get(key.fd)
             if pollable is not None and key.fd not in removed:
-                pollable.ready(_from_selectors(events))
+                tell(pollable, _from_selectors(events))
 
 
 def _to_selectors(events: int) -> int:

@@ -2,7 +2,7 @@ import cython
 
 from gracehttp.net cimport system_calls
 from gracehttp.net.deadlines cimport Deadlines
-from gracehttp.net.poller cimport Pollable, Poller
+from gracehttp.net.poller cimport Pollable, Poller, tell
 
 
 cdef class StreamServices:
@@ -55,6 +55,7 @@ cdef class PlainStream(SocketStream):
     cpdef flush(self)
     @cython.locals(services=StreamServices, poller=Poller, sent=Py_ssize_t, size=Py_ssize_t)
     cdef _send_held(self, bint last)
+    cpdef failed(self)
     cpdef write_file(self, part)
     cpdef pause_reading(self)
     cpdef resume_reading(self)

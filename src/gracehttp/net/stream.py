@@ -27,7 +27,7 @@ from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.ending import LINGER_SECONDS, Ending
 from gracehttp.net.failures import CLIENT_IS_GONE
 from gracehttp.net.file_part import FilePart, FileUnreadable
-from gracehttp.net.poller import BROKEN, HALF_CLOSED, READABLE, WRITABLE, Pollable, Poller
+from gracehttp.net.poller import BROKEN, HALF_CLOSED, READABLE, WRITABLE, Pollable, Poller, tell
 from gracehttp.net.progress import Progress
 from gracehttp.net.tls13.state import TlsState
 
@@ -364,10 +364,14 @@ class PlainStream(SocketStream):
         else:
             self._end_input()
 
+    def failed(self) -> None:
+        """See `Pollable`. The consumer has raised, so nothing would end this connection."""
+        self.reset()
+
     def begin(self) -> None:
         """Read what has come already; be watched from then on, if that was not all. Raises `OSError` if the poller
         can't watch it."""
-        self.ready(READABLE)
+        tell(self, READABLE)
         if not self.closed:
             poller = self.services.poller
             poller.add(self._descriptor(), self, self._events)
@@ -382,7 +386,7 @@ class PlainStream(SocketStream):
             return False
         except OSError:
             pass  # `ready` comes to it as well
-        self.ready(READABLE)
+        tell(self, READABLE)
         return True
 
     def pause_reading(self) -> None:

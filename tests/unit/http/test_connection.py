@@ -214,3 +214,16 @@ def test_connection_without_a_protocol_is_busy_and_can_be_aborted():
     connection.see_off(Terms.SOON)
     connection.abort()
     assert wire.owner.closed == [connection]
+
+
+def test_a_protocol_that_raises_at_its_deadline_loses_its_connection():
+    wire, recorder = spoken()
+
+    def fail():
+        raise RuntimeError("a fault of ours")
+
+    recorder.timed_out = fail
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        wire.connection.timed_out()
+    assert wire.stream.closed
+    assert recorder.told == ["lost"]

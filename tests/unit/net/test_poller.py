@@ -215,12 +215,15 @@ def test_one_turn_tells_a_bounded_number_of_events_and_none_starves(run_epoll, m
 def test_one_in_the_line_that_raises_keeps_no_other_from_its_turn(run):
     class InLine(Pollable):
         def __init__(self, error=None):
-            self.error, self.told = error, []
+            self.error, self.told, self.failures = error, [], 0
 
         def ready(self, events):
             self.told.append(events)
             if self.error is not None:
                 raise self.error
+
+        def failed(self):
+            self.failures += 1
 
     async def scenario(floor):
         raised = []
@@ -233,6 +236,7 @@ def test_one_in_the_line_that_raises_keeps_no_other_from_its_turn(run):
         await until(lambda: all(other.told for other in others))
         assert [broken.told, *(other.told for other in others)] == [[WRITABLE]] * 3
         assert raised == [broken.error]
+        assert [one.failures for one in (broken, *others)] == [1, 0, 0]
         assert floor.poller.credit == module.BYTES_PER_TURN
 
     run(scenario)

@@ -7,8 +7,9 @@ import os
 import socket
 
 import pytest
-from floor import BOTH, Client, runner_for, turns, until
+from floor import BOTH, Client, Seen, aborted, runner_for, turns, until
 
+from gracehttp.net.kernel_view import is_readable
 from gracehttp.net.poller import BYTES_PER_LINE, Poller
 from gracehttp.net.stream import BURST_BYTES, HIGH_WATER_BYTES, PlainStream
 from gracehttp.net.system_calls import READ_BYTES
@@ -559,5 +560,48 @@ def test_small_pieces_are_sent_at_once_until_the_turn_is_full(run):
             stream.write(b"1234")
         assert stream.unsent_bytes == 20 - 10
         assert await client.take(20) == b"1234" * 5
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("others", [0, 2])
+def test_a_consumer_that_raises_loses_its_connection_and_no_other_one(run, others):
+    async def scenario(floor):
+        raised = []
+        floor.loop.set_exception_handler(lambda loop, context: raised.append(context["exception"]))
+        error = RuntimeError("a fault of ours")
+
+        def fail(_):
+            raise error
+
+        client, stream, seen = floor.stream()
+        seen.on_received = fail
+        beside = [floor.stream() for _ in range(others)]
+        for one in (client, *(other[0] for other in beside)):
+            one.send(b"x")
+        await until(lambda: seen.closes and all(other[2].data for other in beside))
+        assert (stream.closed, seen.closes, raised) == (True, 1, [error])
+        with pytest.raises(ConnectionResetError):
+            await client.take_all()
+        assert [other[2].closes for other in beside] == [0] * others
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("start", ["begin", "read_now"])
+def test_a_consumer_that_raises_at_once_loses_its_connection(run, start):
+    async def scenario(floor):
+        def fail(_):
+            raise RuntimeError("a fault of ours")
+
+        client, server = floor.tcp()
+        seen = Seen()
+        seen.on_received = fail
+        client.send(b"x")
+        await until(lambda: is_readable(server.fileno()))
+        stream = floor.own(aborted(PlainStream(server, floor.services, seen, seen, watched=start != "begin")))
+        with pytest.raises(RuntimeError, match="a fault of ours"):
+            getattr(stream, start)()
+        assert (stream.closed, seen.closes) == (True, 1)
 
     run(scenario)
