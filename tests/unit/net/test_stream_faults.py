@@ -260,10 +260,15 @@ def test_after_one_that_raised_streams_hold_what_they_send_as_ever(loop):
                 client.send(b"?")
             await until(lambda: len(raised) == 1 and not any(stream.unsent_bytes for _, _, stream, _ in ends))
             assert [await client.take(6) for client, *_ in ends[1:]] == [b"answer"] * 2
-            for client, *_ in ends[1:]:
-                client.send(b"?")
-            await turns()
-            assert floor.poller.holding
+            while not floor.poller.holding:  # on a busy machine it is off for a moment, and not for hours
+                for client, *_ in ends[1:]:
+                    client.send(b"?")
+                    assert await client.take(6) == b"answer"
+                for client, *_ in ends[1:]:
+                    client.send(b"?")
+                await turns()
+                for client, *_ in ends[1:]:
+                    assert await client.take(6) == b"answer"
             floor.loop.set_exception_handler(None)
 
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
