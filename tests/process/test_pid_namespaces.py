@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -58,7 +59,9 @@ def within(server, *arguments):
 def test_a_stop_in_one_container_leaves_the_other_alone(begin):
     one, other = begin("one"), begin("other")
     stopped = within(other, "stop", "--pid", "1")
-    assert (stopped.returncode, stopped.stdout) == (0, "stopped\n"), stopped.stderr
+    # With process 1 the kernel kills all others of its namespace, and so, often, the command (pid_namespaces(7)).
+    assert stopped.returncode in (0, -signal.SIGKILL), stopped.stderr
+    assert "stop requested" in stopped.stderr
     assert other.wait() == 0
     assert get(one.port)[0] == 200
     assert "stop requested" not in one.log

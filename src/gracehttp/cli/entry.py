@@ -20,13 +20,13 @@ def main(args: Sequence[str] | None = None) -> None:
 
         wait_if_spare(os.environ, _read_options_once)
     if arguments[:1] == ["serve"]:
-        values = read(arguments[1:], os.environ)
-        if values is not None:
-            from gracehttp.cli.service import run_service
+        with errors_end_the_command():
+            values = read(arguments[1:], os.environ)
+            if values is not None:
+                from gracehttp.cli.service import run_service
 
-            with errors_end_the_command():
                 run_service(values)
-            sys.exit()
+                sys.exit()
     from gracehttp.cli.program import program  # click, for all that people read
 
     program.main(arguments, prog_name="gracehttp")

@@ -60,7 +60,7 @@ def resolve(address: TcpAddress) -> tuple[int, tuple[str, int]]:
             type=socket.SOCK_STREAM,
             flags=socket.AI_PASSIVE,
         )
-    except (socket.gaierror, UnicodeError) as exc:
+    except (socket.gaierror, UnicodeError, LookupError) as exc:  # LookupError: the codec IDNA is not there any more
         raise ListenError(
             f"cannot listen on {address}: the host name {address.host!r} can't be resolved ({exc}).",
             hint="give an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all",

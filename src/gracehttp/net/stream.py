@@ -390,6 +390,8 @@ class PlainStream(SocketStream):
         return True
 
     def pause_reading(self) -> None:
+        if self._ending is not None:
+            return  # what comes is discarded
         # Whether the client is still there must be known also while nothing is read (see `Consumer.ended_unread`).
         watched = 0 if self.half_closed else HALF_CLOSED
         self._watch((self._events & ~READABLE) | watched)
@@ -649,7 +651,8 @@ class PlainStream(SocketStream):
                 self._close()
                 return
         self._ending = Ending(self, self.services, self._socket, linger=linger, client_ended=client_ended)
-        if linger and not self._events & READABLE:
+        # Discards what comes, also while something waits: a close with something unread would reset the connection.
+        if not self.input_over and not self._events & READABLE:
             self._read_on()
 
     def shut_our_half(self) -> None:

@@ -362,7 +362,8 @@ class TlsStream(SocketStream):
             self._end_input()
         if self._outgoing.pending:  # a KeyUpdate was asked for, for example
             self._flush()
-            if not plain.writable and not plain.shut:  # each of them is answered, and the consumer knows of none
+            # Each of them is answered, and the consumer knows of none.
+            if not (plain.writable or plain.shut or self._said_goodbye):
                 self._choked = True
                 plain.pause_reading()
 
@@ -385,7 +386,8 @@ class TlsStream(SocketStream):
 
     def pause_reading(self) -> None:
         self._paused = True
-        self._plain.pause_reading()
+        if not self._said_goodbye:
+            self._plain.pause_reading()
 
     def resume_reading(self) -> None:
         self._paused = False
@@ -501,6 +503,8 @@ class TlsStream(SocketStream):
         self._lingers = linger
         if self._unencrypted is None:
             self._say_goodbye()
+        elif not self.input_over:
+            self._plain.resume_reading()  # what comes is discarded: see `PlainStream.close_until`
 
     def abort(self) -> None:
         self._plain.abort()

@@ -60,6 +60,10 @@ class Reception:
         except OSError as exc:  # without an answer it would wait until it is killed
             sentence = f"the supervisor can't give this worker what it needs: {exc.strerror or exc}."
             self._refuse(process, messages.Refuse(sentence, hint=""))
+        except Exception as exc:
+            sentence = f"the supervisor failed to welcome this worker ({type(exc).__name__}: {exc})."
+            self._refuse(process, messages.Refuse(sentence, hint="its log has the traceback"))
+            raise
 
     def _tell_ignored_options(self, generation: Generation, wanted: messages.FixedOptions | None) -> None:
         """Publish which options the supervisor ignores. The first worker of each generation but the first one causes

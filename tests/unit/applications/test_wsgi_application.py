@@ -473,3 +473,18 @@ def test_an_object_that_cannot_be_looked_at_is_an_error_of_its_request_alone():
     """The explanation of what an application returned must not end the thread, or the turn of the loop."""
     error = TypeError("not iterable")
     assert explained(error, Unlookable()) is error
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+def test_write_after_the_end_of_the_response_is_an_error_and_ends_nothing_a_second_time(monkeypatch, threads):
+    kept = []
+
+    def app(environ, start_response):
+        kept.append(start_response("200 OK", []))
+        return [b"answer"]
+
+    exchange = answered(app, threads=threads)
+    ends = exchange.ends
+    with pytest.raises(ResponseError, match="after the end of the response"):
+        kept[0](b"too late")
+    assert (exchange.body, exchange.ends) == (b"answer", ends)

@@ -476,3 +476,42 @@ def test_nothing_is_left_to_the_garbage_collector(loop, how):
     with garbage_of_ours() as found, asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         runner.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))
     assert found == []
+
+
+@pytest.mark.parametrize("linger", [False, True])
+def test_what_comes_is_discarded_while_something_waits_also_if_reading_was_paused(run, linger):
+    async def scenario(floor):
+        client, stream, seen = floor.stream(small=True)
+        stream.pause_reading()
+        stream.write(BIG)
+        stream.close(linger=linger)
+        stream.pause_reading()
+        client.send(b"x")
+        before = floor.services.received_bytes
+        await until(lambda: floor.services.received_bytes > before)
+        assert (seen.data, stream.closed) == (b"", False)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("pause", ["before", "after"])
+def test_what_a_client_sends_while_it_takes_the_rest_resets_nothing(run, pause):
+    async def scenario(floor):
+        client, stream, seen = floor.stream(small=True)
+        if pause == "before":
+            stream.pause_reading()
+        stream.write(BIG)
+        stream.close(linger=True)
+        if pause == "after":
+            stream.pause_reading()
+        taken = b""
+        while len(taken) < len(BIG):
+            client.send(b"x")
+            taken += await client.take(min(65536, len(BIG) - len(taken)))
+        assert await client.take_all() == b""
+        assert taken == BIG
+        client.end()
+        await until(lambda: stream.closed)
+        assert seen.data == b""
+
+    run(scenario)

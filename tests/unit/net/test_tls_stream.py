@@ -1273,3 +1273,20 @@ def count_sessions():
     return sum(
         type(one).__name__ in {"SSLObject", "_SSLSocket", "TlsStream", "PlainStream"} for one in gc.get_objects()
     )
+
+
+@every_session
+def test_what_a_client_sends_while_it_takes_the_rest_resets_nothing(run, context, version):
+    async def scenario(floor):
+        session = await Session.open(floor, context, version, small=True)
+        session.stream.pause_reading()
+        session.stream.write(BIG)
+        session.stream.close(linger=True)
+        taken = b""
+        while len(taken) < len(BIG):
+            session.client.send(b"x")
+            taken += await session.client.take(min(65536, len(BIG) - len(taken)))
+        assert await session.client.take_all() == b""
+        assert taken == BIG
+
+    run(scenario)

@@ -152,6 +152,20 @@ def test_a_worker_that_can_not_be_answered_is_told_so_instead_of_waiting(recepti
     assert "Input/output error" in reception.told[-1].message
 
 
+def test_a_worker_is_refused_when_the_supervisor_has_a_fault(reception, monkeypatch):
+    def fail(*_arguments):
+        raise ModuleNotFoundError("No module named 'ctypes'")
+
+    monkeypatch.setattr(reception.certificates, "introduced", fail)
+    with pytest.raises(ModuleNotFoundError):
+        reception.receive(HELLO)
+    order = reception.told[-1]
+    assert isinstance(order, Refuse)
+    assert order.message == (
+        "the supervisor failed to welcome this worker (ModuleNotFoundError: No module named 'ctypes')."
+    )
+
+
 def test_where_a_port_is_is_asked_of_the_kernel_once(reception, monkeypatch):
     reception.receive(HELLO)
 

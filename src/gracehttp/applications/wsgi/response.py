@@ -247,9 +247,13 @@ class WsgiResponse:
         return True
 
     def _send(self, piece: bytes) -> bool:
-        """Send `piece`, and wait until there is room for more. Returns False when the client is gone."""
+        """Send `piece`, and wait until there is room for more. Returns False when the client is gone. Raises
+        `ResponseError` if the response has ended."""
+        if self._done:
+            raise ResponseError("write() was called after the end of the response")
         if self._lock is None:
-            self._pieces = []
+            self._pieces = [self._body] if self._body else []
+            self._unwritten = len(self._body)
             self._lock = Lock()
         with self._lock:
             if self._failure is not None:
@@ -327,8 +331,9 @@ class WsgiResponse:
             self._waiter = asyncio.get_running_loop().create_task(self._flush_later(len(data)))
 
     def _over(self) -> None:
-        if self.on_end is not None:
-            self.on_end()
+        on_end, self.on_end = self.on_end, None
+        if on_end is not None:
+            on_end()
 
     def _write(self, data: bytes, last: bool) -> BaseException | None:
         """Give `data` to the exchange. Returns the error that it raises, if it does."""

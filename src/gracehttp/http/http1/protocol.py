@@ -589,14 +589,15 @@ class Http1Protocol(Carrier):
         if self._exchange is not exchange:  # the connection was closed meanwhile
             return
         self._exchange = None
-        told = self._context.owner.request_finished is not None and exchange.finished(exchange.status)
-        if told and self._phase == OVER:
-            return  # the worker has closed the connection when it was told
         if self._closes:
             # A client that asked for it, or can't send more, needs no lingering; over TLS it answers our close_notify.
             listens_only = self._body is None and (self._stream.input_over or not self._keep_alive)
+            # Before the worker is told: what was written last waits for it, and an access log may wait for a disk.
             self._finish(linger=self._stream.secure or not listens_only)
-        elif self._body is None:
+        told = self._context.owner.request_finished is not None and exchange.finished(exchange.status)
+        if self._closes or (told and self._phase == OVER):
+            return  # the worker may have closed the connection when it was told
+        if self._body is None:
             self._next_request()
         elif (self._body.missing_bytes or 0) > _DISCARD_LIMIT_BYTES:
             self._finish(linger=True)

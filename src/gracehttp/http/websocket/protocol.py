@@ -218,7 +218,7 @@ class WebSocketProtocol:
     def timed_out(self) -> None:
         self._waits = None
         if not self._messages.open:
-            self._stream.close(linger=False)  # the client does not answer our close frame
+            self._close_stream()  # the client does not answer our close frame
         elif not self._pinged or not self._session.settings.ping_timeout_seconds:
             self._ping()
         elif self._paused or self._unread:
@@ -228,7 +228,12 @@ class WebSocketProtocol:
             return  # the loop was busy, and uvloop calls timers before it reads
         elif self._messages.open:
             self.close(INTERNAL_ERROR, "no answer to a ping")
-            self._stream.close(linger=False)
+            self._close_stream()
+
+    def _close_stream(self) -> None:
+        """The client has not answered in time. If it takes what waits for it, it may be sending too: a reset would
+        destroy what it has not read, our close frame among it."""
+        self._stream.close(linger=self._stream.unsent_bytes > 0)
 
     # --- the worker's side ---
 

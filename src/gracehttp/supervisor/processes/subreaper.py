@@ -6,6 +6,7 @@ ancestor that is a *subreaper*: the supervisor.
 
 from __future__ import annotations
 
+import ctypes  # a megabyte; a restart may come to need it when the interpreter's folder is gone
 import os
 import sys
 
@@ -21,7 +22,8 @@ def adopt_orphans() -> bool:
     """Adopt the orphans of our descendants from now on, for the life of this process. False where that can't be had."""
     if sys.platform != "linux":
         return False
-    import ctypes  # a megabyte, needed only where workers are forked
-
-    prctl = ctypes.CDLL(None).prctl
+    try:
+        prctl = ctypes.CDLL(None).prctl
+    except (OSError, AttributeError):  # a C library without it
+        return False
     return bool(prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)

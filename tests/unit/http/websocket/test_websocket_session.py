@@ -28,6 +28,7 @@ from gracehttp.http.connection import Terms
 from gracehttp.http.exchange import ClientDisconnected
 from gracehttp.http.fields import ResponseError
 from gracehttp.http.websocket.protocol import CLOSING_SECONDS
+from gracehttp.net.stream import HIGH_WATER_BYTES
 
 DEFLATE = handshake(Sec_WebSocket_Extensions="permessage-deflate; client_max_window_bits")
 
@@ -488,3 +489,26 @@ def test_compressor_goes_with_its_connection_and_not_with_the_next_garbage_colle
     assert socket.session.ended
     assert compressors() == before
     assert socket.session.take() == "begun", "what has come stays"
+
+
+def test_an_ending_behind_answers_that_wait_discards_what_comes():
+    socket = Socket()
+    socket.take_nothing()
+    while socket.stream.unsent_bytes < HIGH_WATER_BYTES * 5 // 6:
+        socket.send(frame(PING, b"p" * 125) * 20)
+    assert socket.reading
+    socket.send(frame(PING, b"p" * 125) * 120 + frame(3))  # the answers go beyond the mark, and the frame is wrong
+    assert socket.stream.shut
+    assert socket.stream.reading
+    assert not socket.kernel.closed
+
+
+def test_client_that_takes_what_waits_loses_nothing_to_a_reset_when_it_does_not_answer_in_time():
+    socket = Socket()
+    socket.take_nothing()
+    socket.session.send(b"x" * 1_000_000)
+    socket.session.close()
+    socket.loop.pass_time(CLOSING_SECONDS + 0.1)
+    assert socket.stream.shut
+    assert socket.stream.reading, "what it sends must be read, or the close resets the connection"
+    assert not socket.kernel.closed
