@@ -51,8 +51,8 @@ CALM_AFTER: Final = 5
 """Nothing is held after something took `LONG_SECONDS` or more, for as many times as long."""
 LONGEST_FAILURE_SECONDS: Final = 5.0
 """How long epoll_wait(2) may fail again and again, before the process ends."""
-BYTES_PER_TURN: Final = 1048576
-BYTES_PER_LINE: Final = 262144
+BYTES_PER_TURN: Final = 262144
+BYTES_PER_LINE: Final = 131072
 """How much those that have lined up may send in a turn of the loop: two lines, each as much."""
 BRIEF_BYTES: Final = 16384
 """A stream that waits with no more than this stands in a line of its own, and not behind large responses."""
