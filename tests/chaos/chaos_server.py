@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import os
 import re
 import signal
 import threading
@@ -109,9 +108,6 @@ class ChaosServer(Server):
         return [
             (int(match[2]), datetime.datetime.fromisoformat(match[1]).timestamp() - offset) for match in found if match
         ]
-
-    def descriptors(self):
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def free_permits(self):
         """The free permits of the one listener, as the supervisor's eventfds count them (proc_pid_fdinfo(5)).

@@ -214,6 +214,10 @@ class Server:
         """The PIDs of all living children of the supervisor, without the spare process."""
         return [pid for pid in children_of(self.pid) if not _is_spare(pid)]
 
+    def descriptors(self):
+        """How many the supervisor has, without the channel to the spare process, which comes later, and goes."""
+        return len(os.listdir(f"/proc/{self.pid}/fd")) - sum(map(_is_spare, children_of(self.pid)))
+
     def end(self):
         """End everything by force, if it did not end itself."""
         workers = children_of(self.pid) if self.process.poll() is None else []

@@ -241,17 +241,13 @@ def test_workers_end_when_the_supervisor_is_killed_and_leave_the_port_free(start
 
 def test_restarts_leave_no_descriptor_behind(start):
     server = begin(start)
-
-    def descriptors():
-        return len(os.listdir(f"/proc/{server.pid}/fd"))
-
     server.restart(2)
     server.wait_until_gone(1)
-    before = wait_until(descriptors)
+    before = server.descriptors()
     for generation in range(3, 7):
         server.restart(generation)
         server.wait_until_gone(generation - 1)
-    wait_until(lambda: descriptors() <= before, what="as many descriptors as before")
+    wait_until(lambda: server.descriptors() <= before, what="as many descriptors as before")
 
 
 def test_the_supervisor_loads_neither_protocol_nor_application_code(start):
