@@ -133,17 +133,6 @@ class TlsClient:
                 await self._read()
         return taken
 
-    def take_now(self):
-        """What has come so far."""
-        with contextlib.suppress(BlockingIOError):
-            while data := self.client.socket.recv(65536):
-                self.incoming.write(data)
-        taken = []
-        with contextlib.suppress(ssl.SSLWantReadError):
-            while True:
-                taken.append(self.tls.read(65536))
-        return b"".join(taken)
-
     async def take_all(self):
         """Everything up to close_notify. Raises `ssl.SSLEOFError` if the connection ends without one."""
         taken = []
@@ -921,37 +910,6 @@ def test_of_a_client_that_reads_nothing_every_byte_that_waits_is_known(run, cont
         assert 0 <= tickets < 2048, "but for session tickets, which came with the handshake, all is counted"
 
     run(scenario)
-
-
-async def until_holding(floor):
-    """Handshakes take long, and nothing is held for a while after what takes long."""
-    speaking = [floor.stream() for _ in range(2)]
-    while not floor.poller.holding:
-        for client, _stream, _seen in speaking:
-            client.send(b"?")
-        await asyncio.sleep(0)
-
-
-@every_session
-@pytest.mark.parametrize("last", [1, 100, HOLD_BYTES // 2, HOLD_BYTES, HOLD_BYTES + 1])
-def test_a_large_answer_that_ends_with_what_is_held_is_told_to_be_sent(run_epoll, context, version, last):
-    async def scenario(floor):
-        # Both have room at the same time, so that one turn handles both, and small writes are held in it.
-        sessions = [await Session.open(floor, context, version, sockets=floor.unix()) for _ in range(2)]
-        await until_holding(floor)
-        answer = b"x" * (65536 * 8 + last)
-        for session in sessions:
-            session.stream.write(answer)
-        assert not any(session.stream.writable for session in sessions)
-        missing = [len(answer)] * 2
-        while any(missing):
-            for number, session in enumerate(sessions):
-                missing[number] -= len(session.client.take_now())
-            await asyncio.sleep(0)
-        await until(lambda: all(session.seen.rooms for session in sessions))
-        assert [(session.stream.writable, session.stream.unsent_bytes) for session in sessions] == [(True, 0)] * 2
-
-    run_epoll(scenario)
 
 
 def test_a_client_that_reads_nothing_is_given_up(run, context):
