@@ -84,6 +84,28 @@ def test_exactly_as_many_connections_are_accepted_as_the_limit_says(start, crowd
     assert open_connections(server) == LIMIT
 
 
+def test_the_limit_holds_after_connections_that_came_and_went_within_a_wake_up(start, crowd):
+    """Their permits pass from one to the next within the worker, and come back when the wake-up ends."""
+    server = begin(start)
+    for pid in server.first:
+        os.kill(pid, signal.SIGSTOP)
+    with contextlib.ExitStack() as opened:
+        brief = []
+        for _ in range(LIMIT):  # with their requests, they wait for the workers
+            client = socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS)
+            brief.append(opened.enter_context(client))
+            client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+        for pid in server.first:
+            os.kill(pid, signal.SIGCONT)
+        for client in brief:
+            while client.recv(65536):
+                pass
+    wait_until(lambda: open_connections(server) == 0)
+    crowd(server.port, CLIENTS)
+    wait_until_accepted(server.port, LIMIT)
+    assert accepted_at_one_moment(server.port) == LIMIT
+
+
 def test_the_rest_are_served_as_places_come_free(start, crowd):
     server = begin(start)
     clients = crowd(server.port, CLIENTS)
