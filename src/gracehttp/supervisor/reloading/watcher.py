@@ -83,9 +83,9 @@ def _tell_changes(
 ) -> None:
     """`looks` are the files that have changed, look by look. At the first one the watch has begun."""
     begun = False
-    for changed in looks:
+    for seen in looks:
+        changed = seen if begun else sorted({*new, *seen})
         if not begun:
-            changed = sorted({*new, *changed})
             channel.send(WatchBegan(len(snapshot), why_polling))
             begun = True
         if changed:
@@ -124,7 +124,7 @@ def _at_intervals(snapshot: Snapshot) -> Iterator[list[str]]:
 
 
 def _is_polling_asked_for() -> bool:
-    """Whether `WATCHFILES_FORCE_POLLING` is set, as watchfiles reads it, or this is WSL, where not all changes are told."""
+    """Whether `WATCHFILES_FORCE_POLLING` is set, as watchfiles reads it, or this is WSL, where some changes aren't told."""
     asked = os.environ.get("WATCHFILES_FORCE_POLLING")
     if asked:
         return asked.lower() not in {"false", "disable", "disabled"}
