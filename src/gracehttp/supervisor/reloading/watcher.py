@@ -124,7 +124,7 @@ def _at_intervals(snapshot: Snapshot) -> Iterator[list[str]]:
 
 
 def _is_polling_asked_for() -> bool:
-    """Whether `WATCHFILES_FORCE_POLLING` is set, as watchfiles reads it, or this is WSL, where some changes aren't told."""
+    """Whether `WATCHFILES_FORCE_POLLING` is set, as watchfiles reads it, or this is WSL, which tells of some."""
     asked = os.environ.get("WATCHFILES_FORCE_POLLING")
     if asked:
         return asked.lower() not in {"false", "disable", "disabled"}
