@@ -48,11 +48,11 @@ from gracehttp.observe.terminals import shows_colors, shows_links
 from gracehttp.release import RELEASE
 from gracehttp.supervisor.processes.command_line import this_command_line, to_be_repeated
 from gracehttp.supervisor.processes.shebang import foreign_environment
+from gracehttp.supervisor.signals import HEARD
 from gracehttp.system.credentials import Credentials, credentials_of
 from gracehttp.system.process_title import set_title
 from gracehttp.system.surroundings import enter
 from gracehttp.wire.lineage import CHANNEL_VARIABLE, SPARE_VARIABLE, is_first_process, is_trial
-from gracehttp.wire.signals import SIGNALS
 from gracehttp.worker.forking.spare_option import wants_spare
 from gracehttp.worker.hello import fleet_settings, title_of
 from gracehttp.worker.manifest import claim_channel
@@ -279,7 +279,7 @@ class GraceHTTP:
         if (path := os.environ.get("SSLKEYLOGFILE")) and any(server.tls for server in self._servers):
             bus.publish(KeysLogged(path))
         set_title(f"gracehttp: supervisor [{title_of(process, self._servers)}]", "gracehttp")
-        before = {number: signal.getsignal(number) for number in SIGNALS}
+        before = {number: signal.getsignal(number) for number in HEARD}
         predecessor = claim_state(os.environ, release=RELEASE)
         if predecessor is not None:
             records_are_missing(predecessor.log_records_dropped)

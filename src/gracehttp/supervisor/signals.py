@@ -18,6 +18,8 @@ from typing import Final
 from gracehttp.net.forks import restore_in_children
 from gracehttp.wire.signals import SIGNALS
 
+HEARD: Final = frozenset({*SIGNALS, signal.SIGCHLD})
+"""All that a supervisor acts on: what people send, and that a child has ended."""
 BYTE_SECONDS: Final = 0.05
 """How long to wait for the byte, which comes in the next turn of the loop, or never."""
 
@@ -61,9 +63,12 @@ def ignore_from_now_on(loop: asyncio.AbstractEventLoop) -> None:
     While the loop closes and the interpreter ends, both put the defaults back in place of handlers. The default of most
     signals is to kill, so a second TERM, or a late HUP, would turn a graceful stop into a failure. A signal that is
     ignored stays ignored.
+
+    SIGCHLD gets its default, which is to do nothing: if it were ignored, children of the script that goes on would
+    leave no status (waitpid(2)). A handler that is still there runs on a loop that is closed, and raises.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    for number in SIGNALS:
+    signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
+    for number in HEARD:
         loop.remove_signal_handler(number)
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        signal.signal(number, signal.SIG_DFL if number == signal.SIGCHLD else signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)

@@ -9,8 +9,8 @@ import signal
 import pytest
 
 from gracehttp.supervisor.processes.command_line import CommandLine
+from gracehttp.supervisor.signals import HEARD
 from gracehttp.supervisor.succession import replacement
-from gracehttp.supervisor.succession.execve import HELD_BACK
 from gracehttp.supervisor.succession.replacement import Replacement
 from gracehttp.supervisor.succession.trial import Verdict
 
@@ -104,8 +104,8 @@ def test_a_defect_of_ours_is_told_too(world):
 
 def test_signals_are_held_back_for_execve_and_come_again_when_it_fails(world):
     world.play()
-    assert world.mask_at_execve >= HELD_BACK
-    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & HELD_BACK
+    assert world.mask_at_execve >= HEARD
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & HEARD
 
 
 def test_a_signal_that_was_caught_before_is_acted_on_by_the_old_image(world):
@@ -135,7 +135,7 @@ def test_a_stop_between_the_trial_and_execve_keeps_the_old_image(world):
     world.during_the_trial = stop
     world.play(attempts.append)
     assert world.events == ["trial of 5 s"]
-    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & HELD_BACK
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & HEARD
 
 
 def test_a_newer_request_supersedes_the_one_before(world):

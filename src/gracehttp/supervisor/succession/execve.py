@@ -16,22 +16,24 @@ from typing import NoReturn
 from gracehttp.net import shared_page
 from gracehttp.observe.stderr import flush_all
 from gracehttp.supervisor.processes.command_line import Launch
+from gracehttp.supervisor.signals import HEARD
 from gracehttp.supervisor.succession.state import SupervisorState, UnreadableState, decode, encode
 from gracehttp.values import descriptors_in
 from gracehttp.wire.lineage import STATE_VARIABLE
-from gracehttp.wire.signals import SIGNALS
-
-HELD_BACK = frozenset({*SIGNALS, signal.SIGCHLD})
-"""Signals that must wait until the next image can act on them. The mask outlives execve, and so do signals that are
-pending (signal(7)). Handlers don't, and without one most of these would end the process."""
 
 
 def hold_back_signals() -> None:
-    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+    """Let them wait until the next image can act on them.
+
+    The mask outlives execve, and so do signals that are pending (signal(7)). Handlers don't, and without one most of
+    these signals would end the process.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
 
 
 def let_signals_come() -> None:
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
+    """The opposite of `hold_back_signals`."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
 
 
 @contextlib.contextmanager
