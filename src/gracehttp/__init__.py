@@ -17,13 +17,19 @@ The packages below, from the ground up. A module imports from its own package an
 Start reading at `api`, which decides whether this process is the supervisor or a worker.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import gracehttp.compiled  # noqa: F401  before all modules of which there is a compiled build
-from gracehttp.api import GraceHTTP, run
-from gracehttp.applications.drain_notice import DrainNotice, ThreadDrainNotice, drain_notice
-from gracehttp.embedded import RunningServer, running, serving
-from gracehttp.errors import ConfigurationError, GraceHTTPError, StartError
-from gracehttp.observe.callbacks import set_error_log_callback, set_info_log_callback, set_notice_log_callback
 from gracehttp.release import RELEASE as __version__
+
+if TYPE_CHECKING:
+    from gracehttp.api import GraceHTTP, run
+    from gracehttp.applications.drain_notice import DrainNotice, ThreadDrainNotice, drain_notice
+    from gracehttp.embedded import RunningServer, running, serving
+    from gracehttp.errors import ConfigurationError, GraceHTTPError, StartError
+    from gracehttp.observe.callbacks import set_error_log_callback, set_info_log_callback, set_notice_log_callback
 
 __all__ = [
     "ConfigurationError",
@@ -42,3 +48,35 @@ __all__ = [
     "set_info_log_callback",
     "set_notice_log_callback",
 ]
+
+_MODULES = {
+    "ConfigurationError": "gracehttp.errors",
+    "DrainNotice": "gracehttp.applications.drain_notice",
+    "GraceHTTP": "gracehttp.api",
+    "GraceHTTPError": "gracehttp.errors",
+    "RunningServer": "gracehttp.embedded",
+    "StartError": "gracehttp.errors",
+    "ThreadDrainNotice": "gracehttp.applications.drain_notice",
+    "drain_notice": "gracehttp.applications.drain_notice",
+    "run": "gracehttp.api",
+    "running": "gracehttp.embedded",
+    "serving": "gracehttp.embedded",
+    "set_error_log_callback": "gracehttp.observe.callbacks",
+    "set_info_log_callback": "gracehttp.observe.callbacks",
+    "set_notice_log_callback": "gracehttp.observe.callbacks",
+}
+"""Where each of them is. They are imported when they are first asked for (PEP 562), so that a command which needs none
+of them starts quickly. A worker asks for all of them before it is ready (`api`)."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value = globals()[name] = getattr(importlib.import_module(_MODULES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

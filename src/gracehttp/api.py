@@ -232,6 +232,9 @@ class GraceHTTP:
     def _work(self, channel: Channel, bus: EventBus) -> NoReturn:
         from gracehttp.worker.process import run_worker
 
+        public = sys.modules["gracehttp"]
+        for name in public.__all__:  # an application may ask for one when the folder of this release is gone
+            getattr(public, name)
         GraceHTTP._was_worker = True
         sys.exit(
             run_worker(

@@ -3,7 +3,7 @@
 `entry` is where each process begins. It runs the service (`service`) if `arguments` can be read without click, because
 supervisors and workers would keep that for life. All else goes to `program`: it has the list of commands, and tells
 what click finds wrong. Each command is a module of its own: `serve`, `check`, `restart`, `stop`, `status`, `top`,
-`migrate`, `example`, `completion`, `demo`. `endings` turns errors into exit statuses.
+`migrate`, `example`, `completion`, `demo`. `endings` turns errors into exit statuses, `version` tells ours.
 
 They share `options` (those of the configuration) and `parameters` (types of others), `target` (which supervisor is
 meant), `control_client` (which asks it; `process_table` tells what else a PID is) and `waiting` (for the result of a

@@ -7,8 +7,6 @@ import os
 import sys
 from collections.abc import Sequence
 
-from gracehttp.cli.arguments import read
-from gracehttp.cli.endings import errors_end_the_command
 from gracehttp.wire.lineage import SPARE_VARIABLE
 
 
@@ -19,7 +17,14 @@ def main(args: Sequence[str] | None = None) -> None:
         from gracehttp.worker.forking.spare import wait_if_spare  # a process that waits here loads much
 
         wait_if_spare(os.environ, _read_options_once)
+    if arguments in (["--version"], ["-V"]):
+        from gracehttp.cli.version import tell_version
+
+        sys.exit(tell_version())
     if arguments[:1] == ["serve"]:
+        from gracehttp.cli.arguments import read
+        from gracehttp.cli.endings import errors_end_the_command
+
         with errors_end_the_command():
             values = read(arguments[1:], os.environ)
             if values is not None:
@@ -34,5 +39,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def _read_options_once() -> None:
     """So that the code that reads them runs faster the next time (PEP 659). Nothing that is wrong with them matters."""
+    from gracehttp.cli.arguments import read
+
     with contextlib.suppress(Exception):
         read(sys.argv[2:], os.environ)

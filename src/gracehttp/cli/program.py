@@ -9,12 +9,9 @@ from typing import Any
 import click
 
 from gracehttp.cli.endings import errors_end_the_command
-from gracehttp.cli.options import meant_option
-from gracehttp.compiled import BUILD
-from gracehttp.compiled import check as check_build
+from gracehttp.cli.version import tell_version
 from gracehttp.console import echo
-from gracehttp.errors import EXIT_USAGE, GraceHTTPError
-from gracehttp.release import RELEASE
+from gracehttp.errors import EXIT_USAGE
 
 _COMMANDS = ("serve", "check", "restart", "stop", "status", "top", "migrate", "example", "completion", "demo")
 """In the order of their use. Each is a function in the module of the same name."""
@@ -78,6 +75,8 @@ def _tell(error: click.UsageError, command: str | None = None) -> None:
     path = error.ctx.command_path if error.ctx is not None else " ".join(filter(None, ("gracehttp", command)))
     sentence, _, meant = error.message.partition(" Hint: ")
     if isinstance(error, click.NoSuchOption):
+        from gracehttp.cli.options import meant_option
+
         sentence = f"No such option: {error.option_name}"
         meant = meant_option(error.option_name, error.ctx) if error.ctx is not None else ""
         if error.ctx is not None and error.ctx.parent is None and _is_option_of_serve(error.option_name):
@@ -116,17 +115,10 @@ def _meant(words: Sequence[str]) -> str:
 
 
 def _print_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
-    """A callback of click. A build that is asked for and isn't there is an error, as it is to `serve`."""
+    """A callback of click."""
     del parameter
-    if not wanted or ctx.resilient_parsing:
-        return
-    try:
-        check_build()
-    except GraceHTTPError as error:
-        echo(f"gracehttp: error: {error}", err=True)
-        ctx.exit(error.exit_status)
-    echo(f"gracehttp {RELEASE}, {BUILD}")
-    ctx.exit()
+    if wanted and not ctx.resilient_parsing:
+        ctx.exit(tell_version())
 
 
 @click.group(

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from gracehttp.applications.loading import ApplicationLoader, application_of
 from gracehttp.applications.probes import Answers, Health, Probed
 from gracehttp.applications.registry import Applications, ApplicationSettings
-from gracehttp.applications.wsgi.threads import ThreadPool
 from gracehttp.config import ServerOptions
 from gracehttp.events import DrainFinished, DrainStarted, Event, RequestsCut
 from gracehttp.http.exchange import RequestFinished
@@ -32,6 +31,7 @@ from gracehttp.worker.successors import NO_SUCCESSORS, Successors
 from gracehttp.worker.warmup import warm_up
 
 if TYPE_CHECKING:
+    from gracehttp.applications.wsgi.threads import ThreadPool
     from gracehttp.net.certificates import LoadedTls
 
 LIFESPAN_SHUTDOWN_SECONDS = 9.0
