@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from fleets import TWO, only, restart, serving_fleet, started, stop_accepting
 
 from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.fleet import (
@@ -33,39 +34,6 @@ from gracehttp.supervisor.fleet import (
     WorkerStoppedAccepting,
 )
 from gracehttp.wire.messages import DrainReason
-
-TWO = FleetSettings(workers=2, ready_timeout_seconds=60, drain_timeout_seconds=30)
-
-
-def only(commands, kind):
-    return [command for command in commands if isinstance(command, kind)]
-
-
-def started(commands):
-    return [command.worker for command in only(commands, StartWorker)]
-
-
-def serving_fleet(settings=TWO, now=0.0):
-    """A fleet whose first generation serves."""
-    fleet = Fleet(settings)
-    restart(fleet, settings, now)
-    return fleet
-
-
-def restart(fleet, settings=TWO, now=0.0):
-    """Request a restart and let every worker become ready; returns the commands of the promotion."""
-    (canary,) = started(fleet.apply(RestartRequested(), now))
-    fleet.apply(WorkerIntroduced(canary, settings), now)
-    commands = fleet.apply(WorkerReady(canary), now)
-    for sibling in started(commands):
-        commands = fleet.apply(WorkerReady(sibling), now)
-    return commands
-
-
-def stop_accepting(fleet, number, now):
-    """The workers of a draining generation say that they accept no more."""
-    for worker in list(fleet.generations[number].workers):
-        fleet.apply(WorkerStoppedAccepting(worker), now)
 
 
 def test_a_generation_starts_with_one_canary():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from test_generation import TWO, only, restart, serving_fleet, started
+from fleets import TWO, only, restart, serving_fleet, started
 
 from gracehttp.supervisor.fleet import (
     MOST_STARTS,

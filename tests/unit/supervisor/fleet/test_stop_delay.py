@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from test_generation import TWO, only, restart, serving_fleet, started
+from fleets import TWO, only, restart, serving_fleet, started
 
 from gracehttp.supervisor.fleet import (
     AnnounceStop,

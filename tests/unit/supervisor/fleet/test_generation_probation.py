@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from test_generation import only, serving_fleet, started, stop_accepting
+from fleets import only, serving_fleet, started, stop_accepting
 
 from gracehttp.supervisor import fleet as table
 from gracehttp.supervisor.fleet import (
