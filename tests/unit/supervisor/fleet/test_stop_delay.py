@@ -1,4 +1,4 @@
-"""The time between the order to stop and the drain, on the pure table."""
+"""The time between the order to stop and the drain, of the pure fleet."""
 
 from __future__ import annotations
 

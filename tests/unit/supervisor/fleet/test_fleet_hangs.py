@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from fleets import only, restart, started
-from test_generation_probation import on_probation
+from test_fleet_probation import on_probation
 
 from gracehttp.supervisor.fleet import (
     Died,

@@ -1,4 +1,4 @@
-"""What the table decides when the workers of a generation don't run the same code."""
+"""What the fleet decides when the workers of a generation don't run the same code."""
 
 from __future__ import annotations
 
