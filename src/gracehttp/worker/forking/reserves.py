@@ -14,6 +14,7 @@ import select
 import signal
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from gracehttp.values import Value
@@ -58,7 +59,7 @@ class Reserves:
                     watched, life = os.pipe()
                     opened.callback(os.close, watched)
                     opened.callback(os.close, life)
-                    is_reserve = self._fork(_report_nothing)
+                    is_reserve = self._fork(partial(_kill_with_the_writer, watched))
                     opened.pop_all()
             except OSError:  # there can't be one more process
                 self._wanted = 0
@@ -97,7 +98,6 @@ class Reserves:
 
 
 def _wait(channel: Channel, watched: int) -> Fork:
-    _end_with_the_writer(watched)
     try:
         while True:
             for order in channel.receive():
@@ -112,14 +112,11 @@ def _wait(channel: Channel, watched: int) -> Fork:
         os._exit(0)
 
 
-def _end_with_the_writer(read_end: int) -> None:
-    """Have the kernel kill this process when the last write end of a pipe is closed, as long as `read_end` is open. The
-    end of the channel says the same, but a process that is stopped (SIGSTOP) doesn't read it."""
+def _kill_with_the_writer(read_end: int, pid: int) -> None:
+    """Have the kernel kill the process `pid`, which has a copy of `read_end`, when the last write end of that pipe is
+    closed and the copy is not. The end of its channel says the same, but one that is stopped (SIGSTOP) doesn't read it.
+    To be called before the process does anything."""
     with contextlib.suppress(OSError):
-        fcntl.fcntl(read_end, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(read_end, fcntl.F_SETOWN, pid)
         fcntl.fcntl(read_end, fcntl.F_SETSIG, signal.SIGKILL)  # fcntl(2), "Signals"
         fcntl.fcntl(read_end, fcntl.F_SETFL, fcntl.fcntl(read_end, fcntl.F_GETFL) | fcntl.FASYNC)
-
-
-def _report_nothing(_pid: int) -> None:
-    return
