@@ -226,26 +226,27 @@ def test_a_worker_that_waits_and_is_stopped_is_given_up_with_the_spare_process(s
     server = begin(start)
     spare = spare_of(server)
     reserves = reserves_of(server, spare)
-    try:
-        for pid in reserves:
-            os.kill(pid, signal.SIGSTOP)
-        restart(server, 2)
-        assert not answer(server)["forked"]
-        wait_until(lambda: not is_alive(spare))
-    finally:
-        for pid in reserves:
-            os.kill(pid, signal.SIGKILL)
+    for pid in reserves:
+        os.kill(pid, signal.SIGSTOP)
+    restart(server, 2)
+    assert not answer(server)["forked"]
+    for pid in (spare, *reserves):
+        wait_until(lambda pid=pid: not is_alive(pid), what="its end, though it was never continued")
 
 
-def test_workers_that_wait_end_with_the_spare_process(start):
+@pytest.mark.parametrize("stopped", [False, True], ids=["running", "stopped"])
+def test_workers_that_wait_end_with_the_spare_process(start, stopped):
     server = begin(start)
     spare = spare_of(server)
     reserves_of(server, spare)
     restart(server, 2)  # the workers that serve now hold none of them
     reserves = reserves_of(server, spare)
+    for pid in reserves if stopped else ():
+        os.kill(pid, signal.SIGSTOP)
     os.kill(spare, signal.SIGKILL)
     for pid in reserves:
-        wait_until(lambda pid=pid: not is_alive(pid))
+        wait_until(lambda pid=pid: not is_alive(pid), what="its end")
+    assert answer(server)["forked"], "who serves was one, and lives on"
 
 
 def test_a_killed_one_delays_no_restart(start):

@@ -238,7 +238,9 @@ class Acceptor:
             return False
         if self._at_hand:
             self._at_hand -= 1
-            return True
+            if self._permits.may_pass_on():
+                return True
+            self._permits.give_back()
         if not self._permits.take():
             self._wait_for_permit()
             return False

@@ -22,7 +22,7 @@ A limit that is lowered below the number of open connections leaves a *debt*, th
 pays the debt first: a free permit would be taken at once by a worker with new connections in its queue. To spare it the
 system call that finds no debt, one more word of the page is a sequence number too, of the supervisor: odd while it
 raises the debt, and even afterwards. Workers only pay, so a worker that has found no debt under an even number need not
-look again until the number has changed.
+look again until the number has changed. As long may a closed connection leave its permit to the next one.
 
 Here are the supervisor's side and what a worker needs of a limit in general; its side of these is in `shared_permits`.
 """
@@ -56,6 +56,10 @@ class Permits(Protocol):
 
     def give_back(self) -> None:
         """Return one permit that was taken."""
+
+    def may_pass_on(self) -> bool:
+        """Whether the connection that is closed may leave its permit to the next one, instead of `give_back` and
+        `take`. False if the limit may have been lowered."""
 
     @property
     def held(self) -> int:
@@ -125,6 +129,9 @@ class LocalPermits:
 
     def give_back(self) -> None:
         self._held -= 1
+
+    def may_pass_on(self) -> bool:
+        return True
 
     @property
     def available(self) -> bool:

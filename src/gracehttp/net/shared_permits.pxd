@@ -23,5 +23,6 @@ cdef class SharedPermits:
     cpdef give_back(self)
     @cython.locals(sequence="unsigned long long")
     cdef bint _pay(self) except -1
+    cpdef bint may_pass_on(self) except -1
     cpdef _open_entry(self)
     cpdef _close_entry(self, long long change)

@@ -44,7 +44,7 @@ class SharedPermits:
     def held(self) -> int:
         return self._entry & _HELD_MASK
 
-    # `take` and `give_back` are on the path of each new connection: hence one system call for each.
+    # These are on the path of each new connection: hence one system call for each, and none where there is no debt.
 
     def take(self) -> bool:
         entry = self._entry
@@ -63,9 +63,12 @@ class SharedPermits:
     def give_back(self) -> None:
         entry = self._entry
         self._entries[self._slot] = (entry + _ODD) & _WORD_MASK
-        if self._debts[0] == self._no_debt_at or not self._pay():
+        if self.may_pass_on() or not self._pay():
             system_calls.give_one(self._free)
         self._entry = self._entries[self._slot] = (entry + 2 * _ODD - 1) & _WORD_MASK
+
+    def may_pass_on(self) -> bool:
+        return self._debts[0] == self._no_debt_at
 
     def _pay(self) -> bool:
         """Pay one permit of the debt; returns whether there was one."""

@@ -12,8 +12,8 @@ Start reading at `supervisor`, which makes the parts and joins them. They work i
 `hook_process`, and what `control` shows beside the outcome of commands. `succession` is how it replaces itself,
 `reloading` what `--reload` does.
 
-`signals` and `terminal` are how the operator reaches it, and `accepting` takes clients at its own sockets. `guard`
-keeps a defect from stopping it, and `first_failure` is the last line of a service that never served.
+`signals` and `terminal` are how the operator reaches it, and `client_acceptor` takes clients at its own sockets.
+`guard` keeps a defect from stopping it, and `first_failure` is the last line of a service that never served.
 
 Imports neither `http`, `worker` nor what serves applications or TLS: nothing that a deploy brings can break it.
 """

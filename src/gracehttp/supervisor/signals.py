@@ -1,6 +1,6 @@
 """How signals reach the supervisor, whatever the system is short of, and when they no longer do.
 
-`gracehttp.wire.signals` tells what each one means.
+`gracehttp.wire.signals` tells what each one means, and `operator_requests` does it.
 
 asyncio hears of a signal by a byte that the handler in C writes to a socket (`signal.set_wakeup_fd`). That write fails
 if the socket is full (EAGAIN) or the kernel has no memory (ENOBUFS). The signal would be lost: a restart doesn't begin,

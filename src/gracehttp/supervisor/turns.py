@@ -12,7 +12,7 @@ from gracehttp.supervisor.fleet.commands import Fact, Order
 from gracehttp.supervisor.guard import guarded
 
 
-class Hands(Protocol):
+class CommandHandler(Protocol):
     """What carries commands out: `orders.Orders`."""
 
     def leave_behind(self) -> None: ...
@@ -25,7 +25,7 @@ class Turns:
     `apply`; `after_turn()` is called behind each.
     """
 
-    orders: Hands
+    orders: CommandHandler
 
     def __init__(self, fleet: Fleet, finished: asyncio.Future[Finish], after_turn: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()

@@ -3,8 +3,8 @@
 - `process` is the life of the process; `hello` and `manifest` its introduction, `link` its talk with the supervisor,
   `signals` and `standard_streams` what it does about them
 - `service` is what it serves: its ports and applications, from start to drain; `successors` go on with them
-- `port` is one port of it, `connections` those that are open, `departures` those that go to other workers, `arrivals`
-  those that come from them
+- `port` is one port of it, `connections` those that are open, on their `port_terms`, `departures` those that go to
+  other workers, `arrivals` those that come from them
 - `certificates`: those of all ports, loaded and changed together
 - `drain` (when connections are closed), `shedding` (making room on a full port), `turned_away` (telling of peers that
   begin wrongly)

@@ -29,8 +29,6 @@ cdef class Connections:
     cdef object _turned_away
     cdef object _plain_http
     cdef object _terms
-    cdef bint _hand_over
-    cdef bint _hand_over_tls
     cdef object _untold
     cdef ServerContext _context
     cdef readonly StreamServices _streams

@@ -39,6 +39,7 @@ from gracehttp.net.tls_stream import TlsStream
 from gracehttp.net.trusted_peers import TrustedPeers
 from gracehttp.observe.request_failures import log_application_failure, log_broken_response, log_corrected_response
 from gracehttp.wire.handover import Carried, Proxied, ProxiedTls
+from gracehttp.worker.port_terms import STAY, PortTerms
 from gracehttp.worker.turned_away import TurnedAway
 
 RequestFailed = Callable[[RequestHead], None]
@@ -47,7 +48,6 @@ RequestFailed = Callable[[RequestHead], None]
 
 _WITHOUT_TLS: Final = negotiation.PROTOCOLS[NEW.protocol]
 """What each connection begins with, as `negotiation.begin` would find."""
-_STAY: Final = Terms.STAY
 _TOLD_PER_TURN: Final = 512
 _MOST_HOSTS: Final = 1024
 """Clients' hosts that are remembered: from one host there are often several connections, and behind a proxy all."""
@@ -66,8 +66,6 @@ class Connections:
         "_adjust_of",
         "_context",
         "_family",
-        "_hand_over",
-        "_hand_over_tls",
         "_hosts",
         "_introducers",
         "_key_log",
@@ -141,9 +139,7 @@ class Connections:
         self._introducers = TrustedPeers(settings.proxies.trusted) if settings.proxies.introduced else None
         self._turned_away = TurnedAway(address, loop, publish)
         self._plain_http = TurnedAway(address, loop, publish, PlainHttpRefused)
-        self._terms = Terms.STAY
-        self._hand_over = False
-        self._hand_over_tls = False
+        self._terms = STAY
         self._untold: Iterator[Connection] = iter(())
         self._context = ServerContext(application, settings, self, loop)
         self._context.adjusts_unforwarded = bool(settings.root_path) or settings.request_id != "off"
@@ -331,27 +327,16 @@ class Connections:
 
     # --- the terms ---
 
-    def see_off(
-        self,
-        *,
-        hand_over: bool,
-        hand_over_tls: bool = False,
-        soon: bool = False,
-        offer: Callable[[list[Connection]], None] = lambda connections: None,
-    ) -> None:
-        """From now on each connection goes to another process when it is at rest, if it can and `hand_over` says so
-        (for one that speaks TLS `hand_over_tls` too). Otherwise it ends with its next response; `soon`: also a moment
-        after it came to rest.
+    def see_off(self, terms: PortTerms, offer: Callable[[list[Connection]], None] = lambda connections: None) -> None:
+        """The terms of all connections from now on, also of those that come yet.
 
-        The connections that may go are passed to `offer`. Of many, some hear of it in each turn of the loop, so that
-        requests are answered in between: one whose turn has not come is served as before. Without `hand_over` all hear
-        of it at once, which takes a microsecond each: none is offered, or kept, on terms that are over.
+        Those that are to be handed over are passed to `offer`. Of many, some hear of it in each turn of the loop, so
+        that requests are answered in between: one whose turn has not come is served as before. Where none is handed
+        over, all hear of it at once, which takes a microsecond each: none is offered, or kept, on terms that are over.
         """
-        self._terms = Terms.SOON if soon else Terms.LAST_RESPONSE
-        self._hand_over = hand_over
-        self._hand_over_tls = hand_over_tls
+        self._terms = terms
         untold = self._new_round()
-        if hand_over:
+        if terms.hand_over:
             self._tell_some(untold, offer)
         else:
             for connection in untold:
@@ -374,8 +359,7 @@ class Connections:
 
     def keep(self) -> None:
         """Take `see_off` back. A response that has said `Connection: close` is still the last one."""
-        self._terms = Terms.STAY
-        self._hand_over = False
+        self._terms = STAY
         self._new_round()
         for connection in self:
             connection.see_off(Terms.STAY)
@@ -385,11 +369,7 @@ class Connections:
         if pace not in self.paces:
             self.paces.add(pace)
             self._on_pace()
-        connection.see_off(self._terms_of(connection))
-
-    def _terms_of(self, connection: Connection) -> Terms:
-        goes = self._hand_over and connection.can_move and (self._hand_over_tls or not connection.stream.secure)
-        return Terms.HAND_OVER if goes else self._terms
+        connection.see_off(self._terms.of(connection))
 
     def longest_idle(self, most: int) -> list[tuple[float, Connection]]:
         """At most `most` connections that aren't busy, with since when, by the loop's clock; the longest idle first."""
@@ -420,7 +400,7 @@ class Connections:
     # --- what connections report ---
 
     def connection_speaks(self, connection: Connection) -> None:
-        if self._terms is not _STAY:
+        if self._terms is not STAY:
             # It came out of the queue, or ended its handshake, after the drain began: it has the same right to be heard
             # as the others.
             self._tell_terms(connection)

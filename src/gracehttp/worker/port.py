@@ -27,6 +27,7 @@ from gracehttp.worker.arrivals import Arrivals
 from gracehttp.worker.connections import Connections, RequestFailed
 from gracehttp.worker.departures import Departures
 from gracehttp.worker.manifest import GivenListener
+from gracehttp.worker.port_terms import PortTerms
 from gracehttp.worker.shedding import Shedder
 
 
@@ -124,9 +125,9 @@ class Port:
             self.connections.keep()
         self._acceptor.start()
 
-    def pause(self, *, hand_over: bool, hand_over_tls: bool = False) -> None:
-        """Leave new connections to the workers that share the listener, and let the open ones go, see `drain`, but
-        close none, except to make room on a full port.
+    def pause(self, terms: PortTerms) -> None:
+        """Leave new connections to the workers that share the listener, and keep the open ones on these terms. The port
+        closes none, except to make room if it is full.
 
         It ends with `accept` or `drain`.
         """
@@ -134,7 +135,7 @@ class Port:
         self._acceptor.pause()
         if self._arrivals is not None:
             self._arrivals.pause()
-        self._see_all_off(hand_over=hand_over, hand_over_tls=hand_over_tls)
+        self._see_all_off(terms)
 
     def stop_accepting(self) -> None:
         """Leave the queue to the other workers that share it.
@@ -158,33 +159,27 @@ class Port:
         at_most = queue_length(self._listener.socket) if inherited else None
         self._acceptor.stop_when_queue_is_empty(on_stopped, at_most=at_most)
 
-    def drain(self, *, hand_over: bool, hand_over_tls: bool = False, soon: bool = False) -> None:
-        """The port's end in this process. Each connection goes to the next generation as soon as it is between two
-        messages (`hand_over`, and `hand_over_tls` if it speaks TLS), or ends after its next response. `soon`: also
-        close it once idle. Its response may have started before we could send `Connection: close`. (The caller closes
-        those that are idle already.)
-
-        May be called again without `hand_over`, when there is no next generation any more.
+    def drain(self, terms: PortTerms) -> None:
+        """The port's end in this process, on these terms. Its connections that are idle already are the caller's to
+        close. May be called again with other terms, when there is no next generation any more.
         """
         self.paused = False
         if self._arrivals is not None:
             self._arrivals.resume()  # no other worker may come to empty the queue
-        if self._left_to_others and not hand_over:
+        if self._left_to_others and not terms.hand_over:
             self._acceptor.stop()
-        self._see_all_off(hand_over=hand_over, hand_over_tls=hand_over_tls, soon=soon)
+        self._see_all_off(terms)
 
-    def _see_all_off(self, *, hand_over: bool, hand_over_tls: bool = False, soon: bool = False) -> None:
+    def _see_all_off(self, terms: PortTerms) -> None:
         departures = self._departures
         if departures is None:
-            self.connections.see_off(hand_over=False, soon=soon)
+            self.connections.see_off(terms.without_handover())
             return
-        if hand_over:
+        if terms.hand_over:
             departures.begin()
         else:
             departures.withdraw()
-        self.connections.see_off(
-            hand_over=hand_over, hand_over_tls=hand_over_tls, soon=soon, offer=departures.offer_soon
-        )
+        self.connections.see_off(terms, departures.offer_soon)
 
     def use_tls(self, context: ssl.SSLContext) -> None:
         """See `Connections.use_tls`."""

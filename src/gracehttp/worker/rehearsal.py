@@ -15,28 +15,42 @@ import contextlib
 import gc
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from gracehttp.applications.asgi.application import AsgiApplication
 from gracehttp.applications.drain_notice import DrainNotices
+from gracehttp.http.connection import Terms
 from gracehttp.http.settings import HttpSettings
 from gracehttp.net.permits import LocalPermits, Permits
 from gracehttp.net.poller import Poller, new_poller
+from gracehttp.values import Value
 from gracehttp.wire.handover import Carried
 from gracehttp.worker.arrivals import Arrivals
 from gracehttp.worker.connections import Connections
 from gracehttp.worker.departures import Departures
 from gracehttp.worker.loops import loop_factory
+from gracehttp.worker.port_terms import PortTerms
 
-_CLIENTS: Final = 16
-_ROUNDS: Final = 3
-_SHORT_CLIENTS: Final = 2
-_SHORT_ROUNDS: Final = 1
-"""What a fork leaves to do: objects of this process, and pages that it is the first to write to."""
 _MOST_TURNS: Final = 200
 """How many turns of the loop a part of the rehearsal may take. Then it is given up."""
 _REQUEST: Final = b"GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: gracehttp-rehearsal\r\nAccept: */*\r\n\r\n"
 _ANSWER: Final = b"rehearsed"
+
+
+class Extent(Value):
+    """How much is rehearsed: each of so many clients sends so many requests before it is handed over, and after."""
+
+    clients: int
+    rounds: int
+
+
+WHOLE: Final = Extent(clients=16, rounds=3)
+AFTER_FORK: Final = Extent(clients=2, rounds=1)
+"""What a process that has rehearsed leaves to its forks: objects of their own, and pages that they are the first to
+write to."""
+
+_left = WHOLE
+"""What this process has yet to rehearse. Its forks have it from here."""
 
 
 async def _application(_scope: Any, _receive: Any, send: Any) -> None:
@@ -56,16 +70,17 @@ def rehearse_ahead() -> None:
         finally:
             poller.close()
 
+    global _left  # noqa: PLW0603  a fact of the process, which its forks inherit
     with asyncio.Runner(loop_factory=loop_factory("auto")) as runner:
         runner.run(alone())
-    _Rehearsal.clients, _Rehearsal.rounds = _SHORT_CLIENTS, _SHORT_ROUNDS
+    _left = AFTER_FORK
 
 
 async def rehearse(poller: Poller) -> None:
     """Serve and hand over some connections within this process. Where the system lacks something for it, less is
     rehearsed; nothing of it can fail the start."""
     with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
-        pairs = [socket.socketpair() for _ in range(_Rehearsal.clients)]
+        pairs = [socket.socketpair() for _ in range(_left.clients)]
         for pair in pairs:
             for end in pair:
                 end.setblocking(False)
@@ -73,7 +88,7 @@ async def rehearse(poller: Poller) -> None:
         queue = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for end in queue:
             end.setblocking(False)
-        await _Rehearsal(pairs, queue, poller).run(opened)
+        await _Rehearsal(pairs, queue, poller).run(_left.rounds, opened)
     # What lives now, lives as long as the worker. The garbage collector doesn't look at it again, so that no client
     # waits for a collection of all modules (gc.freeze).
     gc.collect()
@@ -82,9 +97,6 @@ async def rehearse(poller: Poller) -> None:
 
 class _Rehearsal:
     """An old and a new worker, and their clients, in one process."""
-
-    clients: ClassVar = _CLIENTS
-    rounds: ClassVar = _ROUNDS
 
     def __init__(
         self,
@@ -123,15 +135,15 @@ class _Rehearsal:
             self.permits.take()
             self._old.attach(server, None)
 
-    async def run(self, opened: contextlib.ExitStack) -> None:
+    async def run(self, rounds: int, opened: contextlib.ExitStack) -> None:
         """All of it. `opened` closes what is left."""
         opened.callback(self._close)
-        for _ in range(self.rounds):
+        for _ in range(rounds):
             await self._ask_all()
-        self._old.see_off(hand_over=True)
+        self._old.see_off(PortTerms(plain=Terms.HAND_OVER))
         self._departures.offer_soon(self._old)
         await _turn_until(lambda: not self._old.open)
-        for _ in range(self.rounds):
+        for _ in range(rounds):
             await self._ask_all()
 
     def adopt(self, descriptor: int, carried: Carried) -> None:

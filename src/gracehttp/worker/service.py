@@ -14,6 +14,7 @@ from gracehttp.applications.probes import Answers, Health, Probed
 from gracehttp.applications.registry import Applications, ApplicationSettings
 from gracehttp.config import ServerOptions
 from gracehttp.events import DrainFinished, DrainStarted, Event, RequestsCut
+from gracehttp.http.connection import Terms
 from gracehttp.http.exchange import RequestFinished
 from gracehttp.http.handler import Application
 from gracehttp.http.settings import settings_of
@@ -26,6 +27,7 @@ from gracehttp.worker.connections import RequestFailed
 from gracehttp.worker.drain import Action, Drain
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
+from gracehttp.worker.port_terms import PortTerms
 from gracehttp.worker.rehearsal import rehearse
 from gracehttp.worker.successors import NO_SUCCESSORS, Successors
 from gracehttp.worker.warmup import warm_up
@@ -207,7 +209,7 @@ class Service:
         self._successors = successors
         for port in self.ports:
             if port.number in successors.listeners:
-                port.pause(hand_over=self._is_taken(port), hand_over_tls=port.number in successors.tls_listeners)
+                port.pause(self._terms_of(port))
             elif port.paused:
                 port.accept()
 
@@ -303,10 +305,18 @@ class Service:
         return self._successors.take_from(port.queue, port.number)
 
     def _tell_ports(self) -> None:
-        soon = self._drain is not None and self._drain.reason is DrainReason.STOP
         for port in self.ports:
-            tls = port.number in self._successors.tls_listeners
-            port.drain(hand_over=self._is_taken(port), hand_over_tls=tls, soon=soon)
+            port.drain(self._terms_of(port))
+
+    def _terms_of(self, port: Port) -> PortTerms:
+        """What the order to pause or to drain means for the connections of `port`.
+
+        At a stop they are also closed at rest: a response may have begun before it could say `Connection: close`.
+        """
+        stops = self._drain is not None and self._drain.reason is DrainReason.STOP
+        end = Terms.SOON if stops else Terms.LAST_RESPONSE
+        plain = Terms.HAND_OVER if self._is_taken(port) else end
+        return PortTerms(plain, plain if port.number in self._successors.tls_listeners else end, end)
 
     def _stop_accepting(self, reason: DrainReason) -> None:
         left = self._successors.listeners if reason is DrainReason.RESTART else frozenset()

@@ -28,6 +28,7 @@ from gracehttp.wire.handover import Carried, encode
 from gracehttp.worker.drain import Drain, DrainReason
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
+from gracehttp.worker.port_terms import PortTerms
 
 GOODBYE = b"goodbye"
 UPGRADE = b"GET /echo HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
@@ -335,7 +336,7 @@ def test_protocol_that_is_told_to_go_says_goodbye_and_ends_when_its_client_does(
         worker = world.worker()
         reader, writer = await world.upgraded(framed(b"one"))
         echo = await worker.echo(1)
-        worker.port.drain(hand_over=not moves)
+        worker.port.drain(PortTerms(plain=Terms.LAST_RESPONSE if moves else Terms.HAND_OVER))
         assert echo.terms is Terms.LAST_RESPONSE
         assert worker.port.connections.paces == {Echo.pace}
         assert await message(reader) == GOODBYE
@@ -360,7 +361,7 @@ def test_protocol_over_tls_is_told_to_go_where_others_are_handed_over(run, conte
         worker = world.worker(tls=server)
         reader, writer = await world.connect(ssl=client, server_hostname="localhost")
         echo = await worker.echo()
-        worker.port.drain(hand_over=True)
+        worker.port.drain(PortTerms(plain=Terms.HAND_OVER))
         assert echo.terms is Terms.LAST_RESPONSE
         assert await message(reader) == GOODBYE
         writer.write(framed(GOODBYE))
@@ -377,7 +378,7 @@ def test_protocol_that_can_move_goes_to_the_next_process_between_two_messages(ru
         echo = await older.echo(1)
         newer = world.worker(accepts=False)
         newer.port.take_over(lambda: None)
-        older.port.drain(hand_over=True)
+        older.port.drain(PortTerms(plain=Terms.HAND_OVER))
         assert echo.terms is Terms.HAND_OVER
         assert older.port.connections.paces == {Echo.pace}
         for _ in range(5):
@@ -404,7 +405,8 @@ def test_what_was_read_of_the_next_message_goes_along(run):
         await until(lambda: older.echoes and older.echoes[0].connection.busy)
         newer = world.worker(accepts=False)
         newer.port.take_over(lambda: None)
-        older.port.drain(hand_over=True)  # it can move with half a message, and is offered though it is busy
+        # It can move with half a message, and is offered though it is busy.
+        older.port.drain(PortTerms(plain=Terms.HAND_OVER))
         second = await newer.echo()
         writer.write(framed(b"one")[6:])
         await newer.echo(1)
@@ -420,7 +422,7 @@ def test_protocol_that_begins_during_a_drain_is_told_the_terms(run):
         reader, writer = await world.connect()
         writer.write(UPGRADE[:10])
         await until(lambda: worker.port.connections.open and any(one.busy for one in worker.port.connections))
-        worker.port.drain(hand_over=False, soon=True)
+        worker.port.drain(PortTerms.of_all(Terms.SOON))
         writer.write(UPGRADE[10:])
         await reader.readuntil(b"\r\n\r\n")
         assert await message(reader) == GOODBYE
@@ -435,7 +437,7 @@ def test_terms_can_be_taken_back(run):
         worker = world.worker()
         reader, _writer = await world.upgraded(framed(b"one"))
         echo = await worker.echo(1)
-        worker.port.pause(hand_over=True)
+        worker.port.pause(PortTerms(plain=Terms.HAND_OVER))
         worker.port.accept()
         assert echo.terms is Terms.STAY
         echo.answer(b"one")
@@ -478,7 +480,7 @@ def test_protocol_that_this_release_does_not_speak_is_ended(run, monkeypatch):
         monkeypatch.delitem(negotiation.PROTOCOLS, "echo")
         newer = world.worker(accepts=False)
         newer.port.take_over(lambda: None)
-        older.port.drain(hand_over=True)
+        older.port.drain(PortTerms(plain=Terms.HAND_OVER))
         assert await reader.read() == b""
         writer.close()
         await until(lambda: not newer.port.connections.open and older.port.quiet)

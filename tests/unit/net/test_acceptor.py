@@ -625,6 +625,42 @@ def test_the_permit_of_a_connection_that_is_closed_at_once_is_the_next_ones(runn
     runner.run(scenario())
 
 
+def test_a_limit_that_is_lowered_within_a_wake_up_holds_for_its_next_connection(runner):
+    async def scenario():
+        pool = PermitPool(2)
+        permits, others = (SharedPermits(*duplicates(pool), slot) for slot in (0, 1))
+        assert others.take()
+        assert permits.take()
+        permits.give_back()  # so that this worker knows that there is no debt
+        harness = Harness(permits)
+        served = []
+
+        def serve(sock, peer):
+            sock.close()
+            if not served:
+                pool.resize(1)
+            harness.acceptor.release()
+            served.append(peer)
+            assert permits.held + others.held <= pool.limit + (len(served) == 1)
+            harness._changed.set()
+
+        harness.acceptor._on_connection = serve
+        harness.connect(5)
+        harness.acceptor.start()
+        await harness.until(lambda: served)
+        await settle()
+        assert len(served) == 1, "the only permit is held by another worker"
+        others.give_back()
+        await harness.until(lambda: len(served) == 5)
+        await settle()
+        assert permits.held == 0
+        harness.close()
+        for one in (permits, others, pool):
+            one.close()
+
+    runner.run(scenario())
+
+
 def test_a_permit_at_hand_is_given_back_when_a_connection_can_not_be_served(runner):
     async def scenario():
         permits = TalliedPermits(10)

@@ -121,12 +121,12 @@ class World:
         assert not (pool.free and pool.debt), (case, "a debt is paid first")
         assert pool.free <= pool.limit, case
         if pool.debt:
-            assert all(worker._no_debt_at != pool._debts[0] for worker in self.workers), (case, "all workers pay")
+            assert not any(worker.may_pass_on() for worker in self.workers), (case, "all workers pay")
 
     def state(self):
         pool = self.pool
         busy = [one is not None for one in self.open]
-        settled = [worker._no_debt_at == pool._debts[0] for worker in self.workers]
+        settled = [worker.may_pass_on() for worker in self.workers]
         return (pool.limit, pool.free, pool.debt, *self.held, *busy, *settled, self.travelling, self.lost)
 
 

@@ -10,7 +10,7 @@ from value_copies import changed
 
 from gracehttp.net.address import parse_address
 from gracehttp.net.permits import PermitPool
-from gracehttp.supervisor.listeners.table import HeldListener, ListenerRecord
+from gracehttp.supervisor.listeners.held_listener import HeldListener, ListenerRecord
 from gracehttp.supervisor.processes.process import EarlyStderr, WorkerProcess, WorkerRecord
 from gracehttp.values import Descriptor, descriptors_in, from_plain, to_plain
 from gracehttp.wire.channel import Channel

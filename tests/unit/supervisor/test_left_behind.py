@@ -13,9 +13,10 @@ from gracehttp.supervisor.control.requesters import Requesters
 from gracehttp.supervisor.first_failure import FirstFailure
 from gracehttp.supervisor.fleet import GivenUp, RestartRequested
 from gracehttp.supervisor.listeners.ports import Ports
-from gracehttp.supervisor.listeners.table import ListenerTable, ListenRequest
+from gracehttp.supervisor.listeners.table import ListenerTable
 from gracehttp.supervisor.orders import Orders
 from gracehttp.supervisor.turns import Turns
+from gracehttp.wire.messages import ListenRequest
 
 PLENTY = 10_000
 

@@ -10,7 +10,7 @@ import pytest
 
 from gracehttp.events import ReplacementGivenUp, RestartQueued, RestartRequested, StopRequested
 from gracehttp.events.bus import EventBus
-from gracehttp.supervisor import fleet as table
+from gracehttp.supervisor import fleet as package
 from gracehttp.supervisor.control.requesters import Requesters
 from gracehttp.supervisor.fleet import FleetSettings
 from gracehttp.supervisor.operator_requests import INTERRUPT_DRAIN_SECONDS, OperatorRequests
@@ -66,12 +66,12 @@ def in_loop(scenario):
 @pytest.mark.parametrize(
     ("number", "asked"),
     [
-        (signal.SIGHUP, table.RestartRequested()),
-        (signal.SIGUSR1, table.RestartRequested()),
-        (signal.SIGTERM, table.StopRequested(force=False)),
-        (signal.SIGINT, table.StopRequested(force=False)),
-        (signal.SIGTTIN, table.ScaleRequested(+1)),
-        (signal.SIGTTOU, table.ScaleRequested(-1)),
+        (signal.SIGHUP, package.RestartRequested()),
+        (signal.SIGUSR1, package.RestartRequested()),
+        (signal.SIGTERM, package.StopRequested(force=False)),
+        (signal.SIGINT, package.StopRequested(force=False)),
+        (signal.SIGTTIN, package.ScaleRequested(+1)),
+        (signal.SIGTTOU, package.ScaleRequested(-1)),
     ],
 )
 def test_each_signal_asks_the_fleet_for_what_it_means(number, asked):
@@ -87,7 +87,7 @@ def test_hup_of_a_terminal_that_was_closed_stops():
     def scenario():
         service = Service(closed=True)
         service.receive(signal.SIGHUP)
-        assert service.inputs == [table.StopRequested(force=False)]
+        assert service.inputs == [package.StopRequested(force=False)]
 
     in_loop(scenario)
 
@@ -96,7 +96,7 @@ def test_ctrl_c_with_reload_leaves_requests_little_time():
     def scenario():
         service = Service(develops=True)
         service.receive(signal.SIGINT)
-        assert service.inputs == [table.StopRequested(False, INTERRUPT_DRAIN_SECONDS)]
+        assert service.inputs == [package.StopRequested(False, INTERRUPT_DRAIN_SECONDS)]
 
     in_loop(scenario)
 
@@ -109,7 +109,7 @@ def test_a_command_waits_for_the_restart_under_way_and_begins_after_it():
         assert (service.inputs, service.published) == ([], [RestartQueued])
         service.fleet.coming = None
         service.requests.begin_queued_restart()
-        assert service.inputs == [table.RestartRequested()]
+        assert service.inputs == [package.RestartRequested()]
         service.requests.begin_queued_restart()
         assert len(service.inputs) == 1, "it waits no more"
 
@@ -120,7 +120,7 @@ def test_a_restart_may_supersede_the_one_under_way():
     def scenario():
         service = Service(coming=SimpleNamespace(number=3))
         service.requests.restart("pid 5", Requester(), supersede=True)
-        assert (service.inputs, service.published) == ([table.RestartRequested()], [RestartRequested])
+        assert (service.inputs, service.published) == ([package.RestartRequested()], [RestartRequested])
 
     in_loop(scenario)
 

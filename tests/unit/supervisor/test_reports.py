@@ -12,7 +12,7 @@ import pytest
 
 from gracehttp import events
 from gracehttp.events.bus import EventBus
-from gracehttp.supervisor import fleet as table
+from gracehttp.supervisor import fleet as package
 from gracehttp.supervisor.fleet import GenerationState
 from gracehttp.supervisor.listeners.ports import Ports
 from gracehttp.supervisor.listeners.queues import HandoverQueues
@@ -179,12 +179,12 @@ def test_where_a_port_is_is_asked_of_the_kernel_once(reception, monkeypatch):
 @pytest.mark.parametrize(
     ("message", "happened"),
     [
-        (messages.Ready(), table.WorkerReady(5)),
-        (messages.StoppedAccepting(), table.WorkerStoppedAccepting(5)),
-        (messages.Paused(), table.WorkerStoppedAccepting(5)),
-        (messages.Alive(), table.WorkerAlive(5)),
-        (messages.Answered(40, 3), table.WorkerAnswered(5, 40, 3)),
-        (messages.DueForRecycling("it is old"), table.WorkerDueForRecycling(5)),
+        (messages.Ready(), package.WorkerReady(5)),
+        (messages.StoppedAccepting(), package.WorkerStoppedAccepting(5)),
+        (messages.Paused(), package.WorkerStoppedAccepting(5)),
+        (messages.Alive(), package.WorkerAlive(5)),
+        (messages.Answered(40, 3), package.WorkerAnswered(5, 40, 3)),
+        (messages.DueForRecycling("it is old"), package.WorkerDueForRecycling(5)),
     ],
     ids=lambda one: type(one).__name__,
 )

@@ -6,7 +6,7 @@ import asyncio
 import heapq
 import itertools
 
-from test_generation import restart
+from fleets import restart
 
 from gracehttp.net.worker_page import BEATS
 from gracehttp.supervisor.fleet import Fleet, FleetSettings, WorkerHung

@@ -16,6 +16,7 @@ from gracehttp.http.connection import Terms
 from gracehttp.net.poller import Poller
 from gracehttp.wire.handover import Carried
 from gracehttp.worker import connections as connections_module
+from gracehttp.worker.port_terms import PortTerms
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
@@ -320,13 +321,13 @@ def test_the_terms_hold_for_connections_that_come_later_too_until_they_are_taken
     async def scenario(world):
         world.port.accept()
         _, first = await world.connect()
-        world.connections.see_off(hand_over=False)
+        world.connections.see_off(PortTerms())
         _, second = await world.connect()
         assert [one.terms for one in (first, second)] == [Terms.LAST_RESPONSE] * 2
-        world.connections.see_off(hand_over=True)
+        world.connections.see_off(PortTerms(plain=Terms.HAND_OVER))
         _, third = await world.connect()
         assert [one.terms for one in (first, second, third)] == [Terms.HAND_OVER] * 3
-        world.connections.see_off(hand_over=False, soon=True)
+        world.connections.see_off(PortTerms.of_all(Terms.SOON))
         assert {one.terms for one in world.connections} == {Terms.SOON}
         world.connections.keep()
         _, fourth = await world.connect()
@@ -341,7 +342,7 @@ def test_the_kinds_that_a_drain_has_found_are_known(run):
         world.port.accept()
         _, connection = await world.connect()
         assert world.connections.paces == set()
-        world.connections.see_off(hand_over=False)
+        world.connections.see_off(PortTerms())
         assert world.connections.paces == {connection.protocol.pace}
 
     run(scenario)
@@ -352,7 +353,7 @@ def test_who_waits_for_the_port_hears_of_each_new_kind_that_a_drain_finds(run):
 
     async def scenario(world):
         world.port.accept()
-        world.connections.see_off(hand_over=False)
+        world.connections.see_off(PortTerms())
         world.changes.clear()
         await world.connect()
         assert len(world.changes) == 1
@@ -373,7 +374,7 @@ def test_a_connection_that_has_not_heard_of_a_handover_yet_is_served_as_before_a
             one.send(GET)
         await until(lambda: len(world.application.exchanges) == 3)
         offered = []
-        world.connections.see_off(hand_over=True, offer=offered.extend)
+        world.connections.see_off(PortTerms(plain=Terms.HAND_OVER), offer=offered.extend)
         while world.application.exchanges:
             world.application.answer()
         await until(lambda: len(offered) == 3)
@@ -394,9 +395,9 @@ def test_all_hear_at_once_that_none_goes_to_another_process(run, monkeypatch):
         world.port.accept()
         for _ in range(3):
             await world.connect()
-        for soon, terms in ((False, Terms.LAST_RESPONSE), (True, Terms.SOON)):
-            world.connections.see_off(hand_over=True)
-            world.connections.see_off(hand_over=False, soon=soon)
+        for terms in (Terms.LAST_RESPONSE, Terms.SOON):
+            world.connections.see_off(PortTerms(plain=Terms.HAND_OVER))
+            world.connections.see_off(PortTerms.of_all(terms))
             assert {one.terms for one in world.connections} == {terms}
 
     run(scenario)
@@ -410,7 +411,7 @@ def test_of_many_connections_some_hear_of_new_terms_in_each_turn(run, monkeypatc
         for _ in range(5):
             await world.connect()
         offered = []
-        world.connections.see_off(hand_over=True, offer=offered.append)
+        world.connections.see_off(PortTerms(plain=Terms.HAND_OVER), offer=offered.append)
         assert [len(some) for some in offered] == [2]
         await until(lambda: sum(map(len, offered)) == 5)
         assert {one.terms for one in world.connections} == {Terms.HAND_OVER}
@@ -426,10 +427,10 @@ def test_terms_that_change_while_they_are_told_hold_for_all(run, monkeypatch):
         for _ in range(5):
             await world.connect()
         offered = []
-        world.connections.see_off(hand_over=True, offer=offered.append)
-        world.connections.see_off(hand_over=False)
+        world.connections.see_off(PortTerms(plain=Terms.HAND_OVER), offer=offered.append)
+        world.connections.see_off(PortTerms())
         await until(lambda: {one.terms for one in world.connections} == {Terms.LAST_RESPONSE})
-        world.connections.see_off(hand_over=True, offer=offered.append)
+        world.connections.see_off(PortTerms(plain=Terms.HAND_OVER), offer=offered.append)
         world.connections.keep()
         for _ in range(10):
             await asyncio.sleep(0)

@@ -15,7 +15,7 @@ import uvloop
 from deadlines import DEADLINE_SECONDS
 
 from gracehttp.events import HandoverBroken, HandoverDelayed, HandoverQueueLost
-from gracehttp.http.connection import HttpSettings
+from gracehttp.http.connection import HttpSettings, Terms
 from gracehttp.net.handover_shares import SharedShares
 from gracehttp.net.permits import LocalPermits, PermitPool
 from gracehttp.net.poller import new_poller
@@ -25,6 +25,7 @@ from gracehttp.wire.handover import MESSAGE_BYTES, MOST_CONNECTIONS, MOST_PIPELI
 from gracehttp.worker import arrivals, departures
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
+from gracehttp.worker.port_terms import PortTerms
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 LIMIT = 100
@@ -186,7 +187,7 @@ def test_an_idle_connection_goes_on_in_the_other_worker(run):
             client = await house.connect()
             assert await ask(client) == (b"old", False)
             house.new.take_over()
-            house.old.port.drain(hand_over=True)
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
             await until(lambda: house.new.open == 1 and house.old.port.quiet)
             assert await ask(client) == (b"new", False)
             house.assert_permits_are_exact()
@@ -202,7 +203,7 @@ def test_a_busy_connection_goes_after_its_response(run):
             writer.write(GET)
             await until(lambda: house.old.application.exchanges)
             house.new.take_over()
-            house.old.port.drain(hand_over=True)
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
             for _ in range(10):
                 await asyncio.sleep(0)
             assert house.new.open == 0
@@ -222,7 +223,7 @@ def test_pipelined_bytes_go_along(run):
             writer.write(GET * 3 + GET[:20])
             await until(lambda: house.old.application.exchanges)
             house.new.take_over()
-            house.old.port.drain(hand_over=True)
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
             house.old.application.answer()
             assert [(await answer_on(reader))[0] for _ in range(3)] == [b"old", b"new", b"new"]
             writer.write(GET[20:])
@@ -243,7 +244,7 @@ def test_a_client_that_is_too_far_ahead_is_served_here_until_it_is_not(run):
             protocol = connection.protocol
             await until(lambda: len(protocol._unparsed) - protocol._taken > MOST_PIPELINED_BYTES)
             house.new.take_over()
-            house.old.port.drain(hand_over=True)
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
             house.old.application.waits = False
             house.old.application.answer()
             names = [(await answer_on(reader))[0] for _ in range(requests)]
@@ -260,7 +261,7 @@ def test_what_the_queue_has_no_room_for_is_served_here_until_it_has(run):
         async with opened() as house:
             house.queue._send_end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # the kernel's least
             await house.connect(60)
-            house.old.port.drain(hand_over=True)
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
             await until(lambda: house.old.departures._full and house.old.open == house.old.permits.held)
             left = house.old.open
             assert 0 < left < 60
@@ -278,7 +279,7 @@ def test_a_connection_that_waits_for_room_is_answered(run):
         async with opened() as house:
             house.queue._send_end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
             await house.connect(60)
-            house.old.port.drain(hand_over=True)
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
             await until(lambda: house.old.departures._full and house.old.open == house.old.permits.held)
             peers = {one.client for one in house.old.port.connections}
             waiting = [one for one in house.clients if one[1].get_extra_info("sockname") in peers]
@@ -318,7 +319,7 @@ def test_what_the_kernel_has_no_room_for_is_served_here_and_tried_again(run, nam
             client = await house.connect()
             house.old.departures._queue = Queue(house.old.departures._queue)
             house.new.take_over()
-            house.old.port.drain(hand_over=True)
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
             await until(lambda: refused)
             await until(lambda: house.new.open == 1)
             assert await ask(client) == (b"new", False)
@@ -334,7 +335,7 @@ def test_while_it_holds_it_serves_and_then_it_hands_over(run):
             client = await house.connect()
             house.old.departures.hold()
             house.new.take_over()
-            house.old.port.drain(hand_over=True)
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
             for _ in range(3):
                 assert await ask(client) == (b"old", False)
             assert house.queue.empty
@@ -351,13 +352,13 @@ def test_a_paused_port_hands_over_and_after_the_pause_it_keeps_what_comes_back(r
         async with opened() as house:
             client = await house.connect()
             house.new.take_over()
-            house.old.port.pause(hand_over=True)
+            house.old.port.pause(PortTerms(plain=Terms.HAND_OVER))
             await until(lambda: house.new.open == 1 and house.old.open == 0)
             assert await ask(client) == (b"new", False)
             house.old.port.accept()
             house.old.take_over()
             house.new.arrivals.close()
-            house.new.port.drain(hand_over=True)
+            house.new.port.drain(PortTerms(plain=Terms.HAND_OVER))
             await until(lambda: house.old.open == 1 and house.new.open == 0)
             for _ in range(3):
                 assert await ask(client) == (b"old", False)
@@ -375,7 +376,7 @@ def test_after_a_pause_a_connection_that_was_to_go_stays(run):
             reader, writer = await house.connect()
             writer.write(GET)
             await until(lambda: house.old.application.exchanges)
-            house.old.port.pause(hand_over=True)
+            house.old.port.pause(PortTerms(plain=Terms.HAND_OVER))
             house.old.departures.withdraw()
             house.old.port.accept()
             house.old.application.waits = False
@@ -392,7 +393,7 @@ def test_what_waits_for_room_in_the_queue_can_be_withdrawn(run):
         async with opened() as house:
             await house.connect(5)
             house.old.departures.hold()
-            house.old.port.pause(hand_over=True)
+            house.old.port.pause(PortTerms(plain=Terms.HAND_OVER))
             house.old.departures.withdraw()
             house.old.port.accept()
             house.old.departures.resume()
@@ -408,7 +409,7 @@ def test_a_paused_port_without_a_queue_says_that_its_responses_are_the_last_unti
     async def scenario():
         async with opened() as house:
             one, other = await house.connect(), await house.connect()
-            house.old.port.pause(hand_over=False)
+            house.old.port.pause(PortTerms())
             assert await ask(one) == (b"old", True)
             house.old.port.accept()
             assert await ask(other) == (b"old", False)
@@ -422,7 +423,7 @@ def test_a_paused_receiver_leaves_what_comes_to_others_until_it_resumes(run):
             client = await house.connect()
             house.new.take_over()
             house.new.arrivals.pause()
-            house.old.port.drain(hand_over=True)
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
             await until(lambda: house.old.port.quiet)
             for _ in range(10):
                 await asyncio.sleep(0)
@@ -439,7 +440,7 @@ def test_a_receiver_that_is_told_to_pause_when_it_looks_takes_nothing(run):
         async with opened() as house:
             await house.connect()
             house.new.take_over(check_orders=lambda: house.new.arrivals.pause())
-            house.old.port.drain(hand_over=True)
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
             await until(lambda: house.new.arrivals._paused)
             assert not house.queue.empty
             assert house.new.open == 0
@@ -454,7 +455,7 @@ def test_a_sealed_queue_keeps_what_is_in_it_and_takes_no_more(run):
             idle, busy = await house.connect(), await house.connect()
             busy[1].write(GET)
             await until(lambda: house.old.application.exchanges)
-            house.old.port.drain(hand_over=True)
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
             await until(lambda: house.old.open == 1)
             house.queue.seal()
             assert not house.queue.empty
@@ -491,7 +492,7 @@ def test_the_permits_of_a_connection_in_the_queue_are_found_by_no_audit(run):
     async def scenario():
         async with opened() as house:
             await house.connect()
-            house.old.port.drain(hand_over=True)
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
             await until(lambda: house.old.port.quiet)
             assert house.pool.open_connections([0, 1]) == 0
             assert house.pool.audit([0, 1], lambda: house.queue.empty) is None, "it is on its way: no clear picture"
@@ -507,11 +508,11 @@ def test_what_waits_for_room_stays_when_the_port_has_no_next_generation_any_more
         async with opened() as house:
             house.queue._send_end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
             await house.connect(60)
-            house.old.port.drain(hand_over=True)
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
             await until(lambda: house.old.departures._full and house.old.open == house.old.permits.held)
             left = house.old.open
             assert left, "some wait for room"
-            house.old.port.drain(hand_over=False)
+            house.old.port.drain(PortTerms())
             assert house.old.departures._scheduled is None
             house.new.take_over()
             await until(lambda: house.new.open == 60 - left)
@@ -526,11 +527,11 @@ def test_a_sealed_queue_is_emptied_by_workers_that_drain_themselves(run):
     async def scenario():
         async with opened() as house:
             client = await house.connect()
-            house.old.port.drain(hand_over=True)
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
             await until(lambda: house.old.port.quiet)
             house.new.take_over()
             house.queue.seal()
-            house.new.port.drain(hand_over=False)
+            house.new.port.drain(PortTerms())
             assert not house.new.port.quiet, "a connection is on its way"
             await until(lambda: house.new.arrivals.ended)
             assert await ask(client) == (b"new", True)
@@ -543,7 +544,7 @@ def test_an_order_that_is_older_than_a_message_is_seen_first(run):
     async def scenario():
         async with opened() as house:
             await house.connect()
-            house.old.port.drain(hand_over=True)
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
             await until(lambda: house.old.port.quiet)
             house.new.take_over(check_orders=lambda: house.new.arrivals.close())
             await until(lambda: house.new.arrivals.ended)
@@ -566,7 +567,7 @@ def test_how_long_it_has_been_idle_goes_along(run):
             protocol._wait(protocol._waits, 20.0)  # as after 20 seconds
             since = connection.idle_since
             house.new.take_over()
-            house.old.port.drain(hand_over=True)
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
             await until(lambda: house.new.open == 1)
             (connection,) = house.new.port.connections
             assert connection.idle_since == pytest.approx(since, abs=1)
@@ -605,9 +606,9 @@ def test_a_port_that_left_the_queue_to_others_closes_its_listener_when_there_are
     async def scenario():
         async with opened() as house:
             house.old.port.stop_accepting()
-            house.old.port.drain(hand_over=True)
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
             assert house.old.listener.fileno() >= 0, "there may be room to make"
-            house.old.port.drain(hand_over=False)
+            house.old.port.drain(PortTerms())
             assert house.old.listener.fileno() == -1
 
     run(scenario())
@@ -729,7 +730,7 @@ def test_one_message_carries_many_connections(run, monkeypatch):
         async with opened() as house:
             house.old.port.take_no_more()  # so one worker takes, and need not share
             await house.connect(40)
-            house.old.port.drain(hand_over=True)
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
             await until(lambda: house.old.port.quiet)
             sizes = []
             for _ in range(3):
@@ -752,7 +753,7 @@ def test_one_message_carries_few_connections_that_were_active_just_now(run):
         async with opened() as house:
             house.old.port.take_no_more()  # so one worker takes, and need not share
             await house.connect(6)
-            house.old.port.drain(hand_over=True)
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
             await until(lambda: house.old.port.quiet)
             message, descriptors, _, _ = socket.recv_fds(house.queue._receive_end, MESSAGE_BYTES, 253)
             assert len(descriptors) == departures.MOST_ACTIVE
@@ -777,7 +778,7 @@ def test_workers_share_what_comes(run, connections):
             house.old.port.take_no_more()
             house.new.take_over()
             other.take_over()
-            house.old.port.drain(hand_over=True)
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
             await until(lambda: house.new.open + other.open == connections)
             assert abs(house.new.open - other.open) <= connections // 4
             await other.close()
@@ -796,10 +797,10 @@ def test_a_worker_takes_also_the_share_of_one_that_hangs_or_has_died(run, dies):
             house.new.take_over()
             if dies:
                 house.pool.forget(2)
-                house.old.port.drain(hand_over=True)
+                house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
                 assert house.new.port._listener.shares.share() is None
             else:
-                house.old.port.drain(hand_over=True)
+                house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
                 assert house.new.port._listener.shares.share() == 4
             await until(lambda: house.new.open == 8)
             await hanging.close()
@@ -820,7 +821,7 @@ def test_no_more_is_sent_than_can_be_taken_soon(run, monkeypatch):
             monkeypatch.setattr(
                 departures.Departures, "_is_crowded", lambda self: looks.append(crowded(self)) or looks[-1]
             )
-            house.old.port.drain(hand_over=True)
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
             await until(lambda: looks.count(True) > 3)
             assert house.old.open == 12 - departures.MOST_ACTIVE
             house.new.take_over()
@@ -839,7 +840,7 @@ def test_a_busy_connection_among_them_holds_up_no_other_one(run):
             clients[2][1].write(GET)
             await until(lambda: house.old.application.exchanges)
             house.new.take_over()
-            house.old.port.drain(hand_over=True)
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
             await until(lambda: house.new.open == 4)
             house.old.application.answer()
             assert await answer_on(clients[2][0]) == (b"old", False)
@@ -860,7 +861,7 @@ def test_pipelined_requests_that_are_too_much_for_one_message_go_in_the_next(run
             protocols = [connection.protocol for connection in house.old.port.connections]
             await until(lambda: all(len(one._unparsed) - one._taken == (requests - 1) * len(GET) for one in protocols))
             house.old.departures.hold()
-            house.old.port.drain(hand_over=True)
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
             for _ in clients:
                 house.old.application.answer()
             await until(lambda: len(house.old.departures._waiting) == 3)
@@ -943,7 +944,7 @@ def test_a_receiver_keeps_as_many_places_as_a_message_needs(run):
             house.new.take_over()
             assert len(house.new.arrivals._kept_places) == MOST_CONNECTIONS
             with no_free_descriptor():
-                house.old.port.drain(hand_over=True)
+                house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
                 await until(lambda: house.new.open == MOST_CONNECTIONS)
             assert house.new.published == []
             assert {await ask(client) for client in house.clients} == {(b"new", False)}
@@ -967,7 +968,7 @@ def test_a_receiver_without_places_takes_nothing_and_loses_nothing(run, monkeypa
 
             monkeypatch.setattr(arrivals.os, "open", no_room)
             house.new.arrivals._free_places()
-            house.old.port.drain(hand_over=True)
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
             await until(lambda: house.old.port.quiet and house.new.arrivals._again is not None)
             assert house.new.open == 0
             assert not house.queue.empty
@@ -1003,7 +1004,7 @@ def test_a_shortage_delays_what_is_received_and_is_told_once(run, name):
             client = await house.connect()
             house.new.take_over()
             house.new.arrivals._queue = Unreadable(house.new.arrivals._queue, name, name, name)
-            house.old.port.drain(hand_over=True)
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
             await until(lambda: house.new.open == 1)
             assert await ask(client) == (b"new", False)
             assert [type(event) for event in house.new.published] == [HandoverDelayed]
@@ -1019,7 +1020,7 @@ def test_a_queue_that_broke_is_left_to_others_and_nothing_is_called_lost(run):
             house.new.take_over()
             house.new.arrivals._queue = Unreadable(house.new.arrivals._queue, "EBADF")
             await house.connect()
-            house.old.port.drain(hand_over=True)
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
             await until(lambda: house.new.arrivals.ended)
             assert [type(event) for event in house.new.published] == [HandoverQueueLost]
             assert not house.queue.empty

@@ -13,9 +13,11 @@ import trustme
 from port_world import LOOPS, PortWorld, runner_of, until
 
 from gracehttp.events import ConnectionsNotIntroduced, ForwardedFieldRemoved
+from gracehttp.http.connection import Terms
 from gracehttp.http.settings import HttpSettings, ProxySettings
 from gracehttp.net.certificates import TlsSettings, load
 from gracehttp.wire.handover import Carried, Proxied, ProxiedTls
+from gracehttp.worker.port_terms import PortTerms
 
 HEADER = b"PROXY TCP4 192.0.2.1 192.0.2.9 56324 443\r\n"
 OVER_TLS = (
@@ -284,7 +286,7 @@ def test_a_connection_that_is_not_introduced_yet_is_not_closed_as_an_idle_one(ru
         (connection,) = world.port.connections.open
         assert connection.pack() is None
         assert not connection.close_idle()
-        world.port.drain(hand_over=False, soon=True)
+        world.port.drain(PortTerms.of_all(Terms.SOON))
         client.send(HEADER + GET)
         await world.head()
         answer = await asyncio.get_running_loop().sock_recv(client, 1000)

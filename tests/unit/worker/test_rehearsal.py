@@ -32,6 +32,11 @@ def run(request):
     return run
 
 
+def requests_of(extent):
+    """How many are answered, by the worker before and the one after."""
+    return 2 * extent.rounds * extent.clients
+
+
 @pytest.fixture
 def answers(monkeypatch):
     """The scopes that the application of the rehearsal was called with."""
@@ -59,13 +64,12 @@ def test_connections_are_served_handed_over_and_served_again(run, poller, answer
         used.close()
 
     run(scenario())
-    assert adopted == [False] * rehearsal._CLIENTS
-    assert len(answers) == 2 * rehearsal._ROUNDS * rehearsal._CLIENTS
+    assert adopted == [False] * rehearsal.WHOLE.clients
+    assert len(answers) == requests_of(rehearsal.WHOLE)
 
 
 def test_a_process_whose_parent_has_rehearsed_does_less(run, poller, answers, monkeypatch):
-    for name in ("clients", "rounds"):
-        monkeypatch.setattr(rehearsal._Rehearsal, name, getattr(rehearsal._Rehearsal, name))
+    monkeypatch.setattr(rehearsal, "_left", rehearsal.WHOLE)
     rehearsal.rehearse_ahead()
     gc.unfreeze()
     ahead = len(answers)
@@ -76,8 +80,8 @@ def test_a_process_whose_parent_has_rehearsed_does_less(run, poller, answers, mo
         used.close()
 
     run(scenario())
-    assert ahead == 2 * rehearsal._ROUNDS * rehearsal._CLIENTS
-    assert len(answers) - ahead == 2 * rehearsal._SHORT_ROUNDS * rehearsal._SHORT_CLIENTS
+    assert ahead == requests_of(rehearsal.WHOLE)
+    assert len(answers) - ahead == requests_of(rehearsal.AFTER_FORK)
 
 
 @pytest.mark.usefixtures("undisturbed")

@@ -122,6 +122,7 @@ def test_a_system_that_has_no_room_for_it_is_not_asked_again(orders, pairs):
 def test_a_process_in_reserve_answers_its_order_and_holds_nothing_of_the_one_that_forked_it(
     orders, order, pairs, monkeypatch
 ):
+    before = set(os.listdir("/proc/self/fd"))
     channel, supervisor = orders
     forks, ends = iter([False, True]), []
     made = socket.socketpair
@@ -153,5 +154,6 @@ def test_a_process_in_reserve_answers_its_order_and_holds_nothing_of_the_one_tha
     pairs[-1].close()
     with pytest.raises(ChannelClosed):
         answers.receive()
-    for end in ends:
+    for end in (*ends, *pairs):
         end.close()
+    assert set(os.listdir("/proc/self/fd")) <= before

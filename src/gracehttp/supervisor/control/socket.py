@@ -32,7 +32,7 @@ from gracehttp.events import (
 )
 from gracehttp.events.bus import EventBus
 from gracehttp.net.unix_files import MOST_PATH_BYTES, bind_file, remove_stale_file
-from gracehttp.supervisor.accepting import Accepting
+from gracehttp.supervisor.client_acceptor import ClientAcceptor
 from gracehttp.supervisor.control.connection import ClientRecord, ControlConnection
 from gracehttp.supervisor.control.requesters import Requester
 from gracehttp.values import Descriptor, Value
@@ -109,8 +109,8 @@ class ControlSocket:
         self._quiet: asyncio.Future[None] | None = None
         self._refusals_told_at = -REFUSALS_TOLD_EVERY_SECONDS
         sock.setblocking(False)
-        self._accepting = Accepting(sock, self._admit)
-        self._accepting.begin()
+        self._acceptor = ClientAcceptor(sock, self._admit)
+        self._acceptor.begin()
         bus.subscribe(self._tell_progress)
 
     # --- going on in another process ---
@@ -142,7 +142,7 @@ class ControlSocket:
 
     async def close(self, answer_within_seconds: float = 1.0) -> None:
         """Stop listening, let the answers that are under way be sent, and remove the file."""
-        self._accepting.pause()
+        self._acceptor.pause()
         self._socket.close()
         self._bus.unsubscribe(self._tell_progress)
         self._remove_file()

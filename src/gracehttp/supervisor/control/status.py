@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from gracehttp.compiled import BUILD
 from gracehttp.supervisor.certificates.changes import days
 from gracehttp.supervisor.fleet import Fleet, Generation
-from gracehttp.supervisor.listeners.table import HeldListener, ListenerTable
+from gracehttp.supervisor.listeners.held_listener import HeldListener
+from gracehttp.supervisor.listeners.table import ListenerTable
 from gracehttp.supervisor.processes.workers import WorkerProcesses
 from gracehttp.wire.control import (
     CertificateStatus,

@@ -15,7 +15,7 @@ from typing import Protocol, Self
 from gracehttp.net.address import parse_address
 from gracehttp.net.bind import FileIdentity, bound_address, file_identity, open_listener, remove_socket_file
 from gracehttp.net.forks import close_in_children
-from gracehttp.supervisor.accepting import Accepting
+from gracehttp.supervisor.client_acceptor import ClientAcceptor
 from gracehttp.system.readiness import Watch
 from gracehttp.values import Descriptor, Value
 
@@ -55,10 +55,10 @@ class Endpoint:
         self._responder = responder
         self._loop = asyncio.get_running_loop()
         self._clients: set[Client] = set()
-        self._accepting = Accepting(sock, self._begin, has_room=lambda: len(self._clients) < MOST_CLIENTS)
+        self._acceptor = ClientAcceptor(sock, self._begin, has_room=lambda: len(self._clients) < MOST_CLIENTS)
         self.bound = bound_address(sock)
         close_in_children(sock)
-        self._accepting.begin()
+        self._acceptor.begin()
 
     @classmethod
     def open(cls, address: str, responder: Responder) -> Self:
@@ -78,7 +78,7 @@ class Endpoint:
         return cls(record.address, sock, record.file, responder)
 
     def close(self) -> None:
-        self._accepting.pause()
+        self._acceptor.pause()
         self._socket.close()
         remove_socket_file(parse_address(self.address), self._file)
         for client in list(self._clients):
@@ -91,7 +91,7 @@ class Endpoint:
 
     def _forget(self, client: Client) -> None:
         self._clients.discard(client)
-        self._accepting.begin()
+        self._acceptor.begin()
 
 
 class Client:

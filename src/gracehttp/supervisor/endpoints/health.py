@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from gracehttp.supervisor.fleet import Fleet, WorkerState
-from gracehttp.supervisor.listeners.table import HeldListener
+from gracehttp.supervisor.listeners.held_listener import HeldListener
 
 ANSWER_SECONDS = 5.0
 """How long workers may take to show that one of their event loops turns. A client may have less patience."""

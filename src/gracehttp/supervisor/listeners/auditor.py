@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from gracehttp.events import Event, PermitsNotCounted, PermitsReclaimed
-from gracehttp.supervisor.listeners.table import HeldListener, ListenerTable
+from gracehttp.supervisor.listeners.held_listener import HeldListener
+from gracehttp.supervisor.listeners.table import ListenerTable
 
 AGAIN_SECONDS = 0.01
 """When to look again after a moment that showed no clear picture: a worker may be stopped in the middle of an

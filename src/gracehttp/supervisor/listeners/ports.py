@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from gracehttp.events import Event
 from gracehttp.supervisor.listeners.auditor import Auditor
+from gracehttp.supervisor.listeners.held_listener import HeldListener
 from gracehttp.supervisor.listeners.queues import HandoverQueue, HandoverQueues
-from gracehttp.supervisor.listeners.table import HeldListener, ListenerTable
+from gracehttp.supervisor.listeners.table import ListenerTable
 from gracehttp.values import Descriptor
 from gracehttp.wire import messages
 

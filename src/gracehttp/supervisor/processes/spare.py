@@ -29,6 +29,10 @@ LOAD_SECONDS = 60.0
 """How long it may load."""
 FORK_SECONDS = 2.0
 """How long one fork may take, with a look at some 500 files. Without the spare process it takes less than that."""
+_NO_ORPHANS = (
+    "the supervisor can't adopt the workers that it would fork; allow prctl(PR_SET_CHILD_SUBREAPER) where a seccomp "
+    "filter refuses it, and use --spare off on a system that isn't Linux"
+)
 
 _TAKEN_OVER = frozenset({"PWD", LINKS_VARIABLE})
 """Variables that a worker takes over with its order: nothing that is loaded depends on them."""
@@ -131,6 +135,14 @@ class Spare:
             return reason
         return "" if inheritance_now() == self._inheritance else "what processes inherit has changed since"
 
+    def _unavailable(self, launch: Launch) -> str:
+        """Why there can't be one here, "" if there can."""
+        if is_attached():
+            return "a debugger is attached, and follows workers that run their command line"
+        if missing := launch.missing():
+            return f"{missing} is gone"
+        return "" if self._adopt_orphans() else _NO_ORPHANS
+
     def _renew(self, launch: Launch) -> None:
         self._cancel()
         process = self._process
@@ -139,7 +151,8 @@ class Spare:
                 return
             process.end("the spare process was ended")
         self._loaded()
-        if is_attached() or launch.missing() or not self._adopt_orphans():
+        if reason := self._unavailable(launch):
+            self._publish(SpareNotUsed(reason))
             return
         channel, theirs = channel_pair()
         try:

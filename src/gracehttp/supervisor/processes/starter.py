@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 
 from gracehttp.events import Event, SpareNotUsed
@@ -70,41 +71,43 @@ class Starter:
             await self._spare.settled()
 
     def start(self, process: WorkerProcess, ends: WorkerEnds, reports: StartReports) -> None:
-        """Start `process`, and close `ends` when it has them. `reports` tell how it went, maybe at once. Raises
-        `OSError` if there can't be one more process."""
-        template = self.templates.of(process.generation)
-        if template is not None:
-            template.order(process, ends, reports)
-            return
-        launch = self.launches.of(process.generation, process.number)
-        if (spare := self._spare.for_launch(launch)) is not None:
-            process.is_of_spare = True
-            spare.order(process, ends, reports, launch)
-            return
-        self._execute(process, ends, reports, launch)
+        """Start `process`, and close `ends` when it has them, or can't be started. `reports` tell how it went, maybe at
+        once. Raises `OSError` if there can't be one more process."""
+        with contextlib.ExitStack() as ours:
+            ours.callback(ends.close)
+            launch = None
+            fork_server = self.templates.of(process.generation)
+            if fork_server is None:
+                launch = self.launches.of(process.generation, process.number)
+                fork_server = self._spare.for_launch(launch)
+                process.is_of_spare = fork_server is not None
+            if fork_server is not None:
+                ours.pop_all()  # they are the fork server's
+                fork_server.order(process, ends, reports, launch)
+                return
+            assert launch is not None
+            pid = self._spawn(ends, launch)
+        reports.started(process, pid)
 
     def start_without_spare(self, process: WorkerProcess, ends: WorkerEnds, reports: StartReports) -> None:
         """As `start`, for a generation that has no template. Raises `OSError`."""
-        self._execute(process, ends, reports, self.launches.of(process.generation, process.number))
+        with contextlib.closing(ends):
+            pid = self._spawn(ends, self.launches.of(process.generation, process.number))
+        reports.started(process, pid)
 
     def spare_failed(self, reason: str) -> None:
         """The spare process could not fork a worker: use it no more."""
         self._spare.end()
         self._publish(SpareNotUsed(reason))
 
-    def _execute(self, process: WorkerProcess, ends: WorkerEnds, reports: StartReports, launch: Launch) -> None:
-        environment = {CHANNEL_VARIABLE: str(ends.channel)}
-        try:
-            pid = spawn(
-                launch,
-                environment,
-                pass_fds=(ends.channel,),
-                stderr=ends.early_stderr,
-                credentials=self._credentials,
-            )
-        finally:
-            ends.close()
-        reports.started(process, pid)
+    def _spawn(self, ends: WorkerEnds, launch: Launch) -> int:
+        return spawn(
+            launch,
+            {CHANNEL_VARIABLE: str(ends.channel)},
+            pass_fds=(ends.channel,),
+            stderr=ends.early_stderr,
+            credentials=self._credentials,
+        )
 
     def prepare_for_next(self, like: WorkerProcess | None) -> None:
         """Have a spare process for the workers that start from now on, which can stand for the process of `like`, if

@@ -7,12 +7,17 @@ what the spare process had loaded, and what tells whether that is still right, t
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import select
+import signal
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
+from gracehttp.values import Value
 from gracehttp.wire.channel import Channel, ChannelClosed
 from gracehttp.wire.messages import Fork, Forked
 
@@ -23,49 +28,61 @@ MOST: Final = 4
 """Each has a megabyte or two of its own."""
 
 
+class _Reserve(Value):
+    """One that waits, as the process that forked it has it. If `life`, the only write end of a pipe, is closed before
+    it has answered an order, it ends."""
+
+    channel: Channel
+    life: int
+
+    def close(self) -> None:
+        self.channel.close()
+        os.close(self.life)
+
+
 class Reserves:
     """Belongs to the process that has the channel `orders`. `fork(report)` is `fork_server.fork_orphan`."""
 
     def __init__(self, orders: Channel, fork: Callable[[Callable[[int], None]], bool]) -> None:
         self._orders = orders
         self._fork = fork
-        self._waiting: list[Channel] = []
+        self._waiting: list[_Reserve] = []
         self._wanted = FEWEST
 
     def fill(self) -> Fork | None:
         """Fork until there are as many as are wanted, or an order comes. Returns None in this process; in each that was
         forked it returns when it is to be a worker, with the order."""
         while len(self._waiting) < self._wanted and not self._has_orders():
-            ours, theirs = socket.socketpair()
             try:
-                is_reserve = self._fork(_report_nothing)
+                with contextlib.ExitStack() as opened:
+                    ours, theirs = map(opened.enter_context, socket.socketpair())
+                    watched, life = os.pipe()
+                    opened.callback(os.close, watched)
+                    opened.callback(os.close, life)
+                    is_reserve = self._fork(partial(_kill_with_the_writer, watched))
+                    opened.pop_all()
             except OSError:  # there can't be one more process
-                ours.close()
-                theirs.close()
                 self._wanted = 0
                 return None
             if is_reserve:
                 ours.close()
+                os.close(life)
                 self._orders.close()
                 self.close()
-                return _wait(Channel(theirs))
+                return _wait(Channel(theirs), watched)
             theirs.close()
-            self._waiting.append(Channel(ours))
+            os.close(watched)
+            self._waiting.append(_Reserve(Channel(ours), life))
         return None
 
     def take(self, order: Fork) -> int:
         """Have one carry out the order, which keeps its descriptors. Returns its PID, 0 if there is none."""
         while self._waiting:
-            channel = self._waiting.pop()
-            try:
-                channel.send(order)
-                for answer in channel.receive():
+            with contextlib.closing(self._waiting.pop()) as reserve, contextlib.suppress(ChannelClosed):
+                reserve.channel.send(order)
+                for answer in reserve.channel.receive():
                     if isinstance(answer, Forked):
                         return answer.pid
-            except ChannelClosed:
-                continue
-            finally:
-                channel.close()
         self._wanted = min(self._wanted + 1, MOST)
         return 0
 
@@ -80,13 +97,14 @@ class Reserves:
         return bool(poll.poll(1000 * REST_SECONDS))
 
 
-def _wait(channel: Channel) -> Fork:
+def _wait(channel: Channel, watched: int) -> Fork:
     try:
         while True:
             for order in channel.receive():
                 if isinstance(order, Fork):
                     if order.directory:
                         os.chdir(order.directory)  # the other process could, a moment ago
+                    os.close(watched)
                     channel.send(Forked(os.getpid()))
                     channel.close()
                     return order
@@ -94,5 +112,11 @@ def _wait(channel: Channel) -> Fork:
         os._exit(0)
 
 
-def _report_nothing(_pid: int) -> None:
-    return
+def _kill_with_the_writer(read_end: int, pid: int) -> None:
+    """Have the kernel kill the process `pid`, which has a copy of `read_end`, when the last write end of that pipe is
+    closed and the copy is not. The end of its channel says the same, but one that is stopped (SIGSTOP) doesn't read it.
+    To be called before the process does anything."""
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(read_end, fcntl.F_SETOWN, pid)
+        fcntl.fcntl(read_end, fcntl.F_SETSIG, signal.SIGKILL)  # fcntl(2), "Signals"
+        fcntl.fcntl(read_end, fcntl.F_SETFL, fcntl.fcntl(read_end, fcntl.F_GETFL) | fcntl.FASYNC)

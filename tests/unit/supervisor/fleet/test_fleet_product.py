@@ -1,4 +1,4 @@
-"""The table of generations over the whole product of states and inputs: whatever happens to whatever stands, it
+"""The fleet over the whole product of states and inputs: whatever happens to whatever stands, it
 raises nothing, and what is promised of any state still holds.
 
 A fleet is built from parts (not reached by inputs), so combinations that only a defect elsewhere could bring about
@@ -11,7 +11,7 @@ import itertools
 
 import pytest
 
-from gracehttp.supervisor import fleet as table
+from gracehttp.supervisor import fleet as package
 from gracehttp.supervisor.fleet import (
     Fleet,
     FleetSettings,
@@ -53,35 +53,35 @@ OF_GENERATION = {
 """The states of workers that can be in a generation."""
 
 INPUTS = {
-    "restart": table.RestartRequested(),
-    "stop": table.StopRequested(),
-    "forced stop": table.StopRequested(force=True),
-    "one more": table.ScaleRequested(+1),
-    "one less": table.ScaleRequested(-1),
-    "introduced": table.WorkerIntroduced(SUBJECT, FleetSettings(workers=3, ready_timeout_seconds=7)),
-    "ready": table.WorkerReady(SUBJECT),
-    "stopped accepting": table.WorkerStoppedAccepting(SUBJECT),
-    "exited": table.WorkerExited(SUBJECT, "ended with status 1", "details"),
-    "many errors": table.WorkerAnswered(SUBJECT, 50, 40),
-    "few responses": table.WorkerAnswered(SUBJECT, 3, 2),
-    "alive": table.WorkerAlive(SUBJECT),
-    "due for recycling": table.WorkerDueForRecycling(SUBJECT),
-    "loop hangs": table.WorkerHung(SUBJECT, "loop", 31.0),
-    "threads hang": table.WorkerHung(SUBJECT, "threads", 31.0),
-    "recovered": table.WorkerRecovered(SUBJECT),
-    "differs": table.WorkerDiffers(SUBJECT, ("main.py",)),
-    "differs from itself": table.WorkerDiffers(SUBJECT, ("main.py",), alone=True),
-    "stranger differs": table.WorkerDiffers(STRANGER, ("main.py",)),
-    "stranger hangs": table.WorkerHung(STRANGER, "loop", 31.0),
-    "stranger recovered": table.WorkerRecovered(STRANGER),
-    "stranger introduced": table.WorkerIntroduced(STRANGER, SETTINGS),
-    "stranger ready": table.WorkerReady(STRANGER),
-    "stranger stopped accepting": table.WorkerStoppedAccepting(STRANGER),
-    "stranger answers": table.WorkerAnswered(STRANGER, 50, 50),
-    "stranger alive": table.WorkerAlive(STRANGER),
-    "stranger due for recycling": table.WorkerDueForRecycling(STRANGER),
-    "stranger exited": table.WorkerExited(STRANGER, "ended"),
-    "time": table.TimePassed(),
+    "restart": package.RestartRequested(),
+    "stop": package.StopRequested(),
+    "forced stop": package.StopRequested(force=True),
+    "one more": package.ScaleRequested(+1),
+    "one less": package.ScaleRequested(-1),
+    "introduced": package.WorkerIntroduced(SUBJECT, FleetSettings(workers=3, ready_timeout_seconds=7)),
+    "ready": package.WorkerReady(SUBJECT),
+    "stopped accepting": package.WorkerStoppedAccepting(SUBJECT),
+    "exited": package.WorkerExited(SUBJECT, "ended with status 1", "details"),
+    "many errors": package.WorkerAnswered(SUBJECT, 50, 40),
+    "few responses": package.WorkerAnswered(SUBJECT, 3, 2),
+    "alive": package.WorkerAlive(SUBJECT),
+    "due for recycling": package.WorkerDueForRecycling(SUBJECT),
+    "loop hangs": package.WorkerHung(SUBJECT, "loop", 31.0),
+    "threads hang": package.WorkerHung(SUBJECT, "threads", 31.0),
+    "recovered": package.WorkerRecovered(SUBJECT),
+    "differs": package.WorkerDiffers(SUBJECT, ("main.py",)),
+    "differs from itself": package.WorkerDiffers(SUBJECT, ("main.py",), alone=True),
+    "stranger differs": package.WorkerDiffers(STRANGER, ("main.py",)),
+    "stranger hangs": package.WorkerHung(STRANGER, "loop", 31.0),
+    "stranger recovered": package.WorkerRecovered(STRANGER),
+    "stranger introduced": package.WorkerIntroduced(STRANGER, SETTINGS),
+    "stranger ready": package.WorkerReady(STRANGER),
+    "stranger stopped accepting": package.WorkerStoppedAccepting(STRANGER),
+    "stranger answers": package.WorkerAnswered(STRANGER, 50, 50),
+    "stranger alive": package.WorkerAlive(STRANGER),
+    "stranger due for recycling": package.WorkerDueForRecycling(STRANGER),
+    "stranger exited": package.WorkerExited(STRANGER, "ended"),
+    "time": package.TimePassed(),
 }
 
 OTHERS = (None, *GenerationState)
@@ -179,7 +179,7 @@ def check(fleet, before, happened, commands):
     case = (before.description, happened, commands, describe(fleet))
     states = [one.state for one in fleet.generations.values()]
     known = {number: w for one in fleet.generations.values() for number, w in one.workers.items()}
-    gone = {happened.worker} if isinstance(happened, table.WorkerExited) else set()
+    gone = {happened.worker} if isinstance(happened, package.WorkerExited) else set()
 
     assert states.count(GenerationState.SERVING) <= 1, case
     assert sum(one in {GenerationState.STARTING, GenerationState.COMPLETING} for one in states) <= 1, case
@@ -190,49 +190,49 @@ def check(fleet, before, happened, commands):
     started = set()
     for command in commands:
         match command:
-            case table.StartWorker(generation, number):
+            case package.StartWorker(generation, number):
                 assert number not in before.known, case
                 assert fleet.generations[generation].workers[number].state is WorkerState.STARTING, case
                 assert not fleet.stopping, case
                 started.add(number)
-            case table.Serve(number):
+            case package.Serve(number):
                 assert known[number].state is WorkerState.SERVING, case
                 told.setdefault(number, []).append("serve")
-            case table.Pause(number):
+            case package.Pause(number):
                 assert known[number].state is WorkerState.STANDING_BY, case
                 told.setdefault(number, []).append("pause")
-            case table.Drain(number, _, seconds):
+            case package.Drain(number, _, seconds):
                 assert known[number].state is WorkerState.DRAINING, case
                 assert seconds >= 0, case
                 told.setdefault(number, []).append("drain")
-            case table.Dismiss(number):
+            case package.Dismiss(number):
                 assert before.states[number] is WorkerState.STANDING_BY, case
                 assert known[number].state is WorkerState.DRAINING, case
                 told.setdefault(number, []).append("dismiss")
-            case table.Ping(number):
+            case package.Ping(number):
                 assert known[number].state in {WorkerState.SERVING, WorkerState.DRAINING}, case
                 assert number in fleet.serving.probation.silent, case
-            case table.RequestDump(number):
+            case package.RequestDump(number):
                 if before.states[number] is WorkerState.SERVING:
                     assert known[number].hangs, case
                     assert fleet.serving.in_state(WorkerState.SERVING), case
                     continue
                 assert before.states[number] is WorkerState.STARTING, case
                 assert known[number].state is WorkerState.DUMPING, case
-            case table.DumpTraceback(number):
+            case package.DumpTraceback(number):
                 assert number not in before.told_nothing, case
                 assert known[number].state is WorkerState.DUMPING, case
                 assert before.states[number] is WorkerState.DUMPING, case
-            case table.Kill(_, number, _):
+            case package.Kill(_, number, _):
                 assert known[number].state in {WorkerState.KILLED, WorkerState.DUMPING}, case
                 assert before.states.get(number) is not WorkerState.KILLED, case
                 if known[number].state is WorkerState.DUMPING:
                     assert number in before.told_nothing, ("its stacks come first", case)
                 told.setdefault(number, []).append("kill")
     kinds = [type(one) for one in commands]
-    if table.StopAdmitting in kinds:
-        announced = kinds.index(table.Promoted) if table.Promoted in kinds else -1
-        assert announced < kinds.index(table.StopAdmitting), ("what is announced admits connections", case)
+    if package.StopAdmitting in kinds:
+        announced = kinds.index(package.Promoted) if package.Promoted in kinds else -1
+        assert announced < kinds.index(package.StopAdmitting), ("what is announced admits connections", case)
     assert set(known) == (before.known - gone) | started, case
     assert all(len(one) == 1 for one in told.values()), case
 
@@ -247,7 +247,7 @@ def check(fleet, before, happened, commands):
             assert one.deadline is not None, case
         if one.state is WorkerState.KILLED:
             assert one.deadline is None, case
-    assert bool(fleet.generations) != any(isinstance(one, table.Finish) for one in commands), case
+    assert bool(fleet.generations) != any(isinstance(one, package.Finish) for one in commands), case
     check_size(fleet, before, case)
     check_probation(fleet, before, happened, commands, case)
 
@@ -267,14 +267,14 @@ def check_probation(fleet, before, happened, commands, case):
         kinds = [type(one) for one in commands]
         assert before.can_take_over, case
         assert fleet.serving.in_state(WorkerState.SERVING), case
-        if table.Drain in kinds:
-            assert kinds.index(table.Serve) < kinds.index(table.Drain), case
-        assert fleet.serving.rolled_back is not None or table.RolledBack in kinds, case
-    elif fleet.standing_by is None and not isinstance(happened, table.WorkerReady):
-        (ended,) = [one for one in commands if isinstance(one, table.ProbationEnded)]
+        if package.Drain in kinds:
+            assert kinds.index(package.Serve) < kinds.index(package.Drain), case
+        assert fleet.serving.rolled_back is not None or package.RolledBack in kinds, case
+    elif fleet.standing_by is None and not isinstance(happened, package.WorkerReady):
+        (ended,) = [one for one in commands if isinstance(one, package.ProbationEnded)]
         if ended.passed and not ended.reason:
             assert before.asked, case
-            there = {happened.worker} if isinstance(happened, table.WorkerAlive) else set()
+            there = {happened.worker} if isinstance(happened, package.WorkerAlive) else set()
             staying = {one.number for one in fleet.serving.in_state(WorkerState.SERVING)}
             assert not (before.silent - there) & staying, case
 
@@ -321,7 +321,7 @@ def test_what_is_due_is_due_once(name, asked, silent):
     for first, pair, other, stopping, due in fleets():
         fleet = fleet_of(first, pair, other, stopping=stopping, due=due, asked=asked, silent=silent)
         fleet.apply(INPUTS[name], NOW)
-        fleet.apply(table.TimePassed(), NOW)
+        fleet.apply(package.TimePassed(), NOW)
         deadline = fleet.next_deadline()
         assert deadline is None or deadline > NOW, describe(fleet)
 
@@ -334,10 +334,10 @@ def test_any_two_inputs_leave_a_fleet_that_can_be_stopped(name, again):
             continue
         fleet = fleet_of(first, pair, other, stopping=stopping, due=due)
         commands = []
-        for happened in (INPUTS[name], INPUTS[again], table.StopRequested(force=True)):
+        for happened in (INPUTS[name], INPUTS[again], package.StopRequested(force=True)):
             commands += fleet.apply(happened, NOW)
         while fleet.generations:
             numbers = [number for one in fleet.generations.values() for number in one.workers]
             assert numbers, describe(fleet)
-            commands += fleet.apply(table.WorkerExited(min(numbers), "ended"), NOW)
-        assert sum(isinstance(one, table.Finish) for one in commands) == 1
+            commands += fleet.apply(package.WorkerExited(min(numbers), "ended"), NOW)
+        assert sum(isinstance(one, package.Finish) for one in commands) == 1

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from test_generation import TWO, only, restart, serving_fleet, started
+from fleets import TWO, only, restart, serving_fleet, started
 
-from gracehttp.supervisor import fleet as table
+from gracehttp.supervisor import fleet as package
 from gracehttp.supervisor.fleet import (
     Died,
     Drain,
@@ -117,7 +117,7 @@ def test_a_promotion_ends_a_recycling():
     fleet = serving_fleet(ONE)
     (successor,) = started(fleet.apply(WorkerDueForRecycling(1), 50.0))
     commands = restart(fleet, ONE, now=51.0)
-    assert [one.worker for one in only(commands, table.Kill)] == [successor]
+    assert [one.worker for one in only(commands, package.Kill)] == [successor]
     assert [one.worker for one in only(commands, Drain)] == [1]
     assert started(fleet.apply(WorkerExited(successor, "was killed"), 52.0)) == []
 
@@ -141,7 +141,7 @@ def test_one_worker_less_while_a_successor_starts_takes_the_one_that_is_due_with
     fleet = serving_fleet()
     (successor,) = started(fleet.apply(WorkerDueForRecycling(1), 50.0))
     commands = fleet.apply(ScaleRequested(-1), 50.5)
-    assert [one.worker for one in only(commands, table.Kill)] == [successor]
+    assert [one.worker for one in only(commands, package.Kill)] == [successor]
     assert only(commands, Drain) == [Drain(1, DrainReason.RESTART, 30.0)]
     assert serving(fleet) == [2]
 

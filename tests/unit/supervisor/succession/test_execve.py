@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from gracehttp.supervisor.succession.execve import read_all
 from gracehttp.supervisor.succession.state import decode
 from gracehttp.wire.lineage import STATE_VARIABLE
 
-STATE = Path(__file__).parents[2] / "vectors" / RELEASE / "supervisor-state.json"
+STATE = Path(__file__).parents[3] / "vectors" / RELEASE / "supervisor-state.json"
 LOG = b"".join(b"%d %b\n" % (number, b"x" * 1000) for number in range(200))  # more than a pipe holds
 
 
@@ -61,6 +62,7 @@ def test_what_waits_for_a_slow_reader_of_the_log_is_not_lost_with_this_image(mon
 def test_what_is_not_written_before_the_next_image_begins_is_counted_in_its_state(monkeypatch):
     read_end, write_end = os.pipe()
     monkeypatch.setattr(stderr, "FINISH_SECONDS", 0.01)
+    monkeypatch.setattr(stderr, "_WRITERS", weakref.WeakSet())  # other tests may have left some that dropped records
     writer = NonBlockingWriter(write_end)
     for one in LOG.splitlines(keepends=True):
         writer.write(one)

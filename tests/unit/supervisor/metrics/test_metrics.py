@@ -20,7 +20,7 @@ from gracehttp.supervisor.metrics.exposition import Metric, Sample, histogram, r
 from gracehttp.supervisor.metrics.facts import Facts, cause_of
 from gracehttp.supervisor.metrics.pages import WorkerPages
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 LISTENERS = {1: "127.0.0.1:80", 2: "[::]:443"}
 
 

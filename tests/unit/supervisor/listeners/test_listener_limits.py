@@ -10,7 +10,8 @@ import pytest
 from gracehttp.config import SERVER_OPTIONS
 from gracehttp.errors import ListenError
 from gracehttp.events import LimitLowered, LimitSplit, ListenerOpened
-from gracehttp.supervisor.listeners.table import ListenerTable, ListenRequest
+from gracehttp.supervisor.listeners.table import ListenerTable
+from gracehttp.wire.messages import ListenRequest
 
 DEFAULT = SERVER_OPTIONS["max_connections"].default
 

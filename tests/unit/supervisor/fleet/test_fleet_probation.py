@@ -1,11 +1,11 @@
-"""The table of generations: a new generation on probation, and the way back to the one before."""
+"""The fleet: a new generation on probation, and the way back to the one before."""
 
 from __future__ import annotations
 
 import pytest
-from test_generation import only, serving_fleet, started, stop_accepting
+from fleets import only, serving_fleet, started, stop_accepting
 
-from gracehttp.supervisor import fleet as table
+from gracehttp.supervisor import fleet as package
 from gracehttp.supervisor.fleet import (
     Died,
     Drain,
@@ -88,7 +88,7 @@ def test_a_worker_that_does_not_answer_at_the_end_brings_the_old_generation_back
     fleet = on_probation()
     fleet.apply(TimePassed(), 10.0)
     fleet.apply(WorkerAlive(3), 10.1)
-    assert fleet.next_deadline() == 10.0 + table.ANSWER_SECONDS
+    assert fleet.next_deadline() == 10.0 + package.ANSWER_SECONDS
     assert fleet.apply(TimePassed(), 11.9) == []
     assert only(fleet.apply(TimePassed(), 12.0), Serve) == [Serve(1), Serve(2)]
     (told,) = only([*fleet.apply(WorkerStoppedAccepting(3), 12.1), *fleet.apply(TimePassed(), 14.0)], RolledBack)
@@ -178,9 +178,9 @@ def test_without_a_share_of_errors_only_a_death_counts():
 def test_a_probation_is_not_over_before_the_generation_was_announced():
     fleet = serving_fleet(CAREFUL)
     restart(fleet, FleetSettings(workers=2, probation_seconds=0.5, stands_by=True))
-    assert fleet.next_deadline() == table.STOP_ACCEPTING_SECONDS
+    assert fleet.next_deadline() == package.STOP_ACCEPTING_SECONDS
     assert fleet.apply(TimePassed(), 1.0) == []
-    kinds = [type(one) for one in fleet.apply(TimePassed(), table.STOP_ACCEPTING_SECONDS)]
+    kinds = [type(one) for one in fleet.apply(TimePassed(), package.STOP_ACCEPTING_SECONDS)]
     assert kinds == [Promoted, Ping, Ping]
 
 
@@ -217,7 +217,7 @@ def test_a_stop_ends_the_probation_and_drains_both():
     commands = fleet.apply(StopRequested(), 3.0)
     assert commands[:2] == [
         ProbationEnded(2, 3.0, passed=False, reason="the service was told to stop"),
-        table.StopAdmitting(),
+        package.StopAdmitting(),
     ]
     assert {one.worker: one.reason for one in only(commands, Drain)} == dict.fromkeys((1, 2, 3, 4), DrainReason.STOP)
 

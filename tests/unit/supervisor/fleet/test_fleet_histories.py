@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gracehttp.supervisor import fleet as table
+from gracehttp.supervisor import fleet as package
 from gracehttp.supervisor.fleet import Fleet, FleetMemory, FleetSettings, WorkerState
 from gracehttp.values import from_plain, to_plain
 
@@ -31,10 +31,10 @@ class Histories(RuleBasedStateMachine):
         self.told: dict[int, bool] = {}
         self.finished = None
         self.served_once = False
-        self.asked(table.RestartRequested())
+        self.asked(package.RestartRequested())
 
     def asked(self, happened):
-        requested = self.fleet.next_generation if isinstance(happened, table.RestartRequested) else None
+        requested = self.fleet.next_generation if isinstance(happened, package.RestartRequested) else None
         if requested and not self.fleet.stopping:
             self.waiting.add(requested)
         for command in self.fleet.apply(happened, self.now):
@@ -43,53 +43,53 @@ class Histories(RuleBasedStateMachine):
 
     def carry_out(self, command):
         match command:
-            case table.StartWorker(_, worker):
+            case package.StartWorker(_, worker):
                 assert worker not in self.alive
                 self.alive.add(worker)
-            case table.Serve(worker):
+            case package.Serve(worker):
                 assert worker in self.alive
                 self.accepting.add(worker)
                 self.paused.discard(worker)
                 self.served_once = True
-            case table.Pause(worker):
+            case package.Pause(worker):
                 assert worker in self.accepting | self.paused
                 self.accepting.discard(worker)
                 self.paused.add(worker)
-            case table.Ping(worker):
+            case package.Ping(worker):
                 assert worker in self.accepting
                 self.pinged.add(worker)
-            case table.Drain(worker, _, _):
+            case package.Drain(worker, _, _):
                 assert worker in self.alive
                 self.pinged.discard(worker)
                 self.accepting.discard(worker)
                 self.paused.discard(worker)
                 self.retired.add(worker)
-            case table.Dismiss(worker):
+            case package.Dismiss(worker):
                 assert worker in self.alive - self.accepting - self.paused
-            case table.Hold(worker):
+            case package.Hold(worker):
                 assert worker in self.retired - self.holding
                 self.holding.add(worker)
-            case table.Resume(worker):
+            case package.Resume(worker):
                 assert worker in self.holding
                 self.holding.discard(worker)
-            case table.Kill(_, worker, _):
+            case package.Kill(_, worker, _):
                 self.doomed.add(worker)
-            case table.Promoted(generation, probation_seconds):
+            case package.Promoted(generation, probation_seconds):
                 if not probation_seconds:
                     self.tell(generation, True)
-            case table.ProbationEnded(generation, _, passed, reason):
+            case package.ProbationEnded(generation, _, passed, reason):
                 assert reason or not self.pinged, "a worker that was pinged has to answer"
                 self.pinged.clear()
                 self.tell(generation, passed)
-            case table.RolledBack(generation, to, _, _, _):
+            case package.RolledBack(generation, to, _, _, _):
                 assert to < generation
                 self.tell(generation, False)
-            case table.GivenUp(generation, _, _):
+            case package.GivenUp(generation, _, _):
                 self.tell(generation, False)
-            case table.Superseded(generation, by):
+            case package.Superseded(generation, by):
                 self.waiting.discard(generation)
                 self.waiting.add(by)
-            case table.Finish():
+            case package.Finish():
                 self.finished = command
 
     def tell(self, generation, ok):
@@ -103,17 +103,17 @@ class Histories(RuleBasedStateMachine):
     @precondition(is_running)
     @rule()
     def restart(self):
-        self.asked(table.RestartRequested())
+        self.asked(package.RestartRequested())
 
     @precondition(is_running)
     @rule(by=st.sampled_from([-1, 1]))
     def scale(self, by):
-        self.asked(table.ScaleRequested(by))
+        self.asked(package.ScaleRequested(by))
 
     @precondition(is_running)
     @rule(force=st.booleans())
     def stop(self, force):
-        self.asked(table.StopRequested(force))
+        self.asked(package.StopRequested(force))
 
     @precondition(lambda self: self.finished is None and self.alive)
     @rule(data=st.data(), workers=st.integers(1, 3), probation=st.sampled_from([0, 1, 8]), stands_by=st.booleans())
@@ -126,7 +126,7 @@ class Histories(RuleBasedStateMachine):
             probation_max_errors=0.05,
             stands_by=stands_by,
         )
-        self.asked(table.WorkerIntroduced(worker, settings))
+        self.asked(package.WorkerIntroduced(worker, settings))
 
     @precondition(is_running)
     @rule(probation=st.sampled_from([0, 8]))
@@ -138,43 +138,43 @@ class Histories(RuleBasedStateMachine):
         )
         while (coming := self.fleet.coming) is not None:
             worker = next(iter(coming.in_state(WorkerState.STARTING)))
-            self.asked(table.WorkerIntroduced(worker.number, settings))
-            self.asked(table.WorkerReady(worker.number))
+            self.asked(package.WorkerIntroduced(worker.number, settings))
+            self.asked(package.WorkerReady(worker.number))
 
     @precondition(lambda self: self.finished is None and self.accepting)
     @rule(data=st.data(), responses=st.sampled_from([1, 30]), errors=st.integers(0, 1))
     def answer(self, data, responses, errors):
         worker = data.draw(st.sampled_from(sorted(self.accepting)))
-        self.asked(table.WorkerAnswered(worker, responses, responses * errors))
+        self.asked(package.WorkerAnswered(worker, responses, responses * errors))
 
     @precondition(lambda self: self.finished is None and self.pinged)
     @rule()
     def all_answer_the_ping(self):
         for worker in sorted(self.pinged):
             self.pinged.discard(worker)
-            self.asked(table.WorkerAlive(worker))
+            self.asked(package.WorkerAlive(worker))
 
     @precondition(lambda self: self.finished is None and self.alive)
     @rule(data=st.data())
     def one_answers_a_ping(self, data):
         worker = data.draw(st.sampled_from(sorted(self.alive)))
         self.pinged.discard(worker)
-        self.asked(table.WorkerAlive(worker))
+        self.asked(package.WorkerAlive(worker))
 
     @precondition(lambda self: self.finished is None and self.alive - self.doomed)
     @rule(data=st.data())
     def ready(self, data):
-        self.asked(table.WorkerReady(data.draw(st.sampled_from(sorted(self.alive - self.doomed)))))
+        self.asked(package.WorkerReady(data.draw(st.sampled_from(sorted(self.alive - self.doomed)))))
 
     @precondition(lambda self: self.finished is None and self.alive)
     @rule(data=st.data())
     def stopped_accepting(self, data):
-        self.asked(table.WorkerStoppedAccepting(data.draw(st.sampled_from(sorted(self.alive)))))
+        self.asked(package.WorkerStoppedAccepting(data.draw(st.sampled_from(sorted(self.alive)))))
 
     @precondition(lambda self: self.finished is None and self.accepting)
     @rule(data=st.data())
     def due_for_recycling(self, data):
-        self.asked(table.WorkerDueForRecycling(data.draw(st.sampled_from(sorted(self.accepting)))))
+        self.asked(package.WorkerDueForRecycling(data.draw(st.sampled_from(sorted(self.accepting)))))
 
     @precondition(lambda self: self.finished is None and self.alive)
     @rule(data=st.data())
@@ -190,7 +190,7 @@ class Histories(RuleBasedStateMachine):
         self.holding.discard(worker)
         self.paused.discard(worker)
         self.pinged.discard(worker)
-        self.asked(table.WorkerExited(worker, "ended"))
+        self.asked(package.WorkerExited(worker, "ended"))
 
     @precondition(lambda self: self.finished is None and not self.fleet.stopping)
     @rule()
@@ -199,13 +199,13 @@ class Histories(RuleBasedStateMachine):
         memory = from_plain(FleetMemory, json.loads(json.dumps(to_plain(self.fleet.memory()))))
         assert memory == self.fleet.memory()
         self.fleet = Fleet(FleetSettings(), memory)
-        self.asked(table.RestartRequested())
+        self.asked(package.RestartRequested())
 
     @precondition(is_running)
     @rule(seconds=st.floats(0.01, 40))
     def time_passes(self, seconds):
         self.now += seconds
-        self.asked(table.TimePassed())
+        self.asked(package.TimePassed())
 
     @precondition(lambda self: self.finished is not None)
     @rule()
@@ -220,8 +220,10 @@ class Histories(RuleBasedStateMachine):
     @invariant()
     def at_most_one_generation_serves_and_at_most_one_comes(self):
         states = [one.state for one in self.fleet.generations.values()]
-        assert states.count(table.GenerationState.SERVING) <= 1
-        coming = [one for one in states if one in {table.GenerationState.STARTING, table.GenerationState.COMPLETING}]
+        assert states.count(package.GenerationState.SERVING) <= 1
+        coming = [
+            one for one in states if one in {package.GenerationState.STARTING, package.GenerationState.COMPLETING}
+        ]
         assert len(coming) <= 1
 
     @invariant()
@@ -285,7 +287,7 @@ class Histories(RuleBasedStateMachine):
     def teardown(self):
         """However it went: stop by force, reap every worker, and it ends, with every requester told."""
         if self.finished is None:
-            self.asked(table.StopRequested(force=True))
+            self.asked(package.StopRequested(force=True))
         while self.finished is None:
             assert self.alive
             self.reap(min(self.alive))

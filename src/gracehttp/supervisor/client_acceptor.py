@@ -1,4 +1,4 @@
-"""Accepting clients of the supervisor itself: of its control socket, and of its addresses for probes and metrics."""
+"""Accepts clients of the supervisor itself: of its control socket, and of its addresses for probes and metrics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PAUSE_SECONDS: Final = 1.0
 ACCEPTS_PER_WAKE_UP: Final = 64
 
 
-class Accepting:
+class ClientAcceptor:
     """Calls `on_client(socket)` for each client of `listener`, from `begin` until `pause`, while `has_room()`.
 
     The listener is the caller's, non-blocking, and must be paused before it is closed. Where there was no room, `begin`

@@ -9,8 +9,8 @@ import socket
 
 from deadlines import DEADLINE_SECONDS
 
-from gracehttp.supervisor import accepting
-from gracehttp.supervisor.accepting import Accepting
+from gracehttp.supervisor import client_acceptor
+from gracehttp.supervisor.client_acceptor import ClientAcceptor
 
 
 class Listener:
@@ -40,7 +40,7 @@ def accepted(listener, clients, *, rooms):
         counts = []
         peers = [listener.connect() for _ in range(clients)]
         for room in rooms:
-            one = Accepting(listener, done.append, lambda room=room: len(done) < room)
+            one = ClientAcceptor(listener, done.append, lambda room=room: len(done) < room)
             one.begin()
             while one._watch is not None and len(done) < clients:
                 await asyncio.sleep(0)
@@ -64,11 +64,11 @@ def test_without_room_the_others_wait_until_there_is_some():
 
 
 def test_a_shortage_of_descriptors_is_a_pause(monkeypatch):
-    monkeypatch.setattr(accepting, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(client_acceptor, "PAUSE_SECONDS", 0.0)
 
     async def run():
         listener, done = Listener(errno.EMFILE), asyncio.get_running_loop().create_future()
-        one = Accepting(listener, done.set_result)
+        one = ClientAcceptor(listener, done.set_result)
         one.begin()
         peer = listener.connect()
         (await done).close()

@@ -13,7 +13,7 @@ from gracehttp.supervisor.fleet.probation import Probation
 from gracehttp.supervisor.succession.state import FORMAT, UnreadableState, decode, encode
 from gracehttp.values import descriptors_in
 
-VECTORS = Path(__file__).parents[2] / "vectors"
+VECTORS = Path(__file__).parents[3] / "vectors"
 RELEASES = sorted(folder.name for folder in VECTORS.iterdir() if folder.is_dir())
 FULL, PROBATION, LEAST = "supervisor-state.json", "supervisor-state-probation.json", "supervisor-state-least.json"
 

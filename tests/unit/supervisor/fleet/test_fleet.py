@@ -1,10 +1,11 @@
-"""The table of generations: what is promised of a restart, tried on the pure table."""
+"""What is promised of a restart, asked of the pure fleet."""
 
 from __future__ import annotations
 
 import pytest
+from fleets import TWO, only, restart, serving_fleet, started, stop_accepting
 
-from gracehttp.supervisor import fleet as table
+from gracehttp.supervisor import fleet as package
 from gracehttp.supervisor.fleet import (
     Died,
     Dismiss,
@@ -33,39 +34,6 @@ from gracehttp.supervisor.fleet import (
     WorkerStoppedAccepting,
 )
 from gracehttp.wire.messages import DrainReason
-
-TWO = FleetSettings(workers=2, ready_timeout_seconds=60, drain_timeout_seconds=30)
-
-
-def only(commands, kind):
-    return [command for command in commands if isinstance(command, kind)]
-
-
-def started(commands):
-    return [command.worker for command in only(commands, StartWorker)]
-
-
-def serving_fleet(settings=TWO, now=0.0):
-    """A fleet whose first generation serves."""
-    fleet = Fleet(settings)
-    restart(fleet, settings, now)
-    return fleet
-
-
-def restart(fleet, settings=TWO, now=0.0):
-    """Request a restart and let every worker become ready; returns the commands of the promotion."""
-    (canary,) = started(fleet.apply(RestartRequested(), now))
-    fleet.apply(WorkerIntroduced(canary, settings), now)
-    commands = fleet.apply(WorkerReady(canary), now)
-    for sibling in started(commands):
-        commands = fleet.apply(WorkerReady(sibling), now)
-    return commands
-
-
-def stop_accepting(fleet, number, now):
-    """The workers of a draining generation say that they accept no more."""
-    for worker in list(fleet.generations[number].workers):
-        fleet.apply(WorkerStoppedAccepting(worker), now)
 
 
 def test_a_generation_starts_with_one_canary():
@@ -107,7 +75,7 @@ def test_an_old_worker_that_dies_or_does_not_answer_holds_up_no_announcement():
     fleet.apply(WorkerExited(1, "was killed"), 0.1)
     assert only(fleet.apply(WorkerExited(2, "was killed"), 0.2), Promoted) == [Promoted(2)]
     restart(fleet, now=10.0)
-    assert fleet.next_deadline() == 10.0 + table.STOP_ACCEPTING_SECONDS
+    assert fleet.next_deadline() == 10.0 + package.STOP_ACCEPTING_SECONDS
     assert fleet.apply(TimePassed(), 12.0) == [Promoted(3)]
 
 
@@ -131,7 +99,7 @@ def test_a_stop_before_the_announcement_announces_first(force):
     fleet = serving_fleet()
     restart(fleet)
     commands = fleet.apply(StopRequested(force), 0.1)
-    assert commands[:2] == [Promoted(2), table.StopAdmitting()], "what is announced may admit connections"
+    assert commands[:2] == [Promoted(2), package.StopAdmitting()], "what is announced may admit connections"
 
 
 def test_a_new_generation_has_as_many_workers_as_its_own_code_says():
@@ -246,7 +214,7 @@ def test_a_drain_that_takes_too_long_is_ended_by_force():
     restart(fleet, now=10.0)
     stop_accepting(fleet, 1, now=10.0)
     deadline = fleet.next_deadline()
-    assert deadline == 10.0 + 30.0 + table.LIFESPAN_SECONDS
+    assert deadline == 10.0 + 30.0 + package.LIFESPAN_SECONDS
     assert {one.worker for one in fleet.apply(TimePassed(), deadline)} == {1, 2}
 
 
@@ -291,7 +259,7 @@ def test_a_replacement_that_can_not_start_takes_nothing_down():
 def test_stop_closes_the_doors_and_then_drains_everything():
     fleet = serving_fleet()
     commands = fleet.apply(StopRequested(), 5.0)
-    assert isinstance(commands[0], table.StopAdmitting)
+    assert isinstance(commands[0], package.StopAdmitting)
     assert commands[1:] == [Drain(1, DrainReason.STOP, 30.0), Drain(2, DrainReason.STOP, 30.0)]
     fleet.apply(WorkerExited(1, "ended"), 6.0)
     commands = fleet.apply(WorkerExited(2, "ended"), 7.0)
@@ -330,7 +298,7 @@ def test_a_second_stop_forces():
 def test_stop_signals_that_come_together_are_one():
     fleet = serving_fleet()
     fleet.apply(StopRequested(), 1.0)
-    assert fleet.apply(StopRequested(), 1.0 + table.SAME_STOP_SECONDS / 2) == []
+    assert fleet.apply(StopRequested(), 1.0 + package.SAME_STOP_SECONDS / 2) == []
     assert not fleet.forced
 
 

@@ -1,8 +1,8 @@
-"""The time between the order to stop and the drain, on the pure table."""
+"""The time between the order to stop and the drain, of the pure fleet."""
 
 from __future__ import annotations
 
-from test_generation import TWO, only, restart, serving_fleet, started
+from fleets import TWO, only, restart, serving_fleet, started
 
 from gracehttp.supervisor.fleet import (
     AnnounceStop,

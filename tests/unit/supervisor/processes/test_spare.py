@@ -78,7 +78,7 @@ def test_a_policy_of_scheduling_counts():
 class World:
     """A spare process that the test plays, at the other end of its channel."""
 
-    def __init__(self, monkeypatch, *, adopts=True):
+    def __init__(self, monkeypatch):
         self.told, self.watched, self.killed, self.spawned = [], {}, [], []
         self.started, self.failed = asyncio.Queue(), asyncio.Queue()
         self.process = None
@@ -98,7 +98,7 @@ class World:
         self.spare = Spare(
             self.watched.__setitem__,
             self.told.append,
-            adopt_orphans=lambda: adopts,
+            adopt_orphans=lambda: True,
             stderr=2,
             credentials=None,
         )
@@ -145,9 +145,9 @@ def hear_nothing(read_end):
     return _NoStderr()
 
 
-def in_world(monkeypatch, story, **options):
+def in_world(monkeypatch, story):
     async def run():
-        world = World(monkeypatch, **options)
+        world = World(monkeypatch)
         try:
             await asyncio.wait_for(story(world), DEADLINE_SECONDS)
         finally:
@@ -321,10 +321,36 @@ def test_none_is_started_beside_a_worker_that_starts(monkeypatch):
     in_world(monkeypatch, story)
 
 
-def test_without_a_subreaper_there_is_none(monkeypatch):
+def no_orphan_is_adopted(monkeypatch, world):
+    world.spare._adopt_orphans = lambda: False
+
+
+def a_debugger_is_attached(monkeypatch, world):
+    monkeypatch.setattr(module, "is_attached", lambda: True)
+
+
+def the_release_is_gone(monkeypatch, world):
+    monkeypatch.setattr(Launch, "missing", lambda self: "/venv/bin/python")
+
+
+@pytest.mark.parametrize(
+    ("prevent", "cause", "hint"),
+    [
+        (no_orphan_is_adopted, "the supervisor can't adopt the workers that it would fork", "use --spare off"),
+        (a_debugger_is_attached, "a debugger is attached", ""),
+        (the_release_is_gone, "/venv/bin/python is gone", ""),
+    ],
+)
+def test_where_there_can_be_none_that_is_told_in_one_line(monkeypatch, prevent, cause, hint):
     async def story(world):
+        prevent(monkeypatch, world)
         world.spare.renew_soon(LAUNCH)
-        await asyncio.sleep(0.01)
+        while not world.told:
+            await asyncio.sleep(0)
+        (told,) = map(str, world.told)
+        assert told.startswith(f"no spare process is used: {cause}")
+        assert hint in told
+        assert "\n" not in told
         assert not world.spawned
 
-    in_world(monkeypatch, story, adopts=False)
+    in_world(monkeypatch, story)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from test_generation import only, restart, started
-from test_generation_probation import on_probation
+from fleets import only, restart, started
+from test_fleet_probation import on_probation
 
 from gracehttp.supervisor.fleet import (
     Died,

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_generation_hangs import fleet_with_a_hang
-from test_generation_hangs import replace as hang
-from test_generation_probation import on_probation, restart
-from test_generation_product import INPUTS, NOW, fleet_of, fleets
+from test_fleet_hangs import fleet_with_a_hang
+from test_fleet_hangs import replace as hang
+from test_fleet_probation import on_probation, restart
+from test_fleet_product import INPUTS, NOW, fleet_of, fleets
 
 from gracehttp.supervisor import fleet as package
 from gracehttp.supervisor.fleet import FleetSettings, Generation, GenerationState, Worker, WorkerState

@@ -25,7 +25,7 @@ from gracehttp.values import Descriptor, from_plain, to_plain
 from gracehttp.wire.channel import Channel, ChannelClosed
 from gracehttp.wire.messages import Fork, Forked, TemplateBegan
 
-VECTORS = Path(__file__).parents[2] / "vectors"
+VECTORS = Path(__file__).parents[3] / "vectors"
 RELEASES = sorted(folder.name for folder in VECTORS.iterdir() if folder.is_dir())
 PID_OF_TEMPLATE = 4_000_001
 PID_OF_WORKER = 4_000_002

@@ -1,9 +1,9 @@
-"""What the table decides when the workers of a generation don't run the same code."""
+"""What the fleet decides when the workers of a generation don't run the same code."""
 
 from __future__ import annotations
 
 import pytest
-from test_generation import TWO, only, restart, serving_fleet, started
+from fleets import TWO, only, restart, serving_fleet, started
 
 from gracehttp.supervisor.fleet import (
     MOST_STARTS,
