@@ -136,7 +136,8 @@ class TaskRegister:
         """As `WeakSet.add`."""
         if self.expects_in and self.expects_in == interpreter_calls.thread():
             self.expects_in = 0
-            self.put_newest()
+            if self.newest is not None:
+                self.put_newest()
             self.newest = task
         else:
             self.keep(task)

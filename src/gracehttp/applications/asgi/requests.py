@@ -27,7 +27,7 @@ _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
 class RequestCycle:
-    """One call of the application, which gets `receive`, and this object as its `send`."""
+    """One call of the application. `receive` and `send` are what the application gets."""
 
     __slots__ = (
         "_application",
@@ -91,7 +91,7 @@ class RequestCycle:
             head.tls.add_to(scope["extensions"])
         try:
             # mypy: an application returns None, unless its author took it for another kind.
-            returned: object = await application.app(scope, self.receive, self)  # type: ignore[func-returns-value]
+            returned: object = await application.app(scope, self.receive, self.send)  # type: ignore[func-returns-value]
         except asyncio.CancelledError as error:
             self.finish(error)
             raise
@@ -151,17 +151,6 @@ class RequestCycle:
         self._told = True
         return {"type": "http.disconnect"}
 
-    # For libraries that ask whether `send` is an async function (asgiref, inspect.markcoroutinefunction).
-    _is_coroutine = getattr(asyncio.coroutines, "_is_coroutine", True)
-    _is_coroutine_mark = getattr(inspect, "_is_coroutine_mark", True)
-
-    def __call__(self, message: Message) -> Awaitable[None]:
-        """The `send` of ASGI. In a thread that isn't the loop's nothing is done before the loop awaits it: see
-        `asyncio.run_coroutine_threadsafe`."""
-        if interpreter_calls.thread() != self._application.thread:
-            return self._send_later(message)
-        return self.send(message)
-
     async def _send_later(self, message: Message) -> None:
         await self.send(message)
 
@@ -169,8 +158,11 @@ class RequestCycle:
         """Pass `message` on. To be awaited: until the client has read enough to be sent more, and for errors.
 
         They are `ClientDisconnected` when the client is gone, and `ResponseError` for a message that is unknown, out of
-        order or malformed.
+        order or malformed. In a thread that isn't the loop's nothing is done before the loop awaits it: see
+        `asyncio.run_coroutine_threadsafe`.
         """
+        if interpreter_calls.thread() != self._application.thread:
+            return self._send_later(message)
         exchange = self._exchange
         try:
             if exchange.disconnected:
@@ -220,6 +212,12 @@ class RequestCycle:
             self._gone = True
             return
         raise ClientDisconnected("the client is gone")
+
+
+# For libraries that ask whether `send` is an async function (asgiref, inspect.markcoroutinefunction).
+_send: Any = vars(RequestCycle)["send"]
+_send._is_coroutine = getattr(asyncio.coroutines, "_is_coroutine", True)
+_send._is_coroutine_mark = getattr(inspect, "_is_coroutine_mark", True)
 
 
 class Sent:
