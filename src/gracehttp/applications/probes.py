@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gracehttp.config import ProcessOptions
-from gracehttp.http.exchange import Exchange, RequestFinished
+from gracehttp.http.exchange import Exchange, RequestFinished, RequestHandler
 from gracehttp.http.handler import Handler
 from gracehttp.http.head import RequestHead, RequestLine
 
@@ -48,7 +48,7 @@ def answers_on_ports(health: Health, options: ProcessOptions, *, supervisor_answ
     return {path: answer for path, answer in both if path is not None}
 
 
-class Probed:
+class Probed(RequestHandler):
     """A `Handler` that answers health checks, and gives every other request to `application`.
 
     It stands before an application only where there are such paths, so that it costs nothing elsewhere.

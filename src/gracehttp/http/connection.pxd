@@ -1,9 +1,10 @@
+from gracehttp.http.exchange cimport RequestHandler
 from gracehttp.http.server_fields cimport ServerLines
 from gracehttp.net.deadlines cimport Deadlines, Place
 
 
 cdef class ServerContext:
-    cdef readonly object application
+    cdef readonly RequestHandler application
     cdef readonly object settings
     cdef readonly Py_ssize_t max_header_size_bytes
     cdef readonly object owner

@@ -21,6 +21,10 @@ cdef class Carrier:
     cpdef cut(self, Exchange exchange, reason)
 
 
+cdef class RequestHandler:
+    cpdef handle(self, Exchange exchange)
+
+
 cdef class Exchange:
     cdef public Head head
     cdef readonly RequestBody body

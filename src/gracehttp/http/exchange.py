@@ -30,6 +30,7 @@ __all__ = [
     "ExchangeObserver",
     "Header",
     "RequestFinished",
+    "RequestHandler",
     "RequestHead",
     "ResetReason",
     "ResponseError",
@@ -109,6 +110,16 @@ class Carrier:
 
     def upgrade(self, exchange: Exchange, fields: ResponseFields, make: MakeProtocol, *, finished: bool = True) -> None:
         """Let another protocol take over behind the request; see `Exchange.upgrade`."""
+        raise NotImplementedError
+
+
+class RequestHandler:
+    """What requests are given to, for compiled code, which needs no look-up for it. See `http.handler.Handler`."""
+
+    __slots__ = ()
+
+    def handle(self, exchange: Exchange) -> None:
+        """As that of `Handler`."""
         raise NotImplementedError
 
 

@@ -287,7 +287,11 @@ class EpollPoller(Poller):
             fd, events = ready[0]
             pollable = pollables[fd]
             if pollable is not None:
-                tell(pollable, events)
+                try:  # as `tell`, whose call would cost each request some, interpreted
+                    pollable.ready(events)
+                except Exception:
+                    pollable.failed()
+                    raise
             return
         before = since = system_calls.monotonic()
         self.holding = since >= self._holds_from
@@ -296,7 +300,11 @@ class EpollPoller(Poller):
             for fd, events in ready:
                 pollable = pollables[fd]
                 if pollable is not None and not (removed and fd in removed):
-                    tell(pollable, events)
+                    try:
+                        pollable.ready(events)
+                    except Exception:
+                        pollable.failed()
+                        raise
                     now = system_calls.monotonic()
                     if now - before > LONG_SECONDS:
                         self._took(now - before)

@@ -988,6 +988,88 @@ def test_scope_that_an_application_changes_is_not_the_scope_of_the_next_request(
     run(main())
 
 
+CHANGES = {
+    "nothing": lambda scope: None,
+    "a value in asgi": lambda scope: scope["asgi"].update(version="mine"),
+    "a key in asgi": lambda scope: (scope["asgi"].pop("version"), scope["asgi"].update(mine="3.0")),
+    "a value in state": lambda scope: scope["state"].update(db=2),
+    "more in state": lambda scope: scope["state"].update(mine=1),
+    "less in state": lambda scope: scope["state"].clear(),
+    "more in an extension": lambda scope: scope["extensions"]["gracehttp.drain"].update(mine=1),
+    "another value of an extension": lambda scope: scope["extensions"].update({"gracehttp.drain": []}),
+    "the name of an extension": lambda scope: scope["extensions"].update(mine=scope["extensions"].popitem()[1]),
+    "fewer extensions": lambda scope: scope["extensions"].popitem(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_each_scope_has_its_own_dictionaries_whatever_the_application_does_to_one(run, change):
+    """Those that are as they were may be given again."""
+
+    async def main():
+        seen = []
+
+        async def app(scope, receive, send):
+            seen.append(copy.deepcopy(scope))
+            CHANGES[change](scope)
+
+        application = make(app, state={"db": 1})
+        for _ in range(3):
+            exchange = FakeExchange()
+            application.handle(exchange)
+            await exchange.ended.wait()
+        assert seen == [seen[0]] * 3
+        assert seen[0]["state"] == {"db": 1}
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "pick",
+    [
+        lambda scope: scope,
+        lambda scope: scope["asgi"],
+        lambda scope: scope["state"],
+        lambda scope: scope["extensions"],
+        lambda scope: scope["extensions"]["http.response.trailers"],
+    ],
+    ids=["scope", "asgi", "state", "extensions", "an extension"],
+)
+def test_what_an_application_keeps_of_its_scope_is_given_to_no_other_request(run, pick):
+    async def main():
+        kept = []
+
+        async def app(scope, receive, send):
+            kept.append(pick(scope))
+
+        application = make(app)
+        for _ in range(3):
+            exchange = FakeExchange()
+            application.handle(exchange)
+            await exchange.ended.wait()
+        assert len({id(one) for one in kept}) == len(kept) == 3
+
+    run(main())
+
+
+def test_state_of_the_application_is_in_the_scopes_that_follow_its_change(run):
+    async def main():
+        states = []
+
+        async def app(scope, receive, send):
+            states.append(dict(scope["state"]))
+
+        application = make(app, state={"db": 1})
+        for changed in ({}, {"db": 2}, {"cache": 3}):
+            application.lifespan.state.update(changed)
+            exchange = FakeExchange()
+            application.handle(exchange)
+            await exchange.ended.wait()
+        assert states == [{"db": 1}, {"db": 2}, {"db": 2, "cache": 3}]
+
+    run(main())
+
+
 def test_scope_is_that_of_the_request_also_where_a_connection_keeps_its_fields(run):
     async def main():
         scopes = []

@@ -17,7 +17,7 @@ from typing import Any
 
 from gracehttp.http import negotiation
 from gracehttp.http.connection import NEW, NO_PROTOCOL, Connection, Ends, HttpSettings, ServerContext, Terms
-from gracehttp.http.exchange import Exchange, RequestHead
+from gracehttp.http.exchange import Exchange, RequestHandler, RequestHead
 from gracehttp.net.poller import BROKEN, BYTES_PER_TURN, HALF_CLOSED, READABLE, WRITABLE, Poller
 from gracehttp.net.stream import PlainStream, StreamServices
 from gracehttp.wire.handover import Carried
@@ -310,7 +310,7 @@ class FakeOwner:
         self.finished.append((name, status, size, seconds))
 
 
-class FakeApplication:
+class FakeApplication(RequestHandler):
     """Keeps the exchanges that it gets; `on_handle` may answer at once."""
 
     handle_websocket: Callable[[Any], None] | None = None

@@ -13,6 +13,7 @@ from port_world import LOOPS, PortWorld, runner_of, until
 
 from gracehttp.events import ConnectionFailed, ConnectionNotWatched
 from gracehttp.http.connection import Terms
+from gracehttp.http.exchange import RequestHandler
 from gracehttp.net.poller import Poller
 from gracehttp.wire.handover import Carried
 from gracehttp.worker import connections as connections_module
@@ -21,7 +22,7 @@ from gracehttp.worker.port_terms import PortTerms
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
 
-class Application:
+class Application(RequestHandler):
     """Keeps the exchanges; the test answers."""
 
     def __init__(self):

@@ -16,6 +16,7 @@ from deadlines import DEADLINE_SECONDS
 
 from gracehttp.events import HandoverBroken, HandoverDelayed, HandoverQueueLost
 from gracehttp.http.connection import HttpSettings, Terms
+from gracehttp.http.exchange import RequestHandler
 from gracehttp.net.handover_shares import SharedShares
 from gracehttp.net.permits import LocalPermits, PermitPool
 from gracehttp.net.poller import new_poller
@@ -47,7 +48,7 @@ async def until(condition):
         await asyncio.sleep(0)
 
 
-class Application:
+class Application(RequestHandler):
     """Answers with the name of its worker, at once, or when it is told to."""
 
     def __init__(self, name):

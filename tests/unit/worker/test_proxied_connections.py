@@ -14,6 +14,7 @@ from port_world import LOOPS, PortWorld, runner_of, until
 
 from gracehttp.events import ConnectionsNotIntroduced, ForwardedFieldRemoved
 from gracehttp.http.connection import Terms
+from gracehttp.http.exchange import RequestHandler
 from gracehttp.http.settings import HttpSettings, ProxySettings
 from gracehttp.net.certificates import TlsSettings, load
 from gracehttp.wire.handover import Carried, Proxied, ProxiedTls
@@ -28,7 +29,7 @@ LOCAL = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00"
 GET = b"GET / HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: 203.0.113.7\r\n\r\n"
 
 
-class World(PortWorld):
+class World(PortWorld, RequestHandler):
     """Its application keeps heads and answers at once."""
 
     handle_websocket = None

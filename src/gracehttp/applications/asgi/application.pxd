@@ -2,15 +2,16 @@ import cython
 
 from gracehttp.applications cimport interpreter_calls
 from gracehttp.applications.asgi.first_steps cimport FirstSteps
+from gracehttp.http.exchange cimport Exchange, RequestHandler
 
 
-cdef class AsgiApplication  # before what needs it in turn
+cdef class AsgiApplication(RequestHandler)  # before what needs it in turn
 
 
-from gracehttp.applications.asgi.requests cimport RequestCycle
+from gracehttp.applications.asgi.requests cimport Given, RequestCycle
 
 
-cdef class AsgiApplication:
+cdef class AsgiApplication(RequestHandler):
     cdef readonly object name
     cdef readonly object app
     cdef readonly object lifespan
@@ -22,7 +23,8 @@ cdef class AsgiApplication:
     cdef object _on_idle
     cdef object _context
     cdef dict _running
+    cdef Given given
 
     @cython.locals(cycle=RequestCycle)
-    cpdef handle(self, exchange)
+    cpdef handle(self, Exchange exchange)
     cpdef finished(self, cycle)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from gracehttp.applications import interpreter_calls
 from gracehttp.applications.asgi.first_steps import FirstSteps
 from gracehttp.applications.asgi.lifespan import Lifespan
-from gracehttp.applications.asgi.requests import RequestCycle
+from gracehttp.applications.asgi.requests import Given, RequestCycle
 from gracehttp.applications.asgi.types import AsgiCallable
 from gracehttp.applications.asgi.websockets import WebSocketCycle
 from gracehttp.applications.drain_notice import DrainNotice, put_into
 from gracehttp.events import Event
-from gracehttp.http.exchange import Exchange
+from gracehttp.http.exchange import Exchange, RequestHandler
 
 if TYPE_CHECKING:
     from gracehttp.http.websocket.session import WebSocketSession
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Cycle = RequestCycle | WebSocketCycle
 
 
-class AsgiApplication:
+class AsgiApplication(RequestHandler):
     """See `Application`. All methods are for the thread of the loop."""
 
     def __init__(
@@ -52,6 +52,7 @@ class AsgiApplication:
         self._loop = loop
         self._first_steps = FirstSteps(loop)
         self._on_idle = on_idle
+        self.given = Given()
         # Each task gets a copy of this context. The context in which a request was parsed can be another request's.
         self._context = contextvars.copy_context()
         put_into(self._context, draining)
@@ -71,8 +72,9 @@ class AsgiApplication:
         """Call the application in a task of its own."""
         cycle = RequestCycle.__new__(RequestCycle)
         cycle.begin(self, exchange)
-        task = self._first_steps.take(cycle.run(), interpreter_calls.copied(self._context))
+        task = self._first_steps.begin(cycle.run(), interpreter_calls.copied(self._context))
         if not cycle.ended:
+            self._first_steps.keep(task)
             cycle.waits = True
             self._running[cycle] = task
 

@@ -15,12 +15,15 @@ cdef class FirstSteps:
     cdef object _capture
     cdef dict _options
     cdef object _step
+    cdef object _context
     cdef object _before
     cdef dict _current
     cdef TaskRegister _register
 
-    @cython.locals(attributes=dict, options=dict, register=TaskRegister)
     cpdef take(self, coroutine, context)
+    cpdef keep(self, task)
+    @cython.locals(attributes=dict, register=TaskRegister)
+    cpdef begin(self, coroutine, context)
 
 
 cdef class TaskRegister:

@@ -30,14 +30,25 @@ NAME = "request"
 class FirstSteps:
     """Makes tasks on one loop. For its thread."""
 
-    __slots__ = ("_attributes", "_before", "_capture", "_current", "_loop", "_options", "_register", "_step")
+    __slots__ = (
+        "_attributes",
+        "_before",
+        "_capture",
+        "_context",
+        "_current",
+        "_loop",
+        "_options",
+        "_register",
+        "_step",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._attributes: dict[str, Any] = loop.__dict__
         self._capture = self._call_soon
-        self._options: dict[str, Any] = {"loop": loop, "name": NAME, "context": None}
+        self._options: dict[str, Any] = {"loop": loop, "name": NAME}
         self._step: Callable[[], object] | None = None
+        self._context: Context | None = None  # of the step
         self._before: Callable[..., object] | None = None  # what another library has put in the place of call_soon
         self._current: dict[Any, Any] = {}  # the running task of each loop
         self._register: TaskRegister | None = None
@@ -46,10 +57,23 @@ class FirstSteps:
             self._register = TaskRegister.of(vars(asyncio.tasks)["_all_tasks"])
 
     def take(self, coroutine: Coroutine[Any, Any, None], context: Context) -> Task[None]:
-        """A task of `coroutine` in `context`, which has run until it waits for something or is done.
+        """A task of `coroutine`, which has run until it waits for something or is done. It is in `context`, which no
+        one else enters, or in a copy of it.
 
         In the middle of another task, it begins in the next turn of the loop.
         """
+        task = self.begin(coroutine, context)
+        if not task.done():
+            self.keep(task)
+        return task
+
+    def keep(self, task: Task[None]) -> None:
+        """`task`, from `begin`, goes on: let asyncio know it."""
+        if self._register is not None:
+            self._register.keep(task)
+
+    def begin(self, coroutine: Coroutine[Any, Any, None], context: Context) -> Task[None]:
+        """As `take`, for a caller that knows whether the task is done, and calls `keep` unless it is."""
         if _HAS_EAGER_START:
             eager: Any = Task  # whose argument the types of CPython 3.11 don't know
             task: Task[None] = eager(coroutine, loop=self._loop, name=NAME, context=context, eager_start=True)
@@ -61,28 +85,24 @@ class FirstSteps:
         attributes = self._attributes
         self._before = before = attributes.get("call_soon")
         attributes["call_soon"] = self._capture  # of this loop; that of its class stays as it is
-        options = self._options
-        options["context"] = context
         register.expects_in = interpreter_calls.thread()
         try:
-            made: Task[None] = interpreter_calls.call_by(Task, (coroutine,), options)
+            made: Task[None] = interpreter_calls.made_in(context, Task, coroutine, self._options)
         finally:
             register.expects_in = 0
-            options["context"] = None
             if before is None:
                 del attributes["call_soon"]
             else:
                 attributes["call_soon"] = before
         step, self._step = self._step, None
+        own, self._context = self._context, None
         try:
-            if step is not None:
-                interpreter_calls.run_in(context, step)
+            if step is not None and own is not None:
+                interpreter_calls.run_in(own, step)
         finally:
             if register.newest is not made:  # but a task of another thread, or of a finalizer
                 register.put_newest()
             register.newest = None
-        if not made.done():
-            register.keep(made)
         return made
 
     def _call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> object:
@@ -91,6 +111,7 @@ class FirstSteps:
                 return self._before(callback, *args, context=context)
             return type(self._loop).call_soon(self._loop, callback, *args, context=context)
         self._step = callback
+        self._context = context
         return None
 
 
@@ -136,7 +157,8 @@ class TaskRegister:
         """As `WeakSet.add`."""
         if self.expects_in and self.expects_in == interpreter_calls.thread():
             self.expects_in = 0
-            self.put_newest()
+            if self.newest is not None:
+                self.put_newest()
             self.newest = task
         else:
             self.keep(task)

@@ -4,6 +4,7 @@ from gracehttp.applications cimport interpreter_calls
 
 
 cdef class RequestCycle  # before what needs it in turn
+cdef class Given
 cdef class Sent
 
 
@@ -14,6 +15,8 @@ from gracehttp.http.head cimport KeptFields, RequestHead, RequestLine
 
 cdef dict _ASGI
 cdef Sent _SENT
+cdef object _receive
+cdef object _send
 
 
 cdef class RequestCycle:
@@ -31,6 +34,17 @@ cdef class RequestCycle:
     cpdef begin(self, AsgiApplication application, Exchange exchange)
     @cython.locals(exchange=Exchange, given=dict)
     cpdef send(self, message)
+
+
+cdef class Given:
+    cdef readonly dict asgi
+    cdef readonly dict state
+    cdef readonly dict extensions
+    cdef tuple _names
+
+    cdef keep(self, dict asgi, dict state, dict extensions)
+    @cython.locals(asgi=dict, own=dict, extensions=dict)
+    cdef bint are_free(self, dict state) except -1
 
 
 cdef class Sent:

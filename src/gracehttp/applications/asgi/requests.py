@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from gracehttp.applications import interpreter_calls
 from gracehttp.applications.asgi.files import send_open_file, send_path
 from gracehttp.applications.asgi.mistakes import explained, nothing_sent
-from gracehttp.applications.asgi.types import Message, Scope
+from gracehttp.applications.asgi.types import Message, Receive, Scope, Send
 from gracehttp.http.exchange import ClientDisconnected, Exchange, Header, ResponseError
 from gracehttp.http.head import RequestHead, RequestLine
 
@@ -27,7 +27,7 @@ _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
 class RequestCycle:
-    """One call of the application, which gets `receive`, and this object as its `send`."""
+    """One call of the application. `receive` and `send` are what the application gets."""
 
     __slots__ = (
         "_application",
@@ -57,7 +57,7 @@ class RequestCycle:
         self.ended = False
         """The call of the application is over."""
 
-    async def run(self) -> None:
+    async def run(self) -> None:  # noqa: PLR0912  interpreted, each function beside it would take time of each request
         """Await the application, and end the exchange with what it raised.
 
         SystemExit and KeyboardInterrupt end the request, not the worker: a task that raises them would end the loop,
@@ -69,29 +69,44 @@ class RequestCycle:
         head = exchange.head
         # Applications may change all of it, so that each request needs its own dictionaries, those within others too.
         scope: Scope = _new_scope(head)
-        scope["asgi"] = _ASGI.copy()
         scope["headers"] = head.headers
-        scope["state"] = application.state.copy()
-        # `extensions` has the same names. Written out, it takes half of what a loop over them does.
-        if head.line.http10:
-            scope["extensions"] = {
-                "gracehttp.drain": {},
-                "http.response.pathsend": {},
-                "http.response.zerocopysend": {},
-            }
+        given = application.given
+        if interpreter_calls.IN_C and head.tls is None and not head.line.http10 and given.are_free(application.state):
+            scope["asgi"] = given.asgi
+            scope["state"] = given.state
+            scope["extensions"] = given.extensions
         else:
-            scope["extensions"] = {
-                "gracehttp.drain": {},
-                "http.response.pathsend": {},
-                "http.response.zerocopysend": {},
-                "http.response.early_hint": {},
-                "http.response.trailers": {},
-            }
-        if head.tls is not None:
-            head.tls.add_to(scope["extensions"])
+            scope["asgi"] = asgi = _ASGI.copy()
+            scope["state"] = state = application.state.copy()
+            # `extensions` has the same names. Written out, it takes half of what a loop over them does.
+            if head.line.http10:
+                scope["extensions"] = {
+                    "gracehttp.drain": {},
+                    "http.response.pathsend": {},
+                    "http.response.zerocopysend": {},
+                }
+            else:
+                extensions: dict[str, dict[str, Any]] = {
+                    "gracehttp.drain": {},
+                    "http.response.pathsend": {},
+                    "http.response.zerocopysend": {},
+                    "http.response.early_hint": {},
+                    "http.response.trailers": {},
+                }
+                scope["extensions"] = extensions
+                if interpreter_calls.IN_C:
+                    given.keep(asgi, state, extensions)
+            if head.tls is not None:
+                head.tls.add_to(scope["extensions"])
+        receive: Receive
+        send: Send
+        if interpreter_calls.IN_C:
+            receive, send = interpreter_calls.bound(_receive, self), interpreter_calls.bound(_send, self)
+        else:
+            receive, send = self.receive, self.send
         try:
             # mypy: an application returns None, unless its author took it for another kind.
-            returned: object = await application.app(scope, self.receive, self)  # type: ignore[func-returns-value]
+            returned: object = await application.app(scope, receive, send)  # type: ignore[func-returns-value]
         except asyncio.CancelledError as error:
             self.finish(error)
             raise
@@ -151,17 +166,6 @@ class RequestCycle:
         self._told = True
         return {"type": "http.disconnect"}
 
-    # For libraries that ask whether `send` is an async function (asgiref, inspect.markcoroutinefunction).
-    _is_coroutine = getattr(asyncio.coroutines, "_is_coroutine", True)
-    _is_coroutine_mark = getattr(inspect, "_is_coroutine_mark", True)
-
-    def __call__(self, message: Message) -> Awaitable[None]:
-        """The `send` of ASGI. In a thread that isn't the loop's nothing is done before the loop awaits it: see
-        `asyncio.run_coroutine_threadsafe`."""
-        if interpreter_calls.thread() != self._application.thread:
-            return self._send_later(message)
-        return self.send(message)
-
     async def _send_later(self, message: Message) -> None:
         await self.send(message)
 
@@ -169,8 +173,11 @@ class RequestCycle:
         """Pass `message` on. To be awaited: until the client has read enough to be sent more, and for errors.
 
         They are `ClientDisconnected` when the client is gone, and `ResponseError` for a message that is unknown, out of
-        order or malformed.
+        order or malformed. In a thread that isn't the loop's nothing is done before the loop awaits it: see
+        `asyncio.run_coroutine_threadsafe`.
         """
+        if interpreter_calls.thread() != self._application.thread:
+            return self._send_later(message)
         exchange = self._exchange
         try:
             if exchange.disconnected:
@@ -220,6 +227,46 @@ class RequestCycle:
             self._gone = True
             return
         raise ClientDisconnected("the client is gone")
+
+
+_receive: Any = vars(RequestCycle)["receive"]
+_send: Any = vars(RequestCycle)["send"]
+# For libraries that ask whether `send` is an async function (asgiref, inspect.markcoroutinefunction).
+_send._is_coroutine = getattr(asyncio.coroutines, "_is_coroutine", True)
+_send._is_coroutine_mark = getattr(inspect, "_is_coroutine_mark", True)
+
+
+class Given:
+    """The dictionaries of the latest scope, beside the scope itself. The next one gets the same ones if the application
+    has neither kept nor changed any of them: to find that out takes less than to make new ones."""
+
+    __slots__ = ("_names", "asgi", "extensions", "state")
+
+    def __init__(self) -> None:
+        self.asgi: dict[str, Any] | None = None
+        self.state: dict[str, Any] | None = None
+        self.extensions: dict[str, dict[str, Any]] | None = None
+        self._names: tuple[str, ...] = ()
+
+    def keep(self, asgi: dict[str, Any], state: dict[str, Any], extensions: dict[str, dict[str, Any]]) -> None:
+        """Those of a scope that the application has not got yet."""
+        self.asgi = asgi
+        self.state = state
+        self.extensions = extensions
+        if not self._names:
+            self._names = tuple(extensions)
+
+    def are_free(self, state: dict[str, Any]) -> bool:
+        """Whether no other object refers to one of them, and they are as they were made. `state` is that of the
+        application, of which each scope gets a copy."""
+        asgi, own, extensions = self.asgi, self.state, self.extensions
+        if asgi is None or own is None or extensions is None:
+            return False
+        return (
+            interpreter_calls.is_free_copy(own, state)
+            and interpreter_calls.is_free_copy(asgi, _ASGI)
+            and interpreter_calls.is_free_of_dicts(extensions, self._names)
+        )
 
 
 class Sent:

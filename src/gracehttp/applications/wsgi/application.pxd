@@ -5,10 +5,10 @@ from gracehttp.applications.wsgi.in_flight cimport InFlight
 from gracehttp.applications.wsgi.loop_calls cimport LoopCalls
 from gracehttp.applications.wsgi.response cimport WsgiResponse
 from gracehttp.applications.wsgi.threads cimport ThreadPool
-from gracehttp.http.exchange cimport Exchange
+from gracehttp.http.exchange cimport Exchange, RequestHandler
 
 
-cdef class WsgiApplication:
+cdef class WsgiApplication(RequestHandler):
     cdef readonly str name
     cdef object _app
     cdef object _loop

@@ -16,14 +16,14 @@ from gracehttp.applications.wsgi.loop_calls import LoopCalls
 from gracehttp.applications.wsgi.mistakes import RAISED, explained
 from gracehttp.applications.wsgi.response import WsgiResponse
 from gracehttp.applications.wsgi.threads import ThreadPool
-from gracehttp.http.exchange import Exchange
+from gracehttp.http.exchange import Exchange, RequestHandler
 
 # A body up to this size is awaited before it takes up a thread, so that a slow upload costs none. An exchange is ready
 # to hold as much.
 _AWAITED_BODY_BYTES = 65536
 
 
-class WsgiApplication:
+class WsgiApplication(RequestHandler):
     """See `Application`. All methods are for the thread of the loop.
 
     `in_flight` counts each request from `handle` until the application is done with it, the `close()` of its result

@@ -4,13 +4,13 @@ from gracehttp.applications cimport interpreter_calls
 from gracehttp.applications.wsgi cimport environ as environs
 from gracehttp.applications.wsgi.in_flight cimport InFlight
 from gracehttp.applications.wsgi.response cimport WsgiResponse
-from gracehttp.http.exchange cimport Exchange
+from gracehttp.http.exchange cimport Exchange, RequestHandler
 
 
 cdef class CallsAtOnce:
     cdef object _loop
 
-cdef class WsgiOnLoop:
+cdef class WsgiOnLoop(RequestHandler):
     cdef readonly str name
     cdef object _app
     cdef readonly object loop

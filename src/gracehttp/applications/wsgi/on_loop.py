@@ -22,7 +22,7 @@ from gracehttp.applications.wsgi.in_flight import InFlight
 from gracehttp.applications.wsgi.lifespan import Lifespan
 from gracehttp.applications.wsgi.mistakes import explained
 from gracehttp.applications.wsgi.response import WsgiResponse
-from gracehttp.http.exchange import Exchange
+from gracehttp.http.exchange import Exchange, RequestHandler
 
 # A body up to this size waits in memory, a larger one in a temporary file.
 _BODY_BYTES_IN_MEMORY = 65536
@@ -54,7 +54,7 @@ class CallsAtOnce:
             _set_running_loop(hidden)
 
 
-class WsgiOnLoop:
+class WsgiOnLoop(RequestHandler):
     """See `Application`. All methods are for the thread of the loop.
 
     The application sees no running loop: frameworks refuse to do what blocks where one runs (Django's

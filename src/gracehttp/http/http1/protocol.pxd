@@ -89,7 +89,9 @@ cdef class Http1Protocol(Carrier):
     cdef bint _is_late(self) except -1
     cpdef body_wanted(self, Exchange exchange)
     cpdef body_taken(self, Exchange exchange)
-    @cython.locals(fields=ResponseFields, http11=bint, framing=int, closes=bint, added=ServerLines, head=bytes)
+    @cython.locals(
+        fields=ResponseFields, length=longlong, http11=bint, framing=int, closes=bint, added=ServerLines, now=double, latest=tuple, head=bytes
+    )
     cpdef send_head(self, Exchange exchange, bytes data, bint end)
     @cython.locals(framing=int)
     cpdef send_body(self, Exchange exchange, bytes data, bint end)

@@ -522,23 +522,41 @@ class Http1Protocol(Carrier):
             self._stream.write(interim_head(status, fields))
 
     def send_head(self, exchange: Exchange, data: bytes, end: bool) -> None:
+        # The usual case is told without a call where a function tells the others: interpreted, each call takes 300
+        # instructions.
         fields = exchange.fields
+        length = exchange.announced_length
         http11 = not exchange.head.line.http10
-        framing = choose_framing(exchange.bodyless, http11, exchange.announced_length)
+        framing = framings.COUNTED
+        if length < 0 or exchange.bodyless:
+            framing = choose_framing(exchange.bodyless, http11, length)
         self._framing = framing
         closes = (
             fields.closes
             or framing == framings.UNTIL_CLOSE
             or self._last_response
             or not self._keep_alive
-            or self._ends_here(end)
+            or ((self._body is not None or self._stream.input_over) and self._ends_here(end))
         )
         self._closes = closes  # by itself: Cython 3.3 miscompiles an assignment to two targets of different types
         added = self._context.server_lines
-        ours = added.of(time())
-        if fields.has_date or fields.has_server:
-            ours = added.beside(fields.has_date, fields.has_server)
-        head = response_head(exchange.status, fields, framing, exchange.announced_length, http11, closes, ours)
+        now = time()
+        ours = added.date_and_server if added.begins <= now < added.ends else added.of(now)
+        latest = fields.latest_head
+        if (
+            latest is not None
+            and latest[1] is ours
+            and latest[0] == exchange.status
+            and not closes
+            and fields.content_length == length
+            and framing == framings.COUNTED
+            and http11
+        ):
+            head = latest[2]
+        else:
+            if fields.has_date or fields.has_server:
+                ours = added.beside(fields.has_date, fields.has_server)
+            head = response_head(exchange.status, fields, framing, length, http11, closes, ours)
         if framing == framings.CHUNKED:
             data = chunk(data, False)
         if closes and end and len(data) <= _JOIN_LIMIT_BYTES:
