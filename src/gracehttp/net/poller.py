@@ -296,7 +296,11 @@ class EpollPoller(Poller):
             for fd, events in ready:
                 pollable = pollables[fd]
                 if pollable is not None and not (removed and fd in removed):
-                    tell(pollable, events)
+                    try:  # as `tell` does it, without a call
+                        pollable.ready(events)
+                    except Exception:
+                        pollable.failed()
+                        raise
                     now = system_calls.monotonic()
                     if now - before > LONG_SECONDS:
                         self._took(now - before)
