@@ -287,8 +287,13 @@ class EpollPoller(Poller):
             fd, events = ready[0]
             pollable = pollables[fd]
             if pollable is not None:
-                tell(pollable, events)
+                try:  # as `tell`, whose call would cost each request some, interpreted
+                    pollable.ready(events)
+                except Exception:
+                    pollable.failed()
+                    raise
             return
+        brief, much = HOLD_SECONDS, LONG_SECONDS
         before = since = system_calls.monotonic()
         self.holding = since >= self._holds_from
         self.turning = True
@@ -296,16 +301,16 @@ class EpollPoller(Poller):
             for fd, events in ready:
                 pollable = pollables[fd]
                 if pollable is not None and not (removed and fd in removed):
-                    try:  # as `tell` does it, without a call
+                    try:
                         pollable.ready(events)
                     except Exception:
                         pollable.failed()
                         raise
                     now = system_calls.monotonic()
-                    if now - before > LONG_SECONDS:
+                    if now - before > much:
                         self._took(now - before)
                     before = now
-                    if now - since > HOLD_SECONDS:
+                    if now - since > brief:
                         since = now
                         if self.held:
                             self.send_held()

@@ -4,6 +4,9 @@ from gracehttp.net cimport system_calls
 from gracehttp.net.deadlines cimport Deadlines
 from gracehttp.net.poller cimport Pollable, Poller, tell
 
+cdef Py_ssize_t _MUCH_BYTES
+cdef int READABLE, WRITABLE, BROKEN, HALF_CLOSED
+
 
 cdef class StreamServices:
     cdef readonly object loop

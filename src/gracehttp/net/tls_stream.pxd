@@ -3,6 +3,10 @@ import cython
 from gracehttp.net.deadlines cimport Deadlines
 from gracehttp.net.stream cimport PlainStream, SocketStream
 
+cdef Py_ssize_t _RECORD_HEADER_BYTES
+cdef Py_ssize_t _MOST_CONTENT_BYTES
+cdef Py_ssize_t _ENCRYPT_BYTES
+
 
 cdef class RecordCounter:
     cdef Py_ssize_t _missing
