@@ -53,5 +53,6 @@ cdef class EpollPoller(Poller):
     cpdef forget(self, int fd)
     cpdef change(self, int fd, int events)
     cpdef remove(self, int fd)
-    @cython.locals(ready=list, pollable=Pollable, before=double, since=double, now=double)
+    @cython.locals(ready=list, pollable=Pollable, before=double, since=double, now=double,
+                   brief=double, much=double)
     cpdef void _turn(self) except *

@@ -293,6 +293,7 @@ class EpollPoller(Poller):
                     pollable.failed()
                     raise
             return
+        brief, much = HOLD_SECONDS, LONG_SECONDS
         before = since = system_calls.monotonic()
         self.holding = since >= self._holds_from
         self.turning = True
@@ -306,10 +307,10 @@ class EpollPoller(Poller):
                         pollable.failed()
                         raise
                     now = system_calls.monotonic()
-                    if now - before > LONG_SECONDS:
+                    if now - before > much:
                         self._took(now - before)
                     before = now
-                    if now - since > HOLD_SECONDS:
+                    if now - since > brief:
                         since = now
                         if self.held:
                             self.send_held()

@@ -4,6 +4,9 @@ from gracehttp.net cimport system_calls
 from gracehttp.net.deadlines cimport Deadlines
 from gracehttp.net.poller cimport Pollable, Poller, tell
 
+cdef Py_ssize_t _MUCH_BYTES
+cdef int READABLE, WRITABLE, BROKEN, HALF_CLOSED
+
 
 cdef class StreamServices:
     cdef readonly object loop
@@ -52,9 +55,8 @@ cdef class PlainStream(SocketStream):
     @cython.locals(poller=Poller, size=Py_ssize_t)
     cpdef write(self, data)
     cpdef write_last(self, data)
-    cpdef flush(self)
     @cython.locals(services=StreamServices, poller=Poller, sent=Py_ssize_t, size=Py_ssize_t)
-    cdef _send_held(self, bint last)
+    cpdef flush(self, bint last=*)
     cpdef failed(self)
     cpdef write_file(self, part)
     cpdef pause_reading(self)

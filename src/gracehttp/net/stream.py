@@ -425,7 +425,7 @@ class PlainStream(SocketStream):
                 self._held += data
                 self.unsent_bytes += size
                 return
-            self._send_held(False)
+            self.flush()
             if self._unsent is not None:
                 self._keep((data,))
                 return
@@ -437,7 +437,7 @@ class PlainStream(SocketStream):
             if not poller.turning:
                 poller.send_soon()
         else:
-            self._send_held(False)
+            self.flush()
 
     def write_last(self, data: bytes) -> None:
         if self._held is None and self._unsent is None and len(data) <= HOLD_BYTES and not self.shut:
@@ -446,10 +446,7 @@ class PlainStream(SocketStream):
         else:
             self.write(data)
 
-    def flush(self) -> None:
-        self._send_held(False)
-
-    def _send_held(self, last: bool) -> None:
+    def flush(self, last: bool = False) -> None:
         """`last`: the end of our half follows at once, and goes along in the same segment."""
         data = self._held
         if data is None:
@@ -641,7 +638,7 @@ class PlainStream(SocketStream):
         """As `close`. `client_ended` tells whether bytes that are discarded say that the client has ended its half."""
         if self.closed or self._ending is not None:
             return
-        self._send_held(True)
+        self.flush(True)
         self._stall_no_more()
         self.shut = True
         linger = linger and not self.input_over
@@ -661,7 +658,7 @@ class PlainStream(SocketStream):
         Also before a close: the client learns of a close(2) only when the last copy of the descriptor is gone, and a
         process that the application has forked has one. A shutdown acts on the socket itself.
         """
-        self._send_held(True)
+        self.flush(True)
         self.shut = True
         system_calls.shut(self._socket, self._fd)  # that the client is gone already (ENOTCONN) is no news
 

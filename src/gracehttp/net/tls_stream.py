@@ -60,24 +60,17 @@ AnswerPlain = Callable[[bytes], bytes]
 class RecordCounter:
     """Follows the lengths of TLS records, to know whether the last of them is whole."""
 
-    __slots__ = ("_header", "_missing")
+    __slots__ = ("_header", "_missing", "at_boundary")
 
     def __init__(self) -> None:
         self._missing = 0  # bytes of the current record's content that have not come
         self._header = b""  # the part of a record header that has come
-
-    @property
-    def at_boundary(self) -> bool:
-        """Whether all that has come are whole records."""
-        return not self._missing and not self._header
+        self.at_boundary = True
+        """Whether all that has come are whole records. While they are, one whole record need not be counted."""
 
     def count(self, data: bytes) -> None:
         """`data` has come."""
-        size = len(data)
-        fresh = not self._missing and not self._header and size >= _RECORD_HEADER_BYTES
-        if fresh and size == _RECORD_HEADER_BYTES + (data[3] << 8 | data[4]):
-            return  # the usual case: one whole record
-        at = 0
+        at, size = 0, len(data)
         while at < size:
             if self._missing:
                 taken = min(self._missing, size - at)
@@ -90,6 +83,7 @@ class RecordCounter:
             if len(self._header) == _RECORD_HEADER_BYTES:
                 self._missing = self._header[3] << 8 | self._header[4]
                 self._header = b""
+        self.at_boundary = not self._missing and not self._header
 
 
 class TlsStream(SocketStream):
@@ -224,19 +218,35 @@ class TlsStream(SocketStream):
         if self._said_goodbye:
             self.input_over = self._client_ended(data)
             return
-        self._records.count(data)
-        if self._context is not None:
-            self._first += data
-            if not _holds_a_record(self._first) or self._answered_plain() or not self._begin_session(self._context):
-                return
-            data, self._first = self._first, b""
-        self._incoming.write(data)
+        records, size = self._records, len(data)
+        whole = (
+            records.at_boundary
+            and size >= _RECORD_HEADER_BYTES
+            and size == _RECORD_HEADER_BYTES + (data[3] << 8 | data[4])
+        )
+        if not whole:
+            records.count(data)
         if self._handshakes is not None:
-            if not self._shake_hands(data):
-                return
-        elif self._witness is not None:
+            self._go_on_shaking(data)
+            return
+        self._incoming.write(data)
+        if self._witness is not None:
             self._witness.read(data)
-        self._deliver()
+        if not whole or self._undelivered or self._plain.shut:
+            self._deliver()
+            return
+        # The usual case: one record, which is all that OpenSSL has to read. So it need not be asked whether there is
+        # more, nor whether it has something to say: it has if it has read something else than data.
+        try:
+            content = self._engine.read(size)
+        except ssl.SSLError as exc:
+            self._read_nothing(exc)
+            self._answer()
+            return
+        if content:
+            self.consumer.received(content)
+        else:
+            self._end_input()
 
     def ended(self) -> None:
         """The client has ended its half of the TCP connection, if without close_notify too."""
@@ -281,6 +291,17 @@ class TlsStream(SocketStream):
             self._plain.abort()
             return False
         return True
+
+    def _go_on_shaking(self, data: bytes) -> None:
+        """`data` of the client has come in the handshake, or before it."""
+        if self._context is not None:
+            self._first += data
+            if not _holds_a_record(self._first) or self._answered_plain() or not self._begin_session(self._context):
+                return
+            data, self._first = self._first, b""
+        self._incoming.write(data)
+        if self._shake_hands(data):
+            self._deliver()
 
     def _shake_hands(self, data: bytes) -> bool:
         """Go on with the handshake, with `data` of the client; tells whether it is done."""
@@ -337,15 +358,9 @@ class TlsStream(SocketStream):
                 size = _MOST_CONTENT_BYTES
             try:
                 data = engine.read(size)
-            except ssl.SSLWantReadError:
+            except ssl.SSLError as exc:
+                self._read_nothing(exc)
                 break
-            except ssl.SSLZeroReturnError:
-                self._end_input()
-                break
-            except ssl.SSLError:  # a record that was tampered with, or a violation of the protocol
-                self._flush()  # the alert
-                plain.close(linger=False)
-                return
             if not data:
                 self._end_input()
                 break
@@ -360,7 +375,22 @@ class TlsStream(SocketStream):
                 return
         if plain.input_over and not (plain.shut or self._said_goodbye or self.input_over):
             self._end_input()
-        if self._outgoing.pending:  # a KeyUpdate was asked for, for example
+        self._answer()
+
+    def _read_nothing(self, error: ssl.SSLError) -> None:
+        """OpenSSL has read no data, and tells why by `error`."""
+        if isinstance(error, ssl.SSLWantReadError):  # the record is not whole, or it was none with data
+            return
+        if isinstance(error, ssl.SSLZeroReturnError):
+            self._end_input()
+            return
+        self._flush()  # the alert: a record was tampered with, or the protocol violated
+        self._plain.close(linger=False)
+
+    def _answer(self) -> None:
+        """Send what OpenSSL has to say to what it has read: a KeyUpdate was asked for, for example."""
+        if self._outgoing.pending:
+            plain = self._plain
             self._flush()
             # Each of them is answered, and the consumer knows of none.
             if not (plain.writable or plain.shut or self._said_goodbye):
@@ -408,7 +438,15 @@ class TlsStream(SocketStream):
         if self._unencrypted is not None:
             self._keep(data)
         elif len(data) <= _ENCRYPT_BYTES:
-            self._encrypt(data)
+            if self._witness is not None:
+                self._encrypt(data)
+            else:  # as that does it, without a call
+                try:
+                    self._engine.write(data)
+                except ssl.SSLError:
+                    plain.abort_soon()
+                else:
+                    plain.write(self._outgoing.read())
             self.writable = plain.writable
         else:
             self._unencrypted = deque()

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import ssl
 
+import pytest
+from floor import BOTH, Seen, runner_for
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gracehttp.net.tls_stream import RecordCounter
+from gracehttp.net.tls_stream import RecordCounter, TlsStream
+
+
+@pytest.fixture(params=BOTH)
+def run(request):
+    return runner_for(request.param)
 
 
 def record(size):
@@ -46,3 +54,77 @@ def test_any_cuts_of_any_records(sizes, cuts):
         counter.count(data[at : at + cut])
         at = min(at + cut, len(data))
         assert counter.at_boundary is (at in ends)
+
+
+# --- a record that comes alone ---
+
+
+class FakeSession:
+    """In the place of OpenSSL and its two buffers: reads nothing but what it was told to."""
+
+    def __init__(self, reads):
+        self.reads, self.calls, self.unsent = reads, [], b""
+        self.incoming = self.outgoing = self
+
+    @property
+    def pending(self):
+        self.calls.append("pending")
+        return len(self.unsent)
+
+    def write(self, data):
+        self.calls.append("write")
+
+    def read(self, size=-1):
+        if size < 0:
+            records, self.unsent = self.unsent, b""
+            return records
+        self.calls.append("read")
+        found = self.reads.pop(0)
+        if isinstance(found, bytes):
+            return found
+        self.unsent += b"answer"
+        raise found
+
+    def wipe(self):
+        return
+
+
+def speak(floor, session):
+    client, plain, _ = floor.stream()
+    seen = Seen()
+    plain.consumer = plain.owner = seen
+    return client, TlsStream(plain, None, seen, session=session), seen
+
+
+def test_a_part_of_a_record_that_looks_like_a_whole_one_is_none(run):
+    async def scenario(floor):
+        _, stream, _ = speak(floor, FakeSession([ssl.SSLWantReadError(), ssl.SSLWantReadError()]))
+        whole = record(16)
+        stream.received(whole[:14])
+        stream.received(record(2))
+        assert not stream.mid_record  # 5 + 16 bytes have come
+        stream.abort()
+
+    run(scenario)
+
+
+def test_the_answer_to_a_record_without_data_is_sent_at_once(run):
+    async def scenario(floor):
+        client, stream, seen = speak(floor, FakeSession([ssl.SSLWantReadError()]))
+        stream.received(record(20))
+        assert await client.take(6) == b"answer"
+        assert seen.data == b""
+        stream.abort()
+
+    run(scenario)
+
+
+def test_a_record_that_comes_alone_is_read_by_one_call(run):
+    async def scenario(floor):
+        session = FakeSession([b"content"])
+        _, stream, seen = speak(floor, session)
+        stream.received(record(20))
+        assert (session.calls, seen.data) == (["write", "read"], b"content")
+        stream.abort()
+
+    run(scenario)
