@@ -184,11 +184,17 @@ def test_the_metrics_are_there_too_and_workers_count_for_them(start, tmp_path):
     server, admin = serve(start, "-b", "https://127.0.0.2:0?certfile=cert.pem")
     for _ in range(3):
         assert get(server.port)[0] == 200
-    with socket.create_connection(("127.0.0.1", admin), timeout=DEADLINE_SECONDS) as sock:
-        sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
-        head, _, body = b"".join(iter(lambda: sock.recv(65536), b"")).partition(b"\r\n\r\n")
+
+    def scrape():
+        with socket.create_connection(("127.0.0.1", admin), timeout=DEADLINE_SECONDS) as sock:
+            sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+            head, _, body = b"".join(iter(lambda: sock.recv(65536), b"")).partition(b"\r\n\r\n")
+        return head, body
+
+    # A request is counted when its response has been sent, so the client may have it before that.
+    wait_until(lambda: b'gracehttp_http_requests_total{method="GET",status="2xx"} 3\n' in scrape()[1])
+    head, body = scrape()
     assert b"Content-Type: text/plain; version=0.0.4" in head
-    assert b'gracehttp_http_requests_total{method="GET",status="2xx"} 3\n' in body
     expires = x509.load_pem_x509_certificate(issued.cert_chain_pems[0].bytes()).not_valid_after_utc.timestamp()
     (line,) = re.findall(rb"^gracehttp_certificate_expiry_time_seconds\{.*$", body, re.MULTILINE)
     assert line.startswith(b'gracehttp_certificate_expiry_time_seconds{certificate="%s/cert.pem"}' % bytes(tmp_path))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from types import SimpleNamespace
+
 import pytest
 
+from gracehttp.supervisor.reloading import snapshot as snapshots
+from gracehttp.supervisor.reloading import watcher
 from gracehttp.supervisor.reloading.changes import MOST_IN_A_ROW, SOON_SECONDS, Changes, Verdict
 from gracehttp.supervisor.reloading.selection import Selection
-from gracehttp.supervisor.reloading.snapshot import Snapshot
+from gracehttp.supervisor.reloading.snapshot import COARSEST_TIMESTAMP_SECONDS, Snapshot
 
 # --- which files ---
 
@@ -124,6 +129,74 @@ def test_what_is_installed_does_not_count(folder) -> None:
     assert snapshot.look_at([str(environment / "lib/x.py")]) == []
     assert snapshot.look_at([str(environment / "lib")]) == []
     assert snapshot.look() == []
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_second_change_within_one_timestamp_is_seen(folder, monkeypatch) -> None:
+    monkeypatch.setattr(snapshots, "_metadata", lambda path: (1,) if os.path.exists(path) else None)
+    clock = Clock()
+    snapshot = Snapshot([str(folder)], Selection(), clock=clock)
+    snapshot.look()
+    path = folder / "main.py"
+    for passed, content in [(0.0, "two"), (0.0, "six"), (COARSEST_TIMESTAMP_SECONDS, "ten")]:
+        clock.now += passed
+        path.write_text(content)
+        assert snapshot.look() == [str(path)]
+        assert snapshot.look() == []
+
+
+def test_a_file_is_not_read_again_once_its_timestamp_would_tell_of_a_change(folder, monkeypatch) -> None:
+    read = []
+    digest = snapshots._digest
+    monkeypatch.setattr(snapshots, "_digest", lambda path: read.append(path) or digest(path))
+    clock = Clock()
+    snapshot = Snapshot([str(folder)], Selection(), clock=clock)
+    files = sorted([str(folder / "main.py"), str(folder / "a/b.py")])
+    for passed, right in [(0.0, files), (COARSEST_TIMESTAMP_SECONDS, files), (0.1, files), (0.1, [])]:
+        clock.now += passed
+        read.clear()
+        snapshot.look()
+        assert read == right
+    (folder / "main.py").write_text("two, and longer")
+    assert snapshot.look() == [str(folder / "main.py")]
+
+
+# --- how it looks ---
+
+
+def test_at_intervals_it_sees_what_changes_between_two_looks(folder, monkeypatch) -> None:
+    slept = []
+    monkeypatch.setattr(watcher.time, "sleep", slept.append)
+    looks = watcher._at_intervals(Snapshot([str(folder)], Selection()))
+    assert len(next(looks)) == 2
+    for content in ("two", "six", "ten"):  # of one length, and within one second
+        (folder / "main.py").write_text(content)
+        assert next(looks) == [str(folder / "main.py")]
+    assert next(looks) == []
+    assert min(slept) >= watcher.POLL_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("value", "release", "asked"),
+    [
+        ("1", "6.1", True), ("true", "6.1", True), ("false", "6.1", False), ("disabled", "6.1", False),
+        ("", "6.1", False), ("", "5.15-microsoft-standard-WSL2", True),
+        ("false", "5.15-microsoft-standard-WSL2", False),
+    ],
+)  # fmt: skip
+def test_polling_is_asked_for_as_with_watchfiles(value, release, asked, monkeypatch) -> None:
+    monkeypatch.setenv("WATCHFILES_FORCE_POLLING", value)
+    monkeypatch.setattr(watcher.os, "uname", lambda: SimpleNamespace(release=release))
+    assert watcher._is_polling_asked_for() is asked
 
 
 # --- when it restarts ---

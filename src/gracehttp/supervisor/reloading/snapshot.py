@@ -1,27 +1,52 @@
 """The content of the files that count, to tell what has changed: a file that is written again as it was has not.
 
 So a program that generates code at each start, or a checkout there and back, causes no restart.
+
+A file whose metadata (stat(2)) is as it was is not read again. Two writes may leave the same metadata, if they are so
+close that a timestamp of the file system doesn't tell them apart. So a file is read at each look until its content was
+read `COARSEST_TIMESTAMP_SECONDS` after its metadata was first seen: a later write has another timestamp.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from gracehttp.supervisor.reloading.selection import Selection
 
+COARSEST_TIMESTAMP_SECONDS = 2.0
+"""Of the file systems in use: FAT's. Others tell a second, a tick of the kernel, or less."""
 _ENVIRONMENT = "pyvenv.cfg"
 """A folder with this file is a virtual environment (PEP 405): what is installed there is no code of the user's."""
 
 
-class Snapshot:
-    """What is in the files of `folders`, which must be absolute, at the last look."""
+class _Known:
+    """A file at the last look. Of `metadata`, which was first seen at `since`, `content` is `settled` or may change."""
 
-    def __init__(self, folders: Sequence[str], selection: Selection) -> None:
+    __slots__ = ("content", "metadata", "settled", "since")
+
+    def __init__(self, metadata: tuple[int, ...], since: float) -> None:
+        self.content: bytes | None = None
+        self.metadata = metadata
+        self.since = since
+        self.settled = False
+
+
+class Snapshot:
+    """What is in the files of `folders`, which must be absolute, at the last look.
+
+    `clock` is monotonic, in seconds.
+    """
+
+    def __init__(
+        self, folders: Sequence[str], selection: Selection, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._folders = folders
         self._selection = selection
-        self._known: dict[str, bytes] = {}
+        self._clock = clock
+        self._known: dict[str, _Known] = {}
 
     def __len__(self) -> int:
         """How many files there are."""
@@ -42,17 +67,27 @@ class Snapshot:
         return self._changed(concerned)
 
     def _changed(self, paths: Iterable[str]) -> list[str]:
-        changed = []
-        for path in sorted(paths):
-            digest = _digest(path)
-            if digest == self._known.get(path):
-                continue
-            changed.append(path)
-            if digest is None:
-                del self._known[path]
-            else:
-                self._known[path] = digest
-        return changed
+        return [path for path in sorted(paths) if self._has_changed(path)]
+
+    def _has_changed(self, path: str) -> bool:
+        now = self._clock()  # before the metadata, which is at least as new
+        known = self._known.get(path)
+        before = known.content if known is not None else None
+        metadata = _metadata(path)
+        if metadata is None:
+            self._known.pop(path, None)
+            return known is not None
+        if known is None or known.metadata != metadata:
+            known = _Known(metadata, now)
+        elif known.settled:
+            return False
+        known.content = _digest(path)
+        if known.content is None:
+            self._known.pop(path, None)
+        else:
+            known.settled = now - known.since > COARSEST_TIMESTAMP_SECONDS
+            self._known[path] = known
+        return known.content != before
 
     def _if_it_counts(self, path: str) -> list[str]:
         relative = self.relative(path)
@@ -78,13 +113,24 @@ class Snapshot:
                 continue
             for folder, names, files in os.walk(top):
                 names[:] = [name for name in names if self._is_entered(os.path.join(folder, name))]
+                inside = os.path.dirname(self.relative(os.path.join(folder, "any")))
                 for name in files:
-                    yield from self._if_it_counts(os.path.join(folder, name))
+                    if self._selection.takes(os.path.join(inside, name)):
+                        yield os.path.join(folder, name)
 
     def _is_entered(self, folder: str) -> bool:
         relative = self.relative(folder)
         excluded = bool(relative) and self._selection.excludes(relative)
         return not excluded and not os.path.exists(os.path.join(folder, _ENVIRONMENT))
+
+
+def _metadata(path: str) -> tuple[int, ...] | None:
+    """What is another one when a file was written or replaced; None if there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def _digest(path: str) -> bytes | None:

@@ -13,6 +13,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator
 
 from gracehttp.supervisor.reloading.selection import Selection
@@ -23,6 +24,9 @@ from gracehttp.wire.messages import FilesChanged, WatchBegan
 
 FIRST_LOOK_MILLISECONDS = 300
 """How long after the watch has begun what has changed before is looked for."""
+POLL_SECONDS = 0.3
+"""From the end of a look to the next one, where it looks at intervals, but at least `REST_PER_LOOK` looks' time."""
+REST_PER_LOOK = 9
 MOST_NAMED = 20
 _IN_DELETE_SELF = 0x400  # inotify(7)
 _MODULE = "gracehttp.supervisor.reloading.watcher"
@@ -63,27 +67,25 @@ def watch(orders: WatcherOrders, channel: Channel) -> None:
     """Tell what changes, until the supervisor is gone: then this raises `ChannelClosed`."""
     snapshot = Snapshot(orders.folders, Selection(orders.include, orders.exclude))
     new = [path for path in snapshot.look() if _modified_at(path) > orders.since]
-    polling, why = orders.polling, ""
-    while True:
+    why = ""
+    if not (orders.polling or _is_polling_asked_for()):
         try:
-            _tell_changes(_heard(orders.folders, polling=polling), snapshot, new, channel, why)
+            _tell_changes(_by_notifications(orders.folders, snapshot), snapshot, new, channel, why)
         except (OSError, RuntimeError) as exc:
-            if polling:
-                raise
             # No inotify here, or fs.inotify.max_user_watches is used up (inotify(7)). watchfiles raises a RuntimeError
             # when that happens to max_user_instances.
-            polling, why = True, getattr(exc, "strerror", None) or str(exc)
+            why = getattr(exc, "strerror", None) or str(exc)
+    _tell_changes(_at_intervals(snapshot), snapshot, new, channel, why)
 
 
 def _tell_changes(
-    heard: Iterable[set[str]], snapshot: Snapshot, new: list[str], channel: Channel, why_polling: str
+    looks: Iterable[list[str]], snapshot: Snapshot, new: list[str], channel: Channel, why_polling: str
 ) -> None:
+    """`looks` are the files that have changed, look by look. At the first one the watch has begun."""
     begun = False
-    for paths in heard:
-        if begun:
-            changed = snapshot.look_at(paths)
-        else:
-            changed = sorted({*new, *snapshot.look()})
+    for seen in looks:
+        changed = seen if begun else sorted({*new, *seen})
+        if not begun:
             channel.send(WatchBegan(len(snapshot), why_polling))
             begun = True
         if changed:
@@ -91,24 +93,42 @@ def _tell_changes(
             channel.send(FilesChanged(names, len(changed) - len(names)))
 
 
-def _heard(folders: Iterable[str], *, polling: bool) -> Iterator[set[str]]:
-    """The paths of which something was heard, as often as something is; at first, and now and then, none."""
+def _by_notifications(folders: Iterable[str], snapshot: Snapshot) -> Iterator[list[str]]:
+    """Look at all files once the system tells of changes, and then at those of which something was heard."""
     from watchfiles import watch as watch_files
 
-    forced = True if polling else None  # None leaves it to WATCHFILES_FORCE_POLLING
     begun = False
     for changes in watch_files(
         *folders,
         watch_filter=None,
-        force_polling=forced,
+        force_polling=False,
         rust_timeout=FIRST_LOOK_MILLISECONDS,
         yield_on_timeout=True,
         ignore_permission_denied=True,
     ):
-        if not polling and (changes or not begun):
+        if changes or not begun:
             _see_that_folders_can_be_watched()
+        yield snapshot.look_at({path for _, path in changes}) if begun else snapshot.look()
         begun = True
-        yield {path for _, path in changes}
+
+
+def _at_intervals(snapshot: Snapshot) -> Iterator[list[str]]:
+    """Look at all files again and again.
+
+    watchfiles polls too, but takes a file's time in whole seconds: a second write within one stays unseen.
+    """
+    while True:
+        began = time.monotonic()
+        yield snapshot.look()
+        time.sleep(max(POLL_SECONDS, REST_PER_LOOK * (time.monotonic() - began)))
+
+
+def _is_polling_asked_for() -> bool:
+    """Whether `WATCHFILES_FORCE_POLLING` is set, as watchfiles reads it, or this is WSL, which tells of some."""
+    asked = os.environ.get("WATCHFILES_FORCE_POLLING")
+    if asked:
+        return asked.lower() not in {"false", "disable", "disabled"}
+    return "microsoft-standard" in os.uname().release.lower()
 
 
 def _see_that_folders_can_be_watched() -> None:
