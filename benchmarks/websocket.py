@@ -40,6 +40,8 @@ COMMANDS = {
 }
 REFERENCE = "uvicorn"
 OFFER = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=12\r\n"
+AGREED = {b"permessage-deflate", b"server_max_window_bits=12", b"client_max_window_bits=12"}
+"""What each server must answer to that, so that all of them compress alike. (The memory level, 5, can't be seen.)"""
 MASK = b"mask"
 
 
@@ -54,9 +56,18 @@ def connect(port: int, deflate: bool) -> socket.socket:
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         head += sock.recv(1)
-    if not head.startswith(b"HTTP/1.1 101") or (b"permessage-deflate" in head) != deflate:
+    if not head.startswith(b"HTTP/1.1 101") or _extension(head) != (AGREED if deflate else set()):
         raise BenchmarkFailed(f"The handshake was answered with {head!r}.")
     return sock
+
+
+def _extension(head: bytes) -> set[bytes]:
+    """The extension that the answer to a handshake names, and its parameters."""
+    for line in head.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.lower() == b"sec-websocket-extensions":
+            return {part.strip() for part in value.split(b";")}
+    return set()
 
 
 def masked(first: int, payload: bytes) -> bytes:

@@ -83,6 +83,15 @@ def connected(port, tls):
     return sock if tls is None else tls.wrap_socket(sock, server_hostname="localhost")
 
 
+def with_certificate(tmp_path):
+    """Options of a server that speaks TLS, and the context of its clients."""
+    authority = trustme.CA()
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(tmp_path / "cert.pem")
+    tls = ssl.create_default_context()
+    authority.configure_trust(tls)
+    return ["--certfile", str(tmp_path / "cert.pem"), "--tls-handover"], tls
+
+
 async def talk(port, tls):
     websocket = await WebSocket.connect(port, "/", tls=tls, Sec_WebSocket_Extensions="permessage-deflate")
     websocket.writer.write(text("hello"))
@@ -98,11 +107,8 @@ def test_a_worker_that_is_ready_imports_nothing_of_its_own(start, tmp_path, inte
         options += ["--threads", "0"]
     tls = None
     if secure:
-        authority = trustme.CA()
-        authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(tmp_path / "cert.pem")
-        tls = ssl.create_default_context()
-        authority.configure_trust(tls)
-        options += ["--certfile", str(tmp_path / "cert.pem"), "--tls-handover"]
+        more, tls = with_certificate(tmp_path)
+        options += more
     code = ASGI if interface == "asgi" else WSGI
     arguments = ("-m", "gracehttp", "serve", "application:app", "--bind", "127.0.0.1:0", *options)
     server = start(*arguments, files={"application.py": code})
@@ -119,6 +125,29 @@ def test_a_worker_that_is_ready_imports_nothing_of_its_own(start, tmp_path, inte
     if interface == "asgi":
         run(talk(server.port, tls))
     assert loaded() - before == set()
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
+def test_a_worker_that_takes_a_connection_over_imports_nothing_of_its_own(start, tmp_path, secure):
+    options, tls = ["--spare", "off"], None
+    if secure:
+        more, tls = with_certificate(tmp_path)
+        options += more
+    arguments = ("-m", "gracehttp", "serve", "application:app", "--bind", "127.0.0.1:0", *options)
+    server = start(*arguments, files={"application.py": ASGI})
+    server.wait_until_serving()
+    with connected(server.port, tls) as kept:
+        kept.sendall(POST[0])
+        assert kept.recv(65536).startswith(b"HTTP/1.1 100 ")
+        server.restart(2)
+        with connected(server.port, tls) as new:
+            before = get_on(new)[1]  # of the new worker, before it has taken anything over
+        kept.sendall(POST[1])
+        assert read_response(kept)[0] == 200
+        server.wait_until_gone(1)
+        after = get_on(kept)[1]
+    assert set(after.splitlines()) - set(before.splitlines()) == set()
     assert server.stop() == 0
 
 

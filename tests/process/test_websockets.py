@@ -13,7 +13,7 @@ import pytest
 import trustme
 from deadlines import DEADLINE_SECONDS
 from server_harness import get, read_response
-from websocket_client import CLOSE, WebSocket, binary, close, closing, handshake, run, text
+from websocket_client import BINARY, CLOSE, FIN, WebSocket, binary, close, closing, frames_in, handshake, run, text
 from websocket_load import EchoClient, pid_of, through_restarts
 
 APPLICATION = """
@@ -75,6 +75,24 @@ def begin(start):
         return server
 
     return begin
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return trustme.CA()
+
+
+def certified(authority, folder):
+    """The file of a certificate for localhost, with its key."""
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(folder / "both.pem")
+    return folder / "both.pem"
+
+
+def trusting(authority):
+    """The context of a client."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
 
 
 async def closed(websocket):
@@ -180,6 +198,51 @@ def test_reader_that_is_slow_is_told_behind_what_it_has_not_read_yet(begin):
     server.wait_until_gone(1)
 
 
+LARGE_BYTES = 16_000_000
+"""More than the kernel takes for one connection, on both of its ends together, in either direction."""
+LARGE_APPLICATION = f"""
+    import gracehttp.http.websocket.protocol
+    gracehttp.http.websocket.protocol.CLOSING_SECONDS = 0.1  # so that no test must wait for it
+{APPLICATION}
+    async def large(scope, receive, send):
+        try:
+            await send({{"type": "websocket.send", "bytes": bytes({LARGE_BYTES})}})
+        except OSError as error:
+            print_end(type(error).__name__)
+"""
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
+def test_slow_reader_that_sends_on_gets_its_message_and_1012_and_no_reset(begin, authority, tmp_path, secure):
+    """It doesn't read before the closing deadline is over, and it sends meanwhile: were that left unread, the close
+    would be a reset, which destroys what the kernel has for this client."""
+    options = ["--ws-goodbye", "0s", "--drain-timeout", "1h", "--body-timeout", f"{DEADLINE_SECONDS}s"]
+    tls = None
+    if secure:
+        options, tls = [*options, "--certfile", str(certified(authority, tmp_path))], trusting(authority)
+    server = begin(*options, application=LARGE_APPLICATION)
+    with contextlib.ExitStack() as ends:
+        sock = ends.enter_context(connected(server))
+        if tls is not None:
+            sock = ends.enter_context(tls.wrap_socket(sock, server_hostname="localhost"))
+        sock.sendall(handshake("/large"))
+        stream = ends.enter_context(sock.makefile("rb"))
+        while stream.readline().strip():
+            pass
+        header = stream.read(10)
+        assert (header[0], int.from_bytes(header[2:], "big")) == (FIN | BINARY, LARGE_BYTES)
+        server.restart(2)
+        server.wait_for("the application saw ClientDisconnected")  # so its close frame stands behind the message
+        # The server reads nothing of an open WebSocket whose client is so slow. So this can be sent only when it has
+        # given up to wait for the client's close frame, and discards what comes.
+        sock.sendall(binary(bytes(65_000)) * (LARGE_BYTES // 65_000))
+        assert stream.read(LARGE_BYTES) == bytes(LARGE_BYTES)
+        (received,), rest = frames_in(stream.read())
+        assert closing(received) == (1012, "the server restarts, connect again")
+        assert rest == b""
+    server.wait_until_gone(1)
+
+
 def test_what_is_left_at_the_end_of_the_drain_is_cut_and_told(begin):
     server = begin("--ws-goodbye", "100ms", "--drain-timeout", "2s")
 
@@ -223,16 +286,9 @@ def test_client_that_does_not_answer_pings(begin):
     run(scenario())
 
 
-@pytest.fixture(scope="module")
-def authority():
-    return trustme.CA()
-
-
 def test_over_tls(begin, authority, tmp_path):
-    certificate, trust = authority.issue_cert("localhost"), ssl.create_default_context()
-    authority.configure_trust(trust)
-    certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
-    server = begin("--certfile", str(tmp_path / "both.pem"), "--ws-deflate", "on", *QUICK)
+    trust = trusting(authority)
+    server = begin("--certfile", str(certified(authority, tmp_path)), "--ws-deflate", "on", *QUICK)
 
     async def scenario():
         websocket = await WebSocket.connect(server.port, "/echo", tls=trust)

@@ -75,10 +75,10 @@ def begin(connection: Connection, alpn: str | None, carried: Carried = NEW) -> N
     """Let `connection`, which has its stream, speak the protocol that fits, from the bytes on that came along.
 
     `alpn` is None without TLS, and if the client offered nothing. A connection whose protocol this release doesn't
-    speak is ended: another release has handed it over.
+    speak, or this process has not prepared for, is ended: another release has handed it over.
     """
     make = PROTOCOLS.get(alpn or carried.protocol)
-    if make is None:
+    if make is None or (make is _http2 and not http2.prepared()):
         connection.stream.close(linger=True)
     else:
         connection.switch(make(connection, carried), carried.received)

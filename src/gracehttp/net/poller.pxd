@@ -18,6 +18,7 @@ cdef class Poller:
     cdef readonly object _long
     cdef bint _called
     cdef public Py_ssize_t credit
+    cdef readonly bint crowded
     cdef readonly bint holding
     cdef readonly list held
     cdef readonly bint turning

@@ -15,7 +15,8 @@ events. So after one that took long, as with an application that blocks, each re
 
 A turn also sends a bounded number of bytes. A stream that has more for a kernel that would take it lines up
 (`line_up`), and isn't watched for room meanwhile: so hundreds of slow readers, for each of which the kernel has
-megabytes of room, stand neither before the requests of other clients nor between them.
+megabytes of room, stand neither before the requests of other clients nor between them. While many wait, another stream
+with as much to send goes to the end of their line, and doesn't spend what the turn has for those that answer at once.
 
 Within one batch of events a descriptor can be closed and its number be given to a new connection. The rest of the batch
 may still have an event for that number, which is not the new connection's: `remove` marks the number until the batch
@@ -54,6 +55,9 @@ LONGEST_FAILURE_SECONDS: Final = 5.0
 BYTES_PER_TURN: Final = 262144
 BYTES_PER_LINE: Final = 131072
 """How much those that have lined up may send in a turn of the loop: two lines, each as much."""
+MANY_WAIT: Final = 100
+"""With so many large responses in line, another one has no turn before them. With fewer it would cost more turns of the
+loop, a fifth of a 100 KB response, and spare others little."""
 BRIEF_BYTES: Final = 16384
 """A stream that waits with no more than this stands in a line of its own, and not behind large responses."""
 
@@ -98,6 +102,7 @@ class Poller:
         "_long",
         "_loop",
         "credit",
+        "crowded",
         "held",
         "holding",
         "turning",
@@ -111,6 +116,8 @@ class Poller:
         self.credit = BYTES_PER_TURN
         """How many bytes may be written at once until the next turn, to all descriptors together: an application that
         has much to say must not keep the loop from the others. A stream that writes counts it down."""
+        self.crowded = False
+        """Whether many streams with more than `BRIEF_BYTES` wait: another one with as much lines up at once."""
         self.holding = False
         """Whether a stream should hold what it has to send, if that isn't much, and put itself into `held`."""
         self.held: list[Pollable] = []
@@ -148,7 +155,11 @@ class Poller:
     def line_up(self, pollable: Pollable, size: int) -> None:
         """Tell `pollable` that it is `WRITABLE` when its turn comes. It has `size` bytes to send, is watched for other
         events only, and is in no line. It may be closed meanwhile: it ignores what it is told then."""
-        (self._brief if size <= BRIEF_BYTES else self._long).append(pollable)
+        if size <= BRIEF_BYTES:
+            self._brief.append(pollable)
+        else:
+            self._long.append(pollable)
+            self.crowded = len(self._long) > MANY_WAIT
         if not self._called:
             self._called = True
             self._loop.call_soon(self._take_turns)
@@ -159,7 +170,9 @@ class Poller:
             for line in (self._brief, self._long):
                 self.credit = BYTES_PER_LINE
                 for _ in range(len(line)):
-                    tell(line.popleft(), WRITABLE)
+                    pollable = line.popleft()
+                    self.crowded = len(self._long) > MANY_WAIT
+                    tell(pollable, WRITABLE)
                     if self.credit <= 0:
                         break
         finally:  # also when one of them raises: nothing else would tell the others

@@ -27,7 +27,7 @@ from gracehttp.net.deadlines import Deadlines
 from gracehttp.net.ending import LINGER_SECONDS, Ending
 from gracehttp.net.failures import CLIENT_IS_GONE
 from gracehttp.net.file_part import FilePart, FileUnreadable
-from gracehttp.net.poller import BROKEN, HALF_CLOSED, READABLE, WRITABLE, Pollable, Poller, tell
+from gracehttp.net.poller import BRIEF_BYTES, BROKEN, HALF_CLOSED, READABLE, WRITABLE, Pollable, Poller, tell
 from gracehttp.net.progress import Progress
 from gracehttp.net.tls13.state import TlsState
 
@@ -456,7 +456,7 @@ class PlainStream(SocketStream):
         services = self.services
         poller = services.poller
         size = len(data)
-        if size > poller.credit:
+        if size > poller.credit or (poller.crowded and size > BRIEF_BYTES):
             self._send_some([data])
             return
         try:
@@ -482,7 +482,7 @@ class PlainStream(SocketStream):
         poller = self.services.poller
         sent = 0
         full = False
-        if poller.credit > 0:
+        if poller.credit > 0 and not (poller.crowded and sum(map(len, pieces)) > BRIEF_BYTES):
             now = _beginning(pieces, poller.credit)
             try:
                 sent = self._socket.sendmsg(now)
@@ -507,7 +507,7 @@ class PlainStream(SocketStream):
             return
         full = False
         poller = self.services.poller
-        if self._unsent is None and poller.credit > 0:
+        if self._unsent is None and poller.credit > 0 and not (poller.crowded and len(part) > BRIEF_BYTES):
             try:
                 sent = part.send(self._socket, BURST_BYTES)
                 poller.credit -= sent

@@ -98,8 +98,8 @@ class FakePoller(Poller):
     def __init__(self) -> None:
         self.watched: dict[int, list[Any]] = {}  # descriptor -> its pollable, its events
         self.credit = BYTES_PER_TURN
-        if not hasattr(self, "holding"):  # compiled, it is false already, and can't be set
-            self.holding = False
+        if not hasattr(self, "holding"):  # compiled, both are false already, and can't be set
+            self.holding = self.crowded = False
         self.line: list[Any] = []  # pollables that have more to send; the test lets them with `Kernel.turn`
         self.refuses: OSError | None = None
 

@@ -9,8 +9,9 @@ import socket
 import pytest
 from floor import BOTH, Client, Seen, aborted, runner_for, turns, until
 
+from gracehttp.net.file_part import FilePart
 from gracehttp.net.kernel_view import is_readable
-from gracehttp.net.poller import BYTES_PER_LINE, Poller
+from gracehttp.net.poller import BRIEF_BYTES, BYTES_PER_LINE, BYTES_PER_TURN, MANY_WAIT, Poller
 from gracehttp.net.stream import BURST_BYTES, HIGH_WATER_BYTES, PlainStream
 from gracehttp.net.system_calls import READ_BYTES
 
@@ -533,6 +534,47 @@ def test_a_brief_response_does_not_wait_behind_long_ones(run):
         assert stream.unsent_bytes == 0
         assert sum(reader.unsent_bytes == 4_000_000 for _, reader, _ in readers) > 12
         assert await client.take(5) == b"brief"
+
+    run(scenario)
+
+
+def write_data(stream, data):
+    stream.write(data)
+
+
+def write_pieces(stream, data):
+    stream.write_pieces([data[:1000], data[1000:]])
+
+
+def write_file(stream, data):
+    descriptor = os.memfd_create("part")
+    os.pwrite(descriptor, data, 0)
+    stream.write_file(FilePart(descriptor, 0, len(data)))
+
+
+@pytest.mark.parametrize("write", [write_data, write_pieces, write_file])
+def test_where_many_wait_with_much_another_one_lines_up_behind_them(run, write):
+    """So all that callbacks of the loop write adds nothing to what the line sends in a turn."""
+
+    async def scenario(floor):
+        data = bytes(BRIEF_BYTES + 1)
+        readers = [floor.stream() for _ in range(MANY_WAIT + 1)]
+        (_, first, _), (_, second, _), (client, third, _) = [floor.stream() for _ in range(3)]
+        floor.poller.credit = 0
+        for _, reader, _ in readers[:-1]:
+            reader.write(bytes(1_000_000))
+        floor.poller.credit = BYTES_PER_TURN
+        write(first, data)
+        assert first.unsent_bytes == 0, "not so many wait"
+        floor.poller.credit = 0
+        readers[-1][1].write(bytes(1_000_000))
+        floor.poller.credit = BYTES_PER_TURN
+        write(second, data)
+        assert second.unsent_bytes == len(data)
+        write(third, data[:BRIEF_BYTES])
+        assert third.unsent_bytes == 0, "it is brief"
+        assert await client.take(BRIEF_BYTES) == data[:BRIEF_BYTES]
+        await until(lambda: not second.unsent_bytes)
 
     run(scenario)
 

@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import socket
+import sys
 
 import pytest
 import uvloop
@@ -17,6 +18,7 @@ from deadlines import DEADLINE_SECONDS
 from gracehttp.events import HandoverBroken, HandoverDelayed, HandoverQueueLost
 from gracehttp.http.connection import HttpSettings, Terms
 from gracehttp.http.exchange import RequestHandler
+from gracehttp.http.http2 import library
 from gracehttp.net.handover_shares import SharedShares
 from gracehttp.net.permits import LocalPermits, PermitPool
 from gracehttp.net.poller import new_poller
@@ -50,6 +52,8 @@ async def until(condition):
 
 class Application(RequestHandler):
     """Answers with the name of its worker, at once, or when it is told to."""
+
+    handle_websocket = None
 
     def __init__(self, name):
         self.name = name
@@ -652,6 +656,37 @@ def test_messages_of_other_releases_are_understood(run, added):
             assert await ask(one) == (b"new", False)
             assert await ask(other) == (b"new", False)
             house.assert_permits_are_exact()
+
+    run(scenario())
+
+
+def test_http_2_from_another_release_is_ended_where_nothing_was_prepared_for_it(run, monkeypatch):
+    """To import it now would read the folder of a release that may be gone."""
+    name = "gracehttp.http.http2.protocol"
+    monkeypatch.delitem(sys.modules, name, raising=False)
+
+    async def scenario():
+        async with opened() as house:
+            reader, writer = await put(house, Carried(fresh=False, protocol="h2"))
+            house.new.take_over()
+            assert await reader.read() == b""
+            writer.close()
+            house.clients.clear()
+            await until(lambda: not house.new.open)
+            house.assert_permits_are_exact()
+
+    run(scenario())
+    assert name not in sys.modules
+
+
+def test_http_2_from_another_release_goes_on_where_it_is_spoken(run):
+    assert library.available()
+
+    async def scenario():
+        async with opened() as house:
+            reader, _writer = await put(house, Carried(fresh=False, protocol="h2"))
+            house.new.take_over()
+            assert (await reader.readexactly(9))[3] == 4, "SETTINGS"
 
     run(scenario())
 

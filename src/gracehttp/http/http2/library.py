@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import logging
+import sys
 
 
 @functools.cache
@@ -17,6 +18,11 @@ def available() -> bool:
             raise
         return False
     return True
+
+
+def prepared() -> bool:
+    """Whether HTTP/2 can be spoken with what was imported already."""
+    return "gracehttp.http.http2.protocol" in sys.modules
 
 
 def takes_settings(payload: bytes) -> bool:

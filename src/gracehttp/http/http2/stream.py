@@ -235,6 +235,11 @@ class Http2Stream(Carrier):
         protocol.blocked[self] = None
         protocol.flush_soon()
 
+    @property
+    def unsent_bytes(self) -> int:
+        """Of the response body, whether the engine has them or they wait here for it."""
+        return self._engine.waiting(self.id) + sum(map(len, self._unqueued or ()))
+
     def _queue_more(self) -> None:
         """Give the engine what it has room for."""
         engine, unqueued = self._engine, self._unqueued

@@ -106,7 +106,7 @@ class Tunnel:
 
     @property
     def unsent_bytes(self) -> int:
-        return self._protocol.engine.waiting(self._stream.id)
+        return self._stream.unsent_bytes
 
     @property
     def reading(self) -> bool:

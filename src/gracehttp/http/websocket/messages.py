@@ -2,7 +2,8 @@
 
 The state machine is that of the library `websockets`: opcodes, masks, reserved bits, fragments, limits, the closing
 handshake, and permessage-deflate with a bound on what is inflated. Here its frames become whole messages, and text is
-checked (section 8.1). A frame that is sent without an extension is its header and its payload, and needs no library.
+checked (section 8.1). A frame that is sent is its header and its payload, deflated where that was agreed on (RFC 7692
+section 7.2.1), and needs no library; neither does a whole message that comes alone, which is the most usual case.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ from __future__ import annotations
 import codecs
 import logging
 import sys
+import zlib
 from typing import TYPE_CHECKING, Final, cast
 
+from websockets.exceptions import PayloadTooBig
+from websockets.extensions.base import Extension
 from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import CLOSED, OPEN, Protocol, Side
 
@@ -32,7 +36,9 @@ NO_STATUS: Final = 1005
 """The client's close frame had no code; never sent."""
 ABNORMAL: Final = 1006
 """The connection ended without a close frame; never sent."""
+PROTOCOL_ERROR: Final = 1002
 INVALID_DATA: Final = 1007
+TOO_BIG: Final = 1009
 INTERNAL_ERROR: Final = 1011
 SERVICE_RESTART: Final = 1012
 
@@ -40,6 +46,14 @@ _LONGEST_REASON_BYTES: Final = 123  # of a close frame: a control frame has 125,
 _FINAL_TEXT: Final = 0x81
 _FINAL_BINARY: Final = 0x82
 _FINAL_PING: Final = 0x89
+_DEFLATED: Final = 0x40
+"""RSV1: the message was compressed (RFC 7692 section 6)."""
+_WHOLE: Final = (_FINAL_TEXT, _FINAL_BINARY)
+_WHOLE_DEFLATED: Final = (_DEFLATED | _FINAL_TEXT, _DEFLATED | _FINAL_BINARY)
+_DEFLATED_END: Final = b"\x00\x00\xff\xff"
+"""Of what was deflated up to a flush; not sent (RFC 7692 section 7.2.1)."""
+_COPIED_BYTES: Final = 2044
+"""A payload below this is copied, with `_DEFLATED_END` behind it: that is faster than a second call of zlib."""
 
 _log = logging.getLogger("gracehttp.websocket")  # the library's own words; a user needs none
 _log.setLevel(logging.CRITICAL)
@@ -48,23 +62,54 @@ _log.propagate = False
 _new_utf8 = codecs.getincrementaldecoder("utf-8")
 
 
+class _Counting(Extension):
+    """permessage-deflate, and the bytes of all frames so far, as the client has sent them: their inflated data doesn't
+    tell."""
+
+    __slots__ = ("_deflate", "frame_bytes")
+
+    def __init__(self, deflate: PerMessageDeflate) -> None:
+        self._deflate = deflate
+        self.frame_bytes = 0
+
+    def decode(self, frame: Frame, *, max_size: int | None = None) -> Frame:
+        self.frame_bytes += _frame_bytes(len(frame.data))
+        return self._deflate.decode(frame, max_size=max_size)
+
+    def encode(self, frame: Frame) -> Frame:
+        return self._deflate.encode(frame)
+
+
 class Messages:
     """The server's end of one WebSocket that is open.
 
     After each `feed` and each `close`: send `take_writes()`, then look at `over`.
     """
 
-    __slots__ = ("_check", "_deflates", "_is_text", "_largest", "_parts", "_protocol", "_unread", "answered")
+    __slots__ = (
+        "_check",
+        "_compressor",
+        "_counting",
+        "_decompressor",
+        "_is_text",
+        "_largest",
+        "_parts",
+        "_protocol",
+        "_unread",
+        "answered",
+    )
 
     def __init__(self, max_size_bytes: int, deflate: PerMessageDeflate | None) -> None:
         """`max_size_bytes` is of a message, inflated; 0 is no limit."""
         self._protocol = Protocol(Side.SERVER, state=OPEN, max_size=max_size_bytes or None, logger=_log)
         self._largest = max_size_bytes or sys.maxsize  # that `whole` takes
         self._unread = 0  # bytes of the frame that has begun to come, or more
-        self._deflates = deflate is not None
-        if deflate is not None:
-            self._protocol.extensions = [deflate]
-            self._largest = -1  # the size of what was inflated doesn't tell how many bytes it took
+        self._counting = None if deflate is None else _Counting(deflate)
+        # The extension's own, where it keeps them from one message to the next.
+        self._compressor = None if deflate is None or deflate.local_no_context_takeover else deflate.encoder
+        self._decompressor = None if deflate is None or deflate.remote_no_context_takeover else deflate.decoder
+        if self._counting is not None:
+            self._protocol.extensions = [self._counting]
         self._parts: bytearray | None = None  # of a message whose last fragment has not come
         self._is_text = False
         self._check = _new_utf8()  # of the text in `_parts`, so that it is refused as soon as it is wrong
@@ -76,12 +121,12 @@ class Messages:
     @property
     def can_inflate(self) -> bool:
         """Whether what arrives may be much larger than its bytes."""
-        return self._deflates
+        return self._counting is not None
 
     def whole(self, data: bytes) -> Message | None:
         """The message, if `data` is one frame of the most usual kind: a whole message, and nothing before or behind it.
 
-        It is for speed alone. If it returns None, nothing has happened, and `data` is for `feed`.
+        It is for speed alone. If it returns None, `data` is for `feed`.
         """
         length = len(data)
         if self._unread or length < 6 or self._parts is not None:
@@ -96,23 +141,50 @@ class Messages:
             return None
         if size != length - start or size > self._largest or self._protocol.state is not OPEN:
             return None
-        if first == _FINAL_TEXT:
-            try:
-                return str(apply_mask(data[start:], data[start - 4 : start]), "utf-8")
-            except UnicodeDecodeError:
+        if first not in _WHOLE:
+            if self._decompressor is None or size >= _COPIED_BYTES or first not in _WHOLE_DEFLATED:
                 return None
-        return apply_mask(data[start:], data[start - 4 : start]) if first == _FINAL_BINARY else None
+            return self._inflated(first, apply_mask(data[start:], data[start - 4 : start]))
+        payload = apply_mask(data[start:], data[start - 4 : start])
+        try:
+            return str(payload, "utf-8") if first == _FINAL_TEXT else payload
+        except UnicodeDecodeError:
+            return None
+
+    def _inflated(self, first: int, payload: bytes) -> Message | None:
+        """The message of a frame that begins with `first` and has a deflated `payload`.
+
+        None: it is wrong. That ends the WebSocket, as it does in the library, and `feed` discards all that comes.
+        """
+        decompressor, protocol = self._decompressor, self._protocol
+        assert decompressor is not None
+        most = 0 if self._largest == sys.maxsize else self._largest
+        try:
+            inflated = decompressor.decompress(payload + _DEFLATED_END, most)
+            if decompressor.unconsumed_tail:
+                protocol.fail(TOO_BIG, str(PayloadTooBig(None, most)))
+                return None
+            return str(inflated, "utf-8") if first == _DEFLATED | _FINAL_TEXT else inflated
+        except zlib.error:
+            protocol.fail(PROTOCOL_ERROR, "decompression failed")
+        except UnicodeDecodeError as error:
+            protocol.fail(INVALID_DATA, _not_utf8(error))
+        return None
 
     def feed(self, data: bytes) -> list[Message]:
         """Bytes of the client. Returns the messages that are whole now, in order."""
         protocol = self._protocol
+        counting = self._counting
+        before = 0 if counting is None else counting.frame_bytes
         protocol.receive_data(data)
         self._unread += len(data)
+        if counting is not None:
+            self._unread -= counting.frame_bytes - before
         messages: list[Message] = []
         for frame in cast("list[Frame]", protocol.events_received()):  # requests are of the handshake
             opcode = frame.opcode
-            size = len(frame.data)
-            self._unread -= size + (6 if size < 126 else 8 if size < 65536 else 14)
+            if counting is None:
+                self._unread -= _frame_bytes(len(frame.data))
             try:
                 if opcode is TEXT and frame.fin:
                     messages.append(str(frame.data, "utf-8"))
@@ -125,7 +197,7 @@ class Messages:
                     if whole is not None:
                         messages.append(whole)
             except UnicodeDecodeError as error:
-                protocol.fail(INVALID_DATA, f"{error.reason} at position {error.start}")
+                protocol.fail(INVALID_DATA, _not_utf8(error))
                 break
         return messages
 
@@ -156,7 +228,11 @@ class Messages:
         return self._frame(_FINAL_BINARY, message)
 
     def _frame(self, first: int, payload: bytes) -> bytes:
-        if self._deflates:
+        compressor = self._compressor
+        if compressor is not None:
+            deflated = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
+            return framed(first | _DEFLATED, deflated[: -len(_DEFLATED_END)])
+        if self._counting is not None:
             frame = Frame(TEXT if first == _FINAL_TEXT else BINARY, payload)
             return frame.serialize(mask=False, extensions=self._protocol.extensions)
         return framed(first, payload)
@@ -190,6 +266,7 @@ class Messages:
         The library's parser and its state refer to each other. They, and the tens of kilobytes of a compressor, would
         wait for the garbage collector, which a worker with little else to collect starts rarely.
         """
+        self._compressor = self._decompressor = self._counting = None
         self._protocol.extensions.clear()
         self._protocol.parser.close()
 
@@ -230,9 +307,18 @@ def framed(first: int, payload: bytes) -> bytes:
     return b"%c\x7f%b%b" % (first, size.to_bytes(8, "big"), payload)
 
 
+def _frame_bytes(size: int) -> int:
+    """Of a frame of a client that has so many bytes of payload."""
+    return size + (6 if size < 126 else 8 if size < 65536 else 14)
+
+
 def may_be_sent(code: int) -> bool:
     """Whether `code` may stand in a close frame (RFC 6455 section 7.4, and the registry of IANA)."""
     return (1000 <= code <= 1014 and code not in (1004, NO_STATUS, ABNORMAL)) or 3000 <= code <= 4999
+
+
+def _not_utf8(error: UnicodeDecodeError) -> str:
+    return f"{error.reason} at position {error.start}"
 
 
 def _fitting(reason: str) -> str:

@@ -231,9 +231,9 @@ class WebSocketProtocol:
             self._close_stream()
 
     def _close_stream(self) -> None:
-        """The client has not answered in time. If it takes what waits for it, it may be sending too: a reset would
-        destroy what it has not read, our close frame among it."""
-        self._stream.close(linger=self._stream.unsent_bytes > 0)
+        """The client has not answered in time. It may be a slow one that sends: a reset would destroy what it has not
+        read, our close frame among it."""
+        self._stream.close(linger=True)
 
     # --- the worker's side ---
 

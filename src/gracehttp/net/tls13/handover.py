@@ -24,7 +24,8 @@ __all__ = ["KeyLog", "available", "continue_session", "new_key_log", "witness_of
 def available() -> bool:
     """Whether the library is installed. The first call imports it."""
     try:
-        import gracehttp.net.tls13.witness  # noqa: F401  from here on it is imported, and no client waits for it
+        import gracehttp.net.tls13.session
+        import gracehttp.net.tls13.witness  # noqa: F401  from here on they are imported, and no client waits for them
     except ImportError as error:
         if (error.name or "").partition(".")[0] != "cryptography":
             raise

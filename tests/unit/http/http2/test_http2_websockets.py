@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 from h2_client import CANCEL, NO_ERROR, Client, data, frame, headers, rst, waiting
 from http_fakes import answer
-from websocket_client import CLOSE, TEXT, close, closing, frames_in, text
+from websocket_client import CLOSE, PING, TEXT, close, closing, frames_in, text
+from websocket_client import frame as websocket_frame
 
+from gracehttp.http.http2.stream import HIGH_WATER_BYTES
 from gracehttp.http.settings import Http2Settings, WebSocketSettings
+from gracehttp.http.websocket.messages import framed
 
 CONNECT = [
     (b":method", b"CONNECT"),
@@ -19,6 +22,8 @@ CONNECT = [
     (b"sec-websocket-protocol", b"one, two"),
 ]
 SESSIONS = []
+SMALL_WINDOW = b"\x00\x04" + (10).to_bytes(4, "big")
+"""SETTINGS_INITIAL_WINDOW_SIZE."""
 
 
 class Sockets(Client):
@@ -47,6 +52,10 @@ class Sockets(Client):
 def application_with_websockets(monkeypatch):
     SESSIONS.clear()
     monkeypatch.setattr("http_fakes.FakeApplication.handle_websocket", staticmethod(SESSIONS.append))
+
+
+def tunnel_of(session):
+    return session._carrier.connection.stream
 
 
 def settle(client):
@@ -181,6 +190,57 @@ def test_slow_client_stops_its_application():
     assert size == 65535
     client.send(*(frame(8, 0, stream, (1_000_000).to_bytes(4, "big")) for stream in (0, 1)))
     assert session.writable
+
+
+WINDOW_BYTES = 65535  # of a stream, if the client says nothing else
+
+
+def test_what_a_slow_client_leaves_is_bounded_by_one_message_more():
+    client = Sockets()
+    session = client.open()
+    message, sent = "a" * 10_000, 0
+    for _ in range(200):  # the loop turns between them, as it does for an application that waits for each
+        if session.writable:
+            session.send(message)
+            sent += len(message)
+        settle(client)
+    assert len(client.bodies[1]) == WINDOW_BYTES
+    assert WINDOW_BYTES < sent <= WINDOW_BYTES + HIGH_WATER_BYTES + len(message)
+
+
+@pytest.mark.parametrize("size", [100, HIGH_WATER_BYTES, 1_000_000])
+def test_all_that_waits_for_a_slow_client_counts_as_unsent(size):
+    client = Sockets()
+    session = client.open()
+    tunnel = tunnel_of(session)
+    client.send(frame(4, 0, 0, SMALL_WINDOW))
+    session.send("a" * size)
+    settle(client)
+    frame_bytes = len(framed(0x81, b"a" * size))
+    assert len(client.bodies[1]) == min(10, frame_bytes)
+    assert tunnel.unsent_bytes == frame_bytes - len(client.bodies[1])
+    client.send(*(frame(8, 0, stream, (2_000_000).to_bytes(4, "big")) for stream in (0, 1)))
+    settle(client)
+    assert tunnel.unsent_bytes == 0
+    assert len(client.bodies[1]) == frame_bytes
+
+
+def test_client_that_pings_and_takes_no_pong_is_read_no_further():
+    client = Sockets()
+    client.open()
+    client.send(frame(4, 0, 0, SMALL_WINDOW))
+    pings = websocket_frame(PING, b"x" * 125) * 100
+    sent, allowed = 0, WINDOW_BYTES  # this client has not said that it has read the server's settings
+    while sent + len(pings) <= allowed:
+        client.send(data(1, pings))
+        settle(client)
+        sent += len(pings)
+        given = sum(int.from_bytes(one.payload, "big") for one in client.frames if (one.kind, one.stream) == (8, 1))
+        allowed = WINDOW_BYTES + given
+    tunnel = tunnel_of(SESSIONS[0])
+    assert not tunnel.reading
+    assert tunnel.unsent_bytes <= HIGH_WATER_BYTES + 100 * 127
+    assert client.error is None
 
 
 def test_pings_are_sent_and_answered():

@@ -7,6 +7,7 @@ it ends. Each is fed as a whole, byte by byte, and in halves.
 from __future__ import annotations
 
 import itertools
+import random
 import zlib
 
 import pytest
@@ -440,3 +441,57 @@ def test_quick_way_keeps_the_limit():
     messages = Messages(4, None)
     assert messages.whole(text("hello")) is None
     assert messages.whole(text("hell")) == "hell"
+
+
+def test_quick_way_takes_compressed_messages():
+    messages, encoder = with_deflate(), zlib.compressobj(wbits=-12)
+    for size in (0, 1, 125, 126, 65535):
+        assert messages.whole(frame(TEXT, deflated(b"x" * size, encoder), flags=RSV1)) == "x" * size
+        assert messages.whole(frame(BINARY, deflated(b"x" * size, encoder), flags=RSV1)) == b"x" * size
+    assert messages.whole(text("plain")) == "plain"
+
+
+def test_both_ways_refer_to_the_same_messages_before():
+    messages, encoder = with_deflate(), zlib.compressobj(wbits=-12)
+    for number in range(6):
+        sent = f"the message {number} is much like the others"
+        data = frame(TEXT, deflated(sent.encode(), encoder), flags=RSV1)
+        assert ([messages.whole(data)] if number % 2 else messages.feed(data)) == [sent]
+
+
+def test_quick_way_leaves_long_compressed_messages_to_the_usual_one():
+    messages, noise = with_deflate(), random.Random(1).randbytes(3000)
+    data = frame(BINARY, deflated(noise), flags=RSV1)
+    assert messages.whole(data) is None
+    assert messages.feed(data) == [noise]
+
+
+@pytest.mark.parametrize(
+    "data",
+    {
+        "a fragment": first(TEXT, deflated(b"a"), RSV1),
+        "RSV2": frame(TEXT, deflated(b"a"), flags=RSV1 | RSV2),
+        "a compressed ping": frame(PING, b"a", flags=RSV1),
+        "two frames": frame(TEXT, deflated(b"a"), flags=RSV1) * 2,
+    }.values(),
+)
+def test_quick_way_leaves_other_compressed_frames_to_the_usual_one(data):
+    assert with_deflate().whole(data) is None
+
+
+def test_without_context_takeover_each_message_stands_alone():
+    messages = with_deflate(takeover=False)
+    data = frame(TEXT, deflated(b"hello"), flags=RSV1)
+    assert messages.whole(data) is None
+    assert [messages.feed(data), messages.feed(data)] == [["hello"], ["hello"]]
+
+
+def test_nothing_is_taken_behind_a_compressed_message_that_was_wrong():
+    messages = with_deflate()
+    wrong, good = frame(TEXT, deflated(b"\xff"), flags=RSV1), frame(TEXT, deflated(b"a"), flags=RSV1)
+    assert messages.whole(wrong) is None
+    assert messages.over
+    assert messages.whole(good) is None
+    assert messages.feed(good) == []
+    (sent,), _ = frames_in(messages.take_writes())
+    assert closing(sent) == (1007, "invalid start byte at position 0")

@@ -28,6 +28,7 @@ from gracehttp.http.connection import Terms
 from gracehttp.http.exchange import ClientDisconnected
 from gracehttp.http.fields import ResponseError
 from gracehttp.http.websocket.protocol import CLOSING_SECONDS
+from gracehttp.net.ending import LINGER_SECONDS
 from gracehttp.net.stream import HIGH_WATER_BYTES
 
 DEFLATE = handshake(Sec_WebSocket_Extensions="permessage-deflate; client_max_window_bits")
@@ -231,8 +232,10 @@ def test_client_that_does_not_answer_is_closed():
     assert socket.closing() == (1011, "no answer to a ping")
     assert socket.session.ended
     assert (socket.session.close_code, socket.session.close_reason) == (1011, "no answer to a ping")
-    assert socket.kernel.closed
+    assert socket.stream.shut
     assert ping.payload
+    socket.loop.pass_time(LINGER_SECONDS + 0.1)
+    assert socket.kernel.closed
 
 
 def test_pong_that_waits_behind_what_the_application_has_not_taken_is_not_missed():
@@ -302,6 +305,23 @@ def test_client_that_does_not_answer_a_close_frame_is_not_waited_for_without_end
     socket = Socket()
     socket.session.close()
     socket.loop.pass_time(CLOSING_SECONDS + 0.1)
+    assert socket.stream.shut
+    socket.loop.pass_time(LINGER_SECONDS + 0.1)
+    assert socket.kernel.closed
+
+
+def test_slow_client_that_sends_on_is_not_reset_when_it_has_not_answered_in_time():
+    """What it has not read may all be with the kernel, so that nothing waits in this process."""
+    socket = Socket()
+    socket.session.send("a message that it has not read")
+    socket.session.close()
+    socket.loop.pass_time(CLOSING_SECONDS + 0.1)
+    for _ in range(3):
+        socket.loop.pass_time(LINGER_SECONDS / 2)
+        socket.send(text("more"))
+        assert not socket.kernel.closed, "a close now would be a reset"
+    socket.send(close())
+    socket.loop.pass_time(LINGER_SECONDS + 0.1)
     assert socket.kernel.closed
 
 
