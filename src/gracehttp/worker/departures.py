@@ -66,6 +66,7 @@ class Departures:
         self._watching: Watch | None = None  # for the queue to be writable
         self._full = 0  # the error of the last attempt, while it is one that passes
         self._held = False
+        self._hurries = False
         self._closed = False
 
     def begin(self) -> None:
@@ -95,6 +96,13 @@ class Departures:
         """Workers take what is handed over again."""
         self._held = False
         self._schedule()
+
+    def hurry(self) -> None:
+        """This worker ends soon: send all that waits, and from now on whatever comes, as far as the kernel has room for
+        it, even if no worker has taken what was sent before."""
+        self._hurries = True
+        while self._waiting and not (self._full or self._held):
+            self._send_waiting()
 
     def withdraw(self) -> None:
         """Hand over nothing of what waits."""
@@ -133,7 +141,7 @@ class Departures:
             self._watching = Watch(self._loop, self._queue.fileno(), self._send_waiting, for_writing=True)
 
     def _is_crowded(self) -> bool:
-        return unsent_bytes(self._queue.fileno()) >= QUEUED_BYTES
+        return not self._hurries and unsent_bytes(self._queue.fileno()) >= QUEUED_BYTES
 
     def _unschedule(self) -> None:
         if self._scheduled is not None:

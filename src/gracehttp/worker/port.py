@@ -221,6 +221,12 @@ class Port:
         if self._departures is not None:
             self._departures.resume()
 
+    def hurry_handover(self) -> None:
+        """The connections that are to be handed over would soon be closed here: leave them in the queue, however long
+        they wait there."""
+        if self._departures is not None:
+            self._departures.hurry()
+
     def seal(self) -> None:
         """See `Departures.seal`."""
         if self._departures is not None:

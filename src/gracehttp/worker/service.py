@@ -358,6 +358,9 @@ class Service:
 
     def _close_some(self, drain: Drain, now: float) -> None:
         for pace, pacer in drain.closing(now):
+            if not pace.any_time:  # the last part of the drain has begun
+                for port in self.ports:
+                    port.hurry_handover()
             closable = [
                 (port, one)
                 for port in self.ports

@@ -868,6 +868,25 @@ def test_no_more_is_sent_than_can_be_taken_soon(run, monkeypatch):
     run(scenario())
 
 
+def test_before_they_would_be_closed_here_all_of_them_are_left_in_the_queue(run, monkeypatch):
+    monkeypatch.setattr(departures, "QUEUED_BYTES", 1)
+
+    async def scenario():
+        async with opened() as house:
+            house.old.port.take_no_more()
+            await house.connect(12)
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
+            await until(lambda: house.old.open == 12 - departures.MOST_ACTIVE)
+            house.old.port.hurry_handover()
+            assert house.old.port.quiet
+            house.new.take_over()
+            await until(lambda: house.new.open == 12)
+            assert {await ask(client) for client in house.clients} == {(b"new", False)}
+            house.assert_permits_are_exact()
+
+    run(scenario())
+
+
 def test_a_busy_connection_among_them_holds_up_no_other_one(run):
     async def scenario():
         async with opened() as house:
