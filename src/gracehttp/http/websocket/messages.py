@@ -14,7 +14,7 @@ import sys
 import zlib
 from typing import TYPE_CHECKING, Final, cast
 
-from websockets.exceptions import PayloadTooBig
+from websockets.exceptions import PayloadTooBig, ProtocolError
 from websockets.extensions.base import Extension
 from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import CLOSED, OPEN, Protocol, Side
@@ -25,6 +25,8 @@ except ImportError:  # it was installed without its compiled part
     from websockets.utils import apply_mask
 
 if TYPE_CHECKING:
+    from zlib import _Decompress as _Decompressor
+
     from websockets.extensions.permessage_deflate import PerMessageDeflate
 
 CONT, TEXT, BINARY, PONG = Opcode.CONT, Opcode.TEXT, Opcode.BINARY, Opcode.PONG
@@ -52,6 +54,8 @@ _WHOLE: Final = (_FINAL_TEXT, _FINAL_BINARY)
 _WHOLE_DEFLATED: Final = (_DEFLATED | _FINAL_TEXT, _DEFLATED | _FINAL_BINARY)
 _DEFLATED_END: Final = b"\x00\x00\xff\xff"
 """Of what was deflated up to a flush; not sent (RFC 7692 section 7.2.1)."""
+_LONGEST_END_BYTES: Final = 1 + len(_DEFLATED_END)
+"""Behind a last block stands an empty one, of which one byte is sent (RFC 7692 section 7.2.3.4)."""
 _COPIED_BYTES: Final = 2044
 """A payload below this is copied, with `_DEFLATED_END` behind it: that is faster than a second call of zlib."""
 
@@ -62,22 +66,40 @@ _log.propagate = False
 _new_utf8 = codecs.getincrementaldecoder("utf-8")
 
 
-class _Counting(Extension):
-    """permessage-deflate, and the bytes of all frames so far, as the client has sent them: their inflated data doesn't
-    tell."""
+class _Deflate(Extension):
+    """permessage-deflate, with what the library's own leaves out.
 
-    __slots__ = ("_deflate", "frame_bytes")
+    A client may end its deflated data, by a block with BFINAL, with any message (RFC 7692 section 7.2.3.4). zlib reads
+    nothing behind that, and keeps all that comes instead of it: the next message needs another decompressor.
+    """
 
-    def __init__(self, deflate: PerMessageDeflate) -> None:
-        self._deflate = deflate
+    __slots__ = ("_library", "decompressor", "frame_bytes")
+
+    def __init__(self, library: PerMessageDeflate) -> None:
+        self._library = library
         self.frame_bytes = 0
+        """Of all frames so far, as the client has sent them: their inflated data doesn't tell."""
+        self.decompressor = None if library.remote_no_context_takeover else library.decoder
+        """The library's, if it keeps one from one message to the next."""
 
     def decode(self, frame: Frame, *, max_size: int | None = None) -> Frame:
         self.frame_bytes += _frame_bytes(len(frame.data))
-        return self._deflate.decode(frame, max_size=max_size)
+        decoded = self._library.decode(frame, max_size=max_size)
+        if frame.opcode is TEXT or frame.opcode is BINARY or frame.opcode is CONT:
+            decompressor = getattr(self._library, "decoder", None)  # none where it was of a message that is whole
+            if decompressor is not None and decompressor.eof:
+                self.replace(decompressor, frame.fin)
+        return decoded
 
     def encode(self, frame: Frame) -> Frame:
-        return self._deflate.encode(frame)
+        return self._library.encode(frame)
+
+    def replace(self, decompressor: _Decompressor, whole: bool) -> None:
+        """`decompressor` has come to a last block. `whole`: and the message is whole. Raises `ProtocolError`."""
+        if len(decompressor.unused_data) > _LONGEST_END_BYTES:
+            raise ProtocolError("there is data behind the last block")
+        if whole and self.decompressor is not None:
+            self.decompressor = self._library.decoder = zlib.decompressobj(wbits=-self._library.remote_max_window_bits)
 
 
 class Messages:
@@ -89,8 +111,7 @@ class Messages:
     __slots__ = (
         "_check",
         "_compressor",
-        "_counting",
-        "_decompressor",
+        "_deflate",
         "_is_text",
         "_largest",
         "_parts",
@@ -104,12 +125,10 @@ class Messages:
         self._protocol = Protocol(Side.SERVER, state=OPEN, max_size=max_size_bytes or None, logger=_log)
         self._largest = max_size_bytes or sys.maxsize  # that `whole` takes
         self._unread = 0  # bytes of the frame that has begun to come, or more
-        self._counting = None if deflate is None else _Counting(deflate)
-        # The extension's own, where it keeps them from one message to the next.
+        self._deflate = None if deflate is None else _Deflate(deflate)
         self._compressor = None if deflate is None or deflate.local_no_context_takeover else deflate.encoder
-        self._decompressor = None if deflate is None or deflate.remote_no_context_takeover else deflate.decoder
-        if self._counting is not None:
-            self._protocol.extensions = [self._counting]
+        if self._deflate is not None:
+            self._protocol.extensions = [self._deflate]
         self._parts: bytearray | None = None  # of a message whose last fragment has not come
         self._is_text = False
         self._check = _new_utf8()  # of the text in `_parts`, so that it is refused as soon as it is wrong
@@ -121,7 +140,7 @@ class Messages:
     @property
     def can_inflate(self) -> bool:
         """Whether what arrives may be much larger than its bytes."""
-        return self._counting is not None
+        return self._deflate is not None
 
     def whole(self, data: bytes) -> Message | None:
         """The message, if `data` is one frame of the most usual kind: a whole message, and nothing before or behind it.
@@ -142,31 +161,35 @@ class Messages:
         if size != length - start or size > self._largest or self._protocol.state is not OPEN:
             return None
         if first not in _WHOLE:
-            if self._decompressor is None or size >= _COPIED_BYTES or first not in _WHOLE_DEFLATED:
+            decompressor = None if self._deflate is None else self._deflate.decompressor
+            if decompressor is None or size >= _COPIED_BYTES or first not in _WHOLE_DEFLATED:
                 return None
-            return self._inflated(first, apply_mask(data[start:], data[start - 4 : start]))
+            return self._inflated(decompressor, first, apply_mask(data[start:], data[start - 4 : start]))
         payload = apply_mask(data[start:], data[start - 4 : start])
         try:
             return str(payload, "utf-8") if first == _FINAL_TEXT else payload
         except UnicodeDecodeError:
             return None
 
-    def _inflated(self, first: int, payload: bytes) -> Message | None:
+    def _inflated(self, decompressor: _Decompressor, first: int, payload: bytes) -> Message | None:
         """The message of a frame that begins with `first` and has a deflated `payload`.
 
         None: it is wrong. That ends the WebSocket, as it does in the library, and `feed` discards all that comes.
         """
-        decompressor, protocol = self._decompressor, self._protocol
-        assert decompressor is not None
+        protocol = self._protocol
         most = 0 if self._largest == sys.maxsize else self._largest
         try:
             inflated = decompressor.decompress(payload + _DEFLATED_END, most)
             if decompressor.unconsumed_tail:
                 protocol.fail(TOO_BIG, str(PayloadTooBig(None, most)))
                 return None
+            if decompressor.eof and self._deflate is not None:
+                self._deflate.replace(decompressor, True)
             return str(inflated, "utf-8") if first == _DEFLATED | _FINAL_TEXT else inflated
         except zlib.error:
             protocol.fail(PROTOCOL_ERROR, "decompression failed")
+        except ProtocolError as error:
+            protocol.fail(PROTOCOL_ERROR, str(error))
         except UnicodeDecodeError as error:
             protocol.fail(INVALID_DATA, _not_utf8(error))
         return None
@@ -174,16 +197,16 @@ class Messages:
     def feed(self, data: bytes) -> list[Message]:
         """Bytes of the client. Returns the messages that are whole now, in order."""
         protocol = self._protocol
-        counting = self._counting
-        before = 0 if counting is None else counting.frame_bytes
+        deflate = self._deflate
+        before = 0 if deflate is None else deflate.frame_bytes
         protocol.receive_data(data)
         self._unread += len(data)
-        if counting is not None:
-            self._unread -= counting.frame_bytes - before
+        if deflate is not None:
+            self._unread -= deflate.frame_bytes - before
         messages: list[Message] = []
         for frame in cast("list[Frame]", protocol.events_received()):  # requests are of the handshake
             opcode = frame.opcode
-            if counting is None:
+            if deflate is None:
                 self._unread -= _frame_bytes(len(frame.data))
             try:
                 if opcode is TEXT and frame.fin:
@@ -232,7 +255,7 @@ class Messages:
         if compressor is not None:
             deflated = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
             return framed(first | _DEFLATED, deflated[: -len(_DEFLATED_END)])
-        if self._counting is not None:
+        if self._deflate is not None:
             frame = Frame(TEXT if first == _FINAL_TEXT else BINARY, payload)
             return frame.serialize(mask=False, extensions=self._protocol.extensions)
         return framed(first, payload)
@@ -266,7 +289,7 @@ class Messages:
         The library's parser and its state refer to each other. They, and the tens of kilobytes of a compressor, would
         wait for the garbage collector, which a worker with little else to collect starts rarely.
         """
-        self._compressor = self._decompressor = self._counting = None
+        self._compressor = self._deflate = None
         self._protocol.extensions.clear()
         self._protocol.parser.close()
 

@@ -495,3 +495,53 @@ def test_nothing_is_taken_behind_a_compressed_message_that_was_wrong():
     assert messages.feed(good) == []
     (sent,), _ = frames_in(messages.take_writes())
     assert closing(sent) == (1007, "invalid start byte at position 0")
+
+
+def ended(data):
+    """As `deflated`, with a last block (RFC 7692 section 7.2.3.4), by which zlib ends."""
+    encoder = zlib.compressobj(wbits=-12)
+    return encoder.compress(data) + encoder.flush(zlib.Z_FINISH) + b"\0"
+
+
+def take(messages, data, quick):
+    """All messages in `data`, by the quick way if it is to be that."""
+    found = messages.whole(data) if quick else None
+    return messages.feed(data) if found is None else [found]
+
+
+WAYS = pytest.mark.parametrize("quick", [True, False], ids=["the quick way", "the usual way"])
+
+
+@WAYS
+def test_client_may_end_its_deflated_data_with_each_message(quick):
+    messages = with_deflate()
+    for sent in ("hello", "world", "x" * 300):
+        assert take(messages, frame(TEXT, ended(sent.encode()), flags=RSV1), quick) == [sent]
+    assert take(messages, frame(TEXT, deflated(b"on"), flags=RSV1), quick) == ["on"]
+
+
+@pytest.mark.parametrize("takeover", [True, False])
+def test_client_may_end_its_deflated_data_in_fragments_with_a_ping_between(takeover):
+    messages = with_deflate(takeover=takeover)
+    payload = ended(b"hello")
+    for cut in range(1, len(payload)):
+        assert messages.feed(first(TEXT, payload[:cut], RSV1) + frame(PING, b"?")) == []
+        assert messages.feed(cont(payload[cut:])) == ["hello"]
+
+
+@WAYS
+def test_what_stands_behind_the_end_of_deflated_data_ends_the_websocket(quick):
+    """It would be kept, however much comes."""
+    messages = with_deflate()
+    assert take(messages, frame(BINARY, ended(b"hello") + b"more", flags=RSV1), quick) == []
+    (sent,), _ = frames_in(messages.take_writes())
+    assert closing(sent) == (1002, "there is data behind the last block")
+
+
+def test_fragments_behind_the_end_of_deflated_data_end_the_websocket():
+    messages = with_deflate()
+    messages.feed(first(BINARY, ended(b"hello"), RSV1))
+    messages.feed(cont(bytes(4), fin=False))
+    assert messages.open
+    messages.feed(cont(b"x", fin=False))
+    assert not messages.open
