@@ -52,7 +52,7 @@ class AsgiApplication(RequestHandler):
         self._loop = loop
         self._first_steps = FirstSteps(loop)
         self._on_idle = on_idle
-        self.given = Given()
+        self.given: Given | None = None  # for the next scope
         # Each task gets a copy of this context. The context in which a request was parsed can be another request's.
         self._context = contextvars.copy_context()
         put_into(self._context, draining)

@@ -14,6 +14,7 @@ from gracehttp.http.head cimport KeptFields, RequestHead, RequestLine
 
 
 cdef dict _ASGI
+cdef tuple _EXTENSIONS
 cdef Sent _SENT
 cdef object _receive
 cdef object _send
@@ -40,9 +41,9 @@ cdef class Given:
     cdef readonly dict asgi
     cdef readonly dict state
     cdef readonly dict extensions
-    cdef tuple _names
 
-    cdef keep(self, dict asgi, dict state, dict extensions)
+    @cython.locals(own=dict)
+    cdef bint fit(self, dict state) except -1
     @cython.locals(asgi=dict, own=dict, extensions=dict)
     cdef bint are_free(self, dict state) except -1
 
@@ -51,6 +52,9 @@ cdef class Sent:
     pass
 
 
+@cython.locals(given=Given)
+cdef Given _give(AsgiApplication application, dict scope)
+cdef _take_back(AsgiApplication application, Given given)
 @cython.locals(line=RequestLine, kept=KeptFields, found=tuple, known=dict, template=dict, scope=dict)
 cdef dict _new_scope(RequestHead head)
 cdef dict _scope_of_line(RequestLine line)

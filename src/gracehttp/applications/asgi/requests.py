@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 from collections.abc import Awaitable, Generator
 from typing import TYPE_CHECKING, Any, cast
 
@@ -70,14 +71,12 @@ class RequestCycle:
         # Applications may change all of it, so that each request needs its own dictionaries, those within others too.
         scope: Scope = _new_scope(head)
         scope["headers"] = head.headers
-        given = application.given
-        if interpreter_calls.IN_C and head.tls is None and not head.line.http10 and given.are_free(application.state):
-            scope["asgi"] = given.asgi
-            scope["state"] = given.state
-            scope["extensions"] = given.extensions
+        given: Given | None = None
+        if interpreter_calls.IN_C and head.tls is None and not head.line.http10:
+            given = _give(application, scope)
         else:
-            scope["asgi"] = asgi = _ASGI.copy()
-            scope["state"] = state = application.state.copy()
+            scope["asgi"] = _ASGI.copy()
+            scope["state"] = application.state.copy()
             # `extensions` has the same names. Written out, it takes half of what a loop over them does.
             if head.line.http10:
                 scope["extensions"] = {
@@ -86,16 +85,13 @@ class RequestCycle:
                     "http.response.zerocopysend": {},
                 }
             else:
-                extensions: dict[str, dict[str, Any]] = {
+                scope["extensions"] = {
                     "gracehttp.drain": {},
                     "http.response.pathsend": {},
                     "http.response.zerocopysend": {},
                     "http.response.early_hint": {},
                     "http.response.trailers": {},
                 }
-                scope["extensions"] = extensions
-                if interpreter_calls.IN_C:
-                    given.keep(asgi, state, extensions)
             if head.tls is not None:
                 head.tls.add_to(scope["extensions"])
         receive: Receive
@@ -118,6 +114,9 @@ class RequestCycle:
             self.ended = True
             if self.waits:
                 application.finished(self)
+            if given is not None:
+                del scope  # it refers to them
+                _take_back(application, given)
             if self._told:
                 exchange.give_up()
             elif returned is not None and not exchange.response_started:
@@ -231,42 +230,72 @@ class RequestCycle:
 
 _receive: Any = vars(RequestCycle)["receive"]
 _send: Any = vars(RequestCycle)["send"]
-# For libraries that ask whether `send` is an async function (asgiref, inspect.markcoroutinefunction).
+# For libraries that ask whether `send` is an async function, by asyncio or, from CPython 3.12 on, by inspect (asgiref).
 _send._is_coroutine = getattr(asyncio.coroutines, "_is_coroutine", True)
-_send._is_coroutine_mark = getattr(inspect, "_is_coroutine_mark", True)
+if sys.version_info >= (3, 12):
+    inspect.markcoroutinefunction(_send)
 
 
 class Given:
-    """The dictionaries of the latest scope, beside the scope itself. The next one gets the same ones if the application
-    has neither kept nor changed any of them: to find that out takes less than to make new ones."""
+    """The dictionaries of a scope, beside the scope itself. If the application has neither kept nor changed any of them
+    when its call is over, a later scope gets the same ones: to find that out takes less than to make new ones.
+    Otherwise nothing here refers to them any more: what an application has put into them lives no longer than its call.
+    """
 
-    __slots__ = ("_names", "asgi", "extensions", "state")
+    __slots__ = ("asgi", "extensions", "state")
 
-    def __init__(self) -> None:
-        self.asgi: dict[str, Any] | None = None
-        self.state: dict[str, Any] | None = None
-        self.extensions: dict[str, dict[str, Any]] | None = None
-        self._names: tuple[str, ...] = ()
+    def __init__(self, state: dict[str, Any]) -> None:
+        """`state` is that of the application, of which each scope gets a copy."""
+        self.asgi: dict[str, Any] = _ASGI.copy()
+        self.state: dict[str, Any] = state.copy()
+        self.extensions: dict[str, dict[str, Any]] = {
+            "gracehttp.drain": {},
+            "http.response.pathsend": {},
+            "http.response.zerocopysend": {},
+            "http.response.early_hint": {},
+            "http.response.trailers": {},
+        }
 
-    def keep(self, asgi: dict[str, Any], state: dict[str, Any], extensions: dict[str, dict[str, Any]]) -> None:
-        """Those of a scope that the application has not got yet."""
-        self.asgi = asgi
-        self.state = state
-        self.extensions = extensions
-        if not self._names:
-            self._names = tuple(extensions)
+    def fit(self, state: dict[str, Any]) -> bool:
+        """Whether they, which were free, are still what a scope gets."""
+        own = self.state
+        return interpreter_calls.is_free_copy(own, state)
 
     def are_free(self, state: dict[str, Any]) -> bool:
-        """Whether no other object refers to one of them, and they are as they were made. `state` is that of the
-        application, of which each scope gets a copy."""
+        """Whether no other object refers to one of them, and they are as they were made."""
         asgi, own, extensions = self.asgi, self.state, self.extensions
-        if asgi is None or own is None or extensions is None:
-            return False
         return (
             interpreter_calls.is_free_copy(own, state)
             and interpreter_calls.is_free_copy(asgi, _ASGI)
-            and interpreter_calls.is_free_of_dicts(extensions, self._names)
+            and interpreter_calls.is_free_of_dicts(extensions, _EXTENSIONS)
         )
+
+
+_EXTENSIONS = (
+    "gracehttp.drain",
+    "http.response.pathsend",
+    "http.response.zerocopysend",
+    "http.response.early_hint",
+    "http.response.trailers",
+)
+
+
+def _give(application: AsgiApplication, scope: Scope) -> Given:
+    """Complete `scope` with dictionaries that no other one has. `_take_back` follows if the call ends well."""
+    given = application.given
+    application.given = None
+    if given is None or not given.fit(application.state):
+        given = Given(application.state)
+    scope["asgi"] = given.asgi
+    scope["state"] = given.state
+    scope["extensions"] = given.extensions
+    return given
+
+
+def _take_back(application: AsgiApplication, given: Given) -> None:
+    """The call of the application is over, and the scope was forgotten here."""
+    if given.are_free(application.state):
+        application.given = given
 
 
 class Sent:
