@@ -249,6 +249,30 @@ def test_a_task_that_others_make_while_one_is_made_is_put_into_the_set(loop):
         loop.run_until_complete(one)
 
 
+@pytest.mark.skipif(hasattr(asyncio, "eager_task_factory"), reason="nothing is captured there")
+def test_what_others_ask_of_the_loop_while_a_task_is_made_is_done(loop):
+    """Such as a finalizer that the garbage collector calls in the middle."""
+    notes, called = [], asyncio.Event()
+
+    def disturb():
+        del loop.get_debug
+        loop.call_soon(called.set)
+        return False
+
+    def make():
+        loop.get_debug = disturb  # which a task that is made calls
+        return FirstSteps(loop).take(noted(notes), contextvars.copy_context())
+
+    async def hears():
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            await called.wait()
+
+    task = outside_of_tasks(loop, make)
+    assert task.done()
+    assert notes == [(task, 0)]
+    loop.run_until_complete(hears())
+
+
 # --- what both builds ask of the interpreter ---
 
 

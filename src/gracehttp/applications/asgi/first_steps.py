@@ -97,7 +97,7 @@ class FirstSteps:
         step, self._step = self._step, None
         own, self._context = self._context, None
         try:
-            if step is not None and own is not None:
+            if step is not None and own is not None:  # both or neither
                 interpreter_calls.run_in(own, step)
         finally:
             if register.newest is not made:  # but a task of another thread, or of a finalizer
@@ -106,7 +106,7 @@ class FirstSteps:
         return made
 
     def _call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> object:
-        if self._step is not None or args:  # not of the task that is being made
+        if self._step is not None or args or context is None:  # not of the task that is being made
             if self._before is not None:
                 return self._before(callback, *args, context=context)
             return type(self._loop).call_soon(self._loop, callback, *args, context=context)
