@@ -70,10 +70,12 @@ of them starts quickly. A worker asks for all of them before it is ready (`api`)
 
 
 def __getattr__(name: str) -> object:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
+    if name == "events":  # `gracehttp.events` has what users call too, and needs no import of its own
+        return importlib.import_module("gracehttp.events")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(importlib.import_module(_MODULES[name]), name)
     return value
 

@@ -30,6 +30,7 @@ from gracehttp.worker.rehearsal import rehearse_ahead
 MODULES = (
     "gracehttp.cli.service",
     "gracehttp.api",
+    "gracehttp.embedded",
     "gracehttp.worker.process",
     "gracehttp.applications.asgi.application",
     "gracehttp.applications.wsgi.modes",
