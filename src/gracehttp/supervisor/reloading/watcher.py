@@ -81,10 +81,12 @@ def watch(orders: WatcherOrders, channel: Channel) -> None:
 def _tell_changes(
     looks: Iterable[list[str]], snapshot: Snapshot, new: list[str], channel: Channel, why_polling: str
 ) -> None:
-    """`looks` are the files that have changed, look by look. At the first one the watch has begun."""
+    """`looks` are the files that have changed, look by look. At the first one the watch has begun: `new`, which have
+    changed before, are told with it, and taken out."""
     begun = False
     for seen in looks:
-        changed = seen if begun else sorted({*new, *seen})
+        changed = sorted({*new, *seen})
+        new.clear()
         if not begun:
             channel.send(WatchBegan(len(snapshot), why_polling))
             begun = True

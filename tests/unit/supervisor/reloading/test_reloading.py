@@ -12,6 +12,7 @@ from gracehttp.supervisor.reloading import watcher
 from gracehttp.supervisor.reloading.changes import MOST_IN_A_ROW, SOON_SECONDS, Changes, Verdict
 from gracehttp.supervisor.reloading.selection import Selection
 from gracehttp.supervisor.reloading.snapshot import COARSEST_TIMESTAMP_SECONDS, Snapshot
+from gracehttp.wire.channel import ChannelClosed
 
 # --- which files ---
 
@@ -197,6 +198,28 @@ def test_polling_is_asked_for_as_with_watchfiles(value, release, asked, monkeypa
     monkeypatch.setenv("WATCHFILES_FORCE_POLLING", value)
     monkeypatch.setattr(watcher.os, "uname", lambda: SimpleNamespace(release=release))
     assert watcher._is_polling_asked_for() is asked
+
+
+def test_what_has_changed_before_is_told_once_also_where_notifications_fail_later(folder, monkeypatch) -> None:
+    told = []
+
+    def notifications(_folders, _snapshot):
+        yield []
+        raise OSError("no watches are left")
+
+    def intervals(_snapshot):
+        yield []
+        raise ChannelClosed
+
+    monkeypatch.setattr(watcher, "_by_notifications", notifications)
+    monkeypatch.setattr(watcher, "_at_intervals", intervals)
+    monkeypatch.setattr(watcher, "_is_polling_asked_for", lambda: False)
+    orders = watcher.WatcherOrders(0, (str(folder),), (), (), polling=False, since=0.0)
+    with pytest.raises(ChannelClosed):
+        watcher.watch(orders, SimpleNamespace(send=told.append))
+    began, changed, began_again = told
+    assert (began.files, began_again.files) == (2, 2)
+    assert changed.files == ("a/b.py", "main.py")
 
 
 # --- when it restarts ---
