@@ -235,8 +235,9 @@ class TlsStream(SocketStream):
         if not whole or self._undelivered or self._plain.shut:
             self._deliver()
             return
-        # The usual case: one record, which is all that OpenSSL has to read. So it need not be asked whether there is
-        # more, nor whether it has something to say: it has if it has read something else than data.
+        # The usual case: one record, which is all that there is to read. So OpenSSL need not be asked whether there is
+        # more, nor whether it has something to say: it has if it has read something else than data. A session that goes
+        # on may ask for new keys when it reads data.
         try:
             content = self._engine.read(size)
         except ssl.SSLError as exc:
@@ -245,6 +246,8 @@ class TlsStream(SocketStream):
             return
         if content:
             self.consumer.received(content)
+            if self._continued is not None:
+                self._answer()
         else:
             self._end_input()
 

@@ -124,7 +124,22 @@ def test_a_record_that_comes_alone_is_read_by_one_call(run):
         session = FakeSession([b"content"])
         _, stream, seen = speak(floor, session)
         stream.received(record(20))
-        assert (session.calls, seen.data) == (["write", "read"], b"content")
+        assert (session.calls, seen.data) == (["write", "read", "pending"], b"content")
+        stream.abort()
+
+    run(scenario)
+
+
+def test_what_a_session_says_to_data_is_sent_at_once(run):
+    """It asks for new keys when those of the client are worn out (RFC 8446 section 5.5)."""
+
+    async def scenario(floor):
+        session = FakeSession([b"content"])
+        client, stream, seen = speak(floor, session)
+        session.unsent = b"update"
+        stream.received(record(20))
+        assert await client.take(6) == b"update"
+        assert seen.data == b"content"
         stream.abort()
 
     run(scenario)
