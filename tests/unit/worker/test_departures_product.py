@@ -2,7 +2,7 @@
 is sent that must not be, nothing is sent twice, and what could not be sent is tried again.
 
 The states are reached by inputs, from the first one on, until no input leads to another state. Then in each of them
-every two inputs happen.
+every input happens, and every two where no more is in the queue than may be.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pytest
 from gracehttp.http.connection import Parcel
 from gracehttp.net.permits import Transfer
 from gracehttp.wire.handover import MOST_CONNECTIONS, MOST_PIPELINED_BYTES, Carried, decode
+from gracehttp.worker import departures
 from gracehttp.worker.departures import MESSAGES_PER_TURN, Departures
 
 ROOM, DEAD = 0, errno.EPIPE
@@ -79,6 +80,7 @@ class Queue:
         self.outcome = ROOM
         self.closed = False
         self.messages = []
+        self.untaken = 0  # bytes
 
     def fileno(self):
         return -1 if self.closed else 7
@@ -89,9 +91,12 @@ class Queue:
         assert self.world.in_transfer
         (message,), ((_, _, descriptors),) = buffers, ancillary
         assert len(decode(message)) == len(descriptors) <= MOST_CONNECTIONS
+        if len(descriptors) > 1 and self.untaken >= departures.QUEUED_BYTES:
+            assert self.world.hurries, "it would wait for too many others"
         if self.outcome != ROOM:
             raise OSError(self.outcome, "as the test wants")
         self.messages.append(list(descriptors))
+        self.untaken += len(message)
 
     def shutdown(self, _how):
         if self.closed:
@@ -144,10 +149,12 @@ class World:
         self.queue.outcome = outcome
         self.full = outcome or errno.EAGAIN
         self.departures = Departures(self.queue, self, self.loop)
-        self.held = self.closed = self.in_transfer = False
+        self.held = self.closed = self.in_transfer = self.hurries = False
         self.wanted = set()
         self.connections = []
         self.permits = 0
+        World.latest = self
+        self.departures.begin()
 
     # --- permits ---
 
@@ -186,6 +193,14 @@ class World:
 
     def offer_soon(self):
         self.departures.offer_soon([self.new(), self.new(busy=True)])
+
+    def taken(self):
+        """Another worker takes all that is in the queue."""
+        self.queue.untaken = 0
+
+    def hurry(self):
+        self.hurries = True
+        self.departures.hurry()
 
     def hold(self):
         self.held = True
@@ -241,13 +256,16 @@ class World:
         one, loop = self.departures, self.loop
         wanted = any(not one.gone for one in self.wanted)
         flow = (one._held, one._closed, one._full, bool(one._waiting), wanted, self.queue.outcome)
+        crowd = (self.hurries, not self.hurries and self.queue.untaken >= departures.QUEUED_BYTES)
         pending = {handle in loop.soon for handle in loop.pending()}
-        return (*flow, frozenset(pending), loop.writer is not None)
+        return (*flow, *crowd, frozenset(pending), loop.writer is not None)
 
 
 def inputs():
-    named = ["offer", "offer_busy", "offer_again", "offer_soon", "hold", "resume", "withdraw", "seal", "close"]
-    return [getattr(World, name) for name in [*named, "queue_changes", "writable", "turn", "time_passes"]]
+    offers = ["offer", "offer_busy", "offer_again", "offer_soon"]
+    orders = ["hold", "resume", "withdraw", "seal", "close", "hurry"]
+    outside = ["queue_changes", "taken", "writable", "turn", "time_passes"]
+    return [getattr(World, name) for name in [*offers, *orders, *outside]]
 
 
 def played(outcome, sequence):
@@ -274,20 +292,35 @@ def ways_to_all_states(outcome):
 
 
 def worlds(outcome):
-    """Each state, after any two inputs."""
-    for way, more in itertools.product(ways_to_all_states(outcome), itertools.product(inputs(), repeat=2)):
-        yield played(outcome, (*way, *more)), [happens.__name__ for happens in (*way, *more)]
+    """Each state, after any input, or any two."""
+    of_crowds = {World.taken, World.hurry}
+    for way in ways_to_all_states(outcome):
+        for more in itertools.product(inputs(), repeat=2 if of_crowds.isdisjoint(way) else 1):
+            yield played(outcome, (*way, *more)), [happens.__name__ for happens in (*way, *more)]
 
 
 def run_out(world):
     """Time passes, until nothing is left to happen."""
-    for _ in range(4):
+    for _ in range(6):
+        world.taken()
         world.turn()
         world.time_passes()
         world.check()
 
 
+@pytest.fixture(autouse=True)
+def what_waits_in_the_queue(monkeypatch):
+    monkeypatch.setattr(departures, "unsent_bytes", lambda _fd: World.latest.queue.untaken)
+
+
+@pytest.fixture
+def small_queue(monkeypatch):
+    """One message is as much as may be in the queue."""
+    monkeypatch.setattr(departures, "QUEUED_BYTES", 1)
+
+
 @pytest.mark.parametrize("outcome", QUEUES, ids=lambda number: errno.errorcode.get(number, "room"))
+@pytest.mark.usefixtures("small_queue")
 def test_whatever_happens_nothing_is_sent_that_must_not_be_and_nothing_is_forgotten(outcome):
     for world, sequence in worlds(outcome):
         if world.queue.outcome != DEAD:
@@ -304,6 +337,7 @@ def test_whatever_happens_nothing_is_sent_that_must_not_be_and_nothing_is_forgot
 
 
 @pytest.mark.parametrize("outcome", [errno.EAGAIN, errno.ETOOMANYREFS])
+@pytest.mark.usefixtures("small_queue")
 def test_while_there_is_no_room_it_is_tried_again_and_again(outcome):
     for world, sequence in worlds(outcome):
         if world.queue.outcome == outcome and not world.held:
