@@ -292,7 +292,8 @@ class GraceHTTP:
         finally:
             if not self._is_whole_program:  # a script may go on, and be interrupted
                 for number, handler in before.items():
-                    signal.signal(number, handler)
+                    if handler is not None:  # what C code of an embedding program has set can't be set from here
+                        signal.signal(number, handler)
 
     def _configure_logging(self, tty: bool) -> None:
         process = self._process
