@@ -1,13 +1,17 @@
-"""Processes that were forked before they are needed: who is taken, and how many there are. Nothing is forked here."""
+"""Processes that were forked before they are needed: who is taken, how many there are, and when they end."""
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
 from deadlines import DEADLINE_SECONDS
+from server_harness import is_alive, wait_until
 
 from gracehttp.values import Descriptor
 from gracehttp.wire.channel import Channel, ChannelClosed
@@ -70,7 +74,7 @@ def lives(end, pid, carried_out):
 
 
 def test_there_are_as_many_as_are_wanted_and_an_order_takes_one(orders, order, pairs):
-    reserves = Reserves(orders[0], lambda report: False)
+    reserves = Reserves(orders[0], lambda report, without: False)
     assert reserves.fill() is None
     assert len(pairs) == FEWEST
     carried_out = []
@@ -84,7 +88,7 @@ def test_there_are_as_many_as_are_wanted_and_an_order_takes_one(orders, order, p
 
 
 def test_one_that_is_gone_is_passed_over(orders, order, pairs):
-    reserves = Reserves(orders[0], lambda report: False)
+    reserves = Reserves(orders[0], lambda report, without: False)
     reserves.fill()
     pairs[-1].close()
     thread = lives(pairs[-2], 42, [])
@@ -93,7 +97,7 @@ def test_one_that_is_gone_is_passed_over(orders, order, pairs):
 
 
 def test_where_one_was_missing_there_is_one_more_the_next_time(orders, order, pairs):
-    reserves = Reserves(orders[0], lambda report: False)
+    reserves = Reserves(orders[0], lambda report, without: False)
     for _ in range(2 * MOST):
         assert reserves.take(order) == 0
     reserves.fill()
@@ -104,13 +108,13 @@ def test_where_one_was_missing_there_is_one_more_the_next_time(orders, order, pa
 def test_an_order_that_waits_comes_first(orders, order, pairs):
     channel, supervisor = orders
     supervisor.send(b"x")
-    reserves = Reserves(channel, lambda report: False)
+    reserves = Reserves(channel, lambda report, without: False)
     assert reserves.fill() is None
     assert pairs == []
 
 
 def test_a_system_that_has_no_room_for_it_is_not_asked_again(orders, pairs):
-    def refuse(report):
+    def refuse(report, without):
         raise BlockingIOError
 
     reserves = Reserves(orders[0], refuse)
@@ -135,9 +139,11 @@ def test_a_process_in_reserve_answers_its_order_and_holds_nothing_of_the_one_tha
     monkeypatch.setattr(module.socket, "socketpair", socketpair)
     monkeypatch.setattr(module.os, "chdir", lambda directory: None)
 
-    def fork(report):
+    def fork(report, without):
         is_reserve = next(forks)
         if is_reserve:
+            for descriptor in without:
+                os.close(descriptor)
             Channel(ends[-1]).send(order)  # from the end that stays with the other process
         return is_reserve
 
@@ -157,3 +163,34 @@ def test_a_process_in_reserve_answers_its_order_and_holds_nothing_of_the_one_tha
     for end in (*ends, *pairs):
         end.close()
     assert set(os.listdir("/proc/self/fd")) <= before
+
+
+STOPPED = """
+import os, signal
+from gracehttp.wire.channel import channel_pair
+from gracehttp.worker.forking import reserves
+from gracehttp.worker.forking.fork_server import fork_orphan
+
+def stop_and_arm(read_end, pid):
+    os.kill(pid, signal.SIGSTOP)  # it has done nothing yet
+    arm(read_end, pid)
+    print(pid, flush=True)
+
+arm, reserves._kill_with_the_writer = reserves._kill_with_the_writer, stop_and_arm
+reserves.REST_SECONDS = 0
+orders, theirs = channel_pair()
+reserves.Reserves(orders, fork_orphan).fill()
+"""
+
+
+def test_all_end_with_the_process_that_forked_them_however_early_they_were_stopped():
+    with subprocess.Popen([sys.executable, "-c", STOPPED], stdout=subprocess.PIPE, text=True) as program:
+        pids = [int(program.stdout.readline()) for _ in range(FEWEST)]
+        try:
+            for pid in pids:
+                wait_until(lambda pid=pid: not is_alive(pid), what="its end")
+        except AssertionError:
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+            raise
+    assert program.returncode == 0

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from gracehttp.net.forks import forking_one_of_ours
 from gracehttp.wire.channel import Channel, ChannelClosed
@@ -75,9 +75,12 @@ def _become_worker(order: Fork) -> Fork:
     return order
 
 
-def fork_orphan(report: Callable[[int], None]) -> bool:
+def fork_orphan(report: Callable[[int], None], without: Sequence[int] = ()) -> bool:
     """Fork a process that the supervisor adopts. True in that process, which does nothing before `report(pid)` is done
-    and it has its new parent; False here. Raises `OSError`."""
+    and it has its new parent; False here. Raises `OSError`.
+
+    The new process has no copy of the descriptors in `without`, not even while it can do nothing yet.
+    """
     read_end, write_end = os.pipe()
     with _children_waited_for():
         try:
@@ -86,7 +89,7 @@ def fork_orphan(report: Callable[[int], None]) -> bool:
             os.close(read_end)
             os.close(write_end)
             raise
-        if between == 0 and _fork_between(report):
+        if between == 0 and _fork_between(report, without):
             os.close(write_end)
             os.read(read_end, 1)  # the end of the file: the process in between is gone
             os.close(read_end)
@@ -124,10 +127,12 @@ def _fork_in_silence() -> int:
         return os.fork()
 
 
-def _fork_between(report: Callable[[int], None]) -> bool:
+def _fork_between(report: Callable[[int], None], without: Sequence[int]) -> bool:
     """True in the grandchild. The process in between ends here, with an errno as its status if it could not fork."""
     status = 1
     try:
+        for descriptor in without:
+            os.close(descriptor)
         pid = _fork_in_silence()
         if pid == 0:
             return True

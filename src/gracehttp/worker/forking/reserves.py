@@ -13,7 +13,7 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -41,9 +41,9 @@ class _Reserve(Value):
 
 
 class Reserves:
-    """Belongs to the process that has the channel `orders`. `fork(report)` is `fork_server.fork_orphan`."""
+    """Belongs to the process that has the channel `orders`. `fork` is `fork_server.fork_orphan`."""
 
-    def __init__(self, orders: Channel, fork: Callable[[Callable[[int], None]], bool]) -> None:
+    def __init__(self, orders: Channel, fork: Callable[[Callable[[int], None], Sequence[int]], bool]) -> None:
         self._orders = orders
         self._fork = fork
         self._waiting: list[_Reserve] = []
@@ -59,14 +59,13 @@ class Reserves:
                     watched, life = os.pipe()
                     opened.callback(os.close, watched)
                     opened.callback(os.close, life)
-                    is_reserve = self._fork(partial(_kill_with_the_writer, watched))
+                    is_reserve = self._fork(partial(_kill_with_the_writer, watched), (life,))
                     opened.pop_all()
             except OSError:  # there can't be one more process
                 self._wanted = 0
                 return None
             if is_reserve:
                 ours.close()
-                os.close(life)
                 self._orders.close()
                 self.close()
                 return _wait(Channel(theirs), watched)
