@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fleets
 import pytest
 from fleets import only, serving_fleet, started, stop_accepting
 
@@ -40,13 +41,8 @@ HASTY = FleetSettings(workers=2, drain_timeout_seconds=30, stands_by=True)
 
 
 def restart(fleet, settings=CAREFUL, now=0.0):
-    """Request a restart and let every worker become ready; returns the commands of the promotion."""
-    (canary,) = started(fleet.apply(RestartRequested(), now))
-    fleet.apply(WorkerIntroduced(canary, settings), now)
-    commands = fleet.apply(WorkerReady(canary), now)
-    for sibling in started(commands):
-        commands = fleet.apply(WorkerReady(sibling), now)
-    return commands
+    """See `fleets.restart`."""
+    return fleets.restart(fleet, settings, now)
 
 
 def on_probation(now=0.0):
