@@ -12,7 +12,7 @@ import pytest
 import trustme
 from deadlines import DEADLINE_SECONDS
 from http2_client import Http2Connection, Http2Load
-from server_harness import PID_APPLICATION
+from server_harness import PID_APPLICATION, wait_until
 from tls_client import context_for
 
 AUTHORITY = trustme.CA()
@@ -71,6 +71,27 @@ def begin(start, tmp_path):
         return server
 
     return begin
+
+
+class HeldWriter:
+    """Keeps back what is written until it is released: so many bytes, or all, and from then on nothing."""
+
+    def __init__(self, writer):
+        self._writer = writer
+        self._held = b""
+        self._holds = True
+        self.close = writer.close
+        self.wait_closed = writer.wait_closed
+
+    def write(self, data):
+        self._held += data
+        if not self._holds:
+            self.release()
+
+    def release(self, size=None):
+        self._writer.write(self._held[:size])
+        self._held = b"" if size is None else self._held[size:]
+        self._holds = size is not None
 
 
 def client_context():
@@ -185,6 +206,45 @@ def test_no_stream_is_lost_through_restarts_under_load(begin, secure):
             assert set(load.pids) <= new
     assert load.lost == []
     assert load.connections <= 8 * 5
+
+
+def test_connection_that_is_handed_over_before_its_first_byte_can_speak_http2_then(begin):
+    server = begin(PID_APPLICATION, "--h2c", secure=False)
+
+    async def main():
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        await asyncio.to_thread(wait_until, lambda: server.status()["listeners"][0]["open_connections"] == 1)
+        server.send_signal(signal.SIGHUP)
+        (new,) = await asyncio.to_thread(server.wait_until_serving, 2)
+        server.wait_for("draining 1 connection")
+        await asyncio.to_thread(server.wait_until_gone, 1)
+        connection = Http2Connection(reader, writer, "http")
+        assert (await connection.request())[:2] == (200, str(new).encode())
+        await connection.close()
+
+    run(main())
+
+
+def test_preface_of_which_a_half_came_before_a_restart_is_gone_on_with(begin):
+    server = begin(PID_APPLICATION, "--h2c", secure=False)
+    (old,) = server.wait_until_serving()
+
+    async def main():
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        held = HeldWriter(writer)
+        connection = Http2Connection(reader, held, "http")
+        number = connection.begin()
+        held.release(10)
+        await asyncio.to_thread(wait_until, lambda: server.status()["listeners"][0]["open_connections"] == 1)
+        server.send_signal(signal.SIGHUP)
+        (new,) = await asyncio.to_thread(server.wait_until_serving, 2)
+        held.release()
+        status, body, _ = await connection.answer(number)
+        assert (status, int(body) in (old, new)) == (200, True)  # the old worker, if it has read the first half
+        await connection.close()
+
+    run(main())
+    server.wait_until_gone(1)
 
 
 def test_stream_in_flight_is_completed_by_the_worker_that_drains(begin):

@@ -736,7 +736,8 @@ class Http1Protocol(Carrier):
             return None
         since = self.idle_since
         idle_seconds = 0.0 if since is None else max(0.0, self._context.loop.time() - since)
-        return Carried(self._fresh, idle_seconds, self._head + self._unparsed[self._taken :])
+        fresh = bool(self._fresh)  # compiled, it is a small integer, and the message has no numbers for it
+        return Carried(fresh, idle_seconds, self._head + self._unparsed[self._taken :])
 
     def in_flight(self) -> Iterable[InFlight]:
         exchange = self._exchange

@@ -3,7 +3,7 @@
 import pytest
 from http_fakes import Wire, answer
 
-from gracehttp.wire.handover import Carried
+from gracehttp.wire.handover import Carried, decode, encode
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
@@ -296,11 +296,12 @@ def test_a_request_that_came_along_has_its_own_time():
 
 
 def carried_by(wire):
-    """What the connection takes along if it goes now."""
+    """What the other process is told of the connection if it goes now."""
     parcel = wire.connection.pack()
     wire.connection.left()
     assert wire.how_it_ended == "moved"
-    return parcel.carried
+    (carried,) = decode(encode([parcel.carried]))
+    return carried
 
 
 def test_a_connection_tells_how_long_its_client_has_been_silent():
