@@ -133,8 +133,9 @@ def _resolve_server(text: str, address: _Address, sources: Sequence[Source]) -> 
     for name in ("host", "port"):
         resolved[name] = address.parts.get(name, (None, DEFAULT))
     if text.lower().startswith("http://"):
-        if query.values.get("certfile"):
-            raise ConfigurationError(f"http://{bind.address} is plain, and has a certificate.", hint="write https://")
+        for name, what in (("certfile", "a certificate"), ("ssl_ca", "authorities of clients")):
+            if query.values.get(name):
+                raise ConfigurationError(f"http://{bind.address} is plain, and has {what}.", hint="write https://")
         _use_no_tls(resolved, "not used, http:// is plain")
     _settle_keys(resolved)
     tls = bind.tls or resolved["certfile"][0] != ()
