@@ -116,7 +116,7 @@ def check_authorities(servers: Iterable[tuple[ServerOptions, str]]) -> None:
         if origin not in used:
             raise ConfigurationError(
                 f"ssl_ca (from {origin}) has no effect: {server.bind.address} speaks no TLS.",
-                hint=hint("give {} too: it makes TLS", Named("certfile")),
+                hint="give certfile too: it makes TLS",
             )
 
 

@@ -101,7 +101,7 @@ def test_a_plain_address_beside_tls_needs_none_of_its_options():
 def test_authorities_of_clients_without_tls_are_an_error_because_all_clients_would_be_let_in():
     with pytest.raises(ConfigurationError, match=r"ssl_ca .* has no effect: 127.0.0.1:1 speaks no TLS") as caught:
         server_options("main:app", bind="127.0.0.1:1", ssl_ca="ca.pem")
-    assert caught.value.hint == "give --certfile too: it makes TLS"
+    assert caught.value.hint == "give certfile too: it makes TLS"
     with pytest.raises(ConfigurationError, match="is plain, and has authorities of clients"):
         server_options("main:app", bind="http://127.0.0.1:1?ssl_ca=ca.pem", certfile="a.pem")
 
