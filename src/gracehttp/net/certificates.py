@@ -296,6 +296,8 @@ def _log_keys(context: TlsContext) -> None:
     path = os.environ.get("SSLKEYLOGFILE")
     if path:
         try:
+            with contextlib.suppress(FileExistsError):  # OpenSSL would make it as the umask says, for all to read
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             context.keylog_filename = path
         except OSError as exc:
             raise CertificateError(
