@@ -383,6 +383,12 @@ def test_the_traceback_of_a_file_begins_with_the_file(folder):
     assert "config_probe" not in caught.value.details
 
 
+def test_that_gunicorn_takes_the_path_of_the_application_from_a_field_is_told(folder):
+    (folder / "gunicorn.conf.py").write_text("")
+    told = " ".join(plan_for(["gunicorn.conf.py"]).defaults)
+    assert "a field SCRIPT_NAME of a trusted proxy says nothing here" in told
+
+
 def test_the_stop_of_gunicorn_has_the_limit_that_it_was_given(folder):
     (folder / "gunicorn.conf.py").write_text("graceful_timeout = 20\n")
     assert "30 s at a stop" not in as_toml(plan_for(["gunicorn.conf.py"]), "x")

@@ -361,7 +361,7 @@ RULES: tuple[Rule, ...] = (
     _hook("worker_exit", f"worker_ending in [hooks] (docs/hooks.md), {_END}", "worker_ending"),
     _hook("nworkers_changed", "gracehttp status tells how many there are"),
     _hook("on_exit", SUPERVISOR),
-    _hook("ssl_context", "certificates are read from files, and anew at each restart"),
+    _hook("ssl_context", "certificates are read from files, and anew when these change; each name (SNI) can have one"),
     *(
         _hook(name, "see dirty_apps")
         for name in ("on_dirty_starting", "dirty_post_fork", "dirty_worker_init", "dirty_worker_exit")
@@ -390,6 +390,10 @@ def finish(plan: Plan) -> None:
     plan.defaults.append(
         "SIGHUP restarts in both. gunicorn ends its workers without waiting for the new ones; here the old ones serve "
         "until the new ones are ready. SIGUSR2 replaces the supervisor in its own PID: no second master, no WINCH"
+    )
+    plan.defaults.append(
+        "a field SCRIPT_NAME of a trusted proxy says nothing here, and gunicorn cuts it off the path. Have the proxy "
+        "cut the path off, and name it by root_path, or by the field X-Forwarded-Prefix and in forwarded_fields"
     )
     if "keepalive" not in plan.given:
         plan.defaults.append(
