@@ -130,6 +130,16 @@ def _proxy_protocol(value: object, plan: Plan) -> object:
     return True if str(value).lower() not in ("off", "false", "none", "") else None
 
 
+def _cleartext(value: object, plan: Plan) -> bool | None:
+    ways = str(value).lower()
+    if ways in ("prior-knowledge", "upgrade"):
+        plan.remark("http2_cleartext", "h2c takes both ways to HTTP/2 in clear text, prior knowledge and Upgrade")
+    elif ways not in ("off", "both"):
+        plan.remark("http2_cleartext", f"left out: gunicorn knows no {value!r}")
+        return None
+    return ways != "off"
+
+
 def _protocols(value: object, plan: Plan) -> object:
     text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
     if "h2" in text:
@@ -305,7 +315,7 @@ RULES: tuple[Rule, ...] = (
     without("do_handshake_on_connect", quiet=True, takes=Takes.NOTHING),
     Rule("ciphers", ("--ciphers",), "ssl_ciphers", read=read.text_or_none),
     Rule("http_protocols", ("--http-protocols",), "h2", read=_protocols),
-    Rule("http2_cleartext", ("--http2-cleartext",), "h2c", read=lambda value, plan: str(value).lower() != "off"),
+    Rule("http2_cleartext", ("--http2-cleartext",), "h2c", read=_cleartext),
     Rule(
         "http2_max_concurrent_streams",
         ("--http2-max-concurrent-streams",),
