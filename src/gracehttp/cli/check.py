@@ -30,13 +30,14 @@ def check(config_file: Path | None, verbose: bool, **values: object) -> None:
 
     Takes what serve takes, and shows what the options that were given amount to and where that comes from, with
     --verbose all of them. Then it tries what can be tried without side effects, also beside a running service. It
-    imports each application and hook, in a process of its own, and reads certificates, keys and the file of
-    --log-config.
+    imports each application and hook, in a process of its own, reads certificates, keys and the file of --log-config,
+    and looks for user and group.
 
     Not tried: addresses, pidfile and control socket, handlers of the log, the lifespan startup, warm-up requests. serve
     and restart tell what is wrong with those, and a restart that fails leaves the running service untouched.
 
-    The exit status is 0 if all of that is well, else that with which serve would fail.
+    The exit status is 0 if all of that is well, else that with which serve would fail. An expired certificate fails
+    here alone.
 
     \b
     gracehttp check main:app
