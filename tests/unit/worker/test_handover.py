@@ -632,7 +632,9 @@ def test_one_message_carries_many_connections(run, monkeypatch):
     run(scenario())
 
 
-def test_one_message_carries_few_connections_that_were_active_just_now(run):
+def test_one_message_carries_few_connections_that_were_active_just_now(run, monkeypatch):
+    monkeypatch.setattr(departures, "ACTIVE_SECONDS", DEADLINE_SECONDS)
+
     async def scenario():
         async with opened() as house:
             house.old.port.take_no_more()  # so one worker takes, and need not share
@@ -695,6 +697,7 @@ def test_a_worker_takes_also_the_share_of_one_that_hangs_or_has_died(run, dies):
 def test_no_more_is_sent_than_can_be_taken_soon(run, monkeypatch):
     """A connection in the queue is served by no worker. So the others stay here until the first ones were taken."""
     monkeypatch.setattr(departures, "QUEUED_BYTES", 1)
+    monkeypatch.setattr(departures, "ACTIVE_SECONDS", DEADLINE_SECONDS)
 
     async def scenario():
         async with opened() as house:
@@ -718,6 +721,7 @@ def test_no_more_is_sent_than_can_be_taken_soon(run, monkeypatch):
 
 def test_before_they_would_be_closed_here_all_of_them_are_left_in_the_queue(run, monkeypatch):
     monkeypatch.setattr(departures, "QUEUED_BYTES", 1)
+    monkeypatch.setattr(departures, "ACTIVE_SECONDS", DEADLINE_SECONDS)
 
     async def scenario():
         async with opened() as house:
