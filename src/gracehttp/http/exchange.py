@@ -329,7 +329,7 @@ class Exchange:
             fields.add(self.head.echoed)
         if fields.dropped is not None:
             self._tell_dropped(fields.dropped)
-        self.status = status
+        self.status = status if type(status) is int else int(status)  # observers get no enum of the application
         self._trailers_follow = trailers
         self.announced_length = fields.content_length
         self.bodyless = status == 204 or status == 304 or self.head.line.method == "HEAD"  # noqa: PLR1714  numbers in C

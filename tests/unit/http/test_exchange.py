@@ -1,5 +1,8 @@
 """The rules of a response, which no protocol changes: an exchange on a carrier that remembers."""
 
+import enum
+import http
+
 import pytest
 from http_fakes import FakeLoop, FakeOwner, step
 
@@ -61,6 +64,22 @@ def test_head_waits_for_the_first_body_bytes():
     exchange.write(b"b", False)
     assert carrier.told == [("head", 200, -1, b"a", False), ("body", b"b", True), "completed"]
     assert exchange.body_sent == 2
+
+
+class Status(int, enum.Enum):
+    """As an application may have its own, whose text is its name."""
+
+    FINE = 200
+
+
+@pytest.mark.parametrize("status", [http.HTTPStatus.OK, Status.FINE])
+def test_status_is_a_number_for_those_who_are_told_of_it(status):
+    exchange, _, owner = make()
+    exchange.start_response(status, [])
+    exchange.write(b"", False)
+    exchange.finished(exchange.status)
+    ((_, told, _, _),) = owner.finished
+    assert (type(told), told) == (int, 200)
 
 
 def test_length_of_a_whole_body_is_announced():
