@@ -309,6 +309,33 @@ def test_fields_about_the_connection_that_an_application_sends_are_left_out():
     assert (client.bodies[1], client.ended) == (b"abc", {1})
 
 
+@pytest.mark.parametrize("status", [204, 304])
+def test_response_that_ends_with_its_head_carries_no_trailers(status):
+    """helidon 12546, fastify 7030: to a client, trailers behind such a head are a protocol error (RFC 9110 sections
+    15.3.5 and 15.4.5)."""
+    client = Client()
+    client.send(headers(1))
+    exchange = client.exchanges[0]
+    exchange.start_response(status, [], trailers=True)
+    exchange.write(b"", False)
+    exchange.send_trailers([(b"x-a", b"b")])
+    exchange.end()
+    turned(client)
+    assert [dict(head)[b":status"] for head in client.heads[1]] == [b"%d" % status]
+    assert (client.bodies[1], client.ended, client.resets) == (b"", {1}, {})
+    assert client.wire.owner.finished[0][1] == status
+
+
+def test_reset_content_has_no_content():
+    """fastify 7026 (RFC 9110 section 15.3.6)."""
+    client = Client()
+    client.send(headers(1))
+    answer(client.exchanges[0], b"content", status=205, headers=[(b"content-length", b"7")])
+    turned(client)
+    assert dict(client.heads[1][0])[b"content-length"] == b"0"
+    assert (client.bodies[1], client.ended) == (b"", {1})
+
+
 def test_uploads_at_the_same_time_go_on_as_fast_as_the_windows_are_given_back():
     """hyper 1813: large bodies were slow beyond measure, and several at once hung."""
     client, streams, size = Client(), (1, 3, 5, 7), 2**20
