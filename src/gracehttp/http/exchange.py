@@ -439,7 +439,7 @@ class Exchange:
         fields = trailer_fields(headers)
         if self.disconnected:
             return
-        if self._trailers_follow and self.response_complete and self.status in _ENDS_WITH_HEAD:
+        if self.response_complete and self._trailers_follow and self.status in _ENDS_WITH_HEAD:
             self._trailers_follow = False
             return
         if (
