@@ -89,7 +89,9 @@ def test_length_of_a_whole_body_is_announced():
     assert carrier.told == [("head", 200, 3, b"abc", True), "completed"]
 
 
-@pytest.mark.parametrize(("method", "status", "length"), [("HEAD", 200, 3), ("GET", 204, -1), ("GET", 304, -1)])
+@pytest.mark.parametrize(
+    ("method", "status", "length"), [("HEAD", 200, 3), ("GET", 204, -1), ("GET", 304, -1), ("GET", 205, 0)]
+)
 def test_response_without_a_body_carries_no_bytes(method, status, length):
     exchange, carrier, _ = make(method)
     exchange.start_response(status, [])
@@ -200,6 +202,18 @@ def test_trailers_come_once_and_behind_the_body():
     exchange.write(b"", False)
     exchange.send_trailers([])
     with pytest.raises(ResponseError):
+        exchange.send_trailers([])
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_response_that_ends_with_its_head_leaves_its_trailers_out(status):
+    exchange, carrier, _ = make()
+    exchange.start_response(status, [], trailers=True)
+    exchange.write(b"", False)
+    assert carrier.told == [("head", status, -1, b"", True), "completed"]
+    exchange.send_trailers([(b"digest", b"x")])
+    assert carrier.told[-1] == "completed"
+    with pytest.raises(ResponseError, match="trailers"):
         exchange.send_trailers([])
 
 
