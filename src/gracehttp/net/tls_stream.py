@@ -367,15 +367,18 @@ class TlsStream(SocketStream):
             if not data:
                 self._end_input()
                 break
-            self.consumer.received(data)
             # A read takes a whole record, if that is no longer, so what is left stands before OpenSSL. Not to ask in
             # vain is worth it: the exception costs as much as a record.
             rest = size < _MOST_CONTENT_BYTES and len(data) >= size
+            # Meanwhile the consumer may want to send the session to another process, which would never get the rest.
+            self._undelivered = bool(rest or incoming.pending)
+            self.consumer.received(data)
             if not (rest or incoming.pending):
                 break
             if self._paused:
                 self._undelivered = True
                 return
+        self._undelivered = False
         if plain.input_over and not (plain.shut or self._said_goodbye or self.input_over):
             self._end_input()
         self._answer()
@@ -613,6 +616,8 @@ class TlsStream(SocketStream):
     def state(self) -> TlsState | None:
         """See `Stream`."""
         if self._mover is None or self._undelivered or self.mid_record or self._unencrypted is not None:
+            return None
+        if self._outgoing.pending:  # the answer to what the consumer is being given: it is sent in a moment
             return None
         found = self._mover.state()
         if found is None:
