@@ -618,6 +618,8 @@ class TlsStream(SocketStream):
             return None
         if self._incoming.pending or (self._continued is None and self._engine.pending()):
             return None  # more was read with what the consumer gets at this moment, and comes next
+        if self._outgoing.pending:  # the answer to what the consumer is being given: it is sent in a moment
+            return None
         found = self._mover.state()
         if found is None:
             self.stay()
