@@ -330,8 +330,7 @@ class Http2Stream(Carrier):
         self.give_up()
 
     def give_up(self, status: int | None = None) -> None:
-        """The client will get no more from the exchange. `status` is the one that it got, if the exchange doesn't know.
-        """
+        """The client will get no more from the exchange. `status` is what it got, where the exchange doesn't know."""
         exchange, self.exchange = self.exchange, None
         if exchange is None:
             return
