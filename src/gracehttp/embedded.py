@@ -66,6 +66,7 @@ async def serving(
     from gracehttp.applications.probes import Health, answers_on_ports, without_probes
     from gracehttp.applications.registry import ApplicationSettings
     from gracehttp.wire.messages import DrainReason
+    from gracehttp.worker.certificates import Certificates
     from gracehttp.worker.service import Service, ServiceSettings
 
     try:
@@ -104,7 +105,8 @@ async def serving(
         bound = bound_address(sock)
         try:
             inherited = isinstance(server.bind.address, DescriptorAddress)
-            await service.start([server], [GivenListener(0, bound, sock, LocalPermits(limit), inherited=inherited)])
+            listener = GivenListener(0, bound, sock, LocalPermits(limit), inherited=inherited)
+            await service.start([server], [listener], Certificates([server]))
             service.accept()
         except BaseException:
             sock.close()

@@ -718,7 +718,7 @@ def _loosely(text):
     )
     pattern = re.escape(text).replace(a_folder, r"\S*")
     pattern = re.sub(r"\d+(?:\\\.\d+)*", r"[\\d.]+", pattern)
-    return re.sub(r"(?<![\w\-])(?:compiled|interpreted)\b", r"(?:compiled|interpreted[^)]*)", pattern)
+    return re.sub(r"(?<![\w\-])(?:compiled|interpreted)\b", r"(?:compiled|interpreted(?: \\([^)]*\\))?)", pattern)
 
 
 TRIALS = {

@@ -49,7 +49,6 @@ cdef class Exchange:
     cdef public bint application_ended
     cdef readonly bint timed_out
     cdef public object when_gone
-    cdef readonly object reset_reason
     cdef public bint writable
     cdef readonly ResponseFields fields
     cdef readonly long long announced_length
@@ -67,7 +66,7 @@ cdef class Exchange:
     cpdef end(self, error=*)
     cpdef body_arrived(self)
     cpdef set_writable(self, bint writable)
-    cpdef disconnect(self, reason=*)
+    cpdef disconnect(self)
     @cython.locals(counter=RequestCounter)
     cpdef bint finished(self, int status) except -1
     cdef _wake(self)

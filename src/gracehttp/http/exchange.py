@@ -196,7 +196,6 @@ class Exchange:
         "half_closed",
         "head",
         "head_sent",
-        "reset_reason",
         "response_complete",
         "response_started",
         "started_at",
@@ -251,8 +250,6 @@ class Exchange:
         """`time_out` has ended it."""
         self.when_gone: Callable[[Exchange], None] | None = None
         """Is called when `disconnected` becomes true. It must not raise."""
-        self.reset_reason: int | None = None
-        """The error code with which the client has reset the exchange, if it has given one (RFC 9113 section 7)."""
         self.writable = writable
         """False while the client reads too slowly: write nothing more before `wait_until_writable` returns."""
 
@@ -595,10 +592,9 @@ class Exchange:
         self.half_closed = True
         self._wake()
 
-    def disconnect(self, reason: int | None = None) -> None:
-        """Nothing reaches the client from now on: wake what waits for it. `reason`: see `reset_reason`."""
+    def disconnect(self) -> None:
+        """Nothing reaches the client from now on: wake what waits for it."""
         self.disconnected = True
-        self.reset_reason = reason
         self._wake()
         if self.when_gone is not None:
             self.when_gone(self)

@@ -28,8 +28,8 @@ class HandoverShares(Protocol):
         """It keeps them after all. Nothing is to be said at its end: what it has sent may still wait in the queue."""
 
     def share(self) -> int | None:
-        """How many connections each worker that takes should get; None if there is nobody to share with, or nobody
-        has said what there is (an older release, or a worker that has ended)."""
+        """How many connections each worker that takes should get; None if no worker takes, or none has
+        said what it hands over (an older release, or a worker that has ended)."""
 
 
 class LocalShares:

@@ -39,7 +39,7 @@ def apply_log_config(path: str) -> None:
 
 
 def json_of_yaml(path: str) -> str:
-    """The command that makes JSON of the file of YAML at `path`, with the PyYAML that whoever has such a file has."""
+    """The command that makes JSON of the file of YAML at `path`, with PyYAML, which its user has."""
     made = f"{path.removesuffix(Path(path).suffix)}.json"
     script = "import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout, indent=4)"
     return f"python -c {shlex.quote(script)} < {shlex.quote(path)} > {shlex.quote(made)}"

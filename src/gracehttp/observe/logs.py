@@ -28,15 +28,13 @@ _LEVEL_OF = {
 class _PrintingHandler(OwnHandler):
     """Prints on standard error or standard output, without waiting for its reader."""
 
-    def __init__(self, dropped: int = 0, *, on_stdout: bool = False) -> None:
-        """`dropped` records of an earlier handler were not written."""
+    def __init__(self, *, on_stdout: bool = False) -> None:
         super().__init__()
         self._on_stdout = on_stdout
         self._stream = sys.stdout if on_stdout else sys.stderr
         # A stream that the program has put there itself is written to as it is.
         self.is_own = self._stream is not None and self._stream is (sys.__stdout__ if on_stdout else sys.__stderr__)
         self._writer = NonBlockingWriter(self._stream.fileno()) if self.is_own else None
-        self.drop(dropped)
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

@@ -7,6 +7,7 @@ all of them could, and have read the same, the supervisor has all of them use it
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -19,38 +20,56 @@ from gracehttp.config import ServerOptions
 from gracehttp.http import negotiation
 from gracehttp.http.settings import settings_of
 from gracehttp.net.shared_page import anonymous_file
-from gracehttp.values import Descriptor
+from gracehttp.net.tls13.handover import KeyLog, new_key_log
+from gracehttp.values import Descriptor, Value
 from gracehttp.wire.messages import CertificateFacts
 
 if TYPE_CHECKING:
+    import ssl
+
     from gracehttp.net.certificates import LoadedTls, TlsSettings
 
 _MOST_WRITTEN: Final = 3
 
-UseTls = Callable[[Sequence["LoadedTls | None"]], None]
-"""Takes what each port uses, in their order; None for one without TLS."""
+
+class PortTls(Value):
+    """What the handshakes of a port need."""
+
+    context: ssl.SSLContext
+    key_log: KeyLog | None
+    """Attached to it if the port hands its sessions over."""
 
 
 class Certificates:
-    """The certificates of all ports of this worker. `use_tls` is called when new ones come into use."""
+    """The certificates of all ports of this worker, in the order of `servers`."""
 
-    def __init__(self, servers: Sequence[ServerOptions], use_tls: UseTls) -> None:
+    def __init__(
+        self, servers: Sequence[ServerOptions], contents: Mapping[str, bytes] | None = None, ticket_secret: bytes = b""
+    ) -> None:
+        """Load what the ports use at the start. It is read from `contents` if there are some and the system lets us,
+        else from the files; and from the files what isn't in `contents`. `ticket_secret` is the first one: see
+        `use_ticket_secret`.
+
+        An expired certificate is no reason not to start: the supervisor tells of it. Raises `CertificateError`, and
+        `StartError` if the sessions of a port can't be handed over though its options say so.
+        """
         self._servers = servers
-        self._use_tls = use_tls
-        self._used: list[LoadedTls | None] = []
         self._prepared: list[LoadedTls | None] | None = None
-        self._ticket_secret = b""
+        self._ticket_secret = ticket_secret
         self._written: list[int] = []
         self._given: Mapping[str, bytes] | None = None  # what was loaded from memory, until it is reported
-
-    def load(self, contents: Mapping[str, bytes] | None = None) -> Sequence[LoadedTls | None]:
-        """What the ports use at the start, in their order. It is read from `contents` if there are some and the system
-        lets us, else from the files; and from the files what isn't in `contents`.
-
-        An expired certificate is no reason not to start: the supervisor tells of it. Raises `CertificateError`.
-        """
+        self.on_use: Callable[[], None] = lambda: None
+        """Called when `ports` has changed."""
         self._used = self._load_given(contents)
-        return self._used
+        self._key_logs = [_key_log(server, loaded) for server, loaded in zip(servers, self._used, strict=True)]
+
+    @property
+    def ports(self) -> Sequence[PortTls | None]:
+        """What each port uses for the handshakes that begin; None for one without TLS."""
+        return [
+            PortTls(loaded.default, key_log) if loaded is not None else None
+            for loaded, key_log in zip(self._used, self._key_logs, strict=True)
+        ]
 
     def prepare(self, contents: Mapping[str, bytes] | None = None) -> None:
         """Load what is in the files now, and keep it for `use`. The supervisor has read them for us if there are
@@ -66,9 +85,15 @@ class Certificates:
 
     def use(self) -> None:
         """Use what was prepared, for the handshakes that begin from now on."""
-        if self._prepared is not None:
-            self._used, self._prepared = self._prepared, None
-            self._use_tls(self._used)
+        if self._prepared is None:
+            return
+        self._used, self._prepared = self._prepared, None
+        for loaded, key_log in zip(self._used, self._key_logs, strict=True):
+            if loaded is not None and key_log is not None:
+                for context in loaded.contexts:
+                    with contextlib.suppress(OSError):  # then its sessions stay with this process
+                        key_log.attach(context)
+        self.on_use()
 
     def use_ticket_secret(self, secret: bytes) -> None:
         """Encrypt session tickets from now on with keys that come from `secret`, as the other workers do."""
@@ -162,6 +187,11 @@ def tls_settings(server: ServerOptions, alpn: Sequence[str]) -> TlsSettings:
         groups=server.ssl_groups,
         name=str(server.bind.address),
     )
+
+
+def _key_log(server: ServerOptions, loaded: LoadedTls | None) -> KeyLog | None:
+    """Where the secrets of the sessions come from that are handed over; None if none is. Raises `StartError`."""
+    return new_key_log(loaded.contexts) if server.tls_handover and loaded is not None else None
 
 
 def _load(server: ServerOptions, ticket_secret: bytes, contents: Mapping[str, bytes] | None) -> LoadedTls | None:

@@ -18,7 +18,7 @@ from gracehttp.observe.suspended import write_suspended_tasks
 from gracehttp.wire import messages
 from gracehttp.wire.channel import Channel, ChannelBroken, UnreadableMessage
 from gracehttp.wire.channel_watch import ChannelWatch, Loss
-from gracehttp.worker.certificates import read_contents
+from gracehttp.worker.certificates import Certificates, read_contents
 from gracehttp.worker.error_counter import ErrorCounter
 from gracehttp.worker.recycling import Usage
 from gracehttp.worker.service import Service
@@ -46,6 +46,7 @@ class SupervisorLink:
         self,
         channel: Channel,
         service: Service,
+        certificates: Certificates,
         usage: Usage,
         error_counter: ErrorCounter | None,
         drain_timeout_seconds: float,
@@ -59,6 +60,7 @@ class SupervisorLink:
         self._loop = asyncio.get_running_loop()
         self._channel = channel
         self._service = service
+        self._certificates = certificates
         self._usage = usage
         self._error_counter = error_counter
         self._drain_timeout_seconds = drain_timeout_seconds
@@ -103,21 +105,18 @@ class SupervisorLink:
             self.report(messages.CodeDiffers(named, len(files) - len(named), alone))
 
     def report_certificates(self, change: int = 0) -> None:
-        """What the service uses, or has prepared for the `change` that was ordered."""
-        certificates = self._service.certificates
-        if certificates is not None and (facts := certificates.facts):
-            contents = certificates.write_contents()
-            self.report(messages.CertificatesLoaded(change, certificates.digest, facts, contents))
+        """Those in use, or prepared for the `change` that was ordered; nothing if there are none."""
+        if facts := self._certificates.facts:
+            contents = self._certificates.write_contents()
+            self.report(messages.CertificatesLoaded(change, self._certificates.digest, facts, contents))
 
     def _prepare_certificates(self, change: int, memory: int | None) -> None:
         contents = None
         if memory is not None:
             contents = read_contents(memory)
             os.close(memory)
-        if self._service.certificates is None:
-            return  # it has not loaded any yet, and will load the new ones
         try:
-            self._service.certificates.prepare(contents)
+            self._certificates.prepare(contents)
         except CertificateError as exc:
             self.report(messages.CertificatesRefused(change, exc.message))
         else:
@@ -167,10 +166,9 @@ class SupervisorLink:
             case messages.PrepareCertificates(change, contents):
                 self._prepare_certificates(change, contents)
             case messages.UseCertificates():
-                if self._service.certificates is not None:
-                    self._service.certificates.use()
+                self._certificates.use()
             case messages.UseTicketSecret(secret):
-                self._service.use_ticket_secret(secret)
+                self._certificates.use_ticket_secret(secret)
             case messages.AnnounceStop():
                 self._service.announce_stop()
             case messages.Ping(for_health):

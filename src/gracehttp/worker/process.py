@@ -12,7 +12,7 @@ import os
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from gracehttp.applications.loading import ApplicationLoader
 from gracehttp.applications.probes import Answers, Health, answers_on_ports
@@ -33,7 +33,7 @@ from gracehttp.values import Descriptor, Value
 from gracehttp.wire import messages
 from gracehttp.wire.channel import Channel, ChannelBroken, ChannelClosed
 from gracehttp.worker.breakpoints import leave_ctrl_c_to_the_supervisor
-from gracehttp.worker.certificates import read_contents
+from gracehttp.worker.certificates import Certificates, read_contents
 from gracehttp.worker.code_record import ImportNotes, can_record
 from gracehttp.worker.forking.template import leave_template, threads
 from gracehttp.worker.heartbeat import Heartbeat
@@ -244,14 +244,12 @@ class _Worker:
         probes = answers_on_ports(health, process, supervisor_answers=manifest.probes_are_answered)
         observers = Observers(process, manifest, page, probes)
         service = Service(_service_settings(process, manifest, observers, probes), program.loader, bus.publish, health)
-        service.use_ticket_secret(manifest.ticket_secret)
-        if manifest.certificates is not None:
-            service.take_certificates(read_contents(manifest.certificates))
-            os.close(manifest.certificates)
+        certificates = Certificates(program.servers, _given_certificates(manifest), manifest.ticket_secret)
         with (
             SupervisorLink(
                 self.channel,
                 service,
+                certificates,
                 observers.usage,
                 observers.error_counter,
                 process.drain_timeout,
@@ -260,7 +258,7 @@ class _Worker:
             ) as link,
             contextlib.ExitStack() as at_the_end,
         ):
-            await service.start(program.servers, manifest.listeners, link.report_stage)
+            await service.start(program.servers, manifest.listeners, certificates, link.report_stage)
             link.report_certificates()
             write_to_stderr_directly(manifest.stderr)
             # The application may have configured logging for itself, and disabled ours.
@@ -332,6 +330,15 @@ def _service_settings(
         probes=probes,
         request_failed=observers.request_failed,
     )
+
+
+def _given_certificates(manifest: Manifest) -> Mapping[str, bytes] | None:
+    """What the supervisor has read from the files of the certificates, if it has."""
+    if manifest.certificates is None:
+        return None
+    contents = read_contents(manifest.certificates)
+    os.close(manifest.certificates)
+    return contents
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from gracehttp.applications.loading import ApplicationLoader, application_of
@@ -19,10 +19,9 @@ from gracehttp.http.exchange import RequestFinished
 from gracehttp.http.handler import Application
 from gracehttp.http.settings import settings_of
 from gracehttp.net.poller import Poller, new_poller
-from gracehttp.net.tls13.handover import KeyLog, new_key_log
 from gracehttp.values import EMPTY, Value
 from gracehttp.wire.messages import DrainReason
-from gracehttp.worker.certificates import Certificates
+from gracehttp.worker.certificates import Certificates, PortTls
 from gracehttp.worker.connections import RequestFailed
 from gracehttp.worker.drain import Action, Drain
 from gracehttp.worker.manifest import GivenListener
@@ -34,7 +33,6 @@ from gracehttp.worker.warmup import warm_up
 
 if TYPE_CHECKING:
     from gracehttp.applications.wsgi.threads import ThreadPool
-    from gracehttp.net.certificates import LoadedTls
 
 LIFESPAN_SHUTDOWN_SECONDS = 9.0
 """Less than the supervisor waits after the drain (`supervisor.fleet.LIFESPAN_SECONDS`)."""
@@ -77,11 +75,6 @@ class Service:
         self._applications = Applications(settings.applications, loader, self._changed.set, publish)
         self._opened = contextlib.ExitStack()  # what is closed last, from a successful start on
         self.ports: list[Port] = []
-        self.certificates: Certificates | None = None
-        """None before the start."""
-        self._key_logs: list[KeyLog | None] = []
-        self._ticket_secret = b""
-        self._given_certificates: Mapping[str, bytes] | None = None
         self._drain: Drain | None = None
         self._draining = False
         self._accepting = 0
@@ -93,30 +86,28 @@ class Service:
         self,
         servers: Sequence[ServerOptions],
         listeners: Sequence[GivenListener],
+        certificates: Certificates,
         on_stage: Callable[[str], None] = lambda doing: None,
     ) -> None:
         """Load, start and warm the applications, and prepare the ports. Nothing is accepted yet.
 
-        Raises `StartError` of some kind. `listeners[i]` is that of `servers[i]`. `on_stage` is told what begins.
+        Raises `StartError` of some kind. `listeners[i]` is that of `servers[i]`, and `certificates` are those of
+        `servers`. `on_stage` is told what begins.
         """
         with contextlib.ExitStack() as opened:
             poller = new_poller(self._loop)
             opened.callback(poller.close)
-            await self._start(servers, listeners, on_stage, poller)
+            await self._start(servers, listeners, certificates, on_stage, poller)
             self._opened = opened.pop_all()
 
     async def _start(
         self,
         servers: Sequence[ServerOptions],
         listeners: Sequence[GivenListener],
+        certificates: Certificates,
         on_stage: Callable[[str], None],
         poller: Poller,
     ) -> None:
-        self.certificates = Certificates(servers, self._use_tls)
-        self.certificates.use_ticket_secret(self._ticket_secret)
-        loaded = self.certificates.load(self._given_certificates)
-        self._given_certificates = None
-        self._key_logs = [_key_log(server, tls) for server, tls in zip(servers, loaded, strict=True)]
         applications = self._applications.provide(map(application_of, servers))
         for application in self._applications:
             on_stage(f"in the lifespan startup of {application.name}")
@@ -124,10 +115,9 @@ class Service:
         root_paths = {one: server.root_path for server, one in reversed(list(zip(servers, applications, strict=True)))}
         for application in self._applications:
             await self._warm_up(application, root_paths[application], on_stage, poller)
-        for server, listener, tls, key_log, application in zip(
-            servers, listeners, loaded, self._key_logs, applications, strict=True
-        ):
-            self.ports.append(self._port(server, listener, tls, key_log, application, poller))
+        for given in zip(servers, listeners, certificates.ports, applications, strict=True):
+            self.ports.append(self._port(*given, poller))
+        certificates.on_use = lambda: self._use_tls(certificates.ports)
         if self._settings.rehearses:
             await rehearse(poller)
 
@@ -142,8 +132,7 @@ class Service:
         self,
         server: ServerOptions,
         listener: GivenListener,
-        tls: LoadedTls | None,
-        key_log: KeyLog | None,
+        tls: PortTls | None,
         application: Application,
         poller: Poller,
     ) -> Port:
@@ -152,8 +141,8 @@ class Service:
             Probed(application, self._settings.probes) if self._settings.probes else application,
             settings_of(server),
             poller=poller,
-            tls=tls.default if tls is not None else None,
-            key_log=key_log,
+            tls=tls.context if tls is not None else None,
+            key_log=tls.key_log if tls is not None else None,
             request_finished=self._settings.request_finished,
             request_failed=self._settings.request_failed,
             publish=self._publish,
@@ -162,25 +151,10 @@ class Service:
             room=self._applications.room_of(application),
         )
 
-    def take_certificates(self, contents: Mapping[str, bytes]) -> None:
-        """Before the start: load these, by the paths of their files, instead of what is in the files now."""
-        self._given_certificates = contents
-
-    def use_ticket_secret(self, secret: bytes) -> None:
-        """See `Certificates.use_ticket_secret`; also before the start."""
-        self._ticket_secret = secret
-        if self.certificates is not None:
-            self.certificates.use_ticket_secret(secret)
-
-    def _use_tls(self, loaded: Sequence[LoadedTls | None]) -> None:
-        for port, tls, key_log in zip(self.ports, loaded, self._key_logs, strict=True):
-            if tls is None:
-                continue
-            if key_log is not None:
-                for context in tls.contexts:
-                    with contextlib.suppress(OSError):  # then its sessions stay with this process
-                        key_log.attach(context)
-            port.use_tls(tls.default)
+    def _use_tls(self, tls_of_ports: Sequence[PortTls | None]) -> None:
+        for port, tls in zip(self.ports, tls_of_ports, strict=True):
+            if tls is not None:
+                port.use_tls(tls.context)
 
     @property
     def in_flight(self) -> int:
@@ -381,8 +355,3 @@ class Service:
                 await asyncio.wait_for(self._changed.wait(), left)
             except TimeoutError:
                 return
-
-
-def _key_log(server: ServerOptions, tls: LoadedTls | None) -> KeyLog | None:
-    """Where the secrets of the sessions come from that are handed over; None if none is. Raises `StartError`."""
-    return new_key_log(tls.contexts) if server.tls_handover and tls is not None else None

@@ -270,21 +270,13 @@ def test_error_page_takes_the_place_of_a_response_with_trailers():
 # --- the end ---
 
 
-def test_reason_of_a_reset_is_known_and_wakes_what_waits():
+def test_what_waits_is_woken_when_the_client_is_gone():
     exchange, _, _ = make(body=RequestBody())
     waiting = [exchange.wait_for_input(), exchange.wait_for_disconnect()]
     assert not any(step(one) for one in waiting)
-    assert exchange.reset_reason is None
-    exchange.disconnect(ResetReason.CANCEL)
-    assert exchange.reset_reason == ResetReason.CANCEL
-    assert all(step(one) for one in waiting)
-
-
-def test_client_that_just_goes_gives_no_reason():
-    exchange, _, _ = make()
     exchange.disconnect()
     assert exchange.disconnected
-    assert exchange.reset_reason is None
+    assert all(step(one) for one in waiting)
 
 
 def test_response_that_breaks_is_cut_with_a_reason():

@@ -8,6 +8,7 @@ import pytest
 import uvloop
 from deadlines import DEADLINE_SECONDS
 
+from gracehttp.errors import CertificateError
 from gracehttp.events import ChannelLost, ConnectionsShed, SupervisorLost
 from gracehttp.events.bus import EventBus
 from gracehttp.wire import messages
@@ -29,8 +30,34 @@ class Recorder:
         return lambda *arguments: self.calls.append((name, *arguments))
 
 
+class FakeCertificates:
+    """Writes down each order. Can't prepare if there is a `complaint`."""
+
+    facts = (messages.CertificateFacts("server.pem", ("localhost",), 1.0, 2.0),)
+    digest = "cafe"
+
+    def __init__(self):
+        self.calls = []
+        self.complaint = None
+
+    def write_contents(self):
+        return None
+
+    def prepare(self, contents):
+        if self.complaint:
+            raise CertificateError(self.complaint)
+        self.calls.append(("prepare", contents))
+
+    def use(self):
+        self.calls.append(("use",))
+
+    def use_ticket_secret(self, secret):
+        self.calls.append(("use_ticket_secret", secret))
+
+
 class Scene:
     def __init__(self):
+        self.certificates = FakeCertificates()
         self.calls, self.counts, self.events = [], [], []
         ours, theirs = channel_pair()
         self.supervisor, self.channel = ours, Channel(theirs)
@@ -40,6 +67,7 @@ class Scene:
         self.link = SupervisorLink(
             self.channel,
             self.service,
+            self.certificates,
             self.counter,
             self.counter,
             5.0,
@@ -98,6 +126,27 @@ def test_an_order_is_carried_out_by_the_service(play, order, call):
     async def scenario(scene):
         await scene.order(order)
         assert scene.calls[0] == call
+
+    play(scenario)
+
+
+def test_certificates_are_prepared_and_used_on_order_and_what_was_prepared_is_reported(play):
+    async def scenario(scene):
+        reports = await scene.order(
+            messages.PrepareCertificates(3), messages.UseCertificates(3), messages.UseTicketSecret(b"secret")
+        )
+        assert scene.certificates.calls == [("prepare", None), ("use",), ("use_ticket_secret", b"secret")]
+        assert reports == [messages.CertificatesLoaded(3, "cafe", FakeCertificates.facts)]
+
+    play(scenario)
+
+
+def test_certificates_that_cannot_be_used_are_refused(play):
+    async def scenario(scene):
+        scene.certificates.complaint = "it has expired."
+        assert await scene.order(messages.PrepareCertificates(3)) == [
+            messages.CertificatesRefused(3, "it has expired.")
+        ]
 
     play(scenario)
 

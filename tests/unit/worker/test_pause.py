@@ -17,6 +17,7 @@ from gracehttp.net.permits import LocalPermits
 from gracehttp.supervisor.listeners.queues import HandoverQueue
 from gracehttp.wire.handover import Carried, encode
 from gracehttp.wire.messages import DrainReason
+from gracehttp.worker.certificates import Certificates
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.service import Service, ServiceSettings
 from gracehttp.worker.successors import Successors
@@ -57,7 +58,7 @@ class Worker:
             ends = (queue._send_end.dup(), queue._receive_end.dup())
             given.append(GivenListener(number, "test", listener.dup(), LocalPermits(5), ends))
         servers = list(server_options(self.application, bind=["127.0.0.1:1", "127.0.0.1:2"]))
-        await self.service.start(servers, given)
+        await self.service.start(servers, given, Certificates(servers))
         self.service.accept()
 
     async def connect(self, number):

@@ -12,6 +12,7 @@ from gracehttp.applications.registry import ApplicationSettings
 from gracehttp.config import server_options
 from gracehttp.net.permits import LocalPermits
 from gracehttp.wire.messages import DrainReason
+from gracehttp.worker.certificates import Certificates
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.service import Service, ServiceSettings
 
@@ -30,7 +31,8 @@ def test_each_stage_is_told_before_it_begins():
         service = Service(settings, loader, lambda event: None)
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setblocking(False)
-        await service.start(servers, [GivenListener(1, "test", listener, LocalPermits(5))], told.append)
+        given = [GivenListener(1, "test", listener, LocalPermits(5))]
+        await service.start(servers, given, Certificates(servers), told.append)
         service.accept()
         service.order_drain(DrainReason.STOP, 20.0)
         await service.drain()

@@ -20,6 +20,7 @@ from gracehttp.net.permits import LocalPermits
 from gracehttp.supervisor.listeners.queues import HandoverQueue
 from gracehttp.wire.handover import HTTP1, Carried, encode
 from gracehttp.wire.messages import DrainReason
+from gracehttp.worker.certificates import Certificates
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.service import Service, ServiceSettings
 from gracehttp.worker.successors import Successors
@@ -40,7 +41,8 @@ async def started(handover=None):
     service = Service(SETTINGS, ApplicationLoader(None), lambda event: None)
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setblocking(False)
-    await service.start(list(server_options(answer)), [GivenListener(1, "test", listener, LocalPermits(5), handover)])
+    servers, given = server_options(answer), [GivenListener(1, "test", listener, LocalPermits(5), handover)]
+    await service.start(servers, given, Certificates(servers))
     return service, listener
 
 
@@ -91,7 +93,8 @@ def test_at_a_restart_only_the_ports_that_end_go_on_taking():
             ends = (queue._send_end.dup(), queue._receive_end.dup())
             given.append(GivenListener(number, "test", listener, LocalPermits(5), ends))
         service = Service(SETTINGS, ApplicationLoader(None), lambda event: None)
-        await service.start([*server_options(answer), *server_options(answer)], given)
+        servers = [*server_options(answer), *server_options(answer)]
+        await service.start(servers, given, Certificates(servers))
         service.accept()
         service.take_over(lambda: None)
         service.order_drain(DrainReason.RESTART, 20.0, Successors.of([0]))

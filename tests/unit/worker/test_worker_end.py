@@ -21,6 +21,7 @@ from gracehttp.net.permits import LocalPermits
 from gracehttp.net.poller import new_poller
 from gracehttp.wire.messages import DrainReason
 from gracehttp.worker import service as service_module
+from gracehttp.worker.certificates import Certificates
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
 from gracehttp.worker.service import Service, ServiceSettings
@@ -133,7 +134,7 @@ def test_applications_end_beside_each_other_not_one_after_the_other(run, monkeyp
         )
         servers = [*server_options(application(0)), *server_options(application(1))]
         given = [GivenListener(number, "test", listening(), LocalPermits(5)) for number in (1, 2)]
-        await service.start(servers, given)
+        await service.start(servers, given, Certificates(servers))
         service.order_drain(DrainReason.STOP, 5.0)
         await service.drain()
         assert all(event.is_set() for event in heard)
@@ -153,8 +154,10 @@ def test_a_start_that_fails_leaves_no_descriptor_behind(run):
         )
         before = len(os.listdir("/proc/self/fd"))
         service = Service(settings, ApplicationLoader(None), lambda event: None)
+        servers = server_options(failing)
+        certificates = Certificates(servers)
         with listening() as listener, pytest.raises(StartError):
-            await service.start([*server_options(failing)], [GivenListener(1, "test", listener, LocalPermits(5))])
+            await service.start(servers, [GivenListener(1, "test", listener, LocalPermits(5))], certificates)
         assert len(os.listdir("/proc/self/fd")) == before
 
     run(scenario())

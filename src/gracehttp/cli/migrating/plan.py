@@ -286,9 +286,9 @@ def list_of_peers(value: object, plan: Plan) -> object:
     return text or "none"
 
 
-def same(name: str, option: str = "", *, read: Callable[[object, Plan], object] | None = None, note: str = "") -> Rule:
-    """An option whose flag is its name, and which has a value."""
-    return Rule(name, (f"--{name.replace('_', '-')}",), option or name, read=read, note=note)
+def same(name: str, *, read: Callable[[object, Plan], object] | None = None) -> Rule:
+    """An option whose flag is its name, which has a value, and which has the same name here."""
+    return Rule(name, (f"--{name.replace('_', '-')}",), name, read=read)
 
 
 def on_off(name: str, option: str = "", *, note: str = "", quiet: bool = False) -> tuple[Rule, ...]:

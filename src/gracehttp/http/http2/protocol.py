@@ -323,7 +323,7 @@ class Http2Protocol:
         if stream is not None:
             self.blocked.pop(stream, None)
             self.wait_no_more(stream)
-            stream.give_up(None, event.error_code)
+            stream.give_up()
             if stream.tunnel is not None:
                 stream.tunnel.lost()
             stream.give_back()

@@ -55,4 +55,4 @@ cdef class Http2Stream(Carrier):
     @cython.locals(waiting=Py_ssize_t, sent=Py_ssize_t, went_on=bint)
     cpdef bint look(self) except -1
     @cython.locals(exchange=Exchange)
-    cpdef give_up(self, status=*, reason=*)
+    cpdef give_up(self, status=*)

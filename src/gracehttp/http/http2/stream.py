@@ -329,8 +329,8 @@ class Http2Stream(Carrier):
         self._protocol.flush_soon()
         self.give_up()
 
-    def give_up(self, status: int | None = None, reason: int | None = None) -> None:
-        """The client will get no more from the exchange. `reason` is the code with which it has reset the stream."""
+    def give_up(self, status: int | None = None) -> None:
+        """The client will get no more from the exchange. `status` is what it got, where the exchange doesn't know."""
         exchange, self.exchange = self.exchange, None
         if exchange is None:
             return
@@ -338,7 +338,7 @@ class Http2Stream(Carrier):
         if status is None:
             status = exchange.status if exchange.head_sent else 0
         exchange.finished(status)
-        exchange.disconnect(reason)
+        exchange.disconnect()
         self._protocol.abandon(exchange)
         self.give_back()
 

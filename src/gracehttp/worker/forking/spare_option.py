@@ -9,8 +9,8 @@ from gracehttp.config import ProcessOptions
 
 
 def wants_spare(process: ProcessOptions) -> bool:
-    """Whether the options ask for a spare process, and this program can have one. A single worker has nobody to share
-    its memory with."""
+    """Whether the options ask for a spare process, and this program can have one. With a single worker there
+    is no memory to share."""
     return (process.spare == "on" or (process.spare == "auto" and process.workers > 1)) and is_the_command()
 
 
