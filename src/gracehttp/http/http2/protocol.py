@@ -54,6 +54,8 @@ OVER: Final = 3
 
 ANSWER_SECONDS: Final = 5.0
 """How long the client may take to answer the PING behind the first GOAWAY."""
+ENDING_SECONDS: Final = 10.0
+"""How long it may send on when our half of the connection is over, and all that was written is with the kernel."""
 CLOSINGS_PER_SECOND: Final = 100.0
 """How many connections of one worker a drain tells in a second, if they ask for nothing that tells them earlier, and if
 its time suffices for all of them."""
@@ -471,6 +473,12 @@ class Http2Protocol:
 
     def timed_out(self) -> None:
         waited, self._waits = self._waits, None
+        if self._state == OVER:
+            if self._stream.unsent_bytes:
+                self._await_end()
+            else:
+                self._stream.abort()
+            return
         if self._state == LEAVING:
             self._say_last()
             return
@@ -559,6 +567,13 @@ class Http2Protocol:
         """Nothing more will be written; what was written reaches the client first."""
         self._end_all()
         self._stream.close(linger=linger)
+        self._await_end()
+
+    def _await_end(self) -> None:
+        """A client that sends on and on must not hold up a drain. It reads while it sends, as HTTP/2 asks of it, so it
+        knows of the end."""
+        if not self._stream.closed:
+            self._wait(self._context.deadlines("http2 ending", ENDING_SECONDS))
 
     def _end_all(self) -> None:
         self._state = OVER
