@@ -372,8 +372,8 @@ class Drain(Order):
 
 
 class OthersStopped(Order):
-    """No worker that drains accepts any more, or it has had its time: a client that is sent away comes to a successor.
-    """
+    """No worker that drains accepts any more: a client that is sent away comes to a successor. Also sent when they have
+    had the time that they may take."""
 
 
 class Hold(Order):

@@ -108,9 +108,7 @@ class Pacer:
 class Drain:
     """One drain. Times are seconds of one clock."""
 
-    def __init__(
-        self, reason: DrainReason, timeout_seconds: float, now: float, *, others_accept: bool = False
-    ) -> None:
+    def __init__(self, reason: DrainReason, timeout_seconds: float, now: float, *, others_accept: bool = False) -> None:
         """`others_accept`: other workers that drain may accept still, until `others_stopped`."""
         self._orders = [Order(reason, timeout_seconds, now)]
         wait_seconds = min(LONGEST_WAIT_SECONDS, timeout_seconds * _MOST_OF_TIMEOUT)
