@@ -53,7 +53,7 @@ cdef class Http2Protocol:
     cpdef _flush_if_due(self)
     @cython.locals(engine=Engine, stream=SocketStream, data=bytes, drained=bint, one=Http2Stream)
     cdef _flush(self)
-    cdef _last_flush(self)
+    cdef _write_out(self)
     @cython.locals(pause=bint)
     cdef _regulate_reading(self)
     cpdef took(self, Http2Stream stream, size)

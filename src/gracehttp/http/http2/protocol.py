@@ -159,7 +159,7 @@ class Http2Protocol:
         try:
             events = self.engine.receive(data)
             if self.engine.failed is not None:
-                self._last_flush()
+                self._write_out()
                 self._finish(linger=True)
                 return
             self._act(events)
@@ -337,7 +337,7 @@ class Http2Protocol:
     def _connection_closed(self, event: ConnectionClosed) -> None:
         """Nothing will be read any more: an error that was told with GOAWAY, or the end that was agreed on."""
         if self._state != OVER:
-            self._last_flush()
+            self._write_out()
             self._finish(linger=True)
 
     def _report_refused(self, fields: Sequence[Header], status: int, body_bytes: int) -> None:
@@ -352,7 +352,7 @@ class Http2Protocol:
         """The client floods us."""
         if self._state != OVER and self.engine.failed is None:
             self.engine.terminate(ErrorCode.ENHANCE_YOUR_CALM)
-            self._last_flush()
+            self._write_out()
             self._finish(linger=True)
 
     # --- sending ---
@@ -398,8 +398,9 @@ class Http2Protocol:
         else:
             self._regulate_reading()
 
-    def _last_flush(self) -> None:
-        """Send what says why the connection ends, if the stream takes it."""
+    def _write_out(self) -> None:
+        """Write what the engine has, control frames first, whether or not the stream is `writable`: it says how the
+        connection ends."""
         data = self.engine.output(_OUTPUT_BYTES)
         if data:
             self._stream.write(data)
@@ -540,10 +541,7 @@ class Http2Protocol:
         self._wait_no_more()
         self._state = LEAVING
         self.engine.announce_end()
-        # Out of the engine before the PING comes in, which would overtake it.
-        data = self.engine.output(_OUTPUT_BYTES)
-        if data:
-            self._stream.write(data)
+        self._write_out()  # before the PING comes into the engine, which would overtake it
         if self.engine.failed is None:
             self.engine.ping(_PING)
         for stream in self._streams.values():
@@ -561,6 +559,8 @@ class Http2Protocol:
         self._state = LAST
         if self.engine.failed is None:
             self.engine.go_away()
+            # At once: the engine goes on to take streams until the GOAWAY is out, and their numbers are not in it.
+            self._write_out()
         self.flush_soon()
 
     def _finish(self, *, linger: bool) -> None:
@@ -610,7 +610,7 @@ class Http2Protocol:
             self._leave()
             return
         self.engine.go_away()  # to make room at once; what crosses it can be sent again safely
-        self._last_flush()
+        self._write_out()
         self._finish(linger=False)
 
     def carried(self) -> Carried | None:

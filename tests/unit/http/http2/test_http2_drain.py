@@ -88,6 +88,23 @@ def test_client_that_does_not_answer_is_told_all_the_same():
     assert client.wire.how_it_ended == "lingering"
 
 
+def test_last_goaway_counts_each_stream_that_the_application_was_given():
+    """Also one that comes right after the server has decided to send it (RFC 9113 section 8.7; nghttp2 2870)."""
+    client = Client()
+    client.send(headers(1))
+    client.wire.connection.close_idle()
+    told(client)
+    client.wire.connection.timed_out()
+    client.wire.arrive(headers(3))
+    given = 2 * len(client.exchanges) - 1
+    assert told(client)[1:] == [(given, NO_ERROR)]
+    for exchange in client.exchanges:
+        answer(exchange)
+    told(client)
+    assert client.ended == set(range(1, given + 1, 2))
+    assert client.wire.how_it_ended == "lingering"
+
+
 def test_another_ping_of_the_client_is_no_answer():
     client = Client()
     client.wire.connection.close_idle()
