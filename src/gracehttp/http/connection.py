@@ -105,10 +105,13 @@ class Parcel(NamedTuple):
 class WireProtocol(Consumer, Protocol):
     """What a connection speaks. Reads from the connection's stream; see `Consumer`."""
 
-    pace: Pace
     can_move: bool
     """Whether another process could go on with it between two messages."""
     connection: Connection
+
+    @property
+    def pace(self) -> Pace:
+        """At which pace a drain ends such connections. It may change: `ConnectionOwner.connection_speaks` tells."""
 
     @property
     def at_rest(self) -> bool:

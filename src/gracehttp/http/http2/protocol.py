@@ -60,6 +60,8 @@ CLOSINGS_PER_SECOND: Final = 100.0
 """How many connections of one worker a drain tells in a second, if they ask for nothing that tells them earlier, and if
 its time suffices for all of them."""
 
+PACE: Final = Pace(any_time=True, grace_seconds=0.0, per_second=CLOSINGS_PER_SECOND)
+
 _OUTPUT_BYTES: Final = 65536  # are made at a time
 _PING: Final = b"gracehtt"
 
@@ -67,7 +69,6 @@ _PING: Final = b"gracehtt"
 class Http2Protocol:
     """See `WireProtocol` for the worker's side, `Consumer` for the stream's. Exchanges are carried by `Http2Stream`."""
 
-    pace = Pace(any_time=True, grace_seconds=0.0, per_second=CLOSINGS_PER_SECOND)
     can_move = False  # what both sides remember of each other's fields lives in this process (RFC 7541)
 
     __slots__ = (
@@ -430,7 +431,8 @@ class Http2Protocol:
             self._end_tunnel(tunnel)
 
     def _end_tunnel(self, tunnel: Tunnel) -> None:
-        """Its application hears of the drain, and has a while to end it itself."""
+        """Its application hears of the drain, and has a while to end it itself, if the drain lasts as long."""
+        self._context.owner.connection_speaks(tunnel.connection)  # so that the drain knows of its pace
         self._context.loop.call_later(tunnel.connection.protocol.pace.grace_seconds, tunnel.say_goodbye)
 
     def answering(self, closes: bool) -> None:
@@ -591,9 +593,26 @@ class Http2Protocol:
     # --- the worker's side ---
 
     @property
+    def pace(self) -> Pace:
+        """When the client was told, it is that of the tunnels that wait for their end: a drain may be over before their
+        applications have had all of their time."""
+        tunnel = self._open_tunnel()
+        return PACE if tunnel is None else tunnel.connection.protocol.pace
+
+    def _open_tunnel(self) -> Tunnel | None:
+        """One whose client must still be told that the connection ends, if it was told so itself."""
+        if self._state in (LEAVING, LAST):
+            for stream in self._streams.values():
+                tunnel = stream.tunnel
+                if tunnel is not None and tunnel.ends_with_a_word:
+                    return tunnel
+        return None
+
+    @property
     def at_rest(self) -> bool:
-        """The first GOAWAY can stand between any two frames, so that it is always a good moment before the end."""
-        return self._state == OPEN
+        """The first GOAWAY can stand between any two frames, so that it is always a good moment before the end. The
+        word that ends a tunnel can, too."""
+        return self._state == OPEN or self._open_tunnel() is not None
 
     @property
     def idle_since(self) -> float | None:
@@ -606,6 +625,11 @@ class Http2Protocol:
         self._rests = terms is Terms.SOON
 
     def close_at_rest(self, *, linger: bool) -> None:
+        if self._state != OPEN:
+            for stream in list(self._streams.values()):
+                if stream.tunnel is not None:
+                    stream.tunnel.say_goodbye()
+            return
         if linger or self._streams:
             self._leave()
             return

@@ -7,7 +7,7 @@ from h2_client import ACK, GOAWAY, HEADERS, NO_ERROR, PING, POST, Client, data, 
 from http_fakes import answer
 
 from gracehttp.http.connection import Terms
-from gracehttp.http.http2.protocol import ANSWER_SECONDS, ENDING_SECONDS, Http2Protocol
+from gracehttp.http.http2.protocol import ANSWER_SECONDS, ENDING_SECONDS, PACE
 
 EVERYTHING = (2**31 - 1, NO_ERROR)
 
@@ -167,7 +167,7 @@ def test_drain_finds_it_closable_until_it_was_told():
 def test_connections_are_told_a_hundred_in_a_second():
     from gracehttp.worker.drain import Drain, DrainReason
 
-    pace = Http2Protocol.pace
+    pace = PACE
     restart = Drain(DrainReason.RESTART, 100.0, 0.0)
     restart.expect([pace])
     ((_, pacer),) = restart.closing(0.0)
