@@ -342,10 +342,15 @@ WEBSOCKETS = """
 """
 
 
-def test_websockets_of_one_connection_are_told_at_a_restart(begin):
+@pytest.mark.parametrize(
+    "options",
+    [("--ws-goodbye", "200ms"), ("--ws-goodbye", "1h", "--drain-timeout", "4s")],
+    ids=["the goodbye ends first", "the drain ends first"],
+)
+def test_websockets_of_one_connection_are_told_at_a_restart(begin, options):
     from websocket_client import close, closing, frames_in, text
 
-    server = begin(WEBSOCKETS, "--ws-goodbye", "200ms")
+    server = begin(WEBSOCKETS, *options)
 
     async def main():
         connection = await Http2Connection.open(server.port, tls=client_context())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import signal
 import socket
 import ssl
+import threading
 import time
 
 import pytest
@@ -126,6 +128,46 @@ def test_each_websocket_is_closed_by_its_application_or_with_1012(begin, restart
         assert one.pids[-1] in server.pids, "who connects again is with the new generation"
         assert one.echoes
     assert "cut" not in server.log.replace("no request was cut", "")
+
+
+BUSY_APPLICATION = APPLICATION.replace(
+    """        if scope["type"] == "http":
+""",
+    """        if scope["type"] == "http":
+            import time
+            time.sleep(0.02)  # what makes the worker late with all else
+""",
+)
+
+
+@contextlib.contextmanager
+def busy(server, clients=12):
+    """Clients that ask on and on, each time on a new connection."""
+    over = threading.Event()
+
+    def ask():
+        while not over.is_set():
+            assert get(server.port)[0] == 200
+
+    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+        asking = [pool.submit(ask) for _ in range(clients)]
+        try:
+            yield
+        finally:
+            over.set()
+            for one in asking:
+                one.result()
+
+
+def test_client_that_connects_again_at_once_is_told_only_once_though_old_workers_are_late(begin):
+    """One that had closed its WebSockets sent their clients to others that had not stopped accepting yet."""
+    restarts = 3
+    server = begin("-w", "4", "--ws-goodbye", "0s", "--drain-timeout", "10s", application=BUSY_APPLICATION)
+    clients = [EchoClient(server.port, "/echo") for _ in range(40)]
+    with busy(server):
+        run(through_restarts(server, restarts, clients), seconds=DEADLINE_SECONDS * restarts)
+    assert [one.wrong for one in clients] == [[]] * len(clients)
+    assert [one.codes for one in clients] == [[1012] * restarts] * len(clients)
 
 
 def test_application_sees_the_close_and_the_access_log_has_its_code(begin):

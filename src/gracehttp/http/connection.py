@@ -105,12 +105,17 @@ class Parcel(NamedTuple):
 class WireProtocol(Consumer, Protocol):
     """What a connection speaks. Reads from the connection's stream; see `Consumer`."""
 
-    pace: Pace
     can_move: bool
     """Whether another process could go on with it between two messages."""
-    grace_until: float
-    """Until then, by the loop's clock, a drain leaves it alone as long as it has time for that."""
     connection: Connection
+
+    @property
+    def pace(self) -> Pace:
+        """At which pace a drain ends such connections. It may change: `ConnectionOwner.connection_speaks` tells."""
+
+    @property
+    def grace_until(self) -> float:
+        """Until then, by the loop's clock, a drain leaves it alone as long as it has time for that."""
 
     @property
     def at_rest(self) -> bool:

@@ -52,6 +52,7 @@ class Orders:
         self._bus = bus
         self._apply = apply
         self._users: tuple[set[int], int | None] = (set(), None)
+        self._awaiting_others: set[int] = set()  # workers that drain, and send no client away yet
 
     def carry_out(self, command: commands.Order | commands.Fact) -> None:
         match command:
@@ -108,11 +109,20 @@ class Orders:
     def _drain(self, worker: int, reason: DrainReason, timeout_seconds: float) -> None:
         # At a restart other workers go on with these, if their handover queue is the same.
         listeners, tls = self._ports.left_to(self._fleet.in_use if reason is DrainReason.RESTART else ())
-        order = messages.Drain(reason, timeout_seconds, listeners, self._ports.live_queues, tls)
+        others_accept = reason is DrainReason.RESTART and self._fleet.others_accept(worker)
+        order = messages.Drain(reason, timeout_seconds, listeners, self._ports.live_queues, tls, others_accept)
         self._workers.send(worker, order)
+        if others_accept:
+            self._awaiting_others.add(worker)
         generation = self._fleet.generation_of(worker)
         if generation is not None:
             self._certificates.gone(generation.number, worker)
+
+    def _tell_others_stopped(self) -> None:
+        """From here on each new connection comes to the generation that serves."""
+        told, self._awaiting_others = self._awaiting_others, set()
+        for worker in sorted(told):
+            self._workers.send(worker, messages.OthersStopped())
 
     def _dismiss(self, worker: int) -> None:
         """Its listeners, and what waits in their queues, are left to others."""
@@ -163,6 +173,7 @@ class Orders:
                 self._gone(generation, seconds if served else None)
 
     def _promoted(self, number: int, probation_seconds: float) -> None:
+        self._tell_others_stopped()
         self._ports.promote(number)
         self._bus.publish(events.GenerationPromoted(number, self._pids(number)))
         self._workers.prepare_for_next(number)
@@ -180,6 +191,7 @@ class Orders:
         self._requesters.concluded(Outcome(ok=False, message=message, generation=ended.generation))
 
     def _rolled_back(self, back: commands.RolledBack) -> None:
+        self._tell_others_stopped()
         self._ports.promote(back.to)
         event = events.GenerationRolledBack(back.generation, back.to, back.seconds, back.reason)
         self._bus.publish(event)

@@ -10,7 +10,8 @@
         |  -- Pause, Serve, Hold, Resume, Ping ----->  |   while it serves
         |  <- Paused, Answered, Shed, Alive, ... ----  |
         |  -- Drain -------------------------------->  |
-        |  <- StoppedAccepting ----------------------  |   and it ends when its last connection is gone
+        |  <- StoppedAccepting ----------------------  |
+        |  -- OthersStopped ------------------------>  |   and it ends when its last connection is gone
 
 A message is a JSON object on a line (`wire.channel`): `type` is the name of its class in snake case, and the other
 members are its fields. A `Descriptor` is the place of an open file among those that come with the message.
@@ -359,7 +360,8 @@ class Drain(Order):
 
     `listeners` are the numbers of those that other workers go on with. `queues` are the identities of the handover
     queues from which other workers take connections; None: of all. `tls_listeners` are those of which they take
-    connections that speak TLS too.
+    connections that speak TLS too. `others_accept`: other workers that drain may accept still, and `OthersStopped`
+    follows.
     """
 
     reason: DrainReason
@@ -367,6 +369,12 @@ class Drain(Order):
     listeners: tuple[int, ...] = ()
     queues: tuple[int, ...] | None = None
     tls_listeners: tuple[int, ...] = ()
+    others_accept: bool = False
+
+
+class OthersStopped(Order):
+    """No worker that drains accepts any more: a client that is sent away comes to a successor. Also sent when they have
+    had the time that they may take."""
 
 
 class Hold(Order):

@@ -11,6 +11,10 @@ they stay only for a moment, in which a request that is on its way still arrives
     |                                   |xxxxxxxx|  |   after a restart
     | xx                                            |   at a stop
 
+After a restart no client is sent away, nor is an application told to do that, while another worker that drains may
+accept still: the client would come to that one, and be sent away again. The supervisor tells when none does. A worker
+that hangs is not waited for without end (`seconds_for_others`).
+
 Each kind of connection has a pace of its own (`http.connection.Pace`), and so a pacer of its own.
 """
 
@@ -27,6 +31,11 @@ from gracehttp.wire.messages import DrainReason
 SHORTEST_LAST_PART_SECONDS: Final = 0.5
 """The part of a drain in which connections at rest are closed is never shorter, unless the whole drain is."""
 CLOSING_STEP_SECONDS: Final = 0.1
+LONGEST_WAIT_SECONDS: Final = 2.0
+"""For others that may accept still. The supervisor waits as long before it announces the new generation
+(`supervisor.fleet.generation.STOP_ACCEPTING_SECONDS`)."""
+_MOST_OF_TIMEOUT: Final = 0.25
+"""What that wait may take of a short drain."""
 PACE: Final = Pace()
 
 
@@ -39,11 +48,11 @@ class Action(enum.Enum):
 class Order:
     """An order to drain: why, from when on, and until when at the latest."""
 
-    __slots__ = ("began_at", "ends_at", "reason")
+    __slots__ = ("began_at", "ends_at", "reason", "sends_away_at")
 
     def __init__(self, reason: DrainReason, timeout_seconds: float, now: float) -> None:
         self.reason = reason
-        self.began_at = now
+        self.began_at = self.sends_away_at = now
         self.ends_at = now + timeout_seconds
 
     def closing(self, pace: Pace) -> tuple[float, float]:
@@ -52,7 +61,7 @@ class Order:
         last_part = min(timeout, max(timeout * pace.first_left, SHORTEST_LAST_PART_SECONDS))
         latest = self.ends_at - last_part * pace.last_left / pace.first_left
         if pace.any_time:
-            begin = min(self.began_at + pace.grace_seconds, self.ends_at - last_part)
+            begin = min(self.sends_away_at + pace.grace_seconds, self.ends_at - last_part)
             if self.reason is DrainReason.STOP:
                 latest = min(begin + pace.stop_spread_seconds, latest)
             return begin, latest
@@ -99,8 +108,11 @@ class Pacer:
 class Drain:
     """One drain. Times are seconds of one clock."""
 
-    def __init__(self, reason: DrainReason, timeout_seconds: float, now: float) -> None:
+    def __init__(self, reason: DrainReason, timeout_seconds: float, now: float, *, others_accept: bool = False) -> None:
+        """`others_accept`: other workers that drain may accept still, until `others_stopped`."""
         self._orders = [Order(reason, timeout_seconds, now)]
+        wait_seconds = min(LONGEST_WAIT_SECONDS, timeout_seconds * _MOST_OF_TIMEOUT)
+        self._waits_until = now + wait_seconds if others_accept else now
         self._pacers: dict[Pace, Pacer] = {}
         self.began_at = now
 
@@ -120,6 +132,21 @@ class Drain:
         self._orders.append(order)
         for pace, pacer in self._pacers.items():
             pacer.hurry(*order.closing(pace))
+
+    def others_stopped(self) -> None:
+        """No other worker that drains accepts any more."""
+        self._waits_until = self.began_at
+
+    def seconds_for_others(self, now: float) -> float:
+        """How long to wait yet for others that may accept, before any client is sent away. At a stop: not at all."""
+        if self.reason is DrainReason.STOP:
+            return 0.0
+        return max(0.0, min(self._waits_until, self.ends_at) - now)
+
+    def send_away(self, now: float) -> None:
+        """The applications are told, and clients are sent away from now on. Must be called before `expect`."""
+        for order in self._orders:
+            order.sends_away_at = now
 
     def expect(self, paces: Iterable[Pace]) -> None:
         """There are connections of these kinds."""

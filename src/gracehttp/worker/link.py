@@ -155,10 +155,12 @@ class SupervisorLink:
             case messages.Pause(listeners, queues, tls_listeners):
                 self._service.pause(Successors.of(listeners, queues, tls_listeners))
                 self.report(messages.Paused())
-            case messages.Drain(reason, timeout_seconds, listeners, queues, tls_listeners):
+            case messages.Drain(reason, timeout_seconds, listeners, queues, tls_listeners, others_accept):
                 self._end_counting()
                 successors = Successors.of(listeners, queues, tls_listeners)
-                self._service.order_drain(reason, timeout_seconds, successors)
+                self._service.order_drain(reason, timeout_seconds, successors, others_accept)
+            case messages.OthersStopped():
+                self._service.others_stopped()
             case messages.Hold():
                 self._service.hold()
             case messages.Resume():

@@ -224,13 +224,17 @@ class Service:
         reason: DrainReason,
         timeout_seconds: float,
         successors: Successors = NO_SUCCESSORS,
+        others_accept: bool = False,
     ) -> None:
-        """Begin to drain, or, if that was ordered before, hurry up: of two deadlines the earlier one holds."""
+        """Begin to drain, or, if that was ordered before, hurry up: of two deadlines the earlier one holds.
+
+        `others_accept`: other workers that drain may accept still, until `others_stopped`.
+        """
         now = self._loop.time()
         if reason is DrainReason.STOP:
             self._health.stops = True
         if self._drain is None:
-            self._drain = Drain(reason, timeout_seconds, now)
+            self._drain = Drain(reason, timeout_seconds, now, others_accept=others_accept)
         else:
             self._drain.ordered_again(reason, timeout_seconds, now)
         self._successors = successors
@@ -242,6 +246,12 @@ class Service:
         self.drain_ordered.set()
         self._changed.set()
 
+    def others_stopped(self) -> None:
+        """No other worker that drains accepts any more: who is sent away comes to a successor."""
+        if self._drain is not None:
+            self._drain.others_stopped()
+            self._changed.set()
+
     async def drain(self) -> None:
         """Wait for the order to drain, and end in good order: what happens is what stands here, from top to bottom."""
         await self.drain_ordered.wait()
@@ -252,6 +262,7 @@ class Service:
         self._stop_accepting(drain.reason)
         self._draining = True
         self._tell_ports()
+        await self._wait_for_others(drain)
         self._applications.tell_of_drain()  # after the ports, so that what ends now finds its connection's way decided
         await self._wait_until_quiet(drain)
         for port in self.ports:
@@ -313,6 +324,13 @@ class Service:
     @property
     def _quiet(self) -> bool:
         return not self._accepting and not self._applications.in_flight and all(port.quiet for port in self.ports)
+
+    async def _wait_for_others(self, drain: Drain) -> None:
+        while not self._quiet and (left := drain.seconds_for_others(self._loop.time())) > 0:
+            self._changed.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), left)
+        drain.send_away(self._loop.time())
 
     async def _wait_until_quiet(self, drain: Drain) -> None:
         while not self._quiet:

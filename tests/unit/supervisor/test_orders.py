@@ -32,7 +32,9 @@ from gracehttp.supervisor.fleet import (
     StopAdmitting,
     StopRequested,
     WorkerExited,
+    WorkerIntroduced,
     WorkerReady,
+    WorkerStoppedAccepting,
 )
 from gracehttp.supervisor.orders import Orders
 from gracehttp.wire import messages
@@ -187,6 +189,40 @@ def test_at_a_restart_a_worker_learns_which_listeners_others_go_on_with():
     house.fleet.apply(WorkerReady(1), 1.0)
     house.orders.carry_out(Drain(9, DrainReason.RESTART, 5.0))
     assert house.done == [(9, messages.Drain(DrainReason.RESTART, 5.0, (1,), (7001,), (10,)))]
+
+
+def test_workers_that_drain_hear_when_none_of_them_accepts_any_more():
+    house = House()
+    house.fleet.apply(RestartRequested(), 0.0)
+    house.fleet.apply(WorkerIntroduced(1, FleetSettings(workers=2)), 0.0)
+    for worker in (1, 2):
+        house.fleet.apply(WorkerReady(worker), 1.0)
+    house.fleet.apply(RestartRequested(), 2.0)
+    for worker in (3, 4):
+        commands = house.fleet.apply(WorkerReady(worker), 3.0)
+    house.done.clear()
+    for command in commands:
+        house.orders.carry_out(command)
+    drained = {worker: order for worker, order in house.done if isinstance(order, messages.Drain)}
+    assert {worker: order.others_accept for worker, order in drained.items()} == {1: True, 2: True}
+    told = []
+    for worker in (1, 2):
+        house.done.clear()
+        for command in house.fleet.apply(WorkerStoppedAccepting(worker), 3.1):
+            house.orders.carry_out(command)
+        told.append([one for one in house.done if one[1] == messages.OthersStopped()])
+    assert told == [[], [(1, messages.OthersStopped()), (2, messages.OthersStopped())]]
+
+
+def test_a_worker_that_drains_alone_waits_for_no_other():
+    house = House()
+    house.fleet.apply(RestartRequested(), 0.0)
+    house.fleet.apply(WorkerReady(1), 1.0)
+    house.fleet.apply(RestartRequested(), 2.0)
+    for command in house.fleet.apply(WorkerReady(2), 3.0):
+        house.orders.carry_out(command)
+    (order,) = [order for worker, order in house.done if worker == 1 and isinstance(order, messages.Drain)]
+    assert not order.others_accept
 
 
 def test_a_worker_that_can_not_be_started_has_exited_for_the_fleet():

@@ -8,7 +8,7 @@ import pytest
 
 from gracehttp.http.connection import Pace
 from gracehttp.wire.messages import DrainReason
-from gracehttp.worker.drain import CLOSING_STEP_SECONDS, Action, Drain
+from gracehttp.worker.drain import CLOSING_STEP_SECONDS, LONGEST_WAIT_SECONDS, Action, Drain
 
 HTTP = Pace()
 SPREAD = Pace(grace_seconds=0.0, stop_spread_seconds=5.0)
@@ -249,3 +249,42 @@ def test_later_order_hurries_websockets_too():
     ((_, pacer),) = drain.closing(105.0)
     assert pacer.closing_at < 105.0
     assert pacer.how_many(10_000, 105.0) == 10_000
+
+
+# --- others that may accept still ---
+
+CLOSED_AT_ONCE = Pace(grace_seconds=0.3, any_time=True, per_second=100.0)
+
+
+def waits(drain, now=100.0):
+    return drain.seconds_for_others(now)
+
+
+def test_clients_are_sent_away_only_when_no_other_worker_accepts():
+    drain = Drain(DrainReason.RESTART, 30.0, 100.0, others_accept=True)
+    assert waits(drain) == LONGEST_WAIT_SECONDS
+    drain.others_stopped()
+    assert waits(drain, 100.5) == 0.0
+    drain.send_away(100.5)
+    drain.expect([CLOSED_AT_ONCE])
+    closed, _ = closings(drain, {CLOSED_AT_ONCE: 1}, 100.5)
+    assert [at for at, count in closed[CLOSED_AT_ONCE] if count] == [pytest.approx(100.8)], "the grace counts from then"
+
+
+def test_another_worker_that_hangs_is_not_waited_for_without_end():
+    assert waits(Drain(DrainReason.RESTART, 30.0, 100.0, others_accept=True), 102.0) == 0.0
+    assert waits(Drain(DrainReason.RESTART, 1.0, 100.0, others_accept=True)) == 0.25
+
+
+def test_a_worker_that_is_alone_or_that_stops_waits_for_no_other():
+    assert waits(Drain(DrainReason.RESTART, 30.0, 100.0)) == 0.0
+    assert waits(Drain(DrainReason.STOP, 30.0, 100.0, others_accept=True)) == 0.0
+    drain = Drain(DrainReason.RESTART, 30.0, 100.0, others_accept=True)
+    drain.ordered_again(DrainReason.STOP, 30.0, 100.1)
+    assert waits(drain, 100.1) == 0.0
+
+
+def test_a_drain_that_must_hurry_waits_for_no_other():
+    drain = Drain(DrainReason.RESTART, 30.0, 100.0, others_accept=True)
+    drain.ordered_again(DrainReason.RESTART, 0.0, 100.1)
+    assert waits(drain, 100.1) == 0.0

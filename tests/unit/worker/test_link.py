@@ -112,11 +112,12 @@ def play(request):
     [
         (messages.Serve(), ("accept",)),
         (messages.Pause((1,), (7001,), (1,)), ("pause", Successors.of([1], [7001], [1]))),
-        (messages.Drain(DrainReason.STOP, 3.0), ("order_drain", DrainReason.STOP, 3.0, NO_SUCCESSORS)),
+        (messages.Drain(DrainReason.STOP, 3.0), ("order_drain", DrainReason.STOP, 3.0, NO_SUCCESSORS, False)),
         (
-            messages.Drain(DrainReason.RESTART, 3.0, (1, 2), (), (2,)),
-            ("order_drain", DrainReason.RESTART, 3.0, Successors.of([1, 2], [], [2])),
+            messages.Drain(DrainReason.RESTART, 3.0, (1, 2), (), (2,), True),
+            ("order_drain", DrainReason.RESTART, 3.0, Successors.of([1, 2], [], [2]), True),
         ),
+        (messages.OthersStopped(), ("others_stopped",)),
         (messages.Hold(), ("hold",)),
         (messages.Resume(), ("resume",)),
     ],

@@ -228,6 +228,8 @@ def parse_known_head(block: bytes, scheme: str, latest: LatestFields) -> Http1He
 def find_first_head(block: bytes, scheme: str) -> Http1Head | None:
     """What `parse_head` gives, if the first request of a connection had the head `block` lately; None if none had, or
     if `block` is no whole head and nothing else."""
+    if len(block) > _LONGEST_FIRST:
+        return None  # a look-up hashes all of it, and a head that comes in single bytes would be hashed at each of them
     found = _first_heads.get(block)
     return None if found is None else found.again(scheme, found.line)
 

@@ -54,9 +54,13 @@ OVER: Final = 3
 
 ANSWER_SECONDS: Final = 5.0
 """How long the client may take to answer the PING behind the first GOAWAY."""
+ENDING_SECONDS: Final = 10.0
+"""How long it may send on when our half of the connection is over, and all that was written is with the kernel."""
 CLOSINGS_PER_SECOND: Final = 100.0
 """How many connections of one worker a drain tells in a second, if they ask for nothing that tells them earlier, and if
 its time suffices for all of them."""
+
+PACE: Final = Pace(any_time=True, grace_seconds=0.0, per_second=CLOSINGS_PER_SECOND)
 
 _OUTPUT_BYTES: Final = 65536  # are made at a time
 _PING: Final = b"gracehtt"
@@ -65,8 +69,6 @@ _PING: Final = b"gracehtt"
 class Http2Protocol:
     """See `WireProtocol` for the worker's side, `Consumer` for the stream's. Exchanges are carried by `Http2Stream`."""
 
-    pace = Pace(any_time=True, grace_seconds=0.0, per_second=CLOSINGS_PER_SECOND)
-    grace_until = 0.0
     can_move = False  # what both sides remember of each other's fields lives in this process (RFC 7541)
 
     __slots__ = (
@@ -429,7 +431,8 @@ class Http2Protocol:
             self._end_tunnel(tunnel)
 
     def _end_tunnel(self, tunnel: Tunnel) -> None:
-        """Its application hears of the drain, and has a while to end it itself."""
+        """Its application hears of the drain, and has a while to end it itself, if the drain lasts as long."""
+        self._context.owner.connection_speaks(tunnel.connection)  # so that the drain knows of its pace
         self._context.loop.call_later(tunnel.connection.protocol.pace.grace_seconds, tunnel.say_goodbye)
 
     def answering(self, closes: bool) -> None:
@@ -473,6 +476,12 @@ class Http2Protocol:
 
     def timed_out(self) -> None:
         waited, self._waits = self._waits, None
+        if self._state == OVER:
+            if self._stream.unsent_bytes:
+                self._await_end()
+            else:
+                self._stream.abort()
+            return
         if self._state == LEAVING:
             self._say_last()
             return
@@ -560,6 +569,13 @@ class Http2Protocol:
         """Nothing more will be written; what was written reaches the client first."""
         self._end_all()
         self._stream.close(linger=linger)
+        self._await_end()
+
+    def _await_end(self) -> None:
+        """A client that sends on and on must not hold up a drain. It reads while it sends, as HTTP/2 asks of it, so it
+        knows of the end."""
+        if not self._stream.closed:
+            self._wait(self._context.deadlines("http2 ending", ENDING_SECONDS))
 
     def _end_all(self) -> None:
         self._state = OVER
@@ -577,9 +593,32 @@ class Http2Protocol:
     # --- the worker's side ---
 
     @property
+    def pace(self) -> Pace:
+        """When the client was told, it is that of the tunnels that wait for their end: a drain may be over before their
+        applications have had all of their time."""
+        tunnel = self._open_tunnel()
+        return PACE if tunnel is None else tunnel.connection.protocol.pace
+
+    @property
+    def grace_until(self) -> float:
+        """That of the tunnel that was opened last: all of them are told at once."""
+        return max((tunnel.connection.protocol.grace_until for tunnel in self._open_tunnels()), default=0.0)
+
+    def _open_tunnel(self) -> Tunnel | None:
+        return next(iter(self._open_tunnels()), None)
+
+    def _open_tunnels(self) -> list[Tunnel]:
+        """Those whose clients must still be told that the connection ends, if it was told so itself."""
+        if self._state not in (LEAVING, LAST):
+            return []
+        tunnels = (stream.tunnel for stream in self._streams.values())
+        return [tunnel for tunnel in tunnels if tunnel is not None and tunnel.ends_with_a_word]
+
+    @property
     def at_rest(self) -> bool:
-        """The first GOAWAY can stand between any two frames, so that it is always a good moment before the end."""
-        return self._state == OPEN
+        """The first GOAWAY can stand between any two frames, so that it is always a good moment before the end. The
+        word that ends a tunnel can, too."""
+        return self._state == OPEN or self._open_tunnel() is not None
 
     @property
     def idle_since(self) -> float | None:
@@ -592,6 +631,11 @@ class Http2Protocol:
         self._rests = terms is Terms.SOON
 
     def close_at_rest(self, *, linger: bool) -> None:
+        if self._state != OPEN:
+            for stream in list(self._streams.values()):
+                if stream.tunnel is not None:
+                    stream.tunnel.say_goodbye()
+            return
         if linger or self._streams:
             self._leave()
             return

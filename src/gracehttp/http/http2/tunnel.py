@@ -88,11 +88,15 @@ class Tunnel:
             self.consumer = CLOSED_STREAM
             self.connection.lose_protocol()
 
+    @property
+    def ends_with_a_word(self) -> bool:
+        """Whether `say_goodbye` has something to say."""
+        return not self.shut and self.connection.protocol.at_rest
+
     def say_goodbye(self) -> None:
         """The connection under it ends, and its application had time to end it."""
-        protocol = self.connection.protocol
-        if protocol.at_rest and not self.shut:
-            protocol.close_at_rest(linger=True)
+        if self.ends_with_a_word:
+            self.connection.protocol.close_at_rest(linger=True)
 
     # --- the protocol's side ---
 

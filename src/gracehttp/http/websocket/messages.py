@@ -71,12 +71,16 @@ class _Deflate(Extension):
 
     A client may end its deflated data, by a block with BFINAL, with any message (RFC 7692 section 7.2.3.4). zlib reads
     nothing behind that, and keeps all that comes instead of it: the next message needs another decompressor.
+
+    The library holds a frame against the limit before it is inflated, too. What can't be compressed becomes longer by
+    that: so the library's limit is above that of messages, by `allowance`, and that of messages is kept here.
     """
 
-    __slots__ = ("_library", "decompressor", "frame_bytes")
+    __slots__ = ("_library", "allowance", "decompressor", "frame_bytes")
 
-    def __init__(self, library: PerMessageDeflate) -> None:
+    def __init__(self, library: PerMessageDeflate, max_size_bytes: int) -> None:
         self._library = library
+        self.allowance = _most_added(max_size_bytes)
         self.frame_bytes = 0
         """Of all frames so far, as the client has sent them: their inflated data doesn't tell."""
         self.decompressor = None if library.remote_no_context_takeover else library.decoder
@@ -84,13 +88,20 @@ class _Deflate(Extension):
 
     def decode(self, frame: Frame, *, max_size: int | None = None) -> Frame:
         self.frame_bytes += _frame_bytes(len(frame.data))
+        if frame.opcode is not TEXT and frame.opcode is not BINARY and frame.opcode is not CONT:
+            return frame
         if frame.opcode is CONT and frame.rsv1:  # before 16.1 the library lets it pass (RFC 7692 section 6.1)
             raise ProtocolError("RSV1 bit set in continuation frame")
-        decoded = self._library.decode(frame, max_size=max_size)
-        if frame.opcode is TEXT or frame.opcode is BINARY or frame.opcode is CONT:
-            decompressor = getattr(self._library, "decoder", None)  # none where it was of a message that is whole
-            if decompressor is not None and decompressor.eof:
-                self.replace(decompressor, frame.fin)
+        if max_size is None:
+            decoded = self._library.decode(frame)
+        else:
+            most = max_size - self.allowance
+            decoded = self._library.decode(frame, max_size=max(most, 1))  # 0 would be no limit
+            if len(decoded.data) > most:
+                raise PayloadTooBig(len(decoded.data), most)
+        decompressor = getattr(self._library, "decoder", None)  # none where it was of a message that is whole
+        if decompressor is not None and decompressor.eof:
+            self.replace(decompressor, frame.fin)
         return decoded
 
     def encode(self, frame: Frame) -> Frame:
@@ -124,10 +135,13 @@ class Messages:
 
     def __init__(self, max_size_bytes: int, deflate: PerMessageDeflate | None) -> None:
         """`max_size_bytes` is of a message, inflated; 0 is no limit."""
-        self._protocol = Protocol(Side.SERVER, state=OPEN, max_size=max_size_bytes or None, logger=_log)
+        self._deflate = None if deflate is None else _Deflate(deflate, max_size_bytes)
+        most = max_size_bytes
+        if most and self._deflate is not None:
+            most += self._deflate.allowance
+        self._protocol = Protocol(Side.SERVER, state=OPEN, max_size=most or None, logger=_log)
         self._largest = max_size_bytes or sys.maxsize  # that `whole` takes
         self._unread = 0  # bytes of the frame that has begun to come, or more
-        self._deflate = None if deflate is None else _Deflate(deflate)
         self._compressor = None if deflate is None or deflate.local_no_context_takeover else deflate.encoder
         if self._deflate is not None:
             self._protocol.extensions = [self._deflate]
@@ -330,6 +344,11 @@ def framed(first: int, payload: bytes) -> bytes:
     if size < 65536:
         return b"%c\x7e%b%b" % (first, size.to_bytes(2, "big"), payload)
     return b"%c\x7f%b%b" % (first, size.to_bytes(8, "big"), payload)
+
+
+def _most_added(size: int) -> int:
+    """How much longer `size` bytes may become by being deflated: what zlib allows for at most (`deflateBound`)."""
+    return ((size + 7) >> 3) + ((size + 63) >> 6) + 5 + _LONGEST_END_BYTES
 
 
 def _frame_bytes(size: int) -> int:

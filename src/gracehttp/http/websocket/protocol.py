@@ -16,6 +16,8 @@ from gracehttp.wire.handover import Carried
 
 CLOSING_SECONDS: Final = 10.0
 """How long the client may take to answer our close frame (RFC 6455 section 7.1.1)."""
+ENDING_SECONDS: Final = 10.0
+"""How long it may send on when our half of the connection is over, and all that was written is with the kernel."""
 CLOSINGS_PER_SECOND: Final = 100.0
 """How many WebSockets of one worker a drain closes in a second, if its time suffices for all of them."""
 STOP_SPREAD_SECONDS: Final = 5.0
@@ -145,10 +147,9 @@ class WebSocketProtocol:
         self._session.ended_with(*messages.outcome)
         if messages.over:
             self._unread = b""
-            self._wait_no_more()
             # After both close frames nothing can come from the client but the end. Otherwise it may be sending still,
             # and must not lose our close frame to a reset.
-            self._stream.close(linger=self._stream.secure or not messages.closed_by_both)
+            self._end_stream(linger=self._stream.secure or not messages.closed_by_both)
 
     def _regulate_reading(self) -> None:
         """Read on only while there is room for what comes, and the client takes our pongs, also after a close frame."""
@@ -220,8 +221,10 @@ class WebSocketProtocol:
 
     def timed_out(self) -> None:
         self._waits = None
-        if not self._messages.open:
-            self._close_stream()  # the client does not answer our close frame
+        if self._stream.shut:
+            self._end_late()
+        elif not self._messages.open:
+            self._end_stream(linger=True)  # the client does not answer our close frame
         elif not self._pinged or not self._session.settings.ping_timeout_seconds:
             self._ping()
         elif self._paused or self._unread:
@@ -231,12 +234,25 @@ class WebSocketProtocol:
             return  # the loop was busy, and uvloop calls timers before it reads
         elif self._messages.open:
             self.close(INTERNAL_ERROR, "no answer to a ping")
-            self._close_stream()
+            self._end_stream(linger=True)
 
-    def _close_stream(self) -> None:
-        """The client has not answered in time. It may be a slow one that sends: a reset would destroy what it has not
-        read, our close frame among it."""
-        self._stream.close(linger=True)
+    # --- the end ---
+
+    def _end_stream(self, *, linger: bool) -> None:
+        """Nothing more is written. With `linger` the client may still send: it may be a slow one, and a reset would
+        destroy what it has not read, our close frame among it. But one that sends on and on must not hold up a drain.
+        """
+        self._wait_no_more()
+        self._stream.close(linger=linger)
+        if not self._stream.closed:
+            self._wait(self._context.deadlines("websocket ending", ENDING_SECONDS))
+
+    def _end_late(self) -> None:
+        """The client has not ended its half in time."""
+        if self._stream.unsent_bytes:  # it may have come to our close frame only now, or not yet
+            self._wait(self._context.deadlines("websocket ending", ENDING_SECONDS))
+        else:
+            self._stream.abort()
 
     # --- the worker's side ---
 

@@ -128,6 +128,11 @@ class Fleet:
     def generation_of(self, worker: int) -> Generation | None:
         return self.generations.of_worker(worker)
 
+    def others_accept(self, worker: int) -> bool:
+        """Whether the generation that serves isn't announced yet, because others than `worker` may accept still."""
+        serving = self.serving
+        return serving is not None and serving.announce_at is not None and not serving.predecessors <= {worker}
+
     def next_deadline(self) -> float | None:
         """When `TimePassed` has something to do; None: never, as things stand."""
         deadlines = (self.generations.next_deadline, self._stop.begins_at)

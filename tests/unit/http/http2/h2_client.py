@@ -94,7 +94,16 @@ def settings(**values: int) -> bytes:
     )
 
 
-DEADLINES = ("http2 body", "http2 response", "http2 goodbye", "websocket ping", "websocket pong", "websocket closing")
+DEADLINES = (
+    "http2 body",
+    "http2 response",
+    "http2 goodbye",
+    "http2 ending",
+    "websocket ping",
+    "websocket pong",
+    "websocket closing",
+    "websocket ending",
+)
 
 
 def waiting(wire: Wire) -> int:

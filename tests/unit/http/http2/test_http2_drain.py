@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from h2_client import ACK, GOAWAY, HEADERS, NO_ERROR, PING, POST, Client, data, frame, headers
+import pytest
+from h2_client import ACK, GOAWAY, HEADERS, NO_ERROR, PING, POST, Client, data, frame, headers, waiting
 from http_fakes import answer
 
 from gracehttp.http.connection import Terms
-from gracehttp.http.http2.protocol import ANSWER_SECONDS, Http2Protocol
+from gracehttp.http.http2.protocol import ANSWER_SECONDS, ENDING_SECONDS, PACE
 
 EVERYTHING = (2**31 - 1, NO_ERROR)
 
@@ -166,7 +167,7 @@ def test_drain_finds_it_closable_until_it_was_told():
 def test_connections_are_told_a_hundred_in_a_second():
     from gracehttp.worker.drain import Drain, DrainReason
 
-    pace = Http2Protocol.pace
+    pace = PACE
     restart = Drain(DrainReason.RESTART, 100.0, 0.0)
     restart.expect([pace])
     ((_, pacer),) = restart.closing(0.0)
@@ -196,3 +197,21 @@ def test_goaway_of_the_client_changes_nothing_for_its_streams():
     told(client)
     assert client.status(1) == 200
     assert [one for one in client.frames if one.kind == HEADERS]
+
+
+def test_client_that_sends_on_when_all_its_streams_are_complete_holds_no_drain_up():
+    client = Client(answer)
+    client.send(headers(1))
+    client.wire.connection.close_idle()
+    client.wire.turn()
+    client.read()
+    client.pong()
+    assert client.wire.how_it_ended == "lingering"
+    seconds = 0
+    while not client.wire.kernel.closed:
+        client.send(frame(PING, 0, 0, bytes(8)))
+        client.wire.loop.pass_time(1.0)
+        seconds += 1
+        assert seconds < 100
+    assert seconds == pytest.approx(ENDING_SECONDS, abs=1)
+    assert waiting(client.wire) == 0

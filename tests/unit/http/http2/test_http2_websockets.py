@@ -8,9 +8,12 @@ from http_fakes import answer
 from websocket_client import CLOSE, PING, TEXT, close, closing, frames_in, text
 from websocket_client import frame as websocket_frame
 
+from gracehttp.http.connection import Pace
+from gracehttp.http.http2 import protocol as http2
 from gracehttp.http.http2.stream import HIGH_WATER_BYTES
 from gracehttp.http.settings import Http2Settings, WebSocketSettings
 from gracehttp.http.websocket.messages import framed
+from gracehttp.http.websocket.protocol import CLOSING_SECONDS
 
 CONNECT = [
     (b":method", b"CONNECT"),
@@ -283,6 +286,44 @@ def test_drain_gives_the_application_time_and_then_closes_with_1012():
     client.send(data(1, close(1012), end=True))
     assert client.wire.how_it_ended == "lingering"
     session.end()
+
+
+def test_drain_that_ends_before_the_goodbye_closes_with_1012_at_the_pace_of_websockets():
+    client = Sockets()
+    sessions = [client.open(number) for number in (1, 3)]
+    connection = client.wire.connection
+    assert connection.protocol.pace.grace_seconds == 0.0
+    assert connection.close_idle(), "it is told that the connection ends"
+    settle(client)
+    assert connection.closable
+    assert connection.protocol.pace == Pace(
+        any_time=True, per_second=100.0, grace_seconds=sessions[0].settings.goodbye_seconds, stop_spread_seconds=5.0
+    )
+    assert not sessions[0].ended
+    assert connection.close_idle()
+    assert not connection.closable
+    settle(client)
+    for number, session in zip((1, 3), sessions, strict=True):
+        assert session.close_code == 1012
+        assert [one.opcode for one in client.messages(number)] == [CLOSE]
+
+
+def test_client_that_answers_no_close_frame_and_sends_on_holds_no_drain_up():
+    client = Sockets()
+    session = client.open()
+    client.wire.connection.close_idle()
+    settle(client)
+    client.pong()
+    seconds = 0
+    while not client.wire.kernel.closed:
+        client.send(data(1, text("more")))
+        client.wire.loop.pass_time(1.0)
+        seconds += 1
+        assert seconds < 100
+    goodbye = session.settings.goodbye_seconds
+    assert seconds == pytest.approx(goodbye + CLOSING_SECONDS + http2.ENDING_SECONDS, abs=2)
+    assert session.close_code == 1012
+    assert waiting(client.wire) == 0
 
 
 def test_vanished_client_ends_all():

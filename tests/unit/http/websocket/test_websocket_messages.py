@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import random
+import tracemalloc
 import zlib
 
 import pytest
@@ -402,6 +403,56 @@ def test_what_is_inflated_of_fragments_is_limited_together(fed):
 def test_what_is_inflated_may_reach_the_limit(fed):
     packed = deflated(b"\x00" * LIMIT)
     assert fed(with_deflate(), frame(BINARY, packed, flags=RSV1)) == ([b"\x00" * LIMIT], [])
+
+
+NOISE = random.Random(1).randbytes(LIMIT + 1)
+"""Can't be compressed: it becomes longer by that."""
+
+
+@pytest.mark.parametrize("level", [1, 6, 9])
+@pytest.mark.parametrize("memory", [1, 5, 9])
+@pytest.mark.parametrize("cut", [None, LIMIT // 2])
+def test_a_message_that_compression_makes_longer_may_reach_the_limit(fed, level, memory, cut):
+    encoder = zlib.compressobj(level, wbits=-12, memLevel=memory)
+    packed = deflated(NOISE[:LIMIT], encoder)
+    assert len(packed) > LIMIT
+    data = frame(BINARY, packed, flags=RSV1)
+    if cut is not None:
+        data = first(BINARY, packed[:cut], RSV1) + cont(packed[cut:])
+    assert fed(with_deflate(), data + text("next")) == ([NOISE[:LIMIT], "next"], [])
+
+
+@pytest.mark.parametrize(
+    "data",
+    {
+        "deflated": frame(BINARY, deflated(NOISE), flags=RSV1),
+        "in fragments": first(BINARY, deflated(NOISE)[:1000], RSV1) + cont(deflated(NOISE)[1000:]),
+        "not deflated": binary(NOISE),
+        "in fragments, not deflated": first(BINARY, NOISE[:LIMIT]) + cont(NOISE[:1]),
+        "longer than any that could be right": frame(BINARY, bytes(2 * LIMIT), flags=RSV1),
+    }.values(),
+)
+def test_one_byte_more_than_the_limit_is_too_much_where_compression_was_agreed_on(fed, data):
+    found, sent = fed(with_deflate(), data)
+    assert found == []
+    assert closing(sent[-1])[0] == 1009
+
+
+def test_a_message_that_is_at_the_limit_inflates_no_further(fed):
+    """Nothing is left then, and for zlib a limit of nothing is none."""
+    encoder = zlib.compressobj(wbits=-12)
+    whole = encoder.compress(bytes(LIMIT)) + encoder.flush(zlib.Z_SYNC_FLUSH)
+    more = deflated(bytes(100 * LIMIT), encoder)
+    messages = with_deflate()
+    tracemalloc.start()
+    try:
+        found, sent = fed(messages, first(BINARY, whole, RSV1) + cont(more))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found == []
+    assert closing(sent[-1])[0] == 1009
+    assert most < 20 * LIMIT
 
 
 # --- the quick way ---

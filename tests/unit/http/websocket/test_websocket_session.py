@@ -27,7 +27,7 @@ from websockets.extensions.permessage_deflate import PerMessageDeflate
 from gracehttp.http.connection import Terms
 from gracehttp.http.exchange import ClientDisconnected
 from gracehttp.http.fields import ResponseError
-from gracehttp.http.websocket.protocol import CLOSING_SECONDS
+from gracehttp.http.websocket.protocol import CLOSING_SECONDS, ENDING_SECONDS
 from gracehttp.net.ending import LINGER_SECONDS
 from gracehttp.net.stream import HIGH_WATER_BYTES
 
@@ -323,6 +323,46 @@ def test_slow_client_that_sends_on_is_not_reset_when_it_has_not_answered_in_time
     socket.send(close())
     socket.loop.pass_time(LINGER_SECONDS + 0.1)
     assert socket.kernel.closed
+
+
+def seconds_of_sending(socket):
+    """How long a client can send on, a message in each second, until its connection is closed."""
+    seconds = 0
+    while not socket.kernel.closed:
+        socket.send(text("more"))
+        socket.loop.pass_time(1.0)
+        seconds += 1
+        assert seconds < 100
+    return seconds
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+def test_client_that_answers_no_close_frame_and_sends_on_holds_no_drain_up(tls):
+    socket = Socket(tls=tls)
+    socket.connection.protocol.close_at_rest(linger=True)
+    assert seconds_of_sending(socket) == pytest.approx(CLOSING_SECONDS + ENDING_SECONDS, abs=1)
+    assert socket.session.close_code == 1012
+    assert not socket.server.waiting
+
+
+def test_client_that_breaks_the_rules_and_sends_on_is_closed_after_a_while():
+    socket = Socket()
+    socket.send(frame(3))
+    assert socket.stream.shut
+    assert seconds_of_sending(socket) == pytest.approx(ENDING_SECONDS, abs=1)
+
+
+def test_client_that_sends_on_while_it_takes_what_waits_has_its_time_behind_our_close_frame():
+    socket = Socket()
+    socket.take_nothing()
+    socket.session.send(b"x" * 1_000_000)
+    socket.session.close()
+    for _ in range(6):
+        socket.take(100_000)
+        socket.loop.pass_time(CLOSING_SECONDS / 2)
+        assert not socket.kernel.closed
+    socket.take()
+    assert seconds_of_sending(socket) == pytest.approx(ENDING_SECONDS, abs=ENDING_SECONDS / 2 + 1)
 
 
 def test_answer_to_our_close_frame_is_heard_behind_what_the_application_never_took():

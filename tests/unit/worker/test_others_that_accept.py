@@ -1,0 +1,104 @@
+"""A drain at a restart while another old worker may accept still: no client is sent away, to come to that one."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+import uvloop
+from deadlines import DEADLINE_SECONDS
+from websocket_client import CLOSE, WebSocket, closing
+
+from gracehttp.applications.drain_notice import drain_notice
+from gracehttp.applications.loading import ApplicationLoader
+from gracehttp.applications.registry import ApplicationSettings
+from gracehttp.config import server_options
+from gracehttp.net.permits import LocalPermits
+from gracehttp.wire.messages import DrainReason
+from gracehttp.worker import drain
+from gracehttp.worker.manifest import GivenListener
+from gracehttp.worker.service import Service, ServiceSettings
+
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+SETTINGS = ServiceSettings(applications=ApplicationSettings(lifespan="off", threads=1, multiprocess=False))
+
+
+async def application(scope, receive, send):
+    await receive()
+    await send({"type": "websocket.accept"})
+    echoing = asyncio.create_task(echo(receive, send))
+    if scope["path"] == "/listens":
+        await drain_notice().wait()
+        await send({"type": "websocket.close", "code": 4012})
+    await echoing
+
+
+async def echo(receive, send):
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({**message, "type": "websocket.send"})
+
+
+async def draining(order):
+    """A service with one client at `/echo` and one at `/listens`, that `order` has begun to drain."""
+    service = Service(SETTINGS, ApplicationLoader(None), lambda event: None)
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    port = listener.getsockname()[1]
+    servers = list(server_options(application, ws_goodbye=1))
+    await service.start(servers, [GivenListener(1, "test", listener, LocalPermits(5), None)])
+    service.accept()
+    clients = [await WebSocket.connect(port, path) for path in ("/echo", "/listens")]
+    order(service)
+    ended = asyncio.create_task(service.drain())
+    while not service._draining:
+        await asyncio.sleep(0)
+    return service, ended, *clients
+
+
+async def code_of(websocket):
+    while (received := await websocket.receive()).opcode != CLOSE:
+        pass
+    return closing(received)[0]
+
+
+def order_to_drain(service):
+    service.order_drain(DrainReason.RESTART, 20.0, others_accept=True)
+
+
+@pytest.mark.parametrize("factory", LOOPS.values(), ids=LOOPS)
+@pytest.mark.parametrize("ends", ["no other accepts any more", "the service stops"])
+def test_no_client_is_sent_away_while_another_worker_may_accept(factory, ends, monkeypatch):
+    monkeypatch.setattr(drain, "LONGEST_WAIT_SECONDS", DEADLINE_SECONDS)
+    monkeypatch.setattr(drain, "_MOST_OF_TIMEOUT", 1.0)
+
+    async def scenario():
+        service, ended, echoing, listening = await draining(order_to_drain)
+        for _ in range(5):
+            for client in (echoing, listening):
+                await client.echoed("still here")
+        if ends == "the service stops":
+            service.order_drain(DrainReason.STOP, 20.0)
+        else:
+            service.others_stopped()
+        assert await code_of(listening) == 4012, "its application was told"
+        assert await code_of(echoing) == 1012
+        for client in (echoing, listening):
+            client.writer.close()
+        await ended
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))
+
+
+def test_another_worker_that_hangs_is_waited_for_only_for_a_while(monkeypatch):
+    monkeypatch.setattr(drain, "LONGEST_WAIT_SECONDS", 0.01)
+
+    async def scenario():
+        _service, ended, echoing, listening = await draining(order_to_drain)
+        assert sorted([await code_of(echoing), await code_of(listening)]) == [1012, 4012]
+        for client in (echoing, listening):
+            client.writer.close()
+        await ended
+
+    asyncio.run(asyncio.wait_for(scenario(), DEADLINE_SECONDS))
