@@ -45,6 +45,11 @@ APPLICATION = """
         )
         await send({"type": "websocket.close", "code": 4012, "reason": "goodbye"})
 
+    async def lingers(scope, receive, send):
+        await gracehttp.drain_notice().wait()
+        await asyncio.sleep(0.5)
+        await send({"type": "websocket.close", "code": 4012, "reason": "goodbye"})
+
     async def floods(scope, receive, send):
         try:
             while True:
@@ -150,6 +155,27 @@ def test_application_has_a_while_to_say_goodbye(begin):
         assert await closed(listening) == (4012, "goodbye")
         assert (await closed(silent))[0] == 1012
         assert time.monotonic() - began > 1.0
+
+    run(scenario())
+    server.wait_until_gone(1)
+
+
+def test_websocket_that_opens_late_in_a_drain_has_the_same_while(begin, authority, tmp_path):
+    trust = trusting(authority)
+    server = begin(
+        *("--certfile", str(certified(authority, tmp_path)), "--ws-goodbye", "2s", "--drain-timeout", "1h"),
+    )
+
+    async def scenario():
+        old = await WebSocket.connect(server.port, "/echo", tls=trust)
+        late = await asyncio.open_connection("127.0.0.1", server.port, ssl=trust, server_hostname="localhost")
+        server.send_signal(signal.SIGHUP)
+        assert (await closed(old))[0] == 1012  # its while is over
+        reader, writer = late
+        writer.write(handshake("/lingers"))
+        websocket = WebSocket(reader, writer, await reader.readuntil(b"\r\n\r\n"))
+        assert pid_of(websocket) in server.pids
+        assert await closed(websocket) == (4012, "goodbye")
 
     run(scenario())
     server.wait_until_gone(1)

@@ -108,6 +108,8 @@ class WireProtocol(Consumer, Protocol):
     pace: Pace
     can_move: bool
     """Whether another process could go on with it between two messages."""
+    grace_until: float
+    """Until then, by the loop's clock, a drain leaves it alone as long as it has time for that."""
     connection: Connection
 
     @property
@@ -431,6 +433,7 @@ class _NoProtocol:
 
     pace = Pace()
     can_move = True
+    grace_until = 0.0
     at_rest = False
     idle_since = None
     connection: Connection

@@ -335,11 +335,12 @@ class Service:
             if not pace.any_time:  # the last part of the drain has begun
                 for port in self.ports:
                     port.hurry_handover()
+            hurries = now >= pacer.closing_until
             closable = [
                 (port, one)
                 for port in self.ports
                 for one in port.connections
-                if one.protocol.pace == pace and one.closable
+                if one.protocol.pace == pace and one.closable and (hurries or one.protocol.grace_until <= now)
             ]
             for port, connection in closable[: pacer.how_many(len(closable), now)]:
                 port.close_rested(connection)

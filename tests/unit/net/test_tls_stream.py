@@ -179,11 +179,12 @@ class Session:
         self.client = TlsClient(self.raw, version, alpn) if self.raw else None
 
     @classmethod
-    async def open(cls, floor, context, version="1.3", **options):
+    async def open(cls, floor, context, version="1.3", *, goes_on=True, **options):
+        """Of version GOES_ON it goes on, unless not `goes_on`: then it can."""
         session = cls(floor, context, version, **options)
         await session.client.shake_hands()
         await until(lambda: session.opened)
-        if version == GOES_ON:
+        if version == GOES_ON and goes_on:
             session.go_on(floor)
         return session
 
@@ -403,6 +404,49 @@ def test_half_a_record_is_known_wherever_it_is_cut(run, context, version):
             session.raw.send(record[cut:])
             await until(lambda: session.seen.data)
             assert not session.stream.mid_record
+
+    run(scenario)
+
+
+class Asked:
+    """A consumer that wants to send the session to another process each time that something comes."""
+
+    def __init__(self, session):
+        self.states = []
+        session.seen.on_received = lambda data: self.states.append(session.stream.state())
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_session_stays_until_the_consumer_has_all_records_that_have_come(run, context, goes_on):
+    async def scenario(floor):
+        session = await Session.open(floor, context, GOES_ON, goes_on=goes_on)
+        asked = Asked(session)
+        session.client.send(b"GET / HT", b"TP/1.1\r\n", b"\r\n")
+        await until(lambda: len(session.seen.data) == 18)
+        assert [state is not None for state in asked.states] == [False, False, True]
+        assert session.stream.can_move
+
+    run(scenario)
+
+
+def test_session_stays_until_what_it_has_to_answer_is_sent(run, context):
+    async def scenario(floor):
+        session = await Session.open(floor, context, GOES_ON, goes_on=False)
+        server = session.stream.state()
+        client = RecordLayer(
+            TlsState(
+                *(server.cipher, server.write_secret, server.write_sequence),
+                *(server.read_secret, server.read_sequence),
+            )
+        )
+        session.go_on(floor)
+        asked = Asked(session)
+        client.update(ask=True)
+        session.raw.send(client.seal(b"behind an update"))
+        await until(lambda: session.seen.data)
+        assert asked.states == [None]
+        assert session.stream.can_move
+        assert session.stream.state() is not None
 
     run(scenario)
 

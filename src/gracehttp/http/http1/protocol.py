@@ -70,6 +70,7 @@ class Http1Protocol(Carrier):
 
     pace = Pace()
     can_move = True
+    grace_until = 0.0
 
     __slots__ = (
         "_body",

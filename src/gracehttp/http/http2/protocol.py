@@ -66,6 +66,7 @@ class Http2Protocol:
     """See `WireProtocol` for the worker's side, `Consumer` for the stream's. Exchanges are carried by `Http2Stream`."""
 
     pace = Pace(any_time=True, grace_seconds=0.0, per_second=CLOSINGS_PER_SECOND)
+    grace_until = 0.0
     can_move = False  # what both sides remember of each other's fields lives in this process (RFC 7541)
 
     __slots__ = (

@@ -51,6 +51,7 @@ class WebSocketProtocol:
         "_unread",
         "_waits",
         "connection",
+        "grace_until",
         "pace",
     )
 
@@ -72,6 +73,8 @@ class WebSocketProtocol:
             grace_seconds=settings.goodbye_seconds,
             stop_spread_seconds=STOP_SPREAD_SECONDS,
         )
+        # Of a drain that has begun before, its application hears only now.
+        self.grace_until = self._context.loop.time() + settings.goodbye_seconds
         self._wait_to_ping()
 
     # --- the stream's side ---
