@@ -35,13 +35,12 @@ def put_list(path: Path, days: float) -> None:
 
 def certificates(folder: Path, **options: str) -> Certificates:
     servers = server_options("main:app", bind="127.0.0.1:1", certfile=str(folder / "a.pem"), **options)
-    return Certificates(servers, lambda used: None)
+    return Certificates(servers)
 
 
 def test_an_expired_certificate_that_is_in_use_is_not_refused_as_a_new_one_but_another_one_is(tmp_path):
     put(tmp_path / "a.pem", -1)
     worker = certificates(tmp_path)
-    worker.load()
     worker.prepare()  # the supervisor has every worker look, soon after its start
     put(tmp_path / "a.pem", -2)
     with pytest.raises(CertificateError, match="has expired"):
@@ -53,7 +52,6 @@ def test_a_list_of_revoked_certificates_is_reported_with_its_end_and_a_new_one_t
     (tmp_path / "ca.pem").write_bytes(AUTHORITY.cert_pem.bytes())
     put_list(tmp_path / "crl.pem", 3)
     worker = certificates(tmp_path, ssl_ca=str(tmp_path / "ca.pem"), ssl_crl=str(tmp_path / "crl.pem"))
-    worker.load()
     certificate, crl = worker.facts
     assert (certificate.is_crl, certificate.names) == (False, ("localhost",))
     assert (crl.is_crl, crl.path) == (True, str(tmp_path / "crl.pem"))
