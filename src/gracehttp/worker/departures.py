@@ -89,9 +89,9 @@ class Departures:
             self._wait([connection])
 
     def offer_soon(self, connections: Iterable[Connection]) -> None:
-        """As `offer`, in the turns of the loop that follow, so that requests are answered in between. Those whose clients
-        were active a moment ago are to be offered again behind their next response, and go without it a little later.
-        """
+        """As `offer`, in the turns of the loop that follow, so that requests are answered in between. Those whose
+        clients were active a moment ago are to be offered again behind their next response, and go without it a little
+        later."""
         if self._closed or self._held or self._hurries:
             self._wait(connections)
             return
