@@ -16,16 +16,16 @@ _Error = TypeVar("_Error", bound=GraceHTTPError)
 
 
 class Named(Value):
-    """An option as a hint names it: alone, or with the value to give it. The value of a flag is True."""
+    """An option as a hint names it: alone, or with the value to give it. The value of a flag is a boolean."""
 
     name: str
     value: object = None
 
     @property
     def flag(self) -> str:
-        """As on the command line: `--app-dir`, `--interface asgi`, `--factory`."""
-        flag = "--" + self.name.replace("_", "-")
-        return flag if self.value is None or self.value is True else f"{flag} {self.value}"
+        """As on the command line: `--app-dir`, `--interface asgi`, `--factory`, `--no-date-header`."""
+        flag = ("--no-" if self.value is False else "--") + self.name.replace("_", "-")
+        return flag if self.value is None or isinstance(self.value, bool) else f"{flag} {self.value}"
 
     @property
     def keyword(self) -> str:

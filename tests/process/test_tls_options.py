@@ -9,6 +9,7 @@ import re
 import shutil
 import socket
 import ssl
+import stat
 import subprocess
 
 import pytest
@@ -386,6 +387,7 @@ def test_the_keys_of_connections_are_written_only_where_the_variable_says_and_th
     server.wait_for(rf"the secrets of all TLS connections are written to {log}")
     assert ask(server)["tls"]
     assert "CLIENT_TRAFFIC_SECRET_0" in log.read_text()
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
 
 
 @pytest.mark.skipif(shutil.which("sslscan") is None, reason="sslscan is not installed")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from gracehttp.cli.checking.certificates import check_certificate
+from gracehttp.cli.checking.certificates import check_certificate, tls_of
 from gracehttp.cli.checking.hooks import check_hook, read_hook
 from gracehttp.cli.checking.imports import try_import
 from gracehttp.cli.checking.tls_handover import check_tls_handover
@@ -30,13 +30,14 @@ def check(config_file: Path | None, verbose: bool, **values: object) -> None:
 
     Takes what serve takes, and shows what the options that were given amount to and where that comes from, with
     --verbose all of them. Then it tries what can be tried without side effects, also beside a running service. It
-    imports each application and hook, in a process of its own, and reads certificates, keys and the file of
-    --log-config.
+    imports each application and hook, in a process of its own, reads certificates, keys and the file of --log-config,
+    and looks for user and group.
 
     Not tried: addresses, pidfile and control socket, handlers of the log, the lifespan startup, warm-up requests. serve
     and restart tell what is wrong with those, and a restart that fails leaves the running service untouched.
 
-    The exit status is 0 if all of that is well, else that with which serve would fail.
+    The exit status is 0 if all of that is well, else that with which serve would fail. An expired certificate fails
+    here alone.
 
     \b
     gracehttp check main:app
@@ -48,6 +49,8 @@ def check(config_file: Path | None, verbose: bool, **values: object) -> None:
     echo("\n".join(report(configuration, verbose=verbose)))
     for name, meant in configuration.mistyped:
         echo(f"note: {VariableIgnored(name, meant)}")
+    if any(server.h2 == "on" if server.tls else server.h2c for server in configuration.servers):
+        _tell_of_missing_http2()
     failures = [failure for failure in map(_failure, _checks(configuration)) if failure is not None]
     if failures:
         raise click.exceptions.Exit(failures[0].exit_status)
@@ -102,16 +105,18 @@ def _failure(check: _Check) -> GraceHTTPError | None:
 
 
 def _checks(configuration: Configuration) -> Iterator[_Check]:
-    """The checks of the file for logging, of each certificate, application and hook, once, and of the lifespan mode."""
+    """The checks of user and group, of the file for logging, of each certificate, application and hook, once, and of
+    the lifespan mode."""
     process = configuration.process
+    if process.user is not None or process.group is not None:
+        yield partial(_check_user, process.user, process.group)
     if process.log_config is not None:
         yield partial(_check_log_config, process.log_config)
     seen: set[object] = set()
     interfaces: list[tuple[str, str]] = []
     for server in configuration.servers:
-        certificate = (server.certfile, server.keyfile, server.keyfile_password, server.ssl_ca, server.ssl_crl)
-        if server.certfile and certificate not in seen:
-            seen.add(certificate)
+        if server.certfile and (tls := tls_of(server)) not in seen:
+            seen.add(tls)
             yield partial(check_certificate, server)
         if server.tls and server.tls_handover and check_tls_handover not in seen:
             seen.add(check_tls_handover)
@@ -159,6 +164,21 @@ def _check_application(process: ProcessOptions, server: ServerOptions, interface
     finally:
         interfaces.append((name, interface))
     return f"application {name} ({interface.upper()})"
+
+
+def _check_user(user: str | None, group: str | None) -> str:
+    """That the system knows them. Whether this process may become them is told at the start."""
+    from gracehttp.system.credentials import look_up  # help must not wait for it
+
+    look_up(user, group)
+    return " and ".join(f"{what} {name}" for what, name in (("user", user), ("group", group)) if name is not None)
+
+
+def _tell_of_missing_http2() -> None:
+    from gracehttp.http.http2 import library  # help must not wait for the server's modules
+
+    if not library.installed():
+        echo(f"note: {library.MISSING}")
 
 
 def _check_log_config(path: str) -> str:

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from gracehttp.config.checks import check_unix_mode, reject_duplicates
+from gracehttp.config.checks import check_authorities, check_unix_mode, reject_duplicates
 from gracehttp.config.env_file import completed
 from gracehttp.config.model import (
     OPTIONS,
@@ -157,6 +157,7 @@ def _checked(servers: Sequence[tuple[ServerOptions, Resolved]]) -> tuple[ServerO
     """The servers, after the checks that look at all of them. Raises `ConfigurationError`."""
     reject_duplicates(server for server, _ in servers)
     check_unix_mode((server, resolved["unix_mode"][1]) for server, resolved in servers)
+    check_authorities((server, resolved["ssl_ca"][1]) for server, resolved in servers)
     return tuple(server for server, _ in servers)
 
 

@@ -45,7 +45,8 @@ def check_program(options: ProcessOptions) -> None:
 
 
 def check_server(options: ServerOptions) -> None:
-    """Raise `ConfigurationError` if a server has TLS without a certificate, or what belongs to TLS has no effect."""
+    """Raise `ConfigurationError` if a server has TLS without a certificate, if what belongs to TLS has no effect, or if
+    no peer could introduce a client."""
     if options.tls and not options.certfile:
         raise ConfigurationError(
             f"{options.bind.address} is to speak TLS, and has no certificate.",
@@ -59,6 +60,11 @@ def check_server(options: ServerOptions) -> None:
         )
     if options.ssl_crl is not None and options.asks_for_certificates == "none":
         raise ConfigurationError("ssl_crl has no effect with ssl_verify none.", hint="leave one of the two away")
+    if options.proxy and not options.forwarded_allow_ips:
+        raise ConfigurationError(
+            f"{options.bind.address} would turn every peer away: proxy takes trusted ones alone, and none is trusted.",
+            hint=hint("name the proxies with {}, such as 10.0.0.0/8", Named("forwarded_allow_ips")),
+        )
 
 
 def _wants_an_authority(options: ServerOptions) -> str:
@@ -95,6 +101,22 @@ def check_unix_mode(servers: Iterable[tuple[ServerOptions, str]]) -> None:
             raise ConfigurationError(
                 f"unix_mode (from {origin}) has no effect: {server.bind.address} is no Unix socket.",
                 hint="a Unix socket is written unix:/PATH",
+            )
+
+
+def check_authorities(servers: Iterable[tuple[ServerOptions, str]]) -> None:
+    """Raise `ConfigurationError` if a source gives an `ssl_ca` and none of its servers speaks TLS: clients that were to
+    show a certificate would all be let in.
+
+    Each server comes with the words for the source of its `ssl_ca`.
+    """
+    with_authorities = [(server, origin) for server, origin in servers if server.ssl_ca is not None]
+    used = {origin for server, origin in with_authorities if server.tls}
+    for server, origin in with_authorities:
+        if origin not in used:
+            raise ConfigurationError(
+                f"ssl_ca (from {origin}) has no effect: {server.bind.address} speaks no TLS.",
+                hint="give certfile too: it makes TLS",
             )
 
 

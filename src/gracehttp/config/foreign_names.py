@@ -207,7 +207,7 @@ FOREIGN: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
         "spew": ("gunicorn", "python -X faulthandler, py-spy and sys.settrace tell what runs", "python -X faulthandler, py-spy and sys.settrace tell what runs"),
         "ssl_certificate": ("granian", "--certfile PATH", "certfile"),
         "ssl_client_verify": ("granian", "--ssl-verify auto|none|optional|required", "ssl_verify"),
-        "ssl_context": ("gunicorn", "certificates are read from files, and anew at each restart", "certificates are read from files, and anew at each restart"),
+        "ssl_context": ("gunicorn", "certificates are read from files, and anew when these change; each name (SNI) can have one", "certificates are read from files, and anew when these change; each name (SNI) can have one"),
         "ssl_protocol_min": ("granian", "--ssl-min-version 1.2|1.3", "ssl_min_version"),
         "startup_timeout": ("hypercorn", "--ready-timeout DURATION", "ready_timeout"),
         "static_path_dir_to_file": ("granian", "files are the matter of the proxy in front, or of the framework (WhiteNoise)", "files are the matter of the proxy in front, or of the framework (WhiteNoise)"),

@@ -353,7 +353,9 @@ class ServerKeywords(TypedDict, total=False):
     """How many requests a client may have in flight on one connection. Default: 100."""
 
     ws_max_size: int | str | None
-    """The largest message of a client, after inflating. A larger one closes the WebSocket with 1009. Default: 16M."""
+    """The largest message of a client, after inflating. A larger one closes the WebSocket with 1009. 0: no limit.
+    Default: 16M.
+    """
 
     ws_ping_interval: float | str | None
     """How long after the last answered ping the next one is sent. 0s: none is sent. Default: 20s."""

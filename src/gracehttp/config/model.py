@@ -700,7 +700,8 @@ class ServerOptions:
         16 * 1024 * 1024,
         kind=types.size(zero_means="no limit"),
         group=WEBSOCKET,
-        help="The largest message of a client, after inflating. A larger one closes the WebSocket with 1009.",
+        help="The largest message of a client, after inflating. A larger one closes the WebSocket with 1009. "
+        "0: no limit.",
     )
     ws_ping_interval: float = option(
         20.0,

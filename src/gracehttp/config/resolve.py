@@ -50,7 +50,7 @@ def read_value(option: Option, source: Source) -> object:
     try:
         value = option.kind.parse(raw)
     except UnreadableError as exc:
-        shown = "the secret that was given" if option.kind.secret else _as_written(raw)
+        shown = "the secret that was given" if option.kind.secret else _as_written(raw, in_toml=source.is_file)
         told = in_file(exc.hint) if source.is_file else exc.hint
         # Not `from exc`: a script then shows a single traceback, which ends with the sentence.
         raise ConfigurationError(
@@ -64,8 +64,10 @@ def read_value(option: Option, source: Source) -> object:
     return value
 
 
-def _as_written(raw: object) -> str:
+def _as_written(raw: object, *, in_toml: bool) -> str:
     """`raw` for a message. The values of an option that was given several times are listed."""
+    if in_toml and isinstance(raw, bool):
+        return str(raw).lower()
     return ", ".join(map(repr, raw)) if isinstance(raw, tuple) and raw else repr(raw)
 
 
@@ -133,8 +135,9 @@ def _resolve_server(text: str, address: _Address, sources: Sequence[Source]) -> 
     for name in ("host", "port"):
         resolved[name] = address.parts.get(name, (None, DEFAULT))
     if text.lower().startswith("http://"):
-        if query.values.get("certfile"):
-            raise ConfigurationError(f"http://{bind.address} is plain, and has a certificate.", hint="write https://")
+        for name, what in (("certfile", "a certificate"), ("ssl_ca", "authorities of clients")):
+            if query.values.get(name):
+                raise ConfigurationError(f"http://{bind.address} is plain, and has {what}.", hint="write https://")
         _use_no_tls(resolved, "not used, http:// is plain")
     _settle_keys(resolved)
     tls = bind.tls or resolved["certfile"][0] != ()

@@ -6,7 +6,7 @@ Those behind them are for values that have a form of their own, which `readers` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeGuard
 
 from gracehttp.config import readers
@@ -117,10 +117,19 @@ def one_of(*words: str, hints: Mapping[str, str] = EMPTY) -> Kind:
     def parse(value: object) -> str:
         word = value.lower() if isinstance(value, str) else ""
         if word not in words:
-            raise UnreadableError(f"one of {', '.join(words)}", hint=hints.get(word, ""))
+            raise UnreadableError(f"one of {', '.join(words)}", hint=hints.get(word) or _switch_hint(words, value))
         return word
 
     return Kind(parse, metavar="|".join(words), keyword=f"Literal[{', '.join(map(_quoted, words))}]")
+
+
+def _switch_hint(words: Collection[str], value: object) -> str:
+    """What to write in place of yes or no, where on and off are among `words`."""
+    word = str(value).strip().lower() if isinstance(value, (bool, str)) else ""
+    if not {"on", "off"} <= set(words) or word not in _YES + _NO:
+        return ""
+    quoted = f'"{"on" if word in _YES else "off"}"'
+    return f"write {quoted}"
 
 
 def _quoted(word: str) -> str:

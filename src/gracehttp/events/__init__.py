@@ -18,7 +18,12 @@ from gracehttp.events.applications import (
     WarmUpMissed,
 )
 from gracehttp.events.base import Event, Severity
-from gracehttp.events.certificates import CertificateExpires, CertificatesChanged, CertificatesRefused
+from gracehttp.events.certificates import (
+    CertificateExpires,
+    CertificatesChanged,
+    CertificatesRefused,
+    RevocationListExpires,
+)
 from gracehttp.events.connections import (
     AcceptPaused,
     ConnectionFailed,
@@ -178,6 +183,7 @@ __all__ = [
     "RequestsCut",
     "RestartQueued",
     "RestartRequested",
+    "RevocationListExpires",
     "Severity",
     "SpareImpossible",
     "SpareLost",

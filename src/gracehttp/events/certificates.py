@@ -44,3 +44,19 @@ class CertificateExpires(Event):
         when = f"expires in {counted(self.days_left, 'day')}" if self.days_left >= 0 else "has expired"
         named = f" ({', '.join(self.names[:3])})" if self.names else ""
         return f"the certificate {self.path}{named} {when}; a new one in its place is used without a restart"
+
+
+class RevocationListExpires(Event):
+    """A list of revoked certificates of clients (CRL) expires soon, or has already: `days_left` is negative then, and
+    OpenSSL refuses every client that shows a certificate. Told once a day."""
+
+    severity = Severity.ERROR
+    path: str
+    days_left: int
+
+    def __str__(self) -> str:
+        if self.days_left >= 0:
+            when = f"expires in {counted(self.days_left, 'day')}, and every client certificate is refused then"
+        else:
+            when = "has expired: every client certificate is refused"
+        return f"the list of revoked certificates {self.path} {when}; a new one in its place is used without a restart"

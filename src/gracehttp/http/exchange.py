@@ -36,7 +36,8 @@ __all__ = [
     "ResponseError",
 ]
 
-_WITHOUT_LENGTH = (204, 304)
+_ENDS_WITH_HEAD = (204, 304)
+"""Neither content nor trailers come behind it (RFC 9110 sections 15.3.5 and 15.4.5)."""
 
 
 class ResetReason(enum.IntEnum):
@@ -329,10 +330,13 @@ class Exchange:
             fields.add(self.head.echoed)
         if fields.dropped is not None:
             self._tell_dropped(fields.dropped)
-        self.status = status
+        self.status = status if type(status) is int else int(status)  # observers get no enum of the application
         self._trailers_follow = trailers
         self.announced_length = fields.content_length
         self.bodyless = status == 204 or status == 304 or self.head.line.method == "HEAD"  # noqa: PLR1714  numbers in C
+        if self.status == 205:  # no content either, but a length (RFC 9110 section 15.3.6)
+            self.bodyless = True
+            self.announced_length = 0
         self._left = -1 if self.bodyless else fields.content_length
         self.response_started = self._body_open = True
 
@@ -355,7 +359,7 @@ class Exchange:
             self._left -= len(data)
             if self._left and (self._left < 0 or not more):
                 self._blame_length()
-        end = not more and not self._trailers_follow
+        end = not more and (not self._trailers_follow or self.status in _ENDS_WITH_HEAD)
         if not more:
             self._body_open = False
         if not self.head_sent:
@@ -388,7 +392,7 @@ class Exchange:
         size = len(part)
         if self.disconnected or (self.bodyless and self._body_open):
             part.close()
-            if not (self.disconnected or more or self.announced_length >= 0 or self.status in _WITHOUT_LENGTH):
+            if not (self.disconnected or more or self.announced_length >= 0 or self.status in _ENDS_WITH_HEAD):
                 self.announced_length = size  # the length that GET would have (RFC 9110 section 8.6)
             self.write(b"", more)
             return
@@ -429,10 +433,14 @@ class Exchange:
         """End a response that was started with `trailers`, after its body.
 
         Raises `ResponseError` otherwise, and for fields that can't be trailers (RFC 9110 section 6.5.1). Trailers are
-        dropped if the protocol or the framing of the body has no place for them. Does nothing when the client is gone.
+        dropped if the protocol, the status or the framing of the body has no place for them. Does nothing when the
+        client is gone.
         """
         fields = trailer_fields(headers)
         if self.disconnected:
+            return
+        if self.response_complete and self._trailers_follow and self.status in _ENDS_WITH_HEAD:
+            self._trailers_follow = False
             return
         if (
             not self.response_started
@@ -453,7 +461,7 @@ class Exchange:
             self.announced_length = len(data)  # the whole body is here
             return data
         # HEAD without body bytes tells nothing about the length that GET would have.
-        if end and data and self.announced_length < 0 and self.status not in _WITHOUT_LENGTH:
+        if end and data and self.announced_length < 0 and self.status not in _ENDS_WITH_HEAD:
             self.announced_length = len(data)
         return b""
 

@@ -7,6 +7,7 @@ contexts take the place of the old ones.
 
 from __future__ import annotations
 
+import binascii
 import contextlib
 import functools
 import hashlib
@@ -20,10 +21,11 @@ from typing import NamedTuple
 from gracehttp.errors import CertificateError
 from gracehttp.hints import Named, hint
 from gracehttp.net import openssl
-from gracehttp.net.x509 import Certificate, UnreadableCertificate, read_certificate
+from gracehttp.net.x509 import Certificate, UnreadableCertificate, read_certificate, read_list_validity
 
 _BEGIN_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 _BEGIN_CRL = b"-----BEGIN X509 CRL-----"
+_CRL = re.compile(rb"-----BEGIN X509 CRL-----(.*?)-----END X509 CRL-----", re.DOTALL)
 _END_OF_KEY_LABEL = (
     b"PRIVATE KEY-----"  # of PKCS#8, encrypted or not, PKCS#1 (RSA) and SEC 1 (EC): RFC 7468, 5958, 5915
 )
@@ -82,12 +84,13 @@ class TlsContext(ssl.SSLContext):
 
 class LoadedTls(NamedTuple):
     """The contexts of a port. `digest` tells the content of all its files from any other content, `authorities` that of
-    the files by which clients are judged."""
+    the files by which clients are judged. `crl_validity` is from when to when the list of revoked ones holds."""
 
     settings: TlsSettings
     contexts: tuple[TlsContext, ...]
     digest: bytes
     authorities: bytes
+    crl_validity: tuple[float, float] | None = None
 
     @property
     def default(self) -> TlsContext:
@@ -157,6 +160,7 @@ def _load_files(settings: TlsSettings) -> LoadedTls:
         authorities = _digest(map(_content, settings.authorities))
         try:
             contexts = tuple(_context(certfile, keyfile, settings) for certfile, keyfile in settings.pairs)
+            crl_validity = _crl_validity(settings.crl) if settings.crl is not None else None
         except OSError as exc:  # removed since it was looked at
             raise CertificateError(f"the certificate can't be read: {exc}.") from exc
         if _digest(map(_content, settings.files)) == before:
@@ -165,11 +169,12 @@ def _load_files(settings: TlsSettings) -> LoadedTls:
         raise CertificateError("the files of the certificate change all the time.")
     if len(contexts) > 1:
         contexts[0].sni_callback = _Chooser(contexts)
-    return LoadedTls(settings, contexts, before, authorities)
+    return LoadedTls(settings, contexts, before, authorities, crl_validity)
 
 
 def check_validity(loaded: LoadedTls, now: float) -> None:
-    """Raise `CertificateError` if one of the certificates is not valid at `now`, in seconds since 1970."""
+    """Raise `CertificateError` if one of the certificates is not valid at `now`, in seconds since 1970, or the list of
+    revoked ones has expired."""
     for (path, _), context in zip(loaded.settings.pairs, loaded.contexts, strict=True):
         if context.facts.not_after < now:
             raise CertificateError(f"the certificate {path} has expired.", hint="get a new one from its authority")
@@ -177,6 +182,22 @@ def check_validity(loaded: LoadedTls, now: float) -> None:
             raise CertificateError(
                 f"the certificate {path} is not valid yet.", hint="is the clock of this machine right?"
             )
+    if loaded.crl_validity is not None and loaded.crl_validity[1] < now:
+        raise CertificateError(
+            f"the list of revoked certificates {loaded.settings.crl} has expired, so every client would be refused.",
+            hint="get a new one from its authority",
+        )
+
+
+def _crl_validity(path: str) -> tuple[float, float] | None:
+    """From when to when the lists in the file at `path` hold: the first of them that ends counts."""
+    with open(path, "rb") as file:
+        lists = _CRL.findall(file.read())
+    try:
+        found = [read_list_validity(binascii.a2b_base64(one)) for one in lists]
+    except ValueError as exc:  # UnreadableCertificate is one, and so is what is not base64
+        raise CertificateError(f"{path} is damaged: {exc}.", hint="was it cut short?") from exc
+    return min(found, key=lambda one: one[1], default=None)
 
 
 class _Chooser:
@@ -212,9 +233,10 @@ def _context(certfile: str, keyfile: str, settings: TlsSettings) -> TlsContext:
     try:
         context.set_ciphers(settings.ciphers or _CIPHERS)
     except ssl.SSLError as exc:
+        fixed = "; those of TLS 1.3 are OpenSSL's, and can't be chosen" if "TLS_" in (settings.ciphers or "") else ""
         raise CertificateError(
             f"OpenSSL knows no cipher suites by {settings.ciphers!r}.",
-            hint=hint("see {}, and openssl ciphers -v -tls1_2 for the names", Named("ssl_ciphers")),
+            hint=hint("see {}, and openssl ciphers -v -tls1_2 for the names{}", Named("ssl_ciphers"), fixed),
         ) from exc
     if settings.groups is not None:
         _use_groups(context, settings.groups)
@@ -274,6 +296,8 @@ def _log_keys(context: TlsContext) -> None:
     path = os.environ.get("SSLKEYLOGFILE")
     if path:
         try:
+            with contextlib.suppress(FileExistsError):  # OpenSSL would make it as the umask says, for all to read
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             context.keylog_filename = path
         except OSError as exc:
             raise CertificateError(
@@ -319,10 +343,12 @@ def _check_pem(path: str, marker: bytes, what: str, option: str) -> None:
             f"the {option} {path} is not in PEM format.",
             hint=f"openssl converts other formats; a PEM {what} begins with -----BEGIN",
         )
-    raise CertificateError(f"there is no {what} in {path}.", hint=_where_to_look(what))
+    raise CertificateError(f"there is no {what} in {path}.", hint=_where_to_look(what, option))
 
 
-def _where_to_look(what: str) -> str:
+def _where_to_look(what: str, option: str) -> str:
+    if option == "ssl_ca":
+        return hint("{} names the certificates of the authorities, not a key or a list", Named("ssl_ca"))
     if what == "list of revoked certificates":
         return "openssl ca -gencrl and openssl crl write one in PEM"
     if what == "private key":

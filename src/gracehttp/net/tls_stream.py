@@ -511,6 +511,8 @@ class TlsStream(SocketStream):
                 self.write(piece)
 
     def flush(self) -> None:
+        if self._continued is not None:
+            self._flush()  # what it owes for what was read at this moment
         self._plain.flush()
 
     def writable_again(self) -> None:
@@ -614,6 +616,8 @@ class TlsStream(SocketStream):
         """See `Stream`."""
         if self._mover is None or self._undelivered or self.mid_record or self._unencrypted is not None:
             return None
+        if self._incoming.pending or (self._continued is None and self._engine.pending()):
+            return None  # more was read with what the consumer gets at this moment, and comes next
         found = self._mover.state()
         if found is None:
             self.stay()

@@ -17,7 +17,14 @@ def read_network(text: str) -> IPv4Network | IPv6Network:
     """An address, or a network in CIDR notation (RFC 4632). Raises `ValueError` that says what is wrong with it."""
     import ipaddress  # most processes need none
 
-    return ipaddress.ip_network(text)
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as exc:
+        try:
+            one = ipaddress.ip_interface(text)
+        except ValueError:
+            raise exc from None
+        raise ValueError(f"{exc}: write {one.network} for the network, or {one.ip} for that address alone") from None
 
 
 class TrustedPeers:

@@ -1,4 +1,5 @@
-"""What a certificate says of itself (RFC 5280), read from its DER: names, serial number, validity. Pure.
+"""What a certificate says of itself (RFC 5280), read from its DER: names, serial number, validity; and for how long a
+list of revoked certificates holds. Pure.
 
 Python's `ssl` tells that only of a peer's certificate, and only if it was verified. Nothing is verified here.
 """
@@ -7,10 +8,13 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import math
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+_INTEGER: Final = 0x02
 _UTC_TIME: Final = 0x17
+_GENERALIZED_TIME: Final = 0x18
 _VERSION: Final = 0xA0
 _EXTENSIONS: Final = 0xA3
 _DNS_NAME: Final = 0x82
@@ -75,6 +79,20 @@ def read_certificate(der: bytes) -> Certificate:
             not_after=not_after,
             names=names,
         )
+    except (ValueError, IndexError, StopIteration) as exc:
+        raise UnreadableCertificate(f"it can't be read ({exc})") from exc
+
+
+def read_list_validity(der: bytes) -> tuple[float, float]:
+    """From when to when the list of revoked certificates `der` holds, in seconds since 1970 (RFC 5280 section 5.1). One
+    that names no end holds for ever. Raises `UnreadableCertificate`."""
+    try:
+        (whole,) = _elements(der)
+        signed = next(_elements(whole.content))
+        parts = [one for one in _elements(signed.content) if one.tag != _INTEGER]  # there may be a version
+        begin, end = parts[2], parts[3] if len(parts) > 3 else None
+        ends = end is not None and end.tag in (_UTC_TIME, _GENERALIZED_TIME)
+        return _time(begin), _time(end) if ends and end is not None else math.inf
     except (ValueError, IndexError, StopIteration) as exc:
         raise UnreadableCertificate(f"it can't be read ({exc})") from exc
 

@@ -59,17 +59,8 @@ def credentials_of(user: str | None, group: str | None) -> Credentials | None:
     """
     if user is None and group is None:
         return None
-    account = _account(user) if user is not None else None
+    account, gid = look_up(user, group)
     uid = os.geteuid() if user is None else account.pw_uid if account is not None else int(user)
-    if group is not None:
-        gid = _gid(group)
-    elif account is not None:
-        gid = account.pw_gid
-    else:
-        raise ConfigurationError(
-            f"the user {user} is not known to this system, so its group isn't either.",
-            hint=hint("give {} too", Named("group")),
-        )
     if os.geteuid() != 0:
         if uid == os.geteuid() and gid == os.getegid():
             return None
@@ -89,6 +80,22 @@ def credentials_of(user: str | None, group: str | None) -> Credentials | None:
         else ()
     )
     return Credentials(uid, gid, groups, _shown(user, group), variables)
+
+
+def look_up(user: str | None, group: str | None) -> tuple[pwd.struct_passwd | None, int]:
+    """The account of `user`, None if it has none, and the number of the group: that of `group`, else of the account.
+
+    One of the two must be given. Raises `ConfigurationError` if the system doesn't know them.
+    """
+    account = _account(user) if user is not None else None
+    if group is not None:
+        return account, _gid(group)
+    if account is not None:
+        return account, account.pw_gid
+    raise ConfigurationError(
+        f"the user {user} is not known to this system, so its group isn't either.",
+        hint=hint("give {} too", Named("group")),
+    )
 
 
 def _account(user: str) -> pwd.struct_passwd | None:

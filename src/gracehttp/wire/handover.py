@@ -43,6 +43,7 @@ MESSAGE_BYTES = MOST_PIPELINED_BYTES + (512 + _MOST_PROXIED_TLS_BYTES + 2 * MOST
 
 HTTP1 = "http/1.1"
 
+_HIGHEST_PORT = 65535
 _LONGEST_IDLE_SECONDS = 1e9  # NaN isn't below it either
 
 
@@ -196,6 +197,8 @@ def _read_proxied(fact: object, line: bytes) -> Proxied:
             case None | [str(), int()] as client, None | [str(), int() | None] as server:
                 client = None if client is None else (client[0], client[1])
                 server = None if server is None else (server[0], server[1])
+                if not all(end is None or end[1] is None or 0 <= end[1] <= _HIGHEST_PORT for end in (client, server)):
+                    raise UnreadableHandover(f"it is no message ({line[:100]!r})")
                 return Proxied(client, server, fact.get("tls") is True, _read_proxied_tls(fact.get("tls_facts"), line))
     raise UnreadableHandover(f"it is no message ({line[:100]!r})")
 

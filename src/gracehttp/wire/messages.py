@@ -121,12 +121,13 @@ class ListenRequest(Value):
 
 class CertificateFacts(Value):
     """A certificate of the server: the path of its file, the names that it is for, and when it is valid, in seconds
-    since 1970."""
+    since 1970. With `is_crl` it is a list of revoked certificates of clients, and has no names."""
 
     path: str
     names: tuple[str, ...]
     not_before: float
     not_after: float
+    is_crl: bool = False
 
 
 class PermitDescriptors(Value):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -53,13 +54,13 @@ class Certificates:
 
     def prepare(self, contents: Mapping[str, bytes] | None = None) -> None:
         """Load what is in the files now, and keep it for `use`. The supervisor has read them for us if there are
-        `contents`. Raises `CertificateError`, also if it is not valid now."""
+        `contents`. Raises `CertificateError`, also if what differs from that in use is not valid now."""
         from gracehttp.net.certificates import check_validity
 
         self._prepared = None
         prepared = self._load_given(contents)
-        for loaded in prepared:
-            if loaded is not None:
+        for loaded, used in zip(prepared, self._used, strict=True):
+            if loaded is not None and (used is None or used.digest != loaded.digest):
                 check_validity(loaded, time.time())
         self._prepared = prepared
 
@@ -85,7 +86,8 @@ class Certificates:
 
     @property
     def facts(self) -> tuple[CertificateFacts, ...]:
-        """Each certificate once: of those prepared, or else of those in use."""
+        """Each certificate and each list of revoked ones once: of those prepared, or else of those in use. A list that
+        never ends is left out."""
         used = self._prepared if self._prepared is not None else self._used
         found: dict[str, CertificateFacts] = {}
         for loaded in used:
@@ -94,6 +96,9 @@ class Certificates:
             for (path, _), context in zip(loaded.settings.pairs, loaded.contexts, strict=True):
                 facts = context.facts
                 found[path] = CertificateFacts(path, facts.names, facts.not_before, facts.not_after)
+            crl = loaded.settings.crl
+            if crl is not None and loaded.crl_validity is not None and loaded.crl_validity[1] != math.inf:
+                found[crl] = CertificateFacts(crl, (), *loaded.crl_validity, is_crl=True)
         return tuple(found.values())
 
     def write_contents(self) -> Descriptor | None:

@@ -247,6 +247,8 @@ def _pack(batch: list[Connection]) -> tuple[list[tuple[Connection, Parcel]], lis
             continue
         size = len(parcel.carried.received)
         if size > room:
+            if parcel.carried.tls is not None:
+                parcel.carried.tls.wipe()
             connection.unpack()
             if packed:
                 return packed, batch[at:]

@@ -237,6 +237,30 @@ def test_state_is_a_shallow_copy_for_each_request(run):
     run(main())
 
 
+def test_what_a_request_changes_in_its_scope_is_seen_by_no_other_one(run):
+    """uvicorn 2976: the same dictionaries were given to all requests of a connection."""
+
+    async def main():
+        seen = []
+
+        async def app(scope, receive, send):
+            seen.append((scope, dict(scope["asgi"]), repr(scope["extensions"]), len(scope["headers"])))
+            scope["asgi"]["own"] = scope["extensions"]["own"] = 1
+            for extension in scope["extensions"].values():
+                if isinstance(extension, dict):
+                    extension["own"] = 1
+
+        application = make(app)
+        for _ in range(2):
+            exchange = FakeExchange()
+            application.handle(exchange)
+            await exchange.ended.wait()
+        first, second = seen
+        assert first[1:] == second[1:]
+
+    run(main())
+
+
 def test_state_that_the_lifespan_fills_later_is_seen(run):
     async def main():
         seen = []

@@ -383,6 +383,33 @@ def test_the_traceback_of_a_file_begins_with_the_file(folder):
     assert "config_probe" not in caught.value.details
 
 
+@pytest.mark.parametrize(
+    ("value", "h2c", "remarked"),
+    [
+        ("off", False, ""),
+        ("both", True, ""),
+        ("prior-knowledge", True, "both ways"),
+        ("--bind", None, "knows no '--bind'"),
+    ],
+)
+def test_the_ways_to_http2_in_clear_text(value, h2c, remarked):
+    plan = plan_for(["gunicorn", "main:app", "--http2-cleartext", value])
+    assert plan.options.get("h2c") is h2c
+    assert remarked in " ".join(note for _, note in plan.remarks)
+    assert bool(remarked) == any(name == "http2_cleartext" for name, _ in plan.remarks)
+
+
+def test_what_is_wrong_with_an_option_that_is_left_out_is_told():
+    plan = plan_for(["uvicorn", "main:app", "--forwarded-allow-ips", "10.0.0.1/8"])
+    assert "10.0.0.1/8 has host bits set" in " ".join(note for _, note in plan.remarks)
+
+
+def test_that_gunicorn_takes_the_path_of_the_application_from_a_field_is_told(folder):
+    (folder / "gunicorn.conf.py").write_text("")
+    told = " ".join(plan_for(["gunicorn.conf.py"]).defaults)
+    assert "a field SCRIPT_NAME of a trusted proxy says nothing here" in told
+
+
 def test_the_stop_of_gunicorn_has_the_limit_that_it_was_given(folder):
     (folder / "gunicorn.conf.py").write_text("graceful_timeout = 20\n")
     assert "30 s at a stop" not in as_toml(plan_for(["gunicorn.conf.py"]), "x")

@@ -327,6 +327,53 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("importable")
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--user", "no-such-user"), "there is no user 'no-such-user'"),
+        (("--group", "no-such-group"), "there is no group 'no-such-group'"),
+        (("--user", "4000000000"), "the user 4000000000 is not known to this system, so its group isn't either"),
+    ],
+)
+def test_check_looks_whether_there_is_such_a_user_and_group(options: tuple[str, str], sentence: str) -> None:
+    result = run("check", DEMO, *options)
+    assert result.exit_code == 2
+    assert sentence in result.stderr
+    assert "ok: user root" in run("check", DEMO, "--user", "root").stdout
+
+
+@pytest.mark.usefixtures("importable")
+@pytest.mark.parametrize(
+    ("options", "installed", "told"),
+    [
+        (("--h2c",), False, True),
+        (("--h2", "on", "--certfile", "a.pem"), False, True),
+        (("--h2", "on", "--certfile", "a.pem"), True, False),
+        (("--certfile", "a.pem"), False, False),
+    ],
+)
+def test_check_tells_that_the_library_for_http2_is_missing_where_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: tuple[str, ...], installed: bool, told: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path("a.pem")
+    monkeypatch.setattr("gracehttp.http.http2.library.installed", lambda: installed)
+    result = run("check", DEMO, *options)
+    assert ("note: HTTP/2 is asked for, and the package ngh2 is not installed" in result.stdout) == told
+    assert result.exit_code == 0
+
+
+@pytest.mark.usefixtures("importable")
+def test_check_tries_a_certificate_again_for_a_server_with_other_options_of_tls(tmp_path: Path) -> None:
+    trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "a.pem"))
+    addresses = ("-b", "https://127.0.0.1:1", "-b", "https://127.0.0.1:2", "-b", "https://127.0.0.1:3?ssl_ciphers=NO")
+    result = run("check", DEMO, "--certfile", str(tmp_path / "a.pem"), *addresses)
+    assert result.exit_code == 3
+    assert "OpenSSL knows no cipher suites by 'NO'" in result.stderr
+    assert result.stdout.count("ok: certificate") == 1, "the first two differ in their address alone"
+
+
+@pytest.mark.usefixtures("importable")
 def test_check_beside_a_running_service_succeeds_and_leaves_its_places_alone(tmp_path: Path) -> None:
     pidfile = tmp_path / "app.pid"
     pidfile.write_text(f"{os.getpid()}\n")

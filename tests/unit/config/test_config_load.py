@@ -395,3 +395,9 @@ def test_a_hint_at_a_value_of_the_file_is_written_as_a_file(tmp_path: Path, tabl
     with pytest.raises(ConfigurationError) as refused:
         load(cli={}, environ={}, file=tmp_path / "g.toml")
     assert str(refused.value.hint).startswith('write interface = "asgi"' if table else 'write log_level = "warning"')
+
+
+def test_a_truth_value_of_a_file_is_shown_as_it_stands_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="not true") as caught:
+        loaded(tmp_path, toml="h2 = true")
+    assert caught.value.hint == 'write "on"'

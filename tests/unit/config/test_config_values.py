@@ -148,6 +148,19 @@ def test_wrong_value_is_told_with_what_it_should_be(name: str, written: object, 
     assert f"from the argument {name}" in caught.value.message
 
 
+@pytest.mark.parametrize(("written", "hint"), [(True, 'write "on"'), ("No", 'write "off"'), ("perhaps", "")])
+def test_a_truth_value_for_an_option_that_is_on_or_off_gets_a_hint(written: object, hint: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        a_server(h2=written)
+    assert caught.value.hint == hint
+
+
+def test_an_address_in_place_of_a_network_gets_both_ways_to_write_it() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        a_server(forwarded_allow_ips="unix,10.0.0.1/8")
+    assert caught.value.hint.endswith("write 10.0.0.0/8 for the network, or 10.0.0.1 for that address alone")
+
+
 def test_wrong_values_of_an_option_that_can_be_repeated_are_shown_as_they_were_written() -> None:
     with pytest.raises(ConfigurationError, match="not '/a', 'health' "):
         process_options(warmup=("/a", "health"))

@@ -24,6 +24,11 @@ from gracehttp.hints import Hint, Named, for_a_script, hint, in_python
         (hint("see {}", Named("certfile")), "see --certfile", "see certfile="),
         (hint("leave out {}", Named("factory", True)), "leave out --factory", "leave out factory=True"),
         (
+            hint("leave Date out with {}", Named("date_header", False)),
+            "leave Date out with --no-date-header",
+            "leave Date out with date_header=False",
+        ),
+        (
             hint("give {} or {}", Named("interface", "asgi"), Named("interface", "wsgi")),
             "give --interface asgi or --interface wsgi",
             'give interface="asgi" or interface="wsgi"',

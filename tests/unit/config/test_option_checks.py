@@ -98,6 +98,20 @@ def test_a_plain_address_beside_tls_needs_none_of_its_options():
     assert secure.asks_for_certificates == "required"
 
 
+def test_authorities_of_clients_without_tls_are_an_error_because_all_clients_would_be_let_in():
+    with pytest.raises(ConfigurationError, match=r"ssl_ca .* has no effect: 127.0.0.1:1 speaks no TLS") as caught:
+        server_options("main:app", bind="127.0.0.1:1", ssl_ca="ca.pem")
+    assert caught.value.hint == "give certfile too: it makes TLS"
+    with pytest.raises(ConfigurationError, match="is plain, and has authorities of clients"):
+        server_options("main:app", bind="http://127.0.0.1:1?ssl_ca=ca.pem", certfile="a.pem")
+
+
+def test_the_proxy_protocol_without_a_trusted_peer_is_an_error_because_every_peer_would_be_turned_away():
+    with pytest.raises(ConfigurationError, match=r"127.0.0.1:1 would turn every peer away"):
+        server_options("main:app", bind="127.0.0.1:1", proxy=True, forwarded_allow_ips="none")
+    server_options("main:app", bind="127.0.0.1:1", forwarded_allow_ips="none")
+
+
 def test_reload_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match="needs the package watchfiles") as caught:

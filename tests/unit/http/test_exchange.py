@@ -1,5 +1,8 @@
 """The rules of a response, which no protocol changes: an exchange on a carrier that remembers."""
 
+import enum
+import http
+
 import pytest
 from http_fakes import FakeLoop, FakeOwner, step
 
@@ -63,6 +66,22 @@ def test_head_waits_for_the_first_body_bytes():
     assert exchange.body_sent == 2
 
 
+class Status(int, enum.Enum):
+    """As an application may have its own, whose text is its name."""
+
+    FINE = 200
+
+
+@pytest.mark.parametrize("status", [http.HTTPStatus.OK, Status.FINE])
+def test_status_is_a_number_for_those_who_are_told_of_it(status):
+    exchange, _, owner = make()
+    exchange.start_response(status, [])
+    exchange.write(b"", False)
+    exchange.finished(exchange.status)
+    ((_, told, _, _),) = owner.finished
+    assert (type(told), told) == (int, 200)
+
+
 def test_length_of_a_whole_body_is_announced():
     exchange, carrier, _ = make()
     exchange.start_response(200, [])
@@ -70,7 +89,9 @@ def test_length_of_a_whole_body_is_announced():
     assert carrier.told == [("head", 200, 3, b"abc", True), "completed"]
 
 
-@pytest.mark.parametrize(("method", "status", "length"), [("HEAD", 200, 3), ("GET", 204, -1), ("GET", 304, -1)])
+@pytest.mark.parametrize(
+    ("method", "status", "length"), [("HEAD", 200, 3), ("GET", 204, -1), ("GET", 304, -1), ("GET", 205, 0)]
+)
 def test_response_without_a_body_carries_no_bytes(method, status, length):
     exchange, carrier, _ = make(method)
     exchange.start_response(status, [])
@@ -181,6 +202,18 @@ def test_trailers_come_once_and_behind_the_body():
     exchange.write(b"", False)
     exchange.send_trailers([])
     with pytest.raises(ResponseError):
+        exchange.send_trailers([])
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_response_that_ends_with_its_head_leaves_its_trailers_out(status):
+    exchange, carrier, _ = make()
+    exchange.start_response(status, [], trailers=True)
+    exchange.write(b"", False)
+    assert carrier.told == [("head", status, -1, b"", True), "completed"]
+    exchange.send_trailers([(b"digest", b"x")])
+    assert carrier.told[-1] == "completed"
+    with pytest.raises(ResponseError, match="trailers"):
         exchange.send_trailers([])
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import ssl
 import time
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from tls_ends import shake_hands
 
 from gracehttp.errors import CertificateError
@@ -167,3 +170,45 @@ def test_authorities_that_can_not_be_used(pair, tmp_path, option, of, content):
         load(settings)
     assert str(bad) in caught.value.message
     assert of in caught.value.message or "is damaged" in caught.value.message
+
+
+def crl(path, *days):
+    """Lists of revoked certificates at `path`, which end in so many days."""
+    key = serialization.load_pem_private_key(CLIENTS.private_key_pem.bytes(), None)
+    issuer = x509.load_pem_x509_certificate(CLIENTS.cert_pem.bytes()).subject
+    now = datetime.datetime.now(datetime.UTC)
+    content = b""
+    for left in days:
+        begin, end = now - datetime.timedelta(days=10), now + datetime.timedelta(days=left)
+        made = x509.CertificateRevocationListBuilder(issuer, begin, end).sign(key, hashes.SHA256())
+        content += made.public_bytes(serialization.Encoding.PEM)
+    path.write_bytes(content)
+    return str(path)
+
+
+def test_a_list_of_revoked_certificates_that_has_expired_is_not_valid_and_of_several_the_first_one_counts(
+    pair, tmp_path
+):
+    authority = tmp_path / "ca.pem"
+    CLIENTS.cert_pem.write_to_path(authority)
+    settings = TlsSettings((pair,), ca=str(authority), verify="required", crl=crl(tmp_path / "crl.pem", 9, 5))
+    loaded = load(settings)
+    now = time.time()
+    check_validity(loaded, now + 4.9 * 86400)
+    with pytest.raises(CertificateError, match=r"crl.pem has expired, so every client would be refused"):
+        check_validity(loaded, now + 5.1 * 86400)
+
+
+def test_of_an_authority_it_is_told_which_option_names_its_file(pair, tmp_path):
+    wrong = tmp_path / "wrong.pem"
+    CLIENTS.private_key_pem.write_to_path(wrong)
+    with pytest.raises(CertificateError) as caught:
+        load(TlsSettings((pair,), ca=str(wrong), verify="required"))
+    assert caught.value.hint.startswith("--ssl-ca names the certificates of the authorities")
+
+
+@pytest.mark.parametrize(("suites", "told"), [("TLS_AES_128_GCM_SHA256", True), ("NOPE", False)])
+def test_that_cipher_suites_of_tls_1_3_can_not_be_chosen_is_told_to_who_tries(pair, suites, told):
+    with pytest.raises(CertificateError) as caught:
+        load(TlsSettings((pair,), ciphers=suites))
+    assert ("those of TLS 1.3 are OpenSSL's" in caught.value.hint) == told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import ssl
 
 import pytest
@@ -14,7 +15,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gracehttp.net.x509 import UnreadableCertificate, read_certificate
+from gracehttp.net.x509 import UnreadableCertificate, read_certificate, read_list_validity
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 DER = serialization.Encoding.DER
@@ -97,3 +98,35 @@ def test_a_certificate_with_another_byte_is_read_or_unreadable_and_nothing_else(
         read_certificate(ISSUED[:at] + bytes([byte]) + ISSUED[at + 1 :])
     except UnreadableCertificate:
         return
+
+
+@pytest.mark.parametrize(
+    "end", [BEGIN + datetime.timedelta(days=7), datetime.datetime(2060, 1, 1, tzinfo=datetime.UTC)]
+)
+@pytest.mark.parametrize("revoked", [(), (0x7F00AB,)])
+def test_from_when_to_when_a_list_of_revoked_certificates_holds(end, revoked):
+    builder = x509.CertificateRevocationListBuilder(name((NameOID.COMMON_NAME, "An Authority")), BEGIN, end)
+    for serial in revoked:
+        one = x509.RevokedCertificateBuilder(serial, BEGIN).build()
+        builder = builder.add_revoked_certificate(one)
+    made = builder.sign(KEY, hashes.SHA256()).public_bytes(DER)
+    assert read_list_validity(made) == (BEGIN.timestamp(), end.timestamp())
+    with pytest.raises(UnreadableCertificate):
+        read_list_validity(made[:-1])
+
+
+def test_a_list_of_revoked_certificates_without_an_end_holds_for_ever():
+    def element(tag, content):
+        return bytes([tag, len(content)]) + content
+
+    algorithm, issuer = element(0x30, b""), element(0x30, b"")
+    begin = element(0x17, b"260105123000Z")
+    for signed in (algorithm + issuer + begin, algorithm + issuer + begin + element(0x30, b"")):
+        made = element(0x30, element(0x30, signed) + algorithm)
+        assert read_list_validity(made) == (BEGIN.timestamp(), math.inf)
+
+
+@given(st.binary(max_size=200))
+def test_what_is_no_list_of_revoked_certificates_is_an_error(data):
+    with pytest.raises(UnreadableCertificate):
+        read_list_validity(data)

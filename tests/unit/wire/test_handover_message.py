@@ -146,6 +146,12 @@ UNREADABLE = {
     "a proxy that says nothing": message_of({"received": 0, "proxied": None}),
     "a proxied client that is none": message_of({"received": 0, "proxied": {"client": 5, "server": None}}),
     "a proxied client without port": message_of({"received": 0, "proxied": {"client": ["::1"], "server": None}}),
+    "a proxied client whose port is too high": message_of(
+        {"received": 0, "proxied": {"client": ["::1", 65536], "server": None}}
+    ),
+    "a proxied server whose port is negative": message_of(
+        {"received": 0, "proxied": {"client": None, "server": ["::1", -1]}}
+    ),
     "a proxied server that is none": message_of({"received": 0, "proxied": {"client": None, "server": [1, 2]}}),
     "nested without end": b"[" * 100_000,
 }

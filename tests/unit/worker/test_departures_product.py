@@ -14,7 +14,7 @@ import pytest
 
 from gracehttp.http.connection import Parcel
 from gracehttp.net.permits import Transfer
-from gracehttp.wire.handover import MOST_CONNECTIONS, MOST_PIPELINED_BYTES, Carried, decode
+from gracehttp.wire.handover import MOST_CONNECTIONS, MOST_PIPELINED_BYTES, Carried, CarriedTls, decode
 from gracehttp.worker import departures
 from gracehttp.worker.departures import MESSAGES_PER_TURN, Departures
 
@@ -113,8 +113,9 @@ class Queue:
 class Connection:
     """Between two requests, or in the middle of one."""
 
-    def __init__(self, world, number, *, busy=False, received=b"", idle_since=0.0):
+    def __init__(self, world, number, *, busy=False, received=b"", tls=None, idle_since=0.0):
         self.world = world
+        self.tls = tls
         self.idle_since = None if busy else idle_since
         self.number = number
         self.busy = busy
@@ -129,7 +130,7 @@ class Connection:
                 self.world.wanted.discard(self)  # it is offered again when it is not busy any more
             return None
         self.packed = True
-        return Parcel(self.number, Carried(fresh=False, idle_seconds=10.0, received=self.received))
+        return Parcel(self.number, Carried(fresh=False, idle_seconds=10.0, received=self.received, tls=self.tls))
 
     def left(self):
         assert self.packed
@@ -412,6 +413,17 @@ def test_a_connection_whose_client_is_too_far_ahead_holds_up_no_other_one_and_st
     run_out(world)
     assert [one.gone for one in connections] == [True, True, False, True]
     assert not world.loop.pending()
+
+
+@pytest.mark.parametrize("outcome", QUEUES)
+@pytest.mark.parametrize("size", [0, MOST_PIPELINED_BYTES + 1], ids=["small", "too far ahead"])
+def test_no_secret_is_left_in_what_was_packed(outcome, size):
+    world = World(ROOM)
+    world.queue.outcome = outcome
+    tls = CarriedTls("TLS_AES_128_GCM_SHA256", bytearray(b"r" * 32), 0, bytearray(b"w" * 32), 0)
+    world.departures.offer_soon([world.new(received=bytes(size), tls=tls)])
+    world.turn()
+    assert tls.read_secret == tls.write_secret == bytes(32)
 
 
 def test_when_a_message_finds_no_room_all_its_connections_go_on_here_and_are_tried_again():

@@ -130,6 +130,16 @@ def _proxy_protocol(value: object, plan: Plan) -> object:
     return True if str(value).lower() not in ("off", "false", "none", "") else None
 
 
+def _cleartext(value: object, plan: Plan) -> bool | None:
+    ways = str(value).lower()
+    if ways in ("prior-knowledge", "upgrade"):
+        plan.remark("http2_cleartext", "h2c takes both ways to HTTP/2 in clear text, prior knowledge and Upgrade")
+    elif ways not in ("off", "both"):
+        plan.remark("http2_cleartext", f"left out: gunicorn knows no {value!r}")
+        return None
+    return ways != "off"
+
+
 def _protocols(value: object, plan: Plan) -> object:
     text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
     if "h2" in text:
@@ -305,7 +315,7 @@ RULES: tuple[Rule, ...] = (
     without("do_handshake_on_connect", quiet=True, takes=Takes.NOTHING),
     Rule("ciphers", ("--ciphers",), "ssl_ciphers", read=read.text_or_none),
     Rule("http_protocols", ("--http-protocols",), "h2", read=_protocols),
-    Rule("http2_cleartext", ("--http2-cleartext",), "h2c", read=lambda value, plan: str(value).lower() != "off"),
+    Rule("http2_cleartext", ("--http2-cleartext",), "h2c", read=_cleartext),
     Rule(
         "http2_max_concurrent_streams",
         ("--http2-max-concurrent-streams",),
@@ -361,7 +371,7 @@ RULES: tuple[Rule, ...] = (
     _hook("worker_exit", f"worker_ending in [hooks] (docs/hooks.md), {_END}", "worker_ending"),
     _hook("nworkers_changed", "gracehttp status tells how many there are"),
     _hook("on_exit", SUPERVISOR),
-    _hook("ssl_context", "certificates are read from files, and anew at each restart"),
+    _hook("ssl_context", "certificates are read from files, and anew when these change; each name (SNI) can have one"),
     *(
         _hook(name, "see dirty_apps")
         for name in ("on_dirty_starting", "dirty_post_fork", "dirty_worker_init", "dirty_worker_exit")
@@ -390,6 +400,10 @@ def finish(plan: Plan) -> None:
     plan.defaults.append(
         "SIGHUP restarts in both. gunicorn ends its workers without waiting for the new ones; here the old ones serve "
         "until the new ones are ready. SIGUSR2 replaces the supervisor in its own PID: no second master, no WINCH"
+    )
+    plan.defaults.append(
+        "a field SCRIPT_NAME of a trusted proxy says nothing here, and gunicorn cuts it off the path. Have the proxy "
+        "cut the path off, and name it by root_path, or by the field X-Forwarded-Prefix and in forwarded_fields"
     )
     if "keepalive" not in plan.given:
         plan.defaults.append(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from gracehttp.config import OPTIONS
 from gracehttp.config.access_format import read_access_format
 from gracehttp.config.readers import UnreadableError
+from gracehttp.hints import in_file
 from gracehttp.values import Value
 
 _ONE_FLAG = re.compile(r"--([a-z][a-z0-9-]*) (\S+)")
@@ -102,7 +103,9 @@ class Plan:
         try:
             OPTIONS[name].kind.parse(value)
         except UnreadableError as exc:
-            self.remark(shown or name, f"left out: {name} must be {exc}")
+            self.remark(
+                shown or name, f"left out: {name} must be {exc}" + (f" ({in_file(exc.hint)})" if exc.hint else "")
+            )
         else:
             self.options[name] = value
 

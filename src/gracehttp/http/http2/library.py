@@ -6,6 +6,12 @@ import functools
 import importlib.util
 import logging
 import sys
+from typing import Final
+
+MISSING: Final = (
+    "HTTP/2 is asked for, and the package ngh2 is not installed: HTTP/1.1 is spoken alone. "
+    "To serve HTTP/2: pip install 'gracehttp[h2]'"
+)
 
 
 @functools.cache
@@ -45,7 +51,4 @@ def installed() -> bool:
 @functools.cache
 def tell_missing() -> None:
     """The user asks for HTTP/2, and the library is not installed: say so, once."""
-    logging.getLogger("gracehttp").warning(
-        "HTTP/2 is asked for, and the package ngh2 is not installed: HTTP/1.1 is spoken alone. "
-        "To serve HTTP/2: pip install 'gracehttp[h2]'"
-    )
+    logging.getLogger("gracehttp").warning(MISSING)

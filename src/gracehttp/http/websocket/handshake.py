@@ -187,7 +187,7 @@ def _agree_on_deflate(
             continue
         try:
             agreed, deflate = factory.process_request_params(parameters, [])
-        except NegotiationError:
+        except (NegotiationError, ValueError):  # up to 17.0 the library lets zlib refuse a window of 8 bits
             continue  # of several offers of one extension the next one may do (RFC 7692 section 5)
         return build_extension([(factory.name, agreed)]).encode("ascii"), deflate
     return None, None

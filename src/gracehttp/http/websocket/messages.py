@@ -84,6 +84,8 @@ class _Deflate(Extension):
 
     def decode(self, frame: Frame, *, max_size: int | None = None) -> Frame:
         self.frame_bytes += _frame_bytes(len(frame.data))
+        if frame.opcode is CONT and frame.rsv1:  # before 16.1 the library lets it pass (RFC 7692 section 6.1)
+            raise ProtocolError("RSV1 bit set in continuation frame")
         decoded = self._library.decode(frame, max_size=max_size)
         if frame.opcode is TEXT or frame.opcode is BINARY or frame.opcode is CONT:
             decompressor = getattr(self._library, "decoder", None)  # none where it was of a message that is whole

@@ -137,6 +137,10 @@ class CertificateWatch:
     @property
     def used(self) -> tuple[messages.CertificateFacts, ...]:
         """The certificates of the generation that serves."""
+        return tuple(one for one in self._used_with_lists if not one.is_crl)
+
+    @property
+    def _used_with_lists(self) -> tuple[messages.CertificateFacts, ...]:
         number = self._serving()
         changes = self._generations.get(number) if number is not None else None
         return changes.used.certificates if changes is not None and changes.used is not None else ()
@@ -190,16 +194,20 @@ class CertificateWatch:
 
     def _tell_of_change(self, generation: int, changes: Changes) -> None:
         assert changes.used is not None
-        certificates = changes.used.certificates
+        certificates = [one for one in changes.used.certificates if not one.is_crl]
         left = min(days(one.not_after - time.time()) for one in certificates)
         paths = tuple(one.path for one in certificates)
         self._publish(events.CertificatesChanged(generation, paths, len(changes.workers), left))
 
     def _tell_of_ends(self) -> None:
-        for one, left in near_their_end(self.used, time.time()).items():
+        for one, left in near_their_end(self._used_with_lists, time.time()).items():
             if self._told.get(one.path) != left:
                 self._told[one.path] = left
-                self._publish(events.CertificateExpires(one.path, one.names, left))
+                self._publish(
+                    events.RevocationListExpires(one.path, left)
+                    if one.is_crl
+                    else events.CertificateExpires(one.path, one.names, left)
+                )
 
     def _ticket_secret(self) -> bytes:
         if not self._secret:

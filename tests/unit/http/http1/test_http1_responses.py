@@ -56,6 +56,9 @@ def respond(request, status, headers, *pieces):
         (GET, 204, [(b"content-length", b"0")], [b"nothing"], b"\r\n"),
         (GET, 304, [(b"content-length", b"5")], [b""], b"Content-Length: 5\r\n\r\n"),
         (GET, 304, [], [b"nothing"], b"\r\n"),
+        (GET, 205, [(b"content-length", b"7")], [b"nothing"], b"Content-Length: 0\r\n\r\n"),
+        (GET, 205, [], [b"no", b"thing"], b"Content-Length: 0\r\n\r\n"),
+        (HEAD, 205, [], [b"nothing"], b"Content-Length: 0\r\n\r\n"),
     ],
 )
 def test_body_is_framed_by_method_status_version_and_length(request_bytes, status, headers, pieces, expected):

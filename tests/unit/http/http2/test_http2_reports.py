@@ -11,14 +11,20 @@ import pytest
 from h2_client import (
     ACK,
     CANCEL,
+    CONTINUATION,
+    END_HEADERS,
+    END_STREAM,
     GET,
     GOAWAY,
+    HEADERS,
     NO_ERROR,
     POST,
+    PROTOCOL_ERROR,
     SETTINGS,
     WINDOW_UPDATE,
     Client,
     Frame,
+    block,
     data,
     frame,
     headers,
@@ -307,6 +313,58 @@ def test_fields_about_the_connection_that_an_application_sends_are_left_out():
     assert sent[b"x-own"] == b"a"
     assert not sent.keys() & {b"connection", b"keep-alive", b"proxy-connection", b"upgrade", b"transfer-encoding"}
     assert (client.bodies[1], client.ended) == (b"abc", {1})
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_response_that_ends_with_its_head_carries_no_trailers(status):
+    """helidon 12546, fastify 7030: to a client, trailers behind such a head are a protocol error (RFC 9110 sections
+    15.3.5 and 15.4.5)."""
+    client = Client()
+    client.send(headers(1))
+    exchange = client.exchanges[0]
+    exchange.start_response(status, [], trailers=True)
+    exchange.write(b"", False)
+    exchange.send_trailers([(b"x-a", b"b")])
+    exchange.end()
+    turned(client)
+    assert [dict(head)[b":status"] for head in client.heads[1]] == [b"%d" % status]
+    assert (client.bodies[1], client.ended, client.resets) == (b"", {1}, {})
+    assert client.wire.owner.finished[0][1] == status
+
+
+def test_reset_content_has_no_content():
+    """fastify 7026 (RFC 9110 section 15.3.6)."""
+    client = Client()
+    client.send(headers(1))
+    answer(client.exchanges[0], b"content", status=205, headers=[(b"content-length", b"7")])
+    turned(client)
+    assert dict(client.heads[1][0])[b"content-length"] == b"0"
+    assert (client.bodies[1], client.ended) == (b"", {1})
+
+
+@pytest.mark.parametrize("path", [[], [(b":path", b"/")]])
+def test_pseudo_field_behind_a_field_is_malformed_also_in_a_frame_of_its_own(path):
+    """nginx 1526: in a CONTINUATION it was taken."""
+    client = Client(answer)
+    begin = [field for field in GET if field[0] != b":path"] + path
+    client.send(frame(HEADERS, END_STREAM, 1, block([*begin, (b"x-a", b"b")])))
+    client.send(frame(CONTINUATION, END_HEADERS, 1, block([(b":path", b"/smuggled")])))
+    assert (client.exchanges, client.resets) == ([], {1: PROTOCOL_ERROR})
+
+
+def test_interim_responses_count_against_nobody():
+    """haproxy 3209: many of them in a busy connection ended it, and what was under way was cut."""
+    client = Client()
+    numbers = range(1, 401, 2)
+    for number in numbers:
+        client.send(headers(number))
+        exchange = client.exchanges[-1]
+        for _ in range(5):
+            exchange.send_interim(103, [(b"link", b"</a>; rel=preload")])
+        answer(exchange)
+        turned(client)
+    assert (client.ended, client.goaways) == (set(numbers), [])
+    assert {len(client.heads[number]) for number in numbers} == {6}
 
 
 def test_uploads_at_the_same_time_go_on_as_fast_as_the_windows_are_given_back():

@@ -9,6 +9,8 @@ import pytest
 from http_fakes import answer
 from websocket_client import ACCEPT, KEY, handshake, text
 from websocket_world import Socket
+from websockets.extensions import permessage_deflate
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 
 from gracehttp.http.fields import ResponseError
 
@@ -310,3 +312,20 @@ def test_malformed_offer_is_refused():
     socket = Socket(asks=handshake(Sec_WebSocket_Extensions="permessage-deflate; =;,"), deflate=True, accepts=False)
     assert socket.kernel.sent.startswith(b"HTTP/1.1 400 ")
     assert socket.sessions == []
+
+
+def test_offer_that_zlib_refuses_is_passed_over(monkeypatch):
+    """Also where the library says so by a ValueError, as websockets 15.0 to 17.0 do."""
+
+    class Factory(ServerPerMessageDeflateFactory):
+        def process_request_params(self, params, accepted):
+            if ("server_max_window_bits", "8") in params:
+                raise ValueError("Invalid initialization option")
+            return super().process_request_params(params, accepted)
+
+    monkeypatch.setattr(permessage_deflate, "ServerPerMessageDeflateFactory", Factory)
+    test_deflate_is_agreed_on(
+        "permessage-deflate; server_max_window_bits=8, permessage-deflate",
+        "permessage-deflate; server_max_window_bits=12",
+    )
+    test_deflate_is_agreed_on("permessage-deflate; server_max_window_bits=8", None)

@@ -6,6 +6,7 @@ it ends. Each is fed as a whole, byte by byte, and in halves.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random
 import zlib
@@ -362,6 +363,20 @@ def test_bad_compressed_frames(fed, data, code):
     _found, sent = fed(messages, data)
     assert closing(sent[-1])[0] == code
     assert messages.over
+
+
+def test_rsv1_on_a_continuation_is_wrong_whatever_the_library_says(fed):
+    """websockets up to 16.0 lets it pass."""
+
+    class Lenient(PerMessageDeflate):
+        def decode(self, frame, *, max_size=None):
+            return super().decode(
+                dataclasses.replace(frame, rsv1=frame.rsv1 and frame.opcode == TEXT), max_size=max_size
+            )
+
+    messages = Messages(LIMIT, Lenient(False, False, 12, 12, {"memLevel": 5}))
+    _found, sent = fed(messages, first(TEXT, deflated(b"hello"), RSV1) + cont(b"", flags=RSV1))
+    assert closing(sent[-1])[0] == 1002
 
 
 @pytest.mark.parametrize("size", [LIMIT + 1, 50_000_000])

@@ -137,3 +137,28 @@ def test_that_a_certificate_expires_is_told_once_a_day(world, monkeypatch):
         assert world.events == [*told, events.CertificateExpires("cert.pem", ("localhost",), 2)]
 
     run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("days", "sentence"),
+    [
+        (3.5, "crl.pem expires in 3 days, and every client certificate is refused then; a new one"),
+        (-0.5, "crl.pem has expired: every client certificate is refused; a new one"),
+    ],
+)
+def test_that_a_list_of_revoked_certificates_expires_is_told_and_it_counts_as_no_certificate(world, days, sentence):
+    async def scenario():
+        watch = world.watch()
+        crl = CertificateFacts("crl.pem", (), time.time() - YEAR, time.time() + days * 86400, is_crl=True)
+        watch.introduced(1, 1, (str(world.file),))
+        watch.loaded(1, 1, CertificatesLoaded(0, "first", (facts(), crl)))
+        assert [one.path for one in watch.used] == ["cert.pem"]
+        await world.until(messages.PrepareCertificates)
+        watch.loaded(1, 1, CertificatesLoaded(1, "second", (facts(left=100.5 * 86400), crl)))
+        watch.close()
+        told, changed = world.events
+        assert isinstance(told, events.RevocationListExpires)
+        assert sentence in str(told)
+        assert changed == events.CertificatesChanged(1, ("cert.pem",), 1, 100)
+
+    run(scenario)
