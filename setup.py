@@ -37,6 +37,7 @@ MODULES = [
     "gracehttp.net.deadlines",
     "gracehttp.net.progress",
     "gracehttp.net.ending",
+    "gracehttp.net.time_slice",
     "gracehttp.net.stream",
     "gracehttp.net.tls_stream",
     "gracehttp.http.head",

@@ -18,7 +18,7 @@
 - `forks`: what processes that the application forks must not keep
 - TLS: `certificates` (contexts), `openssl` (what Python's `ssl` lacks), `tls_session` (what applications learn of it),
   `x509` (what certificates say)
-- `kernel_view`: what the kernel tells of a socket
+- `kernel_view`: what the kernel tells of a socket; `time_slice`: how long the scheduler's turns are
 
 It may import errors, hints, values and events, and nothing that knows HTTP, an application, the options or the messages
 between processes. `certificates` loads OpenSSL: import it only where TLS is configured, never in the supervisor.

@@ -134,6 +134,35 @@ cdef extern from *:
     }
 
     #ifdef __linux__
+    #include <stdint.h>
+    #include <sys/syscall.h>
+    #endif
+
+    /* Whether the kernel has taken it. Of the struct sched_attr, what its first version has (sched_setattr(2)). */
+    static int gracehttp_take_time_slice(unsigned long long nanoseconds)
+    {
+    #if defined(__linux__) && defined(SYS_sched_getattr) && defined(SYS_sched_setattr)
+        struct {
+            uint32_t size, policy;
+            uint64_t flags;
+            int32_t nice;
+            uint32_t priority;
+            uint64_t runtime, deadline, period;
+        } attributes;
+
+        memset(&attributes, 0, sizeof attributes);
+        if (syscall(SYS_sched_getattr, 0, &attributes, (unsigned)sizeof attributes, 0u) != 0)
+            return 0;
+        if (attributes.policy != 0 && attributes.policy != 3)  /* SCHED_OTHER, SCHED_BATCH: others have none */
+            return 0;
+        attributes.runtime = nanoseconds;
+        return syscall(SYS_sched_setattr, 0, &attributes, 0u) == 0;
+    #else
+        return 0;
+    #endif
+    }
+
+    #ifdef __linux__
     #include <sys/epoll.h>
 
     #define GRACEHTTP_MOST_EVENTS 128
@@ -188,6 +217,7 @@ cdef extern from *:
     object gracehttp_accept(int fd)
     int gracehttp_waiting(int fd)
     double gracehttp_monotonic() noexcept
+    bint gracehttp_take_time_slice(unsigned long long nanoseconds) noexcept
 
 cdef enum:
     MOST_BYTES = 65536  # READ_BYTES
@@ -195,6 +225,10 @@ cdef enum:
 
 cdef inline double monotonic() noexcept:
     return gracehttp_monotonic()
+
+
+cdef inline bint take_time_slice(unsigned long long nanoseconds) noexcept:
+    return gracehttp_take_time_slice(nanoseconds)
 
 
 cdef inline int waiting(object listener, int fd):

@@ -103,6 +103,13 @@ def shut(sock: socket.SocketType, fd: int) -> bool:
     return True
 
 
+def take_time_slice(nanoseconds: int) -> bool:
+    """Have the scheduler give this thread turns of that length (sched_setattr(2), Linux 6.12). Returns whether the
+    kernel has taken it; kernels before that take it and do nothing. Here it is not done: the standard library doesn't
+    have the call."""
+    return False
+
+
 def ready(epoll: select.epoll, fd: int, most: int) -> list[tuple[int, int]]:
     """At most `most` descriptors that are ready, and for what (epoll_wait(2)). `fd` is that of `epoll`."""
     return epoll.poll(0, most)

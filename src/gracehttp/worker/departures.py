@@ -39,6 +39,10 @@ MOST_ACTIVE: Final = 4
 """The most connections in a message whose client was active a moment ago. Such a client is likely to send again while
 its connection is on the way, and must not wait for many others."""
 ACTIVE_SECONDS: Final = 0.25
+AWAITED_SECONDS: Final = 0.03
+"""How long the next request of a client that was active a moment ago is awaited before its connection is sent. Behind
+the response it is likely to be silent for longest, and so its request doesn't meet the connection on its way. Behind
+this time the connection goes in any case."""
 CROWDED_SECONDS: Final = 0.001
 RETRY_SECONDS: Final = 0.02
 
@@ -62,6 +66,8 @@ class Departures:
         self._shares = shares
         self._loop = loop
         self._waiting: OrderedDict[Connection, None] = OrderedDict()
+        self._awaited: dict[Connection, None] = {}
+        self._awaiting: asyncio.TimerHandle | None = None  # the end of it, while some are awaited
         self._scheduled: asyncio.Handle | None = None
         self._watching: Watch | None = None  # for the queue to be writable
         self._full = 0  # the error of the last attempt, while it is one that passes
@@ -76,20 +82,35 @@ class Departures:
 
     def offer(self, connection: Connection) -> None:
         """Hand over now, or when the queue has room. If the connection is busy then, offer it again when it is not."""
+        self._awaited.pop(connection, None)
         if not (self._closed or self._full or self._held):
             self._send([connection])
         if self._full or self._held:
-            self.offer_soon([connection])
+            self._wait([connection])
 
     def offer_soon(self, connections: Iterable[Connection]) -> None:
-        """As `offer`, in the turns of the loop that follow, so that requests are answered in between."""
-        if not self._closed:
-            self._waiting.update((one, None) for one in connections)
-            self._schedule()
+        """As `offer`, in the turns of the loop that follow, so that requests are answered in between. Those whose
+        clients were active a moment ago are to be offered again behind their next response, and go without it a little
+        later."""
+        if self._closed or self._held or self._hurries:
+            self._wait(connections)
+            return
+        active_since = self._loop.time() - ACTIVE_SECONDS
+        at_once = []
+        for connection in connections:
+            since = connection.idle_since
+            if since is None or since <= active_since:
+                at_once.append(connection)
+            else:
+                self._awaited[connection] = None
+        if self._awaited and self._awaiting is None:
+            self._awaiting = self._loop.call_later(AWAITED_SECONDS, self._await_no_more)
+        self._wait(at_once)
 
     def hold(self) -> None:
         """No worker would take what is handed over: keep it, and serve it here until `resume`."""
         self._held = True
+        self._await_no_more()
         self._unschedule()
 
     def resume(self) -> None:
@@ -101,14 +122,14 @@ class Departures:
         """This worker ends soon: send all that waits, and from now on whatever comes, as far as the kernel has room for
         it, even if no worker has taken what was sent before."""
         self._hurries = True
+        self._await_no_more()
         while self._waiting and not (self._full or self._held):
             self._send_waiting()
 
     def withdraw(self) -> None:
         """Hand over nothing of what waits."""
         self._shares.end_leaving()
-        self._waiting.clear()
-        self._unschedule()
+        self._forget_all()
 
     def seal(self) -> None:
         """There will be no supervisor and no next generation: close the queue for all senders, as the supervisor would
@@ -120,9 +141,26 @@ class Departures:
         """Hand nothing over any more."""
         if not self._closed:
             self._closed = True
-            self._waiting.clear()
-            self._unschedule()
+            self._forget_all()
             self._queue.close()
+
+    def _wait(self, connections: Iterable[Connection]) -> None:
+        if not self._closed:
+            self._waiting.update((one, None) for one in connections)
+            self._schedule()
+
+    def _await_no_more(self) -> None:
+        """Send what is awaited like the others."""
+        if self._awaiting is not None:
+            self._awaiting.cancel()
+            self._awaiting = None
+            awaited, self._awaited = self._awaited, {}
+            self._wait(awaited)
+
+    def _forget_all(self) -> None:
+        self._await_no_more()
+        self._waiting.clear()
+        self._unschedule()
 
     def _schedule(self) -> None:
         if self._scheduled is not None or self._held or not self._waiting:

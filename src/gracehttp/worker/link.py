@@ -13,6 +13,7 @@ from gracehttp.events import ChannelLost, ConnectionsShed, Event, ReportsDelayed
 from gracehttp.events.bus import EventBus
 from gracehttp.hooks.registry import names_of
 from gracehttp.hooks.runner import write
+from gracehttp.net.time_slice import take_short_turns
 from gracehttp.observe.stderr import flush_all
 from gracehttp.observe.suspended import write_suspended_tasks
 from gracehttp.wire import messages
@@ -149,6 +150,7 @@ class SupervisorLink:
     def _carry_out(self, order: messages.Message) -> None:
         match order:
             case messages.Serve():
+                take_short_turns()
                 self._service.accept()
                 self._begin_counting()
                 self._service.take_over(self._receive)

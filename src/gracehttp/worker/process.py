@@ -25,6 +25,7 @@ from gracehttp.events import ThreadsNotForked, WorkerEnding, WorkerForked, Worke
 from gracehttp.events.bus import EventBus
 from gracehttp.hooks.registry import Hooks
 from gracehttp.net.shared_page import SharedPage
+from gracehttp.net.time_slice import take_usual_turns
 from gracehttp.net.worker_page import WORKER_LAYOUT
 from gracehttp.observe.local_time import use_offsets
 from gracehttp.observe.request_failures import log_exit_of_a_task
@@ -353,6 +354,7 @@ def _heartbeat(page: SharedPage, service: Service, process: ProcessOptions, bus:
 def _give_way() -> None:
     """The interpreter takes tens of milliseconds to end. A worker that has drained does that in the time that those
     that serve leave. No process can take back a nice value, so one that starts can't do the same (setpriority(2))."""
+    take_usual_turns()
     with contextlib.suppress(OSError):
         os.nice(LAST_NICE)
 

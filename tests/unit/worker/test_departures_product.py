@@ -39,6 +39,9 @@ class Loop:
         self.later = []
         self.writer = None
 
+    def time(self):
+        return 100.0
+
     def call_soon(self, callback):
         self.soon.append(Handle(callback))
         return self.soon[-1]
@@ -110,9 +113,10 @@ class Queue:
 class Connection:
     """Between two requests, or in the middle of one."""
 
-    def __init__(self, world, number, *, busy=False, received=b"", tls=None):
+    def __init__(self, world, number, *, busy=False, received=b"", tls=None, idle_since=0.0):
         self.world = world
         self.tls = tls
+        self.idle_since = None if busy else idle_since
         self.number = number
         self.busy = busy
         self.received = received
@@ -195,6 +199,9 @@ class World:
     def offer_soon(self):
         self.departures.offer_soon([self.new(), self.new(busy=True)])
 
+    def offer_active(self):
+        self.departures.offer_soon([self.new(idle_since=self.loop.time())])
+
     def taken(self):
         """Another worker takes all that is in the queue."""
         self.queue.untaken = 0
@@ -246,7 +253,8 @@ class World:
         assert sent == [one.number for one in gone], "each that went was sent once, and no other"
         assert not any(one.packed for one in self.connections), "each that was packed has left or goes on here"
         assert self.permits == len(self.connections) - len(gone), "the permit of each goes with it"
-        assert len(self.loop.pending()) <= 1
+        assert len(self.loop.pending()) <= 2  # to send, and to await no longer
+        assert not self.departures._awaited or self.departures._awaiting in self.loop.pending()
         if self.held or self.closed:
             assert not self.loop.pending()
             assert self.loop.writer is None
@@ -256,14 +264,14 @@ class World:
     def state(self):
         one, loop = self.departures, self.loop
         wanted = any(not one.gone for one in self.wanted)
-        flow = (one._held, one._closed, one._full, bool(one._waiting), wanted, self.queue.outcome)
+        flow = (one._held, one._closed, one._full, bool(one._waiting), bool(one._awaited), wanted, self.queue.outcome)
         crowd = (self.hurries, not self.hurries and self.queue.untaken >= departures.QUEUED_BYTES)
-        pending = {handle in loop.soon for handle in loop.pending()}
+        pending = {handle in loop.soon for handle in loop.pending() if handle is not one._awaiting}
         return (*flow, *crowd, frozenset(pending), loop.writer is not None)
 
 
 def inputs():
-    offers = ["offer", "offer_busy", "offer_again", "offer_soon"]
+    offers = ["offer", "offer_busy", "offer_again", "offer_soon", "offer_active"]
     orders = ["hold", "resume", "withdraw", "seal", "close", "hurry"]
     outside = ["queue_changes", "taken", "writable", "turn", "time_passes"]
     return [getattr(World, name) for name in [*offers, *orders, *outside]]
@@ -345,6 +353,7 @@ def test_while_there_is_no_room_it_is_tried_again_and_again(outcome):
             run_out(world)
             waiting = any(not one.gone for one in world.wanted)
             assert bool(world.loop.pending()) == waiting, sequence
+            assert not world.departures._awaited, sequence
             assert (world.loop.writer is not None) == (waiting and outcome == errno.EAGAIN), sequence
 
 
@@ -374,6 +383,20 @@ def test_a_turn_sends_a_bounded_number_so_that_requests_are_answered_in_between(
     assert sum(one.gone for one in connections) == MESSAGES_PER_TURN * MOST_CONNECTIONS
     world.turn()
     assert sum(one.gone for one in connections) == 2 * MESSAGES_PER_TURN * MOST_CONNECTIONS
+
+
+def test_a_client_that_was_active_is_awaited_for_its_next_request_and_not_longer():
+    world = World(ROOM)
+    active = [world.new(idle_since=world.loop.time()) for _ in range(2)]
+    world.departures.offer_soon(active)
+    world.turn()
+    assert not any(one.gone for one in active)
+    world.departures.offer(active[0])
+    assert [one.gone for one in active] == [True, False]
+    world.time_passes()
+    world.turn()
+    assert active[1].gone
+    assert not world.loop.pending()
 
 
 def test_a_message_ends_before_the_connection_that_has_no_room_in_it():

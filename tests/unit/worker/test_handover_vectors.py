@@ -127,6 +127,8 @@ def test_the_messages_of_each_release_so_far_are_read_whatever_else_is_in_them(q
 class Connection:
     """At rest, and ready to go with what it takes along."""
 
+    idle_since = 0.0
+
     def __init__(self, carried):
         self.carried = carried
         self.other, self.ours = socket.socketpair()

@@ -290,7 +290,10 @@ def test_drain_gives_the_application_time_and_then_closes_with_1012():
 
 def test_drain_that_ends_before_the_goodbye_closes_with_1012_at_the_pace_of_websockets():
     client = Sockets()
-    sessions = [client.open(number) for number in (1, 3)]
+    sessions = [client.open(1)]
+    client.wire.loop.pass_time(1)
+    sessions.append(client.open(3))
+    opened_at = client.wire.loop.time()
     connection = client.wire.connection
     assert connection.protocol.pace.grace_seconds == 0.0
     assert connection.close_idle(), "it is told that the connection ends"
@@ -299,6 +302,8 @@ def test_drain_that_ends_before_the_goodbye_closes_with_1012_at_the_pace_of_webs
     assert connection.protocol.pace == Pace(
         any_time=True, per_second=100.0, grace_seconds=sessions[0].settings.goodbye_seconds, stop_spread_seconds=5.0
     )
+    # All of them are told at once, so the one that was opened last has its time, too.
+    assert connection.protocol.grace_until == opened_at + sessions[0].settings.goodbye_seconds
     assert not sessions[0].ended
     assert connection.close_idle()
     assert not connection.closable
