@@ -17,6 +17,7 @@ from gracehttp.config import server_options
 from gracehttp.net.permits import LocalPermits
 from gracehttp.wire.messages import DrainReason
 from gracehttp.worker import drain
+from gracehttp.worker.certificates import Certificates
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.service import Service, ServiceSettings
 
@@ -46,7 +47,8 @@ async def draining(order):
     listener.setblocking(False)
     port = listener.getsockname()[1]
     servers = list(server_options(application, ws_goodbye=1))
-    await service.start(servers, [GivenListener(1, "test", listener, LocalPermits(5), None)])
+    given = [GivenListener(1, "test", listener, LocalPermits(5), None)]
+    await service.start(servers, given, Certificates(servers))
     service.accept()
     clients = [await WebSocket.connect(port, path) for path in ("/echo", "/listens")]
     order(service)
