@@ -10,7 +10,7 @@ from gracehttp.events.bus import EventBus
 from gracehttp.supervisor.certificates.watch import CertificateWatch
 from gracehttp.supervisor.control.requesters import Requesters
 from gracehttp.supervisor.first_failure import FirstFailure
-from gracehttp.supervisor.fleet import DrainReason, Fleet, commands, inputs
+from gracehttp.supervisor.fleet import DrainReason, Fleet, WorkerState, commands, inputs
 from gracehttp.supervisor.listeners.ports import Ports
 from gracehttp.supervisor.processes.process import TRACEBACK_SIGNAL
 from gracehttp.supervisor.processes.workers import WorkerProcesses
@@ -52,7 +52,6 @@ class Orders:
         self._bus = bus
         self._apply = apply
         self._users: tuple[set[int], int | None] = (set(), None)
-        self._awaiting_others: set[int] = set()  # workers that drain, and send no client away yet
 
     def carry_out(self, command: commands.Order | commands.Fact) -> None:
         match command:
@@ -112,17 +111,19 @@ class Orders:
         others_accept = reason is DrainReason.RESTART and self._fleet.others_accept(worker)
         order = messages.Drain(reason, timeout_seconds, listeners, self._ports.live_queues, tls, others_accept)
         self._workers.send(worker, order)
-        if others_accept:
-            self._awaiting_others.add(worker)
         generation = self._fleet.generation_of(worker)
         if generation is not None:
             self._certificates.gone(generation.number, worker)
 
     def _tell_others_stopped(self) -> None:
-        """From here on each new connection comes to the generation that serves."""
-        told, self._awaiting_others = self._awaiting_others, set()
-        for worker in sorted(told):
-            self._workers.send(worker, messages.OthersStopped())
+        """From here on each new connection comes to the generation that serves, if that was announced. If it wasn't, it
+        has replaced one that was to be announced, whose workers may accept still."""
+        serving = self._fleet.serving
+        if serving is None or serving.announce_at is not None:
+            return
+        for generation in self._fleet.generations.values():
+            for worker in generation.in_state(WorkerState.DRAINING):
+                self._workers.send(worker.number, messages.OthersStopped())
 
     def _dismiss(self, worker: int) -> None:
         """Its listeners, and what waits in their queues, are left to others."""

@@ -31,6 +31,7 @@ from gracehttp.supervisor.fleet import (
     StartWorker,
     StopAdmitting,
     StopRequested,
+    TimePassed,
     WorkerExited,
     WorkerIntroduced,
     WorkerReady,
@@ -47,23 +48,25 @@ class House:
         self.done = []
         self.told = []
         self.events = []
-        requesters, bus = Requesters(), EventBus()
-        requesters.of_restart(2, self)
-        bus.subscribe(self.events.append)
+        self.requesters, self.bus = Requesters(), EventBus()
+        self.requesters.of_restart(2, self)
+        self.bus.subscribe(self.events.append)
         self.fleet = Fleet(FleetSettings())
         self.inputs = []
         self.processes = {1, 2}
-        self.orders = Orders(
-            self.fleet,
+        self.orders = self.orders_of(self.fleet)
+
+    def orders_of(self, fleet):
+        return Orders(
+            fleet,
             self,
             self,
             SimpleNamespace(gone=lambda *_: None, forget=lambda _: None),
-            requesters,
+            self.requesters,
             FirstFailure(errors_are_logged=True),
-            bus,
+            self.bus,
             apply=self.inputs.append,
         )
-        self.requesters = requesters
 
     def send(self, worker, order):
         self.done.append((worker, order))
@@ -212,6 +215,68 @@ def test_workers_that_drain_hear_when_none_of_them_accepts_any_more():
             house.orders.carry_out(command)
         told.append([one for one in house.done if one[1] == messages.OthersStopped()])
     assert told == [[], [(1, messages.OthersStopped()), (2, messages.OthersStopped())]]
+
+
+def drained_generation(house, workers):
+    """Two restarts of `house` later, with so many workers each: the first generation drains. Gives what was sent."""
+    house.fleet.apply(RestartRequested(), 0.0)
+    house.fleet.apply(WorkerIntroduced(1, FleetSettings(workers=workers)), 0.0)
+    for worker in range(1, workers + 1):
+        house.fleet.apply(WorkerReady(worker), 1.0)
+    return restarted(house, range(workers + 1, 2 * workers + 1), 2.0)
+
+
+def restarted(house, workers, now):
+    house.fleet.apply(RestartRequested(), now)
+    house.done.clear()
+    for worker in workers:
+        carry_out(house, WorkerReady(worker), now)
+    return list(house.done)
+
+
+def carry_out(house, happened, now):
+    for command in house.fleet.apply(happened, now):
+        house.orders.carry_out(command)
+
+
+def told(house):
+    return [worker for worker, order in house.done if order == messages.OthersStopped()]
+
+
+def test_workers_of_a_generation_that_was_replaced_at_once_may_accept_still():
+    house = House()
+    drained_generation(house, 2)
+    carry_out(house, WorkerStoppedAccepting(1), 2.1)
+    done = restarted(house, (5, 6), 2.2)
+    drained = {worker: order for worker, order in done if isinstance(order, messages.Drain)}
+    assert drained.keys() == {1, 2, 3, 4}
+    assert all(order.others_accept for order in drained.values())
+    assert told(house) == [], "the third generation was announced instead of the second one"
+    for worker in (2, 3):
+        carry_out(house, WorkerStoppedAccepting(worker), 2.3)
+    assert told(house) == []
+    carry_out(house, WorkerStoppedAccepting(4), 2.4)
+    assert told(house) == [1, 2, 3, 4]
+
+
+def test_the_next_image_of_the_supervisor_tells_them_too():
+    house, successor = House(), House()
+    drained_generation(house, 2)
+    successor.fleet = house.fleet
+    successor.orders = successor.orders_of(house.fleet)
+    for worker in (1, 2):
+        carry_out(successor, WorkerStoppedAccepting(worker), 2.1)
+    assert told(successor) == [1, 2]
+
+
+def test_workers_wait_for_no_other_that_hangs_or_has_died():
+    for happened, now in ((WorkerExited(2, "was killed by SIGKILL"), 2.1), (TimePassed(), 4.0)):
+        house = House()
+        drained_generation(house, 2)
+        carry_out(house, WorkerStoppedAccepting(1), 2.1)
+        assert told(house) == []
+        carry_out(house, happened, now)
+        assert 1 in told(house)
 
 
 def test_a_worker_that_drains_alone_waits_for_no_other():
