@@ -34,6 +34,7 @@ cdef class Http2Protocol:
     cdef bint _rests
     cdef bint _input_over
     cdef bint _paused
+    cdef bint _sent_all
     cdef Deadlines _waits
 
     cpdef received(self, bytes data)

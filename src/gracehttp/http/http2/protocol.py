@@ -55,7 +55,8 @@ OVER: Final = 3
 ANSWER_SECONDS: Final = 5.0
 """How long the client may take to answer the PING behind the first GOAWAY."""
 ENDING_SECONDS: Final = 10.0
-"""How long it may send on when our half of the connection is over, and all that was written is with the kernel."""
+"""How long it may send on when our half of the connection is over, and all that was written is with the kernel. Up to
+twice as long if something had to wait for the kernel."""
 CLOSINGS_PER_SECOND: Final = 100.0
 """How many connections of one worker a drain tells in a second, if they ask for nothing that tells them earlier, and if
 its time suffices for all of them."""
@@ -85,6 +86,7 @@ class Http2Protocol:
         "_resets",
         "_rests",
         "_secure",
+        "_sent_all",
         "_state",
         "_stream",
         "_streams",
@@ -138,6 +140,7 @@ class Http2Protocol:
         self._input_over = False
         self._paused = False  # reading is
         self._waits: Deadlines | None = None
+        self._sent_all = False  # the kernel had all when the wait for the client's end began
         if upgraded is None:
             self._wait(self._context.head, carried.idle_seconds)
         else:
@@ -477,10 +480,10 @@ class Http2Protocol:
     def timed_out(self) -> None:
         waited, self._waits = self._waits, None
         if self._state == OVER:
-            if self._stream.unsent_bytes:
-                self._await_end()
-            else:
+            if self._sent_all:
                 self._stream.abort()
+            else:
+                self._await_end()  # it may have come to our last words only now, or not yet
             return
         if self._state == LEAVING:
             self._say_last()
@@ -575,6 +578,7 @@ class Http2Protocol:
         """A client that sends on and on must not hold up a drain. It reads while it sends, as HTTP/2 asks of it, so it
         knows of the end."""
         if not self._stream.closed:
+            self._sent_all = not self._stream.unsent_bytes
             self._wait(self._context.deadlines("http2 ending", ENDING_SECONDS))
 
     def _end_all(self) -> None:

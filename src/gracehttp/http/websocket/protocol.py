@@ -17,7 +17,8 @@ from gracehttp.wire.handover import Carried
 CLOSING_SECONDS: Final = 10.0
 """How long the client may take to answer our close frame (RFC 6455 section 7.1.1)."""
 ENDING_SECONDS: Final = 10.0
-"""How long it may send on when our half of the connection is over, and all that was written is with the kernel."""
+"""How long it may send on when our half of the connection is over, and all that was written is with the kernel. Up to
+twice as long if something had to wait for the kernel."""
 CLOSINGS_PER_SECOND: Final = 100.0
 """How many WebSockets of one worker a drain closes in a second, if its time suffices for all of them."""
 STOP_SPREAD_SECONDS: Final = 5.0
@@ -48,6 +49,7 @@ class WebSocketProtocol:
         "_paused",
         "_pinged",
         "_pings",
+        "_sent_all",
         "_session",
         "_stream",
         "_unread",
@@ -68,6 +70,7 @@ class WebSocketProtocol:
         self._pings = 0
         self._pinged = b""  # the payload of the ping whose pong has not come
         self._waits: Deadlines | None = None
+        self._sent_all = False  # the kernel had all when the wait for the client's end began
         settings = session.settings
         self.pace = Pace(
             any_time=True,
@@ -245,14 +248,18 @@ class WebSocketProtocol:
         self._wait_no_more()
         self._stream.close(linger=linger)
         if not self._stream.closed:
-            self._wait(self._context.deadlines("websocket ending", ENDING_SECONDS))
+            self._await_end()
+
+    def _await_end(self) -> None:
+        self._sent_all = not self._stream.unsent_bytes
+        self._wait(self._context.deadlines("websocket ending", ENDING_SECONDS))
 
     def _end_late(self) -> None:
         """The client has not ended its half in time."""
-        if self._stream.unsent_bytes:  # it may have come to our close frame only now, or not yet
-            self._wait(self._context.deadlines("websocket ending", ENDING_SECONDS))
-        else:
+        if self._sent_all:
             self._stream.abort()
+        else:
+            self._await_end()  # it may have come to our close frame only now, or not yet
 
     # --- the worker's side ---
 

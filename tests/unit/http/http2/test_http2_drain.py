@@ -207,11 +207,32 @@ def test_client_that_sends_on_when_all_its_streams_are_complete_holds_no_drain_u
     client.read()
     client.pong()
     assert client.wire.how_it_ended == "lingering"
+    assert seconds_of_sending(client) == pytest.approx(ENDING_SECONDS, abs=1)
+    assert waiting(client.wire) == 0
+
+
+def test_client_that_sends_on_while_it_takes_what_waits_has_its_time_behind_that():
+    client = Client(lambda exchange: answer(exchange, bytes(10_000)))
+    client.wire.take_nothing()
+    client.send(headers(1))
+    client.wire.connection.close_idle()
+    client.wire.loop.pass_time(ANSWER_SECONDS)
+    assert client.wire.stream.shut
+    for _ in range(7):
+        client.wire.take(1000)
+        client.wire.loop.pass_time(ENDING_SECONDS / 2)
+        assert not client.wire.kernel.closed
+    client.wire.take()
+    assert ENDING_SECONDS <= seconds_of_sending(client) <= 2 * ENDING_SECONDS
+    assert waiting(client.wire) == 0
+
+
+def seconds_of_sending(client):
+    """How long `client` can send on, a frame in each second, until its connection is closed."""
     seconds = 0
     while not client.wire.kernel.closed:
-        client.send(frame(PING, 0, 0, bytes(8)))
+        client.wire.send(frame(PING, 0, 0, bytes(8)))
         client.wire.loop.pass_time(1.0)
         seconds += 1
         assert seconds < 100
-    assert seconds == pytest.approx(ENDING_SECONDS, abs=1)
-    assert waiting(client.wire) == 0
+    return seconds

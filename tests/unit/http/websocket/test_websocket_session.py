@@ -357,12 +357,12 @@ def test_client_that_sends_on_while_it_takes_what_waits_has_its_time_behind_our_
     socket.take_nothing()
     socket.session.send(b"x" * 1_000_000)
     socket.session.close()
-    for _ in range(6):
+    for _ in range(7):
         socket.take(100_000)
         socket.loop.pass_time(CLOSING_SECONDS / 2)
         assert not socket.kernel.closed
     socket.take()
-    assert seconds_of_sending(socket) == pytest.approx(ENDING_SECONDS, abs=ENDING_SECONDS / 2 + 1)
+    assert ENDING_SECONDS <= seconds_of_sending(socket) <= 2 * ENDING_SECONDS
 
 
 def test_answer_to_our_close_frame_is_heard_behind_what_the_application_never_took():
