@@ -16,6 +16,7 @@ cdef class ServerContext:
     cdef readonly Deadlines introduction
     cdef readonly ServerLines server_lines
     cdef public bint adjusts_unforwarded
+    cdef public bint others_accept
     cdef dict _others
 
 

@@ -184,6 +184,7 @@ class ServerContext:
         "introduction",
         "loop",
         "max_header_size_bytes",
+        "others_accept",
         "owner",
         "server_lines",
         "settings",
@@ -211,6 +212,9 @@ class ServerContext:
         )
         self.adjusts_unforwarded = True
         """Whether `Connection.adjust` has something to do with a head, too, that is `RequestHead.unforwarded`."""
+        self.others_accept = False
+        """Other workers that drain may accept still: a client that is told now that its connection ends might come to
+        one of them."""
         self._others: dict[str, Deadlines] = {}
 
     def deadlines(self, name: str, seconds: float) -> Deadlines:

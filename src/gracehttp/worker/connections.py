@@ -364,6 +364,10 @@ class Connections:
         for connection in self:
             connection.see_off(Terms.STAY)
 
+    def others_accept(self, accept: bool) -> None:
+        """See `ServerContext.others_accept`."""
+        self._context.others_accept = accept
+
     def _tell_terms(self, connection: Connection) -> None:
         pace = connection.protocol.pace
         if pace not in self.paces:

@@ -170,6 +170,10 @@ class Port:
             self._acceptor.stop()
         self._see_all_off(terms)
 
+    def others_accept(self, accept: bool) -> None:
+        """Whether other workers that drain may accept still. Meanwhile no response brings GOAWAY."""
+        self.connections.others_accept(accept)
+
     def _see_all_off(self, terms: PortTerms) -> None:
         departures = self._departures
         if departures is None:

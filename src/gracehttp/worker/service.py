@@ -326,10 +326,14 @@ class Service:
         return not self._accepting and not self._applications.in_flight and all(port.quiet for port in self.ports)
 
     async def _wait_for_others(self, drain: Drain) -> None:
+        for port in self.ports:
+            port.others_accept(drain.seconds_for_others(self._loop.time()) > 0)
         while not self._quiet and (left := drain.seconds_for_others(self._loop.time())) > 0:
             self._changed.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), left)
+        for port in self.ports:
+            port.others_accept(False)
         drain.send_away(self._loop.time())
 
     async def _wait_until_quiet(self, drain: Drain) -> None:

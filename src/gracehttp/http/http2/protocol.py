@@ -440,7 +440,9 @@ class Http2Protocol:
 
     def answering(self, closes: bool) -> None:
         """A response begins. `closes`: the application said `Connection: close`, which has no place in HTTP/2."""
-        if (self._last_response or closes) and self._state == OPEN:
+        if self._last_response and not self._context.others_accept:
+            closes = True
+        if closes and self._state == OPEN:
             self._leave()
 
     def finished(self, stream: Http2Stream, exchange: Exchange) -> None:
