@@ -57,7 +57,8 @@ class Consumer(Protocol):
         `ended` comes behind that."""
 
     def writable_again(self) -> None:
-        """The kernel has taken all that waited. Comes each time that something had to wait."""
+        """The kernel has taken all that waited. Comes each time that something had to wait, and when what kept
+        `Stream.state` from being told is over and no data comes with it."""
 
 
 class Closed(Protocol):

@@ -36,6 +36,7 @@ cdef class TlsStream(SocketStream):
     cdef bint _paused
     cdef bint _choked
     cdef bint _undelivered
+    cdef bint _asked
     cdef bint _said_goodbye
     cdef object _unencrypted
     cdef readonly Py_ssize_t _unencrypted_bytes

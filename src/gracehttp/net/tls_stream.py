@@ -92,6 +92,7 @@ class TlsStream(SocketStream):
 
     __slots__ = (
         "_answer_plain",
+        "_asked",
         "_choked",
         "_context",
         "_continued",
@@ -156,6 +157,7 @@ class TlsStream(SocketStream):
         self._paused = False  # by the consumer
         self._choked = False  # reading is, until the client takes what TLS itself has to answer
         self._undelivered = False  # OpenSSL may have bytes that the consumer did not get, because it paused reading
+        self._asked = False  # for its state, when it could not go for a moment
         self._said_goodbye = False  # or will, behind what is not encrypted yet
         self._lingers = False  # after that
         self._unencrypted: deque[memoryview] | None = None  # only while the plain stream is not writable
@@ -383,6 +385,9 @@ class TlsStream(SocketStream):
     def _read_nothing(self, error: ssl.SSLError) -> None:
         """OpenSSL has read no data, and tells why by `error`."""
         if isinstance(error, ssl.SSLWantReadError):  # the record is not whole, or it was none with data
+            if self._asked and self.writable and not self.mid_record:
+                self._asked = False
+                self.consumer.writable_again()  # no data tells it that the session can go again
             return
         if isinstance(error, ssl.SSLZeroReturnError):
             self._end_input()
@@ -614,12 +619,16 @@ class TlsStream(SocketStream):
 
     def state(self) -> TlsState | None:
         """See `Stream`."""
-        if self._mover is None or self._undelivered or self.mid_record or self._unencrypted is not None:
+        if self._mover is None:
+            return None
+        self._asked = True
+        if self._undelivered or self.mid_record or self._unencrypted is not None:
             return None
         if self._incoming.pending or (self._continued is None and self._engine.pending()):
             return None  # more was read with what the consumer gets at this moment, and comes next
         if self._outgoing.pending:  # the answer to what the consumer is being given: it is sent in a moment
             return None
+        self._asked = False
         found = self._mover.state()
         if found is None:
             self.stay()

@@ -40,9 +40,9 @@ MOST_ACTIVE: Final = 4
 its connection is on the way, and must not wait for many others."""
 ACTIVE_SECONDS: Final = 0.25
 AWAITED_SECONDS: Final = 0.03
-"""How long the next request of a client that was active a moment ago is awaited before its connection is sent. Behind
-the response it is likely to be silent for longest, and so its request doesn't meet the connection on its way. Behind
-this time the connection goes in any case."""
+"""How long the next request of a client that was active a moment ago is awaited before its connection is sent. The
+connection goes with that request, in a message of its own: the request doesn't meet it on its way, among many others.
+Behind this time the connection goes in any case."""
 CROWDED_SECONDS: Final = 0.001
 RETRY_SECONDS: Final = 0.02
 
@@ -90,7 +90,7 @@ class Departures:
 
     def offer_soon(self, connections: Iterable[Connection]) -> None:
         """As `offer`, in the turns of the loop that follow, so that requests are answered in between. Those whose
-        clients were active a moment ago are to be offered again behind their next response, and go without it a little
+        clients were active a moment ago are to be offered again with their next request, and go without it a little
         later."""
         if self._closed or self._held or self._hurries:
             self._wait(connections)

@@ -399,6 +399,17 @@ def test_a_client_that_was_active_is_awaited_for_its_next_request_and_not_longer
     assert not world.loop.pending()
 
 
+def test_a_worker_that_ends_soon_awaits_no_client():
+    world = World(ROOM)
+    active, later = [world.new(idle_since=world.loop.time()) for _ in range(2)]
+    world.departures.offer_soon([active])
+    world.departures.hurry()
+    assert active.gone
+    world.departures.offer_soon([later])
+    world.turn()
+    assert later.gone
+
+
 def test_a_message_ends_before_the_connection_that_has_no_room_in_it():
     world, _ = world_of(5, received=bytes(MOST_PIPELINED_BYTES // 2 - 1))
     run_out(world)

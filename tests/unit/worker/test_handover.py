@@ -48,6 +48,25 @@ def test_an_idle_connection_goes_on_in_the_other_worker(run):
     run(scenario())
 
 
+def test_the_connection_of_an_active_client_goes_with_its_next_request(run, monkeypatch):
+    monkeypatch.setattr(departures, "ACTIVE_SECONDS", DEADLINE_SECONDS)
+    monkeypatch.setattr(departures, "AWAITED_SECONDS", DEADLINE_SECONDS)
+
+    async def scenario():
+        async with opened() as house:
+            client = await house.connect()
+            assert await ask(client) == (b"old", False)
+            house.new.take_over()
+            house.old.port.drain(PortTerms(plain=Terms.HAND_OVER))
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert (house.old.open, house.new.open) == (1, 0)
+            assert await ask(client) == (b"new", False)
+            house.assert_permits_are_exact()
+
+    run(scenario())
+
+
 def test_a_busy_connection_goes_after_its_response(run):
     async def scenario():
         async with opened() as house:

@@ -449,3 +449,53 @@ def test_keys_that_are_asked_for_with_a_request_keep_no_session_from_going(run, 
             assert await client.ask() == b"3rd"
 
     run(scenario())
+
+
+@pytest.mark.parametrize("cut", [0, 10], ids=["together", "in two parts"])
+def test_keys_that_change_behind_a_request_keep_no_session_from_going(run, tmp_path, cut):
+    """No data comes with them, so nothing else tells that the session can go."""
+
+    async def scenario():
+        async with gone_on(tmp_path / "keys") as (house, client, third):
+            records = client.records()
+            request = records.seal(GET)
+            read_before = house.new.port.connections.received_bytes
+            await client.send(request[:10])
+            await until(lambda: house.new.port.connections.received_bytes == read_before + 10)
+            third.take_over()
+            house.new.port.drain(GO)
+            await turns()
+            records.update(ask=True)
+            update = records.take_owed()
+            await client.send(request[10:] + update[: len(update) - cut])
+            assert await client.answer() == b"new"
+            await client.send(update[len(update) - cut :])
+            await until(lambda: third.open == 1)
+            assert await client.ask() == b"3rd"
+
+    run(scenario())
+
+
+def test_a_session_of_openssl_whose_keys_change_behind_a_request_is_known_to_stay(run, tmp_path):
+    """So its client is told `Connection: close` in time."""
+
+    async def scenario():
+        async with reached(SECURE, tmp_path / "keys") as (house, client, _):
+            records = client.records()
+            request = records.seal(GET)
+            read_before = house.old.port.connections.received_bytes
+            await client.send(request[:10])
+            await until(lambda: house.old.port.connections.received_bytes == read_before + 10)
+            house.new.take_over()
+            house.old.port.drain(GO)
+            await turns()
+            records.update(ask=True)
+            update = records.take_owed()
+            await client.send(request[10:] + update[:10])
+            assert await client.answer() == b"old"
+            await client.send(update[10:])
+            (connection,) = house.old.port.connections
+            await until(lambda: connection.terms is Terms.LAST_RESPONSE)
+            assert await client.ask() == b"old"
+
+    run(scenario())
