@@ -195,8 +195,8 @@ def check_validity(loaded: LoadedTls, now: float, used: LoadedTls | None = None)
         return
     if loaded.crl_validity is not None and loaded.crl_validity[1] < now:
         raise CertificateError(
-            f"the list of revoked certificates {loaded.settings.crl} has expired, so each client of its authority would "
-            "be refused.",
+            f"the list of revoked certificates {loaded.settings.crl} has expired, so each client of its authority "
+            "would be refused.",
             hint="get a new one from its authority",
         )
 
