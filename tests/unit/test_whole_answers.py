@@ -28,6 +28,7 @@ from garbage import garbage_of_ours
 from gracehttp.applications.asgi.application import AsgiApplication
 from gracehttp.applications.drain_notice import DrainNotices
 from gracehttp.applications.wsgi import modes
+from gracehttp.http import negotiation
 from gracehttp.http.settings import HttpSettings
 from gracehttp.net.poller import BRIEF_BYTES, new_poller
 from gracehttp.net.stream import BURST_BYTES, HIGH_WATER_BYTES, HOLD_BYTES
@@ -316,17 +317,18 @@ class Site:
         self._moves = moves
         self._poller = new_poller(loop)
         context = None
+        settings = HttpSettings()
         key_log = KeyLog() if moves else None
         if secure:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.set_alpn_protocols(["h2", "http/1.1"])
+            context.set_alpn_protocols(negotiation.offers(settings, secure=True))
             ISSUED.configure_cert(context)
             if key_log is not None:
                 key_log.attach(context)
         self.connections = Connections(
             self._listener,
             application,
-            HttpSettings(),
+            settings,
             address="",
             poller=self._poller,
             loop=loop,

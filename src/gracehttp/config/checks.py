@@ -63,7 +63,7 @@ def check_server(options: ServerOptions) -> None:
     if options.proxy and not options.forwarded_allow_ips:
         raise ConfigurationError(
             f"{options.bind.address} would turn every peer away: proxy takes trusted ones alone, and none is trusted.",
-            hint=hint("name the proxies with {}, such as 10.0.0.0/8", Named("forwarded_allow_ips")),
+            hint=hint("name the proxies with {}, such as 10.0.0.0/8 or unix", Named("forwarded_allow_ips")),
         )
 
 

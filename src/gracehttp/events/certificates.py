@@ -48,7 +48,7 @@ class CertificateExpires(Event):
 
 class RevocationListExpires(Event):
     """A list of revoked certificates of clients (CRL) expires soon, or has already: `days_left` is negative then, and
-    OpenSSL refuses every client that shows a certificate. Told once a day."""
+    OpenSSL refuses each client that shows a certificate of the list's authority. Told once a day."""
 
     severity = Severity.ERROR
     path: str
@@ -56,7 +56,7 @@ class RevocationListExpires(Event):
 
     def __str__(self) -> str:
         if self.days_left >= 0:
-            when = f"expires in {counted(self.days_left, 'day')}, and every client certificate is refused then"
+            when = f"expires in {counted(self.days_left, 'day')}, and each client of its authority is refused then"
         else:
-            when = "has expired: every client certificate is refused"
+            when = "has expired: each client of its authority is refused"
         return f"the list of revoked certificates {self.path} {when}; a new one in its place is used without a restart"

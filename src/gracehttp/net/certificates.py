@@ -21,7 +21,13 @@ from typing import NamedTuple
 from gracehttp.errors import CertificateError
 from gracehttp.hints import Named, hint
 from gracehttp.net import openssl
-from gracehttp.net.x509 import Certificate, UnreadableCertificate, read_certificate, read_list_validity
+from gracehttp.net.x509 import (
+    Certificate,
+    RevocationList,
+    UnreadableCertificate,
+    read_certificate,
+    read_revocation_list,
+)
 
 _BEGIN_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 _BEGIN_CRL = b"-----BEGIN X509 CRL-----"
@@ -172,32 +178,43 @@ def _load_files(settings: TlsSettings) -> LoadedTls:
     return LoadedTls(settings, contexts, before, authorities, crl_validity)
 
 
-def check_validity(loaded: LoadedTls, now: float) -> None:
+def check_validity(loaded: LoadedTls, now: float, used: LoadedTls | None = None) -> None:
     """Raise `CertificateError` if one of the certificates is not valid at `now`, in seconds since 1970, or the list of
-    revoked ones has expired."""
+    revoked ones has expired. What is the same in `used` is passed over."""
+    in_use = [context.facts for context in used.contexts] if used is not None else []
     for (path, _), context in zip(loaded.settings.pairs, loaded.contexts, strict=True):
+        if context.facts in in_use:
+            continue
         if context.facts.not_after < now:
             raise CertificateError(f"the certificate {path} has expired.", hint="get a new one from its authority")
         if context.facts.not_before > now:
             raise CertificateError(
                 f"the certificate {path} is not valid yet.", hint="is the clock of this machine right?"
             )
+    if used is not None and loaded.crl_validity == used.crl_validity:
+        return
     if loaded.crl_validity is not None and loaded.crl_validity[1] < now:
         raise CertificateError(
-            f"the list of revoked certificates {loaded.settings.crl} has expired, so every client would be refused.",
+            f"the list of revoked certificates {loaded.settings.crl} has expired, so each client of its authority "
+            "would be refused.",
             hint="get a new one from its authority",
         )
 
 
 def _crl_validity(path: str) -> tuple[float, float] | None:
-    """From when to when the lists in the file at `path` hold: the first of them that ends counts."""
+    """From when to when the lists in the file at `path` hold. Of those of one authority OpenSSL takes one that holds,
+    so the last one to end counts. Of several authorities it is the first one whose lists end."""
     with open(path, "rb") as file:
         lists = _CRL.findall(file.read())
     try:
-        found = [read_list_validity(binascii.a2b_base64(one)) for one in lists]
+        found = [read_revocation_list(binascii.a2b_base64(one)) for one in lists]
     except ValueError as exc:  # UnreadableCertificate is one, and so is what is not base64
         raise CertificateError(f"{path} is damaged: {exc}.", hint="was it cut short?") from exc
-    return min(found, key=lambda one: one[1], default=None)
+    last: dict[bytes, RevocationList] = {}
+    for one in sorted(found, key=lambda one: one.not_after):
+        last[one.issuer] = one
+    first = min(last.values(), key=lambda one: one.not_after, default=None)
+    return (first.not_before, first.not_after) if first is not None else None
 
 
 class _Chooser:

@@ -53,6 +53,15 @@ class Certificate(NamedTuple):
     names: tuple[str, ...]
 
 
+class RevocationList(NamedTuple):
+    """`issuer` is the DER of its name, without the head. The rest are seconds since 1970; `not_after` is infinite if no
+    end is named."""
+
+    issuer: bytes
+    not_before: float
+    not_after: float
+
+
 class _Element(NamedTuple):
     tag: int
     content: bytes
@@ -83,16 +92,16 @@ def read_certificate(der: bytes) -> Certificate:
         raise UnreadableCertificate(f"it can't be read ({exc})") from exc
 
 
-def read_list_validity(der: bytes) -> tuple[float, float]:
-    """From when to when the list of revoked certificates `der` holds, in seconds since 1970 (RFC 5280 section 5.1). One
-    that names no end holds for ever. Raises `UnreadableCertificate`."""
+def read_revocation_list(der: bytes) -> RevocationList:
+    """Whose the list of revoked certificates `der` is, and from when to when it holds (RFC 5280 section 5.1). Raises
+    `UnreadableCertificate`."""
     try:
         (whole,) = _elements(der)
         signed = next(_elements(whole.content))
         parts = [one for one in _elements(signed.content) if one.tag != _INTEGER]  # there may be a version
-        begin, end = parts[2], parts[3] if len(parts) > 3 else None
+        issuer, begin, end = parts[1], parts[2], parts[3] if len(parts) > 3 else None
         ends = end is not None and end.tag in (_UTC_TIME, _GENERALIZED_TIME)
-        return _time(begin), _time(end) if ends and end is not None else math.inf
+        return RevocationList(issuer.content, _time(begin), _time(end) if ends and end is not None else math.inf)
     except (ValueError, IndexError, StopIteration) as exc:
         raise UnreadableCertificate(f"it can't be read ({exc})") from exc
 

@@ -79,8 +79,8 @@ class Certificates:
         self._prepared = None
         prepared = self._load_given(contents)
         for loaded, used in zip(prepared, self._used, strict=True):
-            if loaded is not None and (used is None or used.digest != loaded.digest):
-                check_validity(loaded, time.time())
+            if loaded is not None:
+                check_validity(loaded, time.time(), used)
         self._prepared = prepared
 
     def use(self) -> None:

@@ -172,13 +172,13 @@ def test_authorities_that_can_not_be_used(pair, tmp_path, option, of, content):
     assert of in caught.value.message or "is damaged" in caught.value.message
 
 
-def crl(path, *days):
-    """Lists of revoked certificates at `path`, which end in so many days."""
-    key = serialization.load_pem_private_key(CLIENTS.private_key_pem.bytes(), None)
-    issuer = x509.load_pem_x509_certificate(CLIENTS.cert_pem.bytes()).subject
+def crl(path, *lists):
+    """Lists of revoked certificates at `path`, each of an authority, and with the days until it ends."""
     now = datetime.datetime.now(datetime.UTC)
     content = b""
-    for left in days:
+    for authority, left in lists:
+        key = serialization.load_pem_private_key(authority.private_key_pem.bytes(), None)
+        issuer = x509.load_pem_x509_certificate(authority.cert_pem.bytes()).subject
         begin, end = now - datetime.timedelta(days=10), now + datetime.timedelta(days=left)
         made = x509.CertificateRevocationListBuilder(issuer, begin, end).sign(key, hashes.SHA256())
         content += made.public_bytes(serialization.Encoding.PEM)
@@ -186,17 +186,35 @@ def crl(path, *days):
     return str(path)
 
 
-def test_a_list_of_revoked_certificates_that_has_expired_is_not_valid_and_of_several_the_first_one_counts(
+def settings_with_lists(pair, folder, *lists):
+    authority = folder / "ca.pem"
+    CLIENTS.cert_pem.write_to_path(authority)
+    return TlsSettings((pair,), ca=str(authority), verify="required", crl=crl(folder / "crl.pem", *lists))
+
+
+def test_a_list_of_revoked_certificates_that_has_expired_is_not_valid_and_of_several_authorities_the_first_end_counts(
     pair, tmp_path
 ):
-    authority = tmp_path / "ca.pem"
-    CLIENTS.cert_pem.write_to_path(authority)
-    settings = TlsSettings((pair,), ca=str(authority), verify="required", crl=crl(tmp_path / "crl.pem", 9, 5))
-    loaded = load(settings)
+    loaded = load(settings_with_lists(pair, tmp_path, (CLIENTS, 9), (AUTHORITY, 5)))
     now = time.time()
     check_validity(loaded, now + 4.9 * 86400)
-    with pytest.raises(CertificateError, match=r"crl.pem has expired, so every client would be refused"):
+    with pytest.raises(
+        CertificateError, match=r"crl.pem has expired, so each client of its authority would be refused"
+    ):
         check_validity(loaded, now + 5.1 * 86400)
+
+
+@pytest.mark.parametrize("days", [(-1, 9), (9, -1)])
+def test_the_old_list_of_an_authority_beside_its_new_one_refuses_no_client(pair, tmp_path, days):
+    settings = settings_with_lists(pair, tmp_path, *((CLIENTS, one) for one in days))
+    loaded = load(settings)
+    check_validity(loaded, time.time())
+    assert loaded.crl_validity[1] == pytest.approx(time.time() + 9 * 86400, abs=60)
+    CLIENTS.issue_cert("client").private_key_and_cert_chain_pem.write_to_path(tmp_path / "client.pem")
+    client = ssl.create_default_context()
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    client.load_cert_chain(tmp_path / "client.pem")
+    shake_hands(client, loaded.default)
 
 
 def test_of_an_authority_it_is_told_which_option_names_its_file(pair, tmp_path):

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gracehttp.net.x509 import UnreadableCertificate, read_certificate, read_list_validity
+from gracehttp.net.x509 import UnreadableCertificate, read_certificate, read_revocation_list
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 DER = serialization.Encoding.DER
@@ -110,9 +110,11 @@ def test_from_when_to_when_a_list_of_revoked_certificates_holds(end, revoked):
         one = x509.RevokedCertificateBuilder(serial, BEGIN).build()
         builder = builder.add_revoked_certificate(one)
     made = builder.sign(KEY, hashes.SHA256()).public_bytes(DER)
-    assert read_list_validity(made) == (BEGIN.timestamp(), end.timestamp())
+    read = read_revocation_list(made)
+    assert read[1:] == (BEGIN.timestamp(), end.timestamp())
+    assert b"An Authority" in read.issuer
     with pytest.raises(UnreadableCertificate):
-        read_list_validity(made[:-1])
+        read_revocation_list(made[:-1])
 
 
 def test_a_list_of_revoked_certificates_without_an_end_holds_for_ever():
@@ -123,10 +125,10 @@ def test_a_list_of_revoked_certificates_without_an_end_holds_for_ever():
     begin = element(0x17, b"260105123000Z")
     for signed in (algorithm + issuer + begin, algorithm + issuer + begin + element(0x30, b"")):
         made = element(0x30, element(0x30, signed) + algorithm)
-        assert read_list_validity(made) == (BEGIN.timestamp(), math.inf)
+        assert read_revocation_list(made) == (b"", BEGIN.timestamp(), math.inf)
 
 
 @given(st.binary(max_size=200))
 def test_what_is_no_list_of_revoked_certificates_is_an_error(data):
     with pytest.raises(UnreadableCertificate):
-        read_list_validity(data)
+        read_revocation_list(data)

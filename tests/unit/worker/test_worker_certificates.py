@@ -59,3 +59,19 @@ def test_a_list_of_revoked_certificates_is_reported_with_its_end_and_a_new_one_t
     put_list(tmp_path / "crl.pem", -1)
     with pytest.raises(CertificateError, match=r"the list of revoked certificates \S+crl.pem has expired"):
         worker.prepare()
+
+
+def test_an_expired_list_that_is_in_use_keeps_no_new_certificate_away_nor_the_other_way_round(tmp_path):
+    put(tmp_path / "a.pem", 3)
+    (tmp_path / "ca.pem").write_bytes(AUTHORITY.cert_pem.bytes())
+    put_list(tmp_path / "crl.pem", -1)
+    worker = certificates(tmp_path, ssl_ca=str(tmp_path / "ca.pem"), ssl_crl=str(tmp_path / "crl.pem"))
+    put(tmp_path / "a.pem", 90)
+    worker.prepare()
+    assert worker.facts[0].not_after == int((NOW + 90 * DAY).timestamp())
+
+    put(tmp_path / "a.pem", -1)
+    worker = certificates(tmp_path, ssl_ca=str(tmp_path / "ca.pem"), ssl_crl=str(tmp_path / "crl.pem"))
+    put_list(tmp_path / "crl.pem", 7)
+    worker.prepare()
+    assert worker.facts[1].not_after == int((NOW + 7 * DAY).timestamp())

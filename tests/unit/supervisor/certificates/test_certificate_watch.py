@@ -142,8 +142,8 @@ def test_that_a_certificate_expires_is_told_once_a_day(world, monkeypatch):
 @pytest.mark.parametrize(
     ("days", "sentence"),
     [
-        (3.5, "crl.pem expires in 3 days, and every client certificate is refused then; a new one"),
-        (-0.5, "crl.pem has expired: every client certificate is refused; a new one"),
+        (3.5, "crl.pem expires in 3 days, and each client of its authority is refused then; a new one"),
+        (-0.5, "crl.pem has expired: each client of its authority is refused; a new one"),
     ],
 )
 def test_that_a_list_of_revoked_certificates_expires_is_told_and_it_counts_as_no_certificate(world, days, sentence):
