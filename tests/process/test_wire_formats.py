@@ -134,9 +134,10 @@ def test_a_supervisor_tells_workers_of_another_release_to_drain_hold_and_go_on(s
     )
     (first,) = server.wait_until_serving(1)
     (second,) = server.restart(2)
-    wait_until_heard(server, first, "take_listener", "welcome", "serve", "drain")
+    so_far = ("take_listener", "welcome", "serve", "drain", "others_stopped")
+    wait_until_heard(server, first, *so_far)
     os.kill(second, signal.SIGKILL)
-    lines = wait_until_heard(server, first, "take_listener", "welcome", "serve", "drain", "hold", "resume")
+    lines = wait_until_heard(server, first, *so_far, "hold", "resume")
     expected = said("supervisor-says.jsonl")
     assert lines == [expected[one["type"]] for one in lines]
     assert server.stop() == 0
