@@ -14,7 +14,7 @@ SCAN_SECONDS = 0.1
 """How often workers scan while a port is full and new connections wait."""
 
 _SCAN_MILLISECONDS = 90  # a little less: timers come early by a fraction
-_STALE_MILLISECONDS = 1000  # ten scans: a machine can be so busy that a worker has no turn for some of them
+_STALE_MILLISECONDS = 300  # three scans: a worker that is busy for longer can't close anything either
 _TIME_BITS = 24
 _TIME_MASK = (1 << _TIME_BITS) - 1  # 4.6 hours; a word that old exactly is taken for fresh, which delays one scan
 

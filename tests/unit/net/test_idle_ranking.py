@@ -58,8 +58,8 @@ def test_a_worker_that_does_not_scan_any_more_is_not_waited_for(page, when):
     one, gone = SharedRanking(page, 0), SharedRanking(page, 1)
     scan(gone, 1.0, when)
     scan(one, 5.0, when)
-    assert not scan(one, 5.0, when + 0.9)
-    assert scan(one, 5.0, when + 1.1)
+    assert not scan(one, 5.0, when + 0.2)
+    assert scan(one, 5.0, when + 0.4)
 
 
 def test_a_worker_that_has_not_scanned_for_long_scans_twice_again(page):
