@@ -14,7 +14,7 @@ import sys
 import pytest
 from deadlines import DEADLINE_SECONDS
 from handover_world import GET, Worker, answer_on, ask, opened
-from port_world import LOOPS, until
+from port_world import until
 
 from gracehttp.events import HandoverBroken, HandoverDelayed, HandoverQueueLost
 from gracehttp.http.connection import Terms
@@ -23,15 +23,6 @@ from gracehttp.net.permits import LocalPermits
 from gracehttp.wire.handover import MESSAGE_BYTES, MOST_CONNECTIONS, MOST_PIPELINED_BYTES, Carried, encode
 from gracehttp.worker import arrivals, departures
 from gracehttp.worker.port_terms import PortTerms
-
-
-@pytest.fixture(params=LOOPS)
-def run(request):
-    def run(scenario):
-        with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-            runner.run(asyncio.wait_for(scenario, DEADLINE_SECONDS))
-
-    return run
 
 
 def test_an_idle_connection_goes_on_in_the_other_worker(run):

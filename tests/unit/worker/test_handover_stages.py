@@ -13,9 +13,8 @@ from typing import NamedTuple
 
 import pytest
 import trustme
-from deadlines import DEADLINE_SECONDS
 from handover_world import GET, Worker, opened
-from port_world import LOOPS, until
+from port_world import until
 
 pytest.importorskip("cryptography")
 
@@ -32,15 +31,6 @@ HEADER = b"PROXY TCP4 192.0.2.1 192.0.2.9 56324 443\r\n"
 INTRODUCED = HttpSettings(proxies=ProxySettings(trusted=("127.0.0.1",), introduced=True))
 GO = PortTerms(plain=Terms.HAND_OVER, tls=Terms.HAND_OVER)
 HALF = len(GET) // 2
-
-
-@pytest.fixture(params=LOOPS)
-def run(request):
-    def run(scenario):
-        with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-            runner.run(asyncio.wait_for(scenario, DEADLINE_SECONDS))
-
-    return run
 
 
 class Client:

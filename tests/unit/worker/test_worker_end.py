@@ -8,8 +8,6 @@ import socket
 
 import pytest
 import trustme
-import uvloop
-from deadlines import DEADLINE_SECONDS
 
 from gracehttp.applications.loading import ApplicationLoader
 from gracehttp.applications.registry import ApplicationSettings
@@ -25,17 +23,6 @@ from gracehttp.worker.certificates import Certificates
 from gracehttp.worker.manifest import GivenListener
 from gracehttp.worker.port import Port
 from gracehttp.worker.service import Service, ServiceSettings
-
-LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
-
-
-@pytest.fixture(params=LOOPS)
-def run(request):
-    def run(scenario):
-        with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-            runner.run(asyncio.wait_for(scenario, DEADLINE_SECONDS))
-
-    return run
 
 
 async def until(condition):
